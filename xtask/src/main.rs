@@ -1,0 +1,49 @@
+//! The project's own commands: `cargo xtask test` checks everything that CI checks.
+
+#![forbid(unsafe_code)]
+
+mod steps;
+mod tidy;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test           everything that CI checks; stops at the first step that fails
+  test --quick   of these only the ones wanted while writing: fmt, tidy, clippy, tests
+  tidy           the rules of the house that no compiler knows: layers, sizes, names";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    let passed = match arguments.as_slice() {
+        ["test"] => steps::run(workspace(), steps::Extent::Full),
+        ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
+        ["tidy"] => tidy::run(workspace()),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            true
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The workspace's root: the folder above this crate's.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in a folder of the workspace")
+}

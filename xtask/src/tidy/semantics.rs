@@ -1,0 +1,84 @@
+//! `docs/semantics.md` promises nothing that no test shows: what it names as a test exists.
+//!
+//! A sentence ends with `[test: name]`, or `[test: name, other]`; a case of the UI suite is `[test:
+//! ui/name]`.
+
+use std::collections::HashSet;
+
+use super::code::{tokens, without_comments_and_literals};
+use super::{File, Problem};
+
+const DOCUMENT: &str = "docs/semantics.md";
+
+pub(super) fn check(files: &[File]) -> Vec<Problem> {
+    let Some(document) = files.iter().find(|file| file.path == DOCUMENT) else {
+        return Vec::new();
+    };
+    let tests = tests(files);
+    let mut problems = Vec::new();
+    for (name, line) in named(&document.text) {
+        if !tests.contains(&name) {
+            problems.push(document.problem(line, format!("there is no test `{name}`")));
+        }
+    }
+    problems
+}
+
+/// The names between `[test:` and `]`, with the line each stands on; the list may go over a line's
+/// end.
+fn named(text: &str) -> Vec<(String, usize)> {
+    let mut names = Vec::new();
+    for (at, mark) in text.match_indices("[test:") {
+        let list = &text[at + mark.len()..];
+        let list = &list[..list.find(']').unwrap_or(list.len())];
+        let line = text[..at].matches('\n').count() + 1;
+        names.extend(
+            list.split(',')
+                .map(|name| (name.trim().trim_matches('`').to_owned(), line)),
+        );
+    }
+    names
+}
+
+/// Every function of the tests, of the engine and of the macro (whose unit tests and loom models
+/// lie beside the code), by its name; every UI case by `ui/` and its file's name.
+fn tests(files: &[File]) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for file in files.iter().filter(|file| file.is_rust()) {
+        if let Some(case) = file.path.strip_prefix("tests/ui/") {
+            names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
+        } else if ["tests/", "ray-core/", "ray-macros/"]
+            .iter()
+            .any(|folder| file.path.starts_with(folder))
+        {
+            let code = without_comments_and_literals(&file.text);
+            let functions = tokens(&code);
+            let functions = functions.windows(2).filter(|pair| pair[0].text == "fn");
+            names.extend(functions.map(|pair| pair[1].text.to_owned()));
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_whose_test_does_not_exist_is_found() {
+        let file = |path: &str, text: &str| File {
+            path: path.into(),
+            text: text.into(),
+        };
+        let files = [
+            file(
+                DOCUMENT,
+                "It is so. [test: shown]\nSo is this. [test: shown,\n  ui/refused, gone]",
+            ),
+            file("tests/it/a.rs", "#[test] fn shown() {} // fn gone()"),
+            file("tests/ui/refused.rs", ""),
+        ];
+        let problems: Vec<String> = check(&files).iter().map(Problem::to_string).collect();
+        assert_eq!(problems, ["docs/semantics.md:2: there is no test `gone`"]);
+    }
+}
