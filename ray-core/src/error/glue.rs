@@ -1,0 +1,219 @@
+//! What `#[remote]` writes about a body's outcome, decided by the types it cannot see.
+//!
+//! The macro knows only the words of a return type. The choices below are made where the types are known, by method
+//! resolution: a method is looked up on `&&Carrier<E>`, which finds the most special of several traits whose bounds hold.
+//! In a generic function only the bounds that its author wrote count.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Error, ErrorKind, Result};
+
+/// How to find what an error was caused by.
+pub type Source<E> = for<'a> fn(&'a E) -> Option<&'a (dyn std::error::Error + 'static)>;
+
+/// A type, in a value that methods can be looked up on.
+#[derive(Debug)]
+pub struct Carrier<T: ?Sized>(PhantomData<fn() -> PhantomData<T>>);
+
+impl<T: ?Sized> Carrier<T> {
+    /// The carrier of a type that is written.
+    pub const NEW: Carrier<T> = Carrier(PhantomData);
+}
+
+impl<T> Carrier<T> {
+    /// The carrier of a value's type.
+    #[must_use]
+    pub const fn of(_: &T) -> Carrier<T> {
+        Carrier::NEW
+    }
+}
+
+/// What the error of a remote function or method must be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a remote function",
+    label = "this body's `Err` is a `{Self}`, which is not `Display + Send + Sync + 'static`",
+    note = "implement `std::fmt::Display` for it, or return `ray::Result<..>` and make the error with `ray::Error::other(..)`"
+)]
+pub trait UserError: Display + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Display + Send + Sync + 'static> UserError for E {}
+
+/// Ray's own error passes through unwrapped.
+#[derive(Debug)]
+pub struct Own;
+/// A serde type travels typed.
+#[derive(Debug)]
+pub struct Portable;
+/// Any other error travels as its text.
+#[derive(Debug)]
+pub struct Text;
+
+/// First choice.
+pub trait OwnKind {
+    /// The way to an [`Error`].
+    fn ray_error_kind(&self) -> Own {
+        Own
+    }
+}
+impl OwnKind for &&Carrier<Error> {}
+
+/// Second choice.
+pub trait PortableKind {
+    /// The way to an [`Error`].
+    fn ray_error_kind(&self) -> Portable {
+        Portable
+    }
+}
+impl<E: Serialize + DeserializeOwned + Display + Send + Sync + 'static> PortableKind for &Carrier<E> {}
+
+/// Last choice; of every type, so that a type that will not do is refused by [`UserError`]'s words.
+pub trait TextKind {
+    /// The way to an [`Error`].
+    fn ray_error_kind(&self) -> Text {
+        Text
+    }
+}
+impl<E> TextKind for Carrier<E> {}
+
+impl Own {
+    /// The error itself.
+    #[must_use]
+    pub fn ray_error(self, error: Error, _: Source<Error>) -> Error {
+        error
+    }
+}
+
+impl Portable {
+    /// The error with its glue.
+    #[must_use]
+    pub fn ray_error<E>(self, error: E, source: Source<E>) -> Error
+    where
+        E: Serialize + DeserializeOwned + Display + Send + Sync + 'static,
+    {
+        Error::of_user(ErrorKind::Task, error, source, Some(round_trip::<E>))
+    }
+}
+
+impl Text {
+    /// The error alone.
+    #[must_use]
+    pub fn ray_error<E: UserError>(self, error: E, source: Source<E>) -> Error {
+        Error::of_user(ErrorKind::Task, error, source, None)
+    }
+}
+
+fn round_trip<E: Serialize + DeserializeOwned>(error: &E) -> Result<E> {
+    crate::value::decode(&crate::value::encode(error)?)
+}
+
+/// An error that tells what caused it.
+pub trait SourceOf<E> {
+    /// How to ask it.
+    fn ray_error_source(&self) -> Source<E>;
+}
+impl<E: std::error::Error + 'static> SourceOf<E> for &Carrier<E> {
+    fn ray_error_source(&self) -> Source<E> {
+        E::source
+    }
+}
+
+/// An error that does not.
+pub trait NoSource<E> {
+    /// How to get nothing.
+    fn ray_error_source(&self) -> Source<E>;
+}
+impl<E> NoSource<E> for Carrier<E> {
+    fn ray_error_source(&self) -> Source<E> {
+        super::no_source
+    }
+}
+
+/// A body's `Err(error)` as an [`Error`]: ray's own as it is, a serde type with its glue, any other that is
+/// `Display + Send + Sync + 'static` as it is here and as its text where it has to travel.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! task_error {
+    ($error:expr) => {
+        match $error {
+            error => {
+                #[allow(unused_imports)]
+                use $crate::__private::{NoSource as _, OwnKind as _, PortableKind as _, SourceOf as _, TextKind as _};
+                let carrier = $crate::__private::Carrier::of(&error);
+                let source = (&&carrier).ray_error_source();
+                (&&&carrier).ray_error_kind().ray_error(error, source)
+            }
+        }
+    };
+}
+
+/// The `Ok` type of a return type that is written as `Result<..>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is called `Result` but is none",
+    label = "a remote function's return type that is called `Result` must be `std::result::Result` or an alias of it",
+    note = "rename the type, or return `Result<T, E>`"
+)]
+pub trait ResultType {
+    /// What the reference holds.
+    type Ok;
+    /// What fails it.
+    type Err;
+}
+
+impl<T, E> ResultType for std::result::Result<T, E> {
+    type Ok = T;
+    type Err = E;
+}
+
+/// A return type of a remote function that is not written as `Result<..>`.
+#[diagnostic::on_unimplemented(
+    message = "this return type is a `Result` behind an alias",
+    label = "`#[remote]` goes by the name that is written and takes this for a plain value",
+    note = "write `Result<T, E>` itself as the return type: then the reference holds the `T`, and an `Err` fails it"
+)]
+pub trait PlainReturn {}
+
+/// The answer for a `Result`.
+#[derive(Debug)]
+pub struct HiddenResult;
+/// The answer for every other type.
+#[derive(Debug)]
+pub struct Plain;
+impl PlainReturn for Plain {}
+
+/// First choice: a `Result`.
+pub trait HiddenResultKind {
+    /// Which of the two the type is.
+    fn ray_return_kind(&self) -> HiddenResult {
+        HiddenResult
+    }
+}
+impl<T, E> HiddenResultKind for &Carrier<std::result::Result<T, E>> {}
+
+/// Second choice: anything.
+pub trait PlainKind {
+    /// Which of the two the type is.
+    fn ray_return_kind(&self) -> Plain {
+        Plain
+    }
+}
+impl<T: ?Sized> PlainKind for Carrier<T> {}
+
+/// Compiles for a [`Plain`] only.
+pub fn require_plain_return<K: PlainReturn>(_: K) {}
+
+/// An item that does not compile if the type is a `Result`, whatever its name; nothing remains of it otherwise.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! not_a_result {
+    ($type:ty) => {
+        const _: fn() = || {
+            #[allow(unused_imports)]
+            use $crate::__private::{HiddenResultKind as _, PlainKind as _};
+            $crate::__private::require_plain_return((&&$crate::__private::Carrier::<$type>::NEW).ray_return_kind());
+        };
+    };
+}

@@ -1,0 +1,4 @@
+//! Decisions about who runs when, apart from the threads that carry them out.
+
+pub(crate) mod claims;
+pub(crate) mod lease;

@@ -1,0 +1,113 @@
+//! Who waits for resources that are not free: a pure state machine.
+//!
+//! Two kinds of claims. A *return* is a getter that has its value and wants back the CPU it gave up; returns are
+//! urgent and served first, in order. A *start* is a task or an actor that asks for something other than one CPU;
+//! starts are queued by what they ask for, each queue in order, the queues by the age of their heads. Smaller work
+//! may pass a start that does not fit, but only for [`PATIENCE`]; after that the start is urgent too, so it cannot
+//! starve.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::resources::{Available, Resources};
+
+/// How long a start may be passed by smaller work.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a claim was granted to.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Grant<R, S> {
+    Return(R),
+    Start(S, Resources),
+}
+
+struct Waiting<S> {
+    since: Instant,
+    start: S,
+}
+
+/// The claims. `R` stands for a returning getter, `S` for a start.
+pub(crate) struct Claims<R, S> {
+    returns: VecDeque<(u64, R)>,
+    starts: Vec<(Resources, VecDeque<Waiting<S>>)>,
+    /// Everything but CPU, which is in the pool.
+    pub(crate) others: Available,
+}
+
+impl<R: PartialEq, S> Claims<R, S> {
+    pub(crate) fn new(others: Available) -> Self {
+        Self { returns: VecDeque::new(), starts: Vec::new(), others }
+    }
+
+    pub(crate) fn claim_return(&mut self, units: u64, who: R) {
+        self.returns.push_back((units, who));
+    }
+
+    /// Takes a return back (its getter gave up); `false`: it was granted already.
+    pub(crate) fn withdraw(&mut self, who: &R) -> bool {
+        let before = self.returns.len();
+        self.returns.retain(|(_, other)| other != who);
+        self.returns.len() < before
+    }
+
+    pub(crate) fn claim_start(&mut self, demand: Resources, start: S, now: Instant) {
+        let waiting = Waiting { since: now, start };
+        match self.starts.iter_mut().find(|(other, _)| *other == demand) {
+            Some((_, queue)) => queue.push_back(waiting),
+            None => self.starts.push((demand, VecDeque::from([waiting]))),
+        }
+    }
+
+    /// All claims, and those that must be served before unstarted work takes CPU.
+    pub(crate) fn counts(&self, now: Instant) -> (usize, usize) {
+        let starts: usize = self.starts.iter().map(|(_, queue)| queue.len()).sum();
+        let overdue = self
+            .starts
+            .iter()
+            .filter(|(demand, queue)| {
+                queue.front().is_some_and(|head| now.duration_since(head.since) >= PATIENCE)
+                    && demand.cpu() > 0
+                    && self.others.fits(&demand.without_cpu())
+            })
+            .count();
+        (self.returns.len() + starts, self.returns.len() + overdue)
+    }
+
+    /// The starts in waiting: what they ask for, and how many.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Resources, usize)> {
+        self.starts.iter().map(|(demand, queue)| (demand, queue.len()))
+    }
+
+    /// The next claim that can be served; `take` takes CPU units.
+    pub(crate) fn next(&mut self, mut take: impl FnMut(u64) -> bool) -> Option<Grant<R, S>> {
+        if let Some((units, _)) = self.returns.front() {
+            if take(*units) {
+                return self.returns.pop_front().map(|(_, who)| Grant::Return(who));
+            }
+            return None;
+        }
+        let mut order: Vec<usize> = (0..self.starts.len()).collect();
+        order.sort_by_key(|&at| self.starts[at].1.front().map(|head| head.since));
+        for at in order {
+            let (demand, queue) = &mut self.starts[at];
+            let others = demand.without_cpu();
+            if !self.others.fits(&others) || !take(demand.cpu()) {
+                continue;
+            }
+            self.others.take(&others);
+            let demand = demand.clone();
+            let start = queue.pop_front()?.start;
+            if queue.is_empty() {
+                self.starts.swap_remove(at);
+            }
+            return Some(Grant::Start(start, demand));
+        }
+        None
+    }
+
+    /// Everything that waits, for a shutdown.
+    pub(crate) fn drain(&mut self) -> Vec<S> {
+        self.starts.drain(..).flat_map(|(_, queue)| queue.into_iter().map(|waiting| waiting.start)).collect()
+    }
+}

@@ -1,0 +1,5 @@
+//! Where objects live: an entry each, reached through counted references.
+
+pub(crate) mod entry;
+pub(crate) mod state;
+pub(crate) mod waiter;

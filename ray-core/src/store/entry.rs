@@ -1,0 +1,346 @@
+//! An object's entry: the header that every kind shares, and what can be done to it without knowing its type.
+//!
+//! One allocation holds the header, what the entry's kind adds (a task's place in the tree, an actor call's address),
+//! the value, and a task's arguments. [`state`](super::state) has the phases and the rules; this file keeps them:
+//! nothing else touches `waiters` or `error`.
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::state::{DropRef, Phase, Publish, State};
+use super::waiter::{Waiter, Waiters};
+use crate::error::Error;
+
+/// What differs from kind to kind and from type to type.
+pub(crate) struct VTable {
+    /// Where the value lies, from the header.
+    pub(crate) value: usize,
+    /// The value is an `Arc<T>`, adopted from the user.
+    pub(crate) adopted: bool,
+    pub(crate) kind: Kind,
+    /// Drops the value of a ready entry.
+    pub(crate) drop_value: unsafe fn(NonNull<Header>),
+    /// Frees the memory. Value and arguments are gone by then.
+    pub(crate) free: unsafe fn(NonNull<Header>),
+    /// Of tasks and calls: the body, and the dropping of arguments that no body took.
+    pub(crate) task: Option<&'static crate::task::TaskVTable>,
+}
+
+/// How an object comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Stored by `put`, adopted, or failed before it began.
+    Put,
+    /// A task; the header is the start of a [`TaskHead`](crate::task::TaskHead).
+    Task,
+    /// A call of an actor; the start of a [`CallHead`](crate::actor::call::CallHead).
+    Call,
+    /// One of several returns; the start of a [`Part`](crate::task::parts::Part).
+    Part,
+}
+
+/// The part that every entry starts with.
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) state: State,
+    pub(crate) vtable: &'static VTable,
+    waiters: UnsafeCell<Waiters>,
+    error: UnsafeCell<Option<Error>>,
+    id: AtomicU64,
+    /// The engine it belongs to; see [`crate::runtime::epoch`].
+    pub(crate) epoch: u32,
+    /// Of tasks: arguments that are not ready yet.
+    pub(crate) pending: AtomicU32,
+}
+
+// SAFETY: the cells are guarded by the state word (rules 1 and 3 of `state`), what they hold is Send.
+unsafe impl Send for Header {}
+// SAFETY: as above.
+unsafe impl Sync for Header {}
+
+/// Ids are given on demand: most objects never need one.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Header {
+    #[inline]
+    pub(crate) fn new(state: State, vtable: &'static VTable, epoch: u32) -> Self {
+        Self {
+            state,
+            vtable,
+            waiters: UnsafeCell::new(Waiters::new()),
+            error: UnsafeCell::new(None),
+            id: AtomicU64::new(0),
+            epoch,
+            pending: AtomicU32::new(0),
+        }
+    }
+
+    /// Its number, unique in the process.
+    pub(crate) fn id(&self) -> u64 {
+        match self.id.load(Ordering::Relaxed) {
+            0 => {
+                let fresh = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+                match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => fresh,
+                    Err(given) => given,
+                }
+            }
+            given => given,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.state.load().phase()
+    }
+
+    /// The error of a failed entry.
+    pub(crate) fn error(&self) -> Error {
+        debug_assert_eq!(self.phase(), Phase::Failed);
+        // SAFETY: written before Failed was published, never changed after (rule 3).
+        unsafe { (*self.error.get()).clone() }.expect("a failed entry has its error")
+    }
+
+    /// Links a waiter, unless the entry is settled.
+    ///
+    /// # Safety
+    /// As [`Waiters::link`]; the caller keeps the entry alive until the node is fired or unlinked.
+    pub(crate) unsafe fn link(&self, node: *mut Waiter) -> Result<(), Phase> {
+        match self.state.lock_if(|phase| !phase.is_settled()) {
+            Ok(_) => {
+                // SAFETY: the lock is held; the rest is the caller's promise.
+                unsafe { (*self.waiters.get()).link(node) };
+                self.state.unlock(true);
+                Ok(())
+            }
+            Err(now) => Err(now.phase()),
+        }
+    }
+
+    /// Calls `see` on the list under the lock, unless the entry is settled; `see` may link a node.
+    ///
+    /// # Safety
+    /// As [`Self::link`] for what `see` links.
+    pub(crate) unsafe fn with_waiters<R>(&self, see: impl FnOnce(&mut Waiters) -> R) -> Result<R, Phase> {
+        match self.state.lock_if(|phase| !phase.is_settled()) {
+            Ok(_) => {
+                // SAFETY: the lock is held.
+                let list = unsafe { &mut *self.waiters.get() };
+                let seen = see(list);
+                let any = !list.is_empty();
+                self.state.unlock(any);
+                Ok(seen)
+            }
+            Err(now) => Err(now.phase()),
+        }
+    }
+
+    /// Unlinks a waiter. If the entry was settled first, waits the moment until its firer has let go of the node.
+    ///
+    /// # Safety
+    /// The node was linked here by its owner, and only its owner unlinks it.
+    pub(crate) unsafe fn unlink(&self, node: *mut Waiter) {
+        // SAFETY: the node is its owner's.
+        let done = || unsafe { (*node).is_done() };
+        if done() {
+            return;
+        }
+        if self.state.lock_if(|phase| !phase.is_settled()).is_ok() {
+            // SAFETY: not settled under the lock, so still linked.
+            let list = unsafe { &mut *self.waiters.get() };
+            // SAFETY: as above.
+            unsafe { list.unlink(node) };
+            let any = !list.is_empty();
+            self.state.unlock(any);
+            return;
+        }
+        let mut turn = 0;
+        while !done() {
+            crate::sync::spin(&mut turn);
+        }
+    }
+}
+
+/// Publishes the value that the runner has written; gives up the runner's hold, if it has one.
+///
+/// # Safety
+/// The caller moved the entry to `Running` and wrote its value; with `hold` it owns a hold, without one it borrows a
+/// ref that outlives the call.
+#[inline]
+pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: alive by the caller's hold or ref.
+    let header = unsafe { entry.as_ref() };
+    match header.state.publish(hold) {
+        Publish::Done => {}
+        // SAFETY: the outcome says that the value is ours to drop, and our hold (or ref) is still there.
+        Publish::DropValue | Publish::Lost => unsafe { drop_unread(entry, hold) },
+        Publish::Locked => {
+            // SAFETY: the lock is held.
+            let waiters = unsafe { (*header.waiters.get()).take() };
+            let before = header.state.unlock_as(Phase::Ready, hold);
+            // SAFETY: taken under the lock, published since. The entry itself is not touched by firing.
+            unsafe { waiters.fire(false) };
+            if before.refs() == 0 {
+                // SAFETY: without refs `unlock_as` has left us the value and the hold.
+                unsafe { drop_unread(entry, hold) };
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The value is the caller's to drop.
+#[cold]
+unsafe fn drop_unread(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (entry.as_ref().vtable.drop_value)(entry);
+        if hold {
+            drop_hold(entry);
+        }
+    }
+}
+
+/// Fails an entry that is in one of `from`; `false`: it was not. Does not touch arguments or holds.
+///
+/// # Safety
+/// The caller keeps the entry alive by a hold or a ref.
+pub(crate) unsafe fn fail(entry: NonNull<Header>, from: impl Fn(Phase) -> bool, error: Error) -> bool {
+    // SAFETY: alive by the caller's promise.
+    let header = unsafe { entry.as_ref() };
+    if header.state.lock_if(|phase| !phase.is_settled() && from(phase)).is_err() {
+        return false;
+    }
+    // SAFETY: the lock is held, the entry not settled.
+    let waiters = unsafe {
+        *header.error.get() = Some(error.clone());
+        (*header.waiters.get()).take()
+    };
+    let before = header.state.unlock_as(Phase::Failed, false);
+    // SAFETY: taken under the lock, published since.
+    unsafe { waiters.fire(true) };
+    if before.is_watched() {
+        crate::blocking::watched_failure();
+    }
+    if before.refs() == 0 && !before.is_seen() {
+        crate::event::unhandled(&error);
+    }
+    true
+}
+
+/// Gives a hold back.
+///
+/// # Safety
+/// The caller owns it.
+#[inline]
+pub(crate) unsafe fn drop_hold(entry: NonNull<Header>) {
+    // SAFETY: alive by that hold; the last one frees.
+    unsafe {
+        if entry.as_ref().state.drop_hold() {
+            (entry.as_ref().vtable.free)(entry);
+        }
+    }
+}
+
+/// Gives a ref back.
+///
+/// # Safety
+/// The caller owns it.
+#[inline]
+pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
+    // SAFETY: alive by that ref.
+    let header = unsafe { entry.as_ref() };
+    let now = header.state.load();
+    if now.is_exclusive() {
+        match now.phase() {
+            Phase::Ready => {
+                // SAFETY: nobody else can reach the entry, so value and memory are ours.
+                unsafe {
+                    drop_value(entry);
+                    (header.vtable.free)(entry);
+                }
+                return;
+            }
+            Phase::Taken => {
+                // SAFETY: as above, the value is gone.
+                unsafe { (header.vtable.free)(entry) };
+                return;
+            }
+            _ => {}
+        }
+    }
+    if let DropRef::Last(phase, seen) = header.state.drop_ref() {
+        // SAFETY: the last ref's duties (rule 2); the refs' common hold keeps the memory until the last line.
+        unsafe {
+            match phase {
+                Phase::Ready => drop_value(entry),
+                Phase::Failed if !seen => crate::event::unhandled(&header.error()),
+                _ => {}
+            }
+            drop_hold(entry);
+        }
+    }
+}
+
+/// Drops a value without deep recursion: a value may hold refs whose values hold refs.
+///
+/// # Safety
+/// The value is the caller's to drop, and the memory stays until this returns or the deferred drop is done.
+unsafe fn drop_value(entry: NonNull<Header>) {
+    // SAFETY: the caller's promise.
+    unsafe { (entry.as_ref().vtable.drop_value)(entry) }
+}
+
+/// A hold, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Hold(NonNull<Header>);
+
+impl Hold {
+    /// Takes over a hold that is counted already.
+    ///
+    /// # Safety
+    /// The caller owns that hold and gives it away.
+    pub(crate) unsafe fn adopt(entry: NonNull<Header>) -> Self {
+        Self(entry)
+    }
+
+    /// One more hold.
+    ///
+    /// # Safety
+    /// The entry is alive.
+    pub(crate) unsafe fn new(entry: NonNull<Header>) -> Self {
+        // SAFETY: alive by the caller's promise.
+        unsafe { entry.as_ref() }.state.add_hold();
+        Self(entry)
+    }
+
+    pub(crate) fn entry(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// Gives the hold to the caller.
+    pub(crate) fn into_entry(self) -> NonNull<Header> {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl std::ops::Deref for Hold {
+    type Target = Header;
+    fn deref(&self) -> &Header {
+        // SAFETY: alive by this hold.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // SAFETY: it is ours.
+        unsafe { drop_hold(self.0) }
+    }
+}
+
+// SAFETY: a header is Sync, and freeing is fit for any thread, since values and arguments are Send.
+unsafe impl Send for Hold {}
+// SAFETY: as above.
+unsafe impl Sync for Hold {}

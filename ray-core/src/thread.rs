@@ -1,0 +1,268 @@
+//! What a thread knows of the engine: its deque, the frames it runs, the CPU it holds.
+//!
+//! Every thread that calls into the engine has a [`ThreadState`], the user's own too: a submitted task goes on the
+//! submitter's deque, from which workers steal. The state of a former engine is kept until the thread ends, since a
+//! frame below may still look at it.
+
+use std::cell::{Cell, RefCell};
+use std::ptr::{NonNull, null};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::thread::Thread;
+
+use crossbeam_deque::{Stealer, Worker};
+
+use crate::callable::spec::Spec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{self, Engine};
+use crate::store::entry::{Header, Hold};
+
+/// A hold on an unstarted task, in a queue.
+pub(crate) struct Job(NonNull<Header>);
+
+// SAFETY: a hold may be given back on any thread, and tasks are Send.
+unsafe impl Send for Job {}
+
+impl Job {
+    #[inline]
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self(hold.into_entry())
+    }
+
+    #[inline]
+    pub(crate) fn into_hold(self) -> Hold {
+        // SAFETY: a job is made of a hold and becomes one again once.
+        unsafe { Hold::adopt(self.0) }
+    }
+}
+
+/// What other threads may see of a thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) thread: Thread,
+    /// Bodies ended here; written by the thread itself alone.
+    pub(crate) bodies: AtomicU64,
+    /// The body that runs, for reports; null between bodies.
+    pub(crate) running: AtomicPtr<Spec>,
+    /// Set by who wakes the thread from the idle list.
+    pub(crate) woken: AtomicBool,
+}
+
+/// A running body, on the stack of the thread that runs it.
+pub(crate) struct Frame {
+    pub(crate) below: *const Frame,
+    /// The task or call; none for a call told without a reference.
+    pub(crate) entry: Option<NonNull<Header>>,
+    pub(crate) actor: Option<NonNull<crate::actor::cell::ActorHead>>,
+    pub(crate) spec: &'static Spec,
+    /// Who it is as a caller of actors; given on demand.
+    pub(crate) caller: Cell<u64>,
+    /// A future is being polled: blocking here would stall others.
+    pub(crate) is_async: bool,
+    /// CPU the body asked for, in units of [`crate::resources`].
+    pub(crate) cpu: u64,
+}
+
+/// The state; see the module.
+pub(crate) struct ThreadState {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) epoch: u32,
+    pub(crate) deque: Worker<Job>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) frame: Cell<*const Frame>,
+    /// CPU units that this thread holds now, for the body that runs (or, in a worker between bodies, for the next).
+    pub(crate) cpu: Cell<u64>,
+    /// A worker of the engine, which must go back to its loop; not a user's thread that helps itself.
+    pub(crate) is_worker: bool,
+    /// Counts bodies, for the sampling of their durations.
+    pub(crate) samples: Cell<u32>,
+    /// The user's thread as a caller of actors.
+    caller: u64,
+    pub(crate) tip: crate::tips::Watch,
+}
+
+thread_local! {
+    static CURRENT: Cell<*const ThreadState> = const { Cell::new(null()) };
+    static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
+}
+
+static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
+
+/// A fresh identity for a caller of actors.
+pub(crate) fn fresh_caller() -> u64 {
+    thread_local!(static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+    const BLOCK_SIZE: u64 = 1024;
+    BLOCK
+        .try_with(|block| {
+            let (mut next, mut end) = block.get();
+            if next == end {
+                next = NEXT_CALLER.fetch_add(BLOCK_SIZE, Ordering::Relaxed);
+                end = next + BLOCK_SIZE;
+            }
+            block.set((next + 1, end));
+            next
+        })
+        .unwrap_or_else(|_| NEXT_CALLER.fetch_add(1, Ordering::Relaxed))
+}
+
+struct Owned(Vec<Box<ThreadState>>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        CURRENT.set(null());
+        for state in self.0.drain(..) {
+            state.leave();
+        }
+    }
+}
+
+impl ThreadState {
+    fn new(engine: Arc<Engine>, is_worker: bool) -> Self {
+        let deque = Worker::new_lifo();
+        let shared = Arc::new(Shared {
+            thread: std::thread::current(),
+            bodies: AtomicU64::new(0),
+            running: AtomicPtr::new(std::ptr::null_mut()),
+            woken: AtomicBool::new(false),
+        });
+        engine.threads.enter(Arc::clone(&shared), deque.stealer());
+        Self {
+            epoch: engine.epoch,
+            engine,
+            deque,
+            shared,
+            frame: Cell::new(null()),
+            cpu: Cell::new(0),
+            is_worker,
+            samples: Cell::new(0),
+            caller: fresh_caller(),
+            tip: crate::tips::Watch::new(),
+        }
+    }
+
+    /// The thread ends: what it has queued goes to everybody.
+    fn leave(&self) {
+        while let Some(job) = self.deque.pop() {
+            self.engine.injector.push(job);
+        }
+        self.engine.threads.leave(&self.shared);
+        if self.engine.is_live() {
+            self.engine.notify();
+        } else {
+            self.engine.drain();
+        }
+    }
+
+    /// The innermost running body.
+    #[inline]
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        // SAFETY: a frame is on this thread's stack while `frame` points at it.
+        unsafe { self.frame.get().as_ref() }
+    }
+
+    /// Who calls: the running task or actor, else the thread.
+    #[inline]
+    pub(crate) fn caller(&self) -> u64 {
+        match self.frame() {
+            None => self.caller,
+            Some(frame) => match frame.caller.get() {
+                0 => {
+                    // SAFETY: an actor outlives the frames that run its calls.
+                    let caller = frame.actor.map_or_else(fresh_caller, |actor| unsafe { actor.as_ref() }.caller());
+                    frame.caller.set(caller);
+                    caller
+                }
+                known => known,
+            },
+        }
+    }
+}
+
+/// The state of this thread for the engine of now; starts the engine if there is none.
+///
+/// # Errors
+/// `RuntimeGone` inside a body of an engine that was shut down, and while the thread is ending; whatever the start of
+/// the engine refuses.
+#[inline]
+pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
+    let state = CURRENT.get();
+    if !state.is_null() {
+        // SAFETY: states live until their thread ends (`Owned`), and the reference cannot leave the thread:
+        // ThreadState is not Sync.
+        let state = unsafe { &*state };
+        if state.epoch == runtime::epoch() {
+            return Ok(state);
+        }
+    }
+    attach()
+}
+
+/// The state of this thread if it has one, of whichever engine.
+#[inline]
+pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
+    // SAFETY: as in `current`.
+    unsafe { CURRENT.get().as_ref() }
+}
+
+#[cold]
+fn attach<'a>() -> Result<&'a ThreadState> {
+    if let Some(state) = existing()
+        && state.frame().is_some()
+    {
+        return Err(gone("this body belongs to an engine that was shut down"));
+    }
+    install(ThreadState::new(runtime::engine()?, false))
+}
+
+/// Makes this thread a worker of the engine.
+pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
+    install(ThreadState::new(engine, true))
+}
+
+fn install<'a>(state: ThreadState) -> Result<&'a ThreadState> {
+    let state = Box::new(state);
+    let raw: *const ThreadState = &raw const *state;
+    OWNED
+        .try_with(|owned| owned.borrow_mut().0.push(state))
+        .map_err(|_| gone("this thread is ending"))?;
+    CURRENT.set(raw);
+    // SAFETY: owned by this thread until it ends.
+    Ok(unsafe { &*raw })
+}
+
+#[cold]
+pub(crate) fn gone(why: &'static str) -> Error {
+    Error::new(ErrorKind::RuntimeGone, format!("the engine was shut down: {why}; call `ray::init()` and submit again"))
+}
+
+/// All threads that have a state, with a snapshot that thieves walk without a lock.
+pub(crate) struct Threads {
+    all: std::sync::RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
+}
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        Self { all: std::sync::RwLock::new(Vec::new()) }
+    }
+
+    fn enter(&self, shared: Arc<Shared>, stealer: Stealer<Job>) {
+        self.all.write().unwrap_or_else(std::sync::PoisonError::into_inner).push((shared, stealer));
+    }
+
+    fn leave(&self, shared: &Arc<Shared>) {
+        let mut all = self.all.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
+    }
+
+    /// Calls `see` for each thread until it says to stop, beginning at `from`.
+    pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
+        let all = self.all.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count = all.len();
+        for step in 0..count {
+            let (shared, stealer) = &all[(from + step) % count];
+            if see(shared, stealer) {
+                return;
+            }
+        }
+    }
+}
