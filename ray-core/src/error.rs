@@ -4,8 +4,7 @@
 //! failed object. A failure on its way up gathers [`Link`]s: the task that failed, the tasks that failed because an argument
 //! of theirs did, the tasks whose bodies passed it on. The [kind](ErrorKind) and the user's own value stay those of the origin.
 
-#[doc(hidden)]
-pub mod glue;
+pub(crate) mod glue;
 
 use std::any::Any;
 use std::borrow::Cow;
