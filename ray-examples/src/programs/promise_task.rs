@@ -1,0 +1,45 @@
+//! The article's first program, in C++ there, with a task: calling it is the whole of the promise.
+//!
+//! ```cpp
+//! std::promise<int> _promise;
+//! std::future<int> _future = _promise.get_future();
+//! std::vector<int> test_data = {1, 2, 3, 4, 5, 6};
+//! auto sum_of_data = [](const std::vector<int>& data, std::promise<int> prom) {
+//!     int sum = std::accumulate(data.begin(), data.end(), 0);
+//!     std::this_thread::sleep_for(std::chrono::milliseconds(500));
+//!     prom.set_value(sum);
+//! };
+//! std::thread work_thread(sum_of_data, test_data, std::move(_promise));
+//! std::cout << "async result is " << _future.get() << std::endl;
+//! work_thread.join();
+//! ```
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ray::remote;
+
+use crate::report::Report;
+
+// Sums up what it is given; to return is to keep the promise.
+#[remote]
+fn sum_of_data(data: &[i64]) -> i64 {
+    let sum = data.iter().sum();
+    thread::sleep(Duration::from_millis(500)); // sleeps for 500 ms
+    sum
+}
+
+pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
+    let start = Instant::now();
+    let test_data = vec![1, 2, 3, 4, 5, 6];
+    // A worker does so, asynchronously; what comes back is the future.
+    let future = sum_of_data.remote(test_data);
+    // The future's value, once it is there.
+    let result = ray::get(future)?;
+    let duration = start.elapsed();
+    println!("async result is {result}");
+
+    assert_eq!(result, 21);
+    report.took("", duration).ideal(Duration::from_millis(500));
+    ray::shutdown()
+}

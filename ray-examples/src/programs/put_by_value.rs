@@ -1,0 +1,51 @@
+//! The article's "Avoid passing same object repeatedly", the wrong way: the array goes by value.
+//!
+//! ```python
+//! ray.init(num_cpus = 4)
+//!
+//! @ray.remote
+//! def no_work(a):
+//!     return
+//!
+//! start = time.time()
+//! a = np.zeros((10000, 2000))
+//! result_ids = [no_work.remote(a) for x in range(10)]
+//! results = ray.get(result_ids)
+//! print("duration =", time.time() - start)
+//! ```
+//!
+//! What Python does without a word stands in the code here: ten calls by value take ten clones. The
+//! clones alone are measured beside them. `put_once` is the right way.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use ndarray::Array2;
+use ray::{Config, remote};
+
+use crate::report::Report;
+
+#[remote]
+fn no_work(_a: &Array2<f64>) {}
+
+pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
+    ray::init_with(Config::new().num_cpus(4))?;
+
+    let start = Instant::now();
+    let a = Array2::<f64>::zeros((10_000, 2_000));
+    let result_ids: Vec<_> = (0..10).map(|_| no_work.remote(a.clone())).collect();
+    let results = ray::get(result_ids)?;
+    let duration = start.elapsed();
+    println!("duration = {}", duration.as_secs_f64());
+    assert_eq!(results.len(), 10);
+
+    let start = Instant::now();
+    for _ in 0..10 {
+        drop(black_box(a.clone()));
+    }
+    let clones = start.elapsed();
+    println!("ten clones alone = {}", clones.as_secs_f64());
+
+    report.took("ideal: ten clones", duration).article(1.0699).ideal(clones).near(clones / 20);
+    ray::shutdown()
+}
