@@ -204,6 +204,10 @@ impl Error {
 
     /// The same error, as that of the task `name`, which did not run because an argument's producer failed.
     #[must_use]
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "it reads as its siblings `with_cause` and `in_task`, which take the error too"
+    )]
     pub(crate) fn as_dependency_of(self, name: &str) -> Error {
         self.with_link(Link { name: name.into(), defined: None })
     }
@@ -267,13 +271,18 @@ impl Error {
     where
         E: Display + Send + Sync + 'static,
     {
-        // `?` in a body that returns `Box<dyn Error + Send + Sync>` boxes ray's own errors: they pass through unwrapped too.
+        // Ray's own errors pass through unwrapped where method resolution does not see them: in generic code, and in the
+        // box that `?` makes in a body that returns `Box<dyn Error + Send + Sync>`.
         let mut error = Some(error);
-        let boxed = (&mut error as &mut dyn Any).downcast_mut::<Option<BoxedError>>();
-        if let Some(Ok(inner)) = boxed.and_then(|boxed| boxed.take_if(|boxed| boxed.is::<Error>())).map(|boxed| boxed.downcast()) {
-            return *inner;
+        let any = &mut error as &mut dyn Any;
+        if let Some(own) = any.downcast_mut::<Option<Error>>().and_then(Option::take) {
+            return own;
         }
-        let error = error.expect("only a boxed ray error is taken out");
+        let boxed = any.downcast_mut::<Option<BoxedError>>().and_then(|boxed| boxed.take_if(|boxed| boxed.is::<Error>()));
+        if let Some(Ok(own)) = boxed.map(|boxed| boxed.downcast()) {
+            return *own;
+        }
+        let error = error.expect("only an error of ours is taken out");
         Error::of(kind, What::User(Arc::new(Owned { error, source, round_trip })))
     }
 
@@ -422,4 +431,59 @@ fn text_of(payload: &dyn Payload) -> String {
         std::mem::forget(panic);
         "(an error whose Display panicked)".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word() {
+        assert_eq!(size_of::<Option<Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_way_of_a_failure() {
+        let origin = Error::user("out of stock\nitem 7").in_task("shop::buy", "src/shop.rs", 10);
+        let handed = origin.clone().as_dependency_of("shop::ship").in_task("shop::order", "src/shop.rs", 30);
+        assert_eq!(origin.0.links.len(), 1, "a clone goes its own way");
+        assert_eq!(handed.to_string(), "task `shop::buy` failed: out of stock; item 7");
+        let expected = "task `shop::buy` failed: out of stock
+    item 7
+    in task `shop::buy` (src/shop.rs:10)
+    so task `shop::ship`, which has it for an argument, did not run
+    in task `shop::order` (src/shop.rs:30)";
+        assert_eq!(format!("{handed:?}"), expected);
+        assert!(handed.downcast_ref::<&str>().is_some());
+    }
+
+    #[test]
+    fn causes_come_after() {
+        let panic = Error::panic("torn", Some("src/a.rs:1:2".into())).in_task("Counter::add", "src/a.rs", 1);
+        let died = Error::new(ErrorKind::ActorDied, "the actor `Counter` is dead").with_cause(panic);
+        let expected = "the actor `Counter` is dead
+  because: task `Counter::add` panicked at src/a.rs:1:2: torn
+    in task `Counter::add` (src/a.rs:1)";
+        assert_eq!(format!("{died:?}"), expected);
+        assert!(died.portable_round_trip().1, "an error of the engine's own needs no glue");
+    }
+
+    #[test]
+    fn a_long_way_is_told_by_its_ends() {
+        let error = (0..10_000).fold(Error::user("deep"), |error, i| error.in_task(&format!("t{i}"), "src/a.rs", i));
+        let text = format!("{error:?}");
+        assert!(text.contains("`t0`") && text.contains("`t9999`") && text.contains("through 9968 more tasks"), "{text}");
+        assert!(text.lines().count() < 40);
+    }
+
+    #[test]
+    fn a_display_that_panics_does_no_harm() {
+        struct Rude;
+        impl Display for Rude {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                panic!("rude")
+            }
+        }
+        assert!(Error::user(Rude).to_string().contains("Display panicked"));
+    }
 }

@@ -1,17 +1,21 @@
 //! Logical resources: amounts that work asks for, and the pool they are taken from.
 //!
 //! They decide what runs together, as in Ray, and bind nothing physically: a task that asks for one CPU may still start ten
-//! threads. Amounts are whole numbers of [`UNIT`]ths, so that taking 0.1 three times and giving 0.3 back leaves nothing over;
+//! threads. Amounts are whole numbers of one [`UNITS`]-th, so that taking 0.1 three times and giving 0.3 back leaves nothing over;
 //! memory is in bytes.
+
+mod available;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use available::Available;
+
 use crate::error::{Error, ErrorKind, Result};
 
-/// One whole CPU, GPU or custom resource: amounts go down to a ten-thousandth.
-pub(crate) const UNIT: u64 = 10_000;
+/// What one whole CPU, GPU or custom resource is counted as: amounts go down to a ten-thousandth.
+pub(crate) const UNITS: u64 = 10_000;
 
 /// Above this, ten-thousandths would no longer fit the arithmetic.
 const LARGEST: f64 = 1e15;
@@ -43,7 +47,7 @@ impl Resources {
     pub(crate) const NONE: Resources = Resources { cpu: 0, gpu: 0, memory: 0, custom: None };
 
     /// What a task asks for that says nothing.
-    pub(crate) const ONE_CPU: Resources = Resources { cpu: UNIT, gpu: 0, memory: 0, custom: None };
+    pub(crate) const ONE_CPU: Resources = Resources { cpu: UNITS, gpu: 0, memory: 0, custom: None };
 
     /// Amounts in units; of a name that `custom` lists twice the last counts.
     pub(crate) fn new(cpu: u64, gpu: u64, memory: u64, custom: impl IntoIterator<Item = Custom>) -> Resources {
@@ -95,14 +99,14 @@ impl Resources {
         known.into_iter().filter(|(_, amount)| *amount > 0.0).chain(custom)
     }
 
-    /// In ten-thousandths.
-    pub(crate) fn cpu_units(&self) -> u64 {
+    /// The CPUs, in units.
+    pub(crate) fn cpu(&self) -> u64 {
         self.cpu
     }
 
     /// Whether this is what a task asks for that says nothing: the case worth a fast path.
     pub(crate) fn is_only_one_cpu(&self) -> bool {
-        self.cpu == UNIT && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
+        self.cpu == UNITS && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
     }
 
     /// Whether nothing is asked for.
@@ -115,9 +119,28 @@ impl Resources {
         Resources { cpu: self.cpu, ..Resources::NONE }
     }
 
+    /// The same but for the CPUs, of which it is `units`.
+    pub(crate) fn with_cpu(self, units: u64) -> Resources {
+        Resources { cpu: units, ..self }
+    }
+
     /// All but the CPUs: what a blocked `get` keeps.
     pub(crate) fn without_cpu(&self) -> Resources {
         Resources { cpu: 0, ..self.clone() }
+    }
+
+    /// Whether the demand could be met if all of this were free; if not, an `Infeasible` error for `who`, such as "task `f`".
+    pub(crate) fn check_covers(&self, demand: &Resources, who: &dyn fmt::Display) -> Result<()> {
+        let known = [("CPU", demand.cpu, self.cpu), ("GPU", demand.gpu, self.gpu), ("memory", demand.memory, self.memory)];
+        let custom = demand.custom().iter().map(|(name, units)| (&**name, *units, self.custom_units(name)));
+        let Some((name, ..)) = known.into_iter().chain(custom).find(|(_, asked, there)| asked > there) else { return Ok(()) };
+        let (asked, there) = (demand.get(name), self.get(name));
+        Err(Error::new(
+            ErrorKind::Infeasible,
+            format!(
+                "{who} asks for {demand}, but there is {self} in all: {name} {asked} is more than {there}; ask for less, or give `ray::init_with` a Config with more"
+            ),
+        ))
     }
 
     fn custom(&self) -> &[Custom] {
@@ -131,7 +154,7 @@ impl Resources {
 }
 
 fn amount(units: u64) -> f64 {
-    units as f64 / UNIT as f64
+    units as f64 / UNITS as f64
 }
 
 /// As Ray writes them: `{CPU: 2, GPU: 0.5}`.
@@ -187,9 +210,9 @@ const fn units(amount: f64) -> std::result::Result<u64, Refusal> {
         Err(Refusal::TooLarge)
     } else if amount == (amount as u64) as f64 {
         // Exact, where the product below would be beyond what an f64 holds exactly.
-        Ok(amount as u64 * UNIT)
+        Ok(amount as u64 * UNITS)
     } else {
-        let scaled = amount * UNIT as f64;
+        let scaled = amount * UNITS as f64;
         let nearest = (scaled + 0.5) as u64;
         let off = scaled - nearest as f64;
         // 0.1 + 0.2 is not quite 0.3: as much as sums of decimals are off by is forgiven.
@@ -199,7 +222,7 @@ const fn units(amount: f64) -> std::result::Result<u64, Refusal> {
 
 const fn gpu_units(amount: f64) -> std::result::Result<u64, Refusal> {
     match units(amount) {
-        Ok(units) if units > UNIT && !units.is_multiple_of(UNIT) => Err(Refusal::BrokenGpu),
+        Ok(units) if units > UNITS && !units.is_multiple_of(UNITS) => Err(Refusal::BrokenGpu),
         other => other,
     }
 }
@@ -211,6 +234,7 @@ pub(crate) fn quantity(name: &str, amount: f64) -> Result<u64> {
 }
 
 /// [`quantity`] for attributes: what is wrong there is a compile error.
+#[track_caller]
 pub(crate) const fn const_quantity(amount: f64) -> u64 {
     match units(amount) {
         Ok(units) => units,
@@ -219,6 +243,7 @@ pub(crate) const fn const_quantity(amount: f64) -> u64 {
 }
 
 /// [`const_quantity`] of GPUs.
+#[track_caller]
 pub(crate) const fn const_gpu_quantity(amount: f64) -> u64 {
     match gpu_units(amount) {
         Ok(units) => units,
@@ -226,7 +251,7 @@ pub(crate) const fn const_gpu_quantity(amount: f64) -> u64 {
     }
 }
 
-const RESERVED: &str = "is not the name of a custom resource: CPU, GPU and memory have options of their own (num_cpus, num_gpus, memory), and a name cannot be empty";
+const RESERVED: &str = "a custom resource cannot be called CPU, GPU or memory, which have options of their own (num_cpus, num_gpus, memory), nor nothing";
 
 const fn is_reserved(name: &str) -> bool {
     matches!(name.as_bytes(), b"" | b"CPU" | b"GPU" | b"memory")
@@ -236,7 +261,7 @@ const fn is_reserved(name: &str) -> bool {
 pub(crate) fn custom(name: impl Into<Cow<'static, str>>, amount: f64) -> Result<(Cow<'static, str>, u64)> {
     let name = name.into();
     if is_reserved(&name) {
-        return Err(Error::new(ErrorKind::InvalidArgument, format!("`{name}` {RESERVED}")));
+        return Err(Error::new(ErrorKind::InvalidArgument, format!("`{name}`: {RESERVED}")));
     }
     let units = quantity(&name, amount)?;
     Ok((name, units))
@@ -257,11 +282,13 @@ impl AttributeResources {
         AttributeResources { cpu: None, gpu: 0, memory: 0, custom: [("", 0); ATTRIBUTE_RESOURCES], len: 0 }
     }
 
+    #[track_caller]
     pub(crate) const fn num_cpus(mut self, amount: f64) -> Self {
         self.cpu = Some(const_quantity(amount));
         self
     }
 
+    #[track_caller]
     pub(crate) const fn num_gpus(mut self, amount: f64) -> Self {
         self.gpu = const_gpu_quantity(amount);
         self
@@ -272,6 +299,7 @@ impl AttributeResources {
         self
     }
 
+    #[track_caller]
     pub(crate) const fn resource(mut self, name: &'static str, amount: f64) -> Self {
         assert!(!is_reserved(name), "{}", RESERVED);
         assert!(self.len < ATTRIBUTE_RESOURCES, "an attribute lists at most 8 custom resources; give the others by `.options()`");
@@ -336,97 +364,6 @@ impl ResourceOverrides {
     }
 }
 
-/// The pool: how much there is, and how much of it is free. Who waits for what is not its affair.
-#[derive(Clone, Debug)]
-pub(crate) struct Available {
-    total: Resources,
-    cpu: u64,
-    gpu: u64,
-    memory: u64,
-    /// Free amounts, in the order of the total's names.
-    custom: Vec<u64>,
-}
-
-impl Available {
-    /// A pool in which all is free.
-    pub(crate) fn new(total: Resources) -> Available {
-        let custom = total.custom().iter().map(|(_, units)| *units).collect();
-        Available { cpu: total.cpu, gpu: total.gpu, memory: total.memory, custom, total }
-    }
-
-    /// All there is.
-    pub(crate) fn total(&self) -> &Resources {
-        &self.total
-    }
-
-    /// What is free now.
-    pub(crate) fn free(&self) -> Resources {
-        let names = self.total.custom().iter().map(|(name, _)| name.clone());
-        Resources::new(self.cpu, self.gpu, self.memory, names.zip(self.custom.iter().copied()))
-    }
-
-    /// Free CPUs, in units.
-    pub(crate) fn free_cpu_units(&self) -> u64 {
-        self.cpu
-    }
-
-    /// Whether the demand could be met if all were free; if not, why: an `Infeasible` error for `who`, such as "task `f`".
-    pub(crate) fn check_feasible(&self, demand: &Resources, who: &dyn fmt::Display) -> Result<()> {
-        let total = &self.total;
-        let known = [("CPU", demand.cpu, total.cpu), ("GPU", demand.gpu, total.gpu), ("memory", demand.memory, total.memory)];
-        let custom = demand.custom().iter().map(|(name, units)| (&**name, *units, total.custom_units(name)));
-        let Some((name, ..)) = known.into_iter().chain(custom).find(|(_, asked, there)| asked > there) else { return Ok(()) };
-        let (asked, there) = (demand.get(name), total.get(name));
-        Err(Error::new(
-            ErrorKind::Infeasible,
-            format!("{who} asks for {demand}, but there is {total} in all: {name} {asked} is more than {there}; ask for less, or give `ray::init_with` a Config with more"),
-        ))
-    }
-
-    /// Whether the demand can be met now.
-    pub(crate) fn fits(&self, demand: &Resources) -> bool {
-        demand.cpu <= self.cpu
-            && demand.gpu <= self.gpu
-            && demand.memory <= self.memory
-            && demand.custom().iter().all(|(name, units)| self.index(name).is_some_and(|at| *units <= self.custom[at]))
-    }
-
-    /// Takes the whole demand, or nothing of it: whether it was taken.
-    #[must_use]
-    pub(crate) fn take(&mut self, demand: &Resources) -> bool {
-        if !self.fits(demand) {
-            return false;
-        }
-        self.cpu -= demand.cpu;
-        self.gpu -= demand.gpu;
-        self.memory -= demand.memory;
-        for (name, units) in demand.custom() {
-            let at = self.index(name).expect("it fits, so it is there");
-            self.custom[at] -= units;
-        }
-        true
-    }
-
-    /// Gives back what was taken.
-    pub(crate) fn give_back(&mut self, demand: &Resources) {
-        self.cpu += demand.cpu;
-        self.gpu += demand.gpu;
-        self.memory += demand.memory;
-        for (name, units) in demand.custom() {
-            let at = self.index(name).expect("what was taken is there");
-            self.custom[at] += units;
-            debug_assert!(self.custom[at] <= self.total.custom()[at].1, "more {name} given back than taken");
-        }
-        debug_assert!(self.cpu <= self.total.cpu, "more CPUs given back than taken");
-        debug_assert!(self.gpu <= self.total.gpu, "more GPUs given back than taken");
-        debug_assert!(self.memory <= self.total.memory, "more memory given back than taken");
-    }
-
-    fn index(&self, name: &str) -> Option<usize> {
-        self.total.custom().binary_search_by(|(known, _)| (**known).cmp(name)).ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -459,7 +396,7 @@ mod tests {
 
     #[test]
     fn written_as_ray_writes_them() {
-        let all = Resources::new(2 * UNIT, UNIT / 2, 1024, owned(&[("zeta", UNIT), ("alpha", 1), ("none", 0)]));
+        let all = Resources::new(2 * UNITS, UNITS / 2, 1024, owned(&[("zeta", UNITS), ("alpha", 1), ("none", 0)]));
         assert_eq!(all.to_string(), "{CPU: 2, GPU: 0.5, memory: 1024, alpha: 0.0001, zeta: 1}");
         assert_eq!(Resources::NONE.to_string(), "{}");
         assert!(Resources::ONE_CPU.is_only_one_cpu() && !Resources::ONE_CPU.is_none());
@@ -473,25 +410,12 @@ mod tests {
     }
 
     #[test]
-    fn all_or_nothing_is_taken() {
-        let mut pool = Available::new(Resources::new(2 * UNIT, 0, 0, owned(&[("licence", UNIT)])));
-        let demand = Resources::new(UNIT, 0, 0, owned(&[("licence", UNIT)]));
-        assert!(pool.take(&demand));
-        assert!(!pool.take(&demand), "no licence is left");
-        assert_eq!(pool.free(), Resources::ONE_CPU);
-        pool.give_back(&demand);
-        assert_eq!(&pool.free(), pool.total());
-        let error = pool.check_feasible(&Resources::new(0, 0, 0, owned(&[("gold", 1)])), &"task `f`").unwrap_err();
-        assert!(error.is_infeasible() && error.to_string().contains("gold 0.0001 is more than 0"), "{error}");
-    }
-
-    #[test]
     fn options_replace_what_the_attribute_says_one_by_one() {
         const ATTRIBUTE: AttributeResources = AttributeResources::new().num_cpus(2.0).resource("a", 1.0).resource("b", 0.5);
         let mut overrides = ResourceOverrides::new();
         overrides.num_gpus(1.0).unwrap();
         overrides.resource("b", 0.0).unwrap();
-        let demand = overrides.over(ATTRIBUTE.demand(UNIT));
+        let demand = overrides.over(ATTRIBUTE.demand(UNITS));
         assert_eq!(demand.to_string(), "{CPU: 2, GPU: 1, a: 1}");
     }
 }

@@ -52,14 +52,26 @@ pub struct Portable;
 #[derive(Debug)]
 pub struct Text;
 
-/// First choice.
-pub trait OwnKind {
+/// First choice: types that are known by name.
+pub trait KnownKind {
+    /// Which of the ways.
+    type Kind;
     /// The way to an [`Error`].
+    fn ray_error_kind(&self) -> Self::Kind;
+}
+impl KnownKind for &&Carrier<Error> {
+    type Kind = Own;
     fn ray_error_kind(&self) -> Own {
         Own
     }
 }
-impl OwnKind for &&Carrier<Error> {}
+/// It is `Deserialize`, but only from bytes that live for ever, which method resolution, blind to lifetimes, does not see.
+impl KnownKind for &&Carrier<&'static str> {
+    type Kind = Text;
+    fn ray_error_kind(&self) -> Text {
+        Text
+    }
+}
 
 /// Second choice.
 pub trait PortableKind {
@@ -140,8 +152,7 @@ macro_rules! task_error {
     ($error:expr) => {
         match $error {
             error => {
-                #[allow(unused_imports)]
-                use $crate::__private::{NoSource as _, OwnKind as _, PortableKind as _, SourceOf as _, TextKind as _};
+                use $crate::__private::{KnownKind as _, NoSource as _, PortableKind as _, SourceOf as _, TextKind as _};
                 let carrier = $crate::__private::Carrier::of(&error);
                 let source = (&&carrier).ray_error_source();
                 (&&&carrier).ray_error_kind().ray_error(error, source)
@@ -211,9 +222,71 @@ pub fn require_plain_return<K: PlainReturn>(_: K) {}
 macro_rules! not_a_result {
     ($type:ty) => {
         const _: fn() = || {
-            #[allow(unused_imports)]
             use $crate::__private::{HiddenResultKind as _, PlainKind as _};
             $crate::__private::require_plain_return((&&$crate::__private::Carrier::<$type>::NEW).ray_return_kind());
         };
     };
+}
+
+#[cfg(test)]
+#[allow(unused_imports, reason = "elsewhere the macros are another crate's, where lints do not look")]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, serde::Deserialize, PartialEq, Debug)]
+    struct Serde(u32);
+    impl Display for Serde {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "serde {}", self.0)
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_type_where_it_can() {
+        let (serde, typed) = crate::task_error!(Serde(7)).portable_round_trip();
+        assert_eq!((serde.downcast_ref(), typed, serde.kind()), (Some(&Serde(7)), true, ErrorKind::Task));
+
+        let error = crate::task_error!("x".parse::<i32>().unwrap_err());
+        assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+        let (text, typed) = error.portable_round_trip();
+        assert!(text.downcast_ref::<std::num::ParseIntError>().is_none() && !typed);
+        assert_eq!(text.to_string(), "invalid digit found in string");
+
+        let (text, typed) = crate::task_error!("static").portable_round_trip();
+        assert!(text.to_string() == "static" && !typed, "&'static str cannot be decoded");
+    }
+
+    #[test]
+    fn an_error_of_ours_passes_through() {
+        let error = crate::task_error!(Error::new(ErrorKind::GetTimeout, "late"));
+        assert!(error.is_timeout());
+        let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
+        assert!(crate::task_error!(boxed).is_timeout());
+        let boxed: Box<dyn std::error::Error + Send + Sync> = "other".into();
+        assert!(crate::task_error!(boxed).is_task());
+    }
+
+    #[test]
+    fn an_error_is_asked_for_its_source() {
+        let error = crate::task_error!(Error::other(1).with_cause(Error::other(2)));
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "2");
+        let error = crate::task_error!(std::io::Error::other(Error::other(1).with_cause(Error::other(2))));
+        assert_eq!(format!("{error:?}"), "1\n  because: 2");
+    }
+
+    fn in_generic_code<E: Display + Send + Sync + 'static>(error: E) -> Error {
+        crate::task_error!(error)
+    }
+
+    #[test]
+    fn in_generic_code_the_bounds_count() {
+        assert!(in_generic_code(Serde(1)).downcast_ref::<Serde>().is_some());
+        assert!(in_generic_code(Error::new(ErrorKind::GetTimeout, "late")).is_timeout());
+    }
+
+    struct NotClone;
+    crate::not_a_result!(NotClone);
+    crate::not_a_result!(());
+    crate::not_a_result!(Vec<std::result::Result<(), NotClone>>);
+    crate::not_a_result!(Box<dyn Fn(&str) -> std::result::Result<(), NotClone>>);
 }
