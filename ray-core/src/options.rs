@@ -5,7 +5,9 @@
 
 mod call;
 
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, mem};
 
 pub(crate) use call::{CallOptions, CallSettings, CreateOptions, CreateSettings};
 
@@ -23,18 +25,22 @@ pub(crate) const DEFAULT_MAX_RETRIES: i64 = 3;
 /// fn is_busy(error: &ray::Error) -> bool {
 ///     error.to_string().contains("busy")
 /// }
-/// assert!(matches!(RetryOn::from(true), RetryOn::Always));
-/// assert!(matches!(RetryOn::from(is_busy as fn(&ray::Error) -> bool), RetryOn::If(_)));
+/// let every: RetryOn = true.into();
+/// let some: RetryOn = is_busy.into();
+/// let patience = String::from("busy");
+/// let some: RetryOn = (move |error: &ray::Error| error.to_string().contains(&patience)).into();
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum RetryOn {
     /// No error makes it try again.
     #[default]
     Never,
     /// Every `Err` and every panic does.
     Always,
-    /// Those do for which the function says so.
+    /// Those do for which the function says so: what an attribute can name.
     If(fn(&Error) -> bool),
+    /// Those do for which the closure says so: what a call can give.
+    Rule(Arc<dyn Fn(&Error) -> bool + Send + Sync>),
 }
 
 impl RetryOn {
@@ -53,7 +59,18 @@ impl RetryOn {
             RetryOn::Never => false,
             RetryOn::Always => true,
             RetryOn::If(predicate) => predicate(error),
+            RetryOn::Rule(predicate) => predicate(error),
         }
+    }
+}
+
+impl fmt::Debug for RetryOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RetryOn::Never => "Never",
+            RetryOn::Always => "Always",
+            RetryOn::If(_) | RetryOn::Rule(_) => "If(..)",
+        })
     }
 }
 
@@ -63,9 +80,9 @@ impl From<bool> for RetryOn {
     }
 }
 
-impl From<fn(&Error) -> bool> for RetryOn {
-    fn from(predicate: fn(&Error) -> bool) -> RetryOn {
-        RetryOn::If(predicate)
+impl<F: Fn(&Error) -> bool + Send + Sync + 'static> From<F> for RetryOn {
+    fn from(predicate: F) -> RetryOn {
+        RetryOn::Rule(Arc::new(predicate))
     }
 }
 
@@ -116,7 +133,7 @@ macro_rules! attribute_resources {
 }
 
 /// The options of a remote function's attribute.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TaskOptions {
     pub(crate) resources: AttributeResources,
     pub(crate) max_retries: Option<i64>,
@@ -149,7 +166,8 @@ impl TaskOptions {
     #[must_use]
     #[track_caller]
     pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        self.retry_on = on;
+        // An assignment would drop the former one, which a const function cannot do; it is `Never`.
+        mem::forget(mem::replace(&mut self.retry_on, on));
         self
     }
 
@@ -249,7 +267,7 @@ impl Default for ActorOptions {
 }
 
 /// The options of a method's attribute.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MethodOptions {
     pub(crate) max_task_retries: Option<i64>,
     pub(crate) retry_on: RetryOn,
@@ -279,7 +297,8 @@ impl MethodOptions {
     #[must_use]
     #[track_caller]
     pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        self.retry_on = on;
+        // An assignment would drop the former one, which a const function cannot do; it is `Never`.
+        mem::forget(mem::replace(&mut self.retry_on, on));
         self
     }
 

@@ -92,7 +92,7 @@ impl CallOptions {
             name: self.name.or(attribute.name.map(Cow::Borrowed)),
             resources: self.resources.over(attribute.resources.demand(cpu)),
             max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
-            retry_on: self.retry_on.unwrap_or(attribute.retry_on),
+            retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
         })
     }
 
@@ -108,7 +108,7 @@ impl CallOptions {
             name: self.name.or(attribute.name.map(Cow::Borrowed)),
             resources: self.resources.over(Resources::NONE),
             max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
-            retry_on: self.retry_on.unwrap_or(attribute.retry_on),
+            retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
         })
     }
 }
