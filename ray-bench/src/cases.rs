@@ -1,0 +1,43 @@
+//! The cases, in the order in which they run.
+
+use crate::measure::Case;
+
+pub(crate) mod ask;
+pub(crate) mod chain1000;
+pub(crate) mod fib25;
+pub(crate) mod idle;
+pub(crate) mod many;
+pub(crate) mod mem;
+pub(crate) mod par20;
+pub(crate) mod pipe;
+pub(crate) mod putget;
+pub(crate) mod rt;
+pub(crate) mod spawnstop;
+pub(crate) mod start;
+pub(crate) mod tasks;
+pub(crate) mod tell;
+pub(crate) mod wait1000;
+
+/// Every case there is.
+pub(crate) const ALL: [Case; 15] = [
+    rt::CASE,
+    tasks::CASE,
+    ask::CASE,
+    pipe::CASE,
+    tell::CASE,
+    many::CASE,
+    spawnstop::CASE,
+    mem::CASE,
+    fib25::CASE,
+    putget::CASE,
+    wait1000::CASE,
+    chain1000::CASE,
+    start::CASE,
+    idle::CASE,
+    par20::CASE,
+];
+
+/// The case of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Case> {
+    ALL.iter().find(|case| case.name == name)
+}

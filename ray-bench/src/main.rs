@@ -1,0 +1,142 @@
+//! The figures users feel, ours beside the peers', measured in one run.
+//!
+//! `ray-bench --help` says how it is called, [`measure`] how it measures, and each file of [`cases`] what.
+
+mod alive;
+mod cases;
+mod child;
+mod measure;
+mod memory;
+mod ours;
+mod peers;
+mod plot;
+mod report;
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::measure::{Case, Row};
+
+const HELP: &str = "\
+The figures users feel: ours beside the peers', measured in turn in one run.
+
+Usage: ray-bench [--json] [--rounds N] [--svg PATH] [CASE..]
+
+  CASE        what to measure; without one, everything:
+              rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
+              chain1000 start idle par20
+  --json      an object a line, and no table
+  --rounds N  rounds of each contender, 7 unless told
+  --svg PATH  the medians as a picture, beside what is printed
+  --help      this text";
+
+/// Rounds of each contender where nobody says how many.
+const ROUNDS: usize = 7;
+
+/// What the command line asks for.
+enum Command {
+    Help,
+    /// The one contender of the one case that this process was started for.
+    Child {
+        case: &'static Case,
+        who: String,
+    },
+    Measure(Plan),
+}
+
+struct Plan {
+    cases: Vec<&'static Case>,
+    rounds: usize,
+    json: bool,
+    svg: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let done = parse(Parser::from_env()).and_then(|command| {
+        match command {
+            Command::Help => println!("{HELP}"),
+            Command::Child { case, who } => child::main(case, &who),
+            Command::Measure(plan) => measure_all(&plan)?,
+        }
+        Ok(())
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ray-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
+    let mut plan = Plan {
+        cases: Vec::new(),
+        rounds: ROUNDS,
+        json: false,
+        svg: None,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("json") => plan.json = true,
+            Arg::Long("rounds") => plan.rounds = parser.value()?.parse()?,
+            Arg::Long("svg") => plan.svg = Some(parser.value()?.into()),
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Long(child::OPTION) => {
+                return Ok(Command::Child {
+                    case: case(parser.value()?)?,
+                    who: parser.value()?.string()?,
+                });
+            }
+            Arg::Value(name) => plan.cases.push(case(name)?),
+            Arg::Long(_) | Arg::Short(_) => return Err(argument.unexpected().into()),
+        }
+    }
+    if plan.rounds == 0 {
+        return Err("--rounds must be at least 1".into());
+    }
+    if plan.cases.is_empty() {
+        plan.cases.extend(&cases::ALL);
+    }
+    Ok(Command::Measure(plan))
+}
+
+fn case(name: OsString) -> Result<&'static Case, Box<dyn Error>> {
+    let name = name.string()?;
+    cases::find(&name).ok_or_else(|| {
+        let names: Vec<_> = cases::ALL.iter().map(|case| case.name).collect();
+        format!("no case is called {name}; there are {}", names.join(" ")).into()
+    })
+}
+
+fn measure_all(plan: &Plan) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    if !plan.json {
+        let (cores, rounds) = (measure::cores(), plan.rounds);
+        writeln!(
+            out,
+            "medians of {rounds} rounds on {cores} cores; lower is better"
+        )?;
+    }
+    let mut panels: Vec<(&Case, Vec<Row>)> = Vec::new();
+    for &case in &plan.cases {
+        let rows = measure::run(case, plan.rounds);
+        if plan.json {
+            report::json(&mut out, &rows)?;
+        } else {
+            report::table(&mut out, case, &rows)?;
+        }
+        panels.push((case, rows));
+    }
+    if let Some(path) = &plan.svg {
+        plot::svg(path, &panels)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! How a case is measured: contenders in turn, round after round, in one process.
+//!
+//! A [`Contender`] is one way of doing what a [`Case`] asks for. A case's contenders are built before its first round
+//! (their runtimes and pools stay alive, idle, while the others have their turn) and dropped after its last. Each round
+//! runs every contender once, starting with another one each time, so that a slow spell of the machine or the place in
+//! the order hits all of them alike. One round more than asked for is run, first, and thrown away.
+
+use std::time::{Duration, Instant};
+
+/// One question: the same work for every contender.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    /// The name on the command line and in the output.
+    pub(crate) name: &'static str,
+    /// One line that says what is measured.
+    pub(crate) what: &'static str,
+    /// The unit of every sample.
+    pub(crate) unit: &'static str,
+    /// Ours first, then the peers.
+    pub(crate) contenders: fn() -> Vec<Contender>,
+    /// The cases that a process has to itself: runs the named contender in this process, which was started for it,
+    /// and returns its samples.
+    pub(crate) child: Option<fn(who: &str) -> Vec<f64>>,
+}
+
+/// One way of doing a case's work.
+pub(crate) struct Contender {
+    whos: Vec<String>,
+    round: Box<dyn FnMut() -> Vec<f64>>,
+}
+
+impl Contender {
+    /// A contender whose `round` does the work once and returns one sample.
+    pub(crate) fn new(who: impl Into<String>, mut round: impl FnMut() -> f64 + 'static) -> Self {
+        Self::many([who.into()], move || vec![round()])
+    }
+
+    /// A contender whose `round` returns a sample for each of `whos`.
+    pub(crate) fn many<const N: usize>(
+        whos: [String; N],
+        round: impl FnMut() -> Vec<f64> + 'static,
+    ) -> Self {
+        Contender {
+            whos: whos.into(),
+            round: Box::new(round),
+        }
+    }
+}
+
+/// What the rounds of one contender gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) case: &'static str,
+    pub(crate) who: String,
+    pub(crate) unit: &'static str,
+    samples: Vec<f64>,
+}
+
+impl Row {
+    pub(crate) fn median(&self) -> f64 {
+        let middle = self.samples.len() / 2;
+        if self.samples.len() % 2 == 1 {
+            self.samples[middle]
+        } else {
+            f64::midpoint(self.samples[middle - 1], self.samples[middle])
+        }
+    }
+
+    pub(crate) fn min(&self) -> f64 {
+        self.samples[0]
+    }
+
+    pub(crate) fn max(&self) -> f64 {
+        self.samples[self.samples.len() - 1]
+    }
+
+    pub(crate) fn rounds(&self) -> usize {
+        self.samples.len()
+    }
+}
+
+/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender.
+pub(crate) fn run(case: &Case, rounds: usize) -> Vec<Row> {
+    let mut contenders = (case.contenders)();
+    let mut samples: Vec<Vec<Vec<f64>>> = contenders
+        .iter()
+        .map(|contender| vec![Vec::with_capacity(rounds); contender.whos.len()])
+        .collect();
+    for round in 0..=rounds.max(1) {
+        for turn in 0..contenders.len() {
+            let index = (round + turn) % contenders.len();
+            let results = (contenders[index].round)();
+            if round > 0 {
+                for (row, sample) in samples[index].iter_mut().zip(results) {
+                    row.push(sample);
+                }
+            }
+        }
+    }
+    contenders
+        .iter()
+        .zip(samples)
+        .flat_map(|(contender, rows)| contender.whos.iter().zip(rows))
+        .map(|(who, mut samples)| {
+            samples.sort_by(f64::total_cmp);
+            Row {
+                case: case.name,
+                who: who.clone(),
+                unit: case.unit,
+                samples,
+            }
+        })
+        .collect()
+}
+
+/// Nanoseconds that `body` takes for each of the `n` operations that it does.
+pub(crate) fn ns_per(n: usize, body: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    body();
+    per(n, start.elapsed())
+}
+
+/// `elapsed` as nanoseconds for each of `n` operations.
+pub(crate) fn per(n: usize, elapsed: Duration) -> f64 {
+    elapsed.as_nanos() as f64 / n as f64
+}
+
+/// How many threads every pool and runtime here has, ours included: one a core.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

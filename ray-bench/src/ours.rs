@@ -1,0 +1,314 @@
+//! Ours, called as its documentation recommends: by a plain thread, from a sync program.
+//!
+//! The engine starts with the first case that needs it and stays, as in a program; the children of `mem`, `start` and
+//! `idle` have a fresh one each.
+
+use std::time::Instant;
+
+use ray::{ActorHandle, Config, ObjectRef, Pending, remote};
+
+use crate::{
+    alive::{Alive, Census},
+    cases::{chain1000, fib25, par20, putget, wait1000},
+    measure::{Contender, ns_per, per},
+    peers::{on_worker, sum_of_counts},
+};
+
+/// Ours in the cases whose contenders have a process each.
+pub(crate) const ALONE: [&str; 1] = ["ray"];
+
+#[remote]
+fn noop() -> u64 {
+    1
+}
+
+#[remote]
+fn echo(value: u64) -> u64 {
+    value
+}
+
+#[remote]
+fn successor(value: u64) -> u64 {
+    value + 1
+}
+
+#[remote]
+fn fib(n: u64) -> ray::Result<u64> {
+    if n < 2 {
+        return Ok(n);
+    }
+    let (left, right) = (fib.remote(n - 1), fib.remote(n - 2));
+    Ok(ray::get(left)? + ray::get(right)?)
+}
+
+#[remote]
+fn arithmetic(steps: u64, seed: u64) -> u64 {
+    par20::Work::of_steps(steps).run(seed)
+}
+
+#[remote]
+pub(crate) struct Counter {
+    value: u64,
+    _alive: Alive,
+}
+
+#[remote]
+impl Counter {
+    pub(crate) fn new() -> Self {
+        Counter {
+            value: 0,
+            _alive: Alive::new(),
+        }
+    }
+
+    pub(crate) fn increment(&mut self) -> u64 {
+        self.value += 1;
+        self.value
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.value
+    }
+}
+
+/// Starts the engine where it does not run yet, without the tip about a `get` right after each `remote`, which some
+/// cases are about.
+fn engine() {
+    if !ray::is_initialized() {
+        ray::init_with(Config::new().tips(false)).expect("the engine starts");
+    }
+}
+
+/// Waits for `value`, which must not fail.
+macro_rules! get {
+    ($value:expr) => {
+        ray::get($value).expect("the call succeeds")
+    };
+}
+
+pub(crate) fn rt(n: usize) -> [Contender; 2] {
+    engine();
+    [
+        Contender::new("ray", move || {
+            ns_per(n, || {
+                let mut sum = 0;
+                for _ in 0..n {
+                    sum += get!(noop.remote());
+                }
+                assert_eq!(sum, n as u64);
+            })
+        }),
+        Contender::new("ray (async caller)", move || {
+            on_worker(async move {
+                let start = Instant::now();
+                let mut sum = 0;
+                for _ in 0..n / 10 {
+                    sum += noop.remote().await.expect("the call succeeds");
+                }
+                assert_eq!(sum, n as u64 / 10);
+                per(n / 10, start.elapsed())
+            })
+        }),
+    ]
+}
+
+pub(crate) fn tasks(n: usize) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        ns_per(n, || {
+            let refs: Vec<_> = (0..n as u64).map(|i| echo.remote(i)).collect();
+            let sum: u64 = get!(refs).into_iter().sum();
+            assert_eq!(sum, (0..n as u64).sum::<u64>());
+        })
+    })]
+}
+
+pub(crate) fn ask(n: usize) -> [Contender; 2] {
+    engine();
+    [
+        Contender::new("ray", move || {
+            let counter = Counter::remote();
+            let mut sum = 0;
+            let sample = ns_per(n, || {
+                for _ in 0..n {
+                    sum += get!(counter.increment.remote());
+                }
+            });
+            assert_eq!(sum, sum_of_counts(n));
+            sample
+        }),
+        Contender::new("ray (async caller)", move || {
+            on_worker(async move {
+                let n = n / 10;
+                let counter = Counter::remote();
+                let start = Instant::now();
+                let mut sum = 0;
+                for _ in 0..n {
+                    sum += counter.increment.remote().await.expect("the call succeeds");
+                }
+                let elapsed = start.elapsed();
+                assert_eq!(sum, sum_of_counts(n));
+                per(n, elapsed)
+            })
+        }),
+    ]
+}
+
+pub(crate) fn pipe(n: usize) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        let counter = Counter::remote();
+        let mut sum = 0;
+        let sample = ns_per(n, || {
+            let refs: Vec<_> = (0..n).map(|_| counter.increment.remote()).collect();
+            sum = get!(refs).into_iter().sum();
+        });
+        assert_eq!(sum, sum_of_counts(n));
+        sample
+    })]
+}
+
+pub(crate) fn tell(n: usize) -> [Contender; 2] {
+    fn contender(
+        who: &str,
+        n: usize,
+        submit: impl Fn(&ActorHandle<Counter>) + 'static,
+    ) -> Contender {
+        Contender::new(who, move || {
+            let counter = Counter::remote();
+            ns_per(n, || {
+                for _ in 0..n {
+                    submit(&counter);
+                }
+                assert_eq!(get!(counter.read.remote()), n as u64);
+            })
+        })
+    }
+    engine();
+    [
+        contender("ray", n, |counter| counter.increment.tell()),
+        contender("ray (remote, dropped)", n, |counter| {
+            drop(counter.increment.remote());
+        }),
+    ]
+}
+
+pub(crate) fn many(actors: usize, rounds: usize) -> [Contender; 2] {
+    fn contender(
+        who: &str,
+        actors: usize,
+        rounds: usize,
+        submit: impl Fn(&ActorHandle<Counter>) + 'static,
+    ) -> Contender {
+        Contender::new(who, move || {
+            let counters: Vec<_> = (0..actors).map(|_| Counter::remote()).collect();
+            ns_per(actors * rounds, || {
+                for _ in 0..rounds {
+                    for counter in &counters {
+                        submit(counter);
+                    }
+                }
+                for counter in &counters {
+                    assert_eq!(get!(counter.read.remote()), rounds as u64);
+                }
+            })
+        })
+    }
+    engine();
+    [
+        contender("ray", actors, rounds, |counter| counter.increment.tell()),
+        contender("ray (remote, dropped)", actors, rounds, |counter| {
+            drop(counter.increment.remote());
+        }),
+    ]
+}
+
+/// An actor is stopped by letting its last handle go.
+pub(crate) fn spawnstop(n: usize) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        let census = Census::begin();
+        ns_per(n, || {
+            for _ in 0..n {
+                drop(Counter::remote());
+            }
+            census.wait(n);
+        })
+    })]
+}
+
+pub(crate) fn fib_tasks() -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", || {
+        fib25::microseconds(|| get!(fib.remote(fib25::N)))
+    })]
+}
+
+pub(crate) fn putget(n: usize) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        putget::ns_per_object(n, |object| get!(ray::put(object)))
+    })]
+}
+
+pub(crate) fn wait() -> [Contender; 2] {
+    fn submit(n: u64) -> Vec<ObjectRef<u64>> {
+        (0..n).map(|i| echo.remote(i)).collect()
+    }
+    engine();
+    [
+        wait1000::contender("ray", submit, |refs| {
+            let mut sum = 0;
+            let mut rest = Pending::from(refs);
+            while !rest.is_empty() {
+                let (mut done, others) = ray::wait(rest, 1).expect("one of them finishes");
+                sum += get!(done.remove(0));
+                rest = others;
+            }
+            sum
+        }),
+        wait1000::contender("ray (as_completed)", submit, |refs| {
+            ray::as_completed(refs).map(|done| get!(done)).sum()
+        }),
+    ]
+}
+
+pub(crate) fn chain() -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", || {
+        chain1000::ns_per_link(|links| {
+            let mut last = successor.remote(0);
+            for _ in 1..links {
+                last = successor.remote(last);
+            }
+            get!(last)
+        })
+    })]
+}
+
+pub(crate) fn par(work: par20::Work) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        work.ratio(|tasks| {
+            let refs: Vec<_> = (0..tasks)
+                .map(|seed| arithmetic.remote(work.steps(), seed))
+                .collect();
+            get!(refs).into_iter().fold(0, u64::wrapping_add)
+        })
+    })]
+}
+
+/// `n` actors, each called once; they live as long as what this returns.
+pub(crate) fn population(n: usize) -> Vec<ActorHandle<Counter>> {
+    let counters: Vec<_> = (0..n).map(|_| Counter::remote()).collect();
+    for counter in &counters {
+        assert_eq!(get!(counter.increment.remote()), 1);
+    }
+    counters
+}
+
+/// From nothing to the first result.
+pub(crate) fn first_result() {
+    engine();
+    assert_eq!(get!(noop.remote()), 1);
+}

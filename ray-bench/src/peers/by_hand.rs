@@ -1,0 +1,258 @@
+//! Actors by hand: a counter behind a channel, run by a tokio task or by a thread of its own.
+//!
+//! Generic over the [`Mailbox`], of which [`channels`](super::channels) has one for each channel library.
+
+use std::{future::Future, time::Instant};
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    alive::{Alive, Census},
+    measure::{Contender, ns_per, per},
+    peers::{on_worker, runtime, sum_of_counts},
+};
+
+/// The messages of the counter; `R` takes a reply.
+pub(crate) enum Message<R> {
+    /// Increments; nobody wants the result.
+    Tell,
+    /// Increments and replies with the new value.
+    Increment(R),
+    /// Replies with the value.
+    Read(R),
+}
+
+/// The actor.
+pub(crate) struct Counter {
+    value: u64,
+    _alive: Alive,
+}
+
+impl Counter {
+    fn new() -> Self {
+        Counter {
+            value: 0,
+            _alive: Alive::new(),
+        }
+    }
+
+    fn handle<M: Mailbox>(&mut self, message: Message<M::Reply>) {
+        match message {
+            Message::Tell => self.value += 1,
+            Message::Increment(reply) => {
+                self.value += 1;
+                M::answer(reply, self.value);
+            }
+            Message::Read(reply) => M::answer(reply, self.value),
+        }
+    }
+}
+
+/// A channel library, as a mailbox of a counter, and the one-shot channel that goes with it.
+pub(crate) trait Mailbox: 'static {
+    /// Takes one reply.
+    type Reply: Send + 'static;
+    /// Where a plain thread waits for the reply.
+    type Pending;
+    type Sender: Send + 'static;
+    type Receiver: Send + 'static;
+
+    fn open() -> (Self::Sender, Self::Receiver);
+    fn send(sender: &Self::Sender, message: Message<Self::Reply>);
+    fn recv(receiver: &mut Self::Receiver) -> Option<Message<Self::Reply>>;
+    fn recv_async(
+        receiver: &mut Self::Receiver,
+    ) -> impl Future<Output = Option<Message<Self::Reply>>> + Send;
+
+    fn reply() -> (Self::Reply, Self::Pending);
+    fn reply_async() -> (Self::Reply, impl Future<Output = u64> + Send + 'static);
+    fn answer(reply: Self::Reply, value: u64);
+    fn wait(pending: Self::Pending) -> u64;
+}
+
+/// What runs an actor.
+#[derive(Clone, Copy)]
+pub(crate) enum Host {
+    Task,
+    Thread,
+}
+
+/// Starts a counter and returns the way to it; it ends when that is dropped.
+fn start<M: Mailbox>(host: Host) -> M::Sender {
+    match host {
+        Host::Task => start_task::<M>().0,
+        Host::Thread => {
+            let (sender, mut receiver) = M::open();
+            std::thread::spawn(move || {
+                let mut counter = Counter::new();
+                while let Some(message) = M::recv(&mut receiver) {
+                    counter.handle::<M>(message);
+                }
+            });
+            sender
+        }
+    }
+}
+
+fn start_task<M: Mailbox>() -> (M::Sender, JoinHandle<()>) {
+    let (sender, mut receiver) = M::open();
+    let task = runtime().spawn(async move {
+        let mut counter = Counter::new();
+        while let Some(message) = M::recv_async(&mut receiver).await {
+            counter.handle::<M>(message);
+        }
+    });
+    (sender, task)
+}
+
+/// Asks and waits, on a plain thread.
+fn ask<M: Mailbox>(sender: &M::Sender, message: fn(M::Reply) -> Message<M::Reply>) -> u64 {
+    let (reply, pending) = M::reply();
+    M::send(sender, message(reply));
+    M::wait(pending)
+}
+
+/// Asks, in a task.
+fn ask_async<M: Mailbox>(
+    sender: &M::Sender,
+) -> impl Future<Output = u64> + Send + 'static + use<M> {
+    let (reply, awaiting) = M::reply_async();
+    M::send(sender, Message::Increment(reply));
+    awaiting
+}
+
+/// `n` calls, one at a time, by a plain thread.
+pub(crate) fn asks<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
+    Contender::new(who, move || {
+        let counter = start::<M>(host);
+        let mut sum = 0;
+        let sample = ns_per(n, || {
+            for _ in 0..n {
+                sum += ask::<M>(&counter, Message::Increment);
+            }
+        });
+        assert_eq!(sum, sum_of_counts(n));
+        sample
+    })
+}
+
+/// `n` calls, one at a time, by a task.
+pub(crate) fn asks_async<M: Mailbox>(who: &str, n: usize) -> Contender {
+    Contender::new(format!("{who} (async caller)"), move || {
+        on_worker(async move {
+            let counter = start::<M>(Host::Task);
+            let start = Instant::now();
+            let mut sum = 0;
+            for _ in 0..n {
+                sum += ask_async::<M>(&counter).await;
+            }
+            let elapsed = start.elapsed();
+            assert_eq!(sum, sum_of_counts(n));
+            per(n, elapsed)
+        })
+    })
+}
+
+/// `n` calls submitted, then all results taken, by a plain thread.
+pub(crate) fn pipe<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
+    Contender::new(who, move || {
+        let counter = start::<M>(host);
+        let mut sum = 0;
+        let sample = ns_per(n, || {
+            let pending: Vec<M::Pending> = (0..n)
+                .map(|_| {
+                    let (reply, pending) = M::reply();
+                    M::send(&counter, Message::Increment(reply));
+                    pending
+                })
+                .collect();
+            sum = pending.into_iter().map(M::wait).sum();
+        });
+        assert_eq!(sum, sum_of_counts(n));
+        sample
+    })
+}
+
+/// `n` calls submitted, then all results taken, by a task.
+pub(crate) fn pipe_async<M: Mailbox>(who: &str, n: usize) -> Contender {
+    Contender::new(format!("{who} (async caller)"), move || {
+        on_worker(async move {
+            let counter = start::<M>(Host::Task);
+            let start = Instant::now();
+            let pending: Vec<_> = (0..n).map(|_| ask_async::<M>(&counter)).collect();
+            let mut sum = 0;
+            for awaiting in pending {
+                sum += awaiting.await;
+            }
+            let elapsed = start.elapsed();
+            assert_eq!(sum, sum_of_counts(n));
+            per(n, elapsed)
+        })
+    })
+}
+
+/// `n` calls to one actor whose results nobody wants; the clock stops when all are done.
+pub(crate) fn tell<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
+    Contender::new(who, move || {
+        let counter = start::<M>(host);
+        ns_per(n, || {
+            for _ in 0..n {
+                M::send(&counter, Message::Tell);
+            }
+            assert_eq!(ask::<M>(&counter, Message::Read), n as u64);
+        })
+    })
+}
+
+/// `rounds` calls to each of `actors` actors whose results nobody wants; the clock stops when all are done.
+pub(crate) fn many<M: Mailbox>(who: &str, actors: usize, rounds: usize) -> Contender {
+    Contender::new(who, move || {
+        let counters: Vec<M::Sender> = (0..actors).map(|_| start::<M>(Host::Task)).collect();
+        ns_per(actors * rounds, || {
+            for _ in 0..rounds {
+                for counter in &counters {
+                    M::send(counter, Message::Tell);
+                }
+            }
+            for counter in &counters {
+                assert_eq!(ask::<M>(counter, Message::Read), rounds as u64);
+            }
+        })
+    })
+}
+
+/// `n` actors, each started and stopped at once; the clock stops when all are gone.
+pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
+    let plain = Contender::new(who, move || {
+        let census = Census::begin();
+        ns_per(n, || {
+            for _ in 0..n {
+                drop(start::<M>(Host::Task));
+            }
+            census.wait(n);
+        })
+    });
+    let within = Contender::new(format!("{who} (async caller)"), move || {
+        on_worker(async move {
+            let census = Census::begin();
+            let start = Instant::now();
+            for _ in 0..n {
+                let (sender, task) = start_task::<M>();
+                drop(sender);
+                task.await.expect("the actor ends well");
+            }
+            census.wait_async(n).await;
+            per(n, start.elapsed())
+        })
+    });
+    [plain, within]
+}
+
+/// `n` actors, each called once; they live as long as what this returns.
+pub(crate) fn population<M: Mailbox>(n: usize) -> Vec<M::Sender> {
+    let counters: Vec<M::Sender> = (0..n).map(|_| start::<M>(Host::Task)).collect();
+    for counter in &counters {
+        assert_eq!(ask::<M>(counter, Message::Increment), 1);
+    }
+    counters
+}

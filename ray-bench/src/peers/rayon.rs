@@ -1,0 +1,129 @@
+//! rayon: the global pool, `spawn` with a channel for the result, and its own parallel iterator and `join`; and chili's
+//! `join` beside it.
+
+use rayon::prelude::*;
+
+use crate::{
+    cases::{fib25, par20, wait1000},
+    measure::{Contender, ns_per},
+};
+
+/// A no-op task, submitted and got, again and again.
+pub(crate) fn rt(n: usize) -> [Contender; 2] {
+    [
+        Contender::new("rayon + oneshot", move || {
+            ns_per(n, || {
+                for i in 0..n {
+                    let (sender, receiver) = oneshot::channel();
+                    rayon::spawn(move || sender.send(i).expect("somebody waits"));
+                    assert_eq!(receiver.recv(), Ok(i));
+                }
+            })
+        }),
+        Contender::new("rayon + crossbeam", move || {
+            ns_per(n, || {
+                for i in 0..n {
+                    let (sender, receiver) = crossbeam_channel::bounded(1);
+                    rayon::spawn(move || sender.send(i).expect("somebody waits"));
+                    assert_eq!(receiver.recv(), Ok(i));
+                }
+            })
+        }),
+    ]
+}
+
+/// Spawns `task` and returns where its result will be.
+fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (sender, receiver) = oneshot::channel();
+    rayon::spawn(move || {
+        // Nobody waits only where the bench has failed already.
+        let _ = sender.send(task());
+    });
+    receiver
+}
+
+/// `n` no-op tasks submitted, then all results taken.
+pub(crate) fn tasks(n: usize) -> Contender {
+    Contender::new("rayon + oneshot", move || {
+        ns_per(n, || {
+            let pending: Vec<_> = (0..n as u64).map(|i| spawn(move || i)).collect();
+            let sum: u64 = pending
+                .into_iter()
+                .map(|result| result.recv().expect("result"))
+                .sum();
+            assert_eq!(sum, (0..n as u64).sum::<u64>());
+        })
+    })
+}
+
+/// Recursive Fibonacci by scoped joins, which hold no reference to a result.
+pub(crate) fn fib() -> [Contender; 2] {
+    fn by_rayon(n: u64) -> u64 {
+        if n < 2 {
+            return n;
+        }
+        let (left, right) = rayon::join(|| by_rayon(n - 1), || by_rayon(n - 2));
+        left + right
+    }
+    fn by_chili(scope: &mut chili::Scope<'_>, n: u64) -> u64 {
+        if n < 2 {
+            return n;
+        }
+        let (left, right) = scope.join(|s| by_chili(s, n - 1), |s| by_chili(s, n - 2));
+        left + right
+    }
+    [
+        Contender::new("rayon (scoped join)", || {
+            fib25::microseconds(|| by_rayon(fib25::N))
+        }),
+        Contender::new("chili (scoped join)", || {
+            fib25::microseconds(|| by_chili(&mut chili::Scope::global(), fib25::N))
+        }),
+    ]
+}
+
+/// Results drained one at a time as they finish, through one channel for all of them.
+pub(crate) fn wait() -> Contender {
+    wait1000::contender(
+        "rayon + channel (no refs)",
+        |n| {
+            let (sender, receiver) = crossbeam_channel::unbounded();
+            for i in 0..n {
+                let sender = sender.clone();
+                rayon::spawn(move || sender.send(i).expect("somebody waits"));
+            }
+            receiver
+        },
+        |receiver| receiver.iter().sum(),
+    )
+}
+
+/// Equal tasks of arithmetic.
+pub(crate) fn par(work: par20::Work) -> [Contender; 2] {
+    [
+        Contender::new("rayon par_iter", move || {
+            work.ratio(move |tasks| {
+                (0..tasks)
+                    .into_par_iter()
+                    .map(|seed| work.run(seed))
+                    .reduce(|| 0, u64::wrapping_add)
+            })
+        }),
+        Contender::new("rayon + oneshot", move || {
+            work.ratio(move |tasks| {
+                let pending: Vec<_> = (0..tasks)
+                    .map(|seed| spawn(move || work.run(seed)))
+                    .collect();
+                pending
+                    .into_iter()
+                    .map(|result| result.recv().expect("result"))
+                    .fold(0, u64::wrapping_add)
+            })
+        }),
+    ]
+}
+
+/// From nothing to the first result.
+pub(crate) fn first_result() {
+    assert_eq!(spawn(|| 1).recv(), Ok(1));
+}

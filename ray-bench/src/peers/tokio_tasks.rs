@@ -1,0 +1,187 @@
+//! tokio, for tasks: `spawn` and its `JoinHandle`, or a oneshot for the result.
+
+use std::time::Instant;
+
+use futures::{
+    future::select_all,
+    stream::{FuturesUnordered, StreamExt},
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{new_runtime, on_worker, runtime};
+use crate::{
+    cases::{chain1000, fib25, par20, wait1000},
+    measure::{Contender, ns_per, per},
+};
+
+/// A no-op task, submitted and got, again and again.
+pub(crate) fn rt(plain: usize, within: usize) -> [Contender; 3] {
+    [
+        Contender::new("tokio + oneshot", move || {
+            ns_per(plain, || {
+                for i in 0..plain {
+                    let (sender, receiver) = oneshot::channel();
+                    runtime().spawn(async move { sender.send(i) });
+                    assert_eq!(receiver.blocking_recv(), Ok(i));
+                }
+            })
+        }),
+        Contender::new("tokio", move || {
+            ns_per(plain, || {
+                for i in 0..plain {
+                    let task = runtime().spawn(async move { i });
+                    assert_eq!(runtime().block_on(task).expect("result"), i);
+                }
+            })
+        }),
+        Contender::new("tokio (async caller)", move || {
+            on_worker(async move {
+                let start = Instant::now();
+                for i in 0..within {
+                    assert_eq!(tokio::spawn(async move { i }).await.expect("result"), i);
+                }
+                per(within, start.elapsed())
+            })
+        }),
+    ]
+}
+
+/// `n` no-op tasks submitted, then all results taken.
+pub(crate) fn tasks(n: usize) -> [Contender; 2] {
+    async fn sum(tasks: Vec<JoinHandle<u64>>) -> u64 {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.expect("result");
+        }
+        sum
+    }
+    let expected = (0..n as u64).sum::<u64>();
+    [
+        Contender::new("tokio", move || {
+            ns_per(n, || {
+                let tasks = (0..n as u64)
+                    .map(|i| runtime().spawn(async move { i }))
+                    .collect();
+                assert_eq!(runtime().block_on(sum(tasks)), expected);
+            })
+        }),
+        Contender::new("tokio (async caller)", move || {
+            on_worker(async move {
+                let start = Instant::now();
+                let tasks = (0..n as u64)
+                    .map(|i| tokio::spawn(async move { i }))
+                    .collect();
+                assert_eq!(sum(tasks).await, expected);
+                per(n, start.elapsed())
+            })
+        }),
+    ]
+}
+
+/// Recursive Fibonacci, a task for each call.
+pub(crate) fn fib() -> Contender {
+    fn fib(n: u64) -> JoinHandle<u64> {
+        tokio::spawn(async move {
+            if n < 2 {
+                return n;
+            }
+            let (left, right) = (fib(n - 1), fib(n - 2));
+            left.await.expect("result") + right.await.expect("result")
+        })
+    }
+    Contender::new("tokio", || {
+        fib25::microseconds(|| on_worker(async { fib(fib25::N).await.expect("result") }))
+    })
+}
+
+/// Tasks that wait for the one before, in a chain.
+pub(crate) fn chain() -> Contender {
+    Contender::new("tokio", || {
+        chain1000::ns_per_link(|links| {
+            let mut last = runtime().spawn(async { 1 });
+            for _ in 1..links {
+                let before = last;
+                last = runtime().spawn(async move { before.await.expect("result") + 1 });
+            }
+            runtime().block_on(last).expect("result")
+        })
+    })
+}
+
+/// Results drained one at a time, as they finish.
+pub(crate) fn wait() -> [Contender; 3] {
+    fn spawn(n: u64) -> Vec<JoinHandle<u64>> {
+        (0..n).map(|i| runtime().spawn(async move { i })).collect()
+    }
+    [
+        wait1000::contender("tokio FuturesUnordered", spawn, |tasks| {
+            runtime().block_on(async {
+                let mut pending: FuturesUnordered<_> = tasks.into_iter().collect();
+                let mut sum = 0;
+                while let Some(result) = pending.next().await {
+                    sum += result.expect("result");
+                }
+                sum
+            })
+        }),
+        wait1000::contender(
+            "tokio JoinSet",
+            |n| {
+                let mut tasks = JoinSet::new();
+                for i in 0..n {
+                    tasks.spawn_on(async move { i }, runtime().handle());
+                }
+                tasks
+            },
+            |mut tasks| {
+                runtime().block_on(async {
+                    let mut sum = 0;
+                    while let Some(result) = tasks.join_next().await {
+                        sum += result.expect("result");
+                    }
+                    sum
+                })
+            },
+        ),
+        wait1000::contender("tokio select_all", spawn, |mut tasks| {
+            runtime().block_on(async {
+                let mut sum = 0;
+                while !tasks.is_empty() {
+                    let (result, _, rest) = select_all(tasks).await;
+                    sum += result.expect("result");
+                    tasks = rest;
+                }
+                sum
+            })
+        }),
+    ]
+}
+
+/// Equal tasks of arithmetic.
+pub(crate) fn par(work: par20::Work) -> Contender {
+    Contender::new("tokio", move || {
+        work.ratio(move |tasks| {
+            let pending: Vec<_> = (0..tasks)
+                .map(|seed| runtime().spawn(async move { work.run(seed) }))
+                .collect();
+            runtime().block_on(async {
+                let mut sum = 0u64;
+                for task in pending {
+                    sum = sum.wrapping_add(task.await.expect("result"));
+                }
+                sum
+            })
+        })
+    })
+}
+
+/// From nothing to the first result; the runtime stays.
+pub(crate) fn first_result() {
+    let runtime = new_runtime();
+    let result = runtime.block_on(async { tokio::spawn(async { 1 }).await });
+    assert_eq!(result.expect("result"), 1);
+    std::mem::forget(runtime);
+}
