@@ -1,0 +1,336 @@
+//! What the code that `#[remote]` emits is written in: aliases, flags and `macro_rules` that keep an expansion short.
+//!
+//! The macro emits trait impls, which say what a function or a method is, and calls of the macros here, which say the
+//! same thing of every function or method. Nothing here is public API.
+//!
+//! A binding of `macro_rules` is captured by a unit struct of that name where the macro is called, and a remote function
+//! is a unit struct: so every binding here has a name that nobody gives to a function.
+
+use crate::__private::{Constructor, Function, FunctionCall, Glue, MethodCall, Outcome, Params, RemoteMethod, RetryArgs};
+
+/// What a call of `F` is given.
+pub type Args<F> = <<F as Function>::Params as Params>::Args;
+/// The type of [`Function::CALL`].
+pub type FunctionCallOf<F> = FunctionCall<Args<F>, <F as Function>::Output>;
+/// The type of [`Function::RETRY`].
+pub type FunctionRetry<F> = Option<RetryArgs<Args<F>>>;
+/// The type of [`Function::GLUE`].
+pub type FunctionGlue<F> = Option<Glue<Args<F>, <F as Function>::Output>>;
+
+/// What a call of the method `M` is given.
+pub type MethodArgs<M> = <<M as RemoteMethod>::Params as Params>::Args;
+/// The type of [`RemoteMethod::CALL`].
+pub type MethodCallOf<M> = MethodCall<<M as RemoteMethod>::Actor, MethodArgs<M>, <M as RemoteMethod>::Output>;
+/// The type of [`RemoteMethod::RETRY`].
+pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
+/// The type of [`RemoteMethod::GLUE`].
+pub type MethodGlue<M> = Option<Glue<MethodArgs<M>, <M as RemoteMethod>::Output>>;
+
+/// What a constructor is given.
+pub type InitArgs<C> = <<C as Constructor>::Params as Params>::Args;
+/// The type of [`Constructor::CALL`].
+pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
+/// The type of [`Constructor::RETRY`].
+pub type InitRetry<C> = Option<RetryArgs<InitArgs<C>>>;
+/// The type of [`Constructor::GLUE`].
+pub type InitGlue<C> = Option<Glue<InitArgs<C>, ()>>;
+
+/// Does the struct's attribute ask for restarts (or retries)?
+///
+/// A type, so that the impl's attribute, which does not see the struct's, can demand `Clone` of arguments where it does.
+pub trait Flag: 'static {}
+/// It does.
+#[derive(Debug)]
+pub enum Yes {}
+/// It does not.
+#[derive(Debug)]
+pub enum No {}
+impl Flag for Yes {}
+impl Flag for No {}
+
+/// How arguments are kept for another attempt, where `F` asks for it.
+#[diagnostic::on_unimplemented(
+    message = "these arguments are given again when the actor restarts or a call is retried, so they must be `Clone`",
+    label = "an argument here is not `Clone`",
+    note = "derive `Clone` for it, or leave `max_restarts` and `max_task_retries` out of the struct's #[remote(..)]"
+)]
+pub trait KeptIf<F: Flag>: Sized {
+    /// `None` where nothing is kept.
+    const RETRY: Option<RetryArgs<Self>>;
+}
+impl<P> KeptIf<No> for P {
+    const RETRY: Option<RetryArgs<P>> = None;
+}
+impl<P: Clone> KeptIf<Yes> for P {
+    const RETRY: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
+}
+
+/// `Sync`, where `NEEDED`.
+#[diagnostic::on_unimplemented(
+    message = "calls of `{Self}` run at the same time, so it must be `Sync`",
+    label = "more than one call at a time",
+    note = "`max_concurrency` over 1 lets `&self` methods share the state: put `Cell`, `RefCell` and `Rc` in it aside for atomics, `Mutex` and `Arc`"
+)]
+pub trait SyncIf<const NEEDED: bool> {}
+impl<A: ?Sized> SyncIf<false> for A {}
+impl<A: ?Sized + Sync> SyncIf<true> for A {}
+
+/// Compiles where `A` is `Sync` or need not be.
+pub const fn sync_if<A: ?Sized + SyncIf<NEEDED>, const NEEDED: bool>() {}
+
+/// The name and the place of a function, a class or a method: one `static` each.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_spec {
+    ($name:expr $(, $local:ident)?) => {{
+        static __RAY_SPEC: $crate::__private::Spec = $crate::__private::Spec::new(
+            ::core::concat!(::core::module_path!(), "::", $name),
+            ::core::file!(),
+            ::core::line!(),
+        )$(.$local())?;
+        &__RAY_SPEC
+    }};
+}
+pub use crate::__ray_spec as spec;
+
+/// Enters a function or an actor's class in the registry.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_register {
+    ($kind:ident $name:ty) => {
+        $crate::__private::inventory::submit! { $crate::__private::Registration::$kind::<$name>() }
+    };
+}
+pub use crate::__ray_register as register;
+
+/// A stored argument, as the body takes it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_pass {
+    (Value $argument:ident) => {
+        $argument.take()
+    };
+    (Borrow $argument:ident) => {
+        &*$argument
+    };
+}
+pub use crate::__ray_pass as pass;
+
+/// What a body gave: as it is, or flattened where it is a `Result`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_finish {
+    (Plain $value:expr) => {
+        ::core::result::Result::Ok($value)
+    };
+    (Fallible $value:expr) => {
+        $crate::__private::outcome!($value)
+    };
+}
+pub use crate::__ray_finish as finish;
+
+/// `Function::CALL`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_function_call {
+    (Sync $finish:ident $body:path, $($kind:ident $argument:ident)*) => {
+        $crate::__private::FunctionCall::Sync(|($($argument,)*)| {
+            $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*))
+        })
+    };
+    (Async $finish:ident $body:path, $($kind:ident $argument:ident)*) => {
+        $crate::__private::FunctionCall::Async(|($($argument,)*)| ::std::boxed::Box::pin(async move {
+            $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*).await)
+        }))
+    };
+}
+pub use crate::__ray_function_call as function_call;
+
+/// `RemoteMethod::CALL`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_method_call {
+    (Ref $($call:tt)*) => { $crate::__private::method_call!(@now Ref $($call)*) };
+    (Mut $($call:tt)*) => { $crate::__private::method_call!(@now Mut $($call)*) };
+    (AsyncRef $($call:tt)*) => { $crate::__private::method_call!(@later AsyncRef $($call)*) };
+    (AsyncMut $($call:tt)*) => { $crate::__private::method_call!(@later AsyncMut $($call)*) };
+    (@now $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
+        $crate::__private::MethodCall::$how(|__ray_state, ($($argument,)*)| {
+            $crate::__private::finish!($finish $body(__ray_state $(, $crate::__private::pass!($kind $argument))*))
+        })
+    };
+    (@later $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
+        $crate::__private::MethodCall::$how(|__ray_state, ($($argument,)*)| ::std::boxed::Box::pin(async move {
+            $crate::__private::finish!($finish $body(__ray_state $(, $crate::__private::pass!($kind $argument))*).await)
+        }))
+    };
+}
+pub use crate::__ray_method_call as method_call;
+
+/// `Constructor::CALL`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_init_call {
+    ($finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
+        |($($argument,)*)| $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*))
+    };
+}
+pub use crate::__ray_init_call as init_call;
+
+/// `Actor::METHODS`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_method_entries {
+    ($($(#[$cfg:meta])* $marker:ty),* $(,)?) => {
+        &[$($(#[$cfg])* $crate::__private::MethodEntry::new::<$marker>()),*]
+    };
+}
+pub use crate::__ray_method_entries as method_entries;
+
+/// What a user calls on a remote function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_function_surface {
+    (
+        [$($vis:tt)*] $name:ident $function:ty, [$($generics:tt)*] [$($bounds:tt)*]
+        ($($argument:ident: $into:ident $convert:ident $of:ty),*) -> $refs:ty
+    ) => {
+        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        impl $name {
+            /// Submits a call and returns at once, with a reference to the result to come.
+            ///
+            /// What goes wrong, in the submission too, comes out of the reference.
+            #[must_use = "the result comes through this reference; `tell` submits a call without one"]
+            $($vis)* fn remote<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*) -> $refs
+            $($bounds)*
+            {
+                $crate::__private::submit::<$function>(($($crate::__private::$into::$convert($argument),)*))
+            }
+
+            /// Like `remote`, but what is wrong with the submission itself is an error here.
+            $($vis)* fn try_remote<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::Outcome<$refs>
+            $($bounds)*
+            {
+                $crate::__private::try_submit::<$function>(($($crate::__private::$into::$convert($argument),)*))
+            }
+
+            /// Submits a call whose result nobody wants; a failure is logged.
+            $($vis)* fn tell<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*)
+            $($bounds)*
+            {
+                $crate::__private::tell::<$function>(($($crate::__private::$into::$convert($argument),)*));
+            }
+
+            /// Options for the next call: `.options().num_cpus(2.0).remote(..)`.
+            #[must_use = "options do nothing until `remote`, `try_remote` or `tell`"]
+            $($vis)* fn options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Params>
+            $($bounds)*
+            {
+                $crate::__private::Configured::new()
+            }
+        }
+    };
+}
+pub use crate::__ray_function_surface as function_surface;
+
+/// What a user calls on an actor's class.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_class_surface {
+    (
+        [$($vis:tt)*] [$($generics:tt)*] $class:ty, $constructor:ty, [$($bounds:tt)*]
+        ($($argument:ident: $into:ident $convert:ident $of:ty),*)
+    ) => {
+        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        impl<$($generics)*> $class $($bounds)* {
+            /// Starts an actor and returns its handle at once; `new` runs in the actor.
+            ///
+            /// What goes wrong comes out of the first call, or of the handle's `ready()`.
+            #[must_use = "an actor ends with its last handle"]
+            $($vis)* fn remote($($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::ActorHandle<Self> {
+                $crate::__private::create::<$constructor>(($($crate::__private::$into::$convert($argument),)*))
+            }
+
+            /// Like `remote`, but what is wrong with the creation itself is an error here.
+            $($vis)* fn try_remote($($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
+                $crate::__private::try_create::<$constructor>(($($crate::__private::$into::$convert($argument),)*))
+            }
+
+            /// Options for the actor: `.options().name("counter").remote(..)`.
+            #[must_use = "options do nothing until `remote` or `try_remote`"]
+            $($vis)* fn options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Params> {
+                $crate::__private::ActorBuilder::new()
+            }
+        }
+    };
+}
+pub use crate::__ray_class_surface as class_surface;
+
+/// Hidden types that stand for a method, a constructor or a generic function: the parameter is the class, or the
+/// function's parameters.
+///
+/// The class is a parameter, so that an impl on the type is no more visible than the class is (E0446).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_marker {
+    ($(#[$cfg:meta])* [$($vis:tt)*] $name:ident) => {
+        $(#[$cfg])*
+        #[allow(non_camel_case_types, dead_code, missing_debug_implementations, unreachable_pub)]
+        #[doc(hidden)]
+        $($vis)* struct $name<A>(::core::marker::PhantomData<fn() -> A>);
+        $(#[$cfg])*
+        impl<A> ::core::clone::Clone for $name<A> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        $(#[$cfg])*
+        impl<A> ::core::marker::Copy for $name<A> {}
+    };
+}
+pub use crate::__ray_marker as marker;
+
+/// The arguments that a restart or a retry gives again, where the struct's attribute asks for that.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_kept {
+    ($args:ident, $class:ty, $flag:ident) => {
+        <$crate::__private::$args<Self> as $crate::__private::KeptIf<<$class as $crate::__private::ActorClass>::$flag>>::RETRY
+    };
+}
+pub use crate::__ray_kept as kept;
+
+/// `call(..)` on a remote function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_plain_call {
+    (
+        $name:ident [$($before:tt)*] [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*] [$($bounds:tt)*]
+        $body:ident [$($wait:tt)*]
+    ) => {
+        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        impl $name {
+            /// Calls the function here and now, as any other function.
+            $($before)* fn call<$($generics)*>(self, $($argument: $of),*) $($output)* $($bounds)* {
+                $body($($argument),*)$($wait)*
+            }
+        }
+    };
+}
+pub use crate::__ray_plain_call as plain_call;
+
+/// `square(7)` on a remote function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_callable {
+    ($name:ident $body:ident $pointer:ty) => {
+        impl ::core::ops::Deref for $name {
+            type Target = $pointer;
+            fn deref(&self) -> &Self::Target {
+                const __RAY_BODY: &$pointer = &($body as $pointer);
+                __RAY_BODY
+            }
+        }
+    };
+}
+pub use crate::__ray_callable as callable;

@@ -1,0 +1,125 @@
+//! A model to code. Nothing here can fail.
+//!
+//! What is emitted names only `__ray` (the crate's `__private`) and `::core`, binds only names that begin with
+//! `__ray_` (a binding that is called as a unit struct in scope would match that struct, and every remote function is
+//! one), and stands in `const _: () = {..}`, so that nothing of ours is in the user's scope but what the user named.
+
+mod actor;
+mod class;
+mod function;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{GenericParam, Generics, Ident};
+
+pub(crate) use self::actor::actor;
+pub(crate) use self::class::class;
+pub(crate) use self::function::function;
+
+use crate::model::{Callable, Kind, augmented};
+use crate::types::last_segment;
+
+/// The pieces of generics that an expansion needs.
+struct Parameters {
+    /// With the bounds of every remote type; the predicates are in `bounds`.
+    declared: TokenStream,
+    /// `<T, N>`
+    used: TokenStream,
+    /// The where clause, or nothing.
+    bounds: TokenStream,
+    is_empty: bool,
+}
+
+impl Parameters {
+    fn of(generics: &Generics) -> Parameters {
+        let generics = augmented(generics);
+        let (_, used, bounds) = generics.split_for_impl();
+        let params = &generics.params;
+        Parameters {
+            declared: quote!(#params),
+            used: quote!(#used),
+            bounds: quote!(#bounds),
+            is_empty: params.is_empty(),
+        }
+    }
+
+    /// A type in which all of them occur: `(fn(*const T), [(); N])`.
+    fn witness(generics: &Generics) -> TokenStream {
+        let all = generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => {
+                let ident = &param.ident;
+                Some(quote!(fn(*const #ident)))
+            }
+            GenericParam::Const(param) => {
+                let ident = &param.ident;
+                Some(quote!([(); #ident]))
+            }
+            GenericParam::Lifetime(_) => None,
+        });
+        quote!((#(#all,)*))
+    }
+}
+
+/// `(__ray::Value<i64>, __ray::Borrow<[f64]>)`
+fn params_type(call: &Callable) -> TokenStream {
+    let params = call.params.iter().map(|param| {
+        let ty = &param.ty;
+        let kind = match param.kind {
+            Kind::Value | Kind::Any => Ident::new("Value", ty.span()),
+            Kind::Borrow => Ident::new("Borrow", ty.span()),
+        };
+        quote_spanned!(ty.span()=> __ray::#kind<#ty>)
+    });
+    quote!((#(#params,)*))
+}
+
+/// What the surface macros take for the parameters: `x: IntoArg into_arg i64, ..`
+fn surface(call: &Callable) -> TokenStream {
+    let params = call.params.iter().map(|param| {
+        let (name, ty) = (&param.name, &param.ty);
+        let (convert, method) = match param.kind {
+            Kind::Value => ("IntoArg", "into_arg"),
+            Kind::Borrow => ("IntoShared", "into_shared"),
+            Kind::Any => ("IntoAny", "into_any"),
+        };
+        let (convert, method) = (Ident::new(convert, ty.span()), format_ident!("{}", method));
+        quote!(#name: #convert #method #ty)
+    });
+    quote!(#(#params),*)
+}
+
+/// What the call macros take for the parameters: `Value __ray_0 Borrow __ray_1`
+fn passing(call: &Callable) -> TokenStream {
+    let params = call.params.iter().enumerate().map(|(index, param)| {
+        let name = format_ident!("__ray_{}", index);
+        let kind = match param.kind {
+            Kind::Value | Kind::Any => quote!(Value),
+            Kind::Borrow => quote!(Borrow),
+        };
+        quote!(#kind #name)
+    });
+    quote!(#(#params)*)
+}
+
+/// `Plain` or `Fallible`
+fn finish(call: &Callable) -> TokenStream {
+    if call.output.fallible { quote!(Fallible) } else { quote!(Plain) }
+}
+
+/// Could the type of the result be an alias that hides a `Result`?
+fn needs_guard(call: &Callable) -> bool {
+    /// Names that are what they seem.
+    const PLAIN: &[&str] = &[
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+        "String", "Vec", "Option", "Box", "Arc", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "ObjectRef", "ActorHandle",
+    ];
+    last_segment(&call.output.written)
+        .is_some_and(|(ident, _)| !call.output.fallible && !PLAIN.iter().any(|plain| ident == plain))
+}
+
+/// Fails to compile where a type alias hides a `Result`.
+fn guard(call: &Callable) -> TokenStream {
+    let written = &call.output.written;
+    quote_spanned!(written.span()=> __ray::not_a_result!(#written);)
+}

@@ -1,0 +1,149 @@
+//! `#[remote] impl`: the block as it is, and what the handle shows of it.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+
+use syn::Ident;
+
+use super::function::{glue, setters};
+use super::{Parameters, finish, guard, needs_guard, params_type, passing, surface};
+use crate::model::{Actor, Method, hidden};
+use crate::print;
+
+pub(crate) fn actor(model: &Actor) -> TokenStream {
+    let Actor { item, cfg, class, name, methods, options, .. } = model;
+    let krate = &options.krate;
+    let parameters = Parameters::of(&model.generics);
+    let Parameters { declared, used, bounds, .. } = &parameters;
+    let shown = Ident::new(&format!("__{name}Methods"), name.span());
+    let text = name.to_string();
+    let local = options.local.then(|| quote!(, local));
+    let is_async = methods.iter().any(Method::is_async);
+
+    let cfgs: Vec<_> = methods.iter().map(|method| &method.attributes.cfg).collect();
+    let names: Vec<_> = methods.iter().map(|method| method.call.ident()).collect();
+    let markers: Vec<_> = names.iter().map(|name| hidden(name)).collect();
+    let fields = methods.iter().zip(&markers).map(|(method, marker)| field(model, method, marker));
+    let calls = methods.iter().zip(&markers).map(|(method, marker)| remote_method(model, method, marker, &parameters));
+    let docs = format!("The methods of [`{name}`], as its handle shows them.");
+    let init = model.constructors.first().map(|new| constructor(model, new, &parameters));
+
+    quote! {
+        #item
+        #(#cfg)*
+        const _: () = {
+            use #krate::__private as __ray;
+            impl <#declared> __ray::Actor for #class #bounds {
+                type Methods = #shown #used;
+                const SPEC: &'static __ray::Spec = __ray::spec!(#text #local);
+                const IS_ASYNC: bool = #is_async;
+                const METHODS: &'static [__ray::MethodEntry] = __ray::method_entries!(#(#(#cfgs)* #markers<#class>),*);
+                fn methods(__ray_link: __ray::Link<Self>) -> Self::Methods {
+                    #shown { #(#(#cfgs)* #names: __ray::Method::new(__ray_link),)* }
+                }
+            }
+            #init
+            #[doc = #docs]
+            #[allow(dead_code, unreachable_pub, private_interfaces, missing_debug_implementations)]
+            pub struct #shown <#declared> #bounds { #(#fields)* }
+            #(#calls)*
+        };
+    }
+}
+
+/// `pub increment: __ray::Method<..>`
+fn field(model: &Actor, method: &Method, marker: &Ident) -> TokenStream {
+    let Method { attributes, vis, call, .. } = method;
+    let (cfg, seen, class) = (&attributes.cfg, &attributes.seen, &model.class);
+    let text = format!("`{}`", print::text(quote::ToTokens::to_token_stream(&call.sig)));
+    let gap = attributes.has_docs.then(|| quote!(#[doc = ""]));
+    let (ident, params) = (call.ident(), params_type(call));
+    quote! {
+        #(#cfg)*
+        #(#seen)*
+        #gap
+        #[doc = #text]
+        #vis #ident: __ray::Method<#marker<#class>, #params>,
+    }
+}
+
+fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Parameters) -> TokenStream {
+    let Method { attributes, vis, call, options, .. } = method;
+    let Parameters { declared, bounds, .. } = parameters;
+    let (class, cfg, ident) = (&model.class, &attributes.cfg, call.ident());
+    let params = params_type(call);
+    let output = call.output.ty();
+    let refs = call.output.refs();
+    let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
+    let local = model.options.local.then(|| quote!(, local));
+    let how = format_ident!(
+        "{}{}",
+        if method.is_async() { "Async" } else { "" },
+        if method.is_exclusive() { "Mut" } else { "Ref" }
+    );
+    let (finish, passing) = (finish(call), passing(call));
+    let invoke = if call.faulty {
+        quote!(__ray::MethodCall::Mut(|_, _| ::core::unreachable!()))
+    } else {
+        quote_spanned!(ident.span()=> __ray::method_call!(#how #finish <#class>::#ident, #passing))
+    };
+    let options_item = setters(&options.setters, "MethodOptions");
+    let retry = match &options.retries {
+        Some(key) => {
+            let kept = quote_spanned!(key.span()=> __ray::RetryArgs::cloning());
+            quote!(::core::option::Option::Some(#kept))
+        }
+        None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, Retries)),
+    };
+    let glue = glue(model.options.local, &call.output.written);
+    let guard = (parameters.is_empty && needs_guard(call)).then(|| {
+        let guard = guard(call);
+        quote!(#(#cfg)* #guard)
+    });
+    quote! {
+        __ray::marker!(#(#cfg)* [#vis] #marker);
+        #(#cfg)*
+        impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
+            type Actor = #class;
+            type Params = #params;
+            type Output = #output;
+            type Refs = #refs;
+            const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
+            const CALL: __ray::MethodCallOf<Self> = #invoke;
+            #options_item
+            const RETRY: __ray::MethodRetry<Self> = #retry;
+            const GLUE: __ray::MethodGlue<Self> = #glue;
+        }
+        #guard
+    }
+}
+
+fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStream {
+    let Method { vis, call, .. } = new;
+    let Parameters { declared, bounds, .. } = parameters;
+    let class = &model.class;
+    let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
+    let params = params_type(call);
+    let (finish, passing, surface) = (finish(call), passing(call), surface(call));
+    let span = call.ident().span();
+    let invoke = if call.faulty {
+        quote!(|_| ::core::unreachable!())
+    } else {
+        quote_spanned!(span=> __ray::init_call!(#finish <#class>::new, #passing))
+    };
+    let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, Restarts));
+    let glue = glue(model.options.local, &span);
+    quote! {
+        __ray::marker!([#vis] __ray_new);
+        impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
+            type Actor = #class;
+            type Params = #params;
+            const CALL: __ray::InitCall<Self> = #invoke;
+            const RETRY: __ray::InitRetry<Self> = #kept;
+            const GLUE: __ray::InitGlue<Self> = #glue;
+        }
+        #register
+        __ray::class_surface!([#vis] [#declared] #class, __ray_new<#class>, [#bounds] (#surface));
+    }
+}
+

@@ -1,0 +1,49 @@
+//! `#[remote] struct` or `enum`: the item as it is, and its options.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Generics, Lit, parse_quote};
+
+use crate::model::Class;
+
+pub(crate) fn class(model: &Class) -> TokenStream {
+    let Class { item, attributes, ident, generics, options } = model;
+    let (cfg, krate, setters) = (&attributes.cfg, &options.krate, &options.setters);
+    let flag = |set: bool| if set { quote!(__ray::Yes) } else { quote!(__ray::No) };
+    let (restarts, retries) = (flag(options.restarts), flag(options.task_retries));
+    let (generics, sync) = sharing(model, generics);
+    let (declared, used, bounds) = generics.split_for_impl();
+    quote! {
+        #item
+        #(#cfg)*
+        const _: () = {
+            use #krate::__private as __ray;
+            impl #declared __ray::ActorClass for #ident #used #bounds {
+                const OPTIONS: __ray::ActorOptions = __ray::ActorOptions::new()#(#setters)*;
+                type Restarts = #restarts;
+                type Retries = #retries;
+            }
+            #sync
+        };
+    }
+}
+
+/// What more than one call at a time demands: a bound where the struct is generic, else a check of its own on the
+/// value that asks for it.
+fn sharing(model: &Class, generics: &Generics) -> (Generics, TokenStream) {
+    let ident = &model.ident;
+    let asked = model.options.max_concurrency.as_ref().filter(|expr| !is_one(expr));
+    let mut generics = generics.clone();
+    if generics.params.is_empty() {
+        let check = asked.map(|expr| quote_spanned!(expr.span()=> const _: () = __ray::sync_if::<#ident, { #expr > 1 }>();));
+        return (generics, quote!(#check));
+    }
+    let sync = asked.map(|_| quote!(+ ::core::marker::Sync));
+    generics.make_where_clause().predicates.push(parse_quote!(Self: ::core::marker::Send #sync + 'static));
+    (generics, TokenStream::new())
+}
+
+fn is_one(expr: &Expr) -> bool {
+    matches!(expr, Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) if int.base10_digits() == "1")
+}

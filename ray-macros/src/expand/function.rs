@@ -1,0 +1,153 @@
+//! `#[remote] fn`: a unit struct that stands for the function, and the function under a hidden name.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, Ident, ReturnType};
+
+use super::{Parameters, finish, guard, needs_guard, params_type, passing, surface};
+use crate::model::{Function, hidden};
+use crate::print;
+
+pub(crate) fn function(model: &Function) -> TokenStream {
+    let Function { attributes, vis, call, block, options } = model;
+    let ident = call.ident();
+    let (cfg, seen, body_attributes) = (&attributes.cfg, &attributes.seen, &attributes.body);
+    let krate = &options.krate;
+    let signature = documentation(model);
+    let body = hidden(ident);
+    let mut body_sig = call.sig.clone();
+    body_sig.ident = body.clone();
+
+    let parameters = Parameters::of(&call.sig.generics);
+    let Parameters { declared, bounds, .. } = &parameters;
+    let marker = Ident::new(&format!("__Ray_{ident}"), ident.span());
+    let (function, marker_item) = if model.is_generic() {
+        let witness = Parameters::witness(&call.sig.generics);
+        (quote!(#marker<#witness>), quote!(__ray::marker!([#vis] #marker);))
+    } else {
+        (ident.to_token_stream(), TokenStream::new())
+    };
+    let register = (!model.is_generic()).then(|| quote!(__ray::register!(function #ident);));
+    let guard = (!model.is_generic() && needs_guard(call)).then(|| guard(call));
+    let deref = deref(model, &body);
+
+    let params = params_type(call);
+    let output = call.output.ty();
+    let refs = call.output.refs();
+    let name = syn::ext::IdentExt::unraw(ident).to_string();
+    let local = options.local.then(|| quote!(, local));
+    let how = if call.is_async() { quote!(Async) } else { quote!(Sync) };
+    let (finish, passing, surface) = (finish(call), passing(call), surface(call));
+    let invoke = if call.faulty {
+        quote!(__ray::FunctionCall::Sync(|_| ::core::unreachable!()))
+    } else {
+        quote_spanned!(ident.span()=> __ray::function_call!(#how #finish #body, #passing))
+    };
+    let options_item = setters(&options.setters, "TaskOptions");
+    let retry = options.retries.as_ref().map(|key| {
+        let kept = quote_spanned!(key.span()=> __ray::RetryArgs::cloning());
+        quote!(const RETRY: __ray::FunctionRetry<Self> = ::core::option::Option::Some(#kept);)
+    });
+    let glue = glue(options.local, &call.output.written);
+    let plain = plain_call(model, &body);
+
+    quote! {
+        #(#cfg)*
+        #(#seen)*
+        #signature
+        #[allow(non_camel_case_types)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+        #vis struct #ident;
+        #(#cfg)*
+        const _: () = {
+            use #krate::__private as __ray;
+            #(#body_attributes)*
+            #body_sig #block
+            #marker_item
+            impl <#declared> __ray::Function for #function #bounds {
+                type Params = #params;
+                type Output = #output;
+                type Refs = #refs;
+                const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
+                const CALL: __ray::FunctionCallOf<Self> = #invoke;
+                #options_item
+                #retry
+                const GLUE: __ray::FunctionGlue<Self> = #glue;
+            }
+            #guard
+            #register
+            __ray::function_surface!([#vis] #ident #function, [#declared] [#bounds] (#surface) -> #refs);
+            #plain
+            #deref
+        };
+    }
+}
+
+/// `const OPTIONS: .. = ..;`, or nothing.
+pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
+    if setters.is_empty() {
+        return TokenStream::new();
+    }
+    let ty = format_ident!("{}", of);
+    quote!(const OPTIONS: __ray::#ty = __ray::#ty::new()#(#setters)*;)
+}
+
+/// The value of a `GLUE`.
+pub(super) fn glue(local: bool, on: &impl Spanned) -> TokenStream {
+    if local {
+        return quote!(::core::option::Option::None);
+    }
+    let new = quote_spanned!(on.span()=> __ray::Glue::new());
+    quote!(::core::option::Option::Some(#new))
+}
+
+/// `call(..)`: the user's signature, run here and now.
+fn plain_call(model: &Function, body: &Ident) -> TokenStream {
+    let Function { vis, call, .. } = model;
+    let ident = call.ident();
+    let generics = &call.sig.generics;
+    let bounds = &generics.where_clause;
+    let params = &generics.params;
+    let arguments = call.params.iter().map(|param| (&param.name, &param.written)).map(|(name, ty)| quote!(#name: #ty));
+    let output = &call.sig.output;
+    let asyncness = &call.sig.asyncness;
+    let dot_await = call.is_async().then(|| quote!(.await));
+    quote! {
+        __ray::plain_call! {
+            #ident [#vis #asyncness] [#params] (#(#arguments),*) [#output] [#bounds] #body [#dot_await]
+        }
+    }
+}
+
+/// `square(7)`, where a function pointer can say the signature.
+fn deref(model: &Function, body: &Ident) -> TokenStream {
+    let sig = &model.call.sig;
+    if model.is_generic() || model.call.is_async() {
+        return TokenStream::new();
+    }
+    let ident = &sig.ident;
+    let types = sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(input) => Some(&input.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let output = match &sig.output {
+        ReturnType::Default => TokenStream::new(),
+        output => output.to_token_stream(),
+    };
+    quote!(__ray::callable!(#ident #body fn(#(#types),*) #output);)
+}
+
+/// The signature, for rustdoc, which otherwise shows a struct.
+fn documentation(model: &Function) -> TokenStream {
+    let text = print::text(model.call.sig.to_token_stream());
+    let lead = if model.attributes.has_docs { "" } else { "A remote function." };
+    let gap = (!lead.is_empty()).then(|| quote!(#[doc = ""]));
+    quote! {
+        #[doc = #lead]
+        #gap
+        #[doc = "```text"]
+        #[doc = #text]
+        #[doc = "```"]
+    }
+}

@@ -1,0 +1,396 @@
+//! What an item means: the callable behind a function, a method or a constructor, and the class of an actor.
+//!
+//! Building a model never fails; `check` says what is wrong with one, and `fallback` repairs it.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Block, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemFn, ItemImpl, Pat, Receiver,
+    ReturnType, Signature, Type, Visibility, parse_quote,
+};
+
+use crate::options::{On, Options};
+use crate::parse;
+use crate::report::Report;
+use crate::types;
+
+/// `#[remote] fn`
+pub(crate) struct Function {
+    pub(crate) attributes: Attributes,
+    pub(crate) vis: Visibility,
+    pub(crate) call: Callable,
+    pub(crate) block: Block,
+    pub(crate) options: Options,
+}
+
+/// `#[remote] struct` or `enum`
+pub(crate) struct Class {
+    pub(crate) item: syn::Item,
+    pub(crate) attributes: Attributes,
+    pub(crate) ident: Ident,
+    pub(crate) generics: Generics,
+    pub(crate) options: Options,
+}
+
+/// `#[remote] impl`
+pub(crate) struct Actor {
+    /// As the user wrote it, without `#[method]`.
+    pub(crate) item: ItemImpl,
+    pub(crate) cfg: Vec<Attribute>,
+    pub(crate) class: Type,
+    /// The name of the type, without path and parameters.
+    pub(crate) name: Ident,
+    pub(crate) generics: Generics,
+    /// Functions named `new` without a receiver; one is right.
+    pub(crate) constructors: Vec<Method>,
+    /// What the handle shows.
+    pub(crate) methods: Vec<Method>,
+    /// The names of methods with a receiver that the handle does not show.
+    pub(crate) hidden: Vec<Ident>,
+    /// The names of all functions in the block.
+    pub(crate) names: Vec<Ident>,
+    pub(crate) options: Options,
+}
+
+/// A method of an actor, or its constructor.
+pub(crate) struct Method {
+    pub(crate) attributes: Attributes,
+    pub(crate) vis: Visibility,
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) call: Callable,
+    pub(crate) options: Options,
+}
+
+/// What functions, methods and constructors have in common.
+pub(crate) struct Callable {
+    pub(crate) sig: Signature,
+    pub(crate) params: Vec<Param>,
+    pub(crate) output: Output,
+    /// A fault was found: the body cannot be called remotely as it is.
+    pub(crate) faulty: bool,
+}
+
+/// A parameter, the receiver not counted.
+pub(crate) struct Param {
+    /// What callers see.
+    pub(crate) name: Ident,
+    /// As written.
+    pub(crate) written: Type,
+    /// What travels: `T` of `T`, `&T`, `&[T]`, ...
+    pub(crate) ty: Type,
+    pub(crate) kind: Kind,
+}
+
+/// How an argument reaches the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Moved in, or cloned where others hold it.
+    Value,
+    /// Read in place.
+    Borrow,
+    /// After an error: any argument will do.
+    Any,
+}
+
+/// What a body gives.
+pub(crate) struct Output {
+    /// As written, `()` where nothing is.
+    pub(crate) written: Type,
+    /// A `Result`, by its last path segment.
+    pub(crate) fallible: bool,
+    /// The types of the references, with `num_returns` over 1.
+    pub(crate) split: Option<Vec<Type>>,
+}
+
+impl Function {
+    pub(crate) fn new(item: ItemFn, options: Options) -> Function {
+        let ItemFn { attrs, vis, sig, block } = item;
+        let num_returns = options.num_returns.as_ref().map(|(count, _)| *count);
+        Function {
+            attributes: Attributes::of_function(attrs),
+            vis,
+            call: Callable::new(sig, num_returns, options.local, None),
+            block: *block,
+            options,
+        }
+    }
+
+    /// A function with type or const parameters; only a local one can have them.
+    pub(crate) fn is_generic(&self) -> bool {
+        !self.call.sig.generics.params.is_empty()
+    }
+}
+
+impl Class {
+    pub(crate) fn new(item: syn::Item, options: Options) -> Class {
+        let (attrs, ident, generics) = match &item {
+            syn::Item::Struct(item) => (&item.attrs, &item.ident, &item.generics),
+            syn::Item::Enum(item) => (&item.attrs, &item.ident, &item.generics),
+            _ => unreachable!("parse::Target::Class is a struct or an enum"),
+        };
+        Class {
+            attributes: Attributes { cfg: cfgs(attrs), ..Attributes::default() },
+            ident: ident.clone(),
+            generics: generics.clone(),
+            item,
+            options,
+        }
+    }
+}
+
+impl Actor {
+    pub(crate) fn new(mut item: ItemImpl, options: Options, report: &mut Report) -> Actor {
+        let class = (*item.self_ty).clone();
+        let mut actor = Actor {
+            cfg: cfgs(&item.attrs),
+            name: types::last_segment(&class).map_or_else(|| Ident::new("Actor", class.span()), |(ident, _)| ident.clone()),
+            generics: item.generics.clone(),
+            class,
+            constructors: Vec::new(),
+            methods: Vec::new(),
+            hidden: Vec::new(),
+            names: Vec::new(),
+            options,
+            item: parse_quote!(impl () {}),
+        };
+        for member in &mut item.items {
+            if let ImplItem::Fn(function) = member {
+                actor.member(function, report);
+            }
+        }
+        actor.item = item;
+        actor
+    }
+
+    fn member(&mut self, function: &mut ImplItemFn, report: &mut Report) {
+        let marked = take_method_attribute(&mut function.attrs);
+        let receiver = match function.sig.inputs.first() {
+            Some(FnArg::Receiver(receiver)) => Some(receiver.clone()),
+            _ => None,
+        };
+        let is_new = function.sig.ident == "new";
+        let shown = receiver.is_some() && !matches!(function.vis, Visibility::Inherited);
+        self.names.push(function.sig.ident.clone());
+        if let Some(attribute) = &marked
+            && (is_new || !shown)
+        {
+            let why = if is_new {
+                "the options of an actor's creation are those of the struct: write them in #[remote(..)] on it"
+            } else if receiver.is_none() {
+                "this function has no `self`, so the handle does not show it, and #[method] has no effect"
+            } else {
+                "the handle shows methods with a visibility: write `pub fn` (or `pub(crate) fn`), or leave #[method] out"
+            };
+            report.error(attribute, why);
+        }
+        if !is_new && !shown {
+            if receiver.is_some() {
+                self.hidden.push(function.sig.ident.clone());
+            }
+            return;
+        }
+        let entries = match marked.map(|attribute| attribute.meta) {
+            Some(syn::Meta::List(list)) => parse::entries(list.tokens, report),
+            Some(syn::Meta::NameValue(pair)) => {
+                report.error(pair, "write #[method(..)]");
+                Vec::new()
+            }
+            Some(syn::Meta::Path(_)) | None => Vec::new(),
+        };
+        let options = Options::read(entries, On::Method, report);
+        let num_returns = options.num_returns.as_ref().map(|(count, _)| *count);
+        let method = Method {
+            attributes: Attributes::of_method(&function.attrs),
+            vis: function.vis.clone(),
+            receiver,
+            call: Callable::new(function.sig.clone(), num_returns, self.options.local, Some(&self.class)),
+            options,
+        };
+        if is_new {
+            self.constructors.push(method);
+        } else {
+            self.methods.push(method);
+        }
+    }
+}
+
+impl Method {
+    pub(crate) fn is_async(&self) -> bool {
+        self.call.sig.asyncness.is_some()
+    }
+
+    /// Does it take `&mut self`?
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.receiver.as_ref().is_some_and(|receiver| match types::bare(&receiver.ty) {
+            Type::Reference(reference) => reference.mutability.is_some(),
+            _ => false,
+        })
+    }
+}
+
+impl Callable {
+    fn new(sig: Signature, num_returns: Option<usize>, local: bool, class: Option<&Type>) -> Callable {
+        let resolve = |ty: &Type| match class {
+            Some(class) => types::without_self(ty, class),
+            None => ty.clone(),
+        };
+        let mut params: Vec<Param> = Vec::new();
+        for input in &sig.inputs {
+            let FnArg::Typed(input) = input else { continue };
+            let ty = resolve(&input.ty);
+            let (ty, kind) = match types::bare(&ty) {
+                Type::Reference(reference) if !(local && types::is_static_reference(&ty)) => {
+                    ((*reference.elem).clone(), Kind::Borrow)
+                }
+                _ => (ty.clone(), Kind::Value),
+            };
+            let name = param_name(&input.pat, &params);
+            params.push(Param { name, written: (*input.ty).clone(), ty, kind });
+        }
+        let written = match &sig.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, ty) => resolve(ty),
+        };
+        let plain = types::result_ok(&written).unwrap_or(&written);
+        let split = match types::bare(plain) {
+            Type::Tuple(tuple) if num_returns.is_some_and(|count| count > 1) => Some(tuple.elems.iter().cloned().collect()),
+            _ => None,
+        };
+        let fallible = types::ends_in(&written, "Result");
+        Callable { params, output: Output { fallible, split, written }, sig, faulty: false }
+    }
+
+    pub(crate) fn ident(&self) -> &Ident {
+        &self.sig.ident
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.sig.asyncness.is_some()
+    }
+}
+
+impl Output {
+    /// The type of the object.
+    pub(crate) fn ty(&self) -> TokenStream {
+        let written = &self.written;
+        if self.fallible { quote!(<#written as __ray::ResultType>::Ok) } else { written.to_token_stream() }
+    }
+
+    /// The type of the reference, or of the references.
+    pub(crate) fn refs(&self) -> TokenStream {
+        match &self.split {
+            Some(parts) => quote!((#(__ray::ObjectRef<#parts>),*)),
+            None => {
+                let ty = self.ty();
+                quote!(__ray::ObjectRef<#ty>)
+            }
+        }
+    }
+}
+
+/// The attributes of a function or a method, sorted by where they go.
+#[derive(Default)]
+pub(crate) struct Attributes {
+    /// To everything that is emitted.
+    pub(crate) cfg: Vec<Attribute>,
+    /// To what callers see.
+    pub(crate) seen: Vec<Attribute>,
+    /// To the body.
+    pub(crate) body: Vec<Attribute>,
+    pub(crate) has_docs: bool,
+}
+
+impl Attributes {
+    fn of_function(attributes: Vec<Attribute>) -> Attributes {
+        let mut sorted = Attributes::default();
+        for attribute in attributes {
+            if attribute.path().is_ident("cfg") {
+                sorted.cfg.push(attribute);
+            } else if shown(&attribute) {
+                sorted.has_docs |= attribute.path().is_ident("doc");
+                sorted.seen.push(attribute);
+            } else {
+                sorted.body.push(attribute);
+            }
+        }
+        sorted
+    }
+
+    fn of_method(attributes: &[Attribute]) -> Attributes {
+        let docs = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
+        Attributes {
+            cfg: cfgs(attributes),
+            seen: docs.cloned().collect(),
+            has_docs: attributes.iter().any(|attribute| attribute.path().is_ident("doc")),
+            body: Vec::new(),
+        }
+    }
+}
+
+/// Does this attribute speak of the name rather than of the body?
+fn shown(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    if path.is_ident("cfg_attr") {
+        let inner = attribute.meta.to_token_stream().to_string();
+        return inner.contains(", doc") || inner.contains(",doc") || inner.contains("deprecated");
+    }
+    path.is_ident("doc") || path.is_ident("deprecated")
+}
+
+fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
+}
+
+/// Takes `#[method(..)]` out, under whatever path it is known.
+fn take_method_attribute(attributes: &mut Vec<Attribute>) -> Option<Attribute> {
+    let index = attributes.iter().position(|attribute| {
+        let segments = &attribute.path().segments;
+        segments.len() <= 2 && segments.last().is_some_and(|last| last.ident == "method")
+    })?;
+    Some(attributes.remove(index))
+}
+
+/// The name of a parameter for callers: the user's, or a number where a pattern takes it apart.
+fn param_name(pat: &Pat, others: &[Param]) -> Ident {
+    let taken = |name: &Ident| others.iter().any(|other| other.name == *name);
+    if let Pat::Ident(pat) = pat {
+        let text = pat.ident.to_string();
+        let plain = text.trim_start_matches('_');
+        if let Ok(mut name) = syn::parse_str::<Ident>(plain)
+            && text != plain
+            && !taken(&name)
+        {
+            name.set_span(pat.ident.span());
+            return name;
+        }
+        return pat.ident.clone();
+    }
+    let mut name = Ident::new(&format!("arg{}", others.len()), Span::call_site());
+    while taken(&name) {
+        name = format_ident!("{}_", name);
+    }
+    name
+}
+
+/// The parameters of `generics` with what every remote type needs.
+pub(crate) fn augmented(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    for param in &mut generics.params {
+        if let GenericParam::Type(param) = param {
+            param.bounds.push(parse_quote!(::core::marker::Send));
+            param.bounds.push(parse_quote!(::core::marker::Sync));
+            param.bounds.push(parse_quote!('static));
+            param.colon_token.get_or_insert_default();
+            param.eq_token = None;
+            param.default = None;
+        }
+    }
+    generics
+}
+
+/// The name of a hidden item for the user's `ident`.
+pub(crate) fn hidden(ident: &Ident) -> Ident {
+    Ident::new(&format!("__ray_{}", ident.unraw()), ident.span())
+}

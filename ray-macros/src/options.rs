@@ -1,0 +1,409 @@
+//! The options that each kind of item takes, checked where their value is written out.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, Path, UnOp, parse_quote};
+
+use crate::parse::{Entry, Key, Value};
+use crate::report::Report;
+
+/// What an attribute stands on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Function,
+    Class,
+    Impl,
+    Method,
+}
+
+impl On {
+    const ALL: [On; 4] = [On::Function, On::Class, On::Impl, On::Method];
+
+    /// The options, in the order in which they are documented.
+    fn known(self) -> &'static [&'static str] {
+        match self {
+            On::Function => &[
+                "num_cpus",
+                "num_gpus",
+                "memory",
+                "resources",
+                "num_returns",
+                "max_retries",
+                "retry_exceptions",
+                "name",
+                "local",
+                "crate",
+            ],
+            On::Class => &[
+                "num_cpus",
+                "num_gpus",
+                "memory",
+                "resources",
+                "max_restarts",
+                "max_task_retries",
+                "max_concurrency",
+                "max_pending_calls",
+                "crate",
+            ],
+            On::Impl => &["local", "crate"],
+            On::Method => &["num_returns", "max_task_retries", "retry_exceptions"],
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            On::Function => "a function",
+            On::Class => "an actor's struct",
+            On::Impl => "an actor's impl",
+            On::Method => "a method",
+        }
+    }
+
+    /// Where an option of this kind is written.
+    fn place(self) -> &'static str {
+        match self {
+            On::Function => "#[remote(..)] on a function",
+            On::Class => "#[remote(..)] on the struct",
+            On::Impl => "#[remote(..)] on the impl",
+            On::Method => "#[method(..)] on the method",
+        }
+    }
+}
+
+/// The options of one item.
+pub(crate) struct Options {
+    /// `.num_cpus(2f64)`, for the const builder, in the order in which they were written.
+    pub(crate) setters: Vec<TokenStream>,
+    /// Where `ray` is.
+    pub(crate) krate: Path,
+    pub(crate) local: bool,
+    pub(crate) num_returns: Option<(usize, Expr)>,
+    /// `retry_exceptions`, where it is not `false`.
+    pub(crate) retries: Option<Ident>,
+    /// `max_restarts`, where it is not 0.
+    pub(crate) restarts: bool,
+    /// `max_task_retries`, where it is not 0.
+    pub(crate) task_retries: bool,
+    pub(crate) max_concurrency: Option<Expr>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            setters: Vec::new(),
+            krate: parse_quote!(::ray),
+            local: false,
+            num_returns: None,
+            retries: None,
+            restarts: false,
+            task_retries: false,
+            max_concurrency: None,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the entries of an attribute on `on`; what is wrong goes to the report and counts as not written.
+    pub(crate) fn read(entries: Vec<Entry>, on: On, report: &mut Report) -> Options {
+        let mut options = Options::default();
+        let mut seen: Vec<String> = Vec::new();
+        for Entry { key, value } in entries {
+            let name = key.unraw().to_string();
+            if !on.known().contains(&name.as_str()) {
+                report.error(&key, unknown(&name, on));
+            } else if seen.contains(&name) {
+                report.error(&key, format_args!("`{name}` is given twice; leave one of them"));
+            } else {
+                options.take(&name, &key, value, report);
+                seen.push(name);
+            }
+        }
+        options
+    }
+
+    fn take(&mut self, name: &str, key: &Ident, value: Value, report: &mut Report) {
+        match name {
+            "num_cpus" | "num_gpus" => {
+                if let Some(expr) = expr(key, value, "a number, such as `2` or `0.5`", report)
+                    && let Some(number) = quantity(&expr, report)
+                {
+                    self.setters.push(quote!(.#key(#number)));
+                }
+            }
+            "memory" => {
+                if let Some(expr) = expr(key, value, "a number of bytes", report)
+                    && let Some(bytes) = integer(&expr, 0, i128::from(u64::MAX), "a number of bytes", report)
+                {
+                    self.setters.push(quote!(.#key(#bytes)));
+                }
+            }
+            "resources" => self.resources(key, value, report),
+            "max_retries" | "max_restarts" | "max_task_retries" => {
+                if let Some(expr) = expr(key, value, "a number of times; -1 is without end", report)
+                    && let Some(times) = integer(&expr, -1, i128::from(i64::MAX), "a number of times, -1 being without end", report)
+                {
+                    let asks = literal(&expr).is_none_or(|(_, lit)| !matches!(lit, Lit::Int(int) if int.base10_digits() == "0"));
+                    self.restarts |= asks && name == "max_restarts";
+                    self.task_retries |= asks && name == "max_task_retries";
+                    self.setters.push(quote!(.#key(#times)));
+                }
+            }
+            "max_concurrency" => {
+                if let Some(expr) = expr(key, value, "a number of calls, at least 1", report)
+                    && let Some(calls) = integer(&expr, 1, i128::from(u32::MAX), "a number of calls, at least 1", report)
+                {
+                    self.setters.push(quote!(.#key(#calls)));
+                    self.max_concurrency = Some(expr);
+                }
+            }
+            "max_pending_calls" => {
+                if let Some(expr) = expr(key, value, "a number of calls; -1 is without limit", report)
+                    && let Some(calls) = integer(&expr, -1, i128::from(i64::MAX), "a number of calls, -1 being without limit", report)
+                {
+                    if matches!(literal(&expr), Some((_, Lit::Int(int))) if int.base10_digits() == "0") {
+                        report.error(&expr, "`max_pending_calls = 0` would refuse every call; write at least 1, or -1 for no limit");
+                    } else {
+                        self.setters.push(quote!(.#key(#calls)));
+                    }
+                }
+            }
+            "num_returns" => {
+                if let Some(expr) = expr(key, value, "a number, such as `2`", report) {
+                    self.num_returns(expr, report);
+                }
+            }
+            "retry_exceptions" => self.retry_exceptions(key, value, report),
+            "name" => {
+                if let Some(expr) = expr(key, value, "a string", report) {
+                    match literal(&expr) {
+                        Some((_, Lit::Str(string))) if string.value().is_empty() => {
+                            report.error(&expr, "the name is empty; leave `name` out for the function's own");
+                        }
+                        Some((false, Lit::Str(_))) | None => self.setters.push(quote!(.#key(#expr))),
+                        Some(_) => report.error(&expr, "`name` takes a string, such as `name = \"resize\"`"),
+                    }
+                }
+            }
+            "local" => match value {
+                Value::None => self.local = true,
+                Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) => self.local = bool.value,
+                value => report.error(span_of(key, &value), "`local` takes no value: write `#[remote(local)]`"),
+            },
+            "crate" => match value {
+                Value::Path(path) => self.krate = path,
+                value => report.error(
+                    span_of(key, &value),
+                    "`crate` takes the path under which this crate is known: `crate = ::renamed`",
+                ),
+            },
+            _ => unreachable!("`{name}` is in On::known"),
+        }
+    }
+
+    fn resources(&mut self, key: &Ident, value: Value, report: &mut Report) {
+        let Value::List(_, pairs) = value else {
+            report.error(
+                span_of(key, &value),
+                "`resources` takes names and amounts: `resources(tpu = 1, \"big disk\" = 0.5)`",
+            );
+            return;
+        };
+        let mut seen: Vec<String> = Vec::new();
+        for (name, amount) in pairs {
+            let text = name.text();
+            let instead = match text.as_str() {
+                "CPU" => Some("num_cpus"),
+                "GPU" => Some("num_gpus"),
+                "memory" => Some("memory"),
+                _ => None,
+            };
+            if let Some(instead) = instead {
+                report.error(&name, format_args!("`{text}` is no custom resource: write `{instead} = ..` beside `resources`"));
+            } else if text.is_empty() {
+                report.error(&name, "the name of this resource is empty");
+            } else if seen.contains(&text) {
+                report.error(&name, format_args!("the resource `{text}` is given twice; leave one of them"));
+            } else if let Some(amount) = quantity(&amount, report) {
+                let literal = Literal::string(&text).with_span(match &name {
+                    Key::Ident(ident) => ident.span(),
+                    Key::Str(string) => string.span(),
+                });
+                self.setters.push(quote!(.resource(#literal, #amount)));
+                seen.push(text);
+            }
+        }
+    }
+
+    fn num_returns(&mut self, expr: Expr, report: &mut Report) {
+        let Some((negative, Lit::Int(int))) = literal(&expr) else {
+            report.error(&expr, "`num_returns` is a matter of type: write the number out, as in `num_returns = 2`");
+            return;
+        };
+        match int.base10_parse::<usize>() {
+            Ok(0) => report.error(
+                &expr,
+                "`num_returns = 0`: a function without a result gives an `ObjectRef<()>`; `tell(..)` submits a call without a reference",
+            ),
+            Ok(count) if !negative && count <= 12 => self.num_returns = Some((count, expr)),
+            _ => report.error(&expr, "`num_returns` is a number from 1 to 12"),
+        }
+    }
+
+    fn retry_exceptions(&mut self, key: &Ident, value: Value, report: &mut Report) {
+        let on = match value {
+            Value::None => quote!(Always),
+            Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) if bool.value => quote!(Always),
+            Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(_), .. })) => return,
+            Value::Expr(expr @ (Expr::Path(_) | Expr::Closure(_))) => quote_spanned!(expr.span()=> If(#expr)),
+            value => {
+                report.error(
+                    span_of(key, &value),
+                    "`retry_exceptions` takes `true`, or the path of a `fn(&ray::Error) -> bool` that says which errors",
+                );
+                return;
+            }
+        };
+        self.setters.push(quote!(.#key(__ray::RetryOn::#on)));
+        self.retries = Some(key.clone());
+    }
+}
+
+/// With `span`, as a method, so that a literal can be made in one expression.
+trait WithSpan {
+    fn with_span(self, span: Span) -> Self;
+}
+
+impl WithSpan for Literal {
+    fn with_span(mut self, span: Span) -> Literal {
+        self.set_span(span);
+        self
+    }
+}
+
+/// The tokens to complain about: the value, or the key where there is none.
+fn span_of(key: &Ident, value: &Value) -> TokenStream {
+    match value {
+        Value::None => key.to_token_stream(),
+        Value::Expr(expr) => expr.to_token_stream(),
+        Value::Path(path) => path.to_token_stream(),
+        Value::List(paren, _) => {
+            let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, TokenStream::new());
+            group.set_span(paren.span.join());
+            group.to_token_stream()
+        }
+    }
+}
+
+fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<Expr> {
+    match value {
+        Value::Expr(expr) => Some(expr),
+        value => {
+            report.error(span_of(key, &value), format_args!("`{key}` takes {takes}: `{key} = ..`"));
+            None
+        }
+    }
+}
+
+/// The literal that an expression is, and whether a minus stands before it.
+fn literal(expr: &Expr) -> Option<(bool, &Lit)> {
+    match expr {
+        Expr::Lit(ExprLit { lit, .. }) => Some((false, lit)),
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => literal(expr).map(|(negative, lit)| (!negative, lit)),
+        Expr::Group(group) => literal(&group.expr),
+        Expr::Paren(paren) => literal(&paren.expr),
+        _ => None,
+    }
+}
+
+/// An amount of a resource, as an `f64`: not negative, no finer than a ten-thousandth.
+fn quantity(expr: &Expr, report: &mut Report) -> Option<TokenStream> {
+    let Some((negative, lit)) = literal(expr) else {
+        return Some(expr.to_token_stream());
+    };
+    let digits = match lit {
+        Lit::Int(int) if int.suffix().is_empty() => int.base10_digits(),
+        Lit::Float(float) if matches!(float.suffix(), "" | "f64") => float.base10_digits(),
+        _ => {
+            report.error(expr, "an amount is a number, such as `2` or `0.5`");
+            return None;
+        }
+    };
+    let amount: f64 = digits.parse().unwrap_or(f64::INFINITY);
+    if negative && amount != 0.0 {
+        report.error(expr, "an amount cannot be negative; 0 asks for nothing");
+    } else if amount > 1e12 {
+        report.error(expr, "no machine has that much");
+    } else if (amount * 1e4 - (amount * 1e4).round()).abs() > 1e-6 {
+        report.error(expr, "an amount is a multiple of 0.0001");
+    } else {
+        return Some(Literal::f64_suffixed(amount).with_span(lit.span()).to_token_stream());
+    }
+    None
+}
+
+/// A whole number; a literal must lie within the limits.
+fn integer(expr: &Expr, least: i128, most: i128, what: &str, report: &mut Report) -> Option<TokenStream> {
+    let Some((negative, lit)) = literal(expr) else {
+        return Some(expr.to_token_stream());
+    };
+    let number = match lit {
+        Lit::Int(int) if int.suffix().is_empty() => int.base10_parse::<i128>().ok(),
+        _ => None,
+    };
+    match number.map(|number| if negative { -number } else { number }) {
+        Some(number) if (least..=most).contains(&number) => Some(expr.to_token_stream()),
+        _ => {
+            report.error(expr, format_args!("this takes {what}"));
+            None
+        }
+    }
+}
+
+/// What to say about a key that is no option here.
+fn unknown(name: &str, on: On) -> String {
+    if let Some(instead) = elsewhere(name, on) {
+        return instead;
+    }
+    if let Some(place) = On::ALL.into_iter().find(|other| other.known().contains(&name)) {
+        return format!("`{name}` is no option of {}: write it in {}", on.described(), place.place());
+    }
+    let list = on.known().iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    match on.known().iter().find(|known| distance(known, name) <= 2) {
+        Some(close) => format!("unknown option `{name}`; did you mean `{close}`? The options of {} are {list}", on.described()),
+        None => format!("unknown option `{name}`; the options of {} are {list}", on.described()),
+    }
+}
+
+/// Options that Ray has too, and that are written in another place here.
+fn elsewhere(name: &str, on: On) -> Option<String> {
+    let instead = match (name, on) {
+        ("max_retries", On::Method | On::Class | On::Impl) => "calls of an actor are retried by `max_task_retries`, on the struct or on a method",
+        ("max_task_retries", On::Impl) => "`max_task_retries` is written in #[remote(..)] on the struct, or in #[method(..)] on a method",
+        ("max_task_retries", On::Function) => "a function is retried by `max_retries`; `max_task_retries` is an option of actors",
+        ("retry_exceptions", On::Class | On::Impl) => "`retry_exceptions` is written in #[method(..)] on each method that is retried",
+        ("name" | "namespace" | "get_if_exists" | "lifetime", On::Class | On::Impl) => {
+            "an actor is named where it is started: `Counter::options().name(\"..\").remote(..)`"
+        }
+        ("name", On::Method) => "a call is named where it is made: `handle.method.options().name(\"..\").remote(..)`",
+        _ => return None,
+    };
+    Some(format!("unknown option `{name}`: {instead}"))
+}
+
+/// The edits between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let edit = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = edit.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

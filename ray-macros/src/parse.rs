@@ -1,0 +1,122 @@
+//! Tokens to syntax: the item that `#[remote]` stands on, and the entries of its parentheses.
+
+use proc_macro2::TokenStream;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, Ident, Item, ItemFn, ItemImpl, LitStr, Path, Token, parenthesized, token};
+
+use crate::report::Report;
+
+/// What `#[remote]` stands on.
+pub(crate) enum Target {
+    Function(ItemFn),
+    /// A struct or an enum.
+    Class(Item),
+    Impl(ItemImpl),
+    /// What it cannot stand on; syntactically fine.
+    Other(Item),
+}
+
+impl Target {
+    /// Sorts an item.
+    ///
+    /// # Errors
+    ///
+    /// Where syn does not know the syntax.
+    pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Target> {
+        Ok(match syn::parse2(tokens)? {
+            Item::Fn(item) => Target::Function(item),
+            item @ (Item::Struct(_) | Item::Enum(_)) => Target::Class(item),
+            Item::Impl(item) => Target::Impl(item),
+            item => Target::Other(item),
+        })
+    }
+}
+
+/// One entry of the parentheses, not looked into yet.
+pub(crate) struct Entry {
+    pub(crate) key: Ident,
+    pub(crate) value: Value,
+}
+
+/// What stands behind an entry's key.
+pub(crate) enum Value {
+    /// Nothing: `local`.
+    None,
+    /// `num_cpus = 2`
+    Expr(Expr),
+    /// `crate = ::renamed`
+    Path(Path),
+    /// `resources(tpu = 1, "big-disk" = 0.5)`
+    List(token::Paren, Vec<(Key, Expr)>),
+}
+
+/// The name of a resource, with its token.
+pub(crate) enum Key {
+    Ident(Ident),
+    Str(LitStr),
+}
+
+impl Key {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Key::Ident(ident) => ident.unraw().to_string(),
+            Key::Str(string) => string.value(),
+        }
+    }
+}
+
+impl quote::ToTokens for Key {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Key::Ident(ident) => ident.to_tokens(tokens),
+            Key::Str(string) => string.to_tokens(tokens),
+        }
+    }
+}
+
+/// The entries of an attribute's parentheses; a syntax error goes to the report.
+pub(crate) fn entries(tokens: TokenStream, report: &mut Report) -> Vec<Entry> {
+    match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens) {
+        Ok(entries) => entries.into_iter().collect(),
+        Err(error) => {
+            report.syntax(error);
+            Vec::new()
+        }
+    }
+}
+
+impl Parse for Entry {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Entry> {
+        if input.peek(syn::Lit) {
+            return Err(input.error("expected `option = value`, such as `num_cpus = 2`"));
+        }
+        let key = input.call(Ident::parse_any)?;
+        let value = if input.peek(token::Paren) {
+            let content;
+            let paren = parenthesized!(content in input);
+            let pairs = content.parse_terminated(pair, Token![,])?;
+            Value::List(paren, pairs.into_iter().collect())
+        } else if input.parse::<Option<Token![=]>>()?.is_none() {
+            Value::None
+        } else if key == "crate" && input.peek(LitStr) {
+            Value::Path(input.parse::<LitStr>()?.parse_with(Path::parse_mod_style)?)
+        } else if key == "crate" {
+            Value::Path(input.call(Path::parse_mod_style)?)
+        } else {
+            Value::Expr(input.parse()?)
+        };
+        Ok(Entry { key, value })
+    }
+}
+
+fn pair(input: ParseStream<'_>) -> syn::Result<(Key, Expr)> {
+    let key = if input.peek(LitStr) {
+        Key::Str(input.parse()?)
+    } else {
+        Key::Ident(input.call(Ident::parse_any)?)
+    };
+    input.parse::<Token![=]>()?;
+    Ok((key, input.parse()?))
+}

@@ -1,0 +1,41 @@
+//! Every error of one item, said at once.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+/// Collects errors, so that a user sees all of them after one compilation.
+#[derive(Default)]
+pub(crate) struct Report {
+    errors: Vec<syn::Error>,
+}
+
+impl Report {
+    /// Adds an error on `tokens`, which are the user's.
+    pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
+        self.errors.push(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// Adds an error that syn found.
+    pub(crate) fn syntax(&mut self, error: syn::Error) {
+        self.errors.push(error);
+    }
+
+    /// The number of errors so far.
+    pub(crate) fn len(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// A `compile_error!` for each.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.errors
+            .into_iter()
+            .map(|error| error.into_compile_error())
+            .collect()
+    }
+
+    /// The messages, for tests.
+    #[cfg(test)]
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.errors.iter().map(ToString::to_string).collect()
+    }
+}

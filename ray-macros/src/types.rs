@@ -1,0 +1,169 @@
+//! Questions about types, as far as their tokens can answer.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
+use syn::{GenericArgument, Lifetime, PathArguments, Type, TypeImplTrait, TypeReference, parse_quote};
+
+/// The type under parentheses and the invisible groups of `macro_rules`.
+pub(crate) fn bare(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        ty => ty,
+    }
+}
+
+/// The last segment of a type that is a path, and the types in its angle brackets.
+pub(crate) fn last_segment(ty: &Type) -> Option<(&syn::Ident, Vec<&Type>)> {
+    let Type::Path(path) = bare(ty) else { return None };
+    let segment = path.path.segments.last()?;
+    let types = match &segment.arguments {
+        PathArguments::AngleBracketed(generic) => generic
+            .args
+            .iter()
+            .filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some((&segment.ident, types))
+}
+
+/// Is this a path that ends in `name`?
+pub(crate) fn ends_in(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|(ident, _)| ident == name)
+}
+
+/// The `T` of a `Result<T, E>`, where it is written out.
+pub(crate) fn result_ok(ty: &Type) -> Option<&Type> {
+    let (ident, types) = last_segment(ty)?;
+    if ident == "Result" { types.first().copied() } else { None }
+}
+
+/// Is this `()`?
+pub(crate) fn is_unit(ty: &Type) -> bool {
+    matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
+}
+
+/// Is this a reference that lives for ever?
+pub(crate) fn is_static_reference(ty: &Type) -> bool {
+    matches!(bare(ty), Type::Reference(TypeReference { lifetime: Some(lifetime), mutability: None, .. }) if lifetime.ident == "static")
+}
+
+/// What a type contains that a remote call cannot carry.
+#[derive(Default)]
+pub(crate) struct Contents<'a> {
+    /// Shorter lived references.
+    pub(crate) references: Vec<&'a TypeReference>,
+    /// References that live for ever.
+    pub(crate) statics: Vec<&'a TypeReference>,
+    /// Lifetimes in angle brackets, such as `Cow<'_, str>`, but for `'static`.
+    pub(crate) lifetimes: Vec<&'a Lifetime>,
+    /// `impl Trait`
+    pub(crate) opaque: Vec<&'a TypeImplTrait>,
+    /// `Option<()>` and `Option<Option<T>>`: MessagePack writes `Some` of them as it writes `None`.
+    pub(crate) blurred: Vec<&'a Type>,
+}
+
+impl<'a> Contents<'a> {
+    pub(crate) fn of(ty: &'a Type) -> Contents<'a> {
+        let mut contents = Contents::default();
+        contents.visit_type(ty);
+        contents
+    }
+}
+
+impl<'a> Visit<'a> for Contents<'a> {
+    fn visit_type(&mut self, ty: &'a Type) {
+        if let Some((ident, arguments)) = last_segment(ty)
+            && ident == "Option"
+            && let [inner] = arguments[..]
+            && (is_unit(inner) || ends_in(inner, "Option"))
+        {
+            self.blurred.push(ty);
+        }
+        visit::visit_type(self, ty);
+    }
+
+    fn visit_type_reference(&mut self, reference: &'a TypeReference) {
+        match &reference.lifetime {
+            Some(lifetime) if lifetime.ident == "static" => self.statics.push(reference),
+            _ => self.references.push(reference),
+        }
+        self.visit_type(&reference.elem);
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'a Lifetime) {
+        if lifetime.ident != "static" {
+            self.lifetimes.push(lifetime);
+        }
+    }
+
+    fn visit_type_impl_trait(&mut self, opaque: &'a TypeImplTrait) {
+        self.opaque.push(opaque);
+    }
+
+    // The lifetimes and references of a function pointer, of `Fn(&T)` and of `for<'a> ..` are its own.
+    fn visit_type_bare_fn(&mut self, _: &'a syn::TypeBareFn) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'a syn::ParenthesizedGenericArguments) {}
+    fn visit_bound_lifetimes(&mut self, _: &'a syn::BoundLifetimes) {}
+}
+
+/// Writes the actor's type for `Self`, which means something else where the macro uses the type.
+pub(crate) fn without_self(ty: &Type, class: &Type) -> Type {
+    struct Replace<'a>(&'a Type);
+    impl VisitMut for Replace<'_> {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::Path(path) = ty
+                && path.qself.is_none()
+                && path.path.segments.first().is_some_and(|first| first.ident == "Self")
+            {
+                let class = self.0;
+                let rest: Vec<TokenStream> =
+                    path.path.segments.iter().skip(1).map(ToTokens::to_token_stream).collect();
+                *ty = if rest.is_empty() { class.clone() } else { parse_quote!(<#class>::#(#rest)::*) };
+                return;
+            }
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+    let mut ty = ty.clone();
+    Replace(class).visit_type_mut(&mut ty);
+    ty
+}
+
+/// A type like this one that a remote call can carry: references owned, `impl Trait` dropped.
+///
+/// Only what follows an error uses it, so that calls of the faulty item still make sense.
+pub(crate) fn owned(ty: &Type) -> Type {
+    struct Own;
+    impl VisitMut for Own {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            match ty {
+                Type::Reference(reference) => {
+                    *ty = match bare(&reference.elem) {
+                        Type::Slice(slice) => {
+                            let elem = &slice.elem;
+                            parse_quote!(::std::vec::Vec<#elem>)
+                        }
+                        Type::Path(path) if path.path.is_ident("str") => parse_quote!(::std::string::String),
+                        elem => elem.clone(),
+                    };
+                    self.visit_type_mut(ty);
+                }
+                Type::ImplTrait(_) | Type::Never(_) => *ty = parse_quote!(()),
+                _ => visit_mut::visit_type_mut(self, ty),
+            }
+        }
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+    }
+    let mut ty = ty.clone();
+    Own.visit_type_mut(&mut ty);
+    ty
+}
