@@ -2,6 +2,7 @@
 
 mod check;
 mod expand;
+mod fallback;
 mod model;
 mod options;
 mod parse;
@@ -49,22 +50,22 @@ fn expansion(attribute: proc_macro2::TokenStream, item: proc_macro2::TokenStream
     let entries = parse::entries(attribute, &mut report);
     let mut tokens = match target {
         Target::Function(item) => {
-            let mut model = Function::new(item, Options::read(entries, On::Function, &mut report));
-            check::function(&mut model, &mut report);
-            expand::function(&model)
+            let model = Function::new(item, Options::read(entries, On::Function, &mut report));
+            if check::function(&model, &mut report) { expand::function(&model) } else { fallback::function(model) }
         }
         Target::Class(item) => {
-            let mut model = Class::new(item, Options::read(entries, On::Class, &mut report));
-            check::class(&mut model, &mut report);
-            expand::class(&model)
+            let model = Class::new(item, Options::read(entries, On::Class, &mut report));
+            if check::class(&model, &mut report) { expand::class(&model) } else { fallback::class(&model) }
         }
         Target::Impl(item) => {
             let options = Options::read(entries, On::Impl, &mut report);
-            let mut model = Actor::new(item, options, &mut report);
-            check::actor(&mut model, &mut report);
-            expand::actor(&model)
+            let model = Actor::new(item, options, &mut report);
+            if check::actor(&model, &mut report) { expand::actor(&model) } else { fallback::actor(model) }
         }
-        Target::Other(_) => item,
+        Target::Other(other) => {
+            check::other(&other, &mut report);
+            item
+        }
     };
     tokens.extend(report.into_tokens());
     tokens

@@ -117,6 +117,12 @@ impl Function {
         }
     }
 
+    /// Can the body be called like any other function, by `call` and, without parameters of types, as `square(7)`?
+    pub(crate) fn is_ordinary(&self) -> bool {
+        let Signature { constness: _, unsafety, abi, variadic, .. } = &self.call.sig;
+        unsafety.is_none() && abi.is_none() && variadic.is_none()
+    }
+
     /// A function with type or const parameters; only a local one can have them.
     pub(crate) fn is_generic(&self) -> bool {
         !self.call.sig.generics.params.is_empty()
@@ -217,6 +223,17 @@ impl Actor {
 }
 
 impl Method {
+    /// Stands in, after the error, where a block has no constructor.
+    pub(crate) fn missing_new() -> Method {
+        Method {
+            attributes: Attributes::default(),
+            vis: parse_quote!(pub),
+            receiver: None,
+            call: Callable::new(parse_quote!(fn new()), None, true, None),
+            options: Options::default(),
+        }
+    }
+
     pub(crate) fn is_async(&self) -> bool {
         self.call.sig.asyncness.is_some()
     }

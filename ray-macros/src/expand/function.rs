@@ -8,6 +8,7 @@ use syn::{FnArg, Ident, ReturnType};
 use super::{Parameters, finish, guard, needs_guard, params_type, passing, surface};
 use crate::model::{Function, hidden};
 use crate::print;
+use crate::types::Contents;
 
 pub(crate) fn function(model: &Function) -> TokenStream {
     let Function { attributes, vis, call, block, options } = model;
@@ -50,7 +51,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         quote!(const RETRY: __ray::FunctionRetry<Self> = ::core::option::Option::Some(#kept);)
     });
     let glue = glue(options.local, &call.output.written);
-    let plain = plain_call(model, &body);
+    let plain = model.is_ordinary().then(|| plain_call(model, &body));
 
     quote! {
         #(#cfg)*
@@ -123,7 +124,9 @@ fn plain_call(model: &Function, body: &Ident) -> TokenStream {
 /// `square(7)`, where a function pointer can say the signature.
 fn deref(model: &Function, body: &Ident) -> TokenStream {
     let sig = &model.call.sig;
-    if model.is_generic() || model.call.is_async() {
+    let opaque = sig.inputs.iter().any(|input| matches!(input, FnArg::Typed(input) if !Contents::of(&input.ty).opaque.is_empty()));
+    let opaque = opaque || matches!(&sig.output, ReturnType::Type(_, ty) if !Contents::of(ty).opaque.is_empty());
+    if model.is_generic() || model.call.is_async() || !model.is_ordinary() || opaque {
         return TokenStream::new();
     }
     let ident = &sig.ident;

@@ -1,0 +1,61 @@
+//! What the compiler says where `#[remote]` is misused, and what it does not say where it is used well.
+//!
+//! `ui/fail` holds programs that must not compile, with what the user reads beside them. Texts of rustc change with its
+//! versions, so they are compared on the pinned one only; on any other the programs must merely fail, and the test says
+//! so. To accept new texts: `TRYBUILD=overwrite cargo test --test ui`, and read the difference.
+//!
+//! `ui/pass` holds modules that must compile without a warning under the strictest lints; they are part of this binary,
+//! so that clippy reads them too.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The rustc whose texts are in `ui/fail`.
+const PINNED: &str = "1.95";
+
+#[test]
+fn misuse_is_explained() {
+    let version = rustc_version();
+    if version.starts_with(&format!("{PINNED}.")) {
+        trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
+        return;
+    }
+    eprintln!("rustc {version} is not {PINNED}: the texts of tests/ui/fail are NOT compared, only that each fails");
+    let copies = copies();
+    let status = Command::new(std::env::current_exe().expect("this test has a path"))
+        .args(["--exact", "copies_fail", "--ignored"])
+        .env("TRYBUILD", "overwrite")
+        .env("RAY_UI_COPIES", &copies)
+        .status()
+        .expect("this test can run itself");
+    assert!(status.success(), "a program of tests/ui/fail compiles on rustc {version}");
+}
+
+/// Run by `misuse_is_explained` on other compilers: the texts of copies may change as they like.
+#[test]
+#[ignore = "a part of misuse_is_explained"]
+fn copies_fail() {
+    if let Some(copies) = std::env::var_os("RAY_UI_COPIES") {
+        trybuild::TestCases::new().compile_fail(Path::new(&copies).join("*.rs"));
+    }
+}
+
+fn rustc_version() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output().expect("rustc can be run");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+fn copies() -> PathBuf {
+    let copies = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui-copies");
+    std::fs::create_dir_all(&copies).expect("the target folder can be written");
+    let originals = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui/fail");
+    for entry in std::fs::read_dir(originals).expect("tests/ui/fail exists") {
+        let path = entry.expect("tests/ui/fail can be read").path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            std::fs::copy(&path, copies.join(path.file_name().expect("a file has a name"))).expect("a file can be copied");
+        }
+    }
+    copies
+}

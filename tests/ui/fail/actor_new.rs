@@ -1,0 +1,57 @@
+//! Constructors that are none.
+
+use ray::remote;
+
+#[remote]
+struct Later;
+#[remote]
+impl Later {
+    pub async fn new() -> Self {
+        Later
+    }
+}
+
+#[remote]
+struct Already;
+#[remote]
+impl Already {
+    pub fn new(&self) -> Self {
+        Already
+    }
+}
+
+#[remote]
+struct Perhaps;
+#[remote]
+impl Perhaps {
+    pub fn new() -> Option<Self> {
+        Some(Perhaps)
+    }
+}
+
+#[remote]
+struct Nothing;
+#[remote]
+impl Nothing {
+    pub fn new() {}
+}
+
+#[remote]
+struct Given;
+#[remote]
+impl Given {
+    #[method(num_returns = 2)]
+    pub fn new<T>(items: &mut Vec<u8>, f: impl Fn(u8), item: T) -> Result<Self, String> {
+        let _ = (items, f, item);
+        Ok(Given)
+    }
+
+    pub fn ping(&self) {}
+}
+
+fn main() {
+    let _ = Later::remote();
+    let _ = Perhaps::remote();
+    let _ = Nothing::remote();
+    let _ = Given::remote(vec![1], 2, 3).ping.remote();
+}
