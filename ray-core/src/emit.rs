@@ -6,7 +6,7 @@
 //! A binding of `macro_rules` is captured by a unit struct of that name where the macro is called, and a remote function
 //! is a unit struct: so every binding here has a name that nobody gives to a function.
 
-use crate::__private::{Constructor, Function, FunctionCall, Glue, MethodCall, Outcome, Params, RemoteMethod, RetryArgs};
+use crate::__private::{Arg, Constructor, Function, FunctionCall, Glue, MethodCall, Outcome, Params, RemoteMethod, RetryArgs};
 
 /// What a call of `F` is given.
 pub type Args<F> = <<F as Function>::Params as Params>::Args;
@@ -74,6 +74,15 @@ impl<P: Clone> KeptIf<Yes> for P {
 pub trait SyncIf<const NEEDED: bool> {}
 impl<A: ?Sized> SyncIf<false> for A {}
 impl<A: ?Sized + Sync> SyncIf<true> for A {}
+
+/// Takes any argument: after an error in the parameter's type, so that its calls are no errors too.
+pub trait IntoAny<T>: Sized {
+    /// Nothing that is ever run.
+    fn into_any(self) -> Arg<T> {
+        unreachable!("the crate does not compile")
+    }
+}
+impl<T, X> IntoAny<T> for X {}
 
 /// Compiles where `A` is `Sync` or need not be.
 pub const fn sync_if<A: ?Sized + SyncIf<NEEDED>, const NEEDED: bool>() {}
@@ -188,42 +197,42 @@ macro_rules! __ray_method_entries {
 pub use crate::__ray_method_entries as method_entries;
 
 /// What a user calls on a remote function.
+///
+/// The names come from the caller, with the spans of the user's function, where notes of rustc then point. `mut` makes
+/// a parameter that is named as a unit struct in scope, which is what a remote function is, one clear error (E0530).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_function_surface {
     (
-        [$($vis:tt)*] $name:ident $function:ty, [$($generics:tt)*] [$($bounds:tt)*]
-        ($($argument:ident: $into:ident $convert:ident $of:ty),*) -> $refs:ty
+        [$($vis:tt)*] [$remote:ident $try_remote:ident $tell:ident $options:ident] $name:ident $function:ty,
+        [$($generics:tt)*] [$($bounds:tt)*]
+        ($($argument:ident: [$($of:tt)*] $convert:path),*) -> $refs:ty
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
             /// Submits a call and returns at once, with a reference to the result to come.
             ///
             /// What goes wrong, in the submission too, comes out of the reference.
             #[must_use = "the result comes through this reference; `tell` submits a call without one"]
-            $($vis)* fn remote<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*) -> $refs
-            $($bounds)*
-            {
-                $crate::__private::submit::<$function>(($($crate::__private::$into::$convert($argument),)*))
+            $($vis)* fn $remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $refs $($bounds)* {
+                $crate::__private::submit::<$function>(($($convert($argument),)*))
             }
 
             /// Like `remote`, but what is wrong with the submission itself is an error here.
-            $($vis)* fn try_remote<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::Outcome<$refs>
+            $($vis)* fn $try_remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$refs>
             $($bounds)*
             {
-                $crate::__private::try_submit::<$function>(($($crate::__private::$into::$convert($argument),)*))
+                $crate::__private::try_submit::<$function>(($($convert($argument),)*))
             }
 
             /// Submits a call whose result nobody wants; a failure is logged.
-            $($vis)* fn tell<$($generics)*>(self, $($argument: impl $crate::__private::$into<$of>),*)
-            $($bounds)*
-            {
-                $crate::__private::tell::<$function>(($($crate::__private::$into::$convert($argument),)*));
+            $($vis)* fn $tell<$($generics)*>(self, $(mut $argument: $($of)*),*) $($bounds)* {
+                $crate::__private::tell::<$function>(($($convert($argument),)*));
             }
 
             /// Options for the next call: `.options().num_cpus(2.0).remote(..)`.
             #[must_use = "options do nothing until `remote`, `try_remote` or `tell`"]
-            $($vis)* fn options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Params>
+            $($vis)* fn $options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Params>
             $($bounds)*
             {
                 $crate::__private::Configured::new()
@@ -238,27 +247,27 @@ pub use crate::__ray_function_surface as function_surface;
 #[macro_export]
 macro_rules! __ray_class_surface {
     (
-        [$($vis:tt)*] [$($generics:tt)*] $class:ty, $constructor:ty, [$($bounds:tt)*]
-        ($($argument:ident: $into:ident $convert:ident $of:ty),*)
+        [$($vis:tt)*] [$remote:ident $try_remote:ident $options:ident] [$($generics:tt)*] $class:ty, $constructor:ty,
+        [$($bounds:tt)*] ($($argument:ident: [$($of:tt)*] $convert:path),*)
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl<$($generics)*> $class $($bounds)* {
             /// Starts an actor and returns its handle at once; `new` runs in the actor.
             ///
             /// What goes wrong comes out of the first call, or of the handle's `ready()`.
             #[must_use = "an actor ends with its last handle"]
-            $($vis)* fn remote($($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::ActorHandle<Self> {
-                $crate::__private::create::<$constructor>(($($crate::__private::$into::$convert($argument),)*))
+            $($vis)* fn $remote($(mut $argument: $($of)*),*) -> $crate::__private::ActorHandle<Self> {
+                $crate::__private::create::<$constructor>(($($convert($argument),)*))
             }
 
             /// Like `remote`, but what is wrong with the creation itself is an error here.
-            $($vis)* fn try_remote($($argument: impl $crate::__private::$into<$of>),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
-                $crate::__private::try_create::<$constructor>(($($crate::__private::$into::$convert($argument),)*))
+            $($vis)* fn $try_remote($(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
+                $crate::__private::try_create::<$constructor>(($($convert($argument),)*))
             }
 
             /// Options for the actor: `.options().name("counter").remote(..)`.
             #[must_use = "options do nothing until `remote` or `try_remote`"]
-            $($vis)* fn options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Params> {
+            $($vis)* fn $options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Params> {
                 $crate::__private::ActorBuilder::new()
             }
         }
@@ -305,14 +314,14 @@ pub use crate::__ray_kept as kept;
 #[macro_export]
 macro_rules! __ray_plain_call {
     (
-        $name:ident [$($before:tt)*] [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*] [$($bounds:tt)*]
-        $body:ident [$($wait:tt)*]
+        $name:ident [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
+        [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*]
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, clippy::too_many_arguments)]
+        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
             /// Calls the function here and now, as any other function.
-            $($before)* fn call<$($generics)*>(self, $($argument: $of),*) $($output)* $($bounds)* {
-                $body($($argument),*)$($wait)*
+            $($before)* fn $call<$($generics)*>(self, $(mut $argument: $of),*) $($output)* $($bounds)* {
+                $($body)*($($argument),*)$($wait)*
             }
         }
     };

@@ -96,13 +96,11 @@ pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
         report.error(lifetime, "an actor outlives the scope that starts it: leave the lifetime out");
     }
     const_params(&item.generics, report);
-    for name in &model.names {
-        if RESERVED.iter().any(|reserved| name == reserved) {
+    for name in clashes(model) {
             report.error(
                 name,
-                format_args!("#[remote] gives the type a `{name}` of its own; call this one by another name"),
+                format_args!("#[remote] gives the type its own `{name}`; call this function by another name"),
             );
-        }
     }
     constructors(model, report);
     if model.methods.is_empty()
@@ -142,6 +140,11 @@ fn block(model: &Actor, report: &mut Report) -> bool {
         report.error(&item.self_ty, "an actor's type is a struct or an enum of this crate, by its name");
     }
     report.len() == before
+}
+
+/// The functions of the block whose names the class itself gets.
+pub(crate) fn clashes(model: &Actor) -> impl Iterator<Item = &Ident> {
+    model.names.iter().filter(|name| RESERVED.iter().any(|reserved| *name == reserved))
 }
 
 fn constructors(model: &Actor, report: &mut Report) {
@@ -355,10 +358,10 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
     }
     if !local {
         // An error may be a `&'static str`: what is not serde travels as its text.
-        for reference in contents.statics.iter().filter(|reference| !in_error.statics.contains(reference)) {
+        for reference in contents.statics.iter().filter(|reference| !among(&in_error.statics, reference)) {
             report.error(reference, "what another process sends does not live for ever: return an owned value, or write #[remote(local)]");
         }
-        blurred(&contents.blurred.into_iter().filter(|ty| !in_error.blurred.contains(ty)).collect::<Vec<_>>(), report);
+        blurred(&contents.blurred.into_iter().filter(|ty| !among(&in_error.blurred, ty)).collect::<Vec<_>>(), report);
     }
     for lifetime in contents.lifetimes.iter().filter(|lifetime| !declared(&call.sig.generics, &lifetime.ident)) {
         report.error(lifetime, "the result is stored on its own, so it cannot borrow: use the owned form, or `'static`");
@@ -374,6 +377,11 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
         };
         report.error(opaque, format_args!("a stored result has a type with a name: {instead}"));
     }
+}
+
+/// Is this very node among those? (Another one may be equal.)
+fn among<T>(nodes: &[&T], node: &T) -> bool {
+    nodes.iter().any(|other| std::ptr::eq(*other, node))
 }
 
 fn blurred(types: &[&Type], report: &mut Report) {
@@ -415,11 +423,8 @@ fn num_returns(count: usize, expr: &Expr, call: &Callable, report: &mut Report) 
 }
 
 fn const_params(generics: &Generics, report: &mut Report) {
-    for param in generics.const_params() {
-        let usize = matches!(&param.ty, Type::Path(path) if path.path.is_ident("usize"));
-        if !usize {
-            report.error(&param.ty, "a remote item's const parameter is a `usize`");
-        }
+    for param in generics.const_params().filter(|param| !types::is_usize(&param.ty)) {
+        report.error(&param.ty, "a const parameter of a remote item is a `usize`");
     }
 }
 

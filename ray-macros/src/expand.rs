@@ -28,6 +28,8 @@ struct Parameters {
     used: TokenStream,
     /// The where clause, or nothing.
     bounds: TokenStream,
+    /// The names of type and const parameters.
+    names: Vec<Ident>,
     is_empty: bool,
 }
 
@@ -40,8 +42,23 @@ impl Parameters {
             declared: quote!(#params),
             used: quote!(#used),
             bounds: quote!(#bounds),
+            names: generics
+                .params
+                .iter()
+                .filter_map(|param| match param {
+                    GenericParam::Type(param) => Some(param.ident.clone()),
+                    GenericParam::Const(param) => Some(param.ident.clone()),
+                    GenericParam::Lifetime(_) => None,
+                })
+                .collect(),
             is_empty: params.is_empty(),
         }
+    }
+
+    /// `::<T, N>`, or nothing.
+    fn turbofish(&self) -> TokenStream {
+        let names = &self.names;
+        if names.is_empty() { TokenStream::new() } else { quote!(::<#(#names),*>) }
     }
 
     /// A type in which all of them occur: `(fn(*const T), [(); N])`.
@@ -74,19 +91,25 @@ fn params_type(call: &Callable) -> TokenStream {
     quote!((#(#params,)*))
 }
 
-/// What the surface macros take for the parameters: `x: IntoArg into_arg i64, ..`
+/// What the surface macros take for the parameters: `x: [impl __ray::IntoArg<i64>] __ray::IntoArg::into_arg, ..`
 fn surface(call: &Callable) -> TokenStream {
     let params = call.params.iter().map(|param| {
         let (name, ty) = (&param.name, &param.ty);
-        let (convert, method) = match param.kind {
+        let (into, method) = match param.kind {
             Kind::Value => ("IntoArg", "into_arg"),
             Kind::Borrow => ("IntoShared", "into_shared"),
             Kind::Any => ("IntoAny", "into_any"),
         };
-        let (convert, method) = (Ident::new(convert, ty.span()), format_ident!("{}", method));
-        quote!(#name: #convert #method #ty)
+        let (into, method) = (Ident::new(into, ty.span()), Ident::new(method, ty.span()));
+        quote_spanned!(ty.span()=> #name: [impl __ray::#into<#ty>] __ray::#into::#method)
     });
     quote!(#(#params),*)
+}
+
+/// The names of what a user calls, with the span of the function that they stand for, where rustc then points.
+fn named(names: &[&str], of: &Ident) -> TokenStream {
+    let names = names.iter().map(|name| Ident::new(name, of.span()));
+    quote!(#(#names)*)
 }
 
 /// What the call macros take for the parameters: `Value __ray_0 Borrow __ray_1`

@@ -10,8 +10,9 @@ use crate::types::{self, Contents};
 
 /// A function whose body cannot be called remotely.
 pub(crate) fn function(mut model: Function) -> TokenStream {
-    if model.call.sig.receiver().is_some() {
-        // Inside an impl block, where no struct may stand.
+    let odd_const = model.call.sig.generics.const_params().any(|param| !types::is_usize(&param.ty));
+    if model.call.sig.receiver().is_some() || odd_const {
+        // With a receiver this is inside an impl block, where no struct may stand.
         let Function { attributes, vis, call, block, .. } = model;
         let (cfg, seen, body) = (attributes.cfg, attributes.seen, attributes.body);
         let sig = call.sig;
@@ -30,7 +31,9 @@ pub(crate) fn class(model: &Class) -> TokenStream {
 
 /// An impl block that cannot be an actor's as it is.
 pub(crate) fn actor(mut model: Actor) -> TokenStream {
-    if model.item.trait_.is_some() || types::last_segment(&model.class).is_none() || model.generics.lifetimes().next().is_some() {
+    let odd_const = model.generics.const_params().any(|param| !types::is_usize(&param.ty));
+    let lifetimes = model.generics.lifetimes().next().is_some();
+    if model.item.trait_.is_some() || types::last_segment(&model.class).is_none() || lifetimes || odd_const {
         return model.item.into_token_stream();
     }
     model.options.local = true;

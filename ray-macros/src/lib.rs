@@ -22,10 +22,10 @@ pub fn remote(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn method(_: TokenStream, item: TokenStream) -> TokenStream {
     let mut report = report::Report::default();
-    report.error(
-        proc_macro2::TokenStream::from(item.clone()),
+    report.syntax(syn::Error::new(
+        proc_macro2::Span::call_site(),
         "#[method] belongs on a method inside a #[remote] impl; is #[remote] missing on the impl block?",
-    );
+    ));
     let mut tokens = report.into_tokens();
     tokens.extend(proc_macro2::TokenStream::from(item));
     tokens.into()

@@ -119,8 +119,8 @@ impl Function {
 
     /// Can the body be called like any other function, by `call` and, without parameters of types, as `square(7)`?
     pub(crate) fn is_ordinary(&self) -> bool {
-        let Signature { constness: _, unsafety, abi, variadic, .. } = &self.call.sig;
-        unsafety.is_none() && abi.is_none() && variadic.is_none()
+        let Signature { unsafety, abi, variadic, inputs, .. } = &self.call.sig;
+        unsafety.is_none() && abi.is_none() && variadic.is_none() && inputs.len() == self.call.params.len()
     }
 
     /// A function with type or const parameters; only a local one can have them.

@@ -19,7 +19,8 @@ pub(crate) enum On {
 }
 
 impl On {
-    const ALL: [On; 4] = [On::Function, On::Class, On::Impl, On::Method];
+    /// In the order in which another place for an option is looked for.
+    const ALL: [On; 4] = [On::Class, On::Impl, On::Method, On::Function];
 
     /// The options, in the order in which they are documented.
     fn known(self) -> &'static [&'static str] {
@@ -65,8 +66,8 @@ impl On {
     fn place(self) -> &'static str {
         match self {
             On::Function => "#[remote(..)] on a function",
-            On::Class => "#[remote(..)] on the struct",
-            On::Impl => "#[remote(..)] on the impl",
+            On::Class => "#[remote(..)] on the actor's struct",
+            On::Impl => "#[remote(..)] on the actor's impl",
             On::Method => "#[method(..)] on the method",
         }
     }
@@ -134,15 +135,16 @@ impl Options {
             }
             "memory" => {
                 if let Some(expr) = expr(key, value, "a number of bytes", report)
-                    && let Some(bytes) = integer(&expr, 0, i128::from(u64::MAX), "a number of bytes", report)
+                    && let Some(bytes) = integer(&expr, 0, i128::from(u64::MAX), "`memory` takes a number of bytes", report)
                 {
                     self.setters.push(quote!(.#key(#bytes)));
                 }
             }
             "resources" => self.resources(key, value, report),
             "max_retries" | "max_restarts" | "max_task_retries" => {
-                if let Some(expr) = expr(key, value, "a number of times; -1 is without end", report)
-                    && let Some(times) = integer(&expr, -1, i128::from(i64::MAX), "a number of times, -1 being without end", report)
+                let takes = format!("`{name}` takes a number of times, -1 being without end");
+                if let Some(expr) = expr(key, value, "a number of times", report)
+                    && let Some(times) = integer(&expr, -1, i128::from(i64::MAX), &takes, report)
                 {
                     let asks = literal(&expr).is_none_or(|(_, lit)| !matches!(lit, Lit::Int(int) if int.base10_digits() == "0"));
                     self.restarts |= asks && name == "max_restarts";
@@ -151,16 +153,23 @@ impl Options {
                 }
             }
             "max_concurrency" => {
-                if let Some(expr) = expr(key, value, "a number of calls, at least 1", report)
-                    && let Some(calls) = integer(&expr, 1, i128::from(u32::MAX), "a number of calls, at least 1", report)
+                if let Some(expr) = expr(key, value, "a number of calls", report)
+                    && let Some(calls) =
+                        integer(&expr, 1, i128::from(u32::MAX), "`max_concurrency` takes a number of calls, at least 1", report)
                 {
                     self.setters.push(quote!(.#key(#calls)));
                     self.max_concurrency = Some(expr);
                 }
             }
             "max_pending_calls" => {
-                if let Some(expr) = expr(key, value, "a number of calls; -1 is without limit", report)
-                    && let Some(calls) = integer(&expr, -1, i128::from(i64::MAX), "a number of calls, -1 being without limit", report)
+                if let Some(expr) = expr(key, value, "a number of calls", report)
+                    && let Some(calls) = integer(
+                        &expr,
+                        -1,
+                        i128::from(i64::MAX),
+                        "`max_pending_calls` takes a number of calls, -1 being without limit",
+                        report,
+                    )
                 {
                     if matches!(literal(&expr), Some((_, Lit::Int(int))) if int.base10_digits() == "0") {
                         report.error(&expr, "`max_pending_calls = 0` would refuse every call; write at least 1, or -1 for no limit");
@@ -344,7 +353,7 @@ fn quantity(expr: &Expr, report: &mut Report) -> Option<TokenStream> {
 }
 
 /// A whole number; a literal must lie within the limits.
-fn integer(expr: &Expr, least: i128, most: i128, what: &str, report: &mut Report) -> Option<TokenStream> {
+fn integer(expr: &Expr, least: i128, most: i128, takes: &str, report: &mut Report) -> Option<TokenStream> {
     let Some((negative, lit)) = literal(expr) else {
         return Some(expr.to_token_stream());
     };
@@ -355,7 +364,7 @@ fn integer(expr: &Expr, least: i128, most: i128, what: &str, report: &mut Report
     match number.map(|number| if negative { -number } else { number }) {
         Some(number) if (least..=most).contains(&number) => Some(expr.to_token_stream()),
         _ => {
-            report.error(expr, format_args!("this takes {what}"));
+            report.error(expr, takes);
             None
         }
     }

@@ -49,6 +49,11 @@ pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
+/// Is this `usize`?
+pub(crate) fn is_usize(ty: &Type) -> bool {
+    matches!(bare(ty), Type::Path(path) if path.path.is_ident("usize"))
+}
+
 /// Is this a reference that lives for ever?
 pub(crate) fn is_static_reference(ty: &Type) -> bool {
     matches!(bare(ty), Type::Reference(TypeReference { lifetime: Some(lifetime), mutability: None, .. }) if lifetime.ident == "static")

@@ -6,7 +6,8 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use super::function::{glue, setters};
-use super::{Parameters, finish, guard, needs_guard, params_type, passing, surface};
+use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
+use crate::check;
 use crate::model::{Actor, Method, hidden};
 use crate::print;
 
@@ -124,7 +125,10 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let class = &model.class;
     let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
     let params = params_type(call);
-    let (finish, passing, surface) = (finish(call), passing(call), surface(call));
+    let (finish, passing, arguments) = (finish(call), passing(call), surface(call));
+    let names = named(&["remote", "try_remote", "options"], call.ident());
+    let surface = (check::clashes(model).count() == 0)
+        .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
     let span = call.ident().span();
     let invoke = if call.faulty {
         quote!(|_| ::core::unreachable!())
@@ -143,7 +147,6 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
             const GLUE: __ray::InitGlue<Self> = #glue;
         }
         #register
-        __ray::class_surface!([#vis] [#declared] #class, __ray_new<#class>, [#bounds] (#surface));
+        #surface
     }
 }
-

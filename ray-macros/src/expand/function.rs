@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType};
 
-use super::{Parameters, finish, guard, needs_guard, params_type, passing, surface};
+use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
 use crate::model::{Function, hidden};
 use crate::print;
 use crate::types::Contents;
@@ -40,10 +40,12 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let local = options.local.then(|| quote!(, local));
     let how = if call.is_async() { quote!(Async) } else { quote!(Sync) };
     let (finish, passing, surface) = (finish(call), passing(call), surface(call));
+    let names = named(&["remote", "try_remote", "tell", "options"], ident);
+    let turbofish = parameters.turbofish();
     let invoke = if call.faulty {
         quote!(__ray::FunctionCall::Sync(|_| ::core::unreachable!()))
     } else {
-        quote_spanned!(ident.span()=> __ray::function_call!(#how #finish #body, #passing))
+        quote_spanned!(ident.span()=> __ray::function_call!(#how #finish #body #turbofish, #passing))
     };
     let options_item = setters(&options.setters, "TaskOptions");
     let retry = options.retries.as_ref().map(|key| {
@@ -51,7 +53,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         quote!(const RETRY: __ray::FunctionRetry<Self> = ::core::option::Option::Some(#kept);)
     });
     let glue = glue(options.local, &call.output.written);
-    let plain = model.is_ordinary().then(|| plain_call(model, &body));
+    let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     quote! {
         #(#cfg)*
@@ -78,7 +80,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             }
             #guard
             #register
-            __ray::function_surface!([#vis] #ident #function, [#declared] [#bounds] (#surface) -> #refs);
+            __ray::function_surface!([#vis] [#names] #ident #function, [#declared] [#bounds] (#surface) -> #refs);
             #plain
             #deref
         };
@@ -104,7 +106,7 @@ pub(super) fn glue(local: bool, on: &impl Spanned) -> TokenStream {
 }
 
 /// `call(..)`: the user's signature, run here and now.
-fn plain_call(model: &Function, body: &Ident) -> TokenStream {
+fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenStream {
     let Function { vis, call, .. } = model;
     let ident = call.ident();
     let generics = &call.sig.generics;
@@ -113,10 +115,11 @@ fn plain_call(model: &Function, body: &Ident) -> TokenStream {
     let arguments = call.params.iter().map(|param| (&param.name, &param.written)).map(|(name, ty)| quote!(#name: #ty));
     let output = &call.sig.output;
     let asyncness = &call.sig.asyncness;
+    let name = named(&["call"], ident);
     let dot_await = call.is_async().then(|| quote!(.await));
     quote! {
         __ray::plain_call! {
-            #ident [#vis #asyncness] [#params] (#(#arguments),*) [#output] [#bounds] #body [#dot_await]
+            #ident [#vis #asyncness] #name [#params] (#(#arguments),*) [#output] [#bounds] [#body #turbofish] [#dot_await]
         }
     }
 }

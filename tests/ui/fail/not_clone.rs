@@ -1,0 +1,45 @@
+//! What is shared is cloned, so it must be `Clone`, or be viewed in place.
+
+use ray::remote;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Model {
+    weights: Vec<f64>,
+}
+
+#[remote]
+fn train(n: usize) -> Model {
+    Model { weights: vec![0.0; n] }
+}
+
+#[remote]
+fn predict(model: Model) -> f64 {
+    model.weights.len() as f64
+}
+
+#[remote(retry_exceptions)]
+fn retried(model: Model) -> f64 {
+    model.weights.len() as f64
+}
+
+#[remote(max_restarts = 3, max_task_retries = 2)]
+struct Server {
+    model: Model,
+}
+
+#[remote]
+impl Server {
+    pub fn new(model: Model) -> Self {
+        Server { model }
+    }
+
+    pub fn swap(&mut self, model: Model) {
+        self.model = model;
+    }
+}
+
+fn main() {
+    let model = train.remote(3);
+    let _ = predict.remote(&model);
+    let _ = ray::get(&model);
+}

@@ -1,0 +1,60 @@
+//! What crosses threads is `Send + Sync`, of `local` items too; what runs at the same time is `Sync`.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use ray::remote;
+
+#[remote(local)]
+fn parameter(x: Rc<u8>) -> u8 {
+    *x
+}
+
+#[remote(local)]
+fn result() -> Rc<u8> {
+    Rc::new(1)
+}
+
+#[remote(local)]
+fn borrowed(x: &Rc<u8>) -> u8 {
+    **x
+}
+
+#[remote]
+async fn held() -> u8 {
+    let x = Rc::new(1);
+    std::future::ready(()).await;
+    *x
+}
+
+#[remote]
+struct State {
+    x: Rc<u8>,
+}
+
+#[remote(max_concurrency = 2)]
+struct Shared {
+    x: Cell<u8>,
+}
+
+#[remote]
+struct Later {
+    x: Cell<u8>,
+}
+
+#[remote]
+impl Later {
+    pub fn new() -> Self {
+        Later { x: Cell::new(1) }
+    }
+
+    pub async fn get(&self) -> u8 {
+        self.x.get()
+    }
+
+    pub fn set(&mut self, x: Rc<u8>) {
+        self.x.set(*x);
+    }
+}
+
+fn main() {}
