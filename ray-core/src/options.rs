@@ -148,6 +148,11 @@ impl TaskOptions {
         TaskOptions { resources: AttributeResources::new(), max_retries: None, retry_on: RetryOn::Never, name: None }
     }
 
+    /// The attribute says nothing that a call would have to look at.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.resources.is_silent() && self.max_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
+    }
+
     attribute_resources!();
 
     /// How often to try again, where `retry_exceptions` allows it; -1 for ever.
@@ -197,6 +202,15 @@ pub struct ActorOptions {
 }
 
 impl ActorOptions {
+    /// The attribute says nothing that a creation would have to look at.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.resources.is_silent()
+            && self.max_restarts == 0
+            && self.max_task_retries == 0
+            && self.max_concurrency.is_none()
+            && self.max_pending_calls == -1
+    }
+
     /// An attribute that says nothing.
     #[must_use]
     pub const fn new() -> Self {
@@ -275,6 +289,11 @@ pub struct MethodOptions {
 }
 
 impl MethodOptions {
+    /// The attribute says nothing that a call would have to look at.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.max_task_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
+    }
+
     /// An attribute that says nothing.
     #[must_use]
     pub const fn new() -> Self {

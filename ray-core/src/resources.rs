@@ -278,6 +278,11 @@ pub(crate) struct AttributeResources {
 }
 
 impl AttributeResources {
+    /// It says nothing.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.cpu.is_none() && self.gpu == 0 && self.memory == 0 && self.len == 0
+    }
+
     pub(crate) const fn new() -> Self {
         AttributeResources { cpu: None, gpu: 0, memory: 0, custom: [("", 0); ATTRIBUTE_RESOURCES], len: 0 }
     }

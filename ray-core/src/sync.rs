@@ -1,9 +1,9 @@
 //! Atomics of the protocols that are model-checked: loom's under `--cfg loom`, the standard library's otherwise.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One turn of a bounded spin; every eighth gives the processor away, since the holder may have lost its own.
 #[inline]

@@ -48,6 +48,25 @@ pub(crate) struct Shared {
     pub(crate) woken: AtomicBool,
 }
 
+impl Shared {
+    /// The body that runs now.
+    pub(crate) fn running(&self) -> Option<&'static Spec> {
+        // SAFETY: only specs are stored, and they are static.
+        unsafe { self.running.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The thread's number, for reports.
+    pub(crate) fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
+    }
+
+    /// One more body has ended on this, its own thread.
+    #[inline]
+    pub(crate) fn count_body(&self) {
+        self.bodies.store(self.bodies.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
 /// A running body, on the stack of the thread that runs it.
 pub(crate) struct Frame {
     pub(crate) below: *const Frame,
@@ -59,8 +78,8 @@ pub(crate) struct Frame {
     pub(crate) caller: Cell<u64>,
     /// A future is being polled: blocking here would stall others.
     pub(crate) is_async: bool,
-    /// CPU the body asked for, in units of [`crate::resources`].
-    pub(crate) cpu: u64,
+    /// The panic of an actor's method, for whoever runs the actor.
+    pub(crate) crashed: Cell<Option<Error>>,
 }
 
 /// The state; see the module.

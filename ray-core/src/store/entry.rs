@@ -4,7 +4,7 @@
 //! the value, and a task's arguments. [`state`](super::state) has the phases and the rules; this file keeps them:
 //! nothing else touches `waiters` or `error`.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -19,6 +19,8 @@ pub(crate) struct VTable {
     /// The value is an `Arc<T>`, adopted from the user.
     pub(crate) adopted: bool,
     pub(crate) kind: Kind,
+    /// The value has a drop of its own, which may drop more references.
+    pub(crate) nested: bool,
     /// Drops the value of a ready entry.
     pub(crate) drop_value: unsafe fn(NonNull<Header>),
     /// Frees the memory. Value and arguments are gone by then.
@@ -256,10 +258,7 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
         match now.phase() {
             Phase::Ready => {
                 // SAFETY: nobody else can reach the entry, so value and memory are ours.
-                unsafe {
-                    drop_value(entry);
-                    (header.vtable.free)(entry);
-                }
+                unsafe { drop_ready(entry, true) };
                 return;
             }
             Phase::Taken => {
@@ -274,7 +273,7 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
         // SAFETY: the last ref's duties (rule 2); the refs' common hold keeps the memory until the last line.
         unsafe {
             match phase {
-                Phase::Ready => drop_value(entry),
+                Phase::Ready => return drop_ready(entry, false),
                 Phase::Failed if !seen => crate::event::unhandled(&header.error()),
                 _ => {}
             }
@@ -283,13 +282,66 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
     }
 }
 
-/// Drops a value without deep recursion: a value may hold refs whose values hold refs.
+/// Values may hold refs whose values hold refs: so deep may drops nest, the rest waits its turn.
+const DEEPEST_DROP: u32 = 32;
+
+thread_local! {
+    static DROP_DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DROP_LATER: RefCell<Vec<(Hold, bool)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Drops a ready value, and then frees the memory (`alone`) or gives up the refs' common hold.
 ///
 /// # Safety
-/// The value is the caller's to drop, and the memory stays until this returns or the deferred drop is done.
-unsafe fn drop_value(entry: NonNull<Header>) {
-    // SAFETY: the caller's promise.
-    unsafe { (entry.as_ref().vtable.drop_value)(entry) }
+/// The value and, `alone`, the memory are the caller's.
+#[inline]
+unsafe fn drop_ready(entry: NonNull<Header>, alone: bool) {
+    // SAFETY: the caller's promise. `alone`, the only hold left is the refs' common one, which giving up frees.
+    unsafe {
+        if !entry.as_ref().vtable.nested {
+            release_ready(entry, alone);
+            return;
+        }
+        let depth = DROP_DEPTH.get();
+        if depth >= DEEPEST_DROP {
+            let mut rest = Some((Hold::adopt(entry), alone));
+            let _ = DROP_LATER.try_with(|later| later.borrow_mut().push(rest.take().expect("there is one")));
+            match rest {
+                // The thread is ending and its list is gone: nest on.
+                Some((hold, alone)) => return release_ready(hold.into_entry(), alone),
+                None => return,
+            }
+        }
+        DROP_DEPTH.set(depth + 1);
+        (entry.as_ref().vtable.drop_value)(entry);
+        DROP_DEPTH.set(depth);
+        release_dropped(entry, alone);
+        if depth == 0 {
+            while let Some((hold, alone)) = DROP_LATER.try_with(|later| later.borrow_mut().pop()).ok().flatten() {
+                drop_ready(hold.into_entry(), alone);
+            }
+        }
+    }
+}
+
+unsafe fn release_ready(entry: NonNull<Header>, alone: bool) {
+    // SAFETY: as in `drop_ready`.
+    unsafe {
+        (entry.as_ref().vtable.drop_value)(entry);
+        release_dropped(entry, alone);
+    }
+}
+
+#[inline]
+unsafe fn release_dropped(entry: NonNull<Header>, alone: bool) {
+    // SAFETY: as in `drop_ready`.
+    unsafe {
+        if alone {
+            (entry.as_ref().vtable.free)(entry);
+        } else {
+            drop_hold(entry);
+        }
+    }
 }
 
 /// A hold, given back when dropped.

@@ -161,10 +161,17 @@ impl State {
     #[inline]
     #[must_use]
     pub(crate) fn step(&self, from: Phase, to: Phase) -> bool {
+        let mut turn = 0;
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
             if now & PHASE != from as u64 {
                 return false;
+            }
+            if from == Phase::Waiting && now & LOCK != 0 {
+                // Somebody reads the arguments.
+                spin(&mut turn);
+                now = self.0.load(Ordering::Relaxed);
+                continue;
             }
             match self.0.compare_exchange_weak(now, now & !PHASE | to as u64, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -236,6 +243,11 @@ impl State {
                 Err(seen) => now = seen,
             }
         }
+    }
+
+    /// Opens the lock, the list being as it was.
+    pub(crate) fn unlock_keeping(&self) {
+        self.0.fetch_and(!LOCK, Ordering::Release);
     }
 
     /// Opens the lock and settles the entry in one step (the list was taken); the reading before it. Without refs in

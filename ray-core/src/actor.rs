@@ -1,0 +1,102 @@
+//! Actors: state with a mailbox.
+//!
+//! A call goes handle -> mailbox -> run right -> instance. Whoever has the run right (a worker, or a getter that
+//! waits for a call of its own) takes calls from the mailbox and runs them; there is one run right an actor, so a
+//! serial actor's methods never overlap. A concurrent actor (async methods, or `max_concurrency` above 1) uses the run
+//! right to admit calls, which then run side by side.
+
+pub(crate) mod call;
+pub(crate) mod cell;
+pub(crate) mod concurrent;
+pub(crate) mod create;
+pub(crate) mod handle;
+pub(crate) mod life;
+pub(crate) mod mailbox;
+pub(crate) mod method;
+pub(crate) mod names;
+pub(crate) mod run;
+pub(crate) mod send;
+pub(crate) mod steal;
+
+use crate::callable::function::{MethodCall, Outcome, RetryArgs};
+use crate::callable::params::Params;
+use crate::callable::refs::Refs;
+use crate::callable::registry::Glue;
+use crate::callable::spec::Spec;
+use crate::options::{ActorOptions, MethodOptions};
+
+pub use cell::Link;
+
+/// A type that was declared an actor class: `#[remote]` on a struct or an enum.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no actor class",
+    label = "write `#[remote]` above its definition",
+    note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
+)]
+pub trait ActorClass: Sized + Send + 'static {
+    /// The attribute's options.
+    const OPTIONS: ActorOptions;
+}
+
+/// An actor class with its methods: `#[remote]` on the impl block.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no remote methods",
+    label = "write `#[remote]` above the impl block with `new`",
+    note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
+)]
+pub trait Actor: ActorClass {
+    /// The generated struct of methods that a handle dereferences to.
+    type Methods: Send + Sync + 'static;
+    /// The constructor.
+    type Init: Constructor<Actor = Self>;
+    /// Name and place.
+    const SPEC: &'static Spec;
+    /// A method is `async`.
+    const IS_ASYNC: bool;
+    /// The methods of a handle.
+    fn methods(link: Link<Self>) -> Self::Methods;
+}
+
+/// The arguments of a constructor.
+pub type InitArgs<A> = <<<A as Actor>::Init as Constructor>::Params as Params>::Args;
+
+/// `new` of an actor class.
+pub trait Constructor: 'static {
+    /// The class.
+    type Actor: Actor;
+    /// Its parameters' kinds.
+    type Params: Params;
+    /// Name and place.
+    const SPEC: &'static Spec;
+    /// The body.
+    const CALL: fn(<Self::Params as Params>::Args) -> Outcome<Self::Actor>;
+    /// How arguments are kept for a restart, where the attribute asks for restarts.
+    const RETRY: Option<RetryArgs<<Self::Params as Params>::Args>>;
+    /// The way through MessagePack; none for `local` ones.
+    const GLUE: Option<Glue<<Self::Params as Params>::Args, ()>>;
+}
+
+/// The arguments of a method.
+pub type MethodArgs<M> = <<M as RemoteMethod>::Params as Params>::Args;
+
+/// A method of an actor class.
+pub trait RemoteMethod: 'static {
+    /// The class.
+    type Actor: Actor;
+    /// Its parameters' kinds.
+    type Params: Params;
+    /// The type of the object it makes.
+    type Output: Send + Sync + 'static;
+    /// What a call returns.
+    type Refs: Refs<Self::Output>;
+    /// Name and place.
+    const SPEC: &'static Spec;
+    /// The body.
+    const CALL: MethodCall<Self::Actor, MethodArgs<Self>, Self::Output>;
+    /// The attribute's options.
+    const OPTIONS: MethodOptions = MethodOptions::new();
+    /// How arguments are kept for another attempt, where they can be cloned.
+    const RETRY: Option<RetryArgs<MethodArgs<Self>>> = None;
+    /// The way through MessagePack; none for `local` ones.
+    const GLUE: Option<Glue<MethodArgs<Self>, Self::Output>>;
+}

@@ -1,0 +1,338 @@
+//! A call that somebody has a reference to: one allocation, as a task's, with the actor's address and the caller.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::{MaybeUninit, needs_drop, offset_of};
+use std::ptr::NonNull;
+
+use super::cell::{ActorCell, ActorHead, ActorHold};
+use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod, life};
+use crate::callable::arg::{ArgList, Closure, Dependency};
+use crate::callable::function::{BoxFuture, MethodCall, Outcome};
+use crate::callable::registry::Glue;
+use crate::callable::spec::Spec;
+use crate::error::Error;
+use crate::store::entry::{Header, Kind, VTable};
+use crate::store::state::{Phase, State};
+use crate::task::cell::strict_outcome;
+use crate::task::{Extra, Ran, TaskHead, TaskVTable};
+use crate::thread::ThreadState;
+
+/// What calls add to a task's head.
+#[repr(C)]
+pub(crate) struct CallHead {
+    pub(crate) task: TaskHead,
+    pub(crate) actor: ActorHold,
+    /// Who called: calls of one caller keep their order.
+    pub(crate) caller: u64,
+    /// It needs the instance for itself.
+    pub(crate) exclusive: bool,
+    /// It makes the instance.
+    pub(crate) creates: bool,
+}
+
+impl CallHead {
+    /// # Safety
+    /// The entry is a call, and alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
+        // SAFETY: the caller's promise.
+        unsafe { entry.cast().as_ref() }
+    }
+}
+
+/// What a body does when it is started.
+pub(crate) enum Started<R> {
+    Ended(Outcome<R>),
+    Future(BoxFuture<'static, Outcome<R>>),
+}
+
+/// What runs on an actor's instance.
+pub(crate) trait CallBody: 'static {
+    type Class: Actor;
+    type Args: ArgList + Send + 'static;
+    type Output: Send + Sync + 'static;
+    const SPEC: &'static Spec;
+    const EXCLUSIVE: bool;
+    const CREATES: bool = false;
+    const IS_ASYNC: bool = false;
+    const GLUE: Option<Glue<Self::Args, Self::Output>>;
+    /// # Safety
+    /// `place` is the class's instance (or, if it creates, the place for one), for the caller to use as `EXCLUSIVE`
+    /// says until the body, its future included, is over.
+    unsafe fn start(place: *mut Self::Class, args: Self::Args) -> Started<Self::Output>;
+}
+
+/// A method as a body.
+pub(crate) struct MethodBody<M>(PhantomData<M>);
+
+impl<M: RemoteMethod> CallBody for MethodBody<M> {
+    type Class = M::Actor;
+    type Args = MethodArgs<M>;
+    type Output = M::Output;
+    const SPEC: &'static Spec = M::SPEC;
+    const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
+    const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
+    const GLUE: Option<Glue<MethodArgs<M>, M::Output>> = M::GLUE;
+
+    #[inline]
+    unsafe fn start(place: *mut M::Actor, args: MethodArgs<M>) -> Started<M::Output> {
+        // SAFETY: the caller gives the instance as the method needs it.
+        unsafe {
+            match M::CALL {
+                MethodCall::Ref(body) => Started::Ended(body(&*place, args)),
+                MethodCall::Mut(body) => Started::Ended(body(&mut *place, args)),
+                MethodCall::AsyncRef(body) => Started::Future(forever(body(&*place, args))),
+                MethodCall::AsyncMut(body) => Started::Future(forever(body(&mut *place, args))),
+            }
+        }
+    }
+}
+
+/// Forgets the borrow of the instance.
+///
+/// # Safety
+/// The future is dropped before the instance is.
+unsafe fn forever<'a, R>(future: BoxFuture<'a, R>) -> BoxFuture<'static, R> {
+    // SAFETY: only the lifetime changes; the caller's promise.
+    unsafe { std::mem::transmute::<BoxFuture<'a, R>, BoxFuture<'static, R>>(future) }
+}
+
+/// A constructor as a body.
+pub(crate) struct InitBody<A>(PhantomData<A>);
+
+impl<A: Actor> CallBody for InitBody<A> {
+    type Class = A;
+    type Args = InitArgs<A>;
+    type Output = ();
+    const SPEC: &'static Spec = A::Init::SPEC;
+    const EXCLUSIVE: bool = true;
+    const CREATES: bool = true;
+    const GLUE: Option<Glue<InitArgs<A>, ()>> = A::Init::GLUE;
+
+    unsafe fn start(place: *mut A, args: InitArgs<A>) -> Started<()> {
+        // SAFETY: the place is free, as the caller creates.
+        Started::Ended((A::Init::CALL)(args).map(|instance| unsafe { place.write(instance) }))
+    }
+}
+
+/// A closure on the instance, as a body.
+pub(crate) struct WithBody<A, C, R>(PhantomData<(A, C, fn() -> R)>);
+
+static WITH: Spec = Spec::new("ray::ActorHandle::with", file!(), line!()).local();
+
+impl<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static> CallBody for WithBody<A, C, R> {
+    type Class = A;
+    type Args = (Closure<C>,);
+    type Output = R;
+    const SPEC: &'static Spec = &WITH;
+    const EXCLUSIVE: bool = true;
+    const GLUE: Option<Glue<Self::Args, R>> = None;
+
+    unsafe fn start(place: *mut A, (closure,): Self::Args) -> Started<R> {
+        // SAFETY: the caller gives the instance for exclusive use.
+        Started::Ended(Ok((closure.0)(unsafe { &mut *place })))
+    }
+}
+
+/// The allocation.
+#[repr(C)]
+pub(crate) struct CallCell<B: CallBody> {
+    head: CallHead,
+    value: UnsafeCell<MaybeUninit<B::Output>>,
+    args: UnsafeCell<MaybeUninit<B::Args>>,
+}
+
+impl<B: CallBody> CallCell<B> {
+    const TASK: &'static TaskVTable =
+        &TaskVTable {
+        run: Self::run,
+        drop_args: Self::drop_args,
+        each_dependency: Self::each_dependency,
+        spec: B::SPEC,
+        is_async: B::IS_ASYNC,
+    };
+
+    const TABLE: &'static VTable = &VTable {
+        value: offset_of!(Self, value),
+        adopted: false,
+        nested: needs_drop::<B::Output>(),
+        kind: Kind::Call,
+        drop_value: Self::drop_value,
+        free: Self::free,
+        task: Some(Self::TASK),
+    };
+
+    /// A call in `phase`, with one ref, one hold beside the refs', and one more if `child`.
+    #[inline]
+    pub(crate) fn allocate(
+        actor: ActorHold,
+        caller: u64,
+        args: B::Args,
+        phase: Phase,
+        child: bool,
+        extra: Option<Box<Extra>>,
+    ) -> NonNull<Header> {
+        let state = State::new(phase, 1, 1 + u64::from(child));
+        let epoch = actor.epoch;
+        let cell = Box::new(Self {
+            head: CallHead {
+                task: TaskHead::new(Header::new(state, Self::TABLE, epoch), extra),
+                actor,
+                caller,
+                exclusive: B::EXCLUSIVE,
+                creates: B::CREATES,
+            },
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+            args: UnsafeCell::new(MaybeUninit::new(args)),
+        });
+        NonNull::from(Box::leak(cell)).cast()
+    }
+
+    /// # Safety
+    /// The entry is such a cell that nobody else can start now.
+    pub(crate) unsafe fn args<'a>(entry: NonNull<Header>) -> &'a B::Args {
+        // SAFETY: the caller's promise.
+        unsafe { (*entry.cast::<Self>().as_ref().args.get()).assume_init_ref() }
+    }
+
+    unsafe fn run(entry: NonNull<Header>, state: &ThreadState) -> Ran {
+        // SAFETY: an entry with this table is such a cell, the caller claimed it and has the instance.
+        let cell = unsafe { entry.cast::<Self>().as_ref() };
+        let keep = cell.head.task.extra().and_then(|extra| extra.keep);
+        let actor = cell.head.actor.head();
+        let args = match keep {
+            None => {
+                // SAFETY: the arguments are the runner's.
+                unsafe { (*cell.args.get()).assume_init_read() }
+            }
+            Some(keep) => {
+                // SAFETY: as above; they stay for another attempt, and the type is the one that Keep was made with.
+                let clone = || unsafe { keep.get::<B::Args>()((*cell.args.get()).assume_init_ref()) };
+                match crate::unwind::catch(clone) {
+                    Ok(args) => args,
+                    Err(error) => {
+                        if !B::CREATES {
+                            // SAFETY: the runner's.
+                            unsafe { Self::drop_args(entry) };
+                        }
+                        return Ran::Failed(error);
+                    }
+                }
+            }
+        };
+        // SAFETY: the actor's cell is of this class, and the runner has the instance.
+        let started = crate::unwind::catch(|| unsafe { B::start(ActorCell::<B::Class>::instance(actor), args) });
+        match started {
+            Ok(Started::Ended(outcome)) => {
+                // SAFETY: the body is over.
+                unsafe { Self::end(entry, outcome, state.engine.settings.strict) }
+            }
+            Ok(Started::Future(future)) => {
+                let over = super::concurrent::over(entry);
+                // SAFETY: claimed, and `over` frees the slot when the future is gone.
+                unsafe {
+                    crate::task::future::spawn_for(state, entry, future, Self::end, Some(actor), Some(over));
+                }
+                Ran::Spawned
+            }
+            Err(panic) => {
+                // SAFETY: the body is over.
+                unsafe { Self::crashed(entry, panic, state) }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As `TaskCell::end`.
+    unsafe fn end(entry: NonNull<Header>, outcome: Outcome<B::Output>, strict: bool) -> Ran {
+        // SAFETY: as in `run`.
+        let cell = unsafe { entry.cast::<Self>().as_ref() };
+        let outcome = match B::GLUE {
+            Some(glue) if strict => strict_outcome(outcome, &glue, B::SPEC),
+            _ => outcome,
+        };
+        let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
+        match outcome {
+            Ok(value) => {
+                // SAFETY: the runner alone writes the value; kept arguments are the runner's.
+                unsafe {
+                    (*cell.value.get()).write(value);
+                    if kept {
+                        Self::drop_args(entry);
+                    }
+                }
+                Ran::Value
+            }
+            Err(error) => {
+                if !B::CREATES && cell.head.task.may_retry(&error) {
+                    return Ran::Again;
+                }
+                if kept {
+                    // SAFETY: as above.
+                    unsafe { Self::drop_args(entry) };
+                }
+                Ran::Failed(error)
+            }
+        }
+    }
+
+    /// A panic: the actor may be torn, so it ends, or starts anew.
+    ///
+    /// # Safety
+    /// As `end`.
+    unsafe fn crashed(entry: NonNull<Header>, panic: Error, state: &ThreadState) -> Ran {
+        // SAFETY: as in `run`.
+        let cell = unsafe { entry.cast::<Self>().as_ref() };
+        if let Some(frame) = state.frame() {
+            frame.crashed.set(Some(cell.head.task.blame(panic.clone())));
+        }
+        if B::CREATES {
+            return Ran::Failed(panic);
+        }
+        let kept = cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
+        if kept {
+            if life::can_restart(&cell.head.actor) && cell.head.task.may_retry_crash() {
+                return Ran::Again;
+            }
+            // SAFETY: the runner's.
+            unsafe { Self::drop_args(entry) };
+        }
+        Ran::Failed(life::mourn(&cell.head.actor, panic))
+    }
+
+    unsafe fn each_dependency(entry: NonNull<Header>, see: &mut dyn FnMut(Dependency)) {
+        // SAFETY: the arguments are there and stay while the caller looks.
+        unsafe { Self::args(entry) }.each_dependency(see);
+    }
+
+    unsafe fn drop_args(entry: NonNull<Header>) {
+        // SAFETY: the caller owns the arguments.
+        unsafe {
+            let args = entry.cast::<Self>().as_ref().args.get();
+            crate::unwind::quietly(|| (*args).assume_init_drop());
+        }
+    }
+
+    unsafe fn drop_value(entry: NonNull<Header>) {
+        // SAFETY: the caller owns the value.
+        unsafe {
+            let value = entry.cast::<Self>().as_ref().value.get();
+            crate::unwind::quietly(|| (*value).assume_init_drop());
+        }
+    }
+
+    unsafe fn free(entry: NonNull<Header>) {
+        // SAFETY: the last hold is gone; value and arguments are, too.
+        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
+    }
+}
+
+/// The actor of a call.
+///
+/// # Safety
+/// The entry is a call, and alive.
+pub(crate) unsafe fn actor_of<'a>(entry: NonNull<Header>) -> &'a ActorHead {
+    // SAFETY: the caller's promise; the call holds its actor.
+    unsafe { CallHead::of(entry).actor.head().as_ref() }
+}

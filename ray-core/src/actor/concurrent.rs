@@ -1,0 +1,236 @@
+//! Concurrent actors: whose calls run side by side.
+//!
+//! The run right only admits. A call is admitted in the order of the mailbox: one that needs `&self` while fewer than
+//! `limit` run and none is exclusive, one that needs `&mut self` when nothing runs. An async call's future is spawned,
+//! a sync one goes to the workers; its end frees the slot and has the next admitted. So what `&mut` promises the
+//! borrow checker is true: nothing else touches the instance.
+
+use std::cell::Cell;
+use std::sync::Mutex;
+
+use super::call::CallHead;
+use super::cell::{ActorHead, ActorHold, DEAD, RUNNING};
+use super::life::{self, Rare};
+use super::mailbox::Record;
+use super::run;
+use crate::deadlock::Blocker;
+use crate::error::Error;
+use crate::runtime::{FreeJob, lock};
+use crate::store::entry::Hold;
+use crate::store::state::Phase;
+use crate::task::execute;
+use crate::task::future::Over;
+use crate::thread::{Frame, ThreadState};
+
+/// The slots of an actor.
+pub(crate) struct Admission {
+    limit: usize,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    running: Vec<Hold>,
+    exclusive: bool,
+    /// A call at the front of the mailbox could not be admitted.
+    waiting: bool,
+    /// A body crashed: nothing more is admitted until the others have ended.
+    crashed: Option<Error>,
+}
+
+/// A sync call with a slot.
+pub(crate) struct Admitted(Hold);
+
+impl Admission {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { limit: limit as usize, slots: Mutex::new(Slots::default()) }
+    }
+
+    fn admit(&self, call: &Hold, exclusive: bool) -> bool {
+        let mut slots = lock(&self.slots);
+        let free = slots.crashed.is_none()
+            && !slots.exclusive
+            && if exclusive { slots.running.is_empty() } else { slots.running.len() < self.limit };
+        if free {
+            slots.exclusive = exclusive;
+            // SAFETY: alive by the caller's hold.
+            slots.running.push(unsafe { Hold::new(call.entry()) });
+        } else {
+            slots.waiting = true;
+        }
+        free
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        lock(&self.slots).waiting
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        !lock(&self.slots).running.is_empty()
+    }
+
+    /// The calls that run.
+    pub(crate) fn running(&self) -> Vec<Hold> {
+        // SAFETY: held by the slots.
+        lock(&self.slots).running.iter().map(|call| unsafe { Hold::new(call.entry()) }).collect()
+    }
+}
+
+pub(crate) fn is_busy(rare: &Rare) -> bool {
+    rare.admission.get().is_some_and(Admission::is_busy)
+}
+
+/// Admits the next call of the mailbox; `false`: there is none, or no slot. The caller has the run right.
+pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> bool {
+    if lock(&admission.slots).crashed.is_some() {
+        lock(&admission.slots).waiting = true;
+        return false;
+    }
+    let Some(front) = run::next(actor) else { return false };
+    let Some((_, _, Some(entry))) = front.peek() else { return false };
+    // SAFETY: held by the record.
+    let head = unsafe { CallHead::of(entry) };
+    let (creates, exclusive, is_async) = (head.creates, head.exclusive, head.task.vtable().is_async);
+    if creates {
+        if let Some(Record::Call(creation)) = front.pop() {
+            run::create(state, actor, creation);
+        }
+        return true;
+    }
+    // SAFETY: held by the record.
+    let call = unsafe { Hold::new(entry) };
+    if call.phase().is_settled() {
+        front.pop();
+        run::started(actor);
+        return true;
+    }
+    if !admission.admit(&call, exclusive) {
+        return false;
+    }
+    front.pop();
+    run::started(actor);
+    if !call.state.step(Phase::Queued, Phase::Running) {
+        leave(&call, None);
+        return true;
+    }
+    if is_async {
+        // The body of an async method is but the making of its future.
+        execute_call(state, &call);
+    } else {
+        state.engine.free.push(FreeJob::Call(Admitted(call)));
+        state.engine.kick();
+    }
+    true
+}
+
+fn execute_call(state: &ThreadState, call: &Hold) -> Option<Error> {
+    // SAFETY: a call's entry.
+    let head = unsafe { CallHead::of(call.entry()) };
+    let frame = Frame {
+        below: state.frame.get(),
+        entry: Some(call.entry()),
+        actor: Some(head.actor.head()),
+        spec: head.task.vtable().spec,
+        caller: Cell::new(0),
+        is_async: head.task.vtable().is_async,
+        crashed: Cell::new(None),
+    };
+    // SAFETY: claimed by whoever admitted it; the caller's hold is lent.
+    unsafe { execute(state, call.entry(), false, frame) }
+}
+
+/// Runs a sync call that has a slot.
+pub(crate) fn run(state: &ThreadState, Admitted(call): Admitted) {
+    let crashed = execute_call(state, &call);
+    leave(&call, crashed);
+}
+
+/// Never run, since the engine is gone.
+pub(crate) fn abandon(Admitted(call): Admitted) {
+    // SAFETY: alive by the hold; claimed, so the arguments are ours.
+    unsafe {
+        if let Some(head) = call.task() {
+            (head.vtable().drop_args)(call.entry());
+        }
+        call.state.set_seen();
+        crate::store::entry::fail(call.entry(), |_| true, crate::thread::gone("the call had not started"));
+    }
+    leave(&call, None);
+}
+
+/// What the end of an async call's future does.
+pub(crate) fn over(entry: std::ptr::NonNull<crate::store::entry::Header>) -> Over {
+    // SAFETY: the call runs, so it is alive.
+    let call = unsafe { Hold::new(entry) };
+    Box::new(move |crashed| leave(&call, crashed))
+}
+
+/// The body of a call is over: frees its slot, and has the next admitted.
+pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
+    // SAFETY: a call's entry.
+    let actor = unsafe { &CallHead::of(call.entry()).actor };
+    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return };
+    let first_crash = {
+        let mut slots = lock(&admission.slots);
+        slots.running.retain(|other| other.entry() != call.entry());
+        if slots.running.is_empty() {
+            slots.exclusive = false;
+        }
+        let first = crashed.is_some() && slots.crashed.is_none();
+        if first {
+            slots.crashed.clone_from(&crashed);
+        }
+        first
+    };
+    if first_crash && let Some(panic) = &crashed {
+        // As a process that ends: the calls beside it fail with it, now.
+        life::fail_running(actor, &life::mourn(actor, panic.clone()));
+    }
+    let (crash, was_waiting, idle) = {
+        let mut slots = lock(&admission.slots);
+        let idle = slots.running.is_empty();
+        let crash = if idle { slots.crashed.take() } else { None };
+        (crash, std::mem::take(&mut slots.waiting), idle)
+    };
+    let mine = idle && {
+        let states = actor.lock();
+        // The instance is to be dropped or replaced, which needs the run right; a dispatcher that has it now will see to it.
+        let mine = !states.is(RUNNING) && (states.is(DEAD) || crash.is_some());
+        if mine {
+            states.set(RUNNING);
+        }
+        mine
+    };
+    if mine {
+        if let Some(panic) = crash
+            && !actor.is_dead()
+        {
+            life::crashed(actor, panic);
+        }
+        run::finish(actor);
+    } else if let Some(panic) = crash {
+        // The dispatcher runs: it finds the actor to be replaced or dead when it has done its turn.
+        if life::can_restart(actor) {
+            if let Some(rare) = actor.known_rare() {
+                rare.replace.store(true, std::sync::atomic::Ordering::Release);
+            }
+        } else {
+            life::mark_dead(actor, life::mourn(actor, panic));
+        }
+        run::schedule(actor, true);
+    } else if was_waiting || idle {
+        run::schedule(actor, false);
+    }
+}
+
+/// What a queued call of a concurrent actor waits for with certainty: a body that has the instance for itself.
+pub(crate) fn holders(actor: &ActorHead) -> Vec<Blocker> {
+    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return Vec::new() };
+    let slots = lock(&admission.slots);
+    if slots.exclusive || admission.limit == 1 {
+        // SAFETY: held by the slots.
+        slots.running.iter().map(|call| Blocker::Entry(unsafe { Hold::new(call.entry()) })).collect()
+    } else {
+        Vec::new()
+    }
+}

@@ -1,0 +1,190 @@
+//! Creating actors.
+
+use std::sync::atomic::Ordering;
+
+use super::call::{CallCell, CallHead, InitBody};
+use super::cell::{ActorCell, GATED};
+use super::concurrent::Admission;
+use super::handle::ActorHandle;
+use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
+use crate::callable::arg::ArgList;
+use crate::error::{Error, Result};
+use crate::options::{CreateOptions, CreateSettings};
+use crate::runtime::submit;
+use crate::store::entry::Hold;
+use crate::store::state::Phase;
+use crate::task::{Extra, Keep, TaskHead, children, dependency};
+use crate::thread::{self, ThreadState};
+
+/// Concurrent calls of an actor with async methods that says nothing.
+const ASYNC_CONCURRENCY: u32 = 1000;
+
+/// Creates an actor; an error comes out of its first call.
+pub fn create<A: Actor>(args: InitArgs<A>) -> ActorHandle<A> {
+    match try_create_with::<A>(args, None, None) {
+        Ok(handle) => handle,
+        Err(error) => failed(error),
+    }
+}
+
+/// Creates an actor, with what cannot be begun as an error.
+///
+/// # Errors
+/// Options out of range, a name that is taken, more resources than the node has, an engine that is gone.
+pub fn try_create<A: Actor>(args: InitArgs<A>) -> Result<ActorHandle<A>> {
+    try_create_with::<A>(args, None, None)
+}
+
+/// A handle of an actor that never came to be.
+pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
+    let epoch = crate::runtime::epoch();
+    // SAFETY: a fresh cell, with one handle.
+    let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(epoch)) };
+    life::mark_dead(&handle.hold(), error);
+    handle
+}
+
+/// Creates an actor under options.
+pub(crate) fn try_create_with<A: Actor>(args: InitArgs<A>, options: Option<CreateOptions>, keep: Option<Keep>) -> Result<ActorHandle<A>> {
+    let state = thread::current()?;
+    let args = match A::Init::GLUE {
+        Some(glue) if state.engine.settings.strict => (glue.args)(args)?,
+        _ => args,
+    };
+    if options.is_none() && <A as ActorClass>::OPTIONS.is_silent() && !A::IS_ASYNC {
+        return Ok(begin::<A>(state, args, None, None));
+    }
+    let settings = options.unwrap_or_default().over(&<A as ActorClass>::OPTIONS)?;
+    settings_allow(state, &settings, A::SPEC.path())?;
+    let keep = keep.or(A::Init::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
+    if let Some(name) = settings.name.clone() {
+        let namespace = settings.namespace.clone().map_or_else(|| state.engine.settings.namespace.to_string(), std::borrow::Cow::into_owned);
+        let get = settings.get_if_exists;
+        return state.engine.names.create_or_get::<A>(&namespace, &name, get, || begin::<A>(state, args, Some(settings), keep));
+    }
+    Ok(begin::<A>(state, args, Some(settings), keep))
+}
+
+fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> Result<()> {
+    state.engine.total().check_covers(&settings.resources, &who)
+}
+
+/// Makes the cell and sends its creation.
+fn begin<A: Actor>(state: &ThreadState, args: InitArgs<A>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<A> {
+    // SAFETY: a fresh cell, with one handle.
+    let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(state.epoch)) };
+    let actor = handle.hold();
+    let mut extra = None;
+    let mut gated = !args.is_plain();
+    if let Some(settings) = settings {
+        let rare = actor.rare();
+        let limit = settings.max_concurrency.unwrap_or(if A::IS_ASYNC { ASYNC_CONCURRENCY } else { 1 });
+        if A::IS_ASYNC || limit > 1 {
+            let _ = rare.admission.set(Admission::new(limit));
+        }
+        gated |= !settings.resources.is_none();
+        let mut call = super::send::no_settings();
+        call.name = Some(format!("{}::new", A::SPEC.name()).into());
+        call.resources = settings.resources.clone();
+        extra = Some(Box::new(Extra { settings: call, keep, granted: false }));
+        rare.set_settings(settings);
+    }
+    if gated {
+        actor.lock().set(GATED);
+    }
+    let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
+    let parent = state.frame().and_then(|frame| frame.entry);
+    let entry = CallCell::<InitBody<A>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), extra);
+    if let Some(parent) = parent {
+        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        unsafe { children::adopt(TaskHead::of(parent), entry) };
+    }
+    // SAFETY: the ref and the hold that `allocate` counted. Nobody waits for the creation itself.
+    let (object, creation) = unsafe { (crate::object_ref::ObjectRef::<()>::adopt(entry), Hold::adopt(entry)) };
+    object.header().state.set_seen();
+    drop(object);
+    if keep.is_some() {
+        // SAFETY: alive by the hold.
+        actor.rare().keep_creation(unsafe { Hold::new(entry) });
+    }
+    if !gated {
+        super::send::post(&actor, actor.head(), creation);
+        return handle;
+    }
+    if phase == Phase::Queued {
+        arguments_ready(creation);
+        return handle;
+    }
+    // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+    match dependency::register(&creation, unsafe { CallCell::<InitBody<A>>::args(entry) }) {
+        Ok(true) => arguments_ready(creation),
+        Ok(false) => {}
+        Err(error) => {
+            life::end(&actor, life::stillborn(&actor, error));
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::abort(entry, life::death(&actor)) };
+        }
+    }
+    handle
+}
+
+/// The arguments of a constructor are ready: it asks for its resources.
+pub(crate) fn arguments_ready(creation: Hold) {
+    creation.state.set_seen();
+    let _ = creation.state.step(Phase::Waiting, Phase::Queued);
+    let needs = creation.task().and_then(|head| head.extra()).is_some_and(|extra| !extra.settings.resources.is_none());
+    if !needs {
+        open(creation);
+        return;
+    }
+    match thread::current() {
+        Ok(state) if state.epoch == creation.epoch => submit::claim(&state.engine, creation),
+        _ => {
+            // SAFETY: a call's entry, alive by the hold.
+            let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
+            life::end(&actor, thread::gone("its actors ended with it"));
+        }
+    }
+}
+
+/// The resources of an actor are granted, for life.
+pub(crate) fn granted(creation: Hold) {
+    // SAFETY: a call's entry, alive by the hold.
+    let (head, actor) = unsafe { (TaskHead::of(creation.entry()), CallHead::of(creation.entry()).actor.clone()) };
+    // SAFETY: just out of the claims; the actor gives the resources back, not the creation.
+    unsafe { head.mark_granted(false) };
+    actor.rare().granted.store(true, Ordering::Release);
+    if actor.is_dead() {
+        // Killed meanwhile.
+        if actor.rare().granted.swap(false, Ordering::AcqRel)
+            && let Some(engine) = crate::runtime::running()
+            && let Some(extra) = head.extra()
+        {
+            engine.give_back(&extra.settings.resources);
+        }
+        return;
+    }
+    open(creation);
+}
+
+/// Lets the actor run: its creation comes before what was called meanwhile.
+fn open(creation: Hold) {
+    // SAFETY: a call's entry, alive by the hold.
+    let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
+    {
+        let states = actor.lock();
+        // SAFETY: gated, so nobody has had the run right, and `front` is empty.
+        unsafe { (*actor.front.get()).push_call(creation) };
+        states.clear(GATED);
+    }
+    run::schedule(&actor, false);
+}
+
+/// An argument of the constructor failed, or the creation was cancelled.
+pub(crate) fn argument_failed(creation: &CallHead) {
+    if creation.task.header.phase() == Phase::Failed {
+        let error = creation.task.header.error();
+        creation.task.header.state.set_seen();
+        life::end(&creation.actor, life::stillborn(&creation.actor, error));
+    }
+}

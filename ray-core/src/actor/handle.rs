@@ -1,0 +1,295 @@
+//! Handles of actors.
+
+use std::any::TypeId;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+
+use super::call::{CallBody, Started, WithBody};
+use super::cell::{ActorCell, ActorHead, ActorHold};
+use super::life::{self, ActorState};
+use super::{Actor, run, send};
+use crate::callable::arg::Closure;
+use crate::callable::registry::Glue;
+use crate::callable::spec::Spec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ActorId;
+use crate::object_ref::ObjectRef;
+
+/// A handle of an actor: it dereferences to the actor's methods, so `counter.increment.remote()` calls one.
+///
+/// Handles are cheap to clone and go anywhere: into tasks, other actors, values. When the last one goes, the actor
+/// finishes the calls that it was sent, and ends. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors.html).
+pub struct ActorHandle<A: Actor> {
+    head: NonNull<ActorHead>,
+    class: PhantomData<fn(A)>,
+}
+
+// SAFETY: a handle reaches the head, which is Sync, and the methods, which are Send and Sync.
+unsafe impl<A: Actor> Send for ActorHandle<A> {}
+// SAFETY: as above.
+unsafe impl<A: Actor> Sync for ActorHandle<A> {}
+impl<A: Actor> std::panic::UnwindSafe for ActorHandle<A> {}
+impl<A: Actor> std::panic::RefUnwindSafe for ActorHandle<A> {}
+
+/// What [`ActorHandle::ready`] runs.
+struct ReadyBody<A>(PhantomData<A>);
+
+static READY: Spec = Spec::new("ray::ActorHandle::ready", file!(), line!()).local();
+
+impl<A: Actor> CallBody for ReadyBody<A> {
+    type Class = A;
+    type Args = ();
+    type Output = ();
+    const SPEC: &'static Spec = &READY;
+    const EXCLUSIVE: bool = false;
+    const GLUE: Option<Glue<(), ()>> = None;
+    unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
+        Started::Ended(Ok(()))
+    }
+}
+
+impl<A: Actor> ActorHandle<A> {
+    /// Takes over a handle that is counted already.
+    ///
+    /// # Safety
+    /// The caller owns it, and the actor is of this class.
+    pub(crate) unsafe fn adopt(head: NonNull<ActorHead>) -> Self {
+        Self { head, class: PhantomData }
+    }
+
+    fn head(&self) -> &ActorHead {
+        // SAFETY: alive by the handles' common hold.
+        unsafe { self.head.as_ref() }
+    }
+
+    pub(crate) fn hold(&self) -> ActorHold {
+        // SAFETY: as above.
+        unsafe { ActorHold::new(self.head) }
+    }
+
+    /// A reference that is ready when the constructor has run; failed, if that failed.
+    pub fn ready(&self) -> ObjectRef<()> {
+        send::send::<ReadyBody<A>>(self.head, (), None)
+    }
+
+    /// Runs a closure on the actor's state, as a call like any other. In this process only.
+    pub fn with<R: Send + Sync + 'static>(&self, f: impl FnOnce(&mut A) -> R + Send + 'static) -> ObjectRef<R> {
+        fn send_with<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static>(head: NonNull<ActorHead>, f: C) -> ObjectRef<R> {
+            send::send::<WithBody<A, C, R>>(head, (Closure(f),), None)
+        }
+        send_with::<A, _, R>(self.head, f)
+    }
+
+    /// Where the actor stands.
+    #[must_use]
+    pub fn state(&self) -> ActorState {
+        life::state_of(self.head())
+    }
+
+    /// The actor's number, which its restarts keep.
+    #[must_use]
+    pub fn id(&self) -> ActorId {
+        self.head().id()
+    }
+
+    /// A handle that does not keep the actor from ending.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakActorHandle<A> {
+        WeakActorHandle { actor: self.hold(), class: PhantomData }
+    }
+
+    /// Ends the actor when the calls before this one have run. The reference is ready when it has ended; calls after
+    /// it fail with `ActorDied`.
+    pub fn terminate(&self) -> ObjectRef<()> {
+        send::send::<TerminateBody<A>>(self.head, (), None)
+    }
+}
+
+struct TerminateBody<A>(PhantomData<A>);
+
+static TERMINATE: Spec = Spec::new("ray::ActorHandle::terminate", file!(), line!()).local();
+
+impl<A: Actor> CallBody for TerminateBody<A> {
+    type Class = A;
+    type Args = ();
+    type Output = ();
+    const SPEC: &'static Spec = &TERMINATE;
+    const EXCLUSIVE: bool = true;
+    const GLUE: Option<Glue<(), ()>> = None;
+    unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
+        Started::Ended(exit_actor())
+    }
+}
+
+/// Ends the running actor: calls that it was sent before fail with `ActorDied`, the running one goes on to its end,
+/// then the state is dropped. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/terminating-actors.html).
+///
+/// # Errors
+/// `InvalidArgument` outside of an actor's method.
+pub fn exit_actor() -> Result<()> {
+    let actor = crate::thread::existing()
+        .and_then(|state| state.frame())
+        .and_then(|frame| frame.actor)
+        // SAFETY: alive while its frame runs.
+        .map(|actor| unsafe { ActorHold::new(actor) });
+    let Some(actor) = actor else {
+        return Err(Error::new(ErrorKind::InvalidArgument, "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`"));
+    };
+    let name = actor.vtable.spec.name();
+    life::mark_dead(&actor, Error::new(ErrorKind::ActorDied, format!("actor `{name}` has exited by itself")));
+    Ok(())
+}
+
+impl<A: Actor> Deref for ActorHandle<A> {
+    type Target = A::Methods;
+    #[inline]
+    fn deref(&self) -> &A::Methods {
+        // SAFETY: the cell is of this class, and alive by the handle.
+        unsafe { ActorCell::<A>::methods(self.head) }
+    }
+}
+
+impl<A: Actor> Clone for ActorHandle<A> {
+    fn clone(&self) -> Self {
+        if self.head().handles.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
+            std::process::abort();
+        }
+        Self { head: self.head, class: PhantomData }
+    }
+}
+
+impl<A: Actor> Drop for ActorHandle<A> {
+    fn drop(&mut self) {
+        if self.head().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            run::orphaned(self.head);
+        }
+    }
+}
+
+/// By identity.
+impl<A: Actor> PartialEq for ActorHandle<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head
+    }
+}
+
+impl<A: Actor> Eq for ActorHandle<A> {}
+
+impl<A: Actor> Hash for ActorHandle<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.head.hash(state);
+    }
+}
+
+impl<A: Actor> fmt::Debug for ActorHandle<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Actor({}, {})", A::SPEC.name(), self.id())
+    }
+}
+
+impl<A: Actor> Serialize for ActorHandle<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        crate::object_ref::travel::send(self, "an ActorHandle", serializer)
+    }
+}
+
+impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::object_ref::travel::receive("an ActorHandle", deserializer)
+    }
+}
+
+/// A handle that does not keep its actor from ending, as those of [`get_actor`](crate::get_actor) and of
+/// [`RuntimeContext::current_actor`](crate::RuntimeContext::current_actor). It calls methods all the same.
+pub struct WeakActorHandle<A: Actor> {
+    actor: ActorHold,
+    class: PhantomData<fn(A)>,
+}
+
+impl<A: Actor> WeakActorHandle<A> {
+    pub(crate) fn of_running(actor: Option<&ActorHold>) -> Result<Self> {
+        let Some(actor) = actor else {
+            return Err(Error::new(ErrorKind::ActorNotFound, "no actor runs here: current_actor is for an actor's methods"));
+        };
+        Self::of(actor)
+    }
+
+    /// # Errors
+    /// `ActorNotFound` if the actor is of another class.
+    pub(crate) fn of(actor: &ActorHold) -> Result<Self> {
+        if actor.vtable.type_id != TypeId::of::<A>() {
+            return Err(Error::new(
+                ErrorKind::ActorNotFound,
+                format!("the actor is a `{}`, not a `{}`", actor.vtable.spec.path(), A::SPEC.path()),
+            ));
+        }
+        Ok(Self { actor: actor.clone(), class: PhantomData })
+    }
+
+    /// A handle that keeps the actor, unless it is ending already.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<ActorHandle<A>> {
+        let handles = &self.actor.handles;
+        let mut count = handles.load(Ordering::Relaxed);
+        while count > 0 && !self.actor.is_dead() {
+            match handles.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
+                // SAFETY: counted just now, of this class.
+                Ok(_) => return Some(unsafe { ActorHandle::adopt(self.actor.head()) }),
+                Err(seen) => count = seen,
+            }
+        }
+        None
+    }
+
+    /// Where the actor stands.
+    #[must_use]
+    pub fn state(&self) -> ActorState {
+        life::state_of(&self.actor)
+    }
+
+    /// The actor's number.
+    #[must_use]
+    pub fn id(&self) -> ActorId {
+        self.actor.id()
+    }
+}
+
+impl<A: Actor> Deref for WeakActorHandle<A> {
+    type Target = A::Methods;
+    fn deref(&self) -> &A::Methods {
+        // SAFETY: checked when the handle was made; the cell is alive by the hold.
+        unsafe { ActorCell::<A>::methods(self.actor.head()) }
+    }
+}
+
+impl<A: Actor> Clone for WeakActorHandle<A> {
+    fn clone(&self) -> Self {
+        Self { actor: self.actor.clone(), class: PhantomData }
+    }
+}
+
+impl<A: Actor> fmt::Debug for WeakActorHandle<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WeakActor({}, {})", A::SPEC.name(), self.id())
+    }
+}
+
+/// Kills an actor: the running call and the queued ones fail with `ActorDied` at once, and so does every later call. A
+/// sync method that runs cannot be interrupted: it goes on, `ray::context().is_cancelled()` tells it, and the state is
+/// dropped when it returns. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.kill.html).
+pub fn kill<A: Actor>(actor: &ActorHandle<A>) {
+    life::kill(&actor.hold());
+}
+
+/// As [`kill`], but the actor starts anew if its `max_restarts` allow it: the running call fails, queued ones go on
+/// with the new state. Ray's `kill(no_restart=False)`.
+pub fn kill_and_restart<A: Actor>(actor: &ActorHandle<A>) {
+    life::kill_and_restart(&actor.hold());
+}

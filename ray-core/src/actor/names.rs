@@ -1,0 +1,100 @@
+//! Actors by name.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::Actor;
+use super::cell::ActorHold;
+use super::handle::{ActorHandle, WeakActorHandle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::lock;
+
+/// The named actors of an engine, by namespace and name.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    actors: Mutex<HashMap<(String, String), ActorHold>>,
+}
+
+impl Names {
+    /// Creates an actor under a name, or finds the one that has it, in one step.
+    pub(crate) fn create_or_get<A: Actor>(
+        &self,
+        namespace: &str,
+        name: &str,
+        get: bool,
+        create: impl FnOnce() -> ActorHandle<A>,
+    ) -> Result<ActorHandle<A>> {
+        let mut actors = lock(&self.actors);
+        let key = (namespace.to_owned(), name.to_owned());
+        if let Some(there) = actors.get(&key)
+            && !there.is_dead()
+        {
+            if !get {
+                return Err(Error::new(
+                    ErrorKind::ActorAlreadyExists,
+                    format!("the name `{name}` is taken in namespace `{namespace}`: take another, get it with `ray::get_actor`, or ask for `.get_if_exists(true)`"),
+                ));
+            }
+            if let Some(handle) = WeakActorHandle::<A>::of(there)?.upgrade() {
+                return Ok(handle);
+            }
+        }
+        let handle = create();
+        let hold = handle.hold();
+        let _ = hold.rare().namespace.set(namespace.to_owned());
+        actors.insert(key, hold);
+        Ok(handle)
+    }
+
+    pub(crate) fn get<A: Actor>(&self, namespace: &str, name: &str) -> Result<WeakActorHandle<A>> {
+        let found = lock(&self.actors).get(&(namespace.to_owned(), name.to_owned())).filter(|actor| !actor.is_dead()).cloned();
+        match found {
+            Some(actor) => WeakActorHandle::of(&actor),
+            None => Err(Error::new(
+                ErrorKind::ActorNotFound,
+                format!("no actor is named `{name}` in namespace `{namespace}`: it was never created, or has ended"),
+            )),
+        }
+    }
+
+    /// An ended actor's name is free again.
+    pub(crate) fn remove(&self, actor: &ActorHold) {
+        let removed = {
+            let mut actors = lock(&self.actors);
+            let key = actors.iter().find(|(_, other)| other.head() == actor.head()).map(|(key, _)| key.clone());
+            key.and_then(|key| actors.remove(&key))
+        };
+        drop(removed);
+    }
+
+    pub(crate) fn list(&self) -> Vec<(String, String)> {
+        let mut names: Vec<_> =
+            lock(&self.actors).iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// The actor of that name in this engine's namespace, as a weak handle: it does not keep the actor from ending.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/named-actors.html).
+///
+/// # Errors
+/// `ActorNotFound` if none has the name, or it is of another class.
+pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
+    let state = crate::thread::current()?;
+    state.engine.names.get(&state.engine.settings.namespace, name)
+}
+
+/// As [`get_actor`], in another namespace.
+///
+/// # Errors
+/// As [`get_actor`].
+pub fn get_actor_in<A: Actor>(name: &str, namespace: &str) -> Result<WeakActorHandle<A>> {
+    crate::thread::current()?.engine.names.get(namespace, name)
+}
+
+/// The named actors that live: namespace and name of each.
+#[must_use]
+pub fn list_named_actors() -> Vec<(String, String)> {
+    crate::runtime::running().map_or_else(Vec::new, |engine| engine.names.list())
+}

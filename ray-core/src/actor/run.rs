@@ -1,0 +1,328 @@
+//! The run right: taking it, using it, giving it back.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use super::call::CallHead;
+use super::cell::{ActorHead, ActorHold, DEAD, GATED, OPEN, ORPHAN, RUNNING, SCHEDULED};
+use super::life;
+use super::mailbox::{Buffer, Record};
+use crate::deadlock::Blocker;
+use crate::error::Error;
+use crate::runtime::FreeJob;
+use crate::store::entry::Hold;
+use crate::store::state::Phase;
+use crate::task::{Ran, execute};
+use crate::thread::{Frame, ThreadState};
+
+/// So many calls a worker runs of one actor before others have their turn.
+const TURN: usize = 256;
+
+/// How a told call ended.
+pub(crate) enum Ended {
+    Fine,
+    Crashed(Error),
+}
+
+/// Takes the run right.
+pub(crate) fn begin(actor: &ActorHead, from_queue: bool) -> bool {
+    let states = actor.lock();
+    if from_queue {
+        states.clear(SCHEDULED);
+    }
+    if states.is(RUNNING | DEAD | GATED) {
+        return false;
+    }
+    states.set(RUNNING);
+    true
+}
+
+/// Puts the actor in the run queue, if it is not there and has something to do (or `anyway`).
+pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
+    let push = {
+        let states = actor.lock();
+        // SAFETY: without the run right taken, `front` is the lock's.
+        let something = anyway || states.is(ORPHAN) || !states.back().is_empty() || !states.is(RUNNING) && unsafe { !(*actor.front.get()).is_empty() };
+        let push = something && !states.is(SCHEDULED | RUNNING | DEAD | GATED);
+        if push {
+            states.set(SCHEDULED);
+        }
+        push
+    };
+    if push {
+        enqueue(actor.clone());
+    }
+}
+
+/// Puts an actor, marked as scheduled, in the run queue.
+pub(crate) fn enqueue(actor: ActorHold) {
+    match crate::thread::current() {
+        Ok(state) if state.epoch == actor.epoch => {
+            state.engine.free.push(FreeJob::Actor(actor));
+            state.engine.notify();
+        }
+        _ => abandon(actor),
+    }
+}
+
+/// The engine is gone: the actor ends here.
+pub(crate) fn abandon(actor: ActorHold) {
+    let free = {
+        let states = actor.lock();
+        states.clear(SCHEDULED);
+        let free = !states.is(RUNNING);
+        if free {
+            states.set(RUNNING);
+        }
+        free
+    };
+    if free && !actor.is_dead() {
+        life::end(&actor, crate::thread::gone("its actors ended with it"));
+    }
+}
+
+/// A worker's turn with an actor.
+pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
+    if !begin(&actor, true) {
+        return;
+    }
+    for _ in 0..TURN {
+        if !step(state, &actor) {
+            break;
+        }
+    }
+    finish(&actor);
+}
+
+/// The next record, `front` being the caller's; swaps the buffers when it is empty.
+#[inline]
+pub(crate) fn next<'a>(actor: &'a ActorHead) -> Option<&'a mut Buffer> {
+    // SAFETY: the caller has the run right, and `front` is not open.
+    let front = unsafe { &mut *actor.front.get() };
+    if front.is_empty() {
+        front.reset();
+        let states = actor.lock();
+        std::mem::swap(front, states.back());
+    }
+    (!front.is_empty()).then_some(front)
+}
+
+/// Runs the next call; `false`: there is none, or none that may start now.
+fn step(state: &ThreadState, actor: &ActorHold) -> bool {
+    if actor.is_dead() {
+        return false;
+    }
+    if let Some(rare) = actor.known_rare() {
+        if rare.replace.load(Ordering::Acquire) && !super::concurrent::is_busy(rare) && rare.replace.swap(false, Ordering::AcqRel) {
+            life::restart(actor);
+            return !actor.is_dead();
+        }
+        if let Some(admission) = rare.admission.get() {
+            return super::concurrent::admit(state, actor, admission);
+        }
+    }
+    let Some(front) = next(actor) else { return false };
+    let long = front.peek().is_some_and(|(_, spec, _)| !spec.is_short());
+    let Some(record) = front.pop() else { return false };
+    run_record(state, actor, record, long);
+    true
+}
+
+/// Runs one record of a serial actor. The caller has the run right.
+pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record, long: bool) {
+    let crashed = match record {
+        Record::Call(call) => {
+            started(actor);
+            // SAFETY: a call's entry.
+            if unsafe { CallHead::of(call.entry()) }.creates {
+                create(state, actor, call);
+                return;
+            }
+            if !call.state.claim() {
+                return;
+            }
+            if long {
+                open(actor, true);
+            }
+            actor.set_current(call.entry());
+            let frame = frame(state, actor, &call);
+            // Another hold: `current` must outlive what `execute` gives away.
+            // SAFETY: claimed just now; the record's hold is lent, not given.
+            let crashed = unsafe { execute(state, call.entry(), false, frame) };
+            actor.clear_current();
+            if long {
+                open(actor, false);
+            }
+            crashed
+        }
+        Record::Told(told, args) => {
+            // SAFETY: popped, so the arguments are ours; the buffer is not touched before they are read.
+            match unsafe { (told.run)(actor.head(), args, state, long) } {
+                Ended::Fine => None,
+                Ended::Crashed(panic) => Some(panic),
+            }
+        }
+    };
+    if let Some(panic) = crashed {
+        life::crashed(actor, panic);
+    }
+}
+
+/// A call has begun, where that is counted.
+#[inline]
+pub(crate) fn started(actor: &ActorHead) {
+    if let Some(rare) = actor.known_rare()
+        && rare.settings().is_some_and(|settings| settings.max_pending_calls.is_some())
+    {
+        rare.unstarted.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Opens `front` to the lock, or closes it again.
+pub(crate) fn open(actor: &ActorHead, open: bool) {
+    let states = actor.lock();
+    if open {
+        states.set(OPEN);
+    } else {
+        states.clear(OPEN);
+    }
+}
+
+fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
+    let spec = call.task().map_or(actor.vtable.spec, |head| head.vtable().spec);
+    Frame {
+        below: state.frame.get(),
+        entry: Some(call.entry()),
+        actor: Some(actor.head()),
+        spec,
+        caller: Cell::new(0),
+        is_async: false,
+        crashed: Cell::new(None),
+    }
+}
+
+/// Runs the creation.
+pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
+    if !creation.state.claim() {
+        // Cancelled before it began.
+        life::end(actor, life::stillborn(actor, creation.error()));
+        return;
+    }
+    match construct(state, actor, &creation) {
+        None => {
+            // SAFETY: claimed, and the unit value is written; the record's hold goes along.
+            unsafe { crate::store::entry::publish(creation.into_entry(), true) };
+        }
+        Some(error) => {
+            let error = life::stillborn(actor, error);
+            // What was called meanwhile has the cause from the actor; the creation's own reference is the engine's.
+            creation.state.set_seen();
+            // SAFETY: alive by the hold.
+            unsafe { crate::store::entry::fail(creation.entry(), |_| true, error.clone()) };
+            life::end(actor, error);
+        }
+    }
+}
+
+/// Runs the constructor; the error it failed with, if it did. The caller has the run right.
+pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold) -> Option<Error> {
+    let head = creation.task()?;
+    let frame = frame(state, actor, creation);
+    state.frame.set(&raw const frame);
+    // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
+    let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
+    crate::task::leave_frame(state, &frame);
+    crate::task::children::release(head);
+    match ran {
+        Ran::Value => {
+            actor.alive.store(true, Ordering::Release);
+            None
+        }
+        Ran::Failed(error) => Some(head.blame(error)),
+        Ran::Again | Ran::Spawned => None,
+    }
+}
+
+/// Gives the run right back; ends the actor if nobody can call it any more.
+pub(crate) fn finish(actor: &ActorHold) {
+    let rare = actor.known_rare();
+    let admission = rare.and_then(|rare| rare.admission.get());
+    let (push, dead, orphan) = {
+        let states = actor.lock();
+        if states.is(DEAD) {
+            // Who buries it keeps the run right; the last of the calls that still run will take it.
+            let busy = admission.is_some_and(|admission| admission.is_busy());
+            if busy {
+                states.clear(RUNNING);
+            }
+            (false, !busy, false)
+        } else {
+            // SAFETY: the run right is still ours.
+            let front = unsafe { &mut *actor.front.get() };
+            let empty = front.is_empty() && states.back().is_empty();
+            if empty {
+                front.shrink();
+            }
+            let stuck = admission.is_some_and(|admission| admission.is_waiting());
+            let busy = admission.is_some_and(|admission| admission.is_busy());
+            let orphan = empty && states.is(ORPHAN) && !busy && !actor.has_backlog.load(Ordering::Acquire);
+            let replace = rare.is_some_and(|rare| rare.replace.load(Ordering::Acquire)) && !busy;
+            let push = (!empty && !stuck || replace) && !states.is(SCHEDULED) && !orphan;
+            if orphan {
+                states.set(DEAD);
+            } else {
+                states.clear(RUNNING);
+            }
+            if push {
+                states.set(SCHEDULED);
+            }
+            (push, false, orphan)
+        }
+    };
+    if push {
+        enqueue(actor.clone());
+    } else if orphan {
+        if let Some(engine) = rare.and(crate::runtime::running()) {
+            engine.names.remove(actor);
+        }
+        life::bury(actor);
+    } else if dead {
+        life::bury(actor);
+    }
+}
+
+/// The last handle is gone.
+pub(crate) fn orphaned(head: NonNull<ActorHead>) {
+    // SAFETY: the handles' common hold, which is given back at the end.
+    let actor = unsafe { ActorHold::adopt(head) };
+    let push = {
+        let states = actor.lock();
+        states.set(ORPHAN);
+        let push = !states.is(SCHEDULED | RUNNING | DEAD | GATED);
+        if push {
+            states.set(SCHEDULED);
+        }
+        push
+    };
+    if push {
+        enqueue(actor);
+    }
+}
+
+/// What a call that has not begun waits for with certainty: the body that holds its serial actor.
+pub(crate) fn holders(call: &Hold) -> Vec<Blocker> {
+    if call.phase() != Phase::Queued {
+        return Vec::new();
+    }
+    // SAFETY: a call's entry.
+    let actor = unsafe { super::call::actor_of(call.entry()) };
+    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
+        return super::concurrent::holders(actor);
+    }
+    // SAFETY: borrowed, so alive.
+    match actor.borrow_current(|entry| unsafe { Hold::new(entry) }) {
+        Some(running) => vec![Blocker::Entry(running)],
+        None => vec![Blocker::Actor(std::ptr::from_ref(actor).addr())],
+    }
+}

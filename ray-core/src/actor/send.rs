@@ -1,0 +1,392 @@
+//! From a handle to the mailbox.
+//!
+//! Calls of one caller to a serial actor start in the order of submission, also when an argument is not ready: such a
+//! call goes to the actor's *backlog*, and so does every later call of the same caller until it has gone on. Calls of
+//! other callers pass by. Concurrent actors have no such order, and no backlog.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use super::call::{CallBody, CallCell, CallHead, MethodBody};
+use super::cell::{ActorHead, ActorHold, DEAD, GATED, Link, RUNNING, SCHEDULED};
+use super::mailbox::{Told, fits, words_of};
+use super::run::{self, Ended};
+use super::{MethodArgs, RemoteMethod, life};
+use crate::callable::arg::ArgList;
+use crate::callable::refs::Refs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object_ref::ObjectRef;
+use crate::options::{CallOptions, CallSettings};
+use crate::resources::Resources;
+use crate::runtime::lock;
+use crate::store::entry::Hold;
+use crate::store::state::Phase;
+use crate::task::{Extra, Keep, TaskHead, children, dependency};
+use crate::thread::{self, Frame, ThreadState};
+
+/// Calls a method.
+#[inline]
+pub(crate) fn call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> M::Refs {
+    M::Refs::from_whole(call_whole::<M>(link, args, options, keep))
+}
+
+/// Calls a method, with what cannot be begun as an error.
+pub(crate) fn try_call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> Result<M::Refs> {
+    let whole = call_whole::<M>(link, args, options, keep);
+    crate::runtime::submit::refuse_failed(&whole)?;
+    Ok(M::Refs::from_whole(whole))
+}
+
+#[inline]
+fn call_whole<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> ObjectRef<M::Output> {
+    // SAFETY: a link is used through a borrowed handle, which keeps its actor.
+    let actor = unsafe { link.head.as_ref() };
+    let extra = if options.is_none() && Known::<M>::SILENT && !retries(actor) {
+        None
+    } else {
+        match settle_options::<M>(actor, options, keep) {
+            Ok(extra) => Some(extra),
+            Err(error) => return ObjectRef::failed(error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line()), actor.epoch),
+        }
+    };
+    send::<MethodBody<M>>(link.head, args, extra)
+}
+
+/// What the compiler knows of a method's attribute.
+struct Known<M>(std::marker::PhantomData<M>);
+
+impl<M: RemoteMethod> Known<M> {
+    const OPTIONS: &'static crate::options::MethodOptions = &M::OPTIONS;
+    const SILENT: bool = Self::OPTIONS.is_silent();
+}
+
+/// The class says that calls are tried again.
+#[inline]
+fn retries(actor: &ActorHead) -> bool {
+    actor.known_rare().and_then(|rare| rare.settings()).is_some_and(|settings| settings.max_task_retries != 0)
+}
+
+#[cold]
+fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOptions>, keep: Option<Keep>) -> Result<Box<Extra>> {
+    let class = actor.known_rare().and_then(|rare| rare.settings()).map_or(0, |settings| settings.max_task_retries);
+    let settings = options.unwrap_or_default().over_method(Known::<M>::OPTIONS, class)?;
+    let keep = keep.or(M::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
+    Ok(Box::new(Extra { settings, keep, granted: false }))
+}
+
+/// Settings of a call that has none.
+pub(crate) fn no_settings() -> CallSettings {
+    CallSettings { name: None, resources: Resources::NONE, max_retries: 0, retry_on: crate::options::RetryOn::Never }
+}
+
+/// Makes the call and puts it in the mailbox.
+#[inline]
+pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
+    // SAFETY: the caller borrows a handle.
+    let actor = unsafe { head.as_ref() };
+    let blame = |error: Error| error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line());
+    let state = match usable(actor) {
+        Ok(state) => state,
+        Err(error) => return ObjectRef::failed(blame(error), crate::runtime::epoch()),
+    };
+    let args = match strictly::<B>(state, args) {
+        Ok(args) => args,
+        Err(error) => return ObjectRef::failed(blame(error), actor.epoch),
+    };
+    if let Some(rare) = actor.known_rare()
+        && let Some(limit) = rare.settings().and_then(|settings| settings.max_pending_calls)
+        && rare.unstarted.fetch_add(1, Ordering::AcqRel) >= limit
+    {
+        rare.unstarted.fetch_sub(1, Ordering::AcqRel);
+        let error = Error::new(
+            ErrorKind::PendingCallsLimitExceeded,
+            format!("the actor has {limit} calls that have not started, the most that max_pending_calls allows: get some results first"),
+        );
+        return ObjectRef::failed(blame(error), actor.epoch);
+    }
+    let caller = state.caller();
+    let plain = args.is_plain();
+    let concurrent = actor.known_rare().is_some_and(|rare| rare.admission.get().is_some());
+    let behind = !concurrent && actor.has_backlog.load(Ordering::Acquire);
+    let direct = plain && !behind;
+    let parent = state.frame().and_then(|frame| frame.entry);
+    let phase = if direct { Phase::Queued } else { Phase::Waiting };
+    // SAFETY: alive by the borrowed handle.
+    let hold = unsafe { ActorHold::new(head) };
+    let entry = CallCell::<B>::allocate(hold, caller, args, phase, parent.is_some(), extra);
+    if let Some(parent) = parent {
+        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        unsafe { children::adopt(TaskHead::of(parent), entry) };
+    }
+    // SAFETY: the ref and the hold that `allocate` counted.
+    let (object, call) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
+    if direct {
+        post(actor, head, call);
+    } else {
+        // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+        line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) }, concurrent);
+    }
+    object
+}
+
+#[inline]
+fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
+    if actor.epoch != crate::runtime::epoch() {
+        return Err(thread::gone("the actor was of an engine that is no more"));
+    }
+    thread::current()
+}
+
+#[inline]
+fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> {
+    match B::GLUE {
+        Some(glue) if state.engine.settings.strict => (glue.args)(args),
+        _ => Ok(args),
+    }
+}
+
+/// Puts a call in the mailbox.
+#[inline]
+pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
+    let push = {
+        let states = actor.lock();
+        if states.is(DEAD) {
+            drop(states);
+            refuse(actor, call);
+            return;
+        }
+        states.back().push_call(call);
+        let push = !states.is(SCHEDULED | RUNNING | GATED);
+        if push {
+            states.set(SCHEDULED);
+        }
+        push
+    };
+    if push {
+        // SAFETY: alive by the caller's handle or call.
+        run::enqueue(unsafe { ActorHold::new(head) });
+    }
+}
+
+#[cold]
+fn refuse(actor: &ActorHead, call: Hold) {
+    let error = life::death(actor);
+    let error = call.task().map_or(error.clone(), |head| head.blame(error));
+    // SAFETY: alive by the hold.
+    unsafe { crate::task::abort(call.entry(), error) };
+}
+
+/// A call whose arguments are not ready, or behind one of the same caller.
+#[cold]
+fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgList, concurrent: bool) {
+    // SAFETY: alive by the hold.
+    let (entry, waiting) = unsafe { (call.entry(), Hold::new(call.entry())) };
+    // SAFETY: a call's entry.
+    let caller = unsafe { CallHead::of(entry) }.caller;
+    call.pending.store(1, Ordering::Relaxed);
+    if !concurrent {
+        let rare = actor.rare();
+        let mut backlog = lock(&rare.backlog);
+        backlog.entry(caller).or_default().push_back(call);
+        actor.has_backlog.store(true, Ordering::Release);
+    }
+    match dependency::register(&waiting, args) {
+        Ok(true) => arguments_ready(state, waiting),
+        Ok(false) => {}
+        Err(error) => {
+            let error = waiting.task().map_or(error.clone(), |head| dependency::failed_argument(head, error));
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::abort(entry, error) };
+            go_on(actor, caller);
+        }
+    }
+}
+
+/// All arguments of a call are ready.
+pub(crate) fn arguments_ready(_state: &ThreadState, call: Hold) {
+    // SAFETY: a call's entry, alive by the hold.
+    let head = unsafe { CallHead::of(call.entry()) };
+    if head.creates {
+        super::create::arguments_ready(call);
+        return;
+    }
+    let actor = &head.actor;
+    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
+        if call.state.step(Phase::Waiting, Phase::Queued) {
+            post(actor, actor.head(), call);
+        }
+        return;
+    }
+    go_on(actor, head.caller);
+}
+
+/// A call will not run: those behind it need not wait for it.
+pub(crate) fn argument_failed(head: &TaskHead) {
+    // SAFETY: the caller has seen that it is a call.
+    let call = unsafe { CallHead::of(NonNull::from(&head.header)) };
+    if call.creates {
+        super::create::argument_failed(call);
+    } else if call.actor.has_backlog.load(Ordering::Acquire) {
+        go_on(&call.actor, call.caller);
+    }
+}
+
+/// Moves a caller's calls on from the backlog to the mailbox, as far as their arguments are ready.
+fn go_on(actor: &ActorHead, caller: u64) {
+    let rare = actor.rare();
+    let mut backlog = lock(&rare.backlog);
+    let Some(calls) = backlog.get_mut(&caller) else { return };
+    let mut unsent = false;
+    while let Some(first) = calls.front() {
+        if !first.phase().is_settled() {
+            if first.pending.load(Ordering::Acquire) > 0 {
+                unsent = true;
+                break;
+            }
+            // In order, so under the backlog's lock.
+            // SAFETY: alive by the hold.
+            let call = unsafe { Hold::new(first.entry()) };
+            if call.state.step(Phase::Waiting, Phase::Queued) {
+                post(actor, NonNull::from(actor), call);
+            }
+        } else {
+            run::started(actor);
+        }
+        calls.pop_front();
+    }
+    if !unsent {
+        backlog.remove(&caller);
+    }
+    if backlog.is_empty() {
+        actor.has_backlog.store(false, Ordering::Release);
+        drop(backlog);
+        // SAFETY: the caller has a hold on the actor, by a call or a handle.
+        run::schedule(&unsafe { ActorHold::new(NonNull::from(actor)) }, false);
+    }
+}
+
+/// Another attempt of a call: before everything else on a serial actor, whose run right the caller has.
+pub(crate) fn again(_state: &ThreadState, call: Hold) {
+    // SAFETY: a call's entry, alive by the hold.
+    let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
+    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
+        post(&actor, actor.head(), call);
+        return;
+    }
+    let refused = {
+        let states = actor.lock();
+        if states.is(DEAD) {
+            true
+        } else {
+            // SAFETY: the run right is the caller's, and the lock is held, whose `front` may be at the moment.
+            unsafe { (*actor.front.get()).push_front(Hold::new(call.entry())) };
+            false
+        }
+    };
+    if refused {
+        refuse(&actor, call);
+    }
+}
+
+/// Sends a call whose result nobody wants: no entry is made where that can be.
+#[inline]
+pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
+    // SAFETY: a link is used through a borrowed handle.
+    let actor = unsafe { link.head.as_ref() };
+    let simple = const { fits::<MethodArgs<M>>() }
+        && Known::<M>::SILENT
+        && args.is_plain()
+        && actor.known_rare().is_none()
+        && !MethodBody::<M>::IS_ASYNC;
+    if !simple {
+        drop(call_whole::<M>(link, args, None, None));
+        return;
+    }
+    let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
+    let state = match usable(actor) {
+        Ok(state) => state,
+        Err(error) => return crate::event::unhandled(&blame(error)),
+    };
+    let args = match strictly::<MethodBody<M>>(state, args) {
+        Ok(args) => args,
+        Err(error) => return crate::event::unhandled(&blame(error)),
+    };
+    let caller = state.caller();
+    let push = {
+        let states = actor.lock();
+        if states.is(DEAD) {
+            drop(states);
+            return crate::event::unhandled(&blame(life::death(actor)));
+        }
+        states.back().push_told(const { &told_of::<M>() }, caller, args);
+        let push = !states.is(SCHEDULED | RUNNING | GATED);
+        if push {
+            states.set(SCHEDULED);
+        }
+        push
+    };
+    if push {
+        // SAFETY: alive by the borrowed handle.
+        run::enqueue(unsafe { ActorHold::new(link.head) });
+    }
+}
+
+const fn told_of<M: RemoteMethod>() -> Told {
+    Told { run: run_told::<M>, drop: drop_told::<M>, words: words_of::<MethodArgs<M>>(), spec: M::SPEC }
+}
+
+unsafe fn drop_told<M: RemoteMethod>(words: *const MaybeUninit<usize>) {
+    // SAFETY: the words hold the method's arguments, which are the caller's.
+    drop(unsafe { words.cast::<MethodArgs<M>>().read() });
+}
+
+unsafe fn run_told<M: RemoteMethod>(head: NonNull<ActorHead>, words: *const MaybeUninit<usize>, state: &ThreadState, long: bool) -> Ended {
+    // SAFETY: the words hold the method's arguments, which are the caller's; the actor is alive and its run right taken.
+    let (args, actor) = unsafe { (words.cast::<MethodArgs<M>>().read(), head.as_ref()) };
+    if long {
+        run::open(actor, true);
+    }
+    let frame = Frame {
+        below: state.frame.get(),
+        entry: None,
+        actor: Some(head),
+        spec: M::SPEC,
+        caller: Cell::new(0),
+        is_async: false,
+        crashed: Cell::new(None),
+    };
+    state.frame.set(&raw const frame);
+    let turn = state.samples.get();
+    state.samples.set(turn.wrapping_add(1));
+    let started = M::SPEC.wants_sample(turn).then(std::time::Instant::now);
+    // SAFETY: the actor's cell is of the method's class, and the run right gives its instance.
+    let ended = crate::unwind::catch(|| unsafe {
+        let place = super::cell::ActorCell::<M::Actor>::instance(head);
+        match MethodBody::<M>::start(place, args) {
+            super::call::Started::Ended(outcome) => outcome.map(drop),
+            super::call::Started::Future(_) => Ok(()),
+        }
+    });
+    if let Some(started) = started {
+        M::SPEC.sample(started.elapsed());
+    }
+    crate::task::leave_frame(state, &frame);
+    if long {
+        run::open(actor, false);
+    }
+    let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
+    match ended {
+        Ok(Ok(())) => Ended::Fine,
+        Ok(Err(error)) => {
+            crate::event::unhandled(&blame(error));
+            Ended::Fine
+        }
+        Err(panic) => {
+            let panic = blame(panic);
+            crate::event::unhandled(&panic);
+            Ended::Crashed(panic)
+        }
+    }
+}

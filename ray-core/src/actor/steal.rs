@@ -1,0 +1,65 @@
+//! A getter takes an idle actor's run right to run its own calls, up to the awaited one.
+
+use std::ptr::NonNull;
+
+use super::call::CallHead;
+use super::mailbox::Record;
+use super::run;
+use crate::blocking::inline::Lease;
+use crate::store::entry::Header;
+use crate::store::state::Phase;
+use crate::thread::ThreadState;
+
+/// Runs the call, and the getter's own calls before it, if the actor is idle and nobody else's come first; `short`:
+/// only bodies that are known to be short. `true`: something was run.
+#[inline]
+pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
+    // SAFETY: the getter has a ref to a call (or holds the whole of a part).
+    let call = unsafe { CallHead::of(entry) };
+    if call.task.header.phase() != Phase::Queued || call.task.vtable().is_async || (short && !call.task.vtable().spec.is_short()) {
+        return false;
+    }
+    let me = state.caller();
+    if call.caller != me {
+        return false;
+    }
+    let actor = &call.actor;
+    if let Some(rare) = actor.known_rare()
+        && (rare.admission.get().is_some() || rare.replace.load(std::sync::atomic::Ordering::Relaxed))
+    {
+        return false;
+    }
+    if !crate::blocking::inline::thread_may(state) || !run::begin(actor, false) {
+        return false;
+    }
+    // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
+    let mine = run::next(actor).and_then(|front| front.peek()).is_some_and(|(caller, _, _)| caller == me);
+    if !mine {
+        run::finish(actor);
+        return false;
+    }
+    let Some(lease) = Lease::take(state, 0) else {
+        run::finish(actor);
+        return false;
+    };
+    let mut ran = false;
+    while !actor.is_dead() {
+        let Some(front) = run::next(actor) else { break };
+        let Some((caller, spec, next)) = front.peek() else { break };
+        if caller != me || (short && !spec.is_short()) {
+            break;
+        }
+        let Some(record) = front.pop() else { break };
+        let last = next == Some(entry);
+        let long = !spec.is_short();
+        debug_assert!(last || !matches!(&record, Record::Call(call) if call.entry() == entry));
+        run::run_record(state, actor, record, long);
+        ran = true;
+        if last {
+            break;
+        }
+    }
+    run::finish(actor);
+    drop(lease);
+    ran
+}

@@ -1,0 +1,85 @@
+//! Getting results from plain code: `get` and its kin.
+//!
+//! A getter, in this order: takes what is ready; runs the unstarted work that it waits for, if it may; parks. While it
+//! parks inside a body it gives its CPU to others, and takes it again, ahead of unstarted tasks, before it goes on.
+//!
+//! It may run the work itself only if nobody else has started it, there is no time-out (a body cannot be left
+//! half-way), the thread is not part of somebody's async runtime, enough stack is left, and the lease that the work
+//! needs can be had at once. Foreign work it never runs.
+
+pub(crate) mod get;
+pub(crate) mod inline;
+pub(crate) mod park;
+
+use std::panic::Location;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::lock;
+use crate::store::entry::Header;
+use crate::thread::ThreadState;
+
+/// Getters of several that wait: a failure of a watched entry wakes them all, to look again.
+static WATCHERS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+/// Failures of watched entries, counted.
+static FAILURES: AtomicU64 = AtomicU64::new(0);
+
+/// How many watched entries have failed so far.
+pub(crate) fn failures() -> u64 {
+    FAILURES.load(Ordering::SeqCst)
+}
+
+/// A watched entry has failed.
+#[cold]
+pub(crate) fn watched_failure() {
+    FAILURES.fetch_add(1, Ordering::SeqCst);
+    for thread in &*lock(&WATCHERS) {
+        thread.unpark();
+    }
+}
+
+/// This thread is among the watchers until the guard goes.
+pub(crate) struct Watching;
+
+impl Watching {
+    pub(crate) fn new() -> Self {
+        lock(&WATCHERS).push(std::thread::current());
+        Self
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let me = std::thread::current().id();
+        let mut watchers = lock(&WATCHERS);
+        if let Some(at) = watchers.iter().position(|thread| thread.id() == me) {
+            watchers.swap_remove(at);
+        }
+    }
+}
+
+/// Refuses to block where that would stall others, and for entries of a former engine.
+pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -> Result<()> {
+    if let Some(frame) = state.frame()
+        && frame.is_async
+    {
+        return Err(Error::new(
+            ErrorKind::BlockingInAsync,
+            format!("a blocking call at {site} inside the async `{}` would stall every future of its thread: write `reference.await`", frame.spec.name()),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses entries of a former engine.
+#[inline]
+pub(crate) fn same_engine(header: &Header) -> Result<()> {
+    if header.epoch == crate::runtime::epoch() { Ok(()) } else { Err(stale()) }
+}
+
+#[cold]
+pub(crate) fn stale() -> Error {
+    crate::thread::gone("the object was of an engine that is no more")
+}

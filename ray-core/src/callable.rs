@@ -1,0 +1,9 @@
+//! What can be called: functions, their arguments, and where they are registered.
+
+pub(crate) mod arg;
+pub(crate) mod configured;
+pub(crate) mod function;
+pub(crate) mod params;
+pub(crate) mod refs;
+pub(crate) mod registry;
+pub(crate) mod spec;

@@ -1,0 +1,159 @@
+//! Where remote functions and actor classes are found by name: the way in for calls that come as bytes.
+//!
+//! Every function and class that is not `local` is registered at link time under its module path and name, with the
+//! MessagePack glue that reads arguments, runs the body and writes the result. The embedded engine moves values and
+//! uses none of it, but in strict mode, which sends every value through the same glue.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::arg::Portable;
+use super::function::{ArgsOf, Function, FunctionCall, Outcome};
+use super::spec::Spec;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The way through MessagePack for one function's arguments and result.
+pub struct Glue<P, R> {
+    pub(crate) args: fn(P) -> Result<P>,
+    pub(crate) output: fn(R) -> Result<R>,
+    pub(crate) decode: fn(&mut dyn Iterator<Item = Vec<u8>>) -> Result<P>,
+    pub(crate) encode: fn(&R) -> Result<Vec<u8>>,
+}
+
+impl<P, R> std::fmt::Debug for Glue<P, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Glue")
+    }
+}
+
+impl<P: Portable, R: Serialize + DeserializeOwned> Glue<P, R> {
+    /// The glue; exists for serialisable arguments and results only.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { args: P::round_trip, output: round_trip::<R>, decode: P::decode, encode: encode::<R> }
+    }
+}
+
+impl<P: Portable, R: Serialize + DeserializeOwned> Default for Glue<P, R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Sends a value through the glue and back, object references and handles in it included.
+pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
+    crate::object_ref::travel::carrying(|| crate::value::round_trip(value))
+}
+
+fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    crate::value::encode(value)
+}
+
+pub(crate) fn decode_next<T: DeserializeOwned>(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<T> {
+    let document = documents
+        .next()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "fewer arguments than the function takes"))?;
+    crate::value::decode(&document)
+}
+
+/// A registered function, actor class or method. Made by `#[remote]`.
+#[derive(Debug)]
+pub struct Registration {
+    spec: &'static Spec,
+    invoke: Option<fn(Vec<Vec<u8>>) -> Result<Vec<u8>>>,
+}
+
+inventory::collect!(Registration);
+
+impl Registration {
+    /// Registers a function.
+    #[must_use]
+    pub const fn function<F: Function>() -> Self {
+        Self { spec: F::SPEC, invoke: Some(invoke::<F>) }
+    }
+
+    /// Registers an actor class.
+    #[must_use]
+    pub const fn actor<A: crate::actor::Actor>() -> Self {
+        Self { spec: A::SPEC, invoke: None }
+    }
+
+    /// Name and place.
+    #[must_use]
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    /// Runs the function on MessagePack arguments, one document each, and returns its result as MessagePack. What a
+    /// worker of a cluster does with a task.
+    ///
+    /// # Errors
+    /// `Serialization` where the documents do not fit; the body's own error; `InvalidArgument` for an actor class.
+    pub fn invoke(&self, documents: Vec<Vec<u8>>) -> Result<Vec<u8>> {
+        match self.invoke {
+            Some(invoke) => invoke(documents),
+            None => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("`{}` is an actor class; create it and call its methods", self.spec.path()),
+            )),
+        }
+    }
+}
+
+fn invoke<F: Function>(documents: Vec<Vec<u8>>) -> Result<Vec<u8>> {
+    let Some(glue) = F::GLUE else {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("`{}` is `#[remote(local)]`: its values do not leave the process", F::SPEC.path()),
+        ));
+    };
+    let count = documents.len();
+    let mut documents = documents.into_iter();
+    let args: ArgsOf<F> = (glue.decode)(&mut documents)?;
+    if documents.len() > 0 {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("`{}` was given {count} arguments, {} too many", F::SPEC.path(), documents.len()),
+        ));
+    }
+    let run = || -> Outcome<F::Output> {
+        match F::CALL {
+            FunctionCall::Sync(body) => body(args),
+            FunctionCall::Async(body) => futures::executor::block_on(body(args)),
+        }
+    };
+    let output = crate::unwind::catch(run)??;
+    (glue.encode)(&output)
+}
+
+/// The registered function or class of a path (`module_path!()`, `::`, name).
+///
+/// # Errors
+/// `InvalidArgument`: none of that name, or two, naming both places.
+pub fn lookup(path: &str) -> Result<&'static Registration> {
+    let mut found = inventory::iter::<Registration>.into_iter().filter(|entry| entry.spec.path() == path);
+    let Some(first) = found.next() else {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("no remote function or actor class `{path}` in this program; names are module path and name, as `my_crate::jobs::square`"),
+        ));
+    };
+    match found.next() {
+        None => Ok(first),
+        Some(second) => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "two remote items are called `{path}`: {}:{} and {}:{}; rename one, or move it to a module of its own",
+                first.spec.file(),
+                first.spec.line(),
+                second.spec.file(),
+                second.spec.line()
+            ),
+        )),
+    }
+}
+
+/// Every registered function and actor class.
+pub fn registered() -> impl Iterator<Item = &'static Registration> {
+    inventory::iter::<Registration>.into_iter()
+}

@@ -1,0 +1,261 @@
+//! The engine: wiring, and the one static.
+//!
+//! An engine has a number, its epoch; `EPOCH` holds that of the engine of now, 0 when there is none. Every entry,
+//! handle and thread state carries the epoch of its engine, so that a shutdown settles everything at once: it changes
+//! the epoch and wakes whoever waits, and all of them see that their engine is gone.
+
+pub(crate) mod api;
+pub(crate) mod shutdown;
+pub(crate) mod submit;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
+
+use crossbeam_deque::Injector;
+
+use crate::actor::names::Names;
+use crate::config::{Config, Resolved};
+use crate::error::{Error, ErrorKind, Result};
+use crate::resources::{Available, Resources};
+use crate::scheduler::claims::{Claims, Grant};
+use crate::scheduler::lease::CpuPool;
+use crate::store::entry::Hold;
+use crate::thread::{Job, Shared, Threads};
+use crate::worker::pulse::Pulse;
+
+/// Work that asks for no CPU, or has been granted what it asks for.
+pub(crate) enum FreeJob {
+    Task(Job),
+    Granted(Job),
+    /// An actor with calls in its mailbox.
+    Actor(crate::actor::cell::ActorHold),
+    /// A call of a concurrent actor, admitted.
+    Call(crate::actor::concurrent::Admitted),
+}
+
+/// A getter that wants its CPU back.
+#[derive(Debug)]
+pub(crate) struct Return {
+    pub(crate) thread: std::thread::Thread,
+    pub(crate) granted: AtomicBool,
+}
+
+/// Compared by identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Returning(pub(crate) Arc<Return>);
+
+impl PartialEq for Returning {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// An embedded engine.
+pub(crate) struct Engine {
+    pub(crate) epoch: u32,
+    pub(crate) settings: Resolved,
+    pub(crate) started: Instant,
+    pub(crate) cpu: CpuPool,
+    pub(crate) claims: Mutex<Claims<Returning, Hold>>,
+    /// Work for one CPU that belongs to no thread's deque.
+    pub(crate) injector: Injector<Job>,
+    pub(crate) free: Injector<FreeJob>,
+    pub(crate) threads: Threads,
+    pub(crate) workers: Workers,
+    pub(crate) pulse: Pulse,
+    pub(crate) names: Names,
+    /// Futures that run, by their entries' addresses, so that a canceller can drop them.
+    pub(crate) futures: Mutex<HashMap<usize, tokio::task::AbortHandle>>,
+    /// Wakers of those who await, so that a shutdown can wake them.
+    pub(crate) wakers: Mutex<HashMap<u64, std::task::Waker>>,
+    pub(crate) next_waker: AtomicU64,
+    pub(crate) waits: crate::deadlock::Graph,
+    tokio: OnceLock<std::io::Result<tokio::runtime::Runtime>>,
+}
+
+/// The worker threads, counted.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// Parked and ready to be woken.
+    pub(crate) idle: Mutex<Vec<Arc<Shared>>>,
+    pub(crate) idle_count: AtomicUsize,
+    /// All that live.
+    pub(crate) count: AtomicUsize,
+    /// Woken or spawned, and not yet looking for work.
+    pub(crate) waking: AtomicUsize,
+    /// Waiting in a get.
+    pub(crate) blocked: AtomicUsize,
+}
+
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+static LAST_EPOCH: AtomicU32 = AtomicU32::new(0);
+static ENGINE: RwLock<Option<Arc<Engine>>> = RwLock::new(None);
+
+/// The number of the engine of now; 0: none.
+#[inline]
+pub(crate) fn epoch() -> u32 {
+    EPOCH.load(Ordering::Relaxed)
+}
+
+/// A lock whose holder cannot panic half-way in a way that matters: a poisoned one goes on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine of now, if there is one.
+pub(crate) fn running() -> Option<Arc<Engine>> {
+    ENGINE.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The engine of now, started if need be.
+pub(crate) fn engine() -> Result<Arc<Engine>> {
+    if let Some(engine) = running() {
+        return Ok(engine);
+    }
+    start(Config::new(), true)
+}
+
+/// Starts an engine; `join`: one that is there already will do.
+pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
+    let lenient = config.ignores_reinit_error();
+    let mut slot = ENGINE.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(engine) = &*slot {
+        if join || lenient {
+            return Ok(Arc::clone(engine));
+        }
+        return Err(Error::new(
+            ErrorKind::AlreadyInitialized,
+            "the engine runs already: `ray::init` was called twice, or a first `.remote(..)` or `put` started it before; call `init` first and once, or allow it with `Config::ignore_reinit_error(true)`",
+        ));
+    }
+    let settings = config.resolve()?;
+    crate::unwind::install_hook();
+    let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
+    let engine = Arc::new(Engine {
+        epoch,
+        started: Instant::now(),
+        cpu: CpuPool::new(settings.total.cpu()),
+        claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
+        injector: Injector::new(),
+        free: Injector::new(),
+        threads: Threads::new(),
+        workers: Workers::default(),
+        pulse: Pulse::new(),
+        names: Names::default(),
+        futures: Mutex::new(HashMap::new()),
+        wakers: Mutex::new(HashMap::new()),
+        next_waker: AtomicU64::new(0),
+        waits: crate::deadlock::Graph::default(),
+        tokio: OnceLock::new(),
+        settings,
+    });
+    *slot = Some(Arc::clone(&engine));
+    EPOCH.store(epoch, Ordering::SeqCst);
+    Ok(engine)
+}
+
+/// Takes the engine out, so that a new one may start.
+pub(crate) fn retire() -> Option<Arc<Engine>> {
+    let mut slot = ENGINE.write().unwrap_or_else(PoisonError::into_inner);
+    let engine = slot.take();
+    if engine.is_some() {
+        EPOCH.store(0, Ordering::SeqCst);
+    }
+    engine
+}
+
+impl Engine {
+    /// Not shut down.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        EPOCH.load(Ordering::SeqCst) == self.epoch
+    }
+
+    /// The node's resources.
+    pub(crate) fn total(&self) -> &Resources {
+        &self.settings.total
+    }
+
+    /// Gives CPU back, and serves those who wait for it.
+    #[inline]
+    pub(crate) fn give_cpu(&self, units: u64) {
+        if units > 0 && self.cpu.give(units) {
+            self.serve_claims();
+        }
+    }
+
+    /// Gives back what a task was granted.
+    pub(crate) fn give_back(&self, demand: &Resources) {
+        lock(&self.claims).others.give_back(&demand.without_cpu());
+        let _ = self.cpu.give(demand.cpu());
+        self.serve_claims();
+    }
+
+    /// Serves claims for as long as resources reach.
+    #[cold]
+    pub(crate) fn serve_claims(&self) {
+        let mut granted = Vec::new();
+        {
+            let mut claims = lock(&self.claims);
+            while let Some(grant) = claims.next(|units| self.cpu.take_ahead(units)) {
+                granted.push(grant);
+            }
+            let (all, urgent) = claims.counts(Instant::now());
+            self.cpu.set_claims(all, urgent);
+            // Somebody may have given CPU back between the last look and the raised count.
+            while let Some(grant) = claims.next(|units| self.cpu.take_ahead(units)) {
+                granted.push(grant);
+            }
+            let (all, urgent) = claims.counts(Instant::now());
+            self.cpu.set_claims(all, urgent);
+        }
+        for grant in granted {
+            match grant {
+                Grant::Return(who) => {
+                    who.0.granted.store(true, Ordering::Release);
+                    who.0.thread.unpark();
+                }
+                Grant::Start(task, _) => self.start_granted(task),
+            }
+        }
+    }
+
+    /// A task has been granted what it asked for.
+    fn start_granted(&self, task: Hold) {
+        if let Some(head) = task.task() {
+            // SAFETY: it has just left the claims, so nobody else deals with it.
+            unsafe { head.mark_granted(true) };
+        }
+        match task.vtable.kind {
+            crate::store::entry::Kind::Call => crate::actor::create::granted(task),
+            _ => {
+                self.free.push(FreeJob::Granted(Job::new(task)));
+                self.kick();
+            }
+        }
+    }
+
+    /// The tokio runtime on which async bodies run; started by the first of them.
+    ///
+    /// # Errors
+    /// `Threads`, where the system refuses its threads.
+    pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Runtime> {
+        let built = self.tokio.get_or_init(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(self.settings.num_cpus.max(1))
+                .thread_name("ray-async")
+                .enable_all()
+                .build()
+        });
+        built.as_ref().map_err(|error| {
+            Error::new(ErrorKind::Threads, format!("the system refuses the threads of the async runtime: {error}"))
+        })
+    }
+
+    /// Takes the tokio runtime down, if it was started.
+    pub(crate) fn close_tokio(&self) -> Option<&tokio::runtime::Runtime> {
+        self.tokio.get().and_then(|built| built.as_ref().ok())
+    }
+}

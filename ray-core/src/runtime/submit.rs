@@ -1,0 +1,286 @@
+//! From a call to a queue: hops 2 to 4 of a task's way.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Engine, FreeJob, lock};
+use crate::callable::arg::ArgList;
+use crate::callable::function::{ArgsOf, Function, FunctionCall};
+use crate::callable::refs::Refs;
+use crate::error::{Error, Result};
+use crate::object_ref::ObjectRef;
+use crate::options::{CallOptions, CallSettings};
+use crate::resources::UNITS;
+use crate::store::entry::{Hold, Kind};
+use crate::store::state::Phase;
+use crate::task::cell::{Body, FunctionBody, TaskCell};
+use crate::task::{Class, Extra, Keep, TaskHead, children, dependency};
+use crate::thread::{self, Job, ThreadState};
+
+/// Submits a task. Hop 2: the last generic frame.
+#[inline]
+pub fn submit<F: Function>(args: ArgsOf<F>) -> F::Refs {
+    F::Refs::from_whole(submit_function::<F>(args, None))
+}
+
+/// Submits a task whose result nobody wants; a failure is logged.
+#[inline]
+pub fn tell<F: Function>(args: ArgsOf<F>) {
+    drop(submit_function::<F>(args, None));
+}
+
+/// As [`submit`], with what cannot be begun as an error.
+///
+/// # Errors
+/// Whatever would have made the reference come back failed: options out of range, more resources than the node has, an
+/// argument that has failed, an engine that is gone.
+pub fn try_submit<F: Function>(args: ArgsOf<F>) -> Result<F::Refs> {
+    let whole = submit_function::<F>(args, None);
+    refuse_failed(&whole)?;
+    Ok(F::Refs::from_whole(whole))
+}
+
+/// The error of a reference that came back failed.
+pub(crate) fn refuse_failed<T>(object: &ObjectRef<T>) -> Result<()> {
+    if object.header().vtable.kind == Kind::Put && object.header().phase() == Phase::Failed {
+        return Err(object.seen_error());
+    }
+    Ok(())
+}
+
+/// What the compiler knows of a function's attribute.
+struct Known<F>(std::marker::PhantomData<F>);
+
+impl<F: Function> Known<F> {
+    const OPTIONS: &'static crate::options::TaskOptions = &F::OPTIONS;
+    /// The attribute says nothing: the fast path.
+    const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none();
+}
+
+const fn default_cpu<F: Function>() -> u64 {
+    match F::CALL {
+        FunctionCall::Sync(_) => UNITS,
+        FunctionCall::Async(_) => 0,
+    }
+}
+
+/// Submits a function's task, with or without options of its own.
+#[inline]
+pub(crate) fn submit_function<F: Function>(args: ArgsOf<F>, options: Option<CallOptions>) -> ObjectRef<F::Output> {
+    if Known::<F>::PLAIN && options.is_none() {
+        let class = if const { default_cpu::<F>() } == 0 { Class::Free } else { Class::OneCpu };
+        return submit_body::<FunctionBody<F>>(args, class, None);
+    }
+    submit_with::<F>(args, options, None)
+}
+
+/// The part for tasks with options; `keep` says how arguments are kept where the caller's options retry.
+#[cold]
+pub(crate) fn submit_with<F: Function>(
+    args: ArgsOf<F>,
+    options: Option<CallOptions>,
+    keep: Option<Keep>,
+) -> ObjectRef<F::Output> {
+    let settings = match options.unwrap_or_default().over_task(Known::<F>::OPTIONS, default_cpu::<F>()) {
+        Ok(settings) => settings,
+        Err(error) => return ObjectRef::failed(blame::<FunctionBody<F>>(error), super::epoch()),
+    };
+    let keep = keep.or(F::RETRY.map(|retry| Keep::new(retry.0)));
+    submit_settings::<FunctionBody<F>>(args, settings, keep)
+}
+
+/// Submits a body under settings that were checked.
+pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, keep: Option<Keep>) -> ObjectRef<B::Output> {
+    let class = if !B::IS_ASYNC && settings.resources.is_only_one_cpu() {
+        Class::OneCpu
+    } else if settings.resources.is_none() {
+        Class::Free
+    } else {
+        Class::Shaped
+    };
+    let keep = keep.filter(|_| !settings.retry_on.is_never() && settings.max_retries != 0);
+    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, granted: false })))
+}
+
+fn blame<B: Body>(error: Error) -> Error {
+    error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line())
+}
+
+/// Makes the task and hands it to the engine.
+#[inline]
+fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
+    let state = match thread::current() {
+        Ok(state) => state,
+        Err(error) => return ObjectRef::failed(blame::<B>(error), super::epoch()),
+    };
+    let args = if state.engine.settings.strict {
+        match strictly::<B>(args) {
+            Ok(args) => args,
+            Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
+        }
+    } else {
+        args
+    };
+    if class == Class::Shaped
+        && let Some(extra) = &extra
+        && let Err(error) = feasible(&state.engine, extra, B::SPEC.path())
+    {
+        return ObjectRef::failed(blame::<B>(error), state.epoch);
+    }
+    let plain = args.is_plain();
+    let phase = if plain { Phase::Queued } else { Phase::Waiting };
+    let parent = state.frame().and_then(|frame| frame.entry);
+    let entry = TaskCell::<B>::allocate(args, state.epoch, phase, parent.is_some(), extra);
+    if let Some(parent) = parent {
+        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        unsafe { children::adopt(TaskHead::of(parent), entry) };
+    }
+    // SAFETY: the ref and the hold that `allocate` counted.
+    let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
+    if plain {
+        enqueue(state, hold, class);
+    } else {
+        // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+        wait_for_arguments(state, hold, unsafe { TaskCell::<B>::args(entry) });
+    }
+    if B::IS_ASYNC || class != Class::OneCpu {
+        return object;
+    }
+    state.tip.submitted(entry);
+    object
+}
+
+#[cold]
+fn strictly<B: Body>(args: B::Args) -> Result<B::Args> {
+    match B::GLUE {
+        Some(glue) => (glue.args)(args),
+        None => {
+            let spec = B::SPEC;
+            crate::event::strict_listing(&format!(
+                "{} ({}:{}) is local: its values are not checked, and a cluster refuses it",
+                spec.path(),
+                spec.file(),
+                spec.line()
+            ));
+            Ok(args)
+        }
+    }
+}
+
+/// Refuses what the node can never give.
+#[cold]
+pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &str) -> Result<()> {
+    engine.total().check_covers(&extra.settings.resources, &who)
+}
+
+#[cold]
+fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
+    match dependency::register(&task, args) {
+        Ok(true) => ready_on(state, task),
+        Ok(false) => {
+            // The work that it waits for may be unstarted; whoever ends it queues this task.
+        }
+        Err(error) => {
+            let error = match task.task() {
+                Some(head) => dependency::failed_argument(head, error),
+                None => error,
+            };
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::abort(task.entry(), error) };
+        }
+    }
+}
+
+/// The class of a task that exists.
+fn class_of(head: &TaskHead) -> Class {
+    match head.extra() {
+        None if head.vtable().is_async => Class::Free,
+        None => Class::OneCpu,
+        Some(extra) if !head.vtable().is_async && extra.settings.resources.is_only_one_cpu() => Class::OneCpu,
+        Some(extra) if extra.settings.resources.is_none() => Class::Free,
+        Some(_) => Class::Shaped,
+    }
+}
+
+/// All arguments of a task (or a call) are ready.
+pub(crate) fn ready(task: Hold) {
+    match thread::current() {
+        Ok(state) if state.epoch == task.epoch => ready_on(state, task),
+        _ => {
+            // The engine is gone and with it everybody who could ask.
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::abort(task.entry(), thread::gone("the task had not started")) };
+        }
+    }
+}
+
+fn ready_on(state: &ThreadState, task: Hold) {
+    let Some(head) = task.task() else { return };
+    if task.vtable.kind == Kind::Call {
+        crate::actor::send::arguments_ready(state, task);
+        return;
+    }
+    let class = class_of(head);
+    if task.state.step(Phase::Waiting, Phase::Queued) {
+        enqueue(state, task, class);
+    }
+}
+
+/// A task (or a call) whose argument failed: who stands behind it need not wait any longer.
+pub(crate) fn forget(head: &TaskHead) {
+    if head.header.vtable.kind == Kind::Call {
+        crate::actor::send::argument_failed(head);
+    }
+}
+
+/// Another attempt of a task.
+pub(crate) fn requeue(state: &ThreadState, task: Hold) {
+    let Some(class) = task.task().map(class_of) else { return };
+    if task.vtable.kind == Kind::Call {
+        crate::actor::send::again(state, task);
+    } else {
+        enqueue(state, task, class);
+    }
+}
+
+/// Puts a task in the queue of its class.
+#[inline]
+fn enqueue(state: &ThreadState, task: Hold, class: Class) {
+    match class {
+        Class::OneCpu => {
+            state.deque.push(Job::new(task));
+            state.engine.notify();
+        }
+        Class::Free => {
+            state.engine.free.push(FreeJob::Task(Job::new(task)));
+            state.engine.notify();
+        }
+        Class::Shaped => claim(&state.engine, task),
+    }
+}
+
+/// Puts a task that asks for more than one CPU, or for other resources, in the claims.
+#[cold]
+pub(crate) fn claim(engine: &Engine, task: Hold) {
+    let Some(demand) = task.task().and_then(|head| Some(head.extra()?.settings.resources.clone())) else { return };
+    {
+        let mut claims = lock(&engine.claims);
+        claims.claim_start(demand, task, Instant::now());
+        let (all, urgent) = claims.counts(Instant::now());
+        engine.cpu.set_claims(all, urgent);
+    }
+    engine.serve_claims();
+    engine.notify();
+}
+
+impl Engine {
+    /// There is new work: makes sure that the pulse goes.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        // Pairs with the fence of a pulse that is about to rest: either it sees the work, or we see that it rests.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.pulse.rests() {
+            self.rouse();
+        }
+    }
+}

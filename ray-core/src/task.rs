@@ -1,0 +1,300 @@
+//! One invocation, erased: what the scheduler and the workers know of a task or a call.
+
+pub(crate) mod cell;
+pub(crate) mod children;
+pub(crate) mod dependency;
+pub(crate) mod future;
+pub(crate) mod parts;
+
+use std::cell::UnsafeCell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::time::Instant;
+
+use crate::callable::spec::Spec;
+use crate::error::Error;
+use crate::options::CallSettings;
+use crate::store::entry::{self, Header, Hold, Kind};
+use crate::store::state::Phase;
+use crate::thread::{Frame, ThreadState};
+
+/// What a task asks of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// One CPU and nothing else: the fast path, on the threads' deques.
+    OneCpu,
+    /// Nothing: held up by nobody who holds CPUs.
+    Free,
+    /// Anything else: stands in claims until it is granted.
+    Shaped,
+}
+
+/// What is known of a task without its types.
+pub(crate) struct TaskVTable {
+    /// Runs the body of an entry that the caller moved to `Running`; writes the value if there is one.
+    pub(crate) run: unsafe fn(NonNull<Header>, &ThreadState) -> Ran,
+    /// Drops the arguments of an entry that the caller moved to `Running` and will not run.
+    pub(crate) drop_args: unsafe fn(NonNull<Header>),
+    /// Shows the references among the arguments of an entry in `Waiting`, under its lock.
+    pub(crate) each_dependency: unsafe fn(NonNull<Header>, &mut dyn FnMut(crate::callable::arg::Dependency)),
+    pub(crate) spec: &'static Spec,
+    pub(crate) is_async: bool,
+}
+
+/// How a body ended.
+#[must_use]
+pub(crate) enum Ran {
+    /// The value is written.
+    Value,
+    Failed(Error),
+    /// It failed, its arguments are still there, and it is to be tried again.
+    Again,
+    /// A future was spawned, which ends the task itself; it has a hold of its own.
+    Spawned,
+}
+
+/// What tasks and calls add to the header.
+#[repr(C)]
+pub(crate) struct TaskHead {
+    pub(crate) header: Header,
+    /// Where it stands in its parent's list of children.
+    pub(crate) sibling: AtomicPtr<Header>,
+    /// The newest task that this one has submitted; see [`children`].
+    pub(crate) children: AtomicPtr<Header>,
+    pub(crate) child_count: AtomicU32,
+    /// Attempts that have failed.
+    pub(crate) attempts: AtomicU32,
+    /// What its options say, where they say something.
+    extra: UnsafeCell<Option<Box<Extra>>>,
+}
+
+/// The rarely used part of a task.
+pub(crate) struct Extra {
+    pub(crate) settings: CallSettings,
+    /// `fn(&Args) -> Args`, where the arguments are kept for another attempt.
+    pub(crate) keep: Option<Keep>,
+    /// Resources that were granted and are to be given back at the end.
+    pub(crate) granted: bool,
+}
+
+/// An erased `fn(&Args) -> Args`, of the task's own argument type.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep(*const ());
+
+// SAFETY: a function pointer.
+unsafe impl Send for Keep {}
+// SAFETY: a function pointer.
+unsafe impl Sync for Keep {}
+
+impl Keep {
+    pub(crate) fn new<P>(keep: fn(&P) -> P) -> Self {
+        Self(keep as *const ())
+    }
+
+    /// # Safety
+    /// `P` is the type it was made with.
+    pub(crate) unsafe fn get<P>(self) -> fn(&P) -> P {
+        // SAFETY: the caller's promise; function pointers round-trip through raw pointers.
+        unsafe { std::mem::transmute::<*const (), fn(&P) -> P>(self.0) }
+    }
+}
+
+impl TaskHead {
+    #[inline]
+    pub(crate) fn new(header: Header, extra: Option<Box<Extra>>) -> Self {
+        Self {
+            header,
+            sibling: AtomicPtr::new(std::ptr::null_mut()),
+            children: AtomicPtr::new(std::ptr::null_mut()),
+            child_count: AtomicU32::new(0),
+            attempts: AtomicU32::new(0),
+            extra: UnsafeCell::new(extra),
+        }
+    }
+
+    /// # Safety
+    /// The entry is a task or a call, and alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
+        // SAFETY: both kinds start with a TaskHead.
+        unsafe { entry.cast().as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn vtable(&self) -> &'static TaskVTable {
+        self.header.vtable.task.expect("a task's entry has a task's table")
+    }
+
+    #[inline]
+    pub(crate) fn extra(&self) -> Option<&Extra> {
+        // SAFETY: written before the task was shared, changed only by `mark_granted`.
+        unsafe { (*self.extra.get()).as_deref() }
+    }
+
+    /// # Safety
+    /// The caller alone deals with the task now (it holds its place in the claims).
+    pub(crate) unsafe fn mark_granted(&self, granted: bool) {
+        // SAFETY: the caller's promise.
+        if let Some(extra) = unsafe { &mut *self.extra.get() } {
+            extra.granted = granted;
+        }
+    }
+
+    /// The name it goes by in errors and reports.
+    pub(crate) fn name(&self) -> &str {
+        self.extra().and_then(|extra| extra.settings.name.as_deref()).unwrap_or(self.vtable().spec.name())
+    }
+
+    /// Adds this task to an error's chain.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        let spec = self.vtable().spec;
+        error.in_task(self.name(), spec.file(), spec.line())
+    }
+
+    /// Whether a call is tried again whose actor crashed under it and starts anew.
+    pub(crate) fn may_retry_crash(&self) -> bool {
+        let failed = self.attempts.load(Ordering::Relaxed);
+        let again = self.extra().is_some_and(|extra| {
+            let most = extra.settings.max_retries;
+            extra.keep.is_some() && (most < 0 || i64::from(failed) < most)
+        });
+        if again {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+        }
+        again
+    }
+
+    /// Whether a failed attempt is to be followed by another.
+    pub(crate) fn may_retry(&self, error: &Error) -> bool {
+        let Some(extra) = self.extra() else { return false };
+        if extra.keep.is_none() || !crate::retry::allows(&extra.settings, self.attempts.load(Ordering::Relaxed), error) {
+            return false;
+        }
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Header {
+    /// The part that tasks and calls have.
+    pub(crate) fn task(&self) -> Option<&TaskHead> {
+        match self.vtable.kind {
+            // SAFETY: both kinds start with a TaskHead, which starts with the header.
+            Kind::Task | Kind::Call => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
+            Kind::Put | Kind::Part => None,
+        }
+    }
+}
+
+/// Runs a task that the caller moved to `Running`, and ends it; of an actor's call, the panic that it crashed with.
+///
+/// # Safety
+/// With `hold` the caller gives a hold away; without one it borrows a ref or a hold that outlives the call.
+pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) -> Option<Error> {
+    // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
+    let head = unsafe { TaskHead::of(entry) };
+    let table = head.vtable();
+    let spec = table.spec;
+    state.frame.set(&raw const frame);
+    state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
+    let turn = state.samples.get();
+    state.samples.set(turn.wrapping_add(1));
+    let started = spec.wants_sample(turn).then(Instant::now);
+    // SAFETY: claimed by the caller.
+    let ran = unsafe { (table.run)(entry, state) };
+    if let Some(started) = started {
+        spec.sample(started.elapsed());
+    }
+    leave_frame(state, &frame);
+    if matches!(ran, Ran::Spawned) {
+        if hold {
+            // SAFETY: given to us; the future has its own.
+            unsafe { entry::drop_hold(entry) };
+        }
+        return None;
+    }
+    children::release(head);
+    give_back(state, head);
+    // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
+    unsafe { conclude(state, entry, ran, hold) };
+    frame.crashed.take()
+}
+
+/// Takes the frame off, and counts the body.
+#[inline]
+pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
+    state.frame.set(frame.below);
+    // SAFETY: a frame below is on this thread's stack.
+    let below = unsafe { frame.below.as_ref() };
+    let running = below.map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
+    state.shared.running.store(running, Ordering::Relaxed);
+    state.shared.count_body();
+}
+
+/// Gives back what the task was granted, if it was.
+pub(crate) fn give_back(state: &ThreadState, head: &TaskHead) {
+    if let Some(extra) = head.extra()
+        && extra.granted
+    {
+        let demand = extra.settings.resources.clone();
+        // SAFETY: the body has ended and nobody else grants or ends this attempt.
+        unsafe { head.mark_granted(false) };
+        state.engine.give_back(&demand);
+    }
+}
+
+/// Ends an attempt.
+///
+/// # Safety
+/// As [`execute`], the body being over.
+pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: Ran, hold: bool) {
+    match ran {
+        // SAFETY: the caller's promise.
+        Ran::Value => unsafe { entry::publish(entry, hold) },
+        Ran::Failed(error) => {
+            // SAFETY: alive by the caller's hold or ref.
+            unsafe {
+                let error = TaskHead::of(entry).blame(error);
+                entry::fail(entry, |phase| phase == Phase::Running, error);
+                if hold {
+                    entry::drop_hold(entry);
+                }
+            }
+        }
+        Ran::Again => {
+            // SAFETY: alive by the caller's hold or ref.
+            let again = unsafe {
+                let again = Hold::new(entry);
+                if hold {
+                    entry::drop_hold(entry);
+                }
+                again
+            };
+            if again.state.step(Phase::Running, Phase::Queued) {
+                crate::runtime::submit::requeue(state, again);
+            } else {
+                // It was cancelled meanwhile; the kept arguments are ours.
+                // SAFETY: the runner owns the arguments.
+                unsafe { (TaskHead::of(entry).vtable().drop_args)(entry) };
+            }
+        }
+        Ran::Spawned => {}
+    }
+}
+
+/// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
+/// will be dropped. `false`: it was settled already.
+///
+/// # Safety
+/// The caller keeps the entry alive.
+pub(crate) unsafe fn abort(entry: NonNull<Header>, error: Error) -> bool {
+    // SAFETY: alive by the caller's promise.
+    let header = unsafe { entry.as_ref() };
+    let unstarted = header.state.step(Phase::Waiting, Phase::Running) || header.state.step(Phase::Queued, Phase::Running);
+    if unstarted && let Some(head) = header.task() {
+        // SAFETY: moved to Running by us, so the arguments are ours.
+        unsafe { (head.vtable().drop_args)(entry) };
+    }
+    // SAFETY: alive by the caller's promise.
+    unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) }
+}

@@ -1,0 +1,73 @@
+//! The article's first tip, watched over: a `get` right after each `remote` in a loop runs one task at a time.
+//!
+//! A thread counts, for each call site in turn, gets of the task that it has just submitted; at the eighth in a row it
+//! warns, once for the site, if the function's bodies are long enough that running them side by side would pay.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::panic::Location;
+use std::ptr::{NonNull, null};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::callable::spec::Spec;
+use crate::store::entry::Header;
+
+const ENOUGH: u32 = 8;
+/// Bodies shorter than this are not worth a tip: the call costs about as much.
+const WORTHWHILE: Duration = Duration::from_micros(20);
+
+/// What a thread remembers.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    last: Cell<*const Header>,
+    site: Cell<*const Location<'static>>,
+    count: Cell<u32>,
+}
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        Self { last: Cell::new(null()), site: Cell::new(null()), count: Cell::new(0) }
+    }
+
+    /// A task was submitted.
+    #[inline]
+    pub(crate) fn submitted(&self, task: NonNull<Header>) {
+        self.last.set(task.as_ptr());
+    }
+
+    /// `entry` is got at `site`; whether to look into it.
+    #[inline]
+    pub(crate) fn got(&self, entry: NonNull<Header>, site: &'static Location<'static>) -> bool {
+        if !std::ptr::eq(self.last.get(), entry.as_ptr()) {
+            return false;
+        }
+        self.last.set(null());
+        if !std::ptr::eq(self.site.get(), site) {
+            self.site.set(site);
+            self.count.set(0);
+        }
+        let count = self.count.get() + 1;
+        self.count.set(count);
+        count == ENOUGH
+    }
+}
+
+/// Warns about a site, once.
+#[cold]
+pub(crate) fn warn(spec: &'static Spec, site: &'static Location<'static>) {
+    static TOLD: Mutex<Option<HashSet<(&'static str, u32, u32)>>> = Mutex::new(None);
+    if spec.mean() < WORTHWHILE {
+        return;
+    }
+    let new = crate::runtime::lock(&TOLD).get_or_insert_default().insert((site.file(), site.line(), site.column()));
+    if new {
+        crate::event::tip(&format!(
+            "{}:{}: `ray::get` right after `{}.remote(..)`, again and again: one task runs at a time. Submit them all, then get them all: `ray::get(xs.map(|x| {}.remote(x)).collect::<Vec<_>>())` (RAY_TIPS=0 silences this)",
+            site.file(),
+            site.line(),
+            spec.name(),
+            spec.name()
+        ));
+    }
+}

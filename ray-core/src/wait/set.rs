@@ -1,0 +1,161 @@
+//! One waiter for many entries, registered once.
+//!
+//! # States and rules
+//!
+//! 1. Each entry has a node, linked in the entry's list until it fires or is unlinked; the set lives on the heap and
+//!    does not move.
+//! 2. Firing a node writes its number at the next free place of `order` and, if that makes as many as the owner waits
+//!    for, wakes the owner; setting the node's `done` is its last touch of the set.
+//! 3. The owner alone reads `order`, from the front, and frees the set after every node is unlinked or done.
+//! 4. No wake is lost: the owner sets `alert_at`, then looks at `tail`; a firer raises `tail`, then looks at
+//!    `alert_at`; both sequentially consistent.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::runtime::lock;
+use crate::store::entry::Header;
+use crate::store::waiter::Waiter;
+
+#[repr(C)]
+struct Node {
+    waiter: Waiter,
+    set: *const Set,
+    entry: NonNull<Header>,
+    index: u32,
+    linked: Cell<bool>,
+}
+
+pub(super) struct Set {
+    nodes: Box<[Node]>,
+    order: Box<[AtomicU32]>,
+    tail: AtomicUsize,
+    alert_at: AtomicUsize,
+    owner: Mutex<Option<Waker>>,
+}
+
+impl Set {
+    /// # Safety
+    /// The entries outlive the set.
+    pub(super) unsafe fn new(entries: &[NonNull<Header>]) -> Box<Self> {
+        let nodes = entries
+            .iter()
+            .zip(0u32..)
+            .map(|(entry, index)| Node {
+                waiter: Waiter::new(fire),
+                set: std::ptr::null(),
+                entry: *entry,
+                index,
+                linked: Cell::new(false),
+            })
+            .collect();
+        let mut set = Box::new(Self {
+            nodes,
+            order: entries.iter().map(|_| AtomicU32::new(0)).collect(),
+            tail: AtomicUsize::new(0),
+            alert_at: AtomicUsize::new(usize::MAX),
+            owner: Mutex::new(None),
+        });
+        let place: *const Self = &raw const *set;
+        let nodes: *mut Node = set.nodes.as_mut_ptr();
+        for at in 0..entries.len() {
+            // SAFETY: within the slice. From the first link on other threads reach the set, through `place` and the
+            // nodes only, and every field they touch is atomic, locked, or read-only.
+            unsafe {
+                let node = nodes.add(at);
+                (*node).set = place;
+                (*node).linked.set(true);
+                if (*node).entry.as_ref().link(node.cast()).is_err() {
+                    (*node).linked.set(false);
+                    (*place).push((*node).index);
+                }
+            }
+        }
+        set
+    }
+
+    /// How many are there, handed out ones included.
+    pub(super) fn count(&self) -> usize {
+        self.tail.load(Ordering::SeqCst)
+    }
+
+    fn push(&self, index: u32) -> usize {
+        let at = self.tail.fetch_add(1, Ordering::SeqCst);
+        self.order[at].store(index + 1, Ordering::Release);
+        at + 1
+    }
+
+    /// The number of the `at`-th that became ready; `at` is below the count.
+    pub(super) fn index(&self, at: usize) -> usize {
+        let mut turn = 0;
+        loop {
+            match self.order[at].load(Ordering::Acquire) {
+                // Its firer has the place but has not written yet.
+                0 => crate::sync::spin(&mut turn),
+                index => return index as usize - 1,
+            }
+        }
+    }
+
+    /// Has `waker` woken when `need` are there.
+    pub(super) fn alert(&self, need: usize, waker: Waker) {
+        *lock(&self.owner) = Some(waker);
+        self.alert_at.store(need, Ordering::SeqCst);
+    }
+
+    pub(super) fn calm(&self) {
+        self.alert_at.store(usize::MAX, Ordering::SeqCst);
+        *lock(&self.owner) = None;
+    }
+}
+
+unsafe fn fire(node: *mut Waiter, _failed: bool) {
+    // SAFETY: the first field of a node; the set lives until `done` (rule 3).
+    unsafe {
+        let node = node.cast::<Node>();
+        let set = &*(*node).set;
+        if set.push((*node).index) >= set.alert_at.load(Ordering::SeqCst) {
+            let owner = lock(&set.owner).clone();
+            if let Some(owner) = owner {
+                owner.wake();
+            }
+        }
+        (*node).waiter.done.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        let nodes = self.nodes.as_mut_ptr();
+        for at in 0..self.nodes.len() {
+            // SAFETY: the entries outlive the set, and linked nodes are ours to unlink.
+            unsafe {
+                let node = nodes.add(at);
+                if (*node).linked.get() && !(*node).waiter.is_done() {
+                    (*node).entry.as_ref().unlink(node.cast());
+                }
+            }
+        }
+    }
+}
+
+/// Whether an entry stands there twice.
+pub(super) fn has_duplicates(entries: &[NonNull<Header>]) -> bool {
+    let size = (entries.len() * 2).next_power_of_two();
+    let mut table: Vec<usize> = vec![0; size];
+    for entry in entries {
+        let address = entry.as_ptr().addr();
+        let mut at = (address >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20 & (size - 1);
+        while table[at] != 0 {
+            if table[at] == address {
+                return true;
+            }
+            at = (at + 1) & (size - 1);
+        }
+        table[at] = address;
+    }
+    false
+}

@@ -1,0 +1,326 @@
+//! The threads that run work: finding it, idling, being woken.
+//!
+//! A worker that holds a CPU lease runs tasks from its own deque, the injector and other threads' deques; any worker
+//! runs CPU-free work. It goes idle when it finds nothing: it gives its lease back, enters the idle list, looks once
+//! more, and parks. Who puts work somewhere does not wake a worker but the [`pulse`]; who is about to wait for that
+//! work wakes one at once ([`Engine::kick`]).
+
+pub(crate) mod pulse;
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_deque::Steal;
+
+use crate::resources::UNITS;
+use crate::runtime::{Engine, FreeJob, lock};
+use crate::store::entry::{Header, Hold};
+use crate::task::{TaskHead, execute};
+use crate::thread::{Frame, Job, Shared, ThreadState, attach_worker};
+
+/// Idle workers beyond one a CPU end after this time.
+const LINGER: Duration = Duration::from_secs(1);
+/// Every so many turns a worker looks elsewhere before it looks in its own deque, so that nothing there can starve others.
+const ELSEWHERE_EVERY: u32 = 61;
+/// What a worker's stack holds, in bytes; deep gets go on on another thread when it runs short.
+const STACK: usize = 2 * 1024 * 1024;
+
+impl Engine {
+    /// Wakes a worker for work that somebody is about to wait for, or starts one.
+    pub(crate) fn kick(&self) {
+        let waking = self.workers.waking.load(Ordering::Relaxed) as u64;
+        let wanted = self.cpu.free() / UNITS;
+        if waking > 0 && waking >= wanted && self.free.is_empty() {
+            return;
+        }
+        if !self.wake_idle() && (self.cpu.has_one() || self.workers.count.load(Ordering::Relaxed) == 0) {
+            let _ = self.add_worker();
+        }
+    }
+
+    /// Wakes an idle worker; `false`: there is none.
+    pub(crate) fn wake_idle(&self) -> bool {
+        if self.workers.idle_count.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let Some(worker) = lock(&self.workers.idle).pop() else { return false };
+        self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
+        self.workers.waking.fetch_add(1, Ordering::SeqCst);
+        worker.woken.store(true, Ordering::Release);
+        worker.thread.unpark();
+        true
+    }
+
+    /// Starts one more worker.
+    ///
+    /// # Errors
+    /// The cap is reached, or the system refuses the thread.
+    pub(crate) fn add_worker(&self) -> std::io::Result<()> {
+        if !self.is_live() {
+            return Err(std::io::Error::other("the engine was shut down"));
+        }
+        let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else {
+            return Err(std::io::Error::other("the engine was shut down"));
+        };
+        let count = self.workers.count.fetch_add(1, Ordering::SeqCst);
+        if count >= self.settings.max_threads {
+            self.workers.count.fetch_sub(1, Ordering::SeqCst);
+            return Err(std::io::Error::other(format!("there are {count} worker threads, the most that `Config::max_threads` allows")));
+        }
+        self.workers.waking.fetch_add(1, Ordering::SeqCst);
+        let spawned = std::thread::Builder::new()
+            .name(format!("ray-worker-{count}"))
+            .stack_size(STACK)
+            .spawn(move || run(engine));
+        spawned.map(drop).inspect_err(|_| {
+            self.workers.waking.fetch_sub(1, Ordering::SeqCst);
+            self.workers.count.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+
+    /// Workers that neither idle nor wait in a get: those who will come back for work.
+    pub(crate) fn workers_at_work(&self) -> usize {
+        let workers = &self.workers;
+        workers
+            .count
+            .load(Ordering::SeqCst)
+            .saturating_sub(workers.idle_count.load(Ordering::SeqCst) + workers.blocked.load(Ordering::SeqCst))
+    }
+
+    /// There is work for one CPU in some queue.
+    pub(crate) fn has_cpu_work(&self) -> bool {
+        if !self.injector.is_empty() {
+            return true;
+        }
+        let mut found = false;
+        self.threads.walk(0, |_, stealer| {
+            found = !stealer.is_empty();
+            found
+        });
+        found
+    }
+}
+
+fn run(engine: Arc<Engine>) {
+    let Ok(state) = attach_worker(Arc::clone(&engine)) else {
+        engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
+        engine.workers.count.fetch_sub(1, Ordering::SeqCst);
+        return;
+    };
+    engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
+    let mut turn: u32 = 0;
+    let mut fresh = true;
+    while engine.is_live() {
+        turn = turn.wrapping_add(1);
+        if let Some(work) = find(state, turn) {
+            if std::mem::take(&mut fresh) {
+                // One wakes the next, so that a burst does not have to wait for the pulse.
+                if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work()) {
+                    engine.kick();
+                }
+            }
+            run_work(state, work);
+            continue;
+        }
+        if !idle(state) {
+            break;
+        }
+        fresh = true;
+    }
+    release_lease(state);
+    engine.workers.count.fetch_sub(1, Ordering::SeqCst);
+    if !engine.is_live() {
+        engine.drain();
+    }
+}
+
+enum Work {
+    Task(Hold),
+    Free(FreeJob),
+}
+
+fn release_lease(state: &ThreadState) {
+    let held = state.cpu.replace(0);
+    state.engine.give_cpu(held);
+}
+
+fn find(state: &ThreadState, turn: u32) -> Option<Work> {
+    if turn.is_multiple_of(2) {
+        find_free(state).or_else(|| find_task(state, turn))
+    } else {
+        find_task(state, turn).or_else(|| find_free(state))
+    }
+}
+
+fn find_free(state: &ThreadState) -> Option<Work> {
+    if state.engine.free.is_empty() {
+        return None;
+    }
+    loop {
+        match state.engine.free.steal() {
+            Steal::Success(job) => {
+                // CPU-free work holds no CPU, so that others may have it.
+                release_lease(state);
+                return Some(Work::Free(job));
+            }
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
+}
+
+fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
+    let engine = &*state.engine;
+    if state.cpu.get() > 0 && engine.cpu.is_claimed() {
+        // Those who came first take what we hold; we line up again.
+        release_lease(state);
+        engine.serve_claims();
+    }
+    if state.cpu.get() == 0 {
+        if !engine.cpu.take(UNITS) {
+            return None;
+        }
+        state.cpu.set(UNITS);
+    }
+    let elsewhere = turn.is_multiple_of(ELSEWHERE_EVERY);
+    let job = if elsewhere {
+        steal(state, turn).or_else(|| state.deque.pop())
+    } else {
+        state.deque.pop().or_else(|| steal(state, turn))
+    };
+    match job {
+        Some(job) => Some(Work::Task(job.into_hold())),
+        None => {
+            release_lease(state);
+            None
+        }
+    }
+}
+
+fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
+    let engine = &*state.engine;
+    loop {
+        let mut again = false;
+        match engine.injector.steal_batch_and_pop(&state.deque) {
+            Steal::Success(job) => return Some(job),
+            Steal::Retry => again = true,
+            Steal::Empty => {}
+        }
+        let mut found = None;
+        engine.threads.walk(turn as usize, |shared, stealer| {
+            if Arc::ptr_eq(shared, &state.shared) {
+                return false;
+            }
+            match stealer.steal_batch_and_pop(&state.deque) {
+                Steal::Success(job) => found = Some(job),
+                Steal::Retry => again = true,
+                Steal::Empty => {}
+            }
+            found.is_some()
+        });
+        if found.is_some() || !again {
+            return found;
+        }
+    }
+}
+
+fn run_work(state: &ThreadState, work: Work) {
+    match work {
+        Work::Task(task) => run_task(state, task),
+        Work::Free(FreeJob::Task(job)) => run_task(state, job.into_hold()),
+        Work::Free(FreeJob::Granted(job)) => run_granted(state, job.into_hold()),
+        Work::Free(FreeJob::Actor(actor)) => crate::actor::run::work(state, actor),
+        Work::Free(FreeJob::Call(call)) => crate::actor::concurrent::run(state, call),
+    }
+}
+
+fn run_task(state: &ThreadState, task: Hold) {
+    if task.state.claim() {
+        let frame = frame_of(state, task.entry());
+        // SAFETY: claimed just now; the queue's hold goes along.
+        unsafe { execute(state, task.into_entry(), true, frame) };
+    }
+}
+
+fn run_granted(state: &ThreadState, task: Hold) {
+    let Some(head) = task.task() else { return };
+    if !task.state.claim() {
+        // Cancelled while it waited: what it was granted goes back.
+        crate::task::give_back(state, head);
+        return;
+    }
+    let cpu = head.extra().map_or(0, |extra| extra.settings.resources.cpu());
+    let frame = frame_of(state, task.entry());
+    // What the task was granted is what a blocking get inside it gives back for a while; `execute` gives it back in the end.
+    state.cpu.set(cpu);
+    // SAFETY: claimed just now; the queue's hold goes along.
+    unsafe { execute(state, task.into_entry(), true, frame) };
+    state.cpu.set(0);
+}
+
+/// The frame of a task that is about to run on this thread.
+pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
+    // SAFETY: the caller has claimed the entry, a task or a call.
+    let head = unsafe { TaskHead::of(entry) };
+    Frame {
+        below: state.frame.get(),
+        entry: Some(entry),
+        actor: None,
+        spec: head.vtable().spec,
+        caller: std::cell::Cell::new(0),
+        is_async: false,
+        crashed: std::cell::Cell::new(None),
+    }
+}
+
+/// Waits for work; `false`: the worker ends.
+fn idle(state: &ThreadState) -> bool {
+    let engine = &*state.engine;
+    release_lease(state);
+    let me = &state.shared;
+    me.woken.store(false, Ordering::Relaxed);
+    lock(&engine.workers.idle).push(Arc::clone(me));
+    engine.workers.idle_count.fetch_add(1, Ordering::SeqCst);
+    let something = || !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work());
+    if something() || !engine.is_live() {
+        if leave_idle(engine, me) {
+            return true;
+        }
+        engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
+        return true;
+    }
+    loop {
+        let spare = engine.workers.count.load(Ordering::Relaxed) > engine.settings.num_cpus;
+        if spare {
+            std::thread::park_timeout(LINGER);
+        } else {
+            std::thread::park();
+        }
+        if me.woken.load(Ordering::Acquire) {
+            engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
+            return true;
+        }
+        if !engine.is_live() {
+            leave_idle(engine, me);
+            return false;
+        }
+        if spare && leave_idle(engine, me) {
+            return false;
+        }
+    }
+}
+
+/// Takes this worker off the idle list; `false`: somebody is waking it.
+fn leave_idle(engine: &Engine, me: &Arc<Shared>) -> bool {
+    let mut idle = lock(&engine.workers.idle);
+    let before = idle.len();
+    idle.retain(|other| !Arc::ptr_eq(other, me));
+    let left = idle.len() < before;
+    drop(idle);
+    if left {
+        engine.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
+    }
+    left
+}
