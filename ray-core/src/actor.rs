@@ -36,6 +36,10 @@ pub use cell::Link;
 pub trait ActorClass: Sized + Send + 'static {
     /// The attribute's options.
     const OPTIONS: ActorOptions;
+    /// Whether it asks for restarts, so that the constructor's arguments are kept.
+    type Restarts: crate::emit::Flag;
+    /// Whether it asks for calls to be tried again, so that their arguments are kept.
+    type Retries: crate::emit::Flag;
 }
 
 /// An actor class with its methods: `#[remote]` on the impl block.
@@ -47,18 +51,18 @@ pub trait ActorClass: Sized + Send + 'static {
 pub trait Actor: ActorClass {
     /// The generated struct of methods that a handle dereferences to.
     type Methods: Send + Sync + 'static;
-    /// The constructor.
-    type Init: Constructor<Actor = Self>;
     /// Name and place.
     const SPEC: &'static Spec;
     /// A method is `async`.
     const IS_ASYNC: bool;
+    /// What the registry knows of the methods.
+    const METHODS: &'static [crate::callable::registry::MethodEntry];
     /// The methods of a handle.
     fn methods(link: Link<Self>) -> Self::Methods;
 }
 
 /// The arguments of a constructor.
-pub type InitArgs<A> = <<<A as Actor>::Init as Constructor>::Params as Params>::Args;
+pub type InitArgs<C> = <<C as Constructor>::Params as Params>::Args;
 
 /// `new` of an actor class.
 pub trait Constructor: 'static {
@@ -66,8 +70,6 @@ pub trait Constructor: 'static {
     type Actor: Actor;
     /// Its parameters' kinds.
     type Params: Params;
-    /// Name and place.
-    const SPEC: &'static Spec;
     /// The body.
     const CALL: fn(<Self::Params as Params>::Args) -> Outcome<Self::Actor>;
     /// How arguments are kept for a restart, where the attribute asks for restarts.

@@ -6,7 +6,7 @@
 //! A binding of `macro_rules` is captured by a unit struct of that name where the macro is called, and a remote function
 //! is a unit struct: so every binding here has a name that nobody gives to a function.
 
-use crate::__private::{Arg, Constructor, Function, FunctionCall, Glue, MethodCall, Outcome, Params, RemoteMethod, RetryArgs};
+use crate::__private::{Arg, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, Params, RemoteMethod, ResultType, RetryArgs};
 
 /// What a call of `F` is given.
 pub type Args<F> = <<F as Function>::Params as Params>::Args;
@@ -25,6 +25,11 @@ pub type MethodCallOf<M> = MethodCall<<M as RemoteMethod>::Actor, MethodArgs<M>,
 pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
 /// The type of [`RemoteMethod::GLUE`].
 pub type MethodGlue<M> = Option<Glue<MethodArgs<M>, <M as RemoteMethod>::Output>>;
+
+/// The field of a method.
+pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Params>;
+/// The `T` of a `Result<T, E>`, under whatever name.
+pub type OkOf<R> = <R as ResultType>::Ok;
 
 /// What a constructor is given.
 pub type InitArgs<C> = <<C as Constructor>::Params as Params>::Args;
@@ -190,11 +195,38 @@ pub use crate::__ray_init_call as init_call;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_entries {
-    ($($(#[$cfg:meta])* $marker:ty),* $(,)?) => {
+    ($($(#[$cfg:meta])* $marker:ty),*) => {
         &[$($(#[$cfg])* $crate::__private::MethodEntry::new::<$marker>()),*]
     };
 }
 pub use crate::__ray_method_entries as method_entries;
+
+/// The struct of an actor's methods, each with the same link.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_link_methods {
+    ($methods:ident $link:ident $($(#[$cfg:meta])* $name:ident),*) => {{
+        let _ = $link;
+        $methods { $($(#[$cfg])* $name: $crate::__private::Method::new($link)),* }
+    }};
+}
+pub use crate::__ray_link_methods as link_methods;
+
+/// The rest of an `impl RemoteMethod`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_method_items {
+    ($class:ty; $refs:ty; $spec:expr; $call:expr; $options:expr; $retry:expr; $glue:expr) => {
+        type Actor = $class;
+        type Refs = $refs;
+        const SPEC: &'static $crate::__private::Spec = $spec;
+        const CALL: $crate::__private::MethodCallOf<Self> = $call;
+        const OPTIONS: $crate::__private::MethodOptions = $options;
+        const RETRY: $crate::__private::MethodRetry<Self> = $retry;
+        const GLUE: $crate::__private::MethodGlue<Self> = $glue;
+    };
+}
+pub use crate::__ray_method_items as method_items;
 
 /// What a user calls on a remote function.
 ///
@@ -281,8 +313,8 @@ pub use crate::__ray_class_surface as class_surface;
 /// The class is a parameter, so that an impl on the type is no more visible than the class is (E0446).
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ray_marker {
-    ($(#[$cfg:meta])* [$($vis:tt)*] $name:ident) => {
+macro_rules! __ray_markers {
+    ($($(#[$cfg:meta])* [$($vis:tt)*] $name:ident),*) => {$(
         $(#[$cfg])*
         #[allow(non_camel_case_types, dead_code, missing_debug_implementations, unreachable_pub)]
         #[doc(hidden)]
@@ -295,9 +327,42 @@ macro_rules! __ray_marker {
         }
         $(#[$cfg])*
         impl<A> ::core::marker::Copy for $name<A> {}
+    )*};
+}
+pub use crate::__ray_markers as markers;
+
+/// A const of options.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_options {
+    ($options:ident $($setters:tt)*) => {
+        $crate::__private::$options::new() $($setters)*
     };
 }
-pub use crate::__ray_marker as marker;
+pub use crate::__ray_options as options;
+
+/// The value of a `GLUE`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_glue {
+    (portable) => {
+        ::core::option::Option::Some($crate::__private::Glue::new())
+    };
+    (local) => {
+        ::core::option::Option::None
+    };
+}
+pub use crate::__ray_glue as glue;
+
+/// The value of a `RETRY`, where the attribute of the function or method itself asks for it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_cloned {
+    () => {
+        ::core::option::Option::Some($crate::__private::RetryArgs::cloning())
+    };
+}
+pub use crate::__ray_cloned as cloned;
 
 /// The arguments that a restart or a retry gives again, where the struct's attribute asks for that.
 #[doc(hidden)]
@@ -309,13 +374,13 @@ macro_rules! __ray_kept {
 }
 pub use crate::__ray_kept as kept;
 
-/// `call(..)` on a remote function.
+/// `call(..)` on a remote function, and `square(7)` where a function pointer can say the signature.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_plain_call {
     (
         $name:ident [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
-        [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*]
+        [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*] $($plain:ident as $pointer:ty)?
     ) => {
         #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
@@ -324,22 +389,13 @@ macro_rules! __ray_plain_call {
                 $($body)*($($argument),*)$($wait)*
             }
         }
+        $(impl ::core::ops::Deref for $name {
+            type Target = $pointer;
+            fn deref(&self) -> &Self::Target {
+                const __RAY_BODY: &$pointer = &($plain as $pointer);
+                __RAY_BODY
+            }
+        })?
     };
 }
 pub use crate::__ray_plain_call as plain_call;
-
-/// `square(7)` on a remote function.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_callable {
-    ($name:ident $body:ident $pointer:ty) => {
-        impl ::core::ops::Deref for $name {
-            type Target = $pointer;
-            fn deref(&self) -> &Self::Target {
-                const __RAY_BODY: &$pointer = &($body as $pointer);
-                __RAY_BODY
-            }
-        }
-    };
-}
-pub use crate::__ray_callable as callable;

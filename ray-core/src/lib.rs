@@ -8,6 +8,7 @@ mod cancel;
 mod config;
 mod context;
 mod deadlock;
+mod emit;
 mod error;
 mod event;
 mod id;
@@ -63,8 +64,9 @@ pub mod __private {
     pub use crate::callable::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
     pub use crate::callable::params::{Borrow, IntoParam, Param, Params, Value};
     pub use crate::callable::refs::Refs;
-    pub use crate::callable::registry::{Glue, Registration, lookup, registered};
+    pub use crate::callable::registry::{Glue, MethodEntry, Registration, lookup, registered};
     pub use crate::callable::spec::Spec;
+    pub use crate::emit::*;
     pub use crate::error::glue::*;
     pub use crate::error::{Error, Result};
     pub use crate::object_ref::ObjectRef;

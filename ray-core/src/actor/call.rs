@@ -99,20 +99,20 @@ unsafe fn forever<'a, R>(future: BoxFuture<'a, R>) -> BoxFuture<'static, R> {
 }
 
 /// A constructor as a body.
-pub(crate) struct InitBody<A>(PhantomData<A>);
+pub(crate) struct InitBody<C>(PhantomData<C>);
 
-impl<A: Actor> CallBody for InitBody<A> {
-    type Class = A;
-    type Args = InitArgs<A>;
+impl<C: Constructor> CallBody for InitBody<C> {
+    type Class = C::Actor;
+    type Args = InitArgs<C>;
     type Output = ();
-    const SPEC: &'static Spec = A::Init::SPEC;
+    const SPEC: &'static Spec = C::Actor::SPEC;
     const EXCLUSIVE: bool = true;
     const CREATES: bool = true;
-    const GLUE: Option<Glue<InitArgs<A>, ()>> = A::Init::GLUE;
+    const GLUE: Option<Glue<InitArgs<C>, ()>> = C::GLUE;
 
-    unsafe fn start(place: *mut A, args: InitArgs<A>) -> Started<()> {
+    unsafe fn start(place: *mut C::Actor, args: InitArgs<C>) -> Started<()> {
         // SAFETY: the place is free, as the caller creates.
-        Started::Ended((A::Init::CALL)(args).map(|instance| unsafe { place.write(instance) }))
+        Started::Ended((C::CALL)(args).map(|instance| unsafe { place.write(instance) }))
     }
 }
 

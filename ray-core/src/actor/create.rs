@@ -20,8 +20,8 @@ use crate::thread::{self, ThreadState};
 const ASYNC_CONCURRENCY: u32 = 1000;
 
 /// Creates an actor; an error comes out of its first call.
-pub fn create<A: Actor>(args: InitArgs<A>) -> ActorHandle<A> {
-    match try_create_with::<A>(args, None, None) {
+pub fn create<C: Constructor>(args: InitArgs<C>) -> ActorHandle<C::Actor> {
+    match try_create_with::<C>(args, None, None) {
         Ok(handle) => handle,
         Err(error) => failed(error),
     }
@@ -31,8 +31,8 @@ pub fn create<A: Actor>(args: InitArgs<A>) -> ActorHandle<A> {
 ///
 /// # Errors
 /// Options out of range, a name that is taken, more resources than the node has, an engine that is gone.
-pub fn try_create<A: Actor>(args: InitArgs<A>) -> Result<ActorHandle<A>> {
-    try_create_with::<A>(args, None, None)
+pub fn try_create<C: Constructor>(args: InitArgs<C>) -> Result<ActorHandle<C::Actor>> {
+    try_create_with::<C>(args, None, None)
 }
 
 /// A handle of an actor that never came to be.
@@ -44,25 +44,33 @@ pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
     handle
 }
 
+/// What the compiler knows of a class's attribute.
+struct Known<A>(std::marker::PhantomData<A>);
+
+impl<A: Actor> Known<A> {
+    const OPTIONS: &'static crate::options::ActorOptions = &<A as ActorClass>::OPTIONS;
+    const SILENT: bool = Self::OPTIONS.is_silent() && !A::IS_ASYNC;
+}
+
 /// Creates an actor under options.
-pub(crate) fn try_create_with<A: Actor>(args: InitArgs<A>, options: Option<CreateOptions>, keep: Option<Keep>) -> Result<ActorHandle<A>> {
+pub(crate) fn try_create_with<C: Constructor>(args: InitArgs<C>, options: Option<CreateOptions>, keep: Option<Keep>) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
-    let args = match A::Init::GLUE {
+    let args = match C::GLUE {
         Some(glue) if state.engine.settings.strict => (glue.args)(args)?,
         _ => args,
     };
-    if options.is_none() && <A as ActorClass>::OPTIONS.is_silent() && !A::IS_ASYNC {
-        return Ok(begin::<A>(state, args, None, None));
+    if options.is_none() && Known::<C::Actor>::SILENT {
+        return Ok(begin::<C>(state, args, None, None));
     }
-    let settings = options.unwrap_or_default().over(&<A as ActorClass>::OPTIONS)?;
-    settings_allow(state, &settings, A::SPEC.path())?;
-    let keep = keep.or(A::Init::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
+    let settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
+    settings_allow(state, &settings, C::Actor::SPEC.path())?;
+    let keep = keep.or(C::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
     if let Some(name) = settings.name.clone() {
         let namespace = settings.namespace.clone().map_or_else(|| state.engine.settings.namespace.to_string(), std::borrow::Cow::into_owned);
         let get = settings.get_if_exists;
-        return state.engine.names.create_or_get::<A>(&namespace, &name, get, || begin::<A>(state, args, Some(settings), keep));
+        return state.engine.names.create_or_get(&namespace, &name, get, || begin::<C>(state, args, Some(settings), keep));
     }
-    Ok(begin::<A>(state, args, Some(settings), keep))
+    Ok(begin::<C>(state, args, Some(settings), keep))
 }
 
 fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> Result<()> {
@@ -70,21 +78,21 @@ fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> 
 }
 
 /// Makes the cell and sends its creation.
-fn begin<A: Actor>(state: &ThreadState, args: InitArgs<A>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<A> {
+fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<C::Actor> {
     // SAFETY: a fresh cell, with one handle.
-    let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(state.epoch)) };
+    let handle: ActorHandle<C::Actor> = unsafe { ActorHandle::adopt(ActorCell::<C::Actor>::allocate(state.epoch)) };
     let actor = handle.hold();
     let mut extra = None;
     let mut gated = !args.is_plain();
     if let Some(settings) = settings {
         let rare = actor.rare();
-        let limit = settings.max_concurrency.unwrap_or(if A::IS_ASYNC { ASYNC_CONCURRENCY } else { 1 });
-        if A::IS_ASYNC || limit > 1 {
+        let limit = settings.max_concurrency.unwrap_or(if C::Actor::IS_ASYNC { ASYNC_CONCURRENCY } else { 1 });
+        if C::Actor::IS_ASYNC || limit > 1 {
             let _ = rare.admission.set(Admission::new(limit));
         }
         gated |= !settings.resources.is_none();
         let mut call = super::send::no_settings();
-        call.name = Some(format!("{}::new", A::SPEC.name()).into());
+        call.name = Some(format!("{}::new", C::Actor::SPEC.name()).into());
         call.resources = settings.resources.clone();
         extra = Some(Box::new(Extra { settings: call, keep, granted: false }));
         rare.set_settings(settings);
@@ -94,7 +102,7 @@ fn begin<A: Actor>(state: &ThreadState, args: InitArgs<A>, settings: Option<Crea
     }
     let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
-    let entry = CallCell::<InitBody<A>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), extra);
+    let entry = CallCell::<InitBody<C>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), extra);
     if let Some(parent) = parent {
         // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };
@@ -116,7 +124,7 @@ fn begin<A: Actor>(state: &ThreadState, args: InitArgs<A>, settings: Option<Crea
         return handle;
     }
     // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
-    match dependency::register(&creation, unsafe { CallCell::<InitBody<A>>::args(entry) }) {
+    match dependency::register(&creation, unsafe { CallCell::<InitBody<C>>::args(entry) }) {
         Ok(true) => arguments_ready(creation),
         Ok(false) => {}
         Err(error) => {

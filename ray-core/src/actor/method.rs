@@ -7,7 +7,7 @@ use super::cell::Link;
 use super::create;
 use super::handle::ActorHandle;
 use super::send;
-use super::{Actor, InitArgs, MethodArgs, RemoteMethod};
+use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
 use crate::callable::params::{IntoParam, Param, Params};
 use crate::error::Result;
 use crate::options::{CallOptions, CreateOptions, RetryOn};
@@ -84,25 +84,25 @@ impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
 
 /// The creation of an actor with options; ends with `.remote(..)` or `.try_remote(..)`.
 #[must_use = "options do nothing until `.remote(..)`"]
-pub struct ActorBuilder<A: Actor, P> {
+pub struct ActorBuilder<C: Constructor, P> {
     options: CreateOptions,
     keep: Option<Keep>,
-    class: PhantomData<fn(A, P)>,
+    class: PhantomData<fn(C, P)>,
 }
 
-impl<A: Actor, P> fmt::Debug for ActorBuilder<A, P> {
+impl<C: Constructor, P> fmt::Debug for ActorBuilder<C, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ActorBuilder({}, {:?})", A::SPEC.path(), self.options)
+        write!(f, "ActorBuilder({}, {:?})", C::Actor::SPEC.path(), self.options)
     }
 }
 
-impl<A: Actor, P> Default for ActorBuilder<A, P> {
+impl<C: Constructor, P> Default for ActorBuilder<C, P> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<A: Actor, P> ActorBuilder<A, P> {
+impl<C: Constructor, P> ActorBuilder<C, P> {
     /// No options.
     pub fn new() -> Self {
         Self { options: CreateOptions::new(), keep: None, class: PhantomData }
@@ -153,10 +153,10 @@ impl<A: Actor, P> ActorBuilder<A, P> {
     /// How often the actor starts anew after a panic, its state lost; -1: for ever.
     pub fn max_restarts(mut self, restarts: i64) -> Self
     where
-        InitArgs<A>: Clone,
+        InitArgs<C>: Clone,
     {
         self.options.max_restarts(restarts);
-        self.keep = Some(Keep::new(<InitArgs<A> as Clone>::clone));
+        self.keep = Some(Keep::new(<InitArgs<C> as Clone>::clone));
         self
     }
 
@@ -170,7 +170,7 @@ impl<A: Actor, P> ActorBuilder<A, P> {
     /// So many `&self` calls run at once; `&mut self` calls still run alone.
     pub fn max_concurrency(mut self, calls: u32) -> Self
     where
-        A: Sync,
+        C::Actor: Sync,
     {
         self.options.max_concurrency(calls);
         self
@@ -230,12 +230,9 @@ macro_rules! arities {
         }
 
         #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<A: Actor, $($P: Param),*> ActorBuilder<A, ($($P,)*)>
-        where
-            A::Init: super::Constructor<Actor = A, Params = ($($P,)*)>,
-        {
+        impl<C: Constructor<Params = ($($P,)*)>, $($P: Param),*> ActorBuilder<C, ($($P,)*)> {
             /// Creates the actor; returns at once. An error comes out of the first call.
-            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<A> {
+            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<C::Actor> {
                 match self.try_remote($($P),*) {
                     Ok(handle) => handle,
                     Err(error) => create::failed(error),
@@ -247,8 +244,8 @@ macro_rules! arities {
             ///
             /// # Errors
             /// `ActorAlreadyExists`, `Infeasible`, `InvalidArgument`, `RuntimeGone`.
-            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<ActorHandle<A>> {
-                create::try_create_with::<A>(($($P.into_param(),)*), Some(self.options), self.keep)
+            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<ActorHandle<C::Actor>> {
+                create::try_create_with::<C>(($($P.into_param(),)*), Some(self.options), self.keep)
             }
         }
     };

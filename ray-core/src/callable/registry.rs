@@ -61,6 +61,27 @@ pub(crate) fn decode_next<T: DeserializeOwned>(documents: &mut dyn Iterator<Item
 pub struct Registration {
     spec: &'static Spec,
     invoke: Option<fn(Vec<Vec<u8>>) -> Result<Vec<u8>>>,
+    methods: &'static [MethodEntry],
+}
+
+/// A method of a registered class.
+#[derive(Debug)]
+pub struct MethodEntry {
+    spec: &'static Spec,
+}
+
+impl MethodEntry {
+    /// The entry of a method.
+    #[must_use]
+    pub const fn new<M: crate::actor::RemoteMethod>() -> Self {
+        Self { spec: M::SPEC }
+    }
+
+    /// Name and place.
+    #[must_use]
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
 }
 
 inventory::collect!(Registration);
@@ -69,13 +90,19 @@ impl Registration {
     /// Registers a function.
     #[must_use]
     pub const fn function<F: Function>() -> Self {
-        Self { spec: F::SPEC, invoke: Some(invoke::<F>) }
+        Self { spec: F::SPEC, invoke: Some(invoke::<F>), methods: &[] }
     }
 
-    /// Registers an actor class.
+    /// Registers an actor class by its constructor.
     #[must_use]
-    pub const fn actor<A: crate::actor::Actor>() -> Self {
-        Self { spec: A::SPEC, invoke: None }
+    pub const fn actor<C: crate::actor::Constructor>() -> Self {
+        Self { spec: <C::Actor as crate::actor::Actor>::SPEC, invoke: None, methods: <C::Actor as crate::actor::Actor>::METHODS }
+    }
+
+    /// The methods of an actor class.
+    #[must_use]
+    pub fn methods(&self) -> &'static [MethodEntry] {
+        self.methods
     }
 
     /// Name and place.
