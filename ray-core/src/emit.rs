@@ -138,7 +138,12 @@ macro_rules! __ray_finish {
         ::core::result::Result::Ok($value)
     };
     (Fallible $value:expr) => {
-        $crate::__private::outcome!($value)
+        match $value {
+            ::core::result::Result::Ok(__ray_value) => ::core::result::Result::Ok(__ray_value),
+            ::core::result::Result::Err(__ray_error) => {
+                ::core::result::Result::Err($crate::__private::task_error!(__ray_error))
+            }
+        }
     };
 }
 pub use crate::__ray_finish as finish;

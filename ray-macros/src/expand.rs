@@ -9,9 +9,9 @@ mod class;
 mod function;
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, Generics, Ident};
+use syn::{ConstParam, GenericParam, Generics, Ident};
 
 pub(crate) use self::actor::actor;
 pub(crate) use self::class::class;
@@ -28,6 +28,8 @@ struct Parameters {
     used: TokenStream,
     /// The where clause, or nothing.
     bounds: TokenStream,
+    /// The same without bounds.
+    bare: Vec<TokenStream>,
     /// The names of type and const parameters.
     names: Vec<Ident>,
     is_empty: bool,
@@ -42,6 +44,14 @@ impl Parameters {
             declared: quote!(#params),
             used: quote!(#used),
             bounds: quote!(#bounds),
+            bare: params
+                .iter()
+                .map(|param| match param {
+                    GenericParam::Type(param) => param.ident.to_token_stream(),
+                    GenericParam::Const(ConstParam { ident, ty, .. }) => quote!(const #ident: #ty),
+                    GenericParam::Lifetime(param) => param.lifetime.to_token_stream(),
+                })
+                .collect(),
             names: generics
                 .params
                 .iter()
@@ -53,6 +63,12 @@ impl Parameters {
                 .collect(),
             is_empty: params.is_empty(),
         }
+    }
+
+    /// `__RayClass<T, const N: usize>`, for a type alias, which has no bounds.
+    fn alias(&self) -> TokenStream {
+        let bare = &self.bare;
+        if bare.is_empty() { quote!(__RayClass) } else { quote!(__RayClass<#(#bare),*>) }
     }
 
     /// `::<T, N>`, or nothing.

@@ -8,6 +8,8 @@ mod options;
 mod parse;
 mod print;
 mod report;
+#[cfg(test)]
+mod size;
 mod types;
 
 use proc_macro::TokenStream;

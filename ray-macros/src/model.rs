@@ -292,7 +292,12 @@ impl Output {
     /// The type of the object.
     pub(crate) fn ty(&self) -> TokenStream {
         let written = &self.written;
-        if self.fallible { quote!(<#written as __ray::ResultType>::Ok) } else { written.to_token_stream() }
+        if self.fallible { quote!(__ray::OkOf<#written>) } else { written.to_token_stream() }
+    }
+
+    /// The same, in an impl that says `type Output`.
+    pub(crate) fn own_refs(&self) -> TokenStream {
+        if self.split.is_some() { self.refs() } else { quote!(__ray::ObjectRef<Self::Output>) }
     }
 
     /// The type of the reference, or of the references.

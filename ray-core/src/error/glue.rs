@@ -151,11 +151,12 @@ impl<E> NoSource<E> for Carrier<E> {
 macro_rules! task_error {
     ($error:expr) => {
         match $error {
-            error => {
+            // A binding called as a unit struct in scope would match it, and a user's remote function is a unit struct.
+            __ray_error => {
                 use $crate::__private::{KnownKind as _, NoSource as _, PortableKind as _, SourceOf as _, TextKind as _};
-                let carrier = $crate::__private::Carrier::of(&error);
-                let source = (&&carrier).ray_error_source();
-                (&&&carrier).ray_error_kind().ray_error(error, source)
+                let __ray_carrier = $crate::__private::Carrier::of(&__ray_error);
+                let __ray_source = (&&__ray_carrier).ray_error_source();
+                (&&&__ray_carrier).ray_error_kind().ray_error(__ray_error, __ray_source)
             }
         }
     };

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 
 use syn::Ident;
 
-use super::function::{glue, setters};
+use super::function::glue;
 use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
@@ -24,7 +24,10 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let cfgs: Vec<_> = methods.iter().map(|method| &method.attributes.cfg).collect();
     let names: Vec<_> = methods.iter().map(|method| method.call.ident()).collect();
     let markers: Vec<_> = names.iter().map(|name| hidden(name)).collect();
-    let fields = methods.iter().zip(&markers).map(|(method, marker)| field(model, method, marker));
+    let visible: Vec<_> = methods.iter().map(|method| &method.vis).collect();
+    let new_vis = model.constructors.first().map(|new| &new.vis);
+    let alias = parameters.alias();
+    let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used));
     let calls = methods.iter().zip(&markers).map(|(method, marker)| remote_method(model, method, marker, &parameters));
     let docs = format!("The methods of [`{name}`], as its handle shows them.");
     let init = model.constructors.first().map(|new| constructor(model, new, &parameters));
@@ -40,12 +43,15 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
                 const IS_ASYNC: bool = #is_async;
                 const METHODS: &'static [__ray::MethodEntry] = __ray::method_entries!(#(#(#cfgs)* #markers<#class>),*);
                 fn methods(__ray_link: __ray::Link<Self>) -> Self::Methods {
-                    #shown { #(#(#cfgs)* #names: __ray::Method::new(__ray_link),)* }
+                    __ray::link_methods!(#shown __ray_link #(#(#cfgs)* #names),*)
                 }
             }
+            __ray::markers!([#new_vis] __ray_new #(, #(#cfgs)* [#visible] #markers)*);
             #init
+            type #alias = #class;
             #[doc = #docs]
-            #[allow(dead_code, unreachable_pub, private_interfaces, missing_debug_implementations)]
+            #[allow(dead_code, unreachable_pub)]
+            #[allow(private_interfaces, missing_debug_implementations)]
             pub struct #shown <#declared> #bounds { #(#fields)* }
             #(#calls)*
         };
@@ -53,28 +59,28 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
 }
 
 /// `pub increment: __ray::Method<..>`
-fn field(model: &Actor, method: &Method, marker: &Ident) -> TokenStream {
+fn field(method: &Method, marker: &Ident, used: &TokenStream) -> TokenStream {
     let Method { attributes, vis, call, .. } = method;
-    let (cfg, seen, class) = (&attributes.cfg, &attributes.seen, &model.class);
+    let (cfg, seen) = (&attributes.cfg, &attributes.seen);
     let text = format!("`{}`", print::text(quote::ToTokens::to_token_stream(&call.sig)));
     let gap = attributes.has_docs.then(|| quote!(#[doc = ""]));
-    let (ident, params) = (call.ident(), params_type(call));
+    let ident = call.ident();
     quote! {
         #(#cfg)*
         #(#seen)*
         #gap
         #[doc = #text]
-        #vis #ident: __ray::Method<#marker<#class>, #params>,
+        #vis #ident: __ray::MethodOf<#marker<__RayClass #used>>,
     }
 }
 
 fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Parameters) -> TokenStream {
-    let Method { attributes, vis, call, options, .. } = method;
+    let Method { attributes, call, options, .. } = method;
     let Parameters { declared, bounds, .. } = parameters;
     let (class, cfg, ident) = (&model.class, &attributes.cfg, call.ident());
     let params = params_type(call);
     let output = call.output.ty();
-    let refs = call.output.refs();
+    let refs = call.output.own_refs();
     let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
     let local = model.options.local.then(|| quote!(, local));
     let how = format_ident!(
@@ -88,11 +94,11 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     } else {
         quote_spanned!(ident.span()=> __ray::method_call!(#how #finish <#class>::#ident, #passing))
     };
-    let options_item = setters(&options.setters, "MethodOptions");
+    let setters = &options.setters;
+    let options_value = quote!(__ray::options!(MethodOptions #(#setters)*));
     let retry = match &options.retries {
         Some(key) => {
-            let kept = quote_spanned!(key.span()=> __ray::RetryArgs::cloning());
-            quote!(::core::option::Option::Some(#kept))
+            quote_spanned!(key.span()=> __ray::cloned!())
         }
         None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, Retries)),
     };
@@ -102,18 +108,11 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         quote!(#(#cfg)* #guard)
     });
     quote! {
-        __ray::marker!(#(#cfg)* [#vis] #marker);
         #(#cfg)*
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
-            type Actor = #class;
             type Params = #params;
             type Output = #output;
-            type Refs = #refs;
-            const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
-            const CALL: __ray::MethodCallOf<Self> = #invoke;
-            #options_item
-            const RETRY: __ray::MethodRetry<Self> = #retry;
-            const GLUE: __ray::MethodGlue<Self> = #glue;
+            __ray::method_items! { #class; #refs; __ray::spec!(#name #local); #invoke; #options_value; #retry; #glue }
         }
         #guard
     }
@@ -138,7 +137,6 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, Restarts));
     let glue = glue(model.options.local, &span);
     quote! {
-        __ray::marker!([#vis] __ray_new);
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
             type Actor = #class;
             type Params = #params;

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, Ident, ReturnType};
+use syn::{FnArg, Ident, ReturnType, Type};
 
 use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
 use crate::model::{Function, hidden};
@@ -25,17 +25,17 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let marker = Ident::new(&format!("__Ray_{ident}"), ident.span());
     let (function, marker_item) = if model.is_generic() {
         let witness = Parameters::witness(&call.sig.generics);
-        (quote!(#marker<#witness>), quote!(__ray::marker!([#vis] #marker);))
+        (quote!(#marker<#witness>), quote!(__ray::markers!([#vis] #marker);))
     } else {
         (ident.to_token_stream(), TokenStream::new())
     };
     let register = (!model.is_generic()).then(|| quote!(__ray::register!(function #ident);));
     let guard = (!model.is_generic() && needs_guard(call)).then(|| guard(call));
-    let deref = deref(model, &body);
 
     let params = params_type(call);
     let output = call.output.ty();
     let refs = call.output.refs();
+    let own_refs = call.output.own_refs();
     let name = syn::ext::IdentExt::unraw(ident).to_string();
     let local = options.local.then(|| quote!(, local));
     let how = if call.is_async() { quote!(Async) } else { quote!(Sync) };
@@ -49,8 +49,8 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     };
     let options_item = setters(&options.setters, "TaskOptions");
     let retry = options.retries.as_ref().map(|key| {
-        let kept = quote_spanned!(key.span()=> __ray::RetryArgs::cloning());
-        quote!(const RETRY: __ray::FunctionRetry<Self> = ::core::option::Option::Some(#kept);)
+        let kept = quote_spanned!(key.span()=> __ray::cloned!());
+        quote!(const RETRY: __ray::FunctionRetry<Self> = #kept;)
     });
     let glue = glue(options.local, &call.output.written);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
@@ -71,7 +71,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             impl <#declared> __ray::Function for #function #bounds {
                 type Params = #params;
                 type Output = #output;
-                type Refs = #refs;
+                type Refs = #own_refs;
                 const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
                 const CALL: __ray::FunctionCallOf<Self> = #invoke;
                 #options_item
@@ -82,7 +82,6 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             #register
             __ray::function_surface!([#vis] [#names] #ident #function, [#declared] [#bounds] (#surface) -> #refs);
             #plain
-            #deref
         };
     }
 }
@@ -93,16 +92,13 @@ pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
         return TokenStream::new();
     }
     let ty = format_ident!("{}", of);
-    quote!(const OPTIONS: __ray::#ty = __ray::#ty::new()#(#setters)*;)
+    quote!(const OPTIONS: __ray::#ty = __ray::options!(#ty #(#setters)*);)
 }
 
-/// The value of a `GLUE`.
+/// The value of a `GLUE`; `on` is where rustc says what cannot be serialised.
 pub(super) fn glue(local: bool, on: &impl Spanned) -> TokenStream {
-    if local {
-        return quote!(::core::option::Option::None);
-    }
-    let new = quote_spanned!(on.span()=> __ray::Glue::new());
-    quote!(::core::option::Option::Some(#new))
+    let how = if local { quote!(local) } else { quote!(portable) };
+    quote_spanned!(on.span()=> __ray::glue!(#how))
 }
 
 /// `call(..)`: the user's signature, run here and now.
@@ -116,32 +112,36 @@ fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenS
     let output = &call.sig.output;
     let asyncness = &call.sig.asyncness;
     let name = named(&["call"], ident);
+    let pointer = pointer(model).map(|pointer| quote!(#body as #pointer));
     let dot_await = call.is_async().then(|| quote!(.await));
     quote! {
         __ray::plain_call! {
-            #ident [#vis #asyncness] #name [#params] (#(#arguments),*) [#output] [#bounds] [#body #turbofish] [#dot_await]
+            #ident [#vis #asyncness] #name [#params] (#(#arguments),*) [#output] [#bounds] [#body #turbofish] [#dot_await] #pointer
         }
     }
 }
 
-/// `square(7)`, where a function pointer can say the signature.
-fn deref(model: &Function, body: &Ident) -> TokenStream {
+/// The type of the function pointer, where one can say the signature.
+fn pointer(model: &Function) -> Option<TokenStream> {
     let sig = &model.call.sig;
-    let opaque = sig.inputs.iter().any(|input| matches!(input, FnArg::Typed(input) if !Contents::of(&input.ty).opaque.is_empty()));
-    let opaque = opaque || matches!(&sig.output, ReturnType::Type(_, ty) if !Contents::of(ty).opaque.is_empty());
-    if model.is_generic() || model.call.is_async() || !model.is_ordinary() || opaque {
-        return TokenStream::new();
-    }
-    let ident = &sig.ident;
-    let types = sig.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(input) => Some(&input.ty),
-        FnArg::Receiver(_) => None,
-    });
+    let types: Vec<&Type> = sig
+        .inputs
+        .iter()
+        .filter_map(|input| match input {
+            FnArg::Typed(input) => Some(&*input.ty),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
     let output = match &sig.output {
-        ReturnType::Default => TokenStream::new(),
-        output => output.to_token_stream(),
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(&**ty),
     };
-    quote!(__ray::callable!(#ident #body fn(#(#types),*) #output);)
+    let opaque = types.iter().copied().chain(output).any(|ty| !Contents::of(ty).opaque.is_empty());
+    if model.is_generic() || model.call.is_async() || opaque {
+        return None;
+    }
+    let output = &sig.output;
+    Some(quote!(fn(#(#types),*) #output))
 }
 
 /// The signature, for rustdoc, which otherwise shows a struct.
