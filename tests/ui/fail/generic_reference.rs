@@ -1,6 +1,11 @@
-//! From a reference, the type parameters of a generic function cannot be told: a turbofish names them.
+//! A reference may be an argument for its object or for itself, so a bare type parameter needs a turbofish.
 
 use ray::remote;
+
+#[remote(local)]
+fn twice<T: Clone>(x: T) -> (T, T) {
+    (x.clone(), x)
+}
 
 #[remote(local)]
 fn longest<T: Clone>(xs: Vec<T>) -> usize {
@@ -8,9 +13,11 @@ fn longest<T: Clone>(xs: Vec<T>) -> usize {
 }
 
 fn main() {
-    let xs = ray::put(vec![1, 2, 3]);
-    let _ = longest.remote(&xs);
+    let x = ray::put(1);
+    let _ = twice.remote(&x);
 
-    let _ = longest.remote(vec![1, 2, 3]);
-    let _ = longest.remote::<i32>(&xs);
+    // What to write instead, and what needs nothing.
+    let _ = twice.remote::<i32>(&x);
+    let _ = twice.remote(1);
+    let _ = longest.remote(&ray::put(vec![1, 2, 3]));
 }
