@@ -21,31 +21,34 @@ const WORTHWHILE: Duration = Duration::from_micros(20);
 #[derive(Debug)]
 pub(crate) struct Watch {
     last: Cell<*const Header>,
+    /// Submissions since the last get: with more than one, something does run side by side.
+    submitted: Cell<u32>,
     site: Cell<*const Location<'static>>,
     count: Cell<u32>,
 }
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Self { last: Cell::new(null()), site: Cell::new(null()), count: Cell::new(0) }
+        Self { last: Cell::new(null()), submitted: Cell::new(0), site: Cell::new(null()), count: Cell::new(0) }
     }
 
     /// A task was submitted.
     #[inline]
     pub(crate) fn submitted(&self, task: NonNull<Header>) {
         self.last.set(task.as_ptr());
+        self.submitted.set(self.submitted.get().saturating_add(1));
     }
 
     /// `entry` is got at `site`; whether to look into it.
     #[inline]
     pub(crate) fn got(&self, entry: NonNull<Header>, site: &'static Location<'static>) -> bool {
-        if !std::ptr::eq(self.last.get(), entry.as_ptr()) {
-            return false;
-        }
-        self.last.set(null());
-        if !std::ptr::eq(self.site.get(), site) {
+        let alone = self.submitted.replace(0) == 1 && std::ptr::eq(self.last.get(), entry.as_ptr());
+        if !alone || !std::ptr::eq(self.site.get(), site) {
             self.site.set(site);
             self.count.set(0);
+        }
+        if !alone {
+            return false;
         }
         let count = self.count.get() + 1;
         self.count.set(count);
