@@ -1,0 +1,244 @@
+//! What the tests stand on: the shared engine, child processes, gates and tallies.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, mpsc};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// How long anything that should come at once may take before a test fails instead of hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a child process may take.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+const MARK: &str = "RAY_TEST_CHILD";
+const DONE: &str = "<the child's body is done>";
+
+/// The engine that the tests of this process share: with more CPUs than tests that run at once could hold by waiting.
+pub(crate) fn engine() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let config = ray::Config::new().num_cpus(32).tips(false).ignore_reinit_error(true);
+        ray::init_with(config).expect("the engine of this process starts");
+    });
+}
+
+/// Whether the suite runs in strict mode, where values travel as a cluster would send them and identity is lost.
+pub(crate) fn strict() -> bool {
+    std::env::var("RAY_STRICT").is_ok_and(|value| value == "1")
+}
+
+/// What a child process said.
+#[derive(Debug)]
+#[allow(dead_code, reason = "each test looks at what it needs")]
+pub(crate) struct Said {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `body` in a process of its own, and returns here, in the parent, what that said. The child is this test binary with
+/// the one test `name` (`module::function`, exactly). Fails when the body panics, and after a minute.
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Said {
+    in_child_with(name, &[], body)
+}
+
+/// As [`in_child`], under environment variables; an empty value takes a variable away.
+pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Said {
+    let said = child(name, environment, body);
+    assert!(said.success, "{name} failed in its child process\n{}\n{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains(DONE), "no test is named {name}:\n{}\n{}", said.stdout, said.stderr);
+    said
+}
+
+/// As [`in_child_with`], whatever the end: for a body that ends the process itself.
+pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Said {
+    if std::env::var(MARK).is_ok_and(|marked| marked == name) {
+        body();
+        println!("\n{DONE}");
+        std::process::exit(0);
+    }
+    let mut command = Command::new(std::env::current_exe().expect("the test binary's path"));
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, name);
+    for variable in ["RAY_ADDRESS", "RAY_TIPS", "RAY_IGNORE_UNHANDLED_ERRORS"] {
+        command.env_remove(variable);
+    }
+    for (variable, value) in environment {
+        if value.is_empty() { command.env_remove(variable) } else { command.env(variable, value) };
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the test binary runs again");
+    let (ended, end) = mpsc::channel();
+    let stdout = drain(child.stdout.take().expect("piped"), ended.clone());
+    let stderr = drain(child.stderr.take().expect("piped"), ended);
+    let deadline = Instant::now() + WATCHDOG;
+    let in_time = (0..2).all(|_| end.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok());
+    if !in_time {
+        // It may have ended of itself by now.
+        let _ = child.kill();
+    }
+    let status = child.wait().expect("a child can be waited for");
+    let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&lock(bytes)).into_owned();
+    let said = Said { success: status.success(), stdout: text(&stdout), stderr: text(&stderr) };
+    assert!(in_time, "{name} hung in its child process\n{}\n{}", said.stdout, said.stderr);
+    said
+}
+
+/// Reads to the end on a thread of its own, so that what was said before a hang is known.
+fn drain(mut from: impl Read + Send + 'static, ended: mpsc::Sender<()>) -> Arc<Mutex<Vec<u8>>> {
+    let into = Arc::new(Mutex::new(Vec::new()));
+    let bytes = into.clone();
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            lock(&bytes).extend_from_slice(&chunk[..count]);
+        }
+        let _ = ended.send(());
+    });
+    into
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts that bodies and tests meet at. Kept here under a number, so that a gate travels through a serialised form too.
+#[derive(Default)]
+struct Counts {
+    counts: HashMap<u64, u64>,
+    wakers: Vec<Waker>,
+    words: HashMap<u64, Vec<String>>,
+}
+
+static COUNTS: Mutex<Option<Counts>> = Mutex::new(None);
+static CHANGED: Condvar = Condvar::new();
+
+fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn with_counts<R>(act: impl FnOnce(&mut Counts) -> R) -> R {
+    act(lock(&COUNTS).get_or_insert_default())
+}
+
+/// How often something happened; can be waited for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Tally(u64);
+
+#[allow(dead_code, reason = "each module takes what it needs")]
+impl Tally {
+    pub(crate) fn new() -> Tally {
+        Tally(number())
+    }
+
+    /// Once more: how often now.
+    pub(crate) fn add(self) -> u64 {
+        let (now, wakers) = with_counts(|counts| {
+            let count = counts.counts.entry(self.0).or_default();
+            *count += 1;
+            (*count, std::mem::take(&mut counts.wakers))
+        });
+        CHANGED.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+        now
+    }
+
+    pub(crate) fn count(self) -> u64 {
+        with_counts(|counts| counts.counts.get(&self.0).copied().unwrap_or(0))
+    }
+
+    /// Waits until it happened `count` times.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    #[track_caller]
+    pub(crate) fn wait_for(self, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut counts = lock(&COUNTS);
+        loop {
+            let there = counts.as_ref().and_then(|counts| counts.counts.get(&self.0)).copied().unwrap_or(0);
+            if there >= count {
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{there} of {count} after {PATIENCE:?}");
+            counts = CHANGED.wait_timeout(counts, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// As [`Tally::wait_for`], for an async body. Never times out: let the getter do that.
+    pub(crate) fn reached(self, count: u64) -> impl Future<Output = ()> + Send {
+        std::future::poll_fn(move |context| {
+            with_counts(|counts| {
+                if counts.counts.get(&self.0).copied().unwrap_or(0) >= count {
+                    return Poll::Ready(());
+                }
+                counts.wakers.push(context.waker().clone());
+                Poll::Pending
+            })
+        })
+    }
+}
+
+/// Closed until it is opened: what a body waits at until the test has seen what it wants to see.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Gate(Tally);
+
+#[allow(dead_code, reason = "each module takes what it needs")]
+impl Gate {
+    pub(crate) fn new() -> Gate {
+        Gate(Tally::new())
+    }
+
+    pub(crate) fn open(self) {
+        self.0.add();
+    }
+
+    pub(crate) fn is_open(self) -> bool {
+        self.0.count() > 0
+    }
+
+    /// Waits until it is open.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    #[track_caller]
+    pub(crate) fn wait(self) {
+        self.0.wait_for(1);
+    }
+
+    /// As [`Gate::wait`], for an async body. Never times out: let the getter do that.
+    pub(crate) fn opened(self) -> impl Future<Output = ()> + Send {
+        self.0.reached(1)
+    }
+}
+
+/// Words in the order in which they were said, from whatever thread.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Words(u64);
+
+#[allow(dead_code, reason = "each module takes what it needs")]
+impl Words {
+    pub(crate) fn new() -> Words {
+        Words(number())
+    }
+
+    pub(crate) fn say(self, word: impl Into<String>) {
+        with_counts(|counts| counts.words.entry(self.0).or_default().push(word.into()));
+    }
+
+    pub(crate) fn said(self) -> Vec<String> {
+        with_counts(|counts| counts.words.get(&self.0).cloned().unwrap_or_default())
+    }
+}
