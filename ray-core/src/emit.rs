@@ -139,9 +139,9 @@ macro_rules! __ray_finish {
     };
     (Fallible $value:expr) => {
         match $value {
-            ::core::result::Result::Ok(__ray_value) => ::core::result::Result::Ok(__ray_value),
-            ::core::result::Result::Err(__ray_error) => {
-                ::core::result::Result::Err($crate::__private::task_error!(__ray_error))
+            ::core::result::Result::Ok(__bound_value) => ::core::result::Result::Ok(__bound_value),
+            ::core::result::Result::Err(__bound_error) => {
+                ::core::result::Result::Err($crate::__private::task_error!(__bound_error))
             }
         }
     };
@@ -174,13 +174,13 @@ macro_rules! __ray_method_call {
     (AsyncRef $($call:tt)*) => { $crate::__private::method_call!(@later AsyncRef $($call)*) };
     (AsyncMut $($call:tt)*) => { $crate::__private::method_call!(@later AsyncMut $($call)*) };
     (@now $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
-        $crate::__private::MethodCall::$how(|__ray_state, ($($argument,)*)| {
-            $crate::__private::finish!($finish $body(__ray_state $(, $crate::__private::pass!($kind $argument))*))
+        $crate::__private::MethodCall::$how(|__bound_state, ($($argument,)*)| {
+            $crate::__private::finish!($finish $body(__bound_state $(, $crate::__private::pass!($kind $argument))*))
         })
     };
     (@later $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
-        $crate::__private::MethodCall::$how(|__ray_state, ($($argument,)*)| ::std::boxed::Box::pin(async move {
-            $crate::__private::finish!($finish $body(__ray_state $(, $crate::__private::pass!($kind $argument))*).await)
+        $crate::__private::MethodCall::$how(|__bound_state, ($($argument,)*)| ::std::boxed::Box::pin(async move {
+            $crate::__private::finish!($finish $body(__bound_state $(, $crate::__private::pass!($kind $argument))*).await)
         }))
     };
 }

@@ -294,6 +294,13 @@ pub(crate) unsafe fn abort(entry: NonNull<Header>, error: Error) -> bool {
     if unstarted && let Some(head) = header.task() {
         // SAFETY: moved to Running by us, so the arguments are ours.
         unsafe { (head.vtable().drop_args)(entry) };
+        if header.vtable.kind == Kind::Call {
+            // SAFETY: a call's entry.
+            let call = unsafe { crate::actor::call::CallHead::of(entry) };
+            if !call.creates {
+                crate::actor::run::started(&call.actor);
+            }
+        }
     }
     // SAFETY: alive by the caller's promise.
     unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) }

@@ -3,3 +3,7 @@
 #![allow(missing_docs, reason = "what a test shows is in its name")]
 
 mod support;
+mod stage;
+
+mod actors;
+mod handles;

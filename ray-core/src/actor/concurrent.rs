@@ -101,18 +101,17 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
     let call = unsafe { Hold::new(entry) };
     if call.phase().is_settled() {
         front.pop();
-        run::started(actor);
         return true;
     }
     if !admission.admit(&call, exclusive) {
         return false;
     }
     front.pop();
-    run::started(actor);
     if !call.state.step(Phase::Queued, Phase::Running) {
         leave(&call, None);
         return true;
     }
+    run::started(actor);
     if is_async {
         // The body of an async method is but the making of its future.
         execute_call(state, &call);

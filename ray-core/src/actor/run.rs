@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold, DEAD, GATED, OPEN, ORPHAN, RUNNING, SCHEDULED};
@@ -133,7 +133,6 @@ fn step(state: &ThreadState, actor: &ActorHold) -> bool {
 pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record, long: bool) {
     let crashed = match record {
         Record::Call(call) => {
-            started(actor);
             // SAFETY: a call's entry.
             if unsafe { CallHead::of(call.entry()) }.creates {
                 create(state, actor, call);
@@ -142,6 +141,7 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record,
             if !call.state.claim() {
                 return;
             }
+            started(actor);
             if long {
                 open(actor, true);
             }
@@ -169,14 +169,25 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record,
     }
 }
 
-/// A call has begun, where that is counted.
+/// A call has begun, or never will, where that is counted.
 #[inline]
 pub(crate) fn started(actor: &ActorHead) {
-    if let Some(rare) = actor.known_rare()
-        && rare.settings().is_some_and(|settings| settings.max_pending_calls.is_some())
-    {
-        rare.unstarted.fetch_sub(1, Ordering::AcqRel);
+    if let Some(unstarted) = counted(actor) {
+        unstarted.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// A call that had begun is to begin again.
+pub(crate) fn unstarted(actor: &ActorHead) {
+    if let Some(unstarted) = counted(actor) {
+        unstarted.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[inline]
+fn counted(actor: &ActorHead) -> Option<&AtomicU64> {
+    let rare = actor.known_rare()?;
+    rare.settings()?.max_pending_calls.map(|_| &rare.unstarted)
 }
 
 /// Opens `front` to the lock, or closes it again.

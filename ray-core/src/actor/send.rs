@@ -34,6 +34,11 @@ pub(crate) fn call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, o
 
 /// Calls a method, with what cannot be begun as an error.
 pub(crate) fn try_call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> Result<M::Refs> {
+    // SAFETY: a link is used through a borrowed handle, which keeps its actor.
+    let actor = unsafe { link.head.as_ref() };
+    if actor.is_dead() && usable(actor).is_ok() {
+        return Err(life::death(actor).in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line()));
+    }
     let whole = call_whole::<M>(link, args, options, keep);
     crate::runtime::submit::refuse_failed(&whole)?;
     Ok(M::Refs::from_whole(whole))
@@ -251,8 +256,6 @@ fn go_on(actor: &ActorHead, caller: u64) {
             if call.state.step(Phase::Waiting, Phase::Queued) {
                 post(actor, NonNull::from(actor), call);
             }
-        } else {
-            run::started(actor);
         }
         calls.pop_front();
     }
@@ -271,6 +274,7 @@ fn go_on(actor: &ActorHead, caller: u64) {
 pub(crate) fn again(_state: &ThreadState, call: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
+    run::unstarted(&actor);
     if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
         post(&actor, actor.head(), call);
         return;

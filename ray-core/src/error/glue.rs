@@ -152,11 +152,11 @@ macro_rules! task_error {
     ($error:expr) => {
         match $error {
             // A binding called as a unit struct in scope would match it, and a user's remote function is a unit struct.
-            __ray_error => {
+            __bound_error => {
                 use $crate::__private::{KnownKind as _, NoSource as _, PortableKind as _, SourceOf as _, TextKind as _};
-                let __ray_carrier = $crate::__private::Carrier::of(&__ray_error);
-                let __ray_source = (&&__ray_carrier).ray_error_source();
-                (&&&__ray_carrier).ray_error_kind().ray_error(__ray_error, __ray_source)
+                let __bound_carrier = $crate::__private::Carrier::of(&__bound_error);
+                let __bound_source = (&&__bound_carrier).ray_error_source();
+                (&&&__bound_carrier).ray_error_kind().ray_error(__bound_error, __bound_source)
             }
         }
     };

@@ -1,0 +1,278 @@
+//! Actors as a program meets them: creation, calls, state, errors, handles as values.
+
+use ray::{ActorState, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{Token, alone, late};
+use crate::support::{Gate, Tally};
+
+#[remote]
+struct Counter {
+    value: i64,
+}
+
+#[derive(Debug, PartialEq)]
+struct Overdrawn {
+    by: i64,
+}
+
+impl std::fmt::Display for Overdrawn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "overdrawn by {}", self.by)
+    }
+}
+
+#[remote]
+impl Counter {
+    pub fn new(value: i64) -> Self {
+        Counter { value }
+    }
+    pub fn add(&mut self, n: i64) -> i64 {
+        self.value += n;
+        self.value
+    }
+    pub fn value(&self) -> i64 {
+        self.value
+    }
+    pub fn withdraw(&mut self, n: i64) -> Result<i64, Overdrawn> {
+        if n > self.value {
+            return Err(Overdrawn { by: n - self.value });
+        }
+        self.value -= n;
+        Ok(self.value)
+    }
+    pub fn tear(&mut self) -> i64 {
+        self.value = -1;
+        panic!("torn to {}", "pieces")
+    }
+    pub fn look_and_panic(&self) -> i64 {
+        std::panic::panic_any(self.value)
+    }
+    #[method(num_returns = 2)]
+    pub fn both(&self) -> (i64, String) {
+        (self.value, self.value.to_string())
+    }
+    pub fn pass_on(&self) -> ray::Result<i64> {
+        Err(ray::Error::other("as it is"))
+    }
+    pub fn leave(&mut self) -> ray::Result<i64> {
+        ray::exit_actor()?;
+        Ok(self.value)
+    }
+}
+
+/// A1: the constructor runs in its own time; the class stays a plain type.
+#[test]
+fn a_handle_comes_before_its_actor() {
+    alone(|| {
+        let gate = Gate::new();
+        let counter = Counter::remote(late(gate, 41));
+        let first = counter.add.remote(1);
+        assert_eq!(counter.state(), ActorState::PendingCreation);
+        assert!(!first.is_ready());
+        gate.open();
+        assert_eq!(ray::get(first).unwrap(), 42);
+        assert_eq!(counter.state(), ActorState::Alive);
+        let mut plain = Counter::new(1);
+        assert_eq!(plain.add(1), 2, "an ordinary value for plain tests");
+    });
+}
+
+/// A2, A3: state lives from call to call; `with`, `ready`, `id`.
+#[test]
+fn state_lives_from_call_to_call() {
+    alone(|| {
+        let counter = Counter::remote(0);
+        ray::get(counter.ready()).unwrap();
+        assert_eq!((1..=5).map(|_| ray::get(counter.add.remote(1)).unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        let all: Vec<ObjectRef<i64>> = (0..100).map(|_| counter.add.remote(1)).collect();
+        assert_eq!(ray::get(all).unwrap(), (6..106).collect::<Vec<_>>());
+        let doubled = counter.with(|counter| {
+            counter.value *= 2;
+            counter.value
+        });
+        assert_eq!(ray::get(doubled).unwrap(), 210);
+        let (number, text) = counter.both.remote();
+        assert_eq!((ray::get(number).unwrap(), ray::get(text).unwrap()), (210, "210".to_owned()));
+        let other = Counter::remote(0);
+        assert_ne!(counter.id(), other.id());
+        assert_eq!(ray::get(other.value.remote()).unwrap(), 0, "state is each actor's own");
+    });
+}
+
+/// A5: an `Err` is the caller's, the actor lives on with its state.
+#[test]
+fn an_error_leaves_the_actor_alive() {
+    alone(|| {
+        let account = Counter::remote(10);
+        let error = ray::get(account.withdraw.remote(15)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Task);
+        assert_eq!(error.downcast_ref::<Overdrawn>(), Some(&Overdrawn { by: 5 }));
+        assert!(error.to_string().contains("withdraw") && error.to_string().contains("overdrawn by 5"), "{error}");
+        assert_eq!(ray::get(account.withdraw.remote(4)).unwrap(), 6);
+        let error = ray::get(account.pass_on.remote()).unwrap_err();
+        assert_eq!((error.kind(), error.downcast_ref::<&str>()), (ErrorKind::Other, Some(&"as it is")));
+        assert_eq!(account.state(), ActorState::Alive);
+    });
+}
+
+/// A5, decision 3: a panic may have torn the state, so the actor dies of it; the error names method, text and place.
+#[test]
+fn a_panic_ends_the_actor() {
+    alone(|| {
+        let counter = Counter::remote(0);
+        let torn = counter.tear.remote();
+        let behind = counter.value.remote();
+        let error = ray::get(torn).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ActorDied);
+        let chain = format!("{error:?}");
+        assert!(chain.contains("torn to pieces") && chain.contains("tear") && chain.contains("actors.rs:"), "{chain}");
+        let error = ray::get(behind).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ActorDied);
+        assert!(format!("{error:?}").contains("torn to pieces"), "{error:?}");
+        assert!(ray::get(counter.value.remote()).unwrap_err().is_actor_died());
+        assert!(counter.value.try_remote().unwrap_err().is_actor_died());
+        assert_eq!(counter.state(), ActorState::Dead);
+        let shared = Counter::remote(7);
+        let error = ray::get(shared.look_and_panic.remote()).unwrap_err();
+        assert!(error.is_actor_died() && format!("{error:?}").contains("7 (a payload of type"), "{error:?}");
+    });
+}
+
+#[remote]
+struct Stillborn;
+
+#[remote]
+impl Stillborn {
+    pub fn new(panics: bool) -> Result<Self, String> {
+        assert!(!panics, "the constructor panics");
+        Err("no licence".to_owned())
+    }
+    pub fn call(&self) -> i64 {
+        1
+    }
+}
+
+/// A6: every call of an actor whose constructor failed carries the constructor's error.
+#[test]
+fn a_constructor_that_fails() {
+    alone(|| {
+        for (panics, text) in [(false, "no licence"), (true, "the constructor panics")] {
+            let actor = Stillborn::remote(panics);
+            for object in [actor.call.remote(), actor.call.remote()] {
+                let error = ray::get(object).unwrap_err();
+                assert!(error.is_actor_died() && format!("{error:?}").contains(text), "{error:?}");
+            }
+            let error = ray::get(actor.ready()).unwrap_err();
+            assert!(error.is_actor_died() && format!("{error:?}").contains(text), "{error:?}");
+            assert!(ray::get(actor.call.remote()).unwrap_err().is_actor_died());
+            assert_eq!(actor.state(), ActorState::Dead);
+        }
+    });
+}
+
+/// A6: so does an argument of the constructor that fails.
+#[test]
+fn a_constructor_whose_argument_fails() {
+    alone(|| {
+        let gate = Gate::new();
+        let broken: ObjectRef<i64> = ray::task(move || {
+            gate.wait();
+            panic!("no start")
+        })
+        .remote();
+        let (waits, late) = (Counter::remote(&broken), broken.clone());
+        let early = waits.value.remote();
+        gate.open();
+        for object in [early, waits.value.remote(), Counter::remote(late).value.remote()] {
+            let error = ray::get(object).unwrap_err();
+            assert!(error.is_actor_died() && format!("{error:?}").contains("no start"), "{error:?}");
+        }
+    });
+}
+
+#[remote]
+struct Bomb {
+    #[allow(dead_code)]
+    token: Token,
+}
+
+#[remote]
+impl Bomb {
+    pub fn new(drops: Tally) -> Self {
+        Bomb { token: Token(drops) }
+    }
+    pub fn call(&mut self) -> i64 {
+        7
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a state that panics when it goes");
+    }
+}
+
+/// A panic in the state's `Drop` is nobody's any more; its fields are dropped, the engine goes on.
+#[test]
+fn a_state_that_panics_when_dropped() {
+    alone(|| {
+        let drops = Tally::new();
+        let bomb = Bomb::remote(drops);
+        let last = bomb.call.remote();
+        drop(bomb);
+        assert_eq!(ray::get(last).unwrap(), 7);
+        drops.wait_for(1);
+        let bomb = Bomb::remote(drops);
+        ray::get(bomb.ready()).unwrap();
+        ray::kill(&bomb);
+        drops.wait_for(2);
+        assert_eq!(ray::get(Counter::remote(1).add.remote(1)).unwrap(), 2);
+    });
+}
+
+/// Calls without a reference run in their order among the others; a failure of one is logged, a panic ends the actor.
+#[test]
+fn told_calls() {
+    alone(|| {
+        let counter = Counter::remote(0);
+        for _ in 0..1000 {
+            counter.add.tell(1);
+        }
+        assert_eq!(ray::get(counter.value.remote()).unwrap(), 1000);
+        counter.withdraw.tell(1_000_000);
+        assert_eq!(ray::get(counter.value.remote()).unwrap(), 1000);
+        counter.tear.tell();
+        let error = ray::get(counter.value.remote()).unwrap_err();
+        assert!(error.is_actor_died() && format!("{error:?}").contains("torn to pieces"), "{error:?}");
+        counter.add.tell(1);
+    });
+}
+
+/// A3: `terminate` lets the calls before it run; those after it fail.
+#[test]
+fn terminate_ends_the_actor_after_its_calls() {
+    alone(|| {
+        let counter = Counter::remote(0);
+        let before: Vec<_> = (0..10).map(|_| counter.add.remote(1)).collect();
+        let ended = counter.terminate();
+        let after = counter.value.remote();
+        assert_eq!(ray::get(before).unwrap().last(), Some(&10));
+        ray::get(ended).unwrap();
+        assert!(ray::get(after).unwrap_err().is_actor_died());
+        assert!(ray::get(counter.value.remote()).unwrap_err().is_actor_died());
+        assert_eq!(counter.state(), ActorState::Dead);
+    });
+}
+
+/// A10: `exit_actor` ends the actor from inside, after the running call; outside of an actor it is an error.
+#[test]
+fn an_actor_that_leaves() {
+    alone(|| {
+        let counter = Counter::remote(3);
+        assert_eq!(ray::get(counter.leave.remote()).unwrap(), 3, "the running call goes on to its end");
+        assert!(ray::get(counter.value.remote()).unwrap_err().is_actor_died());
+        assert!(ray::exit_actor().unwrap_err().is_invalid_argument());
+        let in_a_task = ray::get(ray::task(|| ray::exit_actor().unwrap_err().kind()).remote());
+        assert_eq!(in_a_task.unwrap(), ErrorKind::InvalidArgument);
+    });
+}

@@ -1,0 +1,219 @@
+//! Handles as values, limits and options of actors.
+
+use std::collections::HashSet;
+
+use ray::{ActorHandle, ErrorKind, ObjectRef, remote};
+use serde::{Deserialize, Serialize};
+
+use crate::stage::{Token, alone, late};
+use crate::support::{Gate, Tally};
+
+#[remote]
+struct Desk {
+    log: Vec<i64>,
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Desk {
+    pub fn new(drops: Tally) -> Self {
+        Desk { log: Vec::new(), token: Token(drops) }
+    }
+    pub fn note(&mut self, n: i64) -> usize {
+        self.log.push(n);
+        self.log.len()
+    }
+    pub fn log(&self) -> Vec<i64> {
+        self.log.clone()
+    }
+    pub fn wait_at(&self, running: Tally, gate: Gate) {
+        running.add();
+        gate.wait();
+    }
+}
+
+#[remote]
+fn note_in_a_task(desk: ActorHandle<Desk>, n: i64) -> usize {
+    ray::get(desk.note.remote(n)).unwrap()
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Office {
+    desks: Vec<ActorHandle<Desk>>,
+}
+
+#[remote]
+fn note_everywhere(office: &Office) -> usize {
+    office.desks.iter().map(|desk| ray::get(desk.note.remote(1)).unwrap()).sum()
+}
+
+#[remote]
+struct Clerk {
+    desk: ActorHandle<Desk>,
+}
+
+#[remote]
+impl Clerk {
+    pub fn new(desk: ActorHandle<Desk>) -> Self {
+        Clerk { desk }
+    }
+    pub fn pass(&self, n: i64) -> usize {
+        ray::get(self.desk.note.remote(n)).unwrap()
+    }
+}
+
+/// A19: identity, and handles in arguments, values, results and other actors.
+#[test]
+fn handles_go_anywhere() {
+    alone(|| {
+        let drops = Tally::new();
+        let (desk, other) = (Desk::remote(drops), Desk::remote(drops));
+        let again = desk.clone();
+        assert!(desk == again && desk != other);
+        assert_eq!(HashSet::from([desk.clone(), again.clone(), other.clone()]).len(), 2);
+        assert!(format!("{desk:?}").contains("Desk"), "{desk:?}");
+        assert_eq!(ray::get(note_in_a_task.remote(&desk, 1)).unwrap(), 1);
+        let office = ray::put(Office { desks: vec![desk.clone(), other.clone()] });
+        assert_eq!(ray::get(note_everywhere.remote(&office)).unwrap(), 2 + 1);
+        let clerk = Clerk::remote(&desk);
+        assert_eq!(ray::get(clerk.pass.remote(9)).unwrap(), 3);
+        let made: ObjectRef<ActorHandle<Desk>> = ray::task(move || Desk::remote(drops)).remote();
+        let made = ray::get(made).unwrap();
+        assert_eq!(ray::get(made.note.remote(5)).unwrap(), 1);
+        assert_eq!(ray::get(again.log.remote()).unwrap(), [1, 1, 9]);
+    });
+}
+
+/// A8: each of those keeps its actor; the last to go lets it end.
+#[test]
+fn what_holds_a_handle_keeps_the_actor() {
+    alone(|| {
+        let drops = Tally::new();
+        let desk = Desk::remote(drops);
+        let clerk = Clerk::remote(desk);
+        assert_eq!(ray::get(clerk.pass.remote(1)).unwrap(), 1);
+        assert_eq!(drops.count(), 0, "the clerk's state holds it");
+        drop(clerk);
+        drops.wait_for(1);
+
+        let (drops, gate) = (Tally::new(), Gate::new());
+        let noted = note_in_a_task.remote(Desk::remote(drops), late(gate, 1));
+        assert_eq!(drops.count(), 0, "a task's argument holds it");
+        gate.open();
+        assert_eq!(ray::get(noted).unwrap(), 1);
+        drops.wait_for(1);
+
+        let drops = Tally::new();
+        let office = ray::put(Office { desks: vec![Desk::remote(drops)] });
+        assert_eq!(ray::get(note_everywhere.remote(&office)).unwrap(), 1);
+        assert_eq!(drops.count(), 0, "an object holds it");
+        drop(office);
+        drops.wait_for(1);
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+/// A18: over the limit the reference comes back failed, `try_remote` is an error; submitting never blocks. Calls that
+/// have started count no more.
+#[test]
+fn calls_over_the_limit_are_refused() {
+    alone(|| {
+        let desk = Desk::options().max_pending_calls(2).remote(Tally::new());
+        let (running, gate) = (Tally::new(), Gate::new());
+        let holds = desk.wait_at.remote(running, gate);
+        running.wait_for(1);
+        let waiting = [desk.note.remote(1), desk.note.remote(2)];
+        let refused = desk.note.remote(3);
+        assert!(refused.is_ready());
+        assert_eq!(ray::get(refused).unwrap_err().kind(), ErrorKind::PendingCallsLimitExceeded);
+        assert!(desk.note.try_remote(3).unwrap_err().is_pending_calls_limit_exceeded());
+        desk.note.tell(3);
+        gate.open();
+        ray::get(holds).unwrap();
+        assert_eq!(ray::get(waiting).unwrap(), [1, 2]);
+        assert_eq!(ray::get(desk.note.try_remote(4).unwrap()).unwrap(), 3);
+        assert_eq!(ray::get(desk.log.remote()).unwrap(), [1, 2, 4]);
+    });
+}
+
+/// A18: a call that was cancelled, or whose argument failed, makes room too.
+#[test]
+fn calls_that_never_start_make_room() {
+    alone(|| {
+        let desk = Desk::options().max_pending_calls(2).remote(Tally::new());
+        for _ in 0..3 {
+            let gate = Gate::new();
+            let cancelled = desk.note.remote(late(gate, 1));
+            let broken: ObjectRef<i64> = ray::task(|| panic!("broken")).remote();
+            let failed = desk.note.remote(&broken);
+            ray::cancel(&cancelled).unwrap();
+            assert!(ray::get(cancelled).unwrap_err().is_cancelled());
+            assert!(ray::get(failed).unwrap_err().is_panic());
+            gate.open();
+        }
+        let (running, gate) = (Tally::new(), Gate::new());
+        let holds = desk.wait_at.remote(running, gate);
+        running.wait_for(1);
+        for _ in 0..3 {
+            let queued = desk.note.remote(1);
+            ray::cancel(&queued).unwrap();
+            assert!(ray::get(queued).unwrap_err().is_cancelled());
+        }
+        let waiting = [desk.note.remote(1), desk.note.remote(2)];
+        gate.open();
+        ray::get(holds).unwrap();
+        assert_eq!(ray::get(waiting).unwrap(), [1, 2]);
+    });
+}
+
+/// A22: options that cannot be are errors of the first call, or at once of `try_remote`.
+#[test]
+fn options_out_of_range() {
+    alone(|| {
+        for wrong in [
+            Desk::options().max_restarts(-2),
+            Desk::options().max_pending_calls(0),
+            Desk::options().max_task_retries(-2),
+            Desk::options().num_cpus(-1.0),
+            Desk::options().num_cpus(0.000_01),
+            Desk::options().resource("CPU", 1.0),
+            Desk::options().get_if_exists(true),
+            Desk::options().name(""),
+        ] {
+            let what = format!("{wrong:?}");
+            let desk = wrong.remote(Tally::new());
+            let error = ray::get(desk.note.remote(1)).unwrap_err();
+            assert!(error.is_invalid_argument(), "{what}: {error}");
+        }
+        assert!(Desk::options().max_restarts(-2).try_remote(Tally::new()).unwrap_err().is_invalid_argument());
+        assert!(Desk::options().num_cpus(1e6).try_remote(Tally::new()).unwrap_err().is_infeasible());
+    });
+}
+
+/// An enum is an actor class as a struct is.
+#[remote]
+enum Lamp {
+    On(u32),
+    Off,
+}
+
+#[remote]
+impl Lamp {
+    pub fn new() -> Self {
+        Lamp::Off
+    }
+    pub fn press(&mut self) -> u32 {
+        let times = if let Lamp::On(times) = self { *times } else { 0 };
+        *self = Lamp::On(times + 1);
+        times
+    }
+}
+
+#[test]
+fn an_enum_as_an_actor() {
+    alone(|| {
+        let lamp = Lamp::remote();
+        assert_eq!(ray::get([lamp.press.remote(), lamp.press.remote()]).unwrap(), [0, 1]);
+    });
+}

@@ -1,0 +1,133 @@
+//! What tests that run in a process of their own share: how they get there, and how they reach a certain state there.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ray::{Config, ObjectRef};
+
+use crate::support::{Gate, PATIENCE, Said, Tally, in_child, in_child_with};
+
+/// Runs the body of the calling test in a process of its own. The test's name is read off the closure's type; should that ever
+/// read differently, every test here fails with `no test is named ..`.
+pub(crate) fn alone<F: FnOnce()>(body: F) -> Said {
+    in_child(test_of::<F>(), body)
+}
+
+/// As [`alone`], on an engine of so many CPUs.
+pub(crate) fn alone_on<F: FnOnce()>(cpus: usize, body: F) -> Said {
+    in_child(test_of::<F>(), || {
+        ray::init_with(Config::new().num_cpus(cpus)).expect("the engine starts");
+        body();
+    })
+}
+
+/// As [`alone`], under environment variables.
+pub(crate) fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> Said {
+    in_child_with(test_of::<F>(), environment, body)
+}
+
+fn test_of<F>() -> &'static str {
+    let name = std::any::type_name::<F>();
+    let name = name.split_once("::").map_or(name, |(_, rest)| rest);
+    name.split("::{{closure}}").next().unwrap_or(name)
+}
+
+/// Lets nobody on until a number of threads are there at once.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Meeting {
+    wanted: u64,
+    there: Tally,
+}
+
+impl Meeting {
+    pub(crate) fn of(wanted: u64) -> Self {
+        Self { wanted, there: Tally::new() }
+    }
+
+    #[track_caller]
+    pub(crate) fn meet(self) {
+        self.there.add();
+        self.there.wait_for(self.wanted);
+    }
+
+    /// As [`Meeting::meet`], in an async body.
+    pub(crate) async fn join(self) {
+        self.there.add();
+        self.there.reached(self.wanted).await;
+    }
+}
+
+/// How many are inside, and how many there were at most. A static in the test that counts.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One who is inside.
+#[derive(Debug)]
+pub(crate) struct Inside(&'static Crowd);
+
+impl Crowd {
+    pub(crate) const fn new() -> Self {
+        Self { now: AtomicUsize::new(0), most: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn enter(&'static self) -> Inside {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Inside(self)
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Counted when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Token(pub(crate) Tally);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+/// Waits for what nothing signals.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "not after {PATIENCE:?}: {what}");
+        std::thread::park_timeout(Duration::from_micros(200));
+    }
+}
+
+/// Has every CPU held by tasks until the gate opens; returns when they run.
+pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
+    let cpus = ray::cluster_resources().unwrap()["CPU"] as u64;
+    let running = Tally::new();
+    let hold = move || {
+        running.add();
+        gate.wait();
+    };
+    let held = (0..cpus).map(|_| ray::task(hold).name("holder").remote()).collect();
+    running.wait_for(cpus);
+    held
+}
+
+/// A task that asks for no CPU and gives `value` when the gate opens.
+pub(crate) fn late<T: Send + Sync + 'static>(gate: Gate, value: T) -> ObjectRef<T> {
+    let wait = move || {
+        gate.wait();
+        value
+    };
+    ray::task(wait).name("late").num_cpus(0.0).remote()
+}
