@@ -19,7 +19,7 @@ pub(crate) mod send;
 pub(crate) mod steal;
 
 use crate::callable::function::{MethodCall, Outcome, RetryArgs};
-use crate::callable::params::Params;
+use crate::callable::bounds::{Args, Shareable};
 use crate::callable::refs::Refs;
 use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
@@ -48,7 +48,10 @@ pub trait ActorClass: Sized + Send + 'static {
     label = "write `#[remote]` above the impl block with `new`",
     note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
 )]
-pub trait Actor: ActorClass {
+pub trait Actor: Sized + Send + 'static {
+    /// Itself, as the class that the attribute on the struct made it. Not a supertrait: where it is missing, rustc says
+    /// so here, once, and not wherever the actor is named.
+    type Class: ActorClass;
     /// The generated struct of methods that a handle dereferences to.
     type Methods: Send + Sync + 'static;
     /// Name and place.
@@ -62,33 +65,33 @@ pub trait Actor: ActorClass {
 }
 
 /// The arguments of a constructor.
-pub type InitArgs<C> = <<C as Constructor>::Params as Params>::Args;
+pub type InitArgs<C> = <C as Constructor>::Args;
 
 /// `new` of an actor class.
 pub trait Constructor: 'static {
     /// The class.
     type Actor: Actor;
-    /// Its parameters' kinds.
-    type Params: Params;
+    /// Its arguments as they are kept.
+    type Args: Args;
     /// The body.
-    const CALL: fn(<Self::Params as Params>::Args) -> Outcome<Self::Actor>;
+    const CALL: fn(Self::Args) -> Outcome<Self::Actor>;
     /// How arguments are kept for a restart, where the attribute asks for restarts.
-    const RETRY: Option<RetryArgs<<Self::Params as Params>::Args>>;
+    const RETRY: Option<RetryArgs<Self::Args>>;
     /// The way through MessagePack; none for `local` ones.
-    const GLUE: Option<Glue<<Self::Params as Params>::Args, ()>>;
+    const GLUE: Option<Glue<Self::Args, ()>>;
 }
 
 /// The arguments of a method.
-pub type MethodArgs<M> = <<M as RemoteMethod>::Params as Params>::Args;
+pub type MethodArgs<M> = <M as RemoteMethod>::Args;
 
 /// A method of an actor class.
 pub trait RemoteMethod: 'static {
     /// The class.
     type Actor: Actor;
-    /// Its parameters' kinds.
-    type Params: Params;
+    /// Its arguments as they are kept.
+    type Args: Args;
     /// The type of the object it makes.
-    type Output: Send + Sync + 'static;
+    type Output: Shareable;
     /// What a call returns.
     type Refs: Refs<Self::Output>;
     /// Name and place.

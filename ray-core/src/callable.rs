@@ -1,6 +1,7 @@
 //! What can be called: functions, their arguments, and where they are registered.
 
 pub(crate) mod arg;
+pub(crate) mod bounds;
 pub(crate) mod configured;
 pub(crate) mod function;
 pub(crate) mod params;

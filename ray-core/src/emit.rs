@@ -3,22 +3,25 @@
 //! The macro emits trait impls, which say what a function or a method is, and calls of the macros here, which say the
 //! same thing of every function or method. Nothing here is public API.
 //!
-//! A binding of `macro_rules` is captured by a unit struct of that name where the macro is called, and a remote function
-//! is a unit struct: so every binding here has a name that nobody gives to a function.
+//! Where a macro is called, a unit struct of the name of one of its bindings captures the binding, and a remote function
+//! is a unit struct; a tuple struct of that name makes it an error, and each method of an actor has a hidden one,
+//! `__ray_` and its name. So every binding here begins with `__bound_`.
 
-use crate::__private::{Arg, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, Params, RemoteMethod, ResultType, RetryArgs};
+use std::marker::PhantomData;
+
+use crate::__private::{ActorClass, Arg, Carrier, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, RemoteMethod, ResultType, RetryArgs};
 
 /// What a call of `F` is given.
-pub type Args<F> = <<F as Function>::Params as Params>::Args;
+pub type FunctionArgs<F> = <F as Function>::Args;
 /// The type of [`Function::CALL`].
-pub type FunctionCallOf<F> = FunctionCall<Args<F>, <F as Function>::Output>;
+pub type FunctionCallOf<F> = FunctionCall<FunctionArgs<F>, <F as Function>::Output>;
 /// The type of [`Function::RETRY`].
-pub type FunctionRetry<F> = Option<RetryArgs<Args<F>>>;
+pub type FunctionRetry<F> = Option<RetryArgs<FunctionArgs<F>>>;
 /// The type of [`Function::GLUE`].
-pub type FunctionGlue<F> = Option<Glue<Args<F>, <F as Function>::Output>>;
+pub type FunctionGlue<F> = Option<Glue<FunctionArgs<F>, <F as Function>::Output>>;
 
 /// What a call of the method `M` is given.
-pub type MethodArgs<M> = <<M as RemoteMethod>::Params as Params>::Args;
+pub type MethodArgs<M> = <M as RemoteMethod>::Args;
 /// The type of [`RemoteMethod::CALL`].
 pub type MethodCallOf<M> = MethodCall<<M as RemoteMethod>::Actor, MethodArgs<M>, <M as RemoteMethod>::Output>;
 /// The type of [`RemoteMethod::RETRY`].
@@ -27,12 +30,12 @@ pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
 pub type MethodGlue<M> = Option<Glue<MethodArgs<M>, <M as RemoteMethod>::Output>>;
 
 /// The field of a method.
-pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Params>;
+pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Args>;
 /// The `T` of a `Result<T, E>`, under whatever name.
 pub type OkOf<R> = <R as ResultType>::Ok;
 
 /// What a constructor is given.
-pub type InitArgs<C> = <<C as Constructor>::Params as Params>::Args;
+pub type InitArgs<C> = <C as Constructor>::Args;
 /// The type of [`Constructor::CALL`].
 pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
 /// The type of [`Constructor::RETRY`].
@@ -46,10 +49,10 @@ pub type InitGlue<C> = Option<Glue<InitArgs<C>, ()>>;
 pub trait Flag: 'static {}
 /// It does.
 #[derive(Debug)]
-pub enum Yes {}
+pub struct Yes;
 /// It does not.
 #[derive(Debug)]
-pub enum No {}
+pub struct No;
 impl Flag for Yes {}
 impl Flag for No {}
 
@@ -68,6 +71,50 @@ impl<P> KeptIf<No> for P {
 }
 impl<P: Clone> KeptIf<Yes> for P {
     const RETRY: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
+}
+
+/// The flags of a class, asked of its [`Carrier`]: by a method, so that a type that is no class answers [`No`] here and
+/// is complained about elsewhere, once.
+pub trait ClassFlags<A: ActorClass> {
+    /// Does it ask for restarts?
+    fn ray_restarts(&self) -> A::Restarts {
+        unreachable!("only its type is asked for")
+    }
+    /// Does it ask for retries?
+    fn ray_retries(&self) -> A::Retries {
+        unreachable!("only its type is asked for")
+    }
+}
+impl<A: ActorClass> ClassFlags<A> for &Carrier<A> {}
+
+/// The answers of a type that is no class.
+pub trait NoClass {
+    /// No.
+    fn ray_restarts(&self) -> No {
+        No
+    }
+    /// No.
+    fn ray_retries(&self) -> No {
+        No
+    }
+}
+impl<A> NoClass for Carrier<A> {}
+
+/// A flag's type.
+#[derive(Debug)]
+pub struct Asked<F>(PhantomData<F>);
+
+/// The type of the flag that `ask` would return. In a step of its own: it is known before [`KeptIf`] is looked for.
+pub const fn ask<F: Flag, A: Fn() -> F>(ask: A) -> Asked<F> {
+    std::mem::forget(ask);
+    Asked(PhantomData)
+}
+
+impl<F: Flag> Asked<F> {
+    /// How the arguments `P` are kept, where the flag says so.
+    pub const fn kept<P: KeptIf<F>>(&self) -> Option<RetryArgs<P>> {
+        P::RETRY
+    }
 }
 
 /// `Sync`, where `NEEDED`.
@@ -269,7 +316,7 @@ macro_rules! __ray_function_surface {
 
             /// Options for the next call: `.options().num_cpus(2.0).remote(..)`.
             #[must_use = "options do nothing until `remote`, `try_remote` or `tell`"]
-            $($vis)* fn $options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Params>
+            $($vis)* fn $options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Args>
             $($bounds)*
             {
                 $crate::__private::Configured::new()
@@ -304,7 +351,7 @@ macro_rules! __ray_class_surface {
 
             /// Options for the actor: `.options().name("counter").remote(..)`.
             #[must_use = "options do nothing until `remote` or `try_remote`"]
-            $($vis)* fn $options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Params> {
+            $($vis)* fn $options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Args> {
                 $crate::__private::ActorBuilder::new()
             }
         }
@@ -350,8 +397,8 @@ pub use crate::__ray_options as options;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_glue {
-    (portable) => {
-        ::core::option::Option::Some($crate::__private::Glue::new())
+    (portable $args:expr, $output:expr) => {
+        ::core::option::Option::Some($crate::__private::Glue::new($args, $output))
     };
     (local) => {
         ::core::option::Option::None
@@ -374,7 +421,11 @@ pub use crate::__ray_cloned as cloned;
 #[macro_export]
 macro_rules! __ray_kept {
     ($args:ident, $class:ty, $flag:ident) => {
-        <$crate::__private::$args<Self> as $crate::__private::KeptIf<<$class as $crate::__private::ActorClass>::$flag>>::RETRY
+        $crate::__private::ask(|| {
+            use $crate::__private::{ClassFlags as _, NoClass as _};
+            (&&$crate::__private::Carrier::<$class>::NEW).$flag()
+        })
+        .kept::<$crate::__private::$args<Self>>()
     };
 }
 pub use crate::__ray_kept as kept;

@@ -60,11 +60,12 @@ pub mod __private {
     pub use crate::actor::method::{ActorBuilder, ConfiguredMethod, Method};
     pub use crate::actor::{Actor, ActorClass, Constructor, RemoteMethod};
     pub use crate::callable::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
+    pub use crate::callable::bounds::{Args, Kept, Shareable, Wire};
     pub use crate::callable::configured::Configured;
     pub use crate::callable::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
-    pub use crate::callable::params::{Borrow, IntoParam, Param, Params, Value};
+    pub use crate::callable::params::IntoParam;
     pub use crate::callable::refs::Refs;
-    pub use crate::callable::registry::{Glue, MethodEntry, Registration, lookup, registered};
+    pub use crate::callable::registry::{ArgsGlue, Glue, MethodEntry, OutputGlue, Registration, lookup, registered};
     pub use crate::callable::spec::Spec;
     pub use crate::emit::*;
     pub use crate::error::glue::*;

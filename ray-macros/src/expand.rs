@@ -1,14 +1,15 @@
 //! A model to code. Nothing here can fail.
 //!
-//! What is emitted names only `__ray` (the crate's `__private`) and `::core`, binds only names that begin with
-//! `__ray_` (a binding that is called as a unit struct in scope would match that struct, and every remote function is
-//! one), and stands in `const _: () = {..}`, so that nothing of ours is in the user's scope but what the user named.
+//! What is emitted names only `__ray` (the crate's `__private`) and `::core`, and stands in `const _: () = {..}`, so that
+//! nothing of ours is in the user's scope but what the user named. The user's own tokens stand there too, and see what
+//! is in the block: so items in it are called `__ray..`, and bindings `__bound_..` (a binding called as a struct in
+//! scope is no binding, and every remote function is a unit struct).
 
 mod actor;
 mod class;
 mod function;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ConstParam, GenericParam, Generics, Ident};
@@ -94,17 +95,20 @@ impl Parameters {
     }
 }
 
-/// `(__ray::Value<i64>, __ray::Borrow<[f64]>)`
-fn params_type(call: &Callable) -> TokenStream {
+/// `(__ray::Arg<i64>, __ray::Shared<[f64]>)`, in the parentheses of the parameters: where they cannot be sent to another
+/// thread, rustc says so of the whole.
+fn args_type(call: &Callable) -> TokenStream {
     let params = call.params.iter().map(|param| {
         let ty = &param.ty;
         let kind = match param.kind {
-            Kind::Value | Kind::Any => Ident::new("Value", ty.span()),
-            Kind::Borrow => Ident::new("Borrow", ty.span()),
+            Kind::Value | Kind::Any => Ident::new("Arg", ty.span()),
+            Kind::Borrow => Ident::new("Shared", ty.span()),
         };
         quote_spanned!(ty.span()=> __ray::#kind<#ty>)
     });
-    quote!((#(#params,)*))
+    let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#(#params,)*));
+    tuple.set_span(call.parens());
+    tuple.into_token_stream()
 }
 
 /// What the surface macros take for the parameters: `x: [impl __ray::IntoArg<i64>] __ray::IntoArg::into_arg, ..`
@@ -128,10 +132,10 @@ fn named(names: &[&str], of: &Ident) -> TokenStream {
     quote!(#(#names)*)
 }
 
-/// What the call macros take for the parameters: `Value __ray_0 Borrow __ray_1`
+/// What the call macros take for the parameters: `Value __bound_0 Borrow __bound_1`
 fn passing(call: &Callable) -> TokenStream {
     let params = call.params.iter().enumerate().map(|(index, param)| {
-        let name = format_ident!("__ray_{}", index);
+        let name = format_ident!("__bound_{}", index);
         let kind = match param.kind {
             Kind::Value | Kind::Any => quote!(Value),
             Kind::Borrow => quote!(Borrow),

@@ -286,6 +286,11 @@ impl Callable {
     pub(crate) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some()
     }
+
+    /// The span of the parameters with their parentheses.
+    pub(crate) fn parens(&self) -> Span {
+        self.sig.paren_token.span.join()
+    }
 }
 
 impl Output {

@@ -48,7 +48,7 @@ pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
 struct Known<A>(std::marker::PhantomData<A>);
 
 impl<A: Actor> Known<A> {
-    const OPTIONS: &'static crate::options::ActorOptions = &<A as ActorClass>::OPTIONS;
+    const OPTIONS: &'static crate::options::ActorOptions = &<A::Class as ActorClass>::OPTIONS;
     const SILENT: bool = Self::OPTIONS.is_silent() && !A::IS_ASYNC;
 }
 

@@ -8,7 +8,7 @@ use super::create;
 use super::handle::ActorHandle;
 use super::send;
 use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
-use crate::callable::params::{IntoParam, Param, Params};
+use crate::callable::params::IntoParam;
 use crate::error::Result;
 use crate::options::{CallOptions, CreateOptions, RetryOn};
 use crate::task::Keep;
@@ -25,7 +25,7 @@ impl<M: RemoteMethod, P> fmt::Debug for Method<M, P> {
     }
 }
 
-impl<M: RemoteMethod, P: Params> Method<M, P> {
+impl<M: RemoteMethod, P> Method<M, P> {
     /// The method of an actor; for the generated code.
     #[must_use]
     pub fn new(link: Link<M::Actor>) -> Self {
@@ -186,7 +186,7 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
 macro_rules! arities {
     ($($P:ident)*) => {
         #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<M: RemoteMethod<Params = ($($P,)*)>, $($P: Param),*> Method<M, ($($P,)*)> {
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> Method<M, ($($P,)*)> {
             /// Calls the method; returns at once. An error comes out of the reference.
             #[inline]
             pub fn remote(&self, $($P: impl IntoParam<$P>),*) -> M::Refs {
@@ -209,7 +209,7 @@ macro_rules! arities {
         }
 
         #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<M: RemoteMethod<Params = ($($P,)*)>, $($P: Param),*> ConfiguredMethod<'_, M, ($($P,)*)> {
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> ConfiguredMethod<'_, M, ($($P,)*)> {
             /// Calls the method; returns at once.
             pub fn remote(self, $($P: impl IntoParam<$P>),*) -> M::Refs {
                 send::call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
@@ -230,7 +230,7 @@ macro_rules! arities {
         }
 
         #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<C: Constructor<Params = ($($P,)*)>, $($P: Param),*> ActorBuilder<C, ($($P,)*)> {
+        impl<C: Constructor<Args = ($($P,)*)>, $($P),*> ActorBuilder<C, ($($P,)*)> {
             /// Creates the actor; returns at once. An error comes out of the first call.
             pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<C::Actor> {
                 match self.try_remote($($P),*) {

@@ -7,9 +7,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use super::bounds::Wire;
 use crate::error::Result;
 use crate::object_ref::ObjectRef;
 use crate::store::entry::Header;
@@ -126,7 +124,7 @@ impl<T> ArgList for Arg<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Portable for Arg<T> {
+impl<T: Wire> Portable for Arg<T> {
     fn round_trip(self) -> Result<Self> {
         match self.0 {
             Repr::Value(value) => Ok(Self(Repr::Value(super::registry::round_trip(value)?))),
@@ -237,21 +235,21 @@ impl<T: Clone + Send + Sync + 'static, const N: usize> IntoArg<Vec<T>> for [Obje
 }
 
 /// What can stand behind a parameter `&T`: the object's type is `T::Owned`.
-pub trait Lend: Sync {
+pub trait Lend {
     /// The stored type: `Vec<T>` for `[T]`, `String` for `str`, the type itself otherwise.
-    type Owned: Send + Sync + 'static;
+    type Owned;
     /// The borrowed form.
     fn lend(owned: &Self::Owned) -> &Self;
 }
 
-impl<T: Send + Sync + 'static> Lend for T {
+impl<T> Lend for T {
     type Owned = T;
     fn lend(owned: &T) -> &T {
         owned
     }
 }
 
-impl<T: Send + Sync + 'static> Lend for [T] {
+impl<T> Lend for [T] {
     type Owned = Vec<T>;
     fn lend(owned: &Vec<T>) -> &[T] {
         owned
@@ -324,7 +322,7 @@ impl<T: Lend + ?Sized> ArgList for Shared<T> {
 
 impl<T: Lend + ?Sized> Portable for Shared<T>
 where
-    T::Owned: Serialize + DeserializeOwned,
+    T::Owned: Wire,
 {
     fn round_trip(self) -> Result<Self> {
         match self.0 {

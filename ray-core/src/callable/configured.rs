@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use super::arg::Closure;
 use super::function::{ArgsOf, Function};
-use super::params::{IntoParam, Param};
+use super::params::IntoParam;
 use super::refs::Refs;
 use crate::error::Result;
 use crate::object_ref::ObjectRef;
@@ -104,7 +104,7 @@ impl<F: Function, P> Configured<F, P> {
 macro_rules! arities {
     ($($P:ident)*) => {
         #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<F: Function<Params = ($($P,)*)>, $($P: Param),*> Configured<F, ($($P,)*)> {
+        impl<F: Function<Args = ($($P,)*)>, $($P),*> Configured<F, ($($P,)*)> {
             /// Submits the task; returns at once.
             pub fn remote(self, $($P: impl IntoParam<$P>),*) -> F::Refs {
                 F::Refs::from_whole(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep))

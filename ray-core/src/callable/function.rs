@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::params::Params;
+use super::bounds::{Args, Shareable};
 use super::refs::Refs;
 use super::registry::Glue;
 use super::spec::Spec;
@@ -64,7 +64,7 @@ impl<P: Clone> RetryArgs<P> {
 }
 
 /// The stored arguments of a function.
-pub type ArgsOf<F> = <<F as Function>::Params as Params>::Args;
+pub type ArgsOf<F> = <F as Function>::Args;
 
 /// A remote function. Implemented by `#[remote]`, by nobody else.
 #[diagnostic::on_unimplemented(
@@ -72,10 +72,10 @@ pub type ArgsOf<F> = <<F as Function>::Params as Params>::Args;
     note = "write `#[remote]` above the function, or run a closure with `ray::task(move || ..)`"
 )]
 pub trait Function: Copy + Send + Sync + 'static {
-    /// Its parameters' kinds.
-    type Params: Params;
+    /// Its arguments as they are kept: `Arg<T>` for a parameter `T`, `Shared<T>` for `&T`.
+    type Args: Args;
     /// The type of the object it makes (of a `Result`, the `Ok` type).
-    type Output: Send + Sync + 'static;
+    type Output: Shareable;
     /// What a submission returns.
     type Refs: Refs<Self::Output>;
     /// Name and place.

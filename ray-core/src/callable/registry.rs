@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arg::Portable;
+use super::bounds::Wire;
 use super::function::{ArgsOf, Function, FunctionCall, Outcome};
 use super::spec::Spec;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,17 +27,43 @@ impl<P, R> std::fmt::Debug for Glue<P, R> {
     }
 }
 
-impl<P: Portable, R: Serialize + DeserializeOwned> Glue<P, R> {
-    /// The glue; exists for serialisable arguments and results only.
+impl<P, R> Glue<P, R> {
+    /// The glue of its two halves.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { args: P::round_trip, output: round_trip::<R>, decode: P::decode, encode: encode::<R> }
+    pub const fn new(args: ArgsGlue<P>, output: OutputGlue<R>) -> Self {
+        Self { args: args.round_trip, output: output.round_trip, decode: args.decode, encode: output.encode }
     }
 }
 
-impl<P: Portable, R: Serialize + DeserializeOwned> Default for Glue<P, R> {
-    fn default() -> Self {
-        Self::new()
+/// The way of the arguments. Apart from the result's, so that rustc can point at the one that is not serialisable.
+#[derive(Debug)]
+pub struct ArgsGlue<P> {
+    round_trip: fn(P) -> Result<P>,
+    decode: fn(&mut dyn Iterator<Item = Vec<u8>>) -> Result<P>,
+}
+
+impl<P: Portable> ArgsGlue<P> {
+    /// Exists for serialisable arguments only.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
+    pub const fn new() -> Self {
+        Self { round_trip: P::round_trip, decode: P::decode }
+    }
+}
+
+/// The way of the result.
+#[derive(Debug)]
+pub struct OutputGlue<R> {
+    round_trip: fn(R) -> Result<R>,
+    encode: fn(&R) -> Result<Vec<u8>>,
+}
+
+impl<R: Wire> OutputGlue<R> {
+    /// Exists for a serialisable result only.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
+    pub const fn new() -> Self {
+        Self { round_trip: round_trip::<R>, encode: encode::<R> }
     }
 }
 

@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use super::function::glue;
-use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
+use super::{Parameters, finish, guard, named, needs_guard, args_type, passing, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
 use crate::print;
@@ -16,7 +16,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let krate = &options.krate;
     let parameters = Parameters::of(&model.generics);
     let Parameters { declared, used, bounds, .. } = &parameters;
-    let shown = Ident::new(&format!("__{name}Methods"), name.span());
+    let shown = format_ident!("__{}Methods", name, span = name.span());
     let text = name.to_string();
     let local = options.local.then(|| quote!(, local));
     let is_async = methods.iter().any(Method::is_async);
@@ -38,12 +38,13 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
         const _: () = {
             use #krate::__private as __ray;
             impl <#declared> __ray::Actor for #class #bounds {
+                type Class = #class;
                 type Methods = #shown #used;
                 const SPEC: &'static __ray::Spec = __ray::spec!(#text #local);
                 const IS_ASYNC: bool = #is_async;
                 const METHODS: &'static [__ray::MethodEntry] = __ray::method_entries!(#(#(#cfgs)* #markers<#class>),*);
-                fn methods(__ray_link: __ray::Link<Self>) -> Self::Methods {
-                    __ray::link_methods!(#shown __ray_link #(#(#cfgs)* #names),*)
+                fn methods(__bound_link: __ray::Link<Self>) -> Self::Methods {
+                    __ray::link_methods!(#shown __bound_link #(#(#cfgs)* #names),*)
                 }
             }
             __ray::markers!([#new_vis] __ray_new #(, #(#cfgs)* [#visible] #markers)*);
@@ -78,7 +79,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     let Method { attributes, call, options, .. } = method;
     let Parameters { declared, bounds, .. } = parameters;
     let (class, cfg, ident) = (&model.class, &attributes.cfg, call.ident());
-    let params = params_type(call);
+    let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.own_refs();
     let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
@@ -100,9 +101,9 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         Some(key) => {
             quote_spanned!(key.span()=> __ray::cloned!())
         }
-        None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, Retries)),
+        None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, ray_retries)),
     };
-    let glue = glue(model.options.local, &call.output.written);
+    let glue = glue(model.options.local, call);
     let guard = (parameters.is_empty && needs_guard(call)).then(|| {
         let guard = guard(call);
         quote!(#(#cfg)* #guard)
@@ -110,7 +111,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     quote! {
         #(#cfg)*
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
-            type Params = #params;
+            type Args = #args;
             type Output = #output;
             __ray::method_items! { #class; #refs; __ray::spec!(#name #local); #invoke; #options_value; #retry; #glue }
         }
@@ -123,7 +124,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let Parameters { declared, bounds, .. } = parameters;
     let class = &model.class;
     let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
-    let params = params_type(call);
+    let args = args_type(call);
     let (finish, passing, arguments) = (finish(call), passing(call), surface(call));
     let names = named(&["remote", "try_remote", "options"], call.ident());
     let surface = (check::clashes(model).count() == 0)
@@ -134,12 +135,12 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     } else {
         quote_spanned!(span=> __ray::init_call!(#finish <#class>::new, #passing))
     };
-    let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, Restarts));
-    let glue = glue(model.options.local, &span);
+    let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
+    let glue = glue(model.options.local, call);
     quote! {
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
             type Actor = #class;
-            type Params = #params;
+            type Args = #args;
             const CALL: __ray::InitCall<Self> = #invoke;
             const RETRY: __ray::InitRetry<Self> = #kept;
             const GLUE: __ray::InitGlue<Self> = #glue;

@@ -5,8 +5,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType, Type};
 
-use super::{Parameters, finish, guard, named, needs_guard, params_type, passing, surface};
-use crate::model::{Function, hidden};
+use super::{Parameters, finish, guard, named, needs_guard, args_type, passing, surface};
+use crate::model::{Callable, Function, hidden};
 use crate::print;
 use crate::types::Contents;
 
@@ -22,7 +22,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
 
     let parameters = Parameters::of(&call.sig.generics);
     let Parameters { declared, bounds, .. } = &parameters;
-    let marker = Ident::new(&format!("__Ray_{ident}"), ident.span());
+    let marker = format_ident!("__Ray_{}", ident, span = ident.span());
     let (function, marker_item) = if model.is_generic() {
         let witness = Parameters::witness(&call.sig.generics);
         (quote!(#marker<#witness>), quote!(__ray::markers!([#vis] #marker);))
@@ -32,7 +32,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let register = (!model.is_generic()).then(|| quote!(__ray::register!(function #ident);));
     let guard = (!model.is_generic() && needs_guard(call)).then(|| guard(call));
 
-    let params = params_type(call);
+    let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.refs();
     let own_refs = call.output.own_refs();
@@ -52,7 +52,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         let kept = quote_spanned!(key.span()=> __ray::cloned!());
         quote!(const RETRY: __ray::FunctionRetry<Self> = #kept;)
     });
-    let glue = glue(options.local, &call.output.written);
+    let glue = glue(options.local, call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     quote! {
@@ -69,7 +69,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             #body_sig #block
             #marker_item
             impl <#declared> __ray::Function for #function #bounds {
-                type Params = #params;
+                type Args = #args;
                 type Output = #output;
                 type Refs = #own_refs;
                 const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
@@ -95,10 +95,18 @@ pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
     quote!(const OPTIONS: __ray::#ty = __ray::options!(#ty #(#setters)*);)
 }
 
-/// The value of a `GLUE`; `on` is where rustc says what cannot be serialised.
-pub(super) fn glue(local: bool, on: &impl Spanned) -> TokenStream {
-    let how = if local { quote!(local) } else { quote!(portable) };
-    quote_spanned!(on.span()=> __ray::glue!(#how))
+/// The value of a `GLUE`; rustc says of the parameters, or of the result, that they cannot be serialised.
+pub(super) fn glue(local: bool, call: &Callable) -> TokenStream {
+    if local {
+        return quote!(__ray::glue!(local));
+    }
+    let args = quote_spanned!(call.parens()=> __ray::ArgsGlue::new());
+    let on = match &call.sig.output {
+        ReturnType::Default => call.parens(),
+        ReturnType::Type(_, ty) => ty.span(),
+    };
+    let output = quote_spanned!(on=> __ray::OutputGlue::new());
+    quote!(__ray::glue!(portable #args, #output))
 }
 
 /// `call(..)`: the user's signature, run here and now.
