@@ -225,8 +225,7 @@ impl Engine {
     /// A task has been granted what it asked for.
     fn start_granted(&self, task: Hold) {
         if let Some(head) = task.task() {
-            // SAFETY: it has just left the claims, so nobody else deals with it.
-            unsafe { head.mark_granted(true) };
+            head.mark_granted(true);
         }
         match task.vtable.kind {
             crate::store::entry::Kind::Call => crate::actor::create::granted(task),

@@ -1,5 +1,6 @@
 //! Where objects live: an entry each, reached through counted references.
 
+pub(crate) mod block;
 pub(crate) mod entry;
 pub(crate) mod state;
 pub(crate) mod waiter;

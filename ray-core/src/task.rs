@@ -6,9 +6,8 @@ pub(crate) mod dependency;
 pub(crate) mod future;
 pub(crate) mod parts;
 
-use std::cell::UnsafeCell;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::time::Instant;
 
 use crate::callable::spec::Spec;
@@ -65,7 +64,7 @@ pub(crate) struct TaskHead {
     /// Attempts that have failed.
     pub(crate) attempts: AtomicU32,
     /// What its options say, where they say something.
-    extra: UnsafeCell<Option<Box<Extra>>>,
+    extra: Option<Box<Extra>>,
 }
 
 /// The rarely used part of a task.
@@ -74,7 +73,7 @@ pub(crate) struct Extra {
     /// `fn(&Args) -> Args`, where the arguments are kept for another attempt.
     pub(crate) keep: Option<Keep>,
     /// Resources that were granted and are to be given back at the end.
-    pub(crate) granted: bool,
+    pub(crate) granted: AtomicBool,
 }
 
 /// An erased `fn(&Args) -> Args`, of the task's own argument type.
@@ -108,7 +107,7 @@ impl TaskHead {
             children: AtomicPtr::new(std::ptr::null_mut()),
             child_count: AtomicU32::new(0),
             attempts: AtomicU32::new(0),
-            extra: UnsafeCell::new(extra),
+            extra,
         }
     }
 
@@ -127,17 +126,12 @@ impl TaskHead {
 
     #[inline]
     pub(crate) fn extra(&self) -> Option<&Extra> {
-        // SAFETY: written before the task was shared, changed only by `mark_granted`.
-        unsafe { (*self.extra.get()).as_deref() }
+        self.extra.as_deref()
     }
 
-    /// # Safety
-    /// The caller alone deals with the task now (it holds its place in the claims).
-    pub(crate) unsafe fn mark_granted(&self, granted: bool) {
-        // SAFETY: the caller's promise.
-        if let Some(extra) = unsafe { &mut *self.extra.get() } {
-            extra.granted = granted;
-        }
+    /// It holds what it asked for, or no longer; whether it did.
+    pub(crate) fn mark_granted(&self, granted: bool) -> bool {
+        self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))
     }
 
     /// The name it goes by in errors and reports.
@@ -213,6 +207,10 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
         }
         return None;
     }
+    if let Some(actor) = frame.actor {
+        // SAFETY: the actor outlives the frames that run its calls.
+        unsafe { actor.as_ref() }.clear_current();
+    }
     children::release(head);
     give_back(state, head);
     // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
@@ -234,12 +232,10 @@ pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
 /// Gives back what the task was granted, if it was.
 pub(crate) fn give_back(state: &ThreadState, head: &TaskHead) {
     if let Some(extra) = head.extra()
-        && extra.granted
+        && extra.granted.load(Ordering::Relaxed)
+        && head.mark_granted(false)
     {
-        let demand = extra.settings.resources.clone();
-        // SAFETY: the body has ended and nobody else grants or ends this attempt.
-        unsafe { head.mark_granted(false) };
-        state.engine.give_back(&demand);
+        state.engine.give_back(&extra.settings.resources);
     }
 }
 
@@ -289,6 +285,19 @@ pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: 
 /// The caller keeps the entry alive.
 pub(crate) unsafe fn abort(entry: NonNull<Header>, error: Error) -> bool {
     // SAFETY: alive by the caller's promise.
+    let header = unsafe { entry.as_ref() };
+    loop {
+        let now = header.phase();
+        // SAFETY: the caller's promise.
+        if now.is_settled() || unsafe { abort_now(entry, error.clone()) } {
+            return !now.is_settled();
+        }
+        // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
+    }
+}
+
+unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
+    // SAFETY: alive by the promise of `abort`.
     let header = unsafe { entry.as_ref() };
     let unstarted = header.state.step(Phase::Waiting, Phase::Running) || header.state.step(Phase::Queued, Phase::Running);
     if unstarted && let Some(head) = header.task() {

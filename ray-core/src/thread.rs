@@ -216,6 +216,30 @@ pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
     attach()
 }
 
+/// The state of this thread for the engine of that number; unlike [`current`] it never starts one. For whatever deals
+/// with what exists already: a waiter, a handle, an argument that became ready.
+///
+/// # Errors
+/// `RuntimeGone` if that engine is not the one of now.
+#[inline]
+pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
+    if let Some(state) = existing()
+        && state.epoch == epoch
+        && runtime::epoch() == epoch
+    {
+        return Ok(state);
+    }
+    join(epoch)
+}
+
+#[cold]
+fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
+    match runtime::running().filter(|engine| engine.epoch == epoch) {
+        Some(engine) if existing().is_none_or(|state| state.frame().is_none()) => enter(engine, false),
+        _ => Err(gone("what it made is no more")),
+    }
+}
+
 /// The state of this thread if it has one, of whichever engine.
 #[inline]
 pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
@@ -230,19 +254,23 @@ fn attach<'a>() -> Result<&'a ThreadState> {
     {
         return Err(gone("this body belongs to an engine that was shut down"));
     }
-    install(ThreadState::new(runtime::engine()?, false))
+    enter(runtime::engine()?, false)
 }
 
 /// Makes this thread a worker of the engine.
 pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
-    install(ThreadState::new(engine, true))
+    enter(engine, true)
 }
 
-fn install<'a>(state: ThreadState) -> Result<&'a ThreadState> {
-    let state = Box::new(state);
-    let raw: *const ThreadState = &raw const *state;
-    OWNED
-        .try_with(|owned| owned.borrow_mut().0.push(state))
+fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
+    let raw = OWNED
+        .try_with(|owned| {
+            // Made only where it can be kept: a state enters itself among the engine's threads.
+            let state = Box::new(ThreadState::new(engine, is_worker));
+            let raw: *const ThreadState = &raw const *state;
+            owned.borrow_mut().0.push(state);
+            raw
+        })
         .map_err(|_| gone("this thread is ending"))?;
     CURRENT.set(raw);
     // SAFETY: owned by this thread until it ends.

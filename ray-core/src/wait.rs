@@ -123,6 +123,13 @@ impl<R: Reference> Pending<R> {
         self.set.as_deref().ok_or_else(crate::blocking::stale)
     }
 
+    /// The state of this thread, for the engine that the references are of.
+    fn thread(&self) -> Result<&'static ThreadState> {
+        let first = self.iter().next().ok_or_else(crate::blocking::stale)?.place().0;
+        // SAFETY: the reference keeps its entry alive.
+        thread::of(unsafe { first.as_ref() }.epoch)
+    }
+
     /// The next `count` that are there, in input order.
     fn take(&mut self, count: usize) -> Vec<R> {
         let Some(set) = self.set.as_deref() else { return Vec::new() };
@@ -237,7 +244,7 @@ pub fn wait<R: Reference>(refs: impl Into<Pending<R>>, n: impl Into<WaitOptions>
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let need = pending.head + count;
     if pending.register()?.count() < need {
-        let state = thread::current()?;
+        let state = pending.thread()?;
         may_block(state, site)?;
         if timeout.is_none() {
             pending.help(state, need);

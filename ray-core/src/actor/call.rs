@@ -12,6 +12,7 @@ use crate::callable::function::{BoxFuture, MethodCall, Outcome};
 use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
 use crate::error::Error;
+use crate::store::block;
 use crate::store::entry::{Header, Kind, VTable};
 use crate::store::state::{Phase, State};
 use crate::task::cell::strict_outcome;
@@ -175,7 +176,7 @@ impl<B: CallBody> CallCell<B> {
     ) -> NonNull<Header> {
         let state = State::new(phase, 1, 1 + u64::from(child));
         let epoch = actor.epoch;
-        let cell = Box::new(Self {
+        let cell = Self {
             head: CallHead {
                 task: TaskHead::new(Header::new(state, Self::TABLE, epoch), extra),
                 actor,
@@ -185,8 +186,8 @@ impl<B: CallBody> CallCell<B> {
             },
             value: UnsafeCell::new(MaybeUninit::uninit()),
             args: UnsafeCell::new(MaybeUninit::new(args)),
-        });
-        NonNull::from(Box::leak(cell)).cast()
+        };
+        block::place(cell).cast()
     }
 
     /// # Safety
@@ -324,7 +325,7 @@ impl<B: CallBody> CallCell<B> {
 
     unsafe fn free(entry: NonNull<Header>) {
         // SAFETY: the last hold is gone; value and arguments are, too.
-        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
+        unsafe { block::remove(entry.cast::<Self>()) };
     }
 }
 

@@ -32,7 +32,8 @@ use super::mailbox::Buffer;
 use crate::callable::spec::Spec;
 use crate::id::ActorId;
 use crate::resources::Resources;
-use crate::store::entry::Header;
+use crate::store::block;
+use crate::store::entry::{Header, Hold};
 use crate::sync::spin;
 
 pub(crate) const SCHEDULED: u8 = 1;
@@ -53,22 +54,23 @@ pub(crate) struct ActorVTable {
 /// The part that every actor's cell starts with.
 #[repr(C)]
 pub struct ActorHead {
+    // What senders write comes first, what the runner writes last, so that the two seldom share a cache line.
     lock: AtomicU8,
     states: AtomicU8,
-    /// There is an instance; written by the runner.
-    pub(crate) alive: AtomicBool,
     /// Calls wait in the backlog for their arguments.
     pub(crate) has_backlog: AtomicBool,
     pub(crate) handles: AtomicU32,
     holds: AtomicU32,
     pub(crate) epoch: u32,
-    pub(crate) vtable: &'static ActorVTable,
     pub(crate) back: UnsafeCell<Buffer>,
-    pub(crate) front: UnsafeCell<Buffer>,
-    /// The call that a serial actor runs; see [`ActorHead::borrow_current`].
-    pub(crate) current: AtomicPtr<Header>,
     caller: AtomicU64,
+    pub(crate) vtable: &'static ActorVTable,
     rare: OnceLock<Box<Rare>>,
+    pub(crate) front: UnsafeCell<Buffer>,
+    /// The call that a serial actor runs; see [`ActorHead::running_call`].
+    pub(crate) current: AtomicPtr<Header>,
+    /// There is an instance; written by the runner.
+    pub(crate) alive: AtomicBool,
 }
 
 // SAFETY: the cells are guarded by the lock and the run right, and hold Send data.
@@ -178,11 +180,14 @@ impl ActorHead {
 
     #[inline]
     pub(crate) fn add_hold(&self) {
-        self.holds.fetch_add(1, Ordering::Relaxed);
+        if self.holds.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
+            // As Arc does: only leaked holds get here.
+            std::process::abort();
+        }
     }
 
-    /// Calls `see` on the call that runs, if a serial actor runs one. The runner does not let go of it meanwhile.
-    pub(crate) fn borrow_current<R>(&self, see: impl FnOnce(NonNull<Header>) -> R) -> Option<R> {
+    /// The call that runs, if a serial actor runs one.
+    pub(crate) fn running_call(&self) -> Option<Hold> {
         let mut turn = 0;
         loop {
             let now = self.current.load(Ordering::Acquire);
@@ -193,9 +198,11 @@ impl ActorHead {
             }
             let borrowed = now.map_addr(|address| address | BORROWED);
             if self.current.compare_exchange(now, borrowed, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                let seen = see(entry);
+                // The runner does not let go of it while it is borrowed.
+                // SAFETY: so it is alive.
+                let held = unsafe { Hold::new(entry) };
                 self.current.store(now, Ordering::Release);
-                return Some(seen);
+                return Some(held);
             }
         }
     }
@@ -212,6 +219,9 @@ impl ActorHead {
         let mut turn = 0;
         loop {
             let now = self.current.load(Ordering::Relaxed);
+            if now.is_null() {
+                return;
+            }
             if now.addr() & BORROWED == 0
                 && self
                     .current
@@ -243,7 +253,7 @@ impl<A: Actor> ActorCell<A> {
 
     /// An actor without an instance, with one handle.
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {
-        let cell = Box::new(Self {
+        let cell = block::place(Self {
             head: ActorHead {
                 lock: AtomicU8::new(0),
                 states: AtomicU8::new(0),
@@ -262,7 +272,6 @@ impl<A: Actor> ActorCell<A> {
             methods: MaybeUninit::uninit(),
             instance: UnsafeCell::new(MaybeUninit::uninit()),
         });
-        let cell = NonNull::from(Box::leak(cell));
         let head = cell.cast::<ActorHead>();
         // SAFETY: a fresh cell that nobody else knows.
         unsafe { (*cell.as_ptr()).methods.write(A::methods(Link { head, class: PhantomData })) };
@@ -297,8 +306,9 @@ impl<A: Actor> ActorCell<A> {
     unsafe fn free(head: NonNull<ActorHead>) {
         // SAFETY: the last hold is gone, and the instance with it.
         unsafe {
-            let mut cell = Box::from_raw(head.cast::<Self>().as_ptr());
-            cell.methods.assume_init_drop();
+            let cell = head.cast::<Self>();
+            (*cell.as_ptr()).methods.assume_init_drop();
+            block::remove(cell);
         }
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         lock(&admission.slots).waiting = true;
         return false;
     }
-    let Some(front) = run::next(actor) else { return false };
+    let Some(front) = run::next(actor, false) else { return false };
     let Some((_, _, Some(entry))) = front.peek() else { return false };
     // SAFETY: held by the record.
     let head = unsafe { CallHead::of(entry) };

@@ -94,7 +94,7 @@ fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Optio
         let mut call = super::send::no_settings();
         call.name = Some(format!("{}::new", C::Actor::SPEC.name()).into());
         call.resources = settings.resources.clone();
-        extra = Some(Box::new(Extra { settings: call, keep, granted: false }));
+        extra = Some(Box::new(Extra { settings: call, keep, granted: false.into() }));
         rare.set_settings(settings);
     }
     if gated {
@@ -145,12 +145,13 @@ pub(crate) fn arguments_ready(creation: Hold) {
         open(creation);
         return;
     }
-    match thread::current() {
-        Ok(state) if state.epoch == creation.epoch => submit::claim(&state.engine, creation),
-        _ => {
+    match thread::of(creation.epoch) {
+        Ok(state) => submit::claim(&state.engine, creation),
+        Err(gone) => {
             // SAFETY: a call's entry, alive by the hold.
             let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
-            life::end(&actor, thread::gone("its actors ended with it"));
+            life::end_from_outside(&actor, gone);
+            never(&creation);
         }
     }
 }

@@ -129,7 +129,7 @@ pub(crate) fn restart(actor: &ActorHold) -> bool {
     let rare = actor.rare();
     // SAFETY: alive by its place in `creation`, which only the end of the actor empties.
     let Some(creation) = lock(&rare.creation).as_ref().map(|hold| unsafe { Hold::new(hold.entry()) }) else { return false };
-    let Ok(state) = thread::current() else { return false };
+    let Ok(state) = thread::of(actor.epoch) else { return false };
     rare.restarts.fetch_add(1, Ordering::Relaxed);
     rare.restarting.store(true, Ordering::Release);
     if actor.alive.swap(false, Ordering::AcqRel) {
@@ -247,11 +247,11 @@ pub(crate) fn kill(actor: &ActorHold) {
 
 /// Fails the calls that run.
 pub(crate) fn fail_running(actor: &ActorHead, error: &Error) {
-    // SAFETY: borrowed, so alive.
-    actor.borrow_current(|entry| unsafe {
-        entry.as_ref().state.set_cancel();
-        crate::task::abort(entry, error.clone());
-    });
+    if let Some(call) = actor.running_call() {
+        call.state.set_cancel();
+        // SAFETY: alive by the hold.
+        unsafe { crate::task::abort(call.entry(), error.clone()) };
+    }
     if let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) {
         for call in admission.running() {
             call.state.set_cancel();

@@ -22,6 +22,9 @@ use crate::thread::ThreadState;
 
 type Word = MaybeUninit<usize>;
 
+/// So many records ahead the entries are asked for.
+const AHEAD: usize = 4;
+
 /// An emptied buffer above this is freed, in words, so that an idle actor is small.
 const KEPT: usize = 4;
 
@@ -46,17 +49,19 @@ pub(crate) enum Record {
 #[derive(Default)]
 pub(crate) struct Buffer {
     words: Vec<Word>,
-    next: usize,
+    next: u32,
+    /// There may be told calls in it, whose arguments are no addresses.
+    told: bool,
 }
 
 impl Buffer {
     pub(crate) const fn new() -> Self {
-        Self { words: Vec::new(), next: 0 }
+        Self { words: Vec::new(), next: 0, told: false }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.next == self.words.len()
+        self.next as usize == self.words.len()
     }
 
     /// Appends a call.
@@ -71,6 +76,7 @@ impl Buffer {
     pub(crate) fn push_told<P>(&mut self, told: &'static Told, caller: u64, args: P) {
         debug_assert!(told.words == words_of::<P>());
         self.words.reserve(2 + told.words);
+        self.told = true;
         let table: *const Told = told;
         self.words.push(word(table.cast_mut().cast::<()>().map_addr(|address| address | 1)));
         self.words.push(MaybeUninit::new(usize::try_from(caller).unwrap_or(usize::MAX)));
@@ -93,7 +99,7 @@ impl Buffer {
         if self.is_empty() {
             return None;
         }
-        let first = self.at(self.next);
+        let first = self.at(self.next as usize);
         if first.addr() & 1 == 0 {
             let entry = NonNull::new(first.cast::<Header>())?;
             // SAFETY: held by the record, a call.
@@ -103,7 +109,7 @@ impl Buffer {
             // SAFETY: made of a table's address by `push_told`.
             let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
             // SAFETY: the second word of a told call is its caller.
-            let caller = unsafe { self.words[self.next + 1].assume_init() };
+            let caller = unsafe { self.words[self.next as usize + 1].assume_init() };
             Some((caller as u64, told.spec, None))
         }
     }
@@ -114,17 +120,23 @@ impl Buffer {
         if self.is_empty() {
             return None;
         }
-        let first = self.at(self.next);
+        let first = self.at(self.next as usize);
         if first.addr() & 1 == 0 {
             self.next += 1;
+            // The entries of the calls to come were written by another processor: by the time they are run they are here.
+            if !self.told && (self.next as usize + AHEAD) < self.words.len() {
+                let soon = self.at(self.next as usize + AHEAD).cast::<u8>();
+                crate::sync::prefetch(soon);
+                crate::sync::prefetch(soon.wrapping_add(64));
+            }
             // SAFETY: the record's hold, given out once.
             return NonNull::new(first.cast::<Header>()).map(|entry| Record::Call(unsafe { Hold::adopt(entry) }));
         }
         // SAFETY: made of a table's address by `push_told`.
         let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
         // SAFETY: within the buffer, or one past its end for arguments of no size.
-        let args = unsafe { self.words.as_ptr().add(self.next + 2) };
-        self.next += 2 + told.words;
+        let args = unsafe { self.words.as_ptr().add(self.next as usize + 2) };
+        self.next += 2 + told.words as u32;
         Some(Record::Told(told, args))
     }
 
@@ -133,10 +145,15 @@ impl Buffer {
         let entry: *mut Header = call.into_entry().as_ptr();
         if self.next > 0 {
             self.next -= 1;
-            self.words[self.next] = word(entry.cast());
+            self.words[self.next as usize] = word(entry.cast());
         } else {
             self.words.insert(0, word(entry.cast()));
         }
+    }
+
+    /// What it held, now consumed, was little.
+    pub(crate) fn was_small(&self) -> bool {
+        (1..128).contains(&self.words.len())
     }
 
     /// Makes an emptied buffer ready for use again.
@@ -144,6 +161,7 @@ impl Buffer {
     pub(crate) fn reset(&mut self) {
         self.words.clear();
         self.next = 0;
+        self.told = false;
     }
 
     /// Frees the memory of an emptied buffer that is large.

@@ -19,6 +19,9 @@ use crate::thread::{Frame, ThreadState};
 /// So many calls a worker runs of one actor before others have their turn.
 const TURN: usize = 256;
 
+/// Turns of a spin, about a microsecond.
+const PATIENCE: u32 = 200;
+
 /// How a told call ended.
 pub(crate) enum Ended {
     Fine,
@@ -57,28 +60,29 @@ pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
 
 /// Puts an actor, marked as scheduled, in the run queue.
 pub(crate) fn enqueue(actor: ActorHold) {
-    match crate::thread::current() {
-        Ok(state) if state.epoch == actor.epoch => {
+    match crate::thread::of(actor.epoch) {
+        Ok(state) => {
             state.engine.free.push(FreeJob::Actor(actor));
             state.engine.notify();
         }
-        _ => abandon(actor),
+        Err(_) => abandon(actor),
     }
 }
 
-/// The engine is gone: the actor ends here.
+/// The engine is gone: the actor ends here, or when its last body does.
 pub(crate) fn abandon(actor: ActorHold) {
     let free = {
         let states = actor.lock();
         states.clear(SCHEDULED);
-        let free = !states.is(RUNNING);
+        let free = !states.is(RUNNING | DEAD);
         if free {
             states.set(RUNNING);
         }
         free
     };
-    if free && !actor.is_dead() {
-        life::end(&actor, crate::thread::gone("its actors ended with it"));
+    if free {
+        life::mark_dead(&actor, crate::thread::gone("its actors ended with it"));
+        finish(&actor);
     }
 }
 
@@ -97,10 +101,17 @@ pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
 
 /// The next record, `front` being the caller's; swaps the buffers when it is empty.
 #[inline]
-pub(crate) fn next<'a>(actor: &'a ActorHead) -> Option<&'a mut Buffer> {
+pub(crate) fn next<'a>(actor: &'a ActorHead, patient: bool) -> Option<&'a mut Buffer> {
     // SAFETY: the caller has the run right, and `front` is not open.
     let front = unsafe { &mut *actor.front.get() };
     if front.is_empty() {
+        if patient && front.was_small() {
+            // The sender is about as fast as we are: let it put a few together, or each call costs both of us a cache
+            // miss on the lock.
+            for _ in 0..PATIENCE {
+                std::hint::spin_loop();
+            }
+        }
         front.reset();
         let states = actor.lock();
         std::mem::swap(front, states.back());
@@ -122,7 +133,7 @@ fn step(state: &ThreadState, actor: &ActorHold) -> bool {
             return super::concurrent::admit(state, actor, admission);
         }
     }
-    let Some(front) = next(actor) else { return false };
+    let Some(front) = next(actor, true) else { return false };
     let long = front.peek().is_some_and(|(_, spec, _)| !spec.is_short());
     let Some(record) = front.pop() else { return false };
     run_record(state, actor, record, long);
@@ -147,10 +158,8 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record,
             }
             actor.set_current(call.entry());
             let frame = frame(state, actor, &call);
-            // Another hold: `current` must outlive what `execute` gives away.
-            // SAFETY: claimed just now; the record's hold is lent, not given.
-            let crashed = unsafe { execute(state, call.entry(), false, frame) };
-            actor.clear_current();
+            // SAFETY: claimed just now; the record's hold goes along, and `current` is cleared before it is given back.
+            let crashed = unsafe { execute(state, call.into_entry(), true, frame) };
             if long {
                 open(actor, false);
             }
@@ -331,8 +340,7 @@ pub(crate) fn holders(call: &Hold) -> Vec<Blocker> {
     if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
         return super::concurrent::holders(actor);
     }
-    // SAFETY: borrowed, so alive.
-    match actor.borrow_current(|entry| unsafe { Hold::new(entry) }) {
+    match actor.running_call() {
         Some(running) => vec![Blocker::Entry(running)],
         None => vec![Blocker::Actor(std::ptr::from_ref(actor).addr())],
     }

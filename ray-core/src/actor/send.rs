@@ -78,7 +78,7 @@ fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOption
     let class = actor.known_rare().and_then(|rare| rare.settings()).map_or(0, |settings| settings.max_task_retries);
     let settings = options.unwrap_or_default().over_method(Known::<M>::OPTIONS, class)?;
     let keep = keep.or(M::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
-    Ok(Box::new(Extra { settings, keep, granted: false }))
+    Ok(Box::new(Extra { settings, keep, granted: false.into() }))
 }
 
 /// Settings of a call that has none.
@@ -141,7 +141,7 @@ fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
     if actor.epoch != crate::runtime::epoch() {
         return Err(thread::gone("the actor was of an engine that is no more"));
     }
-    thread::current()
+    thread::of(actor.epoch)
 }
 
 #[inline]

@@ -33,7 +33,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
         return false;
     }
     // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
-    let mine = run::next(actor).and_then(|front| front.peek()).is_some_and(|(caller, _, _)| caller == me);
+    let mine = run::next(actor, false).and_then(|front| front.peek()).is_some_and(|(caller, _, _)| caller == me);
     if !mine {
         run::finish(actor);
         return false;
@@ -44,7 +44,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
     };
     let mut ran = false;
     while !actor.is_dead() {
-        let Some(front) = run::next(actor) else { break };
+        let Some(front) = run::next(actor, false) else { break };
         let Some((caller, spec, next)) = front.peek() else { break };
         if caller != me || (short && !spec.is_short()) {
             break;

@@ -118,7 +118,7 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
     let header = unsafe { entry.as_ref() };
     same_engine(header)?;
     while !header.phase().is_settled() {
-        let state = thread::current()?;
+        let state = thread::of(header.epoch)?;
         super::may_block(state, until.site)?;
         if until.deadline.is_none() && inline::run(state, entry, false) {
             continue;
@@ -137,6 +137,9 @@ fn timed_out() -> Error {
     Error::new(ErrorKind::GetTimeout, "the time-out passed before the result was there; the task goes on: get it again later, or cancel it")
 }
 
+/// So many entries ahead are asked for: another thread wrote them.
+const AHEAD: usize = 8;
+
 /// Waits until all are settled, or one has failed.
 fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
     // SAFETY: the caller has refs.
@@ -145,6 +148,9 @@ fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
     let mut state = None;
     // From the newest on: it is what this thread's own deque gives first, while thieves take the oldest.
     for at in (0..entries.len()).rev() {
+        if at >= AHEAD {
+            crate::sync::prefetch(entries[at - AHEAD].as_ptr());
+        }
         loop {
             let phase = header(at).phase();
             if phase == Phase::Failed {
@@ -159,7 +165,7 @@ fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
             let state = match state {
                 Some(state) => state,
                 None => {
-                    let now = thread::current()?;
+                    let now = thread::of(header(at).epoch)?;
                     super::may_block(now, until.site)?;
                     *state.insert(now)
                 }

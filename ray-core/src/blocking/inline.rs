@@ -68,6 +68,8 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
                     drop(job);
                 } else {
                     state.deque.push(crate::thread::Job::new(job));
+                    // The pulse may have looked just now and seen nothing.
+                    state.engine.notify();
                 }
                 None
             }

@@ -35,7 +35,7 @@ unsafe fn ring(node: *mut Waiter, _failed: bool) {
 impl<T> ObjectRef<T> {
     /// Has `waker` woken when the object is settled; `false`: it is already.
     fn set_alarm(&self, waker: &Waker) -> bool {
-        let Ok(state) = crate::thread::current() else { return false };
+        let Ok(state) = crate::thread::of(self.header().epoch) else { return false };
         let engine = &state.engine;
         // SAFETY: a node on the heap, freed by whoever fires it.
         let linked = unsafe {
@@ -85,7 +85,8 @@ impl<T> ObjectRef<T> {
             }
         }
         let waker = Waker::from(Arc::new(Callback(std::sync::Mutex::new(Some(f)))));
-        if self.is_ready() || !self.set_alarm(&waker) {
+        // The engine may have gone before it could find the waker: then it is woken here, and the callback runs once.
+        if self.is_ready() || !self.set_alarm(&waker) || crate::blocking::same_engine(self.header()).is_err() {
             waker.wake();
         }
     }
@@ -128,7 +129,7 @@ impl<T: Clone> Future for ObjectRef<T> {
                 }
                 return Poll::Pending;
             }
-            if crate::thread::current().is_err() {
+            if !this.is_ready() && crate::thread::of(this.header().epoch).is_err() {
                 return Poll::Ready(Err(crate::blocking::stale()));
             }
         }

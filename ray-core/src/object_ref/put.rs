@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::ObjectRef;
 use crate::error::Error;
+use crate::store::block;
 use crate::store::entry::{self, Header, Kind, VTable};
 use crate::store::state::{Phase, State};
 
@@ -25,7 +26,7 @@ impl<V> Stored<V> {
     #[inline]
     pub(crate) fn allocate(table: &'static VTable, epoch: u32, phase: Phase, value: MaybeUninit<V>) -> NonNull<Header> {
         let cell = Self { header: Header::new(State::new(phase, 1, 0), table, epoch), value: UnsafeCell::new(value) };
-        NonNull::from(Box::leak(Box::new(cell))).cast()
+        block::place(cell).cast()
     }
 
     unsafe fn drop_value(entry: NonNull<Header>) {
@@ -38,7 +39,7 @@ impl<V> Stored<V> {
 
     unsafe fn free(entry: NonNull<Header>) {
         // SAFETY: the last hold is gone, and the value with it.
-        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
+        unsafe { block::remove(entry.cast::<Self>()) };
     }
 }
 

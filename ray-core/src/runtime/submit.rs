@@ -99,7 +99,7 @@ pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, ke
         Class::Shaped
     };
     let keep = keep.filter(|_| !settings.retry_on.is_never() && settings.max_retries != 0);
-    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, granted: false })))
+    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, granted: false.into() })))
 }
 
 fn blame<B: Body>(error: Error) -> Error {
@@ -204,9 +204,9 @@ fn class_of(head: &TaskHead) -> Class {
 
 /// All arguments of a task (or a call) are ready.
 pub(crate) fn ready(task: Hold) {
-    match thread::current() {
-        Ok(state) if state.epoch == task.epoch => ready_on(state, task),
-        _ => {
+    match thread::of(task.epoch) {
+        Ok(state) => ready_on(state, task),
+        Err(_) => {
             // The engine is gone and with it everybody who could ask.
             // SAFETY: alive by the hold.
             unsafe { crate::task::abort(task.entry(), thread::gone("the task had not started")) };

@@ -46,6 +46,7 @@ const HOLD: u64 = 1 << 12;
 const HOLDS: u64 = 0x00FF_FFFF << 12;
 const REF: u64 = 1 << 36;
 const MAX_REFS: u64 = 1 << 27;
+const MAX_HOLDS: u64 = 1 << 23;
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,7 +301,11 @@ impl State {
 
     #[inline]
     pub(crate) fn add_hold(&self) {
-        self.0.fetch_add(HOLD, Ordering::Relaxed);
+        let before = self.0.fetch_add(HOLD, Ordering::Relaxed);
+        if Snapshot(before).holds() >= MAX_HOLDS {
+            // As above. What a user can ask for in numbers is refused long before: see `dependency::register`.
+            std::process::abort();
+        }
     }
 
     /// Gives a hold back; `true`: it was the last, the caller frees the memory.

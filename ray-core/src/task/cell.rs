@@ -11,6 +11,7 @@ use crate::callable::arg::{ArgList, Closure, Dependency};
 use crate::callable::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
 use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
+use crate::store::block;
 use crate::store::entry::{Header, Kind, VTable};
 use crate::store::state::{Phase, State};
 use crate::thread::ThreadState;
@@ -97,12 +98,12 @@ impl<B: Body> TaskCell<B> {
     #[inline]
     pub(crate) fn allocate(args: B::Args, epoch: u32, phase: Phase, child: bool, extra: Option<Box<Extra>>) -> NonNull<Header> {
         let state = State::new(phase, 1, 1 + u64::from(child));
-        let cell = Box::new(Self {
+        let cell = Self {
             head: TaskHead::new(Header::new(state, Self::TABLE, epoch), extra),
             value: UnsafeCell::new(MaybeUninit::uninit()),
             args: UnsafeCell::new(MaybeUninit::new(args)),
-        });
-        NonNull::from(Box::leak(cell)).cast()
+        };
+        block::place(cell).cast()
     }
 
     /// The arguments of a task that nobody else can start now.
@@ -209,7 +210,7 @@ impl<B: Body> TaskCell<B> {
 
     unsafe fn free(entry: NonNull<Header>) {
         // SAFETY: the last hold is gone; value and arguments are, too.
-        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
+        unsafe { block::remove(entry.cast::<Self>()) };
     }
 }
 

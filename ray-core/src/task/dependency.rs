@@ -17,6 +17,9 @@ use crate::store::entry::Hold;
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
 
+/// Each edge takes one of the task's holds, of which there are some eight million.
+const MOST: u32 = 1 << 22;
+
 /// An edge from an object to a task that needs it.
 #[repr(C)]
 struct Edge {
@@ -39,6 +42,13 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         }
         // SAFETY: the arguments hold a ref.
         let header = unsafe { object.as_ref() };
+        if task.pending.load(Ordering::Relaxed) > MOST {
+            failed = Some(Error::new(
+                crate::error::ErrorKind::InvalidArgument,
+                format!("more than {MOST} arguments that are not ready: combine them in several steps"),
+            ));
+            return;
+        }
         match header.phase() {
             Phase::Ready => return,
             Phase::Failed => {

@@ -116,7 +116,7 @@ impl<R: Reference> Iterator for AsCompleted<R> {
             Err(error) if error.is_runtime_gone() => return pending.take_any(),
             Err(error) => panic!("as_completed at {}: {error}", self.site),
         }
-        let Ok(state) = crate::thread::current() else { return pending.take_any() };
+        let Ok(state) = pending.thread() else { return pending.take_any() };
         if let Err(error) = may_block(state, self.site) {
             panic!("{error}; or iterate with `as_completed(..).stream()`");
         }
@@ -158,9 +158,8 @@ impl<R: Reference> Stream for CompletedStream<R> {
         if set.count() < need {
             set.alert(need, context.waker().clone());
             if set.count() < need {
-                if let Ok(state) = crate::thread::current() {
-                    state.engine.kick();
-                }
+                let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
+                state.engine.kick();
                 return Poll::Pending;
             }
             set.calm();

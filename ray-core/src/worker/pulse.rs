@@ -65,13 +65,10 @@ impl Engine {
                 let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else { return };
                 let engine = Arc::downgrade(&engine);
                 let spawned = std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
-                match spawned {
-                    Ok(handle) => *lock(&self.pulse.thread) = Some(handle.thread().clone()),
-                    Err(_) => {
-                        // Without a pulse there is still the getter's own kick; the next submission tries again.
-                        self.pulse.state.store(ABSENT, Ordering::SeqCst);
-                        self.kick();
-                    }
+                if spawned.is_err() {
+                    // Without a pulse there is still the getter's own kick; the next submission tries again.
+                    self.pulse.state.store(ABSENT, Ordering::SeqCst);
+                    self.kick();
                 }
             }
             _ => {}
@@ -94,6 +91,10 @@ fn beat(engine: &Weak<Engine>) {
         let now = Instant::now();
         Memory { bodies: 0, moved: now, last_queued: now, grow: 1, grown: now, reported: false }
     };
+    if let Some(engine) = engine.upgrade() {
+        // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
+        *lock(&engine.pulse.thread) = Some(std::thread::current());
+    }
     loop {
         let Some(engine) = engine.upgrade() else { return };
         if !engine.is_live() {
@@ -108,7 +109,7 @@ fn beat(engine: &Weak<Engine>) {
             None => {
                 engine.pulse.state.store(RESTS, Ordering::SeqCst);
                 fence(Ordering::SeqCst);
-                if engine.has_cpu_work() || !engine.free.is_empty() {
+                if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
                     engine.pulse.state.store(GOES, Ordering::SeqCst);
                     continue;
                 }
