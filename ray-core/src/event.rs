@@ -47,9 +47,10 @@ pub(crate) fn tip(text: &str) {
     warn(Notice::Tip, &text);
 }
 
-/// A failed object that nobody read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`.
+/// A failed object that nobody read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Whoever shut the engine down knows that what
+/// had not ended then has failed.
 pub(crate) fn unhandled(error: &Error) {
-    if !*UNHANDLED_IGNORED {
+    if !error.is_runtime_gone() && !*UNHANDLED_IGNORED {
         let advice = "nobody read this failure (get the reference, or set RAY_IGNORE_UNHANDLED_ERRORS=1)";
         warn(Notice::Unhandled, &format_args!("{advice}: {error:?}"));
     }

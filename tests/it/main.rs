@@ -1,9 +1,20 @@
 //! What `ray` does, through its public surface. One binary: the tests share one engine (`support::engine`), and what
 //! configures, shuts down or measures an engine runs in a child process of its own (`support::in_child`).
-#![allow(missing_docs, reason = "what a test shows is in its name")]
+#![allow(missing_docs, missing_debug_implementations, reason = "what a test shows is in its name")]
+#![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
 
 mod support;
 mod stage;
 
+mod actor_life;
+mod actor_order;
 mod actors;
+mod asynchronous;
 mod handles;
+mod threaded;
+
+mod arguments;
+mod closures;
+mod lifecycle;
+mod objects;
+mod tasks;

@@ -175,7 +175,9 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
 pub fn available_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
     let others = lock(&engine.claims).others.free();
-    let mut free: BTreeMap<String, f64> = others.iter().map(|(name, amount)| (name.to_owned(), amount)).collect();
+    // What is all taken is there too, as 0.
+    let mut free: BTreeMap<String, f64> = engine.total().iter().map(|(name, _)| (name.to_owned(), 0.0)).collect();
+    free.extend(others.iter().map(|(name, amount)| (name.to_owned(), amount)));
     // Exact: below 2^52 units.
     #[allow(clippy::cast_precision_loss)]
     free.insert("CPU".to_owned(), engine.cpu.free() as f64 / UNITS as f64);

@@ -29,12 +29,18 @@ struct Edge {
     task: Hold,
 }
 
-/// Registers a task in `Waiting` with every argument that is not ready. `true`: all are ready, the caller queues it.
+/// Registers a task in `Waiting` with every argument that is not ready. `true`: all are ready, the caller queues it;
+/// `false`: whoever settles the last of them does, or it was cancelled meanwhile.
 ///
 /// # Errors
-/// The error of an argument that has failed already.
+/// The error of an argument that has failed already, or is of a former engine.
 pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> {
     task.pending.store(1, Ordering::Relaxed);
+    // Under the task's lock: an edge that fires at once, a canceller or a killer would drop the arguments while they are
+    // read here, were it not for `State::step`, which waits for the lock.
+    if task.state.lock_if(|phase| phase == Phase::Waiting).is_err() {
+        return Ok(false);
+    }
     let mut failed = None;
     args.each_dependency(&mut |Dependency(object)| {
         if failed.is_some() {
@@ -42,6 +48,10 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         }
         // SAFETY: the arguments hold a ref.
         let header = unsafe { object.as_ref() };
+        if header.epoch != task.epoch {
+            failed = Some(crate::blocking::stale());
+            return;
+        }
         if task.pending.load(Ordering::Relaxed) > MOST {
             failed = Some(Error::new(
                 crate::error::ErrorKind::InvalidArgument,
@@ -73,6 +83,7 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
             }
         }
     });
+    task.state.unlock_keeping();
     match failed {
         Some(error) => Err(error),
         None => Ok(task.pending.fetch_sub(1, Ordering::AcqRel) == 1),

@@ -1,0 +1,328 @@
+//! What may be given for a parameter, and what becomes of it: row T6, T7, T18 and section 2 of the design.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ray::{ActorHandle, ObjectRef, remote};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{Gate, Tally, engine, strict};
+
+#[remote]
+fn square(x: i64) -> i64 {
+    x * x
+}
+
+#[remote]
+fn sum_owned(xs: Vec<i64>) -> i64 {
+    xs.iter().sum()
+}
+
+#[remote]
+fn sum(xs: &[i64]) -> i64 {
+    xs.iter().sum()
+}
+
+#[remote]
+fn length(text: &str) -> usize {
+    text.len()
+}
+
+#[remote]
+fn owned_length(text: String) -> usize {
+    text.len()
+}
+
+#[remote]
+fn place(bytes: &Vec<u8>) -> usize {
+    bytes.as_ptr() as usize
+}
+
+#[remote]
+fn slice_place(bytes: &[u8]) -> usize {
+    bytes.as_ptr() as usize
+}
+
+#[remote]
+fn mixed(a: i64, b: &str, c: &[i64], d: ObjectRef<i64>, mut e: Vec<i64>) -> String {
+    e.push(0);
+    format!("{a} {b} {c:?} {} {e:?}", ray::get(d).unwrap())
+}
+
+/// T6: a parameter `T` takes a `T`, or where to find one.
+#[test]
+fn for_an_owned_parameter() {
+    engine();
+    let object = ray::put(3);
+    let shared = Arc::new(4);
+    assert_eq!(ray::get(square.remote(2)).unwrap(), 4);
+    assert_eq!(ray::get(square.remote(&object)).unwrap(), 9);
+    assert_eq!(ray::get(square.remote(object)).unwrap(), 9);
+    assert_eq!(ray::get(square.remote(&shared)).unwrap(), 16);
+    assert_eq!(ray::get(square.remote(shared)).unwrap(), 16);
+    assert_eq!(ray::get(square.remote(square.remote(square.remote(2)))).unwrap(), 256);
+    assert_eq!(ray::get(owned_length.remote("four")).unwrap(), 4);
+    assert_eq!(ray::get(owned_length.remote("fifth".to_owned())).unwrap(), 5);
+    assert_eq!(ray::get(owned_length.remote(ray::put("sixths".to_owned()))).unwrap(), 6);
+}
+
+/// T6: references in a `Vec` for a `Vec`: fan-in.
+#[test]
+fn fan_in() {
+    engine();
+    let squares: Vec<_> = (0..10).map(|x| square.remote(x)).collect();
+    assert_eq!(ray::get(sum_owned.remote(&squares)).unwrap(), 285);
+    assert_eq!(ray::get(sum_owned.remote(&squares[..3])).unwrap(), 5);
+    assert_eq!(ray::get(sum_owned.remote([square.remote(1), square.remote(2)])).unwrap(), 5);
+    assert_eq!(ray::get(sum.remote(&squares)).unwrap(), 285);
+    assert_eq!(ray::get(sum.remote(&squares[8..])).unwrap(), 145);
+    assert_eq!(ray::get(sum.remote(squares.clone())).unwrap(), 285);
+    assert_eq!(ray::get(sum_owned.remote(squares)).unwrap(), 285);
+    assert_eq!(ray::get(sum_owned.remote(Vec::<ObjectRef<i64>>::new())).unwrap(), 0);
+    let one = square.remote(7);
+    assert_eq!(ray::get(sum.remote(vec![one.clone(), one.clone(), one])).unwrap(), 147, "one thrice");
+}
+
+#[test]
+fn a_fan_in_waits_for_all_and_fails_with_one() {
+    engine();
+    let gate = Gate::new();
+    let late = wait_at.remote(gate);
+    let total = sum.remote(vec![square.remote(2), late.clone()]);
+    let failed = sum_owned.remote(vec![late.clone(), fails.remote()]);
+    assert!(ray::get(failed).unwrap_err().to_string().contains("no good"), "without waiting for the other");
+    assert!(!total.is_ready() && !late.is_ready());
+    gate.open();
+    assert_eq!(ray::get(total).unwrap(), 5);
+}
+
+#[remote]
+fn wait_at(gate: Gate) -> i64 {
+    gate.wait();
+    1
+}
+
+#[remote]
+fn fails() -> Result<i64, String> {
+    Err("no good".into())
+}
+
+/// A parameter `&T`, `&[T]`, `&str` takes what can lend one.
+#[test]
+fn for_a_borrowed_parameter() {
+    engine();
+    let numbers = ray::put(vec![1, 2, 3]);
+    assert_eq!(ray::get(sum.remote(&numbers)).unwrap(), 6);
+    assert_eq!(ray::get(sum.remote(numbers)).unwrap(), 6);
+    assert_eq!(ray::get(sum.remote(vec![4, 5])).unwrap(), 9);
+    assert_eq!(ray::get(sum.remote([4, 5, 6])).unwrap(), 15);
+    let shared = Arc::new(vec![7, 8]);
+    assert_eq!(ray::get(sum.remote(&shared)).unwrap(), 15);
+    assert_eq!(ray::get(sum.remote(shared)).unwrap(), 15);
+    assert_eq!(ray::get(sum.remote(range.remote(4))).unwrap(), 6, "a task's result");
+    let text = "seventh".to_owned();
+    assert_eq!(ray::get(length.remote(&text)).unwrap(), 7);
+    assert_eq!(ray::get(length.remote("six")).unwrap(), 3);
+    assert_eq!(ray::get(length.remote(ray::put(text.clone()))).unwrap(), 7);
+    assert_eq!(ray::get(length.remote(Arc::new(text.clone()))).unwrap(), 7);
+    assert_eq!(ray::get(length.remote(text)).unwrap(), 7);
+}
+
+#[remote]
+fn range(n: i64) -> Vec<i64> {
+    (0..n).collect()
+}
+
+/// The body reads the stored object where it lies, and so do a hundred others.
+#[test]
+fn a_borrow_is_no_copy() {
+    engine();
+    let object = ray::put(vec![1_u8; 1000]);
+    let here = object.view().unwrap().as_ptr() as usize;
+    let mut places: Vec<_> = (0..50).map(|_| place.remote(&object)).collect();
+    places.extend((0..50).map(|_| slice_place.remote(&object)));
+    assert_eq!(ray::get(places).unwrap(), [here; 100]);
+    let shared = Arc::new(vec![1_u8; 1000]);
+    let here = shared.as_ptr() as usize;
+    assert_eq!(ray::get(place.remote(&shared)).unwrap(), here, "an Arc neither");
+    if !strict() {
+        let mine = vec![2_u8; 1000];
+        let here = mine.as_ptr() as usize;
+        assert_eq!(ray::get(place.remote(mine)).unwrap(), here, "a value is moved in");
+    }
+}
+
+/// A parameter `ObjectRef<T>` stays a reference, and the task does not wait for it.
+#[test]
+fn for_a_reference_parameter() {
+    engine();
+    let gate = Gate::new();
+    let late = wait_at.remote(gate);
+    let looks = vec![looks_at.remote(&late), looks_at.remote(late.clone())];
+    assert_eq!(ray::get(looks).unwrap(), [(false, late.id().to_string()), (false, late.id().to_string())]);
+    let inside = looks_into.remote(vec![late.clone(), late.clone()]);
+    assert_eq!(ray::get(inside).unwrap(), 0, "in a Vec too, where the parameter says so");
+    let hidden = looks_behind.remote(Deep { inside: Some(late.clone()) });
+    assert_eq!(ray::get(hidden).unwrap(), Some(false), "and in a value");
+    let stored = ray::put(late.clone());
+    let outer: ObjectRef<ObjectRef<i64>> = stored.clone();
+    assert_eq!(ray::get(outer).unwrap(), late, "an object that is a reference");
+    gate.open();
+    assert_eq!(ray::get(ray::get(stored).unwrap()).unwrap(), 1);
+    assert_eq!(ray::get(mixed.remote(1, "b", [2, 3], late, ray::put(vec![4]))).unwrap(), "1 b [2, 3] 1 [4, 0]");
+}
+
+#[remote]
+fn looks_at(object: ObjectRef<i64>) -> (bool, String) {
+    (object.is_ready(), object.id().to_string())
+}
+
+#[remote]
+fn looks_into(objects: Vec<ObjectRef<i64>>) -> usize {
+    objects.iter().filter(|object| object.is_ready()).count()
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Deep {
+    inside: Option<ObjectRef<i64>>,
+}
+
+#[remote]
+fn looks_behind(deep: Deep) -> Option<bool> {
+    deep.inside.map(|object| object.is_ready())
+}
+
+/// A task's result may be a reference, or hold some.
+#[test]
+fn references_come_back() {
+    engine();
+    let object: ObjectRef<ObjectRef<i64>> = submits.remote(5);
+    assert_eq!(ray::get(ray::get(object).unwrap()).unwrap(), 25);
+    let deep = ray::get(wraps.remote(square.remote(6))).unwrap();
+    assert_eq!(ray::get(deep.inside.unwrap()).unwrap(), 36);
+}
+
+#[remote]
+fn submits(x: i64) -> ObjectRef<i64> {
+    square.remote(x)
+}
+
+#[remote]
+fn wraps(object: ObjectRef<i64>) -> Deep {
+    Deep { inside: Some(object) }
+}
+
+#[remote]
+struct Cell {
+    value: i64,
+}
+
+#[remote]
+impl Cell {
+    pub fn new(value: i64) -> Self {
+        Cell { value }
+    }
+    pub fn add(&mut self, x: i64) -> i64 {
+        self.value += x;
+        self.value
+    }
+}
+
+#[remote]
+fn adds(cell: ActorHandle<Cell>, x: i64) -> i64 {
+    ray::get(cell.add.remote(x)).unwrap()
+}
+
+/// A19: handles go into tasks as they are.
+#[test]
+fn for_a_handle_parameter() {
+    engine();
+    let cell = Cell::remote(square.remote(2));
+    assert_eq!(ray::get(adds.remote(&cell, 1)).unwrap(), 5);
+    assert_eq!(ray::get(adds.remote(cell.clone(), square.remote(3))).unwrap(), 14);
+    assert_eq!(ray::get(cell.add.remote(&square.remote(1))).unwrap(), 15);
+}
+
+static CLONES: AtomicUsize = AtomicUsize::new(0);
+
+struct Counted;
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        CLONES.fetch_add(1, Ordering::Relaxed);
+        Counted
+    }
+}
+
+#[remote(local)]
+fn takes(_value: Counted) {}
+
+#[remote(local)]
+fn borrows(_value: &Counted) {}
+
+#[remote(local)]
+fn makes() -> Counted {
+    Counted
+}
+
+/// A value moves out where the task holds the last reference, and is cloned once where not; a borrow never is.
+#[test]
+fn clones_are_counted() {
+    engine();
+    let clones = |work: &dyn Fn()| {
+        let before = CLONES.load(Ordering::Relaxed);
+        work();
+        CLONES.load(Ordering::Relaxed) - before
+    };
+    let run = |object: ObjectRef<()>| ray::get(object).unwrap();
+    assert_eq!(clones(&|| run(takes.remote(Counted))), 0);
+    assert_eq!(clones(&|| run(takes.remote(ray::put_local(Counted)))), 0, "the last reference");
+    assert_eq!(clones(&|| run(takes.remote(makes.remote()))), 0, "a result handed on");
+    assert_eq!(clones(&|| run(takes.remote(Arc::new(Counted)))), 0, "the last Arc");
+    let object = ray::put_local(Counted);
+    assert_eq!(clones(&|| run(takes.remote(&object))), 1);
+    let shared = Arc::new(Counted);
+    assert_eq!(clones(&|| run(takes.remote(&shared))), 1);
+    assert_eq!(clones(&|| run(borrows.remote(&object))), 0);
+    assert_eq!(clones(&|| run(borrows.remote(&shared))), 0);
+    assert_eq!(clones(&|| drop(ray::get(makes.remote()).unwrap())), 0, "got by the only reference");
+    let kept = makes.remote();
+    assert_eq!(clones(&|| drop(ray::get(&kept).unwrap())), 1);
+    assert_eq!(clones(&|| drop(kept.view().unwrap())), 0);
+}
+
+struct Noisy(Tally);
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+#[remote(local)]
+fn swallows(_value: &Noisy, gate: Gate) {
+    gate.wait();
+}
+
+/// Arguments are dropped with the body, those of a task that never runs with its failure.
+#[test]
+fn arguments_are_dropped() {
+    engine();
+    let (tally, gate) = (Tally::new(), Gate::new());
+    let running = swallows.remote(Noisy(tally), gate);
+    assert_eq!(tally.count(), 0);
+    gate.open();
+    ray::get(running).unwrap();
+    assert_eq!(tally.count(), 1, "gone before the result is there");
+    let failing = swallows.remote(Noisy(tally), fails_gate.remote());
+    ray::get(failing).unwrap_err();
+    assert_eq!(tally.count(), 2);
+    let infeasible = swallows.options().num_cpus(1e6).remote(Noisy(tally), gate);
+    ray::get(infeasible).unwrap_err();
+    assert_eq!(tally.count(), 3);
+}
+
+#[remote]
+fn fails_gate() -> Result<Gate, String> {
+    Err("no gate".into())
+}

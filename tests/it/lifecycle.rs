@@ -1,0 +1,328 @@
+//! Starting, asking about and ending the engine: rows L1 to L9, L12.
+
+use std::time::Duration;
+
+use ray::{Config, ErrorKind, ObjectRef, remote};
+
+use crate::support::{Gate, PATIENCE, in_child, in_child_with};
+
+#[remote]
+fn square(x: i64) -> i64 {
+    x * x
+}
+
+#[remote]
+fn wait_at(gate: Gate) -> i64 {
+    gate.wait();
+    1
+}
+
+/// L1, L8, L9: what `init` returns says what the engine has; without a word that is the machine's.
+#[test]
+fn init_tells_what_there_is() {
+    in_child("lifecycle::init_tells_what_there_is", || {
+        assert!(!ray::is_initialized());
+        let context = ray::init().unwrap();
+        assert!(ray::is_initialized());
+        let cores = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(context.num_cpus(), cores);
+        assert_eq!(context.namespace(), "default");
+        assert_eq!(context.resources().num_cpus(), cores as f64);
+        assert_eq!(context.resources().num_gpus(), 0.0);
+        assert!(context.resources().memory() > 1 << 20, "the machine's memory");
+        drop(context);
+        assert!(ray::is_initialized(), "dropping the context does nothing");
+        assert_eq!(ray::get(square.remote(3)).unwrap(), 9);
+    });
+}
+
+/// L4, L7: what is configured is what is there; `nodes` is this process alone.
+#[test]
+fn configured_resources_are_there() {
+    in_child("lifecycle::configured_resources_are_there", || {
+        let config = Config::new().num_cpus(3).num_gpus(2).memory(1 << 30).resource("licence", 1.5).namespace("mine");
+        let context = ray::init_with(config).unwrap();
+        assert_eq!((context.num_cpus(), context.namespace()), (3, "mine"));
+        assert_eq!(ray::context().namespace(), "mine");
+        let all = ray::cluster_resources().unwrap();
+        assert_eq!(all["CPU"], 3.0);
+        assert_eq!(all["GPU"], 2.0);
+        assert_eq!(all["memory"], f64::from(1 << 30));
+        assert_eq!(all["licence"], 1.5);
+        assert_eq!(ray::available_resources().unwrap(), all, "nothing runs");
+        let nodes = ray::nodes().unwrap();
+        assert_eq!(nodes.len(), 1);
+        assert!(nodes[0].alive);
+        assert_eq!(nodes[0].resources.get("licence"), 1.5);
+
+        let gate = Gate::new();
+        let started = Gate::new();
+        let held = hold.options().num_cpus(2.0).num_gpus(0.5).resource("licence", 1.0).remote(started, gate);
+        started.wait();
+        let free = ray::available_resources().unwrap();
+        assert_eq!((free["CPU"], free["GPU"], free["licence"]), (1.0, 1.5, 0.5));
+        gate.open();
+        ray::get(held).unwrap();
+        assert_eq!(ray::available_resources().unwrap(), all, "given back before the result is there");
+    });
+}
+
+#[remote]
+fn hold(started: Gate, gate: Gate) {
+    started.open();
+    gate.wait();
+}
+
+/// L2: the first use starts the engine, whichever it is; asking does not.
+#[test]
+fn first_use_starts_the_engine() {
+    in_child("lifecycle::first_use_starts_the_engine", || {
+        assert!(ray::nodes().unwrap_err().is_runtime_gone());
+        assert!(ray::cluster_resources().unwrap_err().is_runtime_gone());
+        assert!(ray::available_resources().unwrap_err().is_runtime_gone());
+        ray::shutdown().expect("nothing to shut down is no error");
+        assert!(!ray::is_initialized(), "asking starts nothing");
+
+        let uses: [(&str, fn()); 8] = [
+            ("remote", || assert_eq!(ray::get(square.remote(4)).unwrap(), 16)),
+            ("try_remote", || assert_eq!(ray::get(square.try_remote(4).unwrap()).unwrap(), 16)),
+            ("tell", || square.tell(4)),
+            ("put", || assert_eq!(ray::get(ray::put(5)).unwrap(), 5)),
+            ("put_local", || assert_eq!(ray::get(ray::put_local(5)).unwrap(), 5)),
+            ("from", || assert_eq!(ray::get(ObjectRef::from(std::sync::Arc::new(5))).unwrap(), 5)),
+            ("task", || assert_eq!(ray::get(ray::task(|| 5).remote()).unwrap(), 5)),
+            ("context", || assert!(ray::context().task_id().is_none())),
+        ];
+        for (name, first) in uses {
+            assert!(!ray::is_initialized());
+            first();
+            assert!(ray::is_initialized(), "{name} starts the engine");
+            assert!(ray::init().unwrap_err().is_already_initialized(), "after {name}");
+            ray::shutdown().unwrap();
+        }
+    });
+}
+
+/// L3: a second `init` is an error that says so, unless it is to be forgiven.
+#[test]
+fn init_twice() {
+    in_child("lifecycle::init_twice", || {
+        ray::init_with(Config::new().num_cpus(3)).unwrap();
+        let error = ray::init().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyInitialized);
+        assert!(error.to_string().contains("ignore_reinit_error"), "says what to do: {error}");
+        let again = ray::init_with(Config::new().num_cpus(7).ignore_reinit_error(true)).unwrap();
+        assert_eq!(again.num_cpus(), 3, "the engine that runs is the one it was");
+    });
+}
+
+/// L5: the engine can start again after its end, and otherwise.
+#[test]
+fn init_again_after_a_shutdown() {
+    in_child("lifecycle::init_again_after_a_shutdown", || {
+        for cpus in 1..=4 {
+            let context = ray::init_with(Config::new().num_cpus(cpus)).unwrap();
+            assert_eq!(context.num_cpus(), cpus);
+            let squares: Vec<_> = (0..100).map(|x| square.remote(x)).collect();
+            assert_eq!(ray::get(squares).unwrap()[99], 99 * 99);
+            ray::shutdown().unwrap();
+            assert!(!ray::is_initialized());
+            ray::shutdown().expect("twice is fine");
+        }
+    });
+}
+
+/// L5: what is left of a former engine says so, everywhere, also while another engine runs.
+#[test]
+fn stale_references() {
+    in_child("lifecycle::stale_references", || {
+        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::from_secs(30))).unwrap();
+        let gate = Gate::new();
+        let ready = square.remote(3);
+        ray::get(&ready).unwrap();
+        let stored = ray::put(vec![1, 2]);
+        let view = stored.view().unwrap();
+        let running = wait_at.remote(gate);
+        let waiting = square.remote(&running);
+        gate.open();
+        ray::shutdown().unwrap();
+
+        let check = |when: &str| {
+            for stale in [&ready, &running, &waiting] {
+                let gone = |error: ray::Error| assert!(error.is_runtime_gone(), "{when}: {error}");
+                gone(ray::get(stale).unwrap_err());
+                gone(ray::get_timeout(stale, Duration::ZERO).unwrap_err());
+                gone(ray::get(vec![stale.clone(), stale.clone()]).unwrap_err());
+                gone(stale.try_get().unwrap_err());
+                gone(stale.view().unwrap_err());
+                gone(ray::Error::from(stale.clone().take().unwrap_err()));
+                gone(ray::wait(vec![stale.clone()], 1).unwrap_err());
+                gone(ray::cancel(stale).unwrap_err());
+                gone(futures::executor::block_on(stale.clone()).unwrap_err());
+                gone(ray::get_all_settled(vec![stale.clone()]).remove(0).unwrap_err());
+                let completed: Vec<_> = ray::as_completed(vec![stale.clone()]).collect();
+                assert_eq!(completed, [stale.clone()], "{when}: it comes, and getting it says so");
+                assert!(stale.is_ready(), "{when}: there is nothing more to wait for");
+            }
+            assert!(ray::get(&stored).unwrap_err().is_runtime_gone(), "{when}");
+            assert_eq!(*view, [1, 2], "a view keeps what it shows");
+        };
+        check("after the shutdown");
+        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        check("under another engine");
+        let error = ray::get(square.remote(&ready)).unwrap_err();
+        assert!(error.is_runtime_gone(), "as an argument: {error}");
+        assert_eq!(ray::get(square.remote(5)).unwrap(), 25, "the new engine works");
+    });
+}
+
+/// L5: who waits when the engine goes is told, and not left waiting.
+#[test]
+fn a_shutdown_wakes_who_waits() {
+    in_child("lifecycle::a_shutdown_wakes_who_waits", || {
+        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+        let (gate, started) = (Gate::new(), Gate::new());
+        let object = hold.remote(started, gate);
+        started.wait();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waits: [(&str, fn(ObjectRef<()>) -> bool); 5] = [
+            ("get", |object| ray::get(object).unwrap_err().is_runtime_gone()),
+            ("get of several", |object| ray::get([object.clone(), object]).unwrap_err().is_runtime_gone()),
+            ("get_timeout", |object| ray::get_timeout(object, PATIENCE).unwrap_err().is_runtime_gone()),
+            ("wait", |object| ray::wait([object], 1).unwrap_err().is_runtime_gone()),
+            ("await", |object| futures::executor::block_on(object).unwrap_err().is_runtime_gone()),
+        ];
+        for (name, wait) in waits {
+            let (object, sender) = (object.clone(), sender.clone());
+            std::thread::spawn(move || {
+                sender.send((name, None)).unwrap();
+                let right = wait(object);
+                sender.send((name, Some(right))).unwrap();
+            });
+        }
+        for _ in 0..waits.len() {
+            assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().1, None);
+        }
+        ray::shutdown().unwrap();
+        for _ in 0..waits.len() {
+            let (name, right) = receiver.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(right, Some(true), "{name}");
+        }
+        gate.open();
+    });
+}
+
+/// L5: a guard shuts the engine down, its own only.
+#[test]
+fn shutdown_on_drop() {
+    in_child("lifecycle::shutdown_on_drop", || {
+        {
+            let guard = ray::init_with(Config::new().num_cpus(2)).unwrap().shutdown_on_drop();
+            assert_eq!(guard.num_cpus(), 2);
+            assert_eq!(ray::get(square.remote(2)).unwrap(), 4);
+        }
+        assert!(!ray::is_initialized());
+        let guard = ray::init().unwrap().shutdown_on_drop();
+        ray::shutdown().unwrap();
+        ray::init().unwrap();
+        drop(guard);
+        assert!(ray::is_initialized(), "the guard's engine was gone already");
+    });
+}
+
+/// L5: a body cannot end the engine that runs it.
+#[test]
+fn no_shutdown_from_inside() {
+    in_child("lifecycle::no_shutdown_from_inside", || {
+        let inside = ray::task(|| ray::shutdown().unwrap_err().kind()).remote();
+        assert_eq!(ray::get(inside).unwrap(), ErrorKind::InvalidArgument);
+        assert!(ray::is_initialized());
+    });
+}
+
+/// L1: with an address in the environment everything that would start the engine says that there is no cluster engine yet.
+#[test]
+fn an_address_is_refused() {
+    let said = in_child_with("lifecycle::an_address_is_refused", &[("RAY_ADDRESS", "auto")], || {
+        let refused = |error: ray::Error| {
+            assert_eq!(error.kind(), ErrorKind::ClusterUnavailable, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("not there yet") && text.contains("auto") && text.contains("RAY_ADDRESS"), "{text}");
+        };
+        refused(ray::init().unwrap_err());
+        refused(ray::init_with(Config::new().num_cpus(2)).unwrap_err());
+        refused(ray::get(square.remote(3)).unwrap_err());
+        refused(square.try_remote(3).unwrap_err());
+        refused(ray::get(ray::put(3)).unwrap_err());
+        refused(ray::get(ray::task(|| 3).remote()).unwrap_err());
+        refused(ray::Error::from(ray::put_local(3).take().unwrap_err()));
+        assert!(!ray::is_initialized());
+        assert_eq!(square(3), 9, "the function is still a function");
+    });
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}
+
+#[test]
+fn a_configured_address_is_refused() {
+    in_child("lifecycle::a_configured_address_is_refused", || {
+        let error = ray::init_with(Config::new().address("10.0.0.1:6379")).unwrap_err();
+        assert!(error.is_cluster_unavailable() && error.to_string().contains("10.0.0.1:6379"), "{error}");
+        assert!(!ray::is_initialized());
+        ray::init().expect("the next one may do without");
+    });
+}
+
+/// L4: what makes no sense is an error that says what does, and starts nothing.
+#[test]
+fn absurd_settings() {
+    in_child("lifecycle::absurd_settings", || {
+        let absurd = [
+            (Config::new().num_cpus(0), "num_cpus"),
+            (Config::new().num_cpus(usize::MAX), "CPU"),
+            (Config::new().max_threads(0), "max_threads"),
+            (Config::new().namespace(""), "namespace"),
+            (Config::new().resource("licence", -1.0), "licence"),
+            (Config::new().resource("licence", f64::NAN), "licence"),
+            (Config::new().resource("licence", f64::INFINITY), "licence"),
+            (Config::new().resource("licence", 0.000_01), "licence"),
+            (Config::new().resource("CPU", 1.0), "num_cpus"),
+            (Config::new().resource("GPU", 1.0), "num_gpus"),
+            (Config::new().resource("memory", 1.0), "memory"),
+            (Config::new().resource("", 1.0), "resource"),
+        ];
+        for (config, word) in absurd {
+            let told = format!("{config:?}");
+            let error = ray::init_with(config).expect_err(&told);
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{told}: {error}");
+            assert!(error.to_string().contains(word), "{told}: {error}");
+            assert!(!ray::is_initialized(), "{told}");
+        }
+        ray::init_with(Config::new().resource("licence", 0.0001)).unwrap();
+        assert_eq!(ray::cluster_resources().unwrap()["licence"], 0.0001);
+    });
+}
+
+#[test]
+fn an_absurd_environment() {
+    let environment = [("RAY_STRICT", "perhaps")];
+    in_child_with("lifecycle::an_absurd_environment", &environment, || {
+        let error = ray::init().unwrap_err();
+        assert!(error.is_invalid_argument() && error.to_string().contains("RAY_STRICT=perhaps"), "{error}");
+        assert!(ray::get(square.remote(1)).unwrap_err().is_invalid_argument());
+        ray::init_with(Config::new().strict(false)).expect("what the program says goes before");
+    });
+}
+
+/// L12: the embedded engine behaves as the real thing: work that is submitted runs elsewhere, at the same time.
+#[test]
+fn work_runs_elsewhere() {
+    in_child("lifecycle::work_runs_elsewhere", || {
+        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        let (gate, started) = (Gate::new(), Gate::new());
+        let object = hold.remote(started, gate);
+        started.wait();
+        assert!(!object.is_ready(), "it runs while this thread goes on");
+        gate.open();
+        ray::get(object).unwrap();
+    });
+}

@@ -1,0 +1,383 @@
+//! Objects and references to them: rows O6 to O9, decision 12.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ray::{ErrorKind, ObjectRef, TakeError, remote};
+
+use crate::support::{Gate, Tally, engine, in_child, strict};
+
+#[remote]
+fn square(x: i64) -> i64 {
+    x * x
+}
+
+#[remote]
+fn wait_at(gate: Gate) -> i64 {
+    gate.wait();
+    1
+}
+
+#[remote(local)]
+fn make(tally: Tally) -> Noisy {
+    Noisy(tally)
+}
+
+/// Neither `Clone` nor serialisable; says when it goes.
+#[derive(Debug)]
+struct Noisy(Tally);
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+/// O7: `put` stores once and moves.
+#[test]
+fn put() {
+    engine();
+    let value = vec![1_u8; 1 << 16];
+    let place = value.as_ptr();
+    let object = ray::put(value);
+    assert!(object.is_ready());
+    assert_eq!(object.task_id(), None, "no task makes it");
+    if !strict() {
+        assert_eq!(object.view().unwrap().as_ptr(), place, "moved, not copied");
+    }
+    assert_eq!(ray::get(&object).unwrap().len(), 1 << 16);
+}
+
+/// O7: `put_local` takes what has no serialised form; `from` adopts an `Arc`.
+#[test]
+fn put_local_and_adopted_arcs() {
+    engine();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let object = ray::put_local(sender);
+    object.view().unwrap().send(5).unwrap();
+    assert_eq!(receiver.recv().unwrap(), 5);
+
+    let shared = Arc::new(vec![1, 2, 3]);
+    let object = ObjectRef::from(Arc::clone(&shared));
+    assert!(std::ptr::eq(&*object.view().unwrap(), &*shared), "the same, in every mode");
+    assert_eq!(Arc::strong_count(&shared), 2);
+    drop(object);
+    assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+/// O6: a view shows the one object, as often as one likes, and keeps it alive.
+#[test]
+fn views() {
+    engine();
+    let tally = Tally::new();
+    let object = make.remote(tally);
+    let (one, two) = (object.view().unwrap(), object.view().unwrap());
+    assert!(std::ptr::eq(&*one, &*two));
+    drop(object);
+    drop(one);
+    assert_eq!(tally.count(), 0, "the view holds it");
+    assert_eq!(format!("{two:?}"), format!("{:?}", *two), "it shows itself as the value");
+    drop(two);
+    assert_eq!(tally.count(), 1);
+    let error = ray::task(|| -> u8 { panic!("nothing to see") }).remote().view().map(|view| *view).unwrap_err();
+    assert!(error.is_panic());
+}
+
+/// O6: a sole owner's `take` never fails, however soon it comes, without `Clone`.
+#[test]
+fn the_sole_owner_takes() {
+    engine();
+    for _ in 0..20_000 {
+        let taken = ray::task(|| Box::new(7)).remote().take();
+        assert_eq!(taken.map(|value| *value).ok(), Some(7));
+    }
+    let gate = Gate::new();
+    let tally = Tally::new();
+    for round in 0..200 {
+        // By a dependant too, which held a reference until its end.
+        let object = ray::put_local(Noisy(tally));
+        let dependant = reads.remote(&object);
+        ray::get(dependant).unwrap();
+        drop(object.take().expect("the dependant has ended"));
+        assert_eq!(tally.count(), round + 1);
+    }
+    gate.open();
+}
+
+#[remote(local)]
+fn reads(_noisy: &Noisy) {}
+
+/// The same from a waiter that is woken by the very end, on many threads.
+#[test]
+fn the_sole_owner_takes_as_soon_as_it_is_ready() {
+    engine();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                for _ in 0..2000 {
+                    let object = ray::task(Vec::<u8>::new).remote();
+                    let (ready, _) = ray::wait([object], ray::first(1).timeout(crate::support::PATIENCE)).unwrap();
+                    let [object] = <[_; 1]>::try_from(ready).unwrap();
+                    assert!(object.take().is_ok());
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+/// O6: whoever shares gets the reference back.
+#[test]
+fn a_shared_object_is_not_taken() {
+    engine();
+    let tally = Tally::new();
+    let object = make.remote(tally);
+    let other = object.clone();
+    let object = match object.take() {
+        Err(TakeError::Shared(object)) => object,
+        outcome => panic!("{outcome:?}"),
+    };
+    assert_eq!(object, other);
+    let told = ray::Error::from(object.take().unwrap_err());
+    assert_eq!(told.kind(), ErrorKind::InvalidArgument);
+    drop(other.take().expect("it is the last now"));
+    assert_eq!(tally.count(), 1);
+
+    let kept = Arc::new(5);
+    let object = ObjectRef::from(Arc::clone(&kept));
+    assert!(matches!(object.take(), Err(TakeError::Shared(_))), "the Arc shares it");
+    assert_eq!(ObjectRef::from(kept).take().unwrap(), 5);
+
+    let failed = ray::task(|| -> u8 { panic!("no value") }).remote();
+    let also = failed.clone();
+    assert!(matches!(failed.take(), Err(TakeError::Failed(error)) if error.is_panic()));
+    assert!(ray::get(also).unwrap_err().is_panic());
+}
+
+/// O8: identity.
+#[test]
+fn identity() {
+    engine();
+    let (a, b) = (square.remote(3), square.remote(3));
+    let same = a.clone();
+    assert_eq!(a, same);
+    assert_ne!(a, b);
+    assert_eq!(a.id(), same.id());
+    assert_ne!(a.id(), b.id());
+    assert!(a.task_id().is_some());
+    assert_eq!(a.task_id().map(|id| id.to_string()), Some(a.id().to_string()));
+    let all: HashSet<_> = [a.clone(), b.clone(), same].into_iter().collect();
+    assert_eq!(all.len(), 2);
+    assert_eq!(format!("{a:?}"), format!("ObjectRef({})", a.id()));
+    let any: HashSet<_> = [a.any(), b.any(), a.any().clone()].into_iter().collect();
+    assert_eq!(any.len(), 2);
+    assert_eq!(a.any().id(), a.id());
+    let elsewhere = std::thread::spawn(move || ray::get(a).unwrap());
+    assert_eq!(elsewhere.join().unwrap(), 9);
+    ray::get(b).unwrap();
+}
+
+/// O8: looking without waiting.
+#[test]
+fn try_get_and_is_ready() {
+    engine();
+    let gate = Gate::new();
+    let object = wait_at.remote(gate);
+    assert!(!object.is_ready() && !object.any().is_ready());
+    assert_eq!(object.try_get().unwrap(), None);
+    gate.open();
+    ray::get(&object).unwrap();
+    assert!(object.is_ready() && object.any().is_ready());
+    assert_eq!(object.try_get().unwrap(), Some(1));
+    let failed = ray::task(|| -> u8 { panic!("early") }).remote();
+    ray::get(&failed).unwrap_err();
+    assert!(failed.is_ready(), "a failure is a result");
+    assert!(failed.try_get().unwrap_err().is_panic());
+}
+
+/// O8: `on_ready` calls once, whether before or after, for failures too, and a panic in it does no harm.
+#[test]
+fn on_ready() {
+    engine();
+    let (gate, tally) = (Gate::new(), Tally::new());
+    let object = wait_at.remote(gate);
+    for _ in 0..3 {
+        object.on_ready(move || drop(tally.add()));
+    }
+    object.on_ready(|| panic!("a callback that panics"));
+    assert_eq!(tally.count(), 0);
+    gate.open();
+    tally.wait_for(3);
+    object.on_ready(move || drop(tally.add()));
+    assert_eq!(tally.count(), 4, "at once when it is there");
+    let failed = ray::task(|| -> u8 { panic!("early") }).remote();
+    failed.on_ready(move || drop(tally.add()));
+    tally.wait_for(5);
+    ray::get(failed).unwrap_err();
+    assert_eq!(ray::get(square.remote(2)).unwrap(), 4, "the engine goes on");
+}
+
+/// O8: references are futures, on any runtime.
+#[test]
+fn awaited_anywhere() {
+    engine();
+    let (ready, gate) = (square.remote(4), Gate::new());
+    let late = wait_at.remote(gate);
+    let both = async {
+        let first = ready.await.unwrap();
+        gate.open();
+        (first, late.clone().await.unwrap(), late.await.unwrap())
+    };
+    assert_eq!(futures::executor::block_on(both), (16, 1, 1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let sum = runtime.block_on(async {
+        let objects = (0..100).map(|x| square.remote(x));
+        futures::future::try_join_all(objects).await.unwrap().into_iter().sum::<i64>()
+    });
+    assert_eq!(sum, 328_350);
+    let error = runtime.block_on(ray::task(|| -> u8 { panic!("awaited") }).remote()).unwrap_err();
+    assert!(error.is_panic());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let spawned = runtime.spawn(async { square.remote(square.remote(3)).await });
+    assert_eq!(runtime.block_on(spawned).unwrap().unwrap(), 81);
+}
+
+/// O9: a dropped future or reference cancels nothing.
+#[test]
+fn dropping_cancels_nothing() {
+    engine();
+    let (gate, tally) = (Gate::new(), Tally::new());
+    let work = move || {
+        gate.wait();
+        tally.add()
+    };
+    drop(ray::task(work).remote());
+    let object = ray::task(work).remote();
+    {
+        let mut future = Box::pin(object.clone());
+        let waker = futures::task::noop_waker();
+        let mut context = std::task::Context::from_waker(&waker);
+        assert!(future.as_mut().poll(&mut context).is_pending());
+    }
+    gate.open();
+    tally.wait_for(2);
+    assert!(ray::get(object).is_ok());
+}
+
+/// O9: unless one asks for it.
+#[test]
+fn cancel_on_drop() {
+    engine();
+    let gate = Gate::new();
+    let object = wait_at.remote(gate);
+    let guard = object.clone().cancel_on_drop();
+    assert_eq!(guard.id(), object.id());
+    drop(guard);
+    assert!(ray::get(object).unwrap_err().is_cancelled());
+    let object = wait_at.remote(gate);
+    let kept = object.cancel_on_drop().keep();
+    gate.open();
+    assert_eq!(ray::get(kept).unwrap(), 1);
+}
+
+/// Decision 12: an object goes with its last reference, there and then.
+#[test]
+fn freed_with_the_last_reference() {
+    engine();
+    let tally = Tally::new();
+    let object = make.remote(tally);
+    let (any, copy) = (object.any(), object.clone());
+    ray::wait(&[object.any()], 1).unwrap();
+    drop(object);
+    drop(copy);
+    assert_eq!(tally.count(), 0);
+    drop(any);
+    assert_eq!(tally.count(), 1);
+
+    let gate = Gate::new();
+    let object = ray::put_local(Noisy(tally));
+    let reader = reads_at.remote(&object, gate);
+    drop(object);
+    assert_eq!(tally.count(), 1, "the task needs it still");
+    gate.open();
+    ray::get(reader).unwrap();
+    assert_eq!(tally.count(), 2, "gone before the reader's result is there");
+
+    // Nobody wants the result: it goes as soon as it is there.
+    make.tell(tally);
+    tally.wait_for(3);
+    // A long chain of objects in objects is freed without a deep stack.
+    let mut list = ray::put_local(None);
+    for _ in 0..200_000 {
+        list = ray::put_local(Some(Link { _next: list }));
+    }
+    drop(list);
+}
+
+struct Link {
+    _next: ObjectRef<Option<Link>>,
+}
+
+#[remote(local)]
+fn reads_at(_noisy: &Noisy, gate: Gate) {
+    gate.wait();
+}
+
+struct PanicsWhenDropped(Tally);
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        self.0.add();
+        panic!("in Drop");
+    }
+}
+
+#[remote(local)]
+fn makes_bad(tally: Tally) -> PanicsWhenDropped {
+    PanicsWhenDropped(tally)
+}
+
+#[remote(local)]
+fn eats_bad(_bad: PanicsWhenDropped) -> i64 {
+    5
+}
+
+#[remote(local)]
+fn looks_at_bad(_bad: &PanicsWhenDropped) -> i64 {
+    6
+}
+
+/// A panic in the `Drop` of a value: nothing is lost, nothing hangs, the engine goes on.
+#[test]
+fn a_value_that_panics_when_dropped() {
+    in_child("objects::a_value_that_panics_when_dropped", || {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        let tally = Tally::new();
+        // The last reference goes here, and elsewhere.
+        drop(ray::put_local(PanicsWhenDropped(tally)));
+        assert_eq!(tally.count(), 1);
+        let object = makes_bad.remote(tally);
+        ray::wait(&[object.any()], 1).unwrap();
+        drop(object);
+        assert_eq!(tally.count(), 2);
+        makes_bad.tell(tally);
+        tally.wait_for(3);
+        // Inside the body it is the body's panic.
+        let error = ray::get(eats_bad.remote(PanicsWhenDropped(tally))).unwrap_err();
+        assert!(error.is_panic(), "{error}");
+        assert_eq!(tally.count(), 4);
+        // An argument that is lent goes after the body: its value stands, or its panic is told; never a hang.
+        let outcome = ray::get(looks_at_bad.remote(PanicsWhenDropped(tally)));
+        assert!(outcome.as_ref().map_or_else(ray::Error::is_panic, |value| *value == 6), "{outcome:?}");
+        assert_eq!(tally.count(), 5);
+        // Of a task that never runs.
+        let failed = ray::task(|| -> Gate { panic!("no gate") }).remote();
+        ray::get(hands_on.remote(PanicsWhenDropped(tally), failed)).unwrap_err();
+        assert_eq!(tally.count(), 6);
+        let squares: Vec<_> = (0..100).map(|x| square.remote(x)).collect();
+        assert_eq!(ray::get(squares).unwrap()[9], 81);
+    });
+}
+
+#[remote(local)]
+fn hands_on(_bad: PanicsWhenDropped, _gate: Gate) {}
