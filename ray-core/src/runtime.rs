@@ -67,12 +67,19 @@ pub(crate) struct Engine {
     pub(crate) pulse: Pulse,
     pub(crate) names: Names,
     /// Futures that run, by their entries' addresses, so that a canceller can drop them.
-    pub(crate) futures: Mutex<HashMap<usize, tokio::task::AbortHandle>>,
+    /// A future that is just being spawned has no handle yet.
+    pub(crate) futures: Mutex<HashMap<usize, Option<tokio::task::AbortHandle>>>,
     /// Wakers of those who await, so that a shutdown can wake them.
     pub(crate) wakers: Mutex<HashMap<u64, std::task::Waker>>,
     pub(crate) next_waker: AtomicU64,
     pub(crate) waits: crate::deadlock::Graph,
-    tokio: OnceLock<std::io::Result<tokio::runtime::Runtime>>,
+    tokio: OnceLock<std::io::Result<Tokio>>,
+}
+
+/// The runtime of async bodies, until the shutdown takes it down.
+struct Tokio {
+    handle: tokio::runtime::Handle,
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
 }
 
 /// The worker threads, counted.
@@ -239,22 +246,30 @@ impl Engine {
     /// The tokio runtime on which async bodies run; started by the first of them.
     ///
     /// # Errors
-    /// `Threads`, where the system refuses its threads.
-    pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Runtime> {
+    /// `Threads`, where the system refuses its threads; `RuntimeGone` after a shutdown.
+    pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Handle> {
+        if !self.is_live() {
+            return Err(crate::thread::gone("the future had not started"));
+        }
         let built = self.tokio.get_or_init(|| {
-            tokio::runtime::Builder::new_multi_thread()
+            let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(self.settings.num_cpus.max(1))
                 .thread_name("ray-async")
                 .enable_all()
-                .build()
+                .build()?;
+            Ok(Tokio { handle: runtime.handle().clone(), runtime: Mutex::new(Some(runtime)) })
         });
-        built.as_ref().map_err(|error| {
+        built.as_ref().map(|tokio| &tokio.handle).map_err(|error| {
             Error::new(ErrorKind::Threads, format!("the system refuses the threads of the async runtime: {error}"))
         })
     }
 
-    /// Takes the tokio runtime down, if it was started.
-    pub(crate) fn close_tokio(&self) -> Option<&tokio::runtime::Runtime> {
-        self.tokio.get().and_then(|built| built.as_ref().ok())
+    /// Takes the tokio runtime down, if it was started: its futures are dropped at their next await, then its threads end.
+    pub(crate) fn close_tokio(&self) {
+        if let Some(Ok(tokio)) = self.tokio.get()
+            && let Some(runtime) = lock(&tokio.runtime).take()
+        {
+            runtime.shutdown_background();
+        }
     }
 }

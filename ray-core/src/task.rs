@@ -13,6 +13,7 @@ use std::time::Instant;
 use crate::callable::spec::Spec;
 use crate::error::Error;
 use crate::options::CallSettings;
+use crate::runtime::Engine;
 use crate::store::entry::{self, Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::thread::{Frame, ThreadState};
@@ -212,7 +213,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
         unsafe { actor.as_ref() }.clear_current();
     }
     children::release(head);
-    give_back(state, head);
+    give_back(&state.engine, head);
     // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
     unsafe { conclude(state, entry, ran, hold) };
     frame.crashed.take()
@@ -230,12 +231,12 @@ pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
 }
 
 /// Gives back what the task was granted, if it was.
-pub(crate) fn give_back(state: &ThreadState, head: &TaskHead) {
+pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
     if let Some(extra) = head.extra()
         && extra.granted.load(Ordering::Relaxed)
         && head.mark_granted(false)
     {
-        state.engine.give_back(&extra.settings.resources);
+        engine.give_back(&extra.settings.resources);
     }
 }
 

@@ -35,7 +35,11 @@ impl Engine {
         if waking > 0 && waking >= wanted && self.free.is_empty() {
             return;
         }
-        if !self.wake_idle() && (self.cpu.has_one() || self.workers.count.load(Ordering::Relaxed) == 0) {
+        if self.wake_idle() {
+            return;
+        }
+        // One a free lease for work that needs one; for the rest as many as there are CPUs, beyond which the pulse adds.
+        if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < self.settings.num_cpus {
             let _ = self.add_worker();
         }
     }
@@ -248,7 +252,7 @@ fn run_granted(state: &ThreadState, task: Hold) {
     let Some(head) = task.task() else { return };
     if !task.state.claim() {
         // Cancelled while it waited: what it was granted goes back.
-        crate::task::give_back(state, head);
+        crate::task::give_back(&state.engine, head);
         return;
     }
     let cpu = head.extra().map_or(0, |extra| extra.settings.resources.cpu());

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold, DEAD, RUNNING};
@@ -34,8 +35,8 @@ struct Slots {
     exclusive: bool,
     /// A call at the front of the mailbox could not be admitted.
     waiting: bool,
-    /// A body crashed: nothing more is admitted until the others have ended.
-    crashed: Option<Error>,
+    /// A body crashed: nothing more is admitted until the instance is replaced.
+    crashed: bool,
 }
 
 /// A sync call with a slot.
@@ -48,7 +49,7 @@ impl Admission {
 
     fn admit(&self, call: &Hold, exclusive: bool) -> bool {
         let mut slots = lock(&self.slots);
-        let free = slots.crashed.is_none()
+        let free = !slots.crashed
             && !slots.exclusive
             && if exclusive { slots.running.is_empty() } else { slots.running.len() < self.limit };
         if free {
@@ -59,6 +60,13 @@ impl Admission {
             slots.waiting = true;
         }
         free
+    }
+
+    /// There is a fresh instance.
+    pub(crate) fn forget_crash(&self) {
+        let mut slots = lock(&self.slots);
+        slots.crashed = false;
+        slots.waiting = false;
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -80,12 +88,17 @@ pub(crate) fn is_busy(rare: &Rare) -> bool {
     rare.admission.get().is_some_and(Admission::is_busy)
 }
 
+/// The instance is to be replaced: calls that run still keep it, and the last of them will have the actor run again.
+pub(crate) fn hold_back(rare: &Rare) -> bool {
+    rare.admission.get().is_some_and(|admission| {
+        let mut slots = lock(&admission.slots);
+        slots.waiting |= !slots.running.is_empty();
+        !slots.running.is_empty()
+    })
+}
+
 /// Admits the next call of the mailbox; `false`: there is none, or no slot. The caller has the run right.
 pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> bool {
-    if lock(&admission.slots).crashed.is_some() {
-        lock(&admission.slots).waiting = true;
-        return false;
-    }
     let Some(front) = run::next(actor, false) else { return false };
     let Some((_, _, Some(entry))) = front.peek() else { return false };
     // SAFETY: held by the record.
@@ -175,50 +188,39 @@ pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
         if slots.running.is_empty() {
             slots.exclusive = false;
         }
-        let first = crashed.is_some() && slots.crashed.is_none();
-        if first {
-            slots.crashed.clone_from(&crashed);
-        }
+        let first = crashed.is_some() && !slots.crashed;
+        slots.crashed |= first;
         first
     };
-    if first_crash && let Some(panic) = &crashed {
+    if first_crash && let Some(panic) = crashed {
         // As a process that ends: the calls beside it fail with it, now.
-        life::fail_running(actor, &life::mourn(actor, panic.clone()));
+        let error = life::mourn(actor, panic);
+        if life::can_restart(actor) {
+            actor.rare().replace.store(true, Ordering::Release);
+        } else {
+            life::mark_dead(actor, error.clone());
+        }
+        life::fail_running(actor, &error);
     }
-    let (crash, was_waiting, idle) = {
+    let (was_waiting, idle) = {
         let mut slots = lock(&admission.slots);
-        let idle = slots.running.is_empty();
-        let crash = if idle { slots.crashed.take() } else { None };
-        (crash, std::mem::take(&mut slots.waiting), idle)
+        (std::mem::take(&mut slots.waiting), slots.running.is_empty())
     };
+    let replace = idle && actor.rare().replace.load(Ordering::Acquire);
     let mine = idle && {
         let states = actor.lock();
-        // The instance is to be dropped or replaced, which needs the run right; a dispatcher that has it now will see to it.
-        let mine = !states.is(RUNNING) && (states.is(DEAD) || crash.is_some());
+        // The instance is to be dropped, which needs the run right; a dispatcher that has it now will see to it.
+        let mine = !states.is(RUNNING) && states.is(DEAD);
         if mine {
             states.set(RUNNING);
         }
         mine
     };
     if mine {
-        if let Some(panic) = crash
-            && !actor.is_dead()
-        {
-            life::crashed(actor, panic);
-        }
         run::finish(actor);
-    } else if let Some(panic) = crash {
-        // The dispatcher runs: it finds the actor to be replaced or dead when it has done its turn.
-        if life::can_restart(actor) {
-            if let Some(rare) = actor.known_rare() {
-                rare.replace.store(true, std::sync::atomic::Ordering::Release);
-            }
-        } else {
-            life::mark_dead(actor, life::mourn(actor, panic));
-        }
-        run::schedule(actor, true);
     } else if was_waiting || idle {
-        run::schedule(actor, false);
+        // Whoever has the run right (next) replaces the instance before it admits another call.
+        run::schedule(actor, replace);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, GATED};
+use super::cell::{ActorCell, DEAD, GATED};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
 use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
@@ -68,7 +68,17 @@ pub(crate) fn try_create_with<C: Constructor>(args: InitArgs<C>, options: Option
     if let Some(name) = settings.name.clone() {
         let namespace = settings.namespace.clone().map_or_else(|| state.engine.settings.namespace.to_string(), std::borrow::Cow::into_owned);
         let get = settings.get_if_exists;
-        return state.engine.names.create_or_get(&namespace, &name, get, || begin::<C>(state, args, Some(settings), keep));
+        // The creation is sent when the table of names is let go again: its arguments may have failed, which ends the actor.
+        let mut unsent = None;
+        let handle = state.engine.names.create_or_get(&namespace, &name, get, || {
+            let (handle, creation) = prepare::<C>(state, args, Some(settings), keep);
+            unsent = Some(creation);
+            handle
+        })?;
+        if let Some(creation) = unsent {
+            launch::<C>(creation);
+        }
+        return Ok(handle);
     }
     Ok(begin::<C>(state, args, Some(settings), keep))
 }
@@ -79,6 +89,18 @@ fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> 
 
 /// Makes the cell and sends its creation.
 fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<C::Actor> {
+    let (handle, creation) = prepare::<C>(state, args, settings, keep);
+    launch::<C>(creation);
+    handle
+}
+
+/// Makes the cell and its creation.
+fn prepare<C: Constructor>(
+    state: &ThreadState,
+    args: InitArgs<C>,
+    settings: Option<CreateSettings>,
+    keep: Option<Keep>,
+) -> (ActorHandle<C::Actor>, Hold) {
     // SAFETY: a fresh cell, with one handle.
     let handle: ActorHandle<C::Actor> = unsafe { ActorHandle::adopt(ActorCell::<C::Actor>::allocate(state.epoch)) };
     let actor = handle.hold();
@@ -90,7 +112,8 @@ fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Optio
         if C::Actor::IS_ASYNC || limit > 1 {
             let _ = rare.admission.set(Admission::new(limit));
         }
-        gated |= !settings.resources.is_none();
+        // A named one may be called by others before its creation is sent.
+        gated |= !settings.resources.is_none() || settings.name.is_some();
         let mut call = super::send::no_settings();
         call.name = Some(format!("{}::new", C::Actor::SPEC.name()).into());
         call.resources = settings.resources.clone();
@@ -115,25 +138,31 @@ fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Optio
         // SAFETY: alive by the hold.
         actor.rare().keep_creation(unsafe { Hold::new(entry) });
     }
-    if !gated {
+    (handle, creation)
+}
+
+/// Sends a creation.
+fn launch<C: Constructor>(creation: Hold) {
+    let entry = creation.entry();
+    // SAFETY: a call's entry, alive by the hold.
+    let actor = unsafe { CallHead::of(entry) }.actor.clone();
+    if !actor.lock().is(GATED) {
         super::send::post(&actor, actor.head(), creation);
-        return handle;
+        return;
     }
-    if phase == Phase::Queued {
+    if creation.phase() == Phase::Queued {
         arguments_ready(creation);
-        return handle;
+        return;
     }
-    // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+    // SAFETY: the arguments are read under the lock of `register`, if they are there.
     match dependency::register(&creation, unsafe { CallCell::<InitBody<C>>::args(entry) }) {
         Ok(true) => arguments_ready(creation),
         Ok(false) => {}
         Err(error) => {
-            life::end(&actor, life::stillborn(&actor, error));
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::abort(entry, life::death(&actor)) };
+            life::end_from_outside(&actor, life::stillborn(&actor, error));
+            never(&creation);
         }
     }
-    handle
 }
 
 /// The arguments of a constructor are ready: it asks for its resources.
@@ -160,17 +189,18 @@ pub(crate) fn arguments_ready(creation: Hold) {
 pub(crate) fn granted(creation: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let (head, actor) = unsafe { (TaskHead::of(creation.entry()), CallHead::of(creation.entry()).actor.clone()) };
-    // SAFETY: just out of the claims; the actor gives the resources back, not the creation.
-    unsafe { head.mark_granted(false) };
+    // The actor gives the resources back, not the creation.
+    head.mark_granted(false);
     actor.rare().granted.store(true, Ordering::Release);
-    if actor.is_dead() {
-        // Killed meanwhile.
+    // Under the lock: either this sees that it was killed meanwhile, or its burial sees `granted`.
+    if actor.lock().is(DEAD) {
         if actor.rare().granted.swap(false, Ordering::AcqRel)
             && let Some(engine) = crate::runtime::running()
             && let Some(extra) = head.extra()
         {
             engine.give_back(&extra.settings.resources);
         }
+        never(&creation);
         return;
     }
     open(creation);
@@ -180,13 +210,31 @@ pub(crate) fn granted(creation: Hold) {
 fn open(creation: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
-    {
+    let late = {
         let states = actor.lock();
-        // SAFETY: gated, so nobody has had the run right, and `front` is empty.
-        unsafe { (*actor.front.get()).push_call(creation) };
         states.clear(GATED);
+        if states.is(DEAD) {
+            Some(creation)
+        } else {
+            // SAFETY: gated, so nobody has had the run right, and `front` is empty.
+            unsafe { (*actor.front.get()).push_call(creation) };
+            None
+        }
+    };
+    match late {
+        // Killed meanwhile.
+        Some(creation) => never(&creation),
+        None => run::schedule(&actor, false),
     }
-    run::schedule(&actor, false);
+}
+
+/// The actor died before its constructor was begun.
+fn never(creation: &Hold) {
+    // SAFETY: a call's entry, alive by the hold.
+    unsafe {
+        let actor = &CallHead::of(creation.entry()).actor;
+        crate::task::abort(creation.entry(), life::death(actor));
+    }
 }
 
 /// An argument of the constructor failed, or the creation was cancelled.
@@ -194,6 +242,6 @@ pub(crate) fn argument_failed(creation: &CallHead) {
     if creation.task.header.phase() == Phase::Failed {
         let error = creation.task.header.error();
         creation.task.header.state.set_seen();
-        life::end(&creation.actor, life::stillborn(&creation.actor, error));
+        life::end_from_outside(&creation.actor, life::stillborn(&creation.actor, error));
     }
 }

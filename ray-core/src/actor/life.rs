@@ -44,8 +44,10 @@ pub(crate) struct Rare {
     pub(crate) granted: AtomicBool,
     pub(crate) admission: OnceLock<Admission>,
     pub(crate) namespace: OnceLock<String>,
-    /// `kill_and_restart` was asked for while a body ran.
+    /// The instance is to be replaced before the next call: it crashed, or `kill_and_restart` was asked for.
     pub(crate) replace: AtomicBool,
+    /// The constructor was begun: from then on kept arguments are the actor's to drop, before that the creation's.
+    pub(crate) begun: AtomicBool,
     buried: AtomicBool,
 }
 
@@ -127,6 +129,10 @@ pub(crate) fn crashed(actor: &ActorHold, panic: Error) {
 /// the run right, and no body of the actor runs.
 pub(crate) fn restart(actor: &ActorHold) -> bool {
     let rare = actor.rare();
+    if !rare.begun.load(Ordering::Acquire) {
+        // Its first instance is still to be made, and will do.
+        return true;
+    }
     // SAFETY: alive by its place in `creation`, which only the end of the actor empties.
     let Some(creation) = lock(&rare.creation).as_ref().map(|hold| unsafe { Hold::new(hold.entry()) }) else { return false };
     let Ok(state) = thread::of(actor.epoch) else { return false };
@@ -138,6 +144,9 @@ pub(crate) fn restart(actor: &ActorHold) -> bool {
     }
     let error = super::run::construct(state, actor, &creation);
     rare.restarting.store(false, Ordering::Release);
+    if let Some(admission) = rare.admission.get() {
+        admission.forget_crash();
+    }
     match error {
         None => true,
         Some(error) => {
@@ -151,6 +160,14 @@ pub(crate) fn restart(actor: &ActorHold) -> bool {
 pub(crate) fn end(actor: &ActorHold, error: Error) {
     mark_dead(actor, error);
     bury(actor);
+}
+
+/// Ends an actor, whoever may run it at the moment: then the last of those buries it.
+pub(crate) fn end_from_outside(actor: &ActorHold, error: Error) {
+    let running = mark_dead(actor, error);
+    if !running && !actor.known_rare().is_some_and(super::concurrent::is_busy) {
+        bury(actor);
+    }
 }
 
 /// Marks an actor dead and fails what is queued, as far as it is in reach; `true`: a body runs, whose runner buries it.
@@ -213,11 +230,14 @@ pub(crate) fn bury(actor: &ActorHold) {
     }
     let Some(rare) = actor.known_rare() else { return };
     let creation = lock(&rare.creation).take();
-    if let Some(creation) = creation
-        && let Some(head) = creation.task()
-    {
-        // SAFETY: kept for restarts, of which there will be none.
-        unsafe { (head.vtable().drop_args)(creation.entry()) };
+    if let Some(creation) = creation {
+        if !rare.begun.load(Ordering::Acquire) {
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::abort(creation.entry(), death(actor)) };
+        } else if let Some(head) = creation.task() {
+            // SAFETY: kept for restarts, of which there will be none.
+            unsafe { (head.vtable().drop_args)(creation.entry()) };
+        }
     }
     if rare.granted.swap(false, Ordering::AcqRel)
         && let Some(settings) = rare.settings()
@@ -235,14 +255,9 @@ pub(crate) fn kill(actor: &ActorHold) {
     let error = killed(actor);
     let running = mark_dead(actor, error.clone());
     fail_running(actor, &error);
-    if running {
-        return;
+    if !running && !actor.known_rare().is_some_and(super::concurrent::is_busy) {
+        bury(actor);
     }
-    let busy = actor.known_rare().and_then(|rare| rare.admission.get()).is_some_and(|admission| admission.is_busy());
-    if busy {
-        return;
-    }
-    bury(actor);
 }
 
 /// Fails the calls that run.

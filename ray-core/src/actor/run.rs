@@ -9,7 +9,7 @@ use super::cell::{ActorHead, ActorHold, DEAD, GATED, OPEN, ORPHAN, RUNNING, SCHE
 use super::life;
 use super::mailbox::{Buffer, Record};
 use crate::deadlock::Blocker;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::runtime::FreeJob;
 use crate::store::entry::Hold;
 use crate::store::state::Phase;
@@ -92,7 +92,7 @@ pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
         return;
     }
     for _ in 0..TURN {
-        if !step(state, &actor) {
+        if !state.engine.is_live() || !step(state, &actor) {
             break;
         }
     }
@@ -125,9 +125,12 @@ fn step(state: &ThreadState, actor: &ActorHold) -> bool {
         return false;
     }
     if let Some(rare) = actor.known_rare() {
-        if rare.replace.load(Ordering::Acquire) && !super::concurrent::is_busy(rare) && rare.replace.swap(false, Ordering::AcqRel) {
-            life::restart(actor);
-            return !actor.is_dead();
+        if rare.replace.load(Ordering::Acquire) {
+            if super::concurrent::hold_back(rare) {
+                return false;
+            }
+            rare.replace.store(false, Ordering::Release);
+            return life::restart(actor) && !actor.is_dead();
         }
         if let Some(admission) = rare.admission.get() {
             return super::concurrent::admit(state, actor, admission);
@@ -225,9 +228,16 @@ fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
 /// Runs the creation.
 pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
     if !creation.state.claim() {
-        // Cancelled before it began.
-        life::end(actor, life::stillborn(actor, creation.error()));
+        // Cancelled before it began; who cancels it may be about to write the error.
+        let error = match creation.phase() {
+            Phase::Failed => creation.error(),
+            _ => Error::new(ErrorKind::Cancelled, "its creation was cancelled"),
+        };
+        life::end(actor, life::stillborn(actor, error));
         return;
+    }
+    if let Some(rare) = actor.known_rare() {
+        rare.begun.store(true, Ordering::Release);
     }
     match construct(state, actor, &creation) {
         None => {

@@ -130,7 +130,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     if direct {
         post(actor, head, call);
     } else {
-        // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+        // SAFETY: `register` reads the arguments under the lock, if they are still there.
         line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) }, concurrent);
     }
     object
@@ -155,12 +155,18 @@ fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> 
 /// Puts a call in the mailbox.
 #[inline]
 pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
+    if let Err(late) = try_post(actor, head, call) {
+        refuse(actor, late);
+    }
+}
+
+/// As [`post`]; a dead actor's call comes back, for the caller to refuse when it holds no lock.
+#[inline]
+fn try_post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) -> Result<(), Hold> {
     let push = {
         let states = actor.lock();
         if states.is(DEAD) {
-            drop(states);
-            refuse(actor, call);
-            return;
+            return Err(call);
         }
         states.back().push_call(call);
         let push = !states.is(SCHEDULED | RUNNING | GATED);
@@ -173,6 +179,7 @@ pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
         // SAFETY: alive by the caller's handle or call.
         run::enqueue(unsafe { ActorHold::new(head) });
     }
+    Ok(())
 }
 
 #[cold]
@@ -196,6 +203,12 @@ fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgLi
         let mut backlog = lock(&rare.backlog);
         backlog.entry(caller).or_default().push_back(call);
         actor.has_backlog.store(true, Ordering::Release);
+    }
+    if actor.is_dead() {
+        // It may have been killed before it could find the call in the backlog.
+        refuse(actor, waiting);
+        go_on(actor, caller);
+        return;
     }
     match dependency::register(&waiting, args) {
         Ok(true) => arguments_ready(state, waiting),
@@ -243,7 +256,8 @@ fn go_on(actor: &ActorHead, caller: u64) {
     let rare = actor.rare();
     let mut backlog = lock(&rare.backlog);
     let Some(calls) = backlog.get_mut(&caller) else { return };
-    let mut unsent = false;
+    // What a refusal sets off may come back here, so it waits until the lock is open.
+    let (mut unsent, mut late) = (false, Vec::new());
     while let Some(first) = calls.front() {
         if !first.phase().is_settled() {
             if first.pending.load(Ordering::Acquire) > 0 {
@@ -254,7 +268,7 @@ fn go_on(actor: &ActorHead, caller: u64) {
             // SAFETY: alive by the hold.
             let call = unsafe { Hold::new(first.entry()) };
             if call.state.step(Phase::Waiting, Phase::Queued) {
-                post(actor, NonNull::from(actor), call);
+                late.extend(try_post(actor, NonNull::from(actor), call).err());
             }
         }
         calls.pop_front();
@@ -262,9 +276,15 @@ fn go_on(actor: &ActorHead, caller: u64) {
     if !unsent {
         backlog.remove(&caller);
     }
-    if backlog.is_empty() {
+    let empty = backlog.is_empty();
+    if empty {
         actor.has_backlog.store(false, Ordering::Release);
-        drop(backlog);
+    }
+    drop(backlog);
+    for call in late {
+        refuse(actor, call);
+    }
+    if empty {
         // SAFETY: the caller has a hold on the actor, by a call or a handle.
         run::schedule(&unsafe { ActorHold::new(NonNull::from(actor)) }, false);
     }

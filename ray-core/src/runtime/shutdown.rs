@@ -38,17 +38,10 @@ pub fn shutdown() -> Result<()> {
     let Some(engine) = retire() else { return Ok(()) };
     engine.wake_everybody();
     engine.drain();
-    if let Some(tokio) = engine.close_tokio() {
-        // Futures see the changed epoch at their next poll; those that are asleep are dropped here.
-        let handles: Vec<_> = lock(&engine.futures).values().cloned().collect();
-        for handle in handles {
-            handle.abort();
-        }
-        let _ = tokio;
-    }
+    engine.close_tokio();
     let end = Instant::now() + engine.settings.shutdown_grace;
     let mut pause = Duration::from_micros(50);
-    while !engine.running_bodies().is_empty() && Instant::now() < end {
+    while !(engine.running_bodies().is_empty() && lock(&engine.futures).is_empty()) && Instant::now() < end {
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
@@ -65,6 +58,13 @@ pub fn shutdown() -> Result<()> {
     }
     engine.drain();
     Ok(())
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A submitter may have been half-way when the shutdown drained the queues.
+        self.drain();
+    }
 }
 
 impl Engine {

@@ -140,7 +140,7 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     if plain {
         enqueue(state, hold, class);
     } else {
-        // SAFETY: in `Waiting` by our doing, and not registered anywhere yet.
+        // SAFETY: `register` reads the arguments under the lock, if they are still there.
         wait_for_arguments(state, hold, unsafe { TaskCell::<B>::args(entry) });
     }
     if B::IS_ASYNC || class != Class::OneCpu {

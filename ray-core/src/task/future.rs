@@ -14,7 +14,7 @@ use super::{Ran, TaskHead, children, conclude, give_back, leave_frame};
 use crate::actor::cell::ActorHead;
 use crate::callable::function::{BoxFuture, Outcome};
 use crate::runtime::{Engine, lock};
-use crate::store::entry::{Header, Hold};
+use crate::store::entry::{self, Header, Hold};
 use crate::thread::{self, Frame, ThreadState};
 
 /// Turns an outcome into how the attempt ended; see `TaskCell::end`.
@@ -68,10 +68,20 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     let mut body = Body { future: Some(future), task, end, over, actor, caller: Cell::new(0), engine: Arc::clone(&engine) };
     match engine.tokio() {
         Ok(tokio) => {
-            // Under the lock, so that the body's end finds what is entered here.
-            let mut futures = lock(&engine.futures);
-            let handle = tokio.spawn(body);
-            futures.insert(entry.as_ptr().addr(), handle.abort_handle());
+            let key = entry.as_ptr().addr();
+            // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
+            // down drops the body at once.
+            lock(&engine.futures).insert(key, None);
+            // SAFETY: as above.
+            let task = unsafe { Hold::new(entry) };
+            let handle = tokio.spawn(body).abort_handle();
+            if let Some(place) = lock(&engine.futures).get_mut(&key) {
+                *place = Some(handle.clone());
+            }
+            if task.phase().is_settled() || !engine.is_live() {
+                // Whoever cancelled it meanwhile found no handle.
+                handle.abort();
+            }
         }
         Err(error) => {
             body.future = None;
@@ -82,7 +92,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
 
 /// Drops the future of a task at its next await, if it has one.
 pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
-    let handle = lock(&engine.futures).get(&entry.as_ptr().addr()).cloned();
+    let handle = lock(&engine.futures).get(&entry.as_ptr().addr()).cloned().flatten();
     if let Some(handle) = handle {
         handle.abort();
     }
@@ -101,15 +111,26 @@ impl<R> Body<R> {
         if let Some(over) = self.over.take() {
             over(crashed);
         }
-        let Some(state) = thread::existing() else {
-            // A thread without a state only drops futures, when the engine is gone.
-            // SAFETY: alive by our hold.
-            unsafe { super::abort(self.task.entry(), thread::gone("the future was dropped")) };
-            return;
+        give_back(&self.engine, head);
+        let ran = match (thread::of(self.engine.epoch), ran) {
+            (Ok(state), ran) => {
+                // SAFETY: as above; the hold stays ours.
+                unsafe { conclude(state, self.task.entry(), ran, false) };
+                return;
+            }
+            (Err(_), ran) => ran,
         };
-        give_back(state, head);
-        // SAFETY: as above; the hold stays ours.
-        unsafe { conclude(state, self.task.entry(), ran, false) };
+        // The engine is gone, and nothing begins again; but what there is must find its end.
+        // SAFETY: the value or the arguments are ours, as `ran` says, and alive by our hold.
+        unsafe {
+            match ran {
+                Ran::Value => return entry::publish(self.task.entry(), false),
+                Ran::Again => (head.vtable().drop_args)(self.task.entry()),
+                Ran::Failed(_) | Ran::Spawned => {}
+            }
+            self.task.state.set_seen();
+            entry::fail(self.task.entry(), |_| true, thread::gone("the future was dropped"));
+        }
     }
 }
 
@@ -119,12 +140,12 @@ impl<R> Future for Body<R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let Some(future) = this.future.as_mut() else { return Poll::Ready(()) };
-        let state = match thread::current() {
-            Ok(state) if state.epoch == this.engine.epoch => state,
-            _ => {
-                // Shut down: what the future holds goes, the entry's epoch tells the rest.
+        let state = match thread::of(this.engine.epoch) {
+            Ok(state) => state,
+            Err(gone) => {
                 let future = this.future.take();
                 crate::unwind::quietly(|| drop(future));
+                this.finish(Err(gone), None);
                 return Poll::Ready(());
             }
         };
