@@ -10,7 +10,12 @@ mod actor_life;
 mod actor_order;
 mod actors;
 mod asynchronous;
+mod cancel;
+mod deadlock;
 mod handles;
+mod named;
+mod resources;
+mod restarts;
 mod threaded;
 
 mod arguments;
@@ -18,3 +23,5 @@ mod closures;
 mod lifecycle;
 mod objects;
 mod tasks;
+
+mod races;

@@ -1,0 +1,318 @@
+//! Ends that meet: kill, cancel, shutdown and creation at the same time, each found once by reading or by chance.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ray::{Config, ObjectRef, remote};
+
+use crate::stage::{alone, alone_on, eventually, late};
+use crate::support::{Gate, Tally};
+
+static BORN: AtomicI64 = AtomicI64::new(0);
+static GONE: AtomicI64 = AtomicI64::new(0);
+
+/// Counted when it comes and when it goes.
+#[derive(Debug, serde::Serialize)]
+struct Counted(u8);
+
+impl Counted {
+    fn new() -> Self {
+        BORN.fetch_add(1, Ordering::SeqCst);
+        Counted(0)
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Counted::new()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Counted {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        struct Plain(#[allow(dead_code)] u8);
+        Plain::deserialize(deserializer).map(|_| Counted::new())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        GONE.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[track_caller]
+fn all_gone() {
+    eventually("everything that was made is dropped", || BORN.load(Ordering::SeqCst) == GONE.load(Ordering::SeqCst));
+    std::thread::park_timeout(Duration::from_millis(5));
+    assert_eq!(BORN.load(Ordering::SeqCst), GONE.load(Ordering::SeqCst), "dropped once each");
+}
+
+#[remote(max_restarts = 2)]
+struct Keeper {
+    _kept: Counted,
+    _own: Counted,
+}
+
+#[remote]
+impl Keeper {
+    pub fn new(kept: Counted) -> Self {
+        Keeper { _kept: kept, _own: Counted::new() }
+    }
+    pub fn ping(&self) -> u32 {
+        1
+    }
+    pub fn note(&self, _more: Counted) -> u32 {
+        2
+    }
+}
+
+#[remote(max_concurrency = 4)]
+struct Wide {
+    _own: Counted,
+    inside: AtomicU64,
+}
+
+#[remote]
+impl Wide {
+    pub fn new() -> Self {
+        Wide { _own: Counted::new(), inside: AtomicU64::new(7) }
+    }
+    pub fn look(&self, started: Gate, gate: Gate) -> u64 {
+        started.open();
+        gate.wait();
+        self.inside.load(Ordering::SeqCst)
+    }
+    pub fn ping(&self) -> u64 {
+        self.inside.load(Ordering::SeqCst)
+    }
+    pub fn tear(&self) {
+        panic!("torn");
+    }
+}
+
+#[remote]
+fn consume(_value: Counted) -> u32 {
+    3
+}
+
+#[remote]
+fn fail() -> Result<Counted, String> {
+    Err("no".to_owned())
+}
+
+#[remote]
+fn second(_a: Vec<Counted>) -> u32 {
+    4
+}
+
+/// Kept arguments of a constructor that never ran are dropped once.
+#[test]
+fn killed_before_its_constructor_ran() {
+    alone(|| {
+        for _ in 0..50 {
+            let keeper = Keeper::remote(Counted::new());
+            ray::kill(&keeper);
+            assert!(ray::get(keeper.ping.remote()).unwrap_err().is_actor_died());
+        }
+        all_gone();
+        let gate = Gate::new();
+        let keeper = Keeper::remote(late(gate, Counted::new()));
+        let call = keeper.note.remote(Counted::new());
+        ray::kill(&keeper);
+        assert!(ray::get(call).unwrap_err().is_actor_died());
+        gate.open();
+        drop(keeper);
+        all_gone();
+        let keeper = Keeper::options().name("of a failed argument").remote(fail.remote());
+        assert!(ray::get(keeper.ping.remote()).unwrap_err().is_actor_died());
+        drop(keeper);
+        all_gone();
+    });
+}
+
+/// A restart before the first instance is made makes one, not two.
+#[test]
+fn restarted_before_its_constructor_ran() {
+    alone(|| {
+        for _ in 0..200 {
+            let keeper = Keeper::remote(Counted::new());
+            ray::kill_and_restart(&keeper);
+            let call = keeper.ping.remote();
+            assert!(ray::get(call).map_or_else(|error| error.is_actor_unavailable(), |one| one == 1));
+        }
+        all_gone();
+    });
+}
+
+/// What is left of an engine starts no other: handles, results that come late, futures.
+#[test]
+fn leftovers_start_no_engine() {
+    alone(|| {
+        let (started, gate) = (Gate::new(), Gate::new());
+        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+        let keeper = Keeper::remote(Counted::new());
+        ray::get(keeper.ready()).unwrap();
+        let weak = keeper.downgrade();
+        let slow = ray::task(move || {
+            started.open();
+            gate.wait();
+            Counted::new()
+        })
+        .num_cpus(0.0)
+        .remote();
+        let after = consume.remote(&slow);
+        let rest = ray::Pending::from(vec![after.clone(), consume.remote(&slow)]);
+        let (_, rest) = ray::wait(rest, ray::first(1).timeout(Duration::ZERO)).unwrap();
+        started.wait();
+        ray::shutdown().unwrap();
+        assert!(ray::get(keeper.ping.remote()).unwrap_err().is_runtime_gone());
+        assert!(ray::get(weak.ping.remote()).unwrap_err().is_runtime_gone());
+        drop(keeper);
+        after.on_ready(|| ());
+        assert!(ray::get(&after).unwrap_err().is_runtime_gone());
+        assert!(ray::wait(rest, 1).unwrap_err().is_runtime_gone());
+        gate.open();
+        eventually("the body has ended", || slow.is_ready());
+        eventually("what waited for it was let go", || after.is_ready());
+        drop((slow, after));
+        all_gone();
+        assert!(!ray::is_initialized());
+    });
+}
+
+/// A concurrent actor is not dropped under a call that runs when the engine goes.
+#[test]
+fn shutdown_under_a_concurrent_call() {
+    alone(|| {
+        for _ in 0..20 {
+            let (started, gate) = (Gate::new(), Gate::new());
+            ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+            let wide = Wide::remote();
+            let look = wide.look.remote(started, gate);
+            started.wait();
+            drop((0..100).map(|_| wide.ping.remote()).collect::<Vec<_>>());
+            drop(wide);
+            ray::shutdown().unwrap();
+            std::thread::yield_now();
+            assert_eq!(BORN.load(Ordering::SeqCst) - GONE.load(Ordering::SeqCst), 1, "still in use");
+            gate.open();
+            eventually("the body has ended", || look.is_ready());
+            all_gone();
+        }
+    });
+}
+
+/// A concurrent actor whose calls never pause is replaced all the same.
+#[test]
+fn a_crash_among_concurrent_calls() {
+    alone(|| {
+        let wide = Wide::options().max_restarts(1).max_concurrency(2).remote();
+        let (started, gate) = (Gate::new(), Gate::new());
+        let look = wide.look.remote(started, gate);
+        started.wait();
+        assert!(ray::get(wide.tear.remote()).unwrap_err().is_actor_unavailable());
+        let later: Vec<_> = (0..10).map(|_| wide.ping.remote()).collect();
+        assert!(ray::get(look).unwrap_err().is_actor_unavailable());
+        gate.open();
+        assert_eq!(ray::get(later).unwrap(), [7; 10]);
+        drop(wide);
+        all_gone();
+    });
+}
+
+/// An argument that fails while others are still looked at drops nothing under the looker.
+#[test]
+fn arguments_fail_while_they_are_registered() {
+    alone_on(2, || {
+        for _ in 0..300 {
+            let many: Vec<ObjectRef<Counted>> = (0..200).map(|_| fail.remote()).collect();
+            assert!(ray::get(second.remote(many)).is_err());
+        }
+        all_gone();
+    });
+}
+
+/// A task that is cancelled while it submits.
+#[test]
+fn cancelled_while_it_submits() {
+    alone_on(2, || {
+        for _ in 0..200 {
+            let began = Gate::new();
+            let parent = ray::task(move || {
+                for turn in 0..200 {
+                    let made = ray::task(Counted::new).remote();
+                    let _ = consume.remote(&made);
+                    let keeper = Keeper::remote(made);
+                    keeper.ping.tell();
+                    if turn == 2 {
+                        began.open();
+                    }
+                    if ray::context().is_cancelled() {
+                        return;
+                    }
+                }
+            })
+            .remote();
+            began.wait();
+            ray::cancel(&parent).unwrap();
+            assert!(ray::get(parent).map_or_else(|error| error.is_cancelled(), |()| true));
+        }
+        all_gone();
+    });
+}
+
+/// A call whose argument comes at the moment of a kill, with one behind it that needs its result.
+#[test]
+fn killed_when_an_argument_comes() {
+    alone_on(2, || {
+        for _ in 0..300 {
+            let keeper = Keeper::options().max_restarts(0).remote(Counted::new());
+            ray::get(keeper.ready()).unwrap();
+            let (made, seen) = (ray::task(Counted::new).remote(), Tally::new());
+            let mut calls: Vec<ObjectRef<u32>> = (0..20).map(|_| keeper.note.remote(&made)).collect();
+            calls.push(keeper.ping.remote());
+            ray::kill(&keeper);
+            seen.add();
+            for call in calls {
+                assert!(ray::get(call).map_or_else(|error| error.is_actor_died(), |_| true));
+            }
+        }
+        all_gone();
+    });
+}
+
+/// The threads of an engine end with it, those of async bodies too.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_end_with_their_engine() {
+    alone(|| {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let mut most = 0;
+        for turn in 0..20 {
+            ray::init_with(Config::new().num_cpus(4)).unwrap();
+            let sleeper = asleep.remote();
+            assert_eq!(ray::get(doubled.remote(21)).unwrap(), 42);
+            ray::shutdown().unwrap();
+            assert!(ray::get(sleeper).unwrap_err().is_runtime_gone());
+            if turn == 2 {
+                std::thread::park_timeout(Duration::from_millis(300));
+                most = threads();
+            }
+        }
+        eventually("the threads of former engines have ended", || threads() <= most + 2);
+        all_gone();
+    });
+}
+
+#[remote]
+async fn doubled(x: u64) -> u64 {
+    2 * x
+}
+
+#[remote]
+async fn asleep() -> u64 {
+    let _held = Counted::new();
+    std::future::pending().await
+}
