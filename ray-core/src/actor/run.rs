@@ -19,7 +19,9 @@ use crate::thread::{Frame, ThreadState};
 /// So many calls a worker runs of one actor before others have their turn.
 const TURN: usize = 256;
 
-/// Turns of a spin, about a microsecond.
+/// After so many calls in one turn an actor counts as busy.
+const BUSY: usize = 16;
+/// Turns of a spin, a few microseconds.
 const PATIENCE: u32 = 200;
 
 /// How a told call ended.
@@ -120,7 +122,7 @@ pub(crate) fn next<'a>(actor: &'a ActorHead, patient: bool) -> Option<&'a mut Bu
 }
 
 /// Runs the next call; `false`: there is none, or none that may start now.
-fn step(state: &ThreadState, actor: &ActorHold) -> bool {
+fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
     if actor.is_dead() {
         return false;
     }
@@ -136,7 +138,7 @@ fn step(state: &ThreadState, actor: &ActorHold) -> bool {
             return super::concurrent::admit(state, actor, admission);
         }
     }
-    let Some(front) = next(actor, true) else { return false };
+    let Some(front) = next(actor, patient) else { return false };
     let long = front.peek().is_some_and(|(_, spec, _)| !spec.is_short());
     let Some(record) = front.pop() else { return false };
     run_record(state, actor, record, long);
