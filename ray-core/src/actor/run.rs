@@ -93,8 +93,8 @@ pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
     if !begin(&actor, true) {
         return;
     }
-    for _ in 0..TURN {
-        if !state.engine.is_live() || !step(state, &actor) {
+    for ran in 0..TURN {
+        if !state.engine.is_live() || !step(state, &actor, ran >= BUSY) {
             break;
         }
     }
