@@ -5,6 +5,7 @@
 //! has checked: a wrong result is an exit code other than 0.
 
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
 
 mod programs;
 mod report;
@@ -39,11 +40,8 @@ fn main() -> ExitCode {
     }
 
     let mut report = Report::default();
-    let failed: Vec<&str> = chosen
-        .into_iter()
-        .filter(|program| !passes(program, &mut report))
-        .map(|program| program.name)
-        .collect();
+    let failed: Vec<&str> =
+        chosen.into_iter().filter(|program| !passes(program, &mut report)).map(|program| program.name).collect();
 
     println!("\n{report}");
     if failed.is_empty() {

@@ -32,14 +32,7 @@ impl Report {
 
     /// Notes that `what` took this long.
     pub(crate) fn took(&mut self, what: &'static str, ours: Duration) -> &mut Timing {
-        self.timings.push(Timing {
-            program: self.program,
-            what,
-            ours,
-            article: None,
-            ideal: None,
-            near: NEAR,
-        });
+        self.timings.push(Timing { program: self.program, what, ours, article: None, ideal: None, near: NEAR });
         self.timings.last_mut().expect("one was just pushed")
     }
 }

@@ -20,7 +20,7 @@
 //! results = ray.get([do_some_work.remote(x) for x in range(4)])
 //! ```
 //!
-//! Of the third variant the engine itself warns, with its file and line.
+//! Of the third variant the engine itself warns, with its file and line, where a loop is longer than this one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,8 +57,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
 
     // A get after each call: one operation at a time.
     let start = Instant::now();
-    let results: Vec<_> =
-        (0..4).map(|x| ray::get(do_some_work.remote(x))).collect::<ray::Result<_>>()?;
+    let results: Vec<_> = (0..4).map(|x| ray::get(do_some_work.remote(x))).collect::<ray::Result<_>>()?;
     let duration = start.elapsed();
     println!("duration = {}\nresults = {results:?}", duration.as_secs_f64());
     assert_eq!(results, [0, 1, 2, 3]);

@@ -44,9 +44,9 @@ struct Images {
 impl Images {
     fn iter(&self) -> impl Iterator<Item = GrayImage> {
         let size = (self.width * self.height) as usize;
-        self.pixels.chunks_exact(size).map(|pixels| {
-            GrayImage::from_raw(self.width, self.height, pixels.to_vec()).expect("of that size")
-        })
+        self.pixels
+            .chunks_exact(size)
+            .map(|pixels| GrayImage::from_raw(self.width, self.height, pixels.to_vec()).expect("of that size"))
     }
 
     fn map(&self, change: impl FnMut(GrayImage) -> GrayImage) -> Self {
@@ -154,9 +154,8 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
 
 fn plainly(file: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let idx = unzip(file)?;
-    let batches: Result<Vec<Images>, String> = (0..BATCHES)
-        .map(|batch| Ok(augment(&blur(&decode(&idx, batch)?, 0.8), batch as u64)))
-        .collect();
+    let batches: Result<Vec<Images>, String> =
+        (0..BATCHES).map(|batch| Ok(augment(&blur(&decode(&idx, batch)?, 0.8), batch as u64))).collect();
     Ok(contact_sheet(&batches?)?)
 }
 

@@ -68,7 +68,5 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
 fn overlapped() -> Duration {
     let mut ready: Vec<Duration> = (0..4).map(uniform).collect();
     ready.sort();
-    ready
-        .into_iter()
-        .fold(Duration::ZERO, |busy_until, ready| busy_until.max(ready) + Duration::from_secs(1))
+    ready.into_iter().fold(Duration::ZERO, |busy_until, ready| busy_until.max(ready) + Duration::from_secs(1))
 }
