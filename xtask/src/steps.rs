@@ -50,24 +50,14 @@ impl Step {
     }
 
     fn must_match(self) -> Self {
-        Step {
-            must_match: true,
-            ..self
-        }
+        Step { must_match: true, ..self }
     }
 
     fn command(&self, root: &Path) -> Command {
         // The cargo that runs us, so that `cargo +toolchain xtask test` is one toolchain
         // throughout.
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command
-            .args(&self.cargo)
-            .envs(
-                self.environment
-                    .iter()
-                    .map(|(variable, value)| (variable, value)),
-            )
-            .current_dir(root);
+        command.args(&self.cargo).envs(self.environment.iter().map(|(variable, value)| (variable, value))).current_dir(root);
         command
     }
 
@@ -88,14 +78,8 @@ impl Step {
     /// Compiles the tests, runs none, and tells whether there are any. What does not compile is for
     /// the run to say.
     fn matches(&self, root: &Path) -> bool {
-        let list = self
-            .command(root)
-            .arg("--list")
-            .stderr(Stdio::inherit())
-            .output();
-        list.is_ok_and(|list| {
-            !list.status.success() || String::from_utf8_lossy(&list.stdout).contains(": test")
-        })
+        let list = self.command(root).arg("--list").stderr(Stdio::inherit()).output();
+        list.is_ok_and(|list| !list.status.success() || String::from_utf8_lossy(&list.stdout).contains(": test"))
     }
 }
 
@@ -106,19 +90,13 @@ impl fmt::Display for Step {
             write!(f, "{variable}={} ", quoted(value))?;
         }
         write!(f, "cargo")?;
-        self.cargo
-            .iter()
-            .try_for_each(|word| write!(f, " {}", quoted(word)))
+        self.cargo.iter().try_for_each(|word| write!(f, " {}", quoted(word)))
     }
 }
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// What is compiled: every crate but the bench, which alone needs the peers that it measures
@@ -133,25 +111,17 @@ fn steps() -> Vec<Step> {
     // `cfg` would invalidate both, so it has a folder of its own.
     vec![
         Step::new("fmt", Quick, "fmt --all --check"),
-        Step::new(
-            "clippy",
-            Quick,
-            &format!("clippy {ALL} --all-targets -- -D warnings"),
-        ),
+        Step::new("clippy", Quick, &format!("clippy {ALL} --all-targets -- -D warnings")),
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
         // Every value through the MessagePack glue: what a cluster would refuse fails here.
         Step::new("tests, strict", Full, "test --package ray --test it").set("RAY_STRICT", "1"),
         Step::new("doc tests", Full, &format!("test {ALL} --doc")),
         Step::new("docs", Full, &format!("doc {ALL} --no-deps")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
-        Step::new(
-            "loom models",
-            Full,
-            "test --release --package ray-core --lib --target-dir target/loom -- loom",
-        )
-        .set("RUSTFLAGS", "--cfg loom")
-        .default("LOOM_MAX_PREEMPTIONS", "2")
-        .must_match(),
+        Step::new("loom models", Full, "test --release --package ray-core --lib --target-dir target/loom -- loom")
+            .set("RUSTFLAGS", "--cfg loom")
+            .default("LOOM_MAX_PREEMPTIONS", "2")
+            .must_match(),
     ]
 }
 
@@ -208,20 +178,14 @@ mod tests {
     #[test]
     fn a_step_prints_the_line_that_a_shell_takes() {
         let step = Step::new("loom", Extent::Full, "test -- loom").set("RUSTFLAGS", "--cfg loom");
-        assert_eq!(
-            step.to_string(),
-            "RUSTFLAGS='--cfg loom' cargo test -- loom"
-        );
+        assert_eq!(step.to_string(), "RUSTFLAGS='--cfg loom' cargo test -- loom");
     }
 
     #[test]
     fn the_bench_is_compiled_by_no_step() {
         for step in steps() {
             let line = step.to_string();
-            assert!(
-                !line.contains("--workspace") || line.contains("--exclude ray-bench"),
-                "{line}"
-            );
+            assert!(!line.contains("--workspace") || line.contains("--exclude ray-bench"), "{line}");
         }
     }
 }

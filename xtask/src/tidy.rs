@@ -24,11 +24,7 @@ impl File {
     }
 
     fn problem(&self, line: usize, what: impl Into<String>) -> Problem {
-        Problem {
-            path: self.path.clone(),
-            line,
-            what: what.into(),
-        }
+        Problem { path: self.path.clone(), line, what: what.into() }
     }
 }
 
@@ -57,11 +53,7 @@ pub(crate) fn run(root: &Path) -> bool {
             return false;
         }
     };
-    let problems = [
-        house::check(&files),
-        layers::check(&files),
-        semantics::check(&files),
-    ];
+    let problems = [house::check(&files), layers::check(&files), semantics::check(&files)];
     let problems: Vec<Problem> = problems.into_iter().flatten().collect();
     for problem in &problems {
         eprintln!("{problem}");

@@ -117,10 +117,7 @@ pub(super) fn tokens(code: &str) -> Vec<Token<'_>> {
                 first.len_utf8()
             };
             let (text, after) = rest.split_at(length);
-            tokens.push(Token {
-                text,
-                line: number + 1,
-            });
+            tokens.push(Token { text, line: number + 1 });
             rest = after.trim_start();
         }
     }
@@ -136,9 +133,7 @@ pub(super) fn without_test_modules<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     while at < tokens.len() {
         if text(at) == "#" && text(at + 1) == "[" && text(at + 2) == "cfg" {
             let attribute = closing(tokens, at + 1);
-            let names_test = tokens[at..attribute]
-                .iter()
-                .any(|token| token.text == "test");
+            let names_test = tokens[at..attribute].iter().any(|token| token.text == "test");
             if names_test && text(attribute + 1) == "mod" && text(attribute + 3) == "{" {
                 at = closing(tokens, attribute + 3) + 1;
                 continue;
@@ -174,10 +169,7 @@ mod tests {
         let code = without_comments_and_literals(text);
         assert_eq!(code.lines().count(), text.lines().count());
         let tokens = tokens(&code);
-        let texts: Vec<&str> = without_test_modules(&tokens)
-            .iter()
-            .map(|t| t.text)
-            .collect();
+        let texts: Vec<&str> = without_test_modules(&tokens).iter().map(|t| t.text).collect();
         texts.join(" ")
     }
 
@@ -191,8 +183,7 @@ mod tests {
 
     #[test]
     fn test_modules_are_left_out() {
-        let text =
-            "use a::b;\n#[cfg(all(test, not(loom)))]\nmod tests { use c::d; fn e() {} }\nfn f() {}";
+        let text = "use a::b;\n#[cfg(all(test, not(loom)))]\nmod tests { use c::d; fn e() {} }\nfn f() {}";
         assert_eq!(words(text), "use a :: b ; fn f ( ) { }");
     }
 }

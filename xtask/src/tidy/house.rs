@@ -15,10 +15,7 @@ const UNSAFE: &[&str] = &[];
 
 /// What a file must not be called, and why.
 const NAMES: &[(&str, &str)] = &[
-    (
-        "mod.rs",
-        "a module `name` lies in `name.rs`, its children in `name/`",
-    ),
+    ("mod.rs", "a module `name` lies in `name.rs`, its children in `name/`"),
     ("utils.rs", "name it after the one thing that it is about"),
     ("helper.rs", "name it after the one thing that it is about"),
     ("helpers.rs", "name it after the one thing that it is about"),
@@ -59,19 +56,14 @@ fn machine_paths(file: &File, problems: &mut Vec<Problem>) {
 fn size(file: &File, problems: &mut Vec<Problem>) {
     let lines = file.text.lines().count();
     if lines > LINES && !LONGER.contains(&file.path.as_str()) {
-        let what = format!(
-            "{lines} lines, and {LINES} are the limit: which part of it is a thing of its own?"
-        );
+        let what = format!("{lines} lines, and {LINES} are the limit: which part of it is a thing of its own?");
         problems.push(file.problem(0, what));
     }
 }
 
 fn unsafety(file: &File, problems: &mut Vec<Problem>) {
     let code = without_comments_and_literals(&file.text);
-    let Some(token) = tokens(&code)
-        .into_iter()
-        .find(|token| token.text == "unsafe")
-    else {
+    let Some(token) = tokens(&code).into_iter().find(|token| token.text == "unsafe") else {
         return;
     };
     if !UNSAFE.contains(&file.path.as_str()) {
@@ -79,15 +71,10 @@ fn unsafety(file: &File, problems: &mut Vec<Problem>) {
         problems.push(file.problem(token.line, what));
         return;
     }
-    let head: String = file
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .collect();
+    let head: String = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
     let head = head.to_lowercase();
     if !head.contains("state") || !head.contains("rule") {
-        let what =
-            "a file with unsafe code begins with a module doc that says its states and its rules";
+        let what = "a file with unsafe code begins with a module doc that says its states and its rules";
         problems.push(file.problem(1, what));
     }
 }
@@ -102,8 +89,7 @@ fn sleeps(file: &File, problems: &mut Vec<Problem>) {
     let code = without_comments_and_literals(&file.text);
     for pair in tokens(&code).windows(2) {
         let line = pair[0].line;
-        let said = lines[line - 1].contains("// body:")
-            || (line > 1 && lines[line - 2].trim().starts_with("// body:"));
+        let said = lines[line - 1].contains("// body:") || (line > 1 && lines[line - 2].trim().starts_with("// body:"));
         if pair[0].text == "sleep" && pair[1].text == "(" && !said {
             let what = "no sleep in a test (a task's body may, and says so: `// body: why`)";
             problems.push(file.problem(line, what));
@@ -140,28 +126,15 @@ mod tests {
     use super::*;
 
     fn wrong(path: &str, text: &str) -> Vec<String> {
-        let file = File {
-            path: path.into(),
-            text: text.into(),
-        };
+        let file = File { path: path.into(), text: text.into() };
         let stale = stale(&[]).len();
-        check(&[file])
-            .into_iter()
-            .skip(stale)
-            .map(|problem| problem.to_string())
-            .collect()
+        check(&[file]).into_iter().skip(stale).map(|problem| problem.to_string()).collect()
     }
 
     #[test]
     fn a_sleep_in_a_test_says_that_it_is_the_body_of_a_task() {
         assert!(wrong("tests/it/a.rs", "thread::sleep(d); // body: holds its CPU").is_empty());
-        assert!(
-            wrong(
-                "tests/it/a.rs",
-                "// body: holds its CPU\n    thread::sleep(d);"
-            )
-            .is_empty()
-        );
+        assert!(wrong("tests/it/a.rs", "// body: holds its CPU\n    thread::sleep(d);").is_empty());
         assert!(wrong("src/a.rs", "thread::sleep(d);").is_empty());
         assert_eq!(wrong("tests/it/a.rs", "\nthread::sleep(d);").len(), 1);
     }
@@ -176,9 +149,6 @@ mod tests {
     fn names_sizes_and_paths() {
         assert_eq!(wrong("src/a/mod.rs", "").len(), 1);
         assert_eq!(wrong("src/a.rs", &"\n".repeat(LINES + 1)).len(), 1);
-        assert_eq!(
-            wrong("README.md", &format!("{}x", MACHINE_PATHS[0])).len(),
-            1
-        );
+        assert_eq!(wrong("README.md", &format!("{}x", MACHINE_PATHS[0])).len(), 1);
     }
 }

@@ -7,11 +7,7 @@ use super::code::{Token, closing, is_word};
 /// Every path that the code of `module` names within the crate, from the root, with its line: those
 /// that begin with `crate`, `self`, `super` or the name of a child. `$crate` is another crate's
 /// business: it stands in a macro.
-pub(super) fn paths(
-    tokens: &[Token<'_>],
-    module: &str,
-    children: &HashSet<&str>,
-) -> Vec<(String, usize)> {
+pub(super) fn paths(tokens: &[Token<'_>], module: &str, children: &HashSet<&str>) -> Vec<(String, usize)> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let mut found = Vec::new();
     // The inline modules that are open, each by where it ends.
@@ -42,10 +38,7 @@ pub(super) fn paths(
 /// Where the first `super` leads from within `inline` inline modules.
 fn above(module: &str, inline: usize) -> String {
     match inline {
-        0 => module
-            .rsplit_once("::")
-            .map_or("", |(parent, _)| parent)
-            .to_owned(),
+        0 => module.rsplit_once("::").map_or("", |(parent, _)| parent).to_owned(),
         _ => module.to_owned(),
     }
 }

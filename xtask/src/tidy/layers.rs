@@ -41,17 +41,7 @@ const LAYERS: &[Layer] = &[
         ],
         shuns: &[],
     },
-    Layer {
-        name: "results",
-        modules: &[
-            "object_ref",
-            "store",
-            "store::entry",
-            "store::state",
-            "wait",
-        ],
-        shuns: &[],
-    },
+    Layer { name: "results", modules: &["object_ref", "store", "store::entry", "store::state", "wait"], shuns: &[] },
     Layer {
         name: "decisions",
         modules: &[
@@ -67,23 +57,10 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "execution",
-        modules: &[
-            "worker",
-            "blocking",
-            "context",
-            "unwind",
-            "runtime",
-            "backend",
-            "backend::embedded",
-            "backend::cluster",
-        ],
+        modules: &["worker", "blocking", "context", "unwind", "runtime", "backend", "backend::embedded", "backend::cluster"],
         shuns: &[],
     },
-    Layer {
-        name: "seeing",
-        modules: &["event", "timeline", "state", "metrics", "tips"],
-        shuns: &[],
-    },
+    Layer { name: "seeing", modules: &["event", "timeline", "state", "metrics", "tips"], shuns: &[] },
 ];
 
 /// What only the one module names that hides it from the others.
@@ -117,11 +94,7 @@ impl<'a> Layering<'a> {
             }
         }
         modules.retain(|module, _| !is_test(module));
-        let mut layering = Layering {
-            layers,
-            modules,
-            exports: HashMap::new(),
-        };
+        let mut layering = Layering { layers, modules, exports: HashMap::new() };
         if let Some(root) = root {
             layering.exports = layering.exports(root);
         }
@@ -132,8 +105,7 @@ impl<'a> Layering<'a> {
         let code = without_comments_and_literals(&root.text);
         let mut exports = HashMap::new();
         for (path, _) in paths(&tokens(&code), "", &self.children("")) {
-            if let (Some(module), Some((_, name))) = (self.module_of(&path), path.rsplit_once("::"))
-            {
+            if let (Some(module), Some((_, name))) = (self.module_of(&path), path.rsplit_once("::")) {
                 exports.insert(name.to_owned(), module);
             }
         }
@@ -154,17 +126,8 @@ impl<'a> Layering<'a> {
     }
 
     fn unlisted(&self) -> Vec<Problem> {
-        let listed: HashSet<&str> = self
-            .layers
-            .iter()
-            .flat_map(|layer| layer.modules)
-            .copied()
-            .collect();
-        let table = |what: String| Problem {
-            path: "xtask/src/tidy/layers.rs".into(),
-            line: 0,
-            what,
-        };
+        let listed: HashSet<&str> = self.layers.iter().flat_map(|layer| layer.modules).copied().collect();
+        let table = |what: String| Problem { path: "xtask/src/tidy/layers.rs".into(), line: 0, what };
         let mut problems: Vec<Problem> = listed
             .iter()
             .filter(|module| !self.modules.contains_key(**module))
@@ -172,9 +135,7 @@ impl<'a> Layering<'a> {
             .collect();
         for (module, file) in &self.modules {
             if !listed.contains(module.as_str()) {
-                let what = format!(
-                    "which layer is `{module}` in? Add it to LAYERS in xtask/src/tidy/layers.rs"
-                );
+                let what = format!("which layer is `{module}` in? Add it to LAYERS in xtask/src/tidy/layers.rs");
                 problems.push(file.problem(0, what));
             }
         }
@@ -196,56 +157,31 @@ impl<'a> Layering<'a> {
             };
             if layer > own && said.insert((target.clone(), line)) {
                 let (own, layer) = (self.layers[own].name, self.layers[layer].name);
-                let what = format!(
-                    "`{module}` ({own}) names `{target}` ({layer}): imports point only upward"
-                );
+                let what = format!("`{module}` ({own}) names `{target}` ({layer}): imports point only upward");
                 problems.push(file.problem(line, what));
             }
         }
     }
 
-    fn shunned(
-        &self,
-        module: &str,
-        file: &File,
-        tokens: &[Token<'_>],
-        problems: &mut Vec<Problem>,
-    ) {
+    fn shunned(&self, module: &str, file: &File, tokens: &[Token<'_>], problems: &mut Vec<Problem>) {
         let layer = self.layer_of(module).map(|at| &self.layers[at]);
-        let shunned = layer.into_iter().flat_map(|layer| {
-            layer
-                .shuns
-                .iter()
-                .map(|name| (*name, format!("the layer `{}` does without", layer.name)))
-        });
-        let hidden = HIDDEN
-            .iter()
-            .filter(|(_, home)| *home != module)
-            .map(|(name, home)| (*name, format!("only `{home}` knows it")));
+        let shunned = layer
+            .into_iter()
+            .flat_map(|layer| layer.shuns.iter().map(|name| (*name, format!("the layer `{}` does without", layer.name))));
+        let hidden =
+            HIDDEN.iter().filter(|(_, home)| *home != module).map(|(name, home)| (*name, format!("only `{home}` knows it")));
         for (name, why) in shunned.chain(hidden) {
-            let words: Vec<&str> = name
-                .split("::")
-                .flat_map(|word| ["::", word])
-                .skip(1)
-                .collect();
-            let found = tokens.windows(words.len()).find(|window| {
-                window
-                    .iter()
-                    .map(|token| token.text)
-                    .eq(words.iter().copied())
-            });
+            let words: Vec<&str> = name.split("::").flat_map(|word| ["::", word]).skip(1).collect();
+            let found =
+                tokens.windows(words.len()).find(|window| window.iter().map(|token| token.text).eq(words.iter().copied()));
             if let Some(window) = found {
-                problems.push(
-                    file.problem(window[0].line, format!("`{module}` names `{name}`: {why}")),
-                );
+                problems.push(file.problem(window[0].line, format!("`{module}` names `{name}`: {why}")));
             }
         }
     }
 
     fn layer_of(&self, module: &str) -> Option<usize> {
-        self.layers
-            .iter()
-            .position(|layer| layer.modules.contains(&module))
+        self.layers.iter().position(|layer| layer.modules.contains(&module))
     }
 
     /// The module that a path from the root leads into: its longest prefix that is one, or an
@@ -264,14 +200,8 @@ impl<'a> Layering<'a> {
     }
 
     fn children(&self, module: &str) -> HashSet<&str> {
-        let names = self
-            .modules
-            .keys()
-            .map(|path| path.rsplit_once("::").unwrap_or(("", path)));
-        names
-            .filter(|(parent, _)| *parent == module)
-            .map(|(_, name)| name)
-            .collect()
+        let names = self.modules.keys().map(|path| path.rsplit_once("::").unwrap_or(("", path)));
+        names.filter(|(parent, _)| *parent == module).map(|(_, name)| name).collect()
     }
 }
 
@@ -284,16 +214,8 @@ mod tests {
     use super::*;
 
     const TWO: &[Layer] = &[
-        Layer {
-            name: "words",
-            modules: &["error", "task", "task::kind"],
-            shuns: &["std::thread"],
-        },
-        Layer {
-            name: "deeds",
-            modules: &["worker", "worker::lease"],
-            shuns: &[],
-        },
+        Layer { name: "words", modules: &["error", "task", "task::kind"], shuns: &["std::thread"] },
+        Layer { name: "deeds", modules: &["worker", "worker::lease"], shuns: &[] },
     ];
 
     /// What is wrong when `module` holds `text` and the other modules hold nothing.
@@ -303,22 +225,14 @@ mod tests {
             .flat_map(|layer| layer.modules)
             .map(|name| File {
                 path: format!("{SOURCES}{}.rs", name.replace("::", "/")),
-                text: if *name == module {
-                    text.to_owned()
-                } else {
-                    String::new()
-                },
+                text: if *name == module { text.to_owned() } else { String::new() },
             })
             .collect();
         files.push(File {
             path: format!("{SOURCES}lib.rs"),
             text: "pub use error::Error; pub use worker::{Worker, lease::Lease};".into(),
         });
-        Layering::of(TWO, &files)
-            .problems()
-            .iter()
-            .map(Problem::to_string)
-            .collect()
+        Layering::of(TWO, &files).problems().iter().map(Problem::to_string).collect()
     }
 
     #[test]
@@ -326,20 +240,8 @@ mod tests {
         let text = "use crate::{error::{self, Error as E}, task::*};
             fn f() -> crate::Error { super::error::new() }";
         assert_eq!(wrong("worker", text), [""; 0]);
-        assert_eq!(
-            wrong(
-                "worker::lease",
-                "use super::Worker; use super::super::error::Error;"
-            ),
-            [""; 0]
-        );
-        assert_eq!(
-            wrong(
-                "task",
-                "use kind::Kind; macro_rules! m { () => { $crate::worker::go() } }"
-            ),
-            [""; 0]
-        );
+        assert_eq!(wrong("worker::lease", "use super::Worker; use super::super::error::Error;"), [""; 0]);
+        assert_eq!(wrong("task", "use kind::Kind; macro_rules! m { () => { $crate::worker::go() } }"), [""; 0]);
     }
 
     #[test]
@@ -369,27 +271,14 @@ mod tests {
     fn a_layer_does_without_what_it_shuns() {
         assert_eq!(wrong("task", "use std::thread::spawn;").len(), 1);
         assert_eq!(wrong("worker", "use std::thread::spawn;"), [""; 0]);
-        assert_eq!(
-            wrong("worker", "fn f() { rmp_serde::to_vec(&1); }").len(),
-            1
-        );
+        assert_eq!(wrong("worker", "fn f() { rmp_serde::to_vec(&1); }").len(), 1);
     }
 
     #[test]
     fn the_table_and_the_files_agree() {
-        let file = File {
-            path: format!("{SOURCES}novel.rs"),
-            text: String::new(),
-        };
-        let problems: Vec<String> = Layering::of(TWO, &[file])
-            .problems()
-            .iter()
-            .map(Problem::to_string)
-            .collect();
+        let file = File { path: format!("{SOURCES}novel.rs"), text: String::new() };
+        let problems: Vec<String> = Layering::of(TWO, &[file]).problems().iter().map(Problem::to_string).collect();
         assert_eq!(problems.len(), 6);
-        assert!(
-            problems[0].contains("which layer is `novel` in?"),
-            "{problems:?}"
-        );
+        assert!(problems[0].contains("which layer is `novel` in?"), "{problems:?}");
     }
 }

@@ -32,10 +32,7 @@ fn named(text: &str) -> Vec<(String, usize)> {
         let list = &text[at + mark.len()..];
         let list = &list[..list.find(']').unwrap_or(list.len())];
         let line = text[..at].matches('\n').count() + 1;
-        names.extend(
-            list.split(',')
-                .map(|name| (name.trim().trim_matches('`').to_owned(), line)),
-        );
+        names.extend(list.split(',').map(|name| (name.trim().trim_matches('`').to_owned(), line)));
     }
     names
 }
@@ -47,10 +44,7 @@ fn tests(files: &[File]) -> HashSet<String> {
     for file in files.iter().filter(|file| file.is_rust()) {
         if let Some(case) = file.path.strip_prefix("tests/ui/") {
             names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
-        } else if ["tests/", "ray-core/", "ray-macros/"]
-            .iter()
-            .any(|folder| file.path.starts_with(folder))
-        {
+        } else if ["tests/", "ray-core/", "ray-macros/"].iter().any(|folder| file.path.starts_with(folder)) {
             let code = without_comments_and_literals(&file.text);
             let functions = tokens(&code);
             let functions = functions.windows(2).filter(|pair| pair[0].text == "fn");
@@ -66,15 +60,9 @@ mod tests {
 
     #[test]
     fn a_promise_whose_test_does_not_exist_is_found() {
-        let file = |path: &str, text: &str| File {
-            path: path.into(),
-            text: text.into(),
-        };
+        let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let files = [
-            file(
-                DOCUMENT,
-                "It is so. [test: shown]\nSo is this. [test: shown,\n  ui/refused, gone]",
-            ),
+            file(DOCUMENT, "It is so. [test: shown]\nSo is this. [test: shown,\n  ui/refused, gone]"),
             file("tests/it/a.rs", "#[test] fn shown() {} // fn gone()"),
             file("tests/ui/refused.rs", ""),
         ];
