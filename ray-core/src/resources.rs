@@ -216,7 +216,7 @@ const fn units(amount: f64) -> std::result::Result<u64, Refusal> {
         let nearest = (scaled + 0.5) as u64;
         let off = scaled - nearest as f64;
         // 0.1 + 0.2 is not quite 0.3: as much as sums of decimals are off by is forgiven.
-        if off > -1e-4 && off < 1e-4 { Ok(nearest) } else { Err(Refusal::TooFine) }
+        if off > -1e-4 && off < 1e-4 && nearest > 0 { Ok(nearest) } else { Err(Refusal::TooFine) }
     }
 }
 

@@ -79,6 +79,10 @@ impl Crowd {
         Inside(self)
     }
 
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn most(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }

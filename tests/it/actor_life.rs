@@ -1,0 +1,284 @@
+//! How actors end: by the last handle, by `kill`, and what they leave behind.
+
+use ray::{ActorHandle, ActorState, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{Token, alone, alone_on, eventually, late};
+use crate::support::{Gate, Tally};
+
+#[remote]
+struct Worker {
+    done: u64,
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Worker {
+    pub fn new(drops: Tally) -> Self {
+        Worker { done: 0, token: Token(drops) }
+    }
+    pub fn work(&mut self) -> u64 {
+        self.done += 1;
+        self.done
+    }
+    pub fn wait_at(&mut self, running: Tally, gate: Gate) -> u64 {
+        running.add();
+        gate.wait();
+        self.done
+    }
+    /// Says whether it was asked to stop, after the gate.
+    pub fn notice(&mut self, running: Tally, gate: Gate, asked: Tally) {
+        running.add();
+        gate.wait();
+        if ray::context().is_cancelled() {
+            asked.add();
+        }
+    }
+    pub fn leave_hanging(&self) -> u64 {
+        let me = ray::context().current_actor::<Worker>().unwrap();
+        me.work.tell();
+        self.done
+    }
+}
+
+/// A8: what was sent before the last handle went is done, then the state is dropped, once.
+#[test]
+fn the_last_handle() {
+    alone(|| {
+        let drops = Tally::new();
+        let worker = Worker::remote(drops);
+        let (running, gate) = (Tally::new(), Gate::new());
+        let holds = worker.wait_at.remote(running, gate);
+        running.wait_for(1);
+        let queued: Vec<ObjectRef<u64>> = (0..100).map(|_| worker.work.remote()).collect();
+        let again = worker.clone();
+        drop(worker);
+        let last = again.work.remote();
+        let weak = again.downgrade();
+        drop(again);
+        assert_eq!(weak.state(), ActorState::Alive);
+        assert_eq!(drops.count(), 0);
+        gate.open();
+        assert_eq!(ray::get(holds).unwrap(), 0);
+        assert_eq!(ray::get(queued).unwrap(), (1..=100).collect::<Vec<_>>());
+        assert_eq!(ray::get(last).unwrap(), 101);
+        drops.wait_for(1);
+        eventually("the actor is dead", || weak.state() == ActorState::Dead);
+        assert!(weak.upgrade().is_none());
+        assert!(ray::get(weak.work.remote()).unwrap_err().is_actor_died());
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+/// A8: an actor that was never called, and one whose handle goes before it is made.
+#[test]
+fn a_handle_that_goes_at_once() {
+    alone(|| {
+        let drops = Tally::new();
+        for _ in 0..100 {
+            drop(Worker::remote(drops));
+        }
+        drops.wait_for(100);
+        let gate = Gate::new();
+        drop(Worker::remote(late(gate, drops)));
+        gate.open();
+        drops.wait_for(101);
+        assert_eq!(drops.count(), 101);
+    });
+}
+
+/// A8: a weak handle calls, and keeps nothing.
+#[test]
+fn weak_handles() {
+    alone(|| {
+        let drops = Tally::new();
+        let worker = Worker::remote(drops);
+        let weak = worker.downgrade();
+        assert_eq!(ray::get(weak.work.remote()).unwrap(), 1);
+        let strong = weak.upgrade().unwrap();
+        assert!(strong == worker && weak.id() == worker.id());
+        assert_eq!(ray::get(worker.leave_hanging.remote()).unwrap(), 1);
+        drop(worker);
+        assert_eq!(ray::get(strong.work.remote()).unwrap(), 3, "told itself through its own weak handle");
+        drop(strong);
+        drops.wait_for(1);
+        assert!(weak.upgrade().is_none());
+        assert!(ray::context().current_actor::<Worker>().unwrap_err().is_actor_not_found());
+    });
+}
+
+/// A9, decision 5: the running call and the queued ones fail at once; the body goes on, is told, and takes the state along.
+#[test]
+fn kill_of_a_running_actor() {
+    alone(|| {
+        let drops = Tally::new();
+        let worker = Worker::remote(drops);
+        let (running, gate, asked) = (Tally::new(), Gate::new(), Tally::new());
+        let runs = worker.notice.remote(running, gate, asked);
+        running.wait_for(1);
+        let queued = worker.work.remote();
+        let never = Gate::new();
+        let waiting = worker.notice.remote(late(never, Tally::new()), gate, asked);
+        ray::kill(&worker);
+        for object in [&runs, &waiting] {
+            let error = ray::get(object).unwrap_err();
+            assert!(error.is_actor_died() && error.to_string().contains("ray::kill"), "{error}");
+        }
+        assert!(ray::get(queued).unwrap_err().is_actor_died());
+        assert_eq!(worker.state(), ActorState::Dead);
+        assert!(ray::get(worker.work.remote()).unwrap_err().is_actor_died());
+        assert_eq!((asked.count(), drops.count()), (0, 0), "the body still runs");
+        ray::kill(&worker);
+        gate.open();
+        drops.wait_for(1);
+        assert_eq!((asked.count(), drops.count()), (1, 1));
+        never.open();
+    });
+}
+
+/// A9: kill of an idle actor, of one whose constructor waits, and of one whose constructor runs.
+#[test]
+fn kill_before_and_between_calls() {
+    alone(|| {
+        let drops = Tally::new();
+        let worker = Worker::remote(drops);
+        assert_eq!(ray::get(worker.work.remote()).unwrap(), 1);
+        ray::kill(&worker);
+        drops.wait_for(1);
+
+        let gate = Gate::new();
+        let pending = Worker::remote(late(gate, drops));
+        let call = pending.work.remote();
+        ray::kill(&pending);
+        assert!(ray::get(call).unwrap_err().is_actor_died());
+        assert_eq!(pending.state(), ActorState::Dead);
+        gate.open();
+        let fresh = Worker::remote(drops);
+        assert_eq!(ray::get(fresh.work.remote()).unwrap(), 1);
+        assert_eq!(drops.count(), 1, "the killed one was never made");
+    });
+}
+
+#[remote]
+struct Slow {
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Slow {
+    pub fn new(running: Tally, gate: Gate, drops: Tally) -> Self {
+        running.add();
+        gate.wait();
+        Slow { token: Token(drops) }
+    }
+    pub fn call(&self) -> u64 {
+        1
+    }
+}
+
+#[test]
+fn kill_while_the_constructor_runs() {
+    alone(|| {
+        let (running, gate, drops) = (Tally::new(), Gate::new(), Tally::new());
+        let slow = Slow::remote(running, gate, drops);
+        let call = slow.call.remote();
+        let ready = slow.ready();
+        running.wait_for(1);
+        ray::kill(&slow);
+        assert!(ray::get(call).unwrap_err().is_actor_died());
+        assert!(ray::get(ready).unwrap_err().is_actor_died());
+        gate.open();
+        drops.wait_for(1);
+        assert_eq!(slow.state(), ActorState::Dead);
+    });
+}
+
+/// A7, A9: an actor that is killed while it waits for its resources takes none; one that has them gives them back.
+#[test]
+fn kill_and_resources() {
+    alone_on(2, || {
+        let drops = Tally::new();
+        let holds = Worker::options().num_cpus(2.0).remote(drops);
+        ray::get(holds.ready()).unwrap();
+        let waits = Worker::options().num_cpus(1.0).remote(drops);
+        let call = waits.work.remote();
+        assert_eq!(waits.state(), ActorState::PendingCreation);
+        ray::kill(&waits);
+        assert!(ray::get(call).unwrap_err().is_actor_died());
+        ray::kill(&holds);
+        drops.wait_for(1);
+        eventually("all CPUs are free", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        assert_eq!(ray::get(ray::task(|| 7).num_cpus(2.0).remote()).unwrap(), 7);
+    });
+}
+
+/// A23: the states that an actor goes through.
+#[test]
+fn states() {
+    alone(|| {
+        let gate = Gate::new();
+        let worker = Worker::remote(late(gate, Tally::new()));
+        assert_eq!(worker.state(), ActorState::PendingCreation);
+        gate.open();
+        ray::get(worker.ready()).unwrap();
+        assert_eq!(worker.state(), ActorState::Alive);
+        ray::get(worker.terminate()).unwrap();
+        assert_eq!(worker.state(), ActorState::Dead);
+    });
+}
+
+#[remote]
+struct Owner {
+    worker: ActorHandle<Worker>,
+}
+
+#[remote]
+impl Owner {
+    pub fn new(worker: ActorHandle<Worker>) -> Self {
+        Owner { worker }
+    }
+    pub fn work(&self) -> ObjectRef<u64> {
+        self.worker.work.remote()
+    }
+    pub fn fall(&mut self) {
+        panic!("falls");
+    }
+}
+
+/// A8: an actor's end lets go of the actors that its state holds, however it ends.
+#[test]
+fn actors_that_hold_actors() {
+    alone(|| {
+        let ends: [fn(ActorHandle<Owner>); 4] = [
+            drop,
+            |owner| ray::kill(&owner),
+            |owner| assert!(ray::get(owner.fall.remote()).unwrap_err().is_actor_died()),
+            |owner| ray::get(owner.terminate()).unwrap(),
+        ];
+        for (at, end) in ends.into_iter().enumerate() {
+            let drops = Tally::new();
+            let owner = Owner::remote(Worker::remote(drops));
+            let inner = ray::get(owner.work.remote()).unwrap();
+            assert_eq!(ray::get(inner).unwrap(), 1);
+            end(owner);
+            drops.wait_for(1);
+            assert_eq!(drops.count(), 1, "end {at}");
+        }
+    });
+}
+
+/// Decision 13: what killed an actor is told to all who call it later, with its name and its kind.
+#[test]
+fn the_cause_of_death_is_kept() {
+    alone(|| {
+        let owner = Owner::options().name("boss").remote(Worker::remote(Tally::new()));
+        assert!(ray::get(owner.fall.remote()).is_err());
+        for _ in 0..3 {
+            let error = ray::get(owner.fall.remote()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ActorDied);
+            let chain = format!("{error:?}");
+            assert!(chain.contains("boss") && chain.contains("falls") && chain.contains("actor_life.rs:"), "{chain}");
+        }
+    });
+}

@@ -1,0 +1,244 @@
+//! In which order an actor's calls start.
+
+use ray::{ActorHandle, ObjectRef, remote};
+
+use crate::stage::{alone, late};
+use crate::support::{Gate, Tally};
+
+#[remote]
+struct Log {
+    lines: Vec<(u64, u64)>,
+}
+
+#[remote]
+impl Log {
+    pub fn new() -> Self {
+        Log { lines: Vec::new() }
+    }
+    pub fn write(&mut self, who: u64, n: u64) -> usize {
+        self.lines.push((who, n));
+        self.lines.len()
+    }
+    pub fn amend(&mut self, who: u64, n: u64) {
+        self.lines.push((who, n));
+    }
+    pub fn lines(&self) -> Vec<(u64, u64)> {
+        self.lines.clone()
+    }
+}
+
+fn lines(log: &ActorHandle<Log>) -> Vec<(u64, u64)> {
+    ray::get(log.lines.remote()).unwrap()
+}
+
+/// A4: calls of one caller start in their order, whichever method and whichever way of calling.
+#[test]
+fn one_caller() {
+    alone(|| {
+        let log = Log::remote();
+        for n in 0..3_000 {
+            match n % 3 {
+                0 => drop(log.write.remote(0, n)),
+                1 => log.amend.tell(0, n),
+                _ => drop(log.with(move |log| log.lines.push((0, n)))),
+            }
+        }
+        assert_eq!(lines(&log), (0..3_000).map(|n| (0, n)).collect::<Vec<_>>());
+    });
+}
+
+/// A4: a call whose argument is not ready delays the later ones of its caller, and of no other.
+#[test]
+fn a_late_argument_delays_its_caller_only() {
+    alone(|| {
+        let log = Log::remote();
+        let gate = Gate::new();
+        let first = log.write.remote(1, late(gate, 1));
+        let second = log.write.remote(1, 2);
+        log.amend.tell(1, 3);
+        let other = {
+            let log = log.clone();
+            std::thread::spawn(move || ray::get([log.write.remote(2, 1), log.write.remote(2, 2)]).unwrap()).join().unwrap()
+        };
+        assert_eq!(other, [1, 2], "another thread passes by");
+        let task = {
+            let log = log.clone();
+            ray::task(move || ray::get(log.write.remote(3, 1)).unwrap()).num_cpus(0.0).remote()
+        };
+        assert_eq!(ray::get(task).unwrap(), 3, "so does a task");
+        assert!(!first.is_ready() && !second.is_ready());
+        gate.open();
+        assert_eq!(ray::get(second).unwrap(), 5);
+        let order = lines(&log);
+        assert_eq!(order, [(2, 1), (2, 2), (3, 1), (1, 1), (1, 2), (1, 3)]);
+    });
+}
+
+#[remote]
+struct Sender {
+    log: ActorHandle<Log>,
+    sent: u64,
+}
+
+#[remote]
+impl Sender {
+    pub fn new(log: ActorHandle<Log>) -> Self {
+        Sender { log, sent: 0 }
+    }
+    /// Sends one more line, whose number comes late or at once.
+    pub fn send(&mut self, gate: Option<Gate>) -> ObjectRef<usize> {
+        self.sent += 1;
+        match gate {
+            Some(gate) => self.log.write.remote(9, late(gate, self.sent)),
+            None => self.log.write.remote(9, self.sent),
+        }
+    }
+}
+
+/// A4: an actor is one caller from call to call, a task one from its start to its end.
+#[test]
+fn actors_and_tasks_as_callers() {
+    alone(|| {
+        let log = Log::remote();
+        let sender = Sender::remote(&log);
+        let gate = Gate::new();
+        let held = ray::get(sender.send.remote(Some(gate))).unwrap();
+        let behind = ray::get(sender.send.remote(None)).unwrap();
+        assert_eq!(ray::get(log.write.remote(1, 1)).unwrap(), 1, "the driver passes by");
+        let task = {
+            let log = log.clone();
+            ray::task(move || (log.write.remote(5, late(gate, 1)), log.write.remote(5, 2))).num_cpus(0.0).remote()
+        };
+        let (first, second) = ray::get(task).unwrap();
+        assert!(!held.is_ready() && !behind.is_ready() && !second.is_ready());
+        gate.open();
+        ray::get((held, behind, first, second)).unwrap();
+        let of = |who: u64| lines(&log).into_iter().filter(|line| line.0 == who).map(|line| line.1).collect::<Vec<_>>();
+        assert_eq!((of(9), of(5)), (vec![1, 2], vec![1, 2]));
+    });
+}
+
+/// A4: a call that will never start (its argument failed, it was cancelled) holds up nobody any longer.
+#[test]
+fn what_never_starts_delays_no_longer() {
+    alone(|| {
+        let log = Log::remote();
+        let gate = Gate::new();
+        let broken: ObjectRef<u64> = ray::task(move || {
+            gate.wait();
+            panic!("broken")
+        })
+        .remote();
+        let failed = log.write.remote(1, &broken);
+        let behind = log.write.remote(1, 2);
+        let never = Gate::new();
+        let cancelled = log.write.remote(1, late(never, 3));
+        let last = log.write.remote(1, 4);
+        assert!(!behind.is_ready());
+        gate.open();
+        assert_eq!(ray::get(behind).unwrap(), 1);
+        assert!(ray::get(failed).unwrap_err().is_panic());
+        assert!(!last.is_ready());
+        ray::cancel(&cancelled).unwrap();
+        assert_eq!(ray::get(last).unwrap(), 2);
+        assert!(ray::get(cancelled).unwrap_err().is_cancelled());
+        assert_eq!(ray::get(log.write.remote(1, &broken)).unwrap_err().kind(), ray::ErrorKind::Panic);
+        assert_eq!(lines(&log), [(1, 2), (1, 4)]);
+        never.open();
+    });
+}
+
+/// A4: many callers at once, with late arguments among theirs: each one's calls are in its order.
+#[test]
+fn many_callers() {
+    const CALLERS: u64 = 8;
+    const CALLS: u64 = 500;
+    alone(|| {
+        let log = Log::remote();
+        std::thread::scope(|scope| {
+            for who in 0..CALLERS {
+                let log = &log;
+                scope.spawn(move || {
+                    for n in 0..CALLS {
+                        if n % 50 == who {
+                            drop(log.write.remote(who, ray::task(move || n).remote()));
+                        } else if n % 2 == 0 {
+                            drop(log.write.remote(who, n));
+                        } else {
+                            log.amend.tell(who, n);
+                        }
+                    }
+                    // A call returns after all before it have run.
+                    ray::get(log.write.remote(who, CALLS)).unwrap();
+                });
+            }
+        });
+        let lines = lines(&log);
+        assert_eq!(lines.len() as u64, CALLERS * (CALLS + 1));
+        for who in 0..CALLERS {
+            let own: Vec<u64> = lines.iter().filter(|line| line.0 == who).map(|line| line.1).collect();
+            assert_eq!(own, (0..=CALLS).collect::<Vec<_>>(), "caller {who}");
+        }
+    });
+}
+
+/// A8 and A4: calls that wait for arguments count as sent: the actor does not end before them.
+#[test]
+fn a_dropped_handle_leaves_late_calls_their_turn() {
+    alone(|| {
+        let log = Log::remote();
+        let gate = Gate::new();
+        let first = log.write.remote(1, late(gate, 1));
+        let all = log.lines.remote();
+        drop(log);
+        gate.open();
+        assert_eq!(ray::get(first).unwrap(), 1);
+        assert_eq!(ray::get(all).unwrap(), [(1, 1)]);
+    });
+}
+
+#[remote]
+struct Board;
+
+#[remote]
+impl Board {
+    pub fn new() -> Self {
+        Board
+    }
+    pub async fn pin(&self, n: u64) -> u64 {
+        n
+    }
+}
+
+#[remote(max_concurrency = 2)]
+struct Pool;
+
+#[remote]
+impl Pool {
+    pub fn new() -> Self {
+        Pool
+    }
+    pub fn serve(&self, n: u64) -> u64 {
+        n
+    }
+    pub fn change(&mut self, n: u64, done: Tally) -> u64 {
+        done.add();
+        n
+    }
+}
+
+/// A15, A16: async and threaded actors start calls as they become ready: a late argument delays no other call.
+#[test]
+fn concurrent_actors_do_not_wait_for_late_arguments() {
+    alone(|| {
+        let gate = Gate::new();
+        let (board, pool) = (Board::remote(), Pool::remote());
+        let waiting = (board.pin.remote(late(gate, 1)), pool.serve.remote(late(gate, 2)));
+        assert_eq!(ray::get((board.pin.remote(3), pool.serve.remote(4))).unwrap(), (3, 4));
+        let done = Tally::new();
+        assert_eq!(ray::get(pool.change.remote(5, done)).unwrap(), 5);
+        assert!(!waiting.0.is_ready() && !waiting.1.is_ready());
+        gate.open();
+        assert_eq!(ray::get(waiting).unwrap(), (1, 2));
+    });
+}

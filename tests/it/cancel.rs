@@ -1,0 +1,353 @@
+//! Cancelling.
+
+use ray::{CancelOptions, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{Token, alone, alone_on, eventually, hold_every_cpu, late};
+use crate::support::{Gate, Tally};
+
+/// Reports that it runs, waits, reports whether it was asked to stop, and gives a token.
+fn long(running: Tally, gate: Gate, asked: Tally, dropped: Tally) -> ObjectRef<Token> {
+    let body = move || {
+        running.add();
+        gate.wait();
+        if ray::context().is_cancelled() {
+            asked.add();
+        }
+        Token(dropped)
+    };
+    ray::task(body).name("long").num_cpus(0.0).remote()
+}
+
+/// C1: what has not started never runs: queued, waiting for resources, or for an argument.
+#[test]
+fn pending_tasks_never_run() {
+    #[remote]
+    fn note(ran: Tally, _after: u64) {
+        ran.add();
+    }
+    alone_on(2, || {
+        let (gate, never, ran) = (Gate::new(), Gate::new(), Tally::new());
+        let held = hold_every_cpu(gate);
+        let captured = Tally::new();
+        let token = Token(captured);
+        let queued = ray::task(move || {
+            ran.add();
+            drop(token);
+        });
+        let pending = [
+            queued.remote(),
+            note.options().num_cpus(2.0).remote(ran, 1),
+            note.remote(ran, late(never, 1)),
+            note.options().num_cpus(0.0).remote(ran, late(never, 1)),
+        ];
+        for object in &pending {
+            ray::cancel(object).unwrap();
+            let error = ray::get(object).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+        }
+        captured.wait_for(1);
+        gate.open();
+        never.open();
+        ray::get(held).unwrap();
+        assert_eq!(ray::get(ray::task(|| 1).num_cpus(2.0).remote()).unwrap(), 1);
+        assert_eq!(ran.count(), 0);
+    });
+}
+
+/// C2, decision 5: a running one is settled now; its body is told, goes on, and its value is dropped.
+#[test]
+fn a_running_task() {
+    alone(|| {
+        let (running, gate, asked, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
+        let object = long(running, gate, asked, dropped);
+        running.wait_for(1);
+        ray::cancel(&object).unwrap();
+        let error = object.view().unwrap_err();
+        assert!(error.is_cancelled() && error.to_string().contains("long"), "{error}");
+        assert_eq!((asked.count(), dropped.count()), (0, 0));
+        gate.open();
+        dropped.wait_for(1);
+        assert_eq!(asked.count(), 1);
+        assert!(object.view().unwrap_err().is_cancelled(), "it stays so");
+    });
+}
+
+/// C3: force has nothing to add for a task; for an actor's call it is an error.
+#[test]
+fn force() {
+    #[remote]
+    struct Idle;
+    #[remote]
+    impl Idle {
+        pub fn new() -> Self {
+            Idle
+        }
+        pub fn wait_at(&self, gate: Gate) -> u64 {
+            gate.wait();
+            1
+        }
+    }
+    alone(|| {
+        let (running, gate, asked, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
+        let object = long(running, gate, asked, dropped);
+        running.wait_for(1);
+        ray::cancel_with(&object, CancelOptions::new().force(true)).unwrap();
+        assert!(object.view().unwrap_err().is_cancelled());
+        let call = Idle::remote().wait_at.remote(gate);
+        let error = ray::cancel_with(&call, CancelOptions::new().force(true)).unwrap_err();
+        assert!(error.is_invalid_argument() && error.to_string().contains("ray::kill"), "{error}");
+        gate.open();
+        assert_eq!(ray::get(call).unwrap(), 1);
+        dropped.wait_for(1);
+    });
+}
+
+/// C4: what has ended stays, what was put is no task.
+#[test]
+fn ended_tasks_and_put_objects() {
+    alone(|| {
+        let done = ray::task(|| 7).remote();
+        assert_eq!(ray::get(&done).unwrap(), 7);
+        ray::cancel(&done).unwrap();
+        assert_eq!(ray::get(&done).unwrap(), 7);
+        let put = ray::put(8);
+        ray::cancel(&put).unwrap();
+        assert_eq!(ray::get(put).unwrap(), 8);
+        let failed: ObjectRef<u64> = ray::task(|| panic!("first")).remote();
+        assert!(ray::get(&failed).unwrap_err().is_panic());
+        ray::cancel(&failed).unwrap();
+        assert!(ray::get(failed).unwrap_err().is_panic());
+    });
+}
+
+/// Children, grandchildren: each level holds the next and waits for it.
+#[remote]
+fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
+    if depth == 0 {
+        running.add();
+        gate.wait();
+    } else {
+        let below = tree.options().num_cpus(0.0).remote(depth - 1, running, gate, cancelled);
+        let ended = ray::get(below);
+        gate.wait();
+        if ended.is_err_and(|error| error.is_cancelled()) {
+            cancelled.add();
+        }
+    }
+    if ray::context().is_cancelled() {
+        cancelled.add();
+    }
+    depth
+}
+
+/// C5: what a task has submitted is cancelled with it, all the way down, unless told otherwise.
+#[test]
+fn children() {
+    alone(|| {
+        let (running, gate, cancelled) = (Tally::new(), Gate::new(), Tally::new());
+        let root = tree.remote(3, running, gate, cancelled);
+        running.wait_for(1);
+        ray::cancel(&root).unwrap();
+        assert!(ray::get(root).unwrap_err().is_cancelled());
+        gate.open();
+        cancelled.wait_for(4 + 3);
+
+        let (running, gate, cancelled) = (Tally::new(), Gate::new(), Tally::new());
+        let root = tree.remote(3, running, gate, cancelled);
+        running.wait_for(1);
+        ray::cancel_with(&root, CancelOptions::new().recursive(false)).unwrap();
+        assert!(ray::get(root).unwrap_err().is_cancelled());
+        gate.open();
+        cancelled.wait_for(1);
+        eventually("all have ended", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+        assert_eq!(cancelled.count(), 1, "the root alone");
+    });
+}
+
+#[remote]
+struct Till {
+    count: u64,
+}
+
+#[remote]
+impl Till {
+    pub fn new() -> Self {
+        Till { count: 0 }
+    }
+    pub fn count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+    pub fn wait_at(&mut self, running: Tally, gate: Gate) -> u64 {
+        running.add();
+        gate.wait();
+        self.count += if ray::context().is_cancelled() { 100 } else { 1 };
+        self.count
+    }
+}
+
+/// C6: a queued call never runs, a running one is told; the actor goes on with its state.
+#[test]
+fn calls_of_an_actor() {
+    alone(|| {
+        let till = Till::remote();
+        let (running, gate) = (Tally::new(), Gate::new());
+        let runs = till.wait_at.remote(running, gate);
+        running.wait_for(1);
+        let (queued, behind) = (till.count.remote(), till.count.remote());
+        ray::cancel(&queued).unwrap();
+        ray::cancel(&runs).unwrap();
+        assert!(ray::get(queued).unwrap_err().is_cancelled());
+        assert!(ray::get(runs).unwrap_err().is_cancelled());
+        assert!(!behind.is_ready(), "the body still runs");
+        gate.open();
+        assert_eq!(ray::get(behind).unwrap(), 101);
+    });
+}
+
+#[remote]
+async fn wait_async(running: Tally, gate: Gate, dropped: Tally) -> u64 {
+    let _token = Token(dropped);
+    running.add();
+    gate.opened().await;
+    1
+}
+
+#[remote]
+struct AsyncTill {
+    log: Vec<u64>,
+}
+
+#[remote]
+impl AsyncTill {
+    pub fn new() -> Self {
+        AsyncTill { log: Vec::new() }
+    }
+    pub async fn change(&mut self, running: Tally, gate: Gate) -> u64 {
+        self.log.push(1);
+        running.add();
+        gate.opened().await;
+        self.log.push(2);
+        2
+    }
+    pub async fn read(&self, running: Tally, gate: Gate, dropped: Tally) -> u64 {
+        let _token = Token(dropped);
+        running.add();
+        gate.opened().await;
+        1
+    }
+    pub fn log(&self) -> Vec<u64> {
+        self.log.clone()
+    }
+}
+
+/// Decision 5, C6: async work is dropped at its next await; of an exclusive call the state is as it was left.
+#[test]
+fn async_bodies_are_dropped() {
+    alone(|| {
+        let (running, gate, dropped) = (Tally::new(), Gate::new(), Tally::new());
+        let task = wait_async.remote(running, gate, dropped);
+        running.wait_for(1);
+        ray::cancel(&task).unwrap();
+        assert!(ray::get(task).unwrap_err().is_cancelled());
+        dropped.wait_for(1);
+
+        let till = AsyncTill::remote();
+        let (running, dropped) = (Tally::new(), Tally::new());
+        let reads = till.read.remote(running, gate, dropped);
+        running.wait_for(1);
+        ray::cancel(&reads).unwrap();
+        assert!(ray::get(reads).unwrap_err().is_cancelled());
+        dropped.wait_for(1);
+        let changes = till.change.remote(running, gate);
+        running.wait_for(2);
+        let behind = till.log.remote();
+        ray::cancel(&changes).unwrap();
+        assert!(ray::get(changes).unwrap_err().is_cancelled());
+        assert_eq!(ray::get(behind).unwrap(), [1], "half-way, as it was left");
+        assert!(!gate.is_open());
+    });
+}
+
+/// What depends on a cancelled task fails as it does, and nothing cancelled is tried again.
+#[test]
+fn dependants_and_retries() {
+    #[remote]
+    fn double(x: u64) -> u64 {
+        2 * x
+    }
+    #[remote(max_retries = 5, retry_exceptions = true, num_cpus = 0)]
+    fn stubborn(tries: Tally, gate: Gate) -> Result<u64, String> {
+        tries.add();
+        gate.wait();
+        Err("again".to_owned())
+    }
+    alone(|| {
+        let never = Gate::new();
+        let first = late(never, 1);
+        let chain = double.remote(double.remote(double.remote(&first)));
+        ray::cancel(&first).unwrap();
+        let error = ray::get(chain).unwrap_err();
+        assert!(error.is_cancelled() && format!("{error:?}").contains("late"), "{error:?}");
+        let (tries, gate) = (Tally::new(), Gate::new());
+        let object = stubborn.remote(tries, gate);
+        tries.wait_for(1);
+        ray::cancel(&object).unwrap();
+        assert!(ray::get(object).unwrap_err().is_cancelled());
+        gate.open();
+        never.open();
+        eventually("all have ended", || ray::get(ray::task(|| ()).remote()).is_ok());
+        assert_eq!(tries.count(), 1);
+    });
+}
+
+/// A parent that waits for a child which somebody cancels gets the error, and goes on.
+#[test]
+fn a_getter_of_a_cancelled_task() {
+    alone_on(1, || {
+        let never = Gate::new();
+        let child = late(never, 1);
+        let (waits, inner) = (Tally::new(), child.clone());
+        let parent = ray::task(move || {
+            waits.add();
+            ray::get(inner).map_err(|error| error.kind())
+        })
+        .remote();
+        waits.wait_for(1);
+        ray::cancel(&child).unwrap();
+        assert_eq!(ray::get(parent).unwrap(), Err(ErrorKind::Cancelled));
+        never.open();
+    });
+}
+
+/// `cancel_on_drop` ties a task to a guard; one of several returns cancels the whole.
+#[test]
+fn guards_and_parts() {
+    #[remote(num_returns = 2, num_cpus = 0)]
+    fn pair(running: Tally, gate: Gate, asked: Tally) -> (u64, u64) {
+        running.add();
+        gate.wait();
+        if ray::context().is_cancelled() {
+            asked.add();
+        }
+        (1, 2)
+    }
+    alone(|| {
+        let never = Gate::new();
+        let object = late(never, 1);
+        drop(object.clone().cancel_on_drop());
+        assert!(ray::get(object).unwrap_err().is_cancelled());
+        let kept = late(never, 2).cancel_on_drop().keep();
+        assert!(!kept.is_ready());
+        let (running, gate, asked) = (Tally::new(), Gate::new(), Tally::new());
+        let (one, two) = pair.remote(running, gate, asked);
+        running.wait_for(1);
+        ray::cancel(&one).unwrap();
+        assert!(ray::get(one).unwrap_err().is_cancelled());
+        assert!(ray::get(two).unwrap_err().is_cancelled());
+        gate.open();
+        asked.wait_for(1);
+        never.open();
+        assert_eq!(ray::get(kept).unwrap(), 2);
+    });
+}

@@ -1,0 +1,164 @@
+//! Actors by name.
+
+use ray::{ActorHandle, Config, ErrorKind, remote};
+
+use crate::stage::{Token, alone, eventually, late};
+use crate::support::{Gate, Tally};
+
+#[remote]
+struct Registry {
+    value: u64,
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Registry {
+    pub fn new(made: Tally, dropped: Tally) -> Self {
+        Registry { value: made.add(), token: Token(dropped) }
+    }
+    pub fn value(&self) -> u64 {
+        self.value
+    }
+    pub fn who(&self) -> (Option<String>, String) {
+        let context = ray::context();
+        (context.actor_name(), context.namespace().to_owned())
+    }
+    pub fn fall(&mut self) {
+        panic!("falls");
+    }
+}
+
+#[remote]
+struct Other;
+
+#[remote]
+impl Other {
+    pub fn new() -> Self {
+        Other
+    }
+    pub fn call(&self) -> u64 {
+        0
+    }
+}
+
+fn make(name: &str) -> ray::Result<ActorHandle<Registry>> {
+    Registry::options().name(name).try_remote(Tally::new(), Tally::new())
+}
+
+/// A11: found by name and class; a name that is unknown, taken or another class's is an error.
+#[test]
+fn names() {
+    alone(|| {
+        let registry = make("registry").unwrap();
+        let found = ray::get_actor::<Registry>("registry").unwrap();
+        assert_eq!(found.id(), registry.id());
+        assert_eq!(ray::get(found.value.remote()).unwrap(), 1);
+        let error = ray::get_actor::<Registry>("regsitry").unwrap_err();
+        assert!(error.is_actor_not_found() && error.to_string().contains("regsitry"), "{error}");
+        let error = ray::get_actor::<Other>("registry").unwrap_err();
+        assert!(error.is_actor_not_found() && error.to_string().contains("Registry"), "{error}");
+        let error = make("registry").unwrap_err();
+        assert!(error.is_actor_already_exists() && error.to_string().contains("registry"), "{error}");
+        let taken = Registry::options().name("registry").remote(Tally::new(), Tally::new());
+        assert!(ray::get(taken.value.remote()).unwrap_err().is_actor_already_exists());
+        assert!(ray::get(taken.ready()).unwrap_err().is_actor_already_exists());
+        let other = Other::options().name("registry").try_remote().unwrap_err();
+        assert!(other.is_actor_already_exists());
+        assert_eq!(ray::get(registry.who.remote()).unwrap(), (Some("registry".to_owned()), "default".to_owned()));
+        assert_eq!(ray::get(Other::remote().call.remote()).unwrap(), 0);
+        assert_eq!(ray::list_named_actors(), [("default".to_owned(), "registry".to_owned())]);
+    });
+}
+
+/// A11: names are apart from namespace to namespace.
+#[test]
+fn namespaces() {
+    alone(|| {
+        ray::init_with(Config::new().namespace("mine")).unwrap();
+        let mine = make("registry").unwrap();
+        let theirs = Registry::options().name("registry").namespace("theirs").remote(Tally::new(), Tally::new());
+        assert_ne!(mine.id(), theirs.id());
+        assert_eq!(ray::get_actor::<Registry>("registry").unwrap().id(), mine.id());
+        assert_eq!(ray::get_actor_in::<Registry>("registry", "mine").unwrap().id(), mine.id());
+        assert_eq!(ray::get_actor_in::<Registry>("registry", "theirs").unwrap().id(), theirs.id());
+        assert!(ray::get_actor_in::<Registry>("registry", "default").unwrap_err().is_actor_not_found());
+        let all = [("mine".to_owned(), "registry".to_owned()), ("theirs".to_owned(), "registry".to_owned())];
+        assert_eq!(ray::list_named_actors(), all);
+        assert_eq!(ray::get(mine.who.remote()).unwrap(), (Some("registry".to_owned()), "mine".to_owned()));
+        assert_eq!(ray::context().namespace(), "mine");
+    });
+}
+
+/// A8, A11: what `get_actor` gives keeps nobody alive; a name is free again however its actor ended.
+#[test]
+fn a_name_is_free_again() {
+    alone(|| {
+        let ends: [fn(ActorHandle<Registry>); 4] = [
+            drop,
+            |registry| ray::kill(&registry),
+            |registry| assert!(ray::get(registry.fall.remote()).is_err()),
+            |registry| ray::get(registry.terminate()).unwrap(),
+        ];
+        for end in ends {
+            let (made, dropped) = (Tally::new(), Tally::new());
+            let registry = Registry::options().name("again").try_remote(made, dropped).unwrap();
+            let weak = ray::get_actor::<Registry>("again").unwrap();
+            assert_eq!(ray::get(weak.value.remote()).unwrap(), 1);
+            end(registry);
+            dropped.wait_for(1);
+            eventually("the name is free", || ray::get_actor::<Registry>("again").is_err());
+            assert!(ray::get(weak.value.remote()).unwrap_err().is_actor_died());
+            assert!(ray::list_named_actors().is_empty());
+        }
+    });
+}
+
+/// A11: get-or-create is one step: of many at once one creates, and all have the same actor.
+#[test]
+fn get_if_exists() {
+    alone(|| {
+        for round in 0..20 {
+            let (made, dropped) = (Tally::new(), Tally::new());
+            let name = format!("single-{round}");
+            let handles: Vec<_> = std::thread::scope(|scope| {
+                let create = || Registry::options().name(&*name).get_if_exists(true).remote(made, dropped);
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            assert!(handles.iter().all(|handle| *handle == handles[0]));
+            for handle in &handles {
+                assert_eq!(ray::get(handle.value.remote()).unwrap(), 1);
+            }
+            assert_eq!(made.count(), 1);
+            drop(handles);
+            dropped.wait_for(1);
+        }
+        let without = Registry::options().get_if_exists(true).try_remote(Tally::new(), Tally::new());
+        assert_eq!(without.unwrap_err().kind(), ErrorKind::InvalidArgument);
+        let other = make("other").unwrap();
+        let wrong = Other::options().name("other").get_if_exists(true).try_remote().unwrap_err();
+        assert!(wrong.is_actor_not_found(), "{wrong}");
+        drop(other);
+    });
+}
+
+/// A11: the name is there before the constructor has run, and stays through a failed one only until that is known.
+#[test]
+fn a_name_before_its_actor() {
+    alone(|| {
+        let (gate, made, dropped) = (Gate::new(), Tally::new(), Tally::new());
+        let registry = Registry::options().name("slow").remote(late(gate, made), dropped);
+        let found = ray::get_actor::<Registry>("slow").unwrap();
+        let value = found.value.remote();
+        assert!(!value.is_ready());
+        gate.open();
+        assert_eq!(ray::get(value).unwrap(), 1);
+        drop(registry);
+        let broken = ray::task(|| -> Tally { panic!("broken") }).remote();
+        let stillborn = Registry::options().name("stillborn").remote(&broken, dropped);
+        assert!(ray::get(stillborn.ready()).unwrap_err().is_actor_died());
+        assert!(ray::get_actor::<Registry>("stillborn").unwrap_err().is_actor_not_found());
+        assert!(make("stillborn").is_ok());
+    });
+}

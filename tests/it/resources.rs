@@ -1,0 +1,309 @@
+//! Logical resources: what runs together, and what never can.
+
+use ray::{Config, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{Crowd, Inside, Meeting, Token, alone, alone_on, eventually, hold_every_cpu};
+use crate::support::{Gate, Tally};
+
+static CROWD: Crowd = Crowd::new();
+
+fn stay(crowd: &'static Crowd, meeting: Option<Meeting>) -> Inside {
+    let inside = crowd.enter();
+    if let Some(meeting) = meeting {
+        meeting.meet();
+    }
+    inside
+}
+
+fn all_free() -> bool {
+    ray::available_resources().unwrap() == ray::cluster_resources().unwrap()
+}
+
+/// R1: fractions of a CPU share it, exactly.
+#[test]
+fn fractions() {
+    #[remote(num_cpus = 0.5)]
+    fn half(meeting: Option<Meeting>) {
+        drop(stay(&CROWD, meeting));
+    }
+    alone_on(2, || {
+        let meeting = Meeting::of(4);
+        ray::get((0..4).map(|_| half.remote(Some(meeting))).collect::<Vec<_>>()).unwrap();
+        ray::get((0..400).map(|_| half.remote(None)).collect::<Vec<_>>()).unwrap();
+        assert_eq!(CROWD.most(), 4);
+        let thirds = (0..300).map(|_| ray::task(|| drop(stay(&CROWD, None))).num_cpus(0.3334).remote());
+        ray::get(thirds.collect::<Vec<_>>()).unwrap();
+        eventually("all is free again", all_free);
+    });
+}
+
+/// R1: custom resources, GPUs and memory bound what runs together as CPUs do.
+#[test]
+fn other_resources() {
+    static LICENCE: Crowd = Crowd::new();
+    static GPU: Crowd = Crowd::new();
+    static MEMORY: Crowd = Crowd::new();
+    #[remote(num_cpus = 0, resources(licence = 1))]
+    fn licensed(meeting: Option<Meeting>) {
+        drop(stay(&LICENCE, meeting));
+    }
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(2).resource("licence", 3.0).num_gpus(1).memory(1000)).unwrap();
+        let meeting = Meeting::of(3);
+        ray::get((0..3).map(|_| licensed.remote(Some(meeting))).collect::<Vec<_>>()).unwrap();
+        let many: Vec<ObjectRef<()>> = (0..100)
+            .flat_map(|_| {
+                [
+                    licensed.remote(None),
+                    ray::task(|| drop(stay(&GPU, None))).num_cpus(0.0).num_gpus(1.0).remote(),
+                    ray::task(|| drop(stay(&MEMORY, None))).num_cpus(0.0).memory(400).remote(),
+                ]
+            })
+            .collect();
+        ray::get(many).unwrap();
+        assert_eq!((LICENCE.most(), GPU.most()), (3, 1));
+        assert!(MEMORY.most() <= 2, "{}", MEMORY.most());
+        let total = ray::cluster_resources().unwrap();
+        assert_eq!((total["CPU"], total["GPU"], total["memory"], total["licence"]), (2.0, 1.0, 1000.0, 3.0));
+        eventually("all is free again", all_free);
+        let holds = ray::task(|| ray::available_resources().unwrap()).num_gpus(1.0).resource("licence", 0.5).remote();
+        let free = ray::get(holds).unwrap();
+        assert_eq!((free["CPU"], free["GPU"], free["licence"]), (1.0, 0.0, 2.5));
+    });
+}
+
+/// Decision 8: what the node can never give is an error at once, naming what there is.
+#[test]
+fn infeasible() {
+    #[remote]
+    fn one() -> u64 {
+        1
+    }
+    #[remote(num_gpus = 1)]
+    struct Trainer;
+    #[remote]
+    impl Trainer {
+        pub fn new() -> Self {
+            Trainer
+        }
+        pub fn call(&self) -> u64 {
+            1
+        }
+    }
+    alone_on(2, || {
+        let gate = Gate::new();
+        let held = hold_every_cpu(gate);
+        for wrong in [
+            one.options().num_cpus(2.0001),
+            one.options().num_gpus(0.5),
+            one.options().resource("licence", 1.0),
+            one.options().memory(u64::MAX),
+        ] {
+            let what = format!("{wrong:?}");
+            let object = wrong.remote();
+            assert!(object.is_ready(), "{what}: at once");
+            let error = ray::get(object).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Infeasible, "{what}: {error}");
+            assert!(error.to_string().contains("one"), "{error}");
+        }
+        assert!(one.options().num_cpus(3.0).try_remote().unwrap_err().is_infeasible());
+        assert!(ray::get(ray::task(|| 1).num_cpus(3.0).remote()).unwrap_err().is_infeasible());
+        assert!(ray::get(Trainer::remote().call.remote()).unwrap_err().is_infeasible());
+        assert!(Trainer::try_remote().unwrap_err().is_infeasible());
+        gate.open();
+        ray::get(held).unwrap();
+    });
+}
+
+/// R1: amounts that are none.
+#[test]
+fn absurd_amounts() {
+    #[remote]
+    fn one() -> u64 {
+        1
+    }
+    alone_on(2, || {
+        for wrong in [-1.0, 0.000_05, 1e-9, f64::NAN, f64::INFINITY, 1e300] {
+            let error = ray::get(one.options().num_cpus(wrong).remote()).unwrap_err();
+            assert!(error.is_invalid_argument(), "{wrong}: {error}");
+            assert!(one.options().resource("x", wrong).try_remote().unwrap_err().is_invalid_argument(), "{wrong}");
+        }
+        for name in ["CPU", "GPU", "memory", ""] {
+            let error = ray::get(one.options().resource(name, 1.0).remote()).unwrap_err();
+            assert!(error.is_invalid_argument(), "{name:?}: {error}");
+        }
+        assert_eq!(ray::get(one.options().num_cpus(0.0001).remote()).unwrap(), 1);
+    });
+}
+
+#[remote(num_cpus = 1)]
+struct Resident {
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Resident {
+    pub fn new(dropped: Tally) -> Self {
+        Resident { token: Token(dropped) }
+    }
+    pub fn holds(&self) -> f64 {
+        ray::context().assigned_resources().num_cpus()
+    }
+}
+
+/// A7: an actor that asks for a CPU holds it for life: of three on two CPUs the third starts when one ends.
+#[test]
+fn actors_hold_for_life() {
+    alone_on(2, || {
+        let dropped = Tally::new();
+        let mut residents: Vec<_> = (0..3).map(|_| Resident::remote(dropped)).collect();
+        let ready: Vec<_> = residents.iter().map(|resident| resident.ready()).collect();
+        let (first, rest) = ray::wait(&ready, 2).unwrap();
+        assert_eq!((first.len(), rest.len()), (2, 1));
+        eventually("none is free", || ray::available_resources().unwrap()["CPU"] == 0.0);
+        let at = ready.iter().position(|object| !object.is_ready()).unwrap();
+        assert_eq!(residents[at].state(), ray::ActorState::PendingCreation);
+        let task = ray::task(|| 1).remote();
+        assert!(!task.is_ready(), "nor is there a CPU for a task");
+        let third = residents.remove(at);
+        let holds = third.holds.remote();
+        ray::kill(&residents[0]);
+        assert_eq!(ray::get(holds).unwrap(), 1.0);
+        drop(residents);
+        assert_eq!(ray::get(task).unwrap(), 1);
+        drop(third);
+        dropped.wait_for(3);
+        eventually("all is free again", all_free);
+    });
+}
+
+/// R2, T11: a get gives its CPU to others while it blocks: a parent on the only CPU has its child run elsewhere.
+#[test]
+fn a_blocked_get_gives_its_cpu_back() {
+    alone_on(1, || {
+        for _ in 0..50 {
+            let started = Gate::new();
+            let parent = ray::task(move || {
+                let child = ray::task(move || {
+                    started.open();
+                    std::thread::current().id()
+                });
+                let child = child.remote();
+                // Under a time-out a getter runs nothing itself.
+                let there = ray::get_timeout(child, std::time::Duration::from_secs(20)).unwrap();
+                (std::thread::current().id(), there)
+            });
+            let (parent, child) = ray::get_timeout(parent.remote(), std::time::Duration::from_secs(20)).unwrap();
+            assert_ne!(parent, child);
+            assert!(started.is_open());
+        }
+        eventually("all is free again", all_free);
+    });
+}
+
+/// R2: `wait` and `as_completed` give it back as `get` does.
+#[test]
+fn a_blocked_wait_gives_its_cpu_back() {
+    alone_on(1, || {
+        let way = |way: u64| {
+            ray::task(move || {
+                let children: Vec<_> = (0..3).map(|n| ray::task(move || n).remote()).collect();
+                match way {
+                    0 => ray::get(children).unwrap().into_iter().sum::<u64>(),
+                    1 => ray::get(ray::wait(children, 3).unwrap().0).unwrap().into_iter().sum(),
+                    _ => ray::as_completed(children).map(|child| ray::get(child).unwrap()).sum(),
+                }
+            })
+            .remote()
+        };
+        let timeout = std::time::Duration::from_secs(20);
+        assert_eq!((0..3).map(|n| ray::get_timeout(way(n), timeout).unwrap()).collect::<Vec<_>>(), [3, 3, 3]);
+        eventually("all is free again", all_free);
+    });
+}
+
+/// Decision 7: a task that asks for both CPUs waits until it has both, and small ones do not starve it.
+#[test]
+fn a_large_task_has_its_turn() {
+    static SMALL: Crowd = Crowd::new();
+    alone_on(2, || {
+        let stop = Gate::new();
+        let feeders: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    while !stop.is_open() {
+                        let some = (0..20).map(|_| ray::task(|| drop(SMALL.enter())).remote()).collect::<Vec<_>>();
+                        ray::get_timeout(some, std::time::Duration::from_secs(20)).unwrap();
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..5 {
+            let alone = ray::task(|| SMALL.now()).num_cpus(2.0).remote();
+            assert_eq!(ray::get(alone).unwrap(), 0, "nothing else runs");
+        }
+        stop.open();
+        for feeder in feeders {
+            feeder.join().unwrap();
+        }
+        assert!(SMALL.most() <= 2);
+        eventually("all is free again", all_free);
+    });
+}
+
+/// Whatever way work ends, what it held is free again.
+#[test]
+fn everything_is_given_back() {
+    alone_on(2, || {
+        let (gate, running) = (Gate::new(), Tally::new());
+        let run = move || {
+            running.add();
+            gate.wait();
+        };
+        for cpus in [0.5, 1.0, 2.0] {
+            let failed: ObjectRef<u64> = ray::task(|| panic!("fails")).num_cpus(cpus).remote();
+            assert!(ray::get(failed).unwrap_err().is_panic());
+        }
+        let before = running.count();
+        let runs = ray::task(run).num_cpus(1.5).remote();
+        let queued = ray::task(run).num_cpus(1.5).remote();
+        running.wait_for(before + 1);
+        ray::cancel(&runs).unwrap();
+        ray::cancel(&queued).unwrap();
+        assert_eq!(ray::available_resources().unwrap()["CPU"], 0.5, "a body that runs on holds what it holds");
+        gate.open();
+        eventually("all is free again", all_free);
+        let broken: ObjectRef<Tally> = ray::task(|| panic!("broken")).remote();
+        let stillborn = Resident::remote(&broken);
+        assert!(ray::get(stillborn.ready()).is_err());
+        let nested = ray::task(|| {
+            let inner: ObjectRef<u64> = ray::task(|| panic!("inner")).remote();
+            assert!(ray::get(inner).is_err());
+            panic!("outer")
+        });
+        let nested: ObjectRef<u64> = nested.remote();
+        assert!(ray::get(nested).is_err());
+        eventually("all is free again", all_free);
+    });
+}
+
+/// 1.7: a body knows what it holds.
+#[test]
+fn assigned_resources() {
+    #[remote(num_cpus = 2)]
+    fn two() -> f64 {
+        ray::context().assigned_resources().num_cpus()
+    }
+    #[remote]
+    async fn none() -> f64 {
+        ray::context().assigned_resources().num_cpus()
+    }
+    alone_on(2, || {
+        assert_eq!(ray::get((two.remote(), none.remote())).unwrap(), (2.0, 0.0));
+        let one = ray::task(|| ray::context().assigned_resources().num_cpus()).remote();
+        let half = ray::task(|| ray::context().assigned_resources().num_cpus()).num_cpus(0.5).remote();
+        assert_eq!(ray::get((one, half)).unwrap(), (1.0, 0.5));
+        assert_eq!(ray::context().assigned_resources().num_cpus(), 0.0);
+    });
+}

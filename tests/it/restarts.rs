@@ -1,0 +1,308 @@
+//! Actors that start anew, and calls that are tried again.
+
+use ray::{ActorState, ErrorKind, ObjectRef, remote};
+use serde::{Deserialize, Serialize};
+
+use crate::stage::{Token, alone, late};
+use crate::support::{Gate, Tally};
+
+/// What is counted about all lives of an actor.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Lives {
+    made: Tally,
+    dropped: Tally,
+    attempts: Tally,
+}
+
+impl Lives {
+    fn new() -> Self {
+        Lives { made: Tally::new(), dropped: Tally::new(), attempts: Tally::new() }
+    }
+}
+
+#[remote(max_restarts = 1)]
+struct Frail {
+    lives: Lives,
+    count: u64,
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Frail {
+    pub fn new(lives: Lives, broken_from: u64) -> Result<Self, String> {
+        if lives.made.add() >= broken_from {
+            return Err("no further life".to_owned());
+        }
+        Ok(Frail { lives, count: 0, token: Token(lives.dropped) })
+    }
+    pub fn count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+    pub fn fall(&mut self) -> u64 {
+        panic!("falls");
+    }
+    /// Falls until it was called `good` times.
+    pub fn fall_until(&mut self, good: u64) -> (u64, u32, bool) {
+        let attempt = self.lives.attempts.add();
+        assert!(attempt >= good, "attempt {attempt}");
+        (attempt, ray::context().attempt(), ray::context().was_current_actor_reconstructed())
+    }
+    /// Fails, without harm to the state, until it was called `good` times.
+    #[method(retry_exceptions = true, max_task_retries = 5)]
+    pub fn fail_until(&mut self, good: u64) -> Result<(u64, u64), String> {
+        self.count += 1;
+        let attempt = self.lives.attempts.add();
+        if attempt < good { Err(format!("attempt {attempt}")) } else { Ok((attempt, self.count)) }
+    }
+    pub fn wait_at(&mut self, running: Tally, gate: Gate) -> bool {
+        running.add();
+        gate.wait();
+        ray::context().is_cancelled()
+    }
+    pub fn restarted(&self) -> bool {
+        ray::context().was_current_actor_reconstructed()
+    }
+}
+
+const ALWAYS: u64 = u64::MAX;
+
+/// A13: the constructor runs again on its arguments, the state is lost, the call in flight fails; when no restart is
+/// left, the actor dies.
+#[test]
+fn a_restart_loses_the_state() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::remote(lives, ALWAYS);
+        assert_eq!(ray::get([frail.count.remote(), frail.count.remote()]).unwrap(), [1, 2]);
+        assert!(!ray::get(frail.restarted.remote()).unwrap());
+        let fallen = frail.fall.remote();
+        let queued = frail.count.remote();
+        let error = ray::get(fallen).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ActorUnavailable);
+        assert!(format!("{error:?}").contains("falls"), "{error:?}");
+        assert_eq!(ray::get(queued).unwrap(), 1, "queued calls go on with the new state");
+        assert!(ray::get(frail.restarted.remote()).unwrap());
+        assert_eq!((lives.made.count(), lives.dropped.count()), (2, 1));
+        assert_eq!(frail.state(), ActorState::Alive);
+        assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_died());
+        assert!(ray::get(frail.count.remote()).unwrap_err().is_actor_died());
+        lives.dropped.wait_for(2);
+        assert_eq!((lives.made.count(), frail.state()), (2, ActorState::Dead));
+    });
+}
+
+/// A13: -1 is for ever; the options of a creation go before the attribute's.
+#[test]
+fn restarts_without_end() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
+        for _ in 0..20 {
+            assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
+            assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_unavailable());
+        }
+        assert_eq!((lives.made.count() as i64 - 20).clamp(0, 1), lives.made.count() as i64 - 20);
+        let never = Frail::options().max_restarts(0).remote(lives, ALWAYS);
+        assert!(ray::get(never.fall.remote()).unwrap_err().is_actor_died());
+    });
+}
+
+/// A13: a restart whose constructor fails is the end.
+#[test]
+fn a_restart_that_fails() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::options().max_restarts(-1).remote(lives, 2);
+        assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
+        let fallen = frail.fall.remote();
+        let queued = frail.count.remote();
+        assert!(ray::get(fallen).is_err());
+        let error = ray::get(queued).unwrap_err();
+        assert!(error.is_actor_died() && format!("{error:?}").contains("no further life"), "{error:?}");
+        lives.dropped.wait_for(1);
+    });
+}
+
+/// A13: `max_task_retries` has the call in flight made again after the restart, its arguments kept.
+#[test]
+fn a_call_is_tried_again_after_a_restart() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
+        assert!(ray::get(frail.fall_until.options().max_task_retries(0).remote(2)).unwrap_err().is_actor_unavailable());
+        let lives = Lives::new();
+        let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
+        let (tried, behind) = (frail.fall_until.options().max_task_retries(2).remote(3), frail.count.remote());
+        assert_eq!(ray::get(tried).unwrap(), (3, 2, true));
+        assert_eq!(ray::get(behind).unwrap(), 1, "the next call runs after it");
+        assert_eq!(lives.made.count(), 3);
+
+        let lives = Lives::new();
+        let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
+        let tried = frail.fall_until.options().max_task_retries(1).remote(5);
+        assert!(ray::get(tried).unwrap_err().is_actor_unavailable());
+        assert_eq!(lives.attempts.count(), 2);
+    });
+}
+
+/// A13, A14: `retry_exceptions` of a method: an `Err` is tried again on the same state.
+#[test]
+fn an_error_is_tried_again() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::remote(lives, ALWAYS);
+        let (tried, behind) = (frail.fail_until.remote(3), frail.count.remote());
+        assert_eq!(ray::get(tried).unwrap(), (3, 3));
+        assert_eq!(ray::get(behind).unwrap(), 4, "calls behind wait for the attempts");
+        assert_eq!((lives.made.count(), lives.dropped.count()), (1, 0));
+        let lives = Lives::new();
+        let frail = Frail::remote(lives, ALWAYS);
+        let not = frail.fail_until.options().retry_exceptions(|error: &ray::Error| !error.to_string().contains("attempt 2"));
+        let error = ray::get(not.remote(9)).unwrap_err();
+        assert!(error.is_task() && error.to_string().contains("attempt 2"), "{error}");
+        assert_eq!(lives.attempts.count(), 2);
+    });
+}
+
+/// A9: `kill_and_restart`: the running call fails now, the queued ones run on the new state.
+#[test]
+fn kill_and_restart() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::remote(lives, ALWAYS);
+        assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
+        let (running, gate) = (Tally::new(), Gate::new());
+        let runs = frail.wait_at.remote(running, gate);
+        running.wait_for(1);
+        let queued = frail.count.remote();
+        ray::kill_and_restart(&frail);
+        let error = ray::get(runs).unwrap_err();
+        assert!(error.is_actor_unavailable() && error.to_string().contains("kill_and_restart"), "{error}");
+        assert_eq!(lives.dropped.count(), 0, "the body still has the state");
+        assert!(!queued.is_ready());
+        gate.open();
+        assert_eq!(ray::get(queued).unwrap(), 1);
+        assert_eq!((lives.made.count(), lives.dropped.count()), (2, 1));
+
+        ray::kill_and_restart(&frail);
+        assert!(ray::get(frail.count.remote()).unwrap_err().is_actor_died(), "no restart was left");
+        lives.dropped.wait_for(2);
+
+        let idle = Frail::remote(lives, ALWAYS);
+        assert_eq!(ray::get(idle.count.remote()).unwrap(), 1);
+        ray::kill_and_restart(&idle);
+        assert_eq!(ray::get(idle.count.remote()).unwrap(), 1);
+        assert!(ray::get(idle.restarted.remote()).unwrap());
+    });
+}
+
+/// A13: an actor that may start anew and ends otherwise does not start anew.
+#[test]
+fn what_is_no_crash_is_no_restart() {
+    alone(|| {
+        let lives = Lives::new();
+        let frail = Frail::remote(lives, ALWAYS);
+        ray::get(frail.terminate()).unwrap();
+        lives.dropped.wait_for(1);
+        let frail = Frail::remote(lives, ALWAYS);
+        ray::get(frail.ready()).unwrap();
+        ray::kill(&frail);
+        lives.dropped.wait_for(2);
+        let frail = Frail::remote(lives, ALWAYS);
+        drop(frail);
+        lives.dropped.wait_for(3);
+        assert_eq!(lives.made.count(), 3);
+    });
+}
+
+/// A13: arguments of the constructor that were references are kept for the restart, and go with the actor.
+#[test]
+fn kept_arguments() {
+    alone(|| {
+        let lives = Lives::new();
+        let gate = Gate::new();
+        let from: ObjectRef<u64> = late(gate, ALWAYS);
+        let frail = Frail::remote(lives, &from);
+        drop(from);
+        gate.open();
+        assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_unavailable());
+        assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
+        drop(frail);
+        lives.dropped.wait_for(2);
+    });
+}
+
+#[remote(max_restarts = -1, max_concurrency = 4)]
+struct FrailPool {
+    made: u64,
+}
+
+#[remote]
+impl FrailPool {
+    pub fn new(made: Tally) -> Self {
+        FrailPool { made: made.add() }
+    }
+    pub fn wait_at(&self, running: Tally, gate: Gate) -> u64 {
+        running.add();
+        gate.wait();
+        self.made
+    }
+    pub fn fall(&self, running: Tally) {
+        running.wait_for(1);
+        panic!("falls");
+    }
+    pub fn life(&self) -> u64 {
+        self.made
+    }
+}
+
+#[remote(max_restarts = -1)]
+struct FrailRoom {
+    made: u64,
+}
+
+#[remote]
+impl FrailRoom {
+    pub fn new(made: Tally) -> Self {
+        FrailRoom { made: made.add() }
+    }
+    pub async fn wait_at(&self, running: Tally, gate: Gate) -> u64 {
+        running.add();
+        gate.opened().await;
+        self.made
+    }
+    pub async fn fall(&self, running: Tally) {
+        running.reached(1).await;
+        panic!("falls");
+    }
+    pub async fn life(&self) -> u64 {
+        self.made
+    }
+}
+
+/// A13, A15, A16: concurrent actors start anew when the last body has left the old state.
+#[test]
+fn concurrent_actors_start_anew() {
+    alone(|| {
+        let (running, gate) = (Tally::new(), Gate::new());
+        let pool = FrailPool::remote(Tally::new());
+        let (beside, fallen) = (pool.wait_at.remote(running, gate), pool.fall.remote(running));
+        assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
+        let next = pool.life.remote();
+        assert!(!next.is_ready(), "a body is still inside");
+        gate.open();
+        assert_eq!(ray::get(next).unwrap(), 2);
+
+        let (running, gate) = (Tally::new(), Gate::new());
+        let room = FrailRoom::remote(Tally::new());
+        let (beside, fallen) = (room.wait_at.remote(running, gate), room.fall.remote(running));
+        assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
+        assert_eq!(ray::get(room.life.remote()).unwrap(), 2, "async bodies are dropped at their await");
+        ray::kill_and_restart(&room);
+        assert_eq!(ray::get(room.life.remote()).unwrap(), 3);
+    });
+}

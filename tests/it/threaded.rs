@@ -1,0 +1,166 @@
+//! Actors with `max_concurrency`: sync calls side by side.
+
+use ray::remote;
+
+use crate::stage::{Crowd, Meeting, alone_on};
+use crate::support::{Gate, Tally};
+
+static INSIDE: Crowd = Crowd::new();
+static WRITING: Crowd = Crowd::new();
+
+#[remote(max_concurrency = 4)]
+struct Pool {
+    value: u64,
+}
+
+#[remote]
+impl Pool {
+    pub fn new() -> Self {
+        Pool { value: 0 }
+    }
+    pub fn meet(&self, meeting: Meeting) -> u64 {
+        let _inside = INSIDE.enter();
+        meeting.meet();
+        self.value
+    }
+    pub fn wait_at(&self, running: Tally, gate: Gate) -> u64 {
+        let _inside = INSIDE.enter();
+        running.add();
+        gate.wait();
+        self.value
+    }
+    pub fn change(&mut self) -> (usize, u64) {
+        let (_writing, _inside) = (WRITING.enter(), INSIDE.enter());
+        let before = self.value;
+        std::thread::yield_now();
+        self.value = before + 1;
+        (WRITING.most(), self.value)
+    }
+    pub fn read(&self) -> (u64, u64) {
+        let before = self.value;
+        std::thread::yield_now();
+        (before, self.value)
+    }
+    pub fn fall(&self, running: Tally) {
+        running.wait_for(1);
+        panic!("falls");
+    }
+}
+
+/// A15: `&self` calls run side by side up to `max_concurrency`, however few CPUs there are, and never more.
+#[test]
+fn calls_overlap_up_to_the_limit() {
+    alone_on(1, || {
+        let pool = Pool::remote();
+        let meeting = Meeting::of(4);
+        ray::get((0..4).map(|_| pool.meet.remote(meeting)).collect::<Vec<_>>()).unwrap();
+        assert_eq!(INSIDE.most(), 4);
+        let (running, gate) = (Tally::new(), Gate::new());
+        let all: Vec<_> = (0..20).map(|_| pool.wait_at.remote(running, gate)).collect();
+        running.wait_for(4);
+        gate.open();
+        ray::get(all).unwrap();
+        assert_eq!((running.count(), INSIDE.most()), (20, 4));
+    });
+}
+
+/// A15: the limit is an option of the creation too, and may be well above what there are CPUs.
+#[test]
+fn many_calls_at_once() {
+    alone_on(2, || {
+        let pool = Pool::options().max_concurrency(64).remote();
+        let meeting = Meeting::of(64);
+        ray::get((0..64).map(|_| pool.meet.remote(meeting)).collect::<Vec<_>>()).unwrap();
+        assert_eq!(INSIDE.most(), 64);
+    });
+}
+
+/// A15, decision 6: `&mut self` calls have the state for themselves.
+#[test]
+fn exclusive_calls_run_alone() {
+    alone_on(2, || {
+        let pool = Pool::remote();
+        let (running, gate) = (Tally::new(), Gate::new());
+        let reads = pool.wait_at.remote(running, gate);
+        running.wait_for(1);
+        let change = pool.change.remote();
+        let behind = pool.read.remote();
+        assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
+        assert!(!change.is_ready(), "a reader is inside");
+        gate.open();
+        assert_eq!(ray::get(reads).unwrap(), 0);
+        assert_eq!(ray::get(change).unwrap(), (1, 1));
+        assert_eq!(ray::get(behind).unwrap(), (1, 1));
+
+        let mixed: Vec<_> = (0..500).map(|_| (pool.change.remote(), pool.read.remote())).collect();
+        for (at, (change, read)) in mixed.into_iter().enumerate() {
+            assert_eq!(ray::get(change).unwrap(), (1, at as u64 + 2));
+            let (before, after) = ray::get(read).unwrap();
+            assert_eq!(before, after, "nothing changes while a reader is inside");
+        }
+        assert_eq!(WRITING.most(), 1);
+    });
+}
+
+#[remote]
+struct Plain;
+
+#[remote]
+impl Plain {
+    pub fn new() -> Self {
+        Plain
+    }
+    pub fn call(&self) -> usize {
+        let _inside = INSIDE.enter();
+        std::thread::yield_now();
+        INSIDE.most()
+    }
+}
+
+/// Decision 6: an actor that says nothing runs one call at a time, `&self` or not.
+#[test]
+fn one_at_a_time_by_default() {
+    alone_on(2, || {
+        let plain = Plain::remote();
+        let all: Vec<usize> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| ray::get((0..250).map(|_| plain.call.remote()).collect::<Vec<_>>()).unwrap()))
+                .collect();
+            callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+        });
+        assert_eq!((all.len(), all.into_iter().max()), (1000, Some(1)));
+    });
+}
+
+/// A panic ends a threaded actor as one process would: the calls beside it fail with it, at once.
+#[test]
+fn a_panic_beside_others() {
+    alone_on(2, || {
+        let pool = Pool::remote();
+        let (running, gate) = (Tally::new(), Gate::new());
+        let beside = pool.wait_at.remote(running, gate);
+        let fallen = pool.fall.remote(running);
+        for error in [ray::get(fallen).unwrap_err(), ray::get(beside).unwrap_err()] {
+            assert!(error.is_actor_died() && format!("{error:?}").contains("falls"), "{error:?}");
+        }
+        gate.open();
+        assert!(ray::get(pool.read.remote()).unwrap_err().is_actor_died());
+    });
+}
+
+/// A9: kill fails every call that runs, and those that wait for a slot.
+#[test]
+fn kill_with_calls_side_by_side() {
+    alone_on(2, || {
+        let pool = Pool::remote();
+        let (running, gate) = (Tally::new(), Gate::new());
+        let all: Vec<_> = (0..8).map(|_| pool.wait_at.remote(running, gate)).collect();
+        running.wait_for(4);
+        ray::kill(&pool);
+        for object in all {
+            assert!(ray::get(object).unwrap_err().is_actor_died());
+        }
+        assert_eq!(running.count(), 4);
+        gate.open();
+    });
+}
