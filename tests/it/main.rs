@@ -3,8 +3,8 @@
 #![allow(missing_docs, missing_debug_implementations, reason = "what a test shows is in its name")]
 #![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
 
-mod support;
 mod stage;
+mod support;
 
 mod actor_life;
 mod actor_order;
@@ -18,10 +18,18 @@ mod resources;
 mod restarts;
 mod threaded;
 
+mod races;
+mod random;
+
 mod arguments;
 mod closures;
+mod context;
+mod errors;
+mod get;
 mod lifecycle;
+mod local;
 mod objects;
+mod retry;
+mod strict;
 mod tasks;
-
-mod races;
+mod wait;

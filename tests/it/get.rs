@@ -1,0 +1,295 @@
+//! `get` and its kin: rows O1 to O5.
+
+use std::time::{Duration, Instant};
+
+use ray::{ErrorKind, ObjectRef, remote};
+
+use crate::support::{Gate, PATIENCE, Tally, engine, in_child};
+
+#[remote]
+fn square(x: i64) -> i64 {
+    x * x
+}
+
+#[remote]
+fn wait_at(gate: Gate, x: i64) -> i64 {
+    gate.wait();
+    x
+}
+
+#[remote]
+fn fails(x: i64) -> Result<i64, String> {
+    Err(format!("no {x}"))
+}
+
+#[remote]
+fn text(x: i64) -> String {
+    x.to_string()
+}
+
+/// O1: one, several, or a tuple of different types; by value and by reference.
+#[test]
+fn what_may_be_got() {
+    engine();
+    let refs = || (0..4).map(|x| square.remote(x)).collect::<Vec<_>>();
+    let one = square.remote(3);
+    assert_eq!(ray::get(&one).unwrap(), 9);
+    assert_eq!(ray::get(one).unwrap(), 9);
+    let many = refs();
+    assert_eq!(ray::get(&many).unwrap(), [0, 1, 4, 9]);
+    assert_eq!(ray::get(&many[1..3]).unwrap(), [1, 4]);
+    assert_eq!(ray::get(many).unwrap(), [0, 1, 4, 9]);
+    let array: [i64; 2] = ray::get(&[square.remote(1), square.remote(2)]).unwrap();
+    assert_eq!(array, [1, 4]);
+    let array: [i64; 3] = ray::get([square.remote(1), square.remote(2), square.remote(3)]).unwrap();
+    assert_eq!(array, [1, 4, 9]);
+    let (number, words) = (square.remote(5), text.remote(5));
+    assert_eq!(ray::get((&number, &words)).unwrap(), (25, "5".to_owned()));
+    assert_eq!(ray::get((number, words, ray::put('c'))).unwrap(), (25, "5".to_owned(), 'c'));
+}
+
+/// O2: in the order that was asked for, duplicates too, and nothing for nothing.
+#[test]
+fn order_duplicates_and_nothing() {
+    engine();
+    let gate = Gate::new();
+    let (late, early) = (wait_at.remote(gate, 1), square.remote(2));
+    ray::get(&early).unwrap();
+    gate.open();
+    assert_eq!(ray::get([late.clone(), early.clone(), late.clone(), early.clone()]).unwrap(), [1, 4, 1, 4]);
+    assert_eq!(ray::get(vec![late.clone(), late.clone()]).unwrap(), [1, 1]);
+    assert_eq!(ray::get((&late, &late)).unwrap(), (1, 1));
+    drop(early);
+    assert_eq!(ray::get(vec![late.clone(), late]).unwrap(), [1, 1], "moved out of none but the last");
+    let nothing: Vec<i64> = ray::get(Vec::<ObjectRef<i64>>::new()).unwrap();
+    assert_eq!(nothing, []);
+    let nothing: [i64; 0] = ray::get::<[ObjectRef<i64>; 0]>([]).unwrap();
+    assert_eq!(nothing, []);
+    assert_eq!(ray::get_all_settled(Vec::<ObjectRef<i64>>::new()).len(), 0);
+}
+
+/// O3: the first error wins, while others are not there yet, wherever it stands.
+#[test]
+fn the_first_error_wins() {
+    engine();
+    let gate = Gate::new();
+    let blocked = wait_at.remote(gate, 1);
+    let failed = fails.remote(5);
+    let told = |error: ray::Error| assert_eq!(error.downcast_ref::<String>().unwrap(), "no 5");
+    for _ in 0..20 {
+        told(ray::get([blocked.clone(), fails.remote(5)]).unwrap_err());
+        told(ray::get([fails.remote(5), blocked.clone()]).unwrap_err());
+        told(ray::get(vec![blocked.clone(), failed.clone(), blocked.clone()]).unwrap_err());
+        told(ray::get(&[blocked.clone(), square.remote(1), fails.remote(5)]).unwrap_err());
+        told(ray::get((&blocked, &failed)).unwrap_err());
+        told(ray::get((blocked.clone(), square.remote(1), fails.remote(5))).unwrap_err());
+        told(ray::get_timeout(vec![blocked.clone(), fails.remote(5)], PATIENCE).unwrap_err());
+    }
+    assert!(!blocked.is_ready());
+    gate.open();
+    assert_eq!(ray::get(blocked).unwrap(), 1);
+}
+
+/// O3: also one that fails long after the get began, from a thread, from a task, and from a task on the only CPU.
+#[test]
+fn the_first_error_wins_later_too() {
+    in_child("get::the_first_error_wins_later_too", || {
+        ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
+        let never = Gate::new();
+        for _ in 0..50 {
+            let (cue, waiting) = (Gate::new(), Tally::new());
+            let blocked: Vec<_> = (0..2).map(|x| later_at.remote(never, x)).collect();
+            let failing = fails.remote(later_at.remote(cue, 7));
+            let refs = vec![blocked[0].clone(), failing.clone(), blocked[1].clone()];
+            let from_task = gets.remote(refs.clone(), waiting);
+            let from_thread = std::thread::spawn(move || {
+                waiting.add();
+                ray::get(refs).unwrap_err().to_string()
+            });
+            waiting.wait_for(2);
+            cue.open();
+            assert_eq!(from_thread.join().unwrap(), "task `fails` failed: no 7");
+            assert_eq!(ray::get(from_task).unwrap(), "task `fails` failed: no 7");
+            assert!(!blocked[0].is_ready());
+            ray::cancel(&blocked[0]).unwrap();
+            ray::cancel(&blocked[1]).unwrap();
+        }
+    });
+}
+
+#[remote]
+async fn later_at(gate: Gate, x: i64) -> i64 {
+    gate.opened().await;
+    x
+}
+
+#[remote]
+fn gets(refs: Vec<ObjectRef<i64>>, waiting: Tally) -> String {
+    waiting.add();
+    ray::get(refs).unwrap_err().to_string()
+}
+
+#[test]
+fn get_all_settled_waits_for_all() {
+    engine();
+    let gate = Gate::new();
+    let late = wait_at.remote(gate, 3);
+    let dependant = square.remote(&late);
+    let refs = vec![fails.remote(1), late.clone(), square.remote(2), fails.remote(2), dependant, late];
+    let opener = std::thread::spawn(move || gate.open());
+    let settled = ray::get_all_settled(refs);
+    opener.join().unwrap();
+    let shown: Vec<_> = settled.into_iter().map(|result| result.map_err(|error| error.to_string())).collect();
+    let no = |x| Err(format!("task `fails` failed: no {x}"));
+    assert_eq!(shown, [no(1), Ok(3), Ok(4), no(2), Ok(9), Ok(3)]);
+}
+
+/// O4: a time-out of zero gives what is there; no time-out ends the task.
+#[test]
+fn time_outs() {
+    engine();
+    let gate = Gate::new();
+    let object = wait_at.remote(gate, 5);
+    let error = ray::get_timeout(&object, Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::GetTimeout);
+    let begun = Instant::now();
+    assert!(ray::get_timeout(&object, Duration::from_millis(20)).unwrap_err().is_timeout());
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    let (ready, failed) = (ray::put(6), fails.remote(1));
+    assert!(ray::get_timeout([object.clone(), ready.clone()], Duration::from_millis(1)).unwrap_err().is_timeout());
+    assert!(ray::get_timeout((&object, &ready), Duration::ZERO).unwrap_err().is_timeout());
+    assert_eq!(ray::get_timeout(&ready, Duration::ZERO).unwrap(), 6);
+    assert_eq!(ray::get_timeout(vec![ready.clone(), ready], Duration::ZERO).unwrap(), [6, 6]);
+    assert!(ray::get_timeout(failed, PATIENCE).unwrap_err().is_task());
+    assert!(!object.is_ready());
+    gate.open();
+    assert_eq!(ray::get_timeout(&object, Duration::MAX).unwrap(), 5, "a time that no clock can tell");
+    assert_eq!(ray::get_timeout(object, PATIENCE).unwrap(), 5);
+}
+
+/// A time-out inside a task, whose CPU others have meanwhile.
+#[test]
+fn a_time_out_inside_a_task() {
+    in_child("get::a_time_out_inside_a_task", || {
+        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        let task = ray::task(|| {
+            let gate = Gate::new();
+            let blocked = later_at.remote(gate, 1);
+            let timed_out = ray::get_timeout(&blocked, Duration::from_millis(5)).unwrap_err().is_timeout();
+            let other = ray::get_timeout(square.remote(4), PATIENCE).unwrap();
+            gate.open();
+            (timed_out, other, ray::get_timeout(blocked, PATIENCE).unwrap())
+        });
+        assert_eq!(ray::get(task.remote()).unwrap(), (true, 16, 1));
+        assert_eq!(ray::available_resources().unwrap()["CPU"], 1.0);
+    });
+}
+
+#[remote(local)]
+async fn blocks(object: ObjectRef<i64>) -> Vec<(ErrorKind, bool)> {
+    let here = |error: ray::Error| {
+        (error.kind(), error.to_string().contains("tests/it/get.rs:") && error.to_string().contains("blocks"))
+    };
+    vec![
+        here(ray::get(&object).unwrap_err()),
+        here(ray::get_timeout(&object, PATIENCE).unwrap_err()),
+        here(ray::get([object.clone()]).unwrap_err()),
+        here(ray::get((&object, &object)).unwrap_err()),
+        here(ray::wait([object.clone()], 1).unwrap_err()),
+        here(object.view().unwrap_err()),
+        here(object.clone().take().unwrap_err().into()),
+        here(ray::get_all_settled(vec![object.clone()]).remove(0).unwrap_err()),
+    ]
+}
+
+#[remote]
+async fn gets_what_is_there(object: ObjectRef<i64>) -> (i64, Option<i64>, bool) {
+    let looked = object.try_get().unwrap();
+    let waited = ray::wait([object.clone()], ray::first(1).timeout(Duration::ZERO)).unwrap().0.len() == 1;
+    (object.await.unwrap(), looked, waited)
+}
+
+/// O5: what would block in async code is an error that names the place and what to write.
+#[test]
+fn blocking_in_async_code() {
+    engine();
+    let gate = Gate::new();
+    let object = wait_at.remote(gate, 1);
+    let told = ray::get(blocks.remote(object.clone())).unwrap();
+    assert_eq!(told, [(ErrorKind::BlockingInAsync, true); 8]);
+    gate.open();
+    ray::get(&object).unwrap();
+    assert_eq!(ray::get(gets_what_is_there.remote(object)).unwrap(), (1, Some(1), true), "what does not block may be");
+}
+
+/// O5: on a thread of somebody else's runtime a `get` blocks that thread, as anything would, and works.
+#[test]
+fn get_on_a_foreign_runtime() {
+    engine();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let sum = runtime.spawn(async {
+        let objects: Vec<_> = (0..10).map(|x| square.remote(x)).collect();
+        ray::get(objects).unwrap().into_iter().sum::<i64>()
+    });
+    assert_eq!(runtime.block_on(sum).unwrap(), 285);
+}
+
+#[test]
+fn many_threads_get_one_object() {
+    engine();
+    for _ in 0..20 {
+        let gate = Gate::new();
+        let ready = Tally::new();
+        let object = wait_at.remote(gate, 8);
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let object = object.clone();
+                std::thread::spawn(move || {
+                    ready.add();
+                    ray::get(object).unwrap()
+                })
+            })
+            .collect();
+        ready.wait_for(8);
+        gate.open();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), 8);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_at_once() {
+    engine();
+    let objects: Vec<_> = (0..10_000).map(|x| square.remote(x)).collect();
+    let values = ray::get(objects).unwrap();
+    assert!(values.iter().zip(0_i64..).all(|(value, x)| *value == x * x));
+}
+
+/// Decision 9: a getter under a time-out runs nothing itself: it could not keep its word.
+#[test]
+fn a_timed_getter_runs_nothing() {
+    engine();
+    let here = std::thread::current().id();
+    for _ in 0..200 {
+        let object = ray::task(move || std::thread::current().id() == here).remote();
+        assert!(!ray::get_timeout(object, PATIENCE).unwrap());
+    }
+}
+
+/// Decision 9: a getter never runs work that it does not wait for.
+#[test]
+fn a_getter_runs_nothing_foreign() {
+    engine();
+    let here = std::thread::current().id();
+    let gate = Gate::new();
+    let foreign: Vec<_> = (0..100).map(|_| ray::task(move || std::thread::current().id() == here).remote()).collect();
+    let object = wait_at.remote(gate, 1);
+    let opener = std::thread::spawn(move || gate.open());
+    ray::get(object).unwrap();
+    opener.join().unwrap();
+    for object in foreign {
+        ray::wait([object.any()], ray::first(1).timeout(PATIENCE)).unwrap();
+        assert!(!object.take().unwrap());
+    }
+}

@@ -1,0 +1,253 @@
+//! Retries: row T12, and what decision 3 says of arguments.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ray::{Error, ErrorKind, remote};
+
+use crate::support::{Gate, Tally, engine};
+
+/// Fails until the attempt `good`; counts from 1.
+fn attempt(tally: Tally, good: u64) -> Result<u64, String> {
+    let now = tally.add();
+    if now < good { Err(format!("attempt {now}")) } else { Ok(now) }
+}
+
+#[remote]
+fn never_again(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(max_retries = 5)]
+fn no_exceptions(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(retry_exceptions = true)]
+fn by_default_three(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(max_retries = 1, retry_exceptions = true)]
+fn once_more(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(max_retries = -1, retry_exceptions = true)]
+fn for_ever(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+fn is_early(error: &Error) -> bool {
+    error.downcast_ref::<String>().is_some_and(|said| said == "attempt 1" || said == "attempt 2")
+}
+
+#[remote(max_retries = 10, retry_exceptions = is_early)]
+fn while_early(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(max_retries = 4, retry_exceptions = true)]
+async fn later(tally: Tally, good: u64) -> Result<u64, String> {
+    attempt(tally, good)
+}
+
+#[remote(max_retries = 2, retry_exceptions = true, num_returns = 2)]
+fn in_parts(tally: Tally, good: u64) -> Result<(u64, String), String> {
+    attempt(tally, good).map(|now| (now, now.to_string()))
+}
+
+#[remote(max_retries = 2, retry_exceptions = true)]
+fn panics(tally: Tally) -> u64 {
+    panic!("attempt {}", tally.add())
+}
+
+/// T12: how often a task is tried, by what its attribute says.
+#[test]
+fn attempts_are_counted() {
+    engine();
+    type Submit = fn(Tally, u64) -> ray::ObjectRef<u64>;
+    let cases: [(&str, Submit, u64); 6] = [
+        ("never_again", |tally, good| never_again.remote(tally, good), 1),
+        ("no_exceptions", |tally, good| no_exceptions.remote(tally, good), 1),
+        ("by_default_three", |tally, good| by_default_three.remote(tally, good), 4),
+        ("once_more", |tally, good| once_more.remote(tally, good), 2),
+        ("while_early", |tally, good| while_early.remote(tally, good), 3),
+        ("later", |tally, good| later.remote(tally, good), 5),
+    ];
+    for (name, submit, most) in cases {
+        for good in 1..=most {
+            let tally = Tally::new();
+            assert_eq!(ray::get(submit(tally, good)).unwrap(), good, "{name}");
+            assert_eq!(tally.count(), good, "{name}");
+        }
+        let tally = Tally::new();
+        let error = ray::get(submit(tally, u64::MAX)).unwrap_err();
+        assert_eq!(error.downcast_ref::<String>().unwrap(), &format!("attempt {most}"), "{name}: the last one's");
+        assert_eq!(tally.count(), most, "{name}");
+    }
+    let tally = Tally::new();
+    assert_eq!(ray::get(for_ever.remote(tally, 1000)).unwrap(), 1000);
+}
+
+/// T12: over the attribute, what the call says.
+#[test]
+fn options_of_a_call() {
+    engine();
+    let tried = |object: ray::ObjectRef<u64>, tally: Tally| {
+        assert!(ray::get(object).unwrap_err().is_task());
+        tally.count()
+    };
+    let tally = Tally::new();
+    assert_eq!(tried(never_again.options().max_retries(6).retry_exceptions(true).remote(tally, 100), tally), 7);
+    let tally = Tally::new();
+    assert_eq!(tried(never_again.options().retry_exceptions(true).remote(tally, 100), tally), 4);
+    let tally = Tally::new();
+    assert_eq!(tried(never_again.options().max_retries(6).remote(tally, 100), tally), 1, "system failures only");
+    let tally = Tally::new();
+    assert_eq!(tried(for_ever.options().max_retries(0).remote(tally, 100), tally), 1);
+    let tally = Tally::new();
+    assert_eq!(tried(for_ever.options().retry_exceptions(false).remote(tally, 100), tally), 1);
+    let tally = Tally::new();
+    let early: fn(&Error) -> bool = is_early;
+    assert_eq!(tried(for_ever.options().retry_exceptions(early).remote(tally, 100), tally), 3);
+}
+
+/// A panic is tried again as well.
+#[test]
+fn panics_are_tried_again() {
+    engine();
+    let tally = Tally::new();
+    let error = ray::get(panics.remote(tally)).unwrap_err();
+    assert!(error.is_panic() && error.to_string().ends_with("attempt 3"), "{error}");
+    assert_eq!(tally.count(), 3);
+}
+
+#[test]
+fn parts_are_tried_together() {
+    engine();
+    let tally = Tally::new();
+    let (number, text) = in_parts.remote(tally, 3);
+    assert_eq!(ray::get((number, text)).unwrap(), (3, "3".to_owned()));
+    let tally = Tally::new();
+    let (number, text) = in_parts.remote(tally, 4);
+    assert!(ray::get(number).unwrap_err().is_task() && ray::get(text).unwrap_err().is_task());
+    assert_eq!(tally.count(), 3);
+}
+
+/// What did not fail in the body is not tried again: a failed argument, a cancel, an infeasible request.
+#[test]
+fn what_is_not_tried_again() {
+    engine();
+    let (tally, before) = (Tally::new(), Tally::new());
+    let error = ray::get(for_ever.remote(tally, never_again.remote(before, 9))).unwrap_err();
+    assert_eq!(error.downcast_ref::<String>().unwrap(), "attempt 1");
+    assert_eq!((before.count(), tally.count()), (1, 0));
+    assert!(ray::get(for_ever.options().num_cpus(1e6).remote(tally, 1)).unwrap_err().is_infeasible());
+    let gate = Gate::new();
+    let cancelled = waits.remote(tally, gate);
+    tally.wait_for(1);
+    ray::cancel(&cancelled).unwrap();
+    gate.open();
+    assert_eq!(ray::get(cancelled).unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(tally.count(), 1);
+}
+
+#[remote(max_retries = -1, retry_exceptions = true)]
+fn waits(tally: Tally, gate: Gate) -> Result<(), String> {
+    tally.add();
+    gate.wait();
+    Err("cancelled meanwhile".into())
+}
+
+/// A task that is tried for ever can be cancelled.
+#[test]
+fn a_cancel_ends_the_attempts() {
+    engine();
+    let tally = Tally::new();
+    let object = for_ever.remote(tally, u64::MAX);
+    tally.wait_for(10);
+    ray::cancel(&object).unwrap();
+    assert!(ray::get(object).unwrap_err().is_cancelled());
+}
+
+#[remote(max_retries = 2, retry_exceptions = rude)]
+fn asks_rudely(tally: Tally) -> Result<u64, String> {
+    attempt(tally, 9)
+}
+
+fn rude(_: &Error) -> bool {
+    panic!("do not ask")
+}
+
+/// A question that panics is a no.
+#[test]
+fn a_question_that_panics() {
+    engine();
+    let tally = Tally::new();
+    assert!(ray::get(asks_rudely.remote(tally)).unwrap_err().is_task());
+    assert_eq!(tally.count(), 1);
+}
+
+static CLONES: AtomicUsize = AtomicUsize::new(0);
+
+struct Counted(Arc<()>);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        CLONES.fetch_add(1, Ordering::Relaxed);
+        Counted(self.0.clone())
+    }
+}
+
+#[remote(local, max_retries = 3, retry_exceptions = true)]
+fn uses_up(value: Counted, kept: &Vec<u64>, tally: Tally) -> Result<u64, String> {
+    drop(value);
+    attempt(tally, kept[0])
+}
+
+/// The arguments of a task that may retry are kept, cloned for each attempt, and let go at its end.
+#[test]
+fn arguments_are_cloned_for_each_attempt() {
+    engine();
+    let alive = Arc::new(());
+    let kept = ray::put(vec![3]);
+    let tally = Tally::new();
+    let object = uses_up.remote(Counted(alive.clone()), &kept, tally);
+    assert_eq!(ray::get(object).unwrap(), 3);
+    assert_eq!(CLONES.load(Ordering::Relaxed), 3);
+    assert_eq!(Arc::strong_count(&alive), 1, "gone with the task");
+    let object = uses_up.remote(Counted(alive.clone()), vec![9], Tally::new());
+    ray::get(object).unwrap_err();
+    assert_eq!(CLONES.load(Ordering::Relaxed), 7);
+    assert_eq!(Arc::strong_count(&alive), 1, "gone with the failure");
+    assert_eq!(kept.take().unwrap(), [3], "the sole owner's");
+}
+
+#[remote(max_retries = 3, retry_exceptions = true)]
+fn tells_its_attempt() -> Result<u32, String> {
+    match ray::context().attempt() {
+        3 => Ok(3),
+        attempt => Err(attempt.to_string()),
+    }
+}
+
+#[test]
+fn the_context_tells_the_attempt() {
+    engine();
+    assert_eq!(ray::get(tells_its_attempt.remote()).unwrap(), 3);
+}
+
+/// Attempts take their turn for resources like any other task.
+#[test]
+fn attempts_hold_resources_one_at_a_time() {
+    crate::support::in_child("retry::attempts_hold_resources_one_at_a_time", || {
+        ray::init_with(ray::Config::new().num_cpus(1).resource("seat", 1.0)).unwrap();
+        let tally = Tally::new();
+        let object = for_ever.options().resource("seat", 1.0).remote(tally, 50);
+        let other = for_ever.options().resource("seat", 0.5).remote(Tally::new(), 50);
+        assert_eq!(ray::get((object, other)).unwrap(), (50, 50));
+        let free = ray::available_resources().unwrap();
+        assert_eq!((free["CPU"], free["seat"]), (1.0, 1.0));
+    });
+}

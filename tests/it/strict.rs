@@ -1,0 +1,261 @@
+//! Strict mode: what a cluster would refuse is refused here: decision 2.
+
+use std::fmt;
+
+use ray::{Config, ErrorKind, ObjectRef, remote};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::{Gate, in_child, in_child_with};
+
+/// Does not survive: what it is written as cannot be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Lost {
+    kept: i64,
+    #[serde(skip_serializing)]
+    left_out: i64,
+}
+
+fn lost(kept: i64) -> Lost {
+    Lost { kept, left_out: kept }
+}
+
+/// Comes back as another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Forgets {
+    kept: i64,
+    #[serde(skip)]
+    forgotten: i64,
+}
+
+/// Cannot be written at all.
+#[derive(Clone, Debug)]
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("nobody may see this"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Unwritable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("nor this"))
+    }
+}
+
+#[remote]
+fn takes(value: Lost) -> i64 {
+    value.kept
+}
+
+#[remote]
+fn borrows(value: &Lost) -> i64 {
+    value.kept
+}
+
+#[remote]
+fn returns(x: i64) -> Lost {
+    lost(x)
+}
+
+#[remote]
+fn forgets(value: Forgets) -> Forgets {
+    value
+}
+
+#[remote]
+fn returns_unwritable() -> Unwritable {
+    Unwritable
+}
+
+#[remote(num_returns = 2)]
+fn in_parts() -> (i64, Lost) {
+    (1, lost(1))
+}
+
+#[remote]
+async fn later(x: i64) -> Lost {
+    lost(x)
+}
+
+#[remote]
+struct Keeper {}
+
+#[remote]
+impl Keeper {
+    pub fn new(_value: Lost) -> Self {
+        Keeper {}
+    }
+}
+
+#[remote]
+struct Asked {}
+
+#[remote]
+impl Asked {
+    pub fn new() -> Self {
+        Asked {}
+    }
+    pub fn takes(&self, value: Lost) -> i64 {
+        value.kept
+    }
+    pub fn returns(&self) -> Lost {
+        lost(3)
+    }
+}
+
+#[remote(local)]
+fn local(value: Lost) -> Lost {
+    value
+}
+
+/// Without strict mode nothing is sent through anything.
+#[test]
+fn values_are_moved_otherwise() {
+    in_child_with("strict::values_are_moved_otherwise", &[("RAY_STRICT", "")], || {
+        assert_eq!(ray::get(takes.remote(lost(1))).unwrap(), 1);
+        assert_eq!(ray::get(returns.remote(2)).unwrap(), lost(2));
+        assert_eq!(ray::get(ray::put(lost(3))).unwrap(), lost(3));
+        assert_eq!(ray::get(forgets.remote(Forgets { kept: 1, forgotten: 2 })).unwrap().forgotten, 2);
+        assert!(ray::get(returns_unwritable.remote()).is_ok());
+    });
+}
+
+fn refuses() {
+    let refused = |error: ray::Error| {
+        assert_eq!(error.kind(), ErrorKind::Serialization, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("Lost") && text.contains("left_out"), "names the type and what is wrong: {text}");
+    };
+    refused(ray::get(takes.remote(lost(1))).unwrap_err());
+    refused(takes.try_remote(lost(1)).unwrap_err());
+    refused(ray::get(takes.options().name("x").remote(lost(1))).unwrap_err());
+    refused(ray::get(borrows.remote(lost(1))).unwrap_err());
+    refused(ray::get(returns.remote(1)).unwrap_err());
+    refused(ray::get(later.remote(1)).unwrap_err());
+    refused(ray::get(ray::put(lost(1))).unwrap_err());
+    refused(ray::get(takes.remote(returns.remote(1))).unwrap_err());
+    let (number, value) = in_parts.remote();
+    refused(ray::get(number).unwrap_err());
+    refused(ray::get(value).unwrap_err());
+    refused(ray::get(Keeper::remote(lost(1)).ready()).unwrap_err());
+    let asked = Asked::remote();
+    refused(ray::get(asked.takes.remote(lost(1))).unwrap_err());
+    refused(ray::get(asked.returns.remote()).unwrap_err());
+    let error = ray::get(returns_unwritable.remote()).unwrap_err();
+    assert!(error.is_serialization() && error.to_string().contains("nobody may see this"), "{error}");
+    assert!(error.to_string().contains("returns_unwritable"), "names the task: {error}");
+    let back = ray::get(forgets.remote(Forgets { kept: 1, forgotten: 2 })).unwrap();
+    assert_eq!(back, Forgets { kept: 1, forgotten: 0 }, "what a cluster would have made of it");
+}
+
+/// Every way in and out refuses what does not survive.
+#[test]
+fn what_does_not_survive_is_refused() {
+    in_child_with("strict::what_does_not_survive_is_refused", &[("RAY_STRICT", "1")], refuses);
+}
+
+#[test]
+fn by_configuration_too() {
+    in_child_with("strict::by_configuration_too", &[("RAY_STRICT", "")], || {
+        ray::init_with(Config::new().strict(true)).unwrap();
+        refuses();
+    });
+}
+
+/// References and handles in values travel as themselves.
+#[test]
+fn references_survive() {
+    in_child("strict::references_survive", || {
+        ray::init_with(Config::new().strict(true)).unwrap();
+        let gate = Gate::new();
+        let inner = waits.remote(gate);
+        let nested =
+            Nested { refs: vec![inner.clone(), ray::put(2)], handle: Some(Asked::remote()), deep: Some(Box::new(inner.clone())) };
+        let back = ray::get(hands_back.remote(ray::put(nested))).unwrap();
+        assert_eq!(back.refs[0], inner);
+        assert_eq!(*back.deep.unwrap(), inner);
+        gate.open();
+        assert_eq!(ray::get(back.refs).unwrap(), [1, 2]);
+        ray::get(back.handle.unwrap().ready()).unwrap();
+        let object = ray::put(inner.clone());
+        drop(inner);
+        assert_eq!(ray::get(ray::get(object).unwrap()).unwrap(), 1, "and are counted");
+    });
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Nested {
+    refs: Vec<ObjectRef<i64>>,
+    handle: Option<ray::ActorHandle<Asked>>,
+    deep: Option<Box<ObjectRef<i64>>>,
+}
+
+#[remote]
+fn waits(gate: Gate) -> i64 {
+    gate.wait();
+    1
+}
+
+#[remote]
+fn hands_back(nested: Nested) -> Nested {
+    nested
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Typed(i64);
+
+impl fmt::Display for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "typed {}", self.0)
+    }
+}
+
+#[remote]
+fn fails_typed() -> Result<(), Typed> {
+    Err(Typed(5))
+}
+
+#[remote]
+fn fails_as_text() -> Result<(), fmt::Error> {
+    Err(fmt::Error)
+}
+
+/// A serde error travels typed, another as its text; that, and what is local, is listed once each.
+#[test]
+fn what_cannot_be_checked_is_listed() {
+    let said = in_child_with("strict::what_cannot_be_checked_is_listed", &[("RAY_STRICT", "1")], || {
+        for _ in 0..3 {
+            assert_eq!(ray::get(local.remote(lost(4))).unwrap(), lost(4), "local is not sent through anything");
+            assert_eq!(ray::get(ray::put_local(lost(4))).unwrap(), lost(4));
+            let error = ray::get(fails_typed.remote()).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&Typed(5)));
+            let error = ray::get(fails_as_text.remote()).unwrap_err();
+            assert!(error.is_task() && error.downcast_ref::<fmt::Error>().is_none());
+            assert!(error.to_string().contains(&fmt::Error.to_string()), "{error}");
+        }
+    });
+    let times = |text: &str| said.stderr.lines().filter(|line| line.contains("strict mode") && line.contains(text)).count();
+    assert_eq!(times("it::strict::local"), 1, "{}", said.stderr);
+    assert_eq!(times("it::strict::fails_as_text"), 1, "{}", said.stderr);
+    assert_eq!(times("it::strict::fails_typed"), 0, "{}", said.stderr);
+    assert!(said.stderr.contains("tests/it/strict.rs:"), "with the place: {}", said.stderr);
+}
+
+/// Outside of the engine a reference is no data.
+#[test]
+fn a_reference_alone_is_no_data() {
+    in_child("strict::a_reference_alone_is_no_data", || {
+        struct Shown(ObjectRef<i64>);
+        impl fmt::Display for Shown {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // A formatter is one of serde's serializers.
+                self.0.serialize(f)
+            }
+        }
+        let mut text = String::new();
+        assert!(fmt::Write::write_fmt(&mut text, format_args!("{}", Shown(ray::put(1)))).is_err());
+        assert_eq!(text, "");
+    });
+}
