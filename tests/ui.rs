@@ -10,8 +10,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "ui/pass/shadowed.rs"]
+pub mod shadowed;
+#[path = "ui/pass/strict.rs"]
+pub mod strict;
+
 /// The rustc whose texts are in `ui/fail`.
 const PINNED: &str = "1.95";
+
+#[test]
+fn strict_lints_have_nothing_to_say() {
+    strict::run().expect("the engine runs it all");
+}
+
+#[test]
+fn names_are_the_users() {
+    shadowed::run().expect("the engine runs it all");
+}
 
 #[test]
 fn misuse_is_explained() {

@@ -9,7 +9,10 @@
 
 use std::marker::PhantomData;
 
-use crate::__private::{ActorClass, Arg, Carrier, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, RemoteMethod, ResultType, RetryArgs};
+use crate::__private::{
+    ActorClass, Arg, Carrier, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, RemoteMethod, ResultType,
+    RetryArgs,
+};
 
 /// What a call of `F` is given.
 pub type FunctionArgs<F> = <F as Function>::Args;
@@ -159,7 +162,10 @@ pub use crate::__ray_spec as spec;
 #[macro_export]
 macro_rules! __ray_register {
     ($kind:ident $name:ty) => {
-        $crate::__private::inventory::submit! { $crate::__private::Registration::$kind::<$name>() }
+        #[allow(deprecated)]
+        const _: () = {
+            $crate::__private::inventory::submit! { $crate::__private::Registration::$kind::<$name>() }
+        };
     };
 }
 pub use crate::__ray_register as register;
@@ -292,7 +298,7 @@ macro_rules! __ray_function_surface {
         [$($generics:tt)*] [$($bounds:tt)*]
         ($($argument:ident: [$($of:tt)*] $convert:path),*) -> $refs:ty
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
+        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
             /// Submits a call and returns at once, with a reference to the result to come.
             ///
@@ -334,7 +340,7 @@ macro_rules! __ray_class_surface {
         [$($vis:tt)*] [$remote:ident $try_remote:ident $options:ident] [$($generics:tt)*] $class:ty, $constructor:ty,
         [$($bounds:tt)*] ($($argument:ident: [$($of:tt)*] $convert:path),*)
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
+        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl<$($generics)*> $class $($bounds)* {
             /// Starts an actor and returns its handle at once; `new` runs in the actor.
             ///
@@ -383,13 +389,15 @@ macro_rules! __ray_markers {
 }
 pub use crate::__ray_markers as markers;
 
-/// A const of options.
+/// The value of an `OPTIONS`, in a const that rustc evaluates where it is written: what an attribute says by a constant
+/// of the user's is checked though nobody submits.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_options {
-    ($options:ident $($setters:tt)*) => {
-        $crate::__private::$options::new() $($setters)*
-    };
+    ($options:ident $($setters:tt)*) => {{
+        const __RAY_OPTIONS: $crate::__private::$options = $crate::__private::$options::new()$($setters)*;
+        __RAY_OPTIONS
+    }};
 }
 pub use crate::__ray_options as options;
 
@@ -438,14 +446,14 @@ macro_rules! __ray_plain_call {
         $name:ident [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
         [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*] $($plain:ident as $pointer:ty)?
     ) => {
-        #[allow(dead_code, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
+        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
             /// Calls the function here and now, as any other function.
             $($before)* fn $call<$($generics)*>(self, $(mut $argument: $of),*) $($output)* $($bounds)* {
                 $($body)*($($argument),*)$($wait)*
             }
         }
-        $(impl ::core::ops::Deref for $name {
+        $(#[allow(deprecated)] impl ::core::ops::Deref for $name {
             type Target = $pointer;
             fn deref(&self) -> &Self::Target {
                 const __RAY_BODY: &$pointer = &($plain as $pointer);

@@ -154,8 +154,33 @@ fn finish(call: &Callable) -> TokenStream {
 fn needs_guard(call: &Callable) -> bool {
     /// Names that are what they seem.
     const PLAIN: &[&str] = &[
-        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
-        "String", "Vec", "Option", "Box", "Arc", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "ObjectRef", "ActorHandle",
+        "bool",
+        "char",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "isize",
+        "f32",
+        "f64",
+        "String",
+        "Vec",
+        "Option",
+        "Box",
+        "Arc",
+        "HashMap",
+        "BTreeMap",
+        "HashSet",
+        "BTreeSet",
+        "ObjectRef",
+        "ActorHandle",
     ];
     last_segment(&call.output.written)
         .is_some_and(|(ident, _)| !call.output.fallible && !PLAIN.iter().any(|plain| ident == plain))

@@ -31,15 +31,18 @@ pub(crate) fn class(model: &Class) -> TokenStream {
 
 /// An impl block that cannot be an actor's as it is.
 pub(crate) fn actor(mut model: Actor) -> TokenStream {
-    let odd_const = model.generics.const_params().any(|param| !types::is_usize(&param.ty));
-    let lifetimes = model.generics.lifetimes().next().is_some();
-    if model.item.trait_.is_some() || types::last_segment(&model.class).is_none() || lifetimes || odd_const {
+    let generics = &model.generics;
+    let odd_const = generics.const_params().any(|param| !types::is_usize(&param.ty));
+    // A block without a constructor may be the second one of its type, which has all that it needs.
+    if model.item.trait_.is_some()
+        || types::last_segment(&model.class).is_none()
+        || generics.lifetimes().next().is_some()
+        || odd_const
+        || model.constructors.is_empty()
+    {
         return model.item.into_token_stream();
     }
     model.options.local = true;
-    if model.constructors.is_empty() {
-        model.constructors.push(crate::model::Method::missing_new());
-    }
     model.constructors.truncate(1);
     for method in model.constructors.iter_mut().chain(&mut model.methods) {
         method.options.retries = None;

@@ -2,15 +2,20 @@
 //!
 //! Building a model never fails; `check` says what is wrong with one, and `fallback` repairs it.
 
+mod attributes;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Block, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemFn, ItemImpl, Pat, Receiver,
-    ReturnType, Signature, Type, Visibility, parse_quote,
+    Attribute, Block, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemFn, ItemImpl, Pat, Receiver, ReturnType,
+    Signature, Token, Type, TypeParamBound, Visibility, WherePredicate, parse_quote,
 };
 
+pub(crate) use self::attributes::Attributes;
+use self::attributes::{cfgs, take_method_attribute};
 use crate::options::{On, Options};
 use crate::parse;
 use crate::report::Report;
@@ -159,7 +164,9 @@ impl Actor {
             hidden: Vec::new(),
             names: Vec::new(),
             options,
-            item: parse_quote!(impl () {}),
+            item: parse_quote!(
+                impl () {}
+            ),
         };
         for member in &mut item.items {
             if let ImplItem::Fn(function) = member {
@@ -223,17 +230,6 @@ impl Actor {
 }
 
 impl Method {
-    /// Stands in, after the error, where a block has no constructor.
-    pub(crate) fn missing_new() -> Method {
-        Method {
-            attributes: Attributes::default(),
-            vis: parse_quote!(pub),
-            receiver: None,
-            call: Callable::new(parse_quote!(fn new()), None, true, None),
-            options: Options::default(),
-        }
-    }
-
     pub(crate) fn is_async(&self) -> bool {
         self.call.sig.asyncness.is_some()
     }
@@ -317,68 +313,6 @@ impl Output {
     }
 }
 
-/// The attributes of a function or a method, sorted by where they go.
-#[derive(Default)]
-pub(crate) struct Attributes {
-    /// To everything that is emitted.
-    pub(crate) cfg: Vec<Attribute>,
-    /// To what callers see.
-    pub(crate) seen: Vec<Attribute>,
-    /// To the body.
-    pub(crate) body: Vec<Attribute>,
-    pub(crate) has_docs: bool,
-}
-
-impl Attributes {
-    fn of_function(attributes: Vec<Attribute>) -> Attributes {
-        let mut sorted = Attributes::default();
-        for attribute in attributes {
-            if attribute.path().is_ident("cfg") {
-                sorted.cfg.push(attribute);
-            } else if shown(&attribute) {
-                sorted.has_docs |= attribute.path().is_ident("doc");
-                sorted.seen.push(attribute);
-            } else {
-                sorted.body.push(attribute);
-            }
-        }
-        sorted
-    }
-
-    fn of_method(attributes: &[Attribute]) -> Attributes {
-        let docs = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
-        Attributes {
-            cfg: cfgs(attributes),
-            seen: docs.cloned().collect(),
-            has_docs: attributes.iter().any(|attribute| attribute.path().is_ident("doc")),
-            body: Vec::new(),
-        }
-    }
-}
-
-/// Does this attribute speak of the name rather than of the body?
-fn shown(attribute: &Attribute) -> bool {
-    let path = attribute.path();
-    if path.is_ident("cfg_attr") {
-        let inner = attribute.meta.to_token_stream().to_string();
-        return inner.contains(", doc") || inner.contains(",doc") || inner.contains("deprecated");
-    }
-    path.is_ident("doc") || path.is_ident("deprecated")
-}
-
-fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
-}
-
-/// Takes `#[method(..)]` out, under whatever path it is known.
-fn take_method_attribute(attributes: &mut Vec<Attribute>) -> Option<Attribute> {
-    let index = attributes.iter().position(|attribute| {
-        let segments = &attribute.path().segments;
-        segments.len() <= 2 && segments.last().is_some_and(|last| last.ident == "method")
-    })?;
-    Some(attributes.remove(index))
-}
-
 /// The name of a parameter for callers: the user's, or a number where a pattern takes it apart.
 fn param_name(pat: &Pat, others: &[Param]) -> Ident {
     let taken = |name: &Ident| others.iter().any(|other| other.name == *name);
@@ -401,18 +335,29 @@ fn param_name(pat: &Pat, others: &[Param]) -> Ident {
     name
 }
 
-/// The parameters of `generics` with what every remote type needs.
+/// The parameters of `generics` with what every remote type needs, in the place where a parameter has bounds already
+/// (clippy is against two).
 pub(crate) fn augmented(generics: &Generics) -> Generics {
+    let needed: Punctuated<TypeParamBound, Token![+]> = parse_quote!(::core::marker::Send + ::core::marker::Sync + 'static);
     let mut generics = generics.clone();
-    for param in &mut generics.params {
-        if let GenericParam::Type(param) = param {
-            param.bounds.push(parse_quote!(::core::marker::Send));
-            param.bounds.push(parse_quote!(::core::marker::Sync));
-            param.bounds.push(parse_quote!('static));
-            param.colon_token.get_or_insert_default();
-            param.eq_token = None;
-            param.default = None;
+    let Generics { params, where_clause, .. } = &mut generics;
+    for param in params {
+        let GenericParam::Type(param) = param else {
+            continue;
+        };
+        let clause = where_clause.iter_mut().flat_map(|clause| &mut clause.predicates).find_map(|predicate| match predicate {
+            WherePredicate::Type(predicate) if types::is_ident(&predicate.bounded_ty, &param.ident) => Some(predicate),
+            _ => None,
+        });
+        match clause {
+            Some(predicate) => predicate.bounds.extend(needed.clone()),
+            None => {
+                param.bounds.extend(needed.clone());
+                param.colon_token.get_or_insert_default();
+            }
         }
+        param.eq_token = None;
+        param.default = None;
     }
     generics
 }

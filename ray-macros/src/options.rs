@@ -1,11 +1,14 @@
 //! The options that each kind of item takes, checked where their value is written out.
 
+mod unknown;
+
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, Path, UnOp, parse_quote};
 
+use self::unknown::unknown;
 use crate::parse::{Entry, Key, Value};
 use crate::report::Report;
 
@@ -172,7 +175,10 @@ impl Options {
                     )
                 {
                     if matches!(literal(&expr), Some((_, Lit::Int(int))) if int.base10_digits() == "0") {
-                        report.error(&expr, "`max_pending_calls = 0` would refuse every call; write at least 1, or -1 for no limit");
+                        report.error(
+                            &expr,
+                            "`max_pending_calls = 0` would refuse every call; write at least 1, or -1 for no limit",
+                        );
                     } else {
                         self.setters.push(quote!(.#key(#calls)));
                     }
@@ -202,10 +208,8 @@ impl Options {
             },
             "crate" => match value {
                 Value::Path(path) => self.krate = path,
-                value => report.error(
-                    span_of(key, &value),
-                    "`crate` takes the path under which this crate is known: `crate = ::renamed`",
-                ),
+                value => report
+                    .error(span_of(key, &value), "`crate` takes the path under which this crate is known: `crate = ::renamed`"),
             },
             _ => unreachable!("`{name}` is in On::known"),
         }
@@ -213,10 +217,7 @@ impl Options {
 
     fn resources(&mut self, key: &Ident, value: Value, report: &mut Report) {
         let Value::List(_, pairs) = value else {
-            report.error(
-                span_of(key, &value),
-                "`resources` takes names and amounts: `resources(tpu = 1, \"big disk\" = 0.5)`",
-            );
+            report.error(span_of(key, &value), "`resources` takes names and amounts: `resources(tpu = 1, \"big disk\" = 0.5)`");
             return;
         };
         let mut seen: Vec<String> = Vec::new();
@@ -265,7 +266,9 @@ impl Options {
             Value::None => quote!(Always),
             Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) if bool.value => quote!(Always),
             Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(_), .. })) => return,
-            Value::Expr(expr @ (Expr::Path(_) | Expr::Closure(_))) => quote_spanned!(expr.span()=> If(#expr)),
+            Value::Expr(expr @ (Expr::Path(_) | Expr::Closure(_))) => {
+                quote_spanned!(expr.span()=> If(#expr))
+            }
             value => {
                 report.error(
                     span_of(key, &value),
@@ -368,51 +371,4 @@ fn integer(expr: &Expr, least: i128, most: i128, takes: &str, report: &mut Repor
             None
         }
     }
-}
-
-/// What to say about a key that is no option here.
-fn unknown(name: &str, on: On) -> String {
-    if let Some(instead) = elsewhere(name, on) {
-        return instead;
-    }
-    if let Some(place) = On::ALL.into_iter().find(|other| other.known().contains(&name)) {
-        return format!("`{name}` is no option of {}: write it in {}", on.described(), place.place());
-    }
-    let list = on.known().iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    match on.known().iter().find(|known| distance(known, name) <= 2) {
-        Some(close) => format!("unknown option `{name}`; did you mean `{close}`? The options of {} are {list}", on.described()),
-        None => format!("unknown option `{name}`; the options of {} are {list}", on.described()),
-    }
-}
-
-/// Options that Ray has too, and that are written in another place here.
-fn elsewhere(name: &str, on: On) -> Option<String> {
-    let instead = match (name, on) {
-        ("max_retries", On::Method | On::Class | On::Impl) => "calls of an actor are retried by `max_task_retries`, on the struct or on a method",
-        ("max_task_retries", On::Impl) => "`max_task_retries` is written in #[remote(..)] on the struct, or in #[method(..)] on a method",
-        ("max_task_retries", On::Function) => "a function is retried by `max_retries`; `max_task_retries` is an option of actors",
-        ("retry_exceptions", On::Class | On::Impl) => "`retry_exceptions` is written in #[method(..)] on each method that is retried",
-        ("name" | "namespace" | "get_if_exists" | "lifetime", On::Class | On::Impl) => {
-            "an actor is named where it is started: `Counter::options().name(\"..\").remote(..)`"
-        }
-        ("name", On::Method) => "a call is named where it is made: `handle.method.options().name(\"..\").remote(..)`",
-        _ => return None,
-    };
-    Some(format!("unknown option `{name}`: {instead}"))
-}
-
-/// The edits between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let edit = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = edit.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -112,11 +112,7 @@ impl Parse for Entry {
 }
 
 fn pair(input: ParseStream<'_>) -> syn::Result<(Key, Expr)> {
-    let key = if input.peek(LitStr) {
-        Key::Str(input.parse()?)
-    } else {
-        Key::Ident(input.call(Ident::parse_any)?)
-    };
+    let key = if input.peek(LitStr) { Key::Str(input.parse()?) } else { Key::Ident(input.call(Ident::parse_any)?) };
     input.parse::<Token![=]>()?;
     Ok((key, input.parse()?))
 }

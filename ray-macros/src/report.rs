@@ -27,15 +27,6 @@ impl Report {
 
     /// A `compile_error!` for each.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.errors
-            .into_iter()
-            .map(|error| error.into_compile_error())
-            .collect()
-    }
-
-    /// The messages, for tests.
-    #[cfg(test)]
-    pub(crate) fn messages(&self) -> Vec<String> {
-        self.errors.iter().map(ToString::to_string).collect()
+        self.errors.into_iter().map(|error| error.into_compile_error()).collect()
     }
 }

@@ -75,7 +75,7 @@ fn an_actor_is_small() {
         quote! { pub fn increment(&mut self) -> i64 { 1 } },
         quote! { pub async fn fetch(&self, urls: Vec<String>, limit: usize, headers: &HashMap<String, String>) -> Result<Vec<Vec<u8>>, FetchError> { body() } },
         quote! { #[method(num_returns = 2, max_task_retries = 3, retry_exceptions = is_transient)]
-                 pub(crate) async fn split(&mut self, images: &[RgbImage], sizes: Vec<(u32, u32)>, label: &str) -> Result<(Vec<u8>, String), SplitError> { body() } },
+        pub(crate) async fn split(&mut self, images: &[RgbImage], sizes: Vec<(u32, u32)>, label: &str) -> Result<(Vec<u8>, String), SplitError> { body() } },
     ];
     // Of each kind alone, then of all, so that no kind hides behind another or behind the actor's own lines.
     for kinds in [&methods[..1], &methods[1..2], &methods[2..], &methods[..]] {

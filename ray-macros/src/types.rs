@@ -17,7 +17,9 @@ pub(crate) fn bare(ty: &Type) -> &Type {
 
 /// The last segment of a type that is a path, and the types in its angle brackets.
 pub(crate) fn last_segment(ty: &Type) -> Option<(&syn::Ident, Vec<&Type>)> {
-    let Type::Path(path) = bare(ty) else { return None };
+    let Type::Path(path) = bare(ty) else {
+        return None;
+    };
     let segment = path.path.segments.last()?;
     let types = match &segment.arguments {
         PathArguments::AngleBracketed(generic) => generic
@@ -52,6 +54,11 @@ pub(crate) fn is_unit(ty: &Type) -> bool {
 /// Is this `usize`?
 pub(crate) fn is_usize(ty: &Type) -> bool {
     matches!(bare(ty), Type::Path(path) if path.path.is_ident("usize"))
+}
+
+/// Is this the type called `ident`, such as a type parameter?
+pub(crate) fn is_ident(ty: &Type, ident: &syn::Ident) -> bool {
+    matches!(bare(ty), Type::Path(path) if path.path.is_ident(ident))
 }
 
 /// Is this a reference that lives for ever?
@@ -128,8 +135,7 @@ pub(crate) fn without_self(ty: &Type, class: &Type) -> Type {
                 && path.path.segments.first().is_some_and(|first| first.ident == "Self")
             {
                 let class = self.0;
-                let rest: Vec<TokenStream> =
-                    path.path.segments.iter().skip(1).map(ToTokens::to_token_stream).collect();
+                let rest: Vec<TokenStream> = path.path.segments.iter().skip(1).map(ToTokens::to_token_stream).collect();
                 *ty = if rest.is_empty() { class.clone() } else { parse_quote!(<#class>::#(#rest)::*) };
                 return;
             }
@@ -155,7 +161,9 @@ pub(crate) fn owned(ty: &Type) -> Type {
                             let elem = &slice.elem;
                             parse_quote!(::std::vec::Vec<#elem>)
                         }
-                        Type::Path(path) if path.path.is_ident("str") => parse_quote!(::std::string::String),
+                        Type::Path(path) if path.path.is_ident("str") => {
+                            parse_quote!(::std::string::String)
+                        }
                         elem => elem.clone(),
                     };
                     self.visit_type_mut(ty);

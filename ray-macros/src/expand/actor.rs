@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use super::function::glue;
-use super::{Parameters, finish, guard, named, needs_guard, args_type, passing, surface};
+use super::{Parameters, args_type, finish, guard, named, needs_guard, passing, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
 use crate::print;
@@ -37,6 +37,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
         #(#cfg)*
         const _: () = {
             use #krate::__private as __ray;
+            #[allow(deprecated)]
             impl <#declared> __ray::Actor for #class #bounds {
                 type Class = #class;
                 type Methods = #shown #used;
@@ -51,7 +52,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             #init
             type #alias = #class;
             #[doc = #docs]
-            #[allow(dead_code, unreachable_pub)]
+            #[allow(dead_code, deprecated, unreachable_pub)]
             #[allow(private_interfaces, missing_debug_implementations)]
             pub struct #shown <#declared> #bounds { #(#fields)* }
             #(#calls)*
@@ -84,11 +85,8 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     let refs = call.output.own_refs();
     let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
     let local = model.options.local.then(|| quote!(, local));
-    let how = format_ident!(
-        "{}{}",
-        if method.is_async() { "Async" } else { "" },
-        if method.is_exclusive() { "Mut" } else { "Ref" }
-    );
+    let how =
+        format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let (finish, passing) = (finish(call), passing(call));
     let invoke = if call.faulty {
         quote!(__ray::MethodCall::Mut(|_, _| ::core::unreachable!()))
@@ -110,6 +108,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     });
     quote! {
         #(#cfg)*
+        #[allow(deprecated)]
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
             type Args = #args;
             type Output = #output;
@@ -138,6 +137,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let glue = glue(model.options.local, call);
     quote! {
+        #[allow(deprecated)]
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
             type Actor = #class;
             type Args = #args;

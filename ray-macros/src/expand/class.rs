@@ -10,7 +10,9 @@ use crate::model::Class;
 pub(crate) fn class(model: &Class) -> TokenStream {
     let Class { item, attributes, ident, generics, options } = model;
     let (cfg, krate, setters) = (&attributes.cfg, &options.krate, &options.setters);
-    let flag = |set: bool| if set { quote!(__ray::Yes) } else { quote!(__ray::No) };
+    let flag = |set: bool| {
+        if set { quote!(__ray::Yes) } else { quote!(__ray::No) }
+    };
     let (restarts, retries) = (flag(options.restarts), flag(options.task_retries));
     let (generics, sync) = sharing(model, generics);
     let (declared, used, bounds) = generics.split_for_impl();
@@ -20,7 +22,7 @@ pub(crate) fn class(model: &Class) -> TokenStream {
         const _: () = {
             use #krate::__private as __ray;
             impl #declared __ray::ActorClass for #ident #used #bounds {
-                const OPTIONS: __ray::ActorOptions = __ray::ActorOptions::new()#(#setters)*;
+                const OPTIONS: __ray::ActorOptions = __ray::options!(ActorOptions #(#setters)*);
                 type Restarts = #restarts;
                 type Retries = #retries;
             }

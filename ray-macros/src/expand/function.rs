@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType, Type};
 
-use super::{Parameters, finish, guard, named, needs_guard, args_type, passing, surface};
+use super::{Parameters, args_type, finish, guard, named, needs_guard, passing, surface};
 use crate::model::{Callable, Function, hidden};
 use crate::print;
 use crate::types::Contents;
@@ -65,9 +65,11 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         #(#cfg)*
         const _: () = {
             use #krate::__private as __ray;
+            #[allow(clippy::missing_const_for_fn)]
             #(#body_attributes)*
             #body_sig #block
             #marker_item
+            #[allow(deprecated)]
             impl <#declared> __ray::Function for #function #bounds {
                 type Args = #args;
                 type Output = #output;

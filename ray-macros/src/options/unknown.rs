@@ -1,0 +1,56 @@
+//! What to say about a key that is no option, or none of this item.
+
+use super::On;
+
+/// What to say about a key that is no option here.
+pub(super) fn unknown(name: &str, on: On) -> String {
+    if let Some(instead) = elsewhere(name, on) {
+        return instead;
+    }
+    if let Some(place) = On::ALL.into_iter().find(|other| other.known().contains(&name)) {
+        return format!("`{name}` is no option of {}: write it in {}", on.described(), place.place());
+    }
+    let list = on.known().iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    match on.known().iter().find(|known| distance(known, name) <= 2) {
+        Some(close) => format!("unknown option `{name}`; did you mean `{close}`? The options of {} are {list}", on.described()),
+        None => format!("unknown option `{name}`; the options of {} are {list}", on.described()),
+    }
+}
+
+/// Options that Ray has too, and that are written in another place here.
+fn elsewhere(name: &str, on: On) -> Option<String> {
+    let instead = match (name, on) {
+        ("max_retries", On::Method | On::Class | On::Impl) => {
+            "calls of an actor are retried by `max_task_retries`, on the struct or on a method"
+        }
+        ("max_task_retries", On::Impl) => {
+            "`max_task_retries` is written in #[remote(..)] on the struct, or in #[method(..)] on a method"
+        }
+        ("max_task_retries", On::Function) => "a function is retried by `max_retries`; `max_task_retries` is an option of actors",
+        ("retry_exceptions", On::Class | On::Impl) => {
+            "`retry_exceptions` is written in #[method(..)] on each method that is retried"
+        }
+        ("name" | "namespace" | "get_if_exists" | "lifetime", On::Class | On::Impl) => {
+            "an actor is named where it is started: `Counter::options().name(\"..\").remote(..)`"
+        }
+        ("name", On::Method) => "a call is named where it is made: `handle.method.options().name(\"..\").remote(..)`",
+        _ => return None,
+    };
+    Some(format!("unknown option `{name}`: {instead}"))
+}
+
+/// The edits between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let edit = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = edit.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

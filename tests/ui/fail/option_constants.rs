@@ -1,0 +1,14 @@
+//! Options given by constants are checked where they are written.
+
+use ray::remote;
+
+const NEGATIVE: f64 = -1.0;
+const NONE: u32 = 0;
+
+#[remote(num_cpus = NEGATIVE)]
+fn negative() {}
+
+#[remote(max_concurrency = NONE)]
+struct Idle;
+
+fn main() {}
