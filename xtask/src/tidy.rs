@@ -2,6 +2,7 @@
 //! wrong with them.
 
 mod code;
+mod facade;
 mod house;
 mod imports;
 mod layers;
@@ -53,7 +54,7 @@ pub(crate) fn run(root: &Path) -> bool {
             return false;
         }
     };
-    let problems = [house::check(&files), layers::check(&files), semantics::check(&files)];
+    let problems = [house::check(&files), layers::check(&files), facade::check(&files), semantics::check(&files)];
     let problems: Vec<Problem> = problems.into_iter().flatten().collect();
     for problem in &problems {
         eprintln!("{problem}");

@@ -17,50 +17,132 @@ struct Layer {
     shuns: &'static [&'static str],
 }
 
-/// From the top down. Every module of `ray-core/src` but the root and its tests is in here exactly
-/// once.
+/// From the top down. Every module of `ray-core/src` but the root and its tests is in here exactly once; a child need not
+/// be where its parent is.
 const LAYERS: &[Layer] = &[
+    // What everything is said in. No threads of its own.
     Layer {
         name: "vocabulary",
-        modules: &["sync", "id", "error", "resources", "options", "task"],
+        modules: &[
+            "arity",
+            "sync",
+            "id",
+            "error",
+            "error::glue",
+            "event",
+            "unwind",
+            "value",
+            "resources",
+            "resources::available",
+            "options",
+            "options::call",
+            "config",
+        ],
+        shuns: &["tokio"],
+    },
+    // Pure state machines: events in, decisions out.
+    Layer {
+        name: "decisions",
+        modules: &["scheduler", "scheduler::claims", "scheduler::lease", "retry"],
         shuns: &["tokio", "std::thread"],
     },
+    // Objects, their entries and references.
+    Layer {
+        name: "results",
+        modules: &[
+            "store",
+            "store::block",
+            "store::state",
+            "store::entry",
+            "store::waiter",
+            "object_ref",
+            "object_ref::any",
+            "object_ref::travel",
+            "object_ref::view",
+        ],
+        shuns: &["tokio"],
+    },
+    // What can be called, with which arguments.
     Layer {
         name: "callable",
         modules: &[
-            "value",
-            "arg",
-            "function",
-            "registry",
-            "actor",
-            "actor::entry",
-            "actor::handle",
-            "actor::mailbox",
-            "actor::instance",
-            "actor::lifecycle",
-        ],
-        shuns: &[],
-    },
-    Layer { name: "results", modules: &["object_ref", "store", "store::entry", "store::state", "wait"], shuns: &[] },
-    Layer {
-        name: "decisions",
-        modules: &[
-            "scheduler",
-            "scheduler::dependency",
-            "scheduler::queue",
-            "scheduler::placement",
-            "scheduler::lease",
-            "retry",
-            "deadlock",
+            "callable",
+            "callable::arg",
+            "callable::bounds",
+            "callable::function",
+            "callable::params",
+            "callable::refs",
+            "callable::registry",
+            "callable::spec",
         ],
         shuns: &["tokio", "std::thread"],
     },
+    // The engine: whoever runs, waits or ends. Its parts know each other.
     Layer {
         name: "execution",
-        modules: &["worker", "blocking", "context", "unwind", "runtime", "backend", "backend::embedded", "backend::cluster"],
+        modules: &[
+            "task",
+            "task::cell",
+            "task::children",
+            "task::dependency",
+            "task::future",
+            "task::parts",
+            "thread",
+            "tips",
+            "runtime",
+            "runtime::submit",
+            "worker",
+            "worker::pulse",
+            "deadlock",
+            "blocking",
+            "blocking::inline",
+            "blocking::park",
+            "actor",
+            "actor::call",
+            "actor::cell",
+            "actor::concurrent",
+            "actor::create",
+            "actor::handle",
+            "actor::life",
+            "actor::mailbox",
+            "actor::names",
+            "actor::run",
+            "actor::send",
+            "actor::steal",
+            "emit",
+        ],
         shuns: &[],
     },
-    Layer { name: "seeing", modules: &["event", "timeline", "state", "metrics", "tips"], shuns: &[] },
+    // What users and `#[remote]` call: thin, and known to nobody inside.
+    Layer {
+        name: "doors",
+        modules: &[
+            "runtime::api",
+            "runtime::shutdown",
+            "object_ref::put",
+            "object_ref::future",
+            "callable::configured",
+            "actor::method",
+            "blocking::get",
+            "wait",
+            "wait::completed",
+            "wait::set",
+            "cancel",
+            "context",
+        ],
+        shuns: &[],
+    },
+];
+
+/// The few names that point downward all the same: who names whom, and why.
+const DOWNWARD: &[(&str, &str, &str)] = &[
+    ("store::entry", "task", "an entry's table leads to its task's: an object's future is found from the object"),
+    ("store::entry", "blocking", "a watched failure wakes the getters of several"),
+    ("object_ref", "task::parts", "a part of a tuple tells which task makes it"),
+    ("callable::arg", "actor", "a handle is an argument too"),
+    ("callable::arg", "actor::handle", "a handle is an argument too"),
+    ("callable::refs", "task::parts", "num_returns makes a reference for each part"),
+    ("callable::registry", "actor", "a class is found by its name as a function is"),
 ];
 
 /// What only the one module names that hides it from the others.
@@ -69,11 +151,12 @@ const HIDDEN: &[(&str, &str)] = &[("rmp_serde", "value")];
 const SOURCES: &str = "ray-core/src/";
 
 pub(super) fn check(files: &[File]) -> Vec<Problem> {
-    Layering::of(LAYERS, files).problems()
+    Layering::of(LAYERS, DOWNWARD, files).problems()
 }
 
 struct Layering<'a> {
     layers: &'a [Layer],
+    downward: &'a [(&'a str, &'a str, &'a str)],
     /// The files that the table is about, by module: `scheduler::queue`.
     modules: HashMap<String, &'a File>,
     /// What the root re-exports, with the module that it comes from.
@@ -81,7 +164,7 @@ struct Layering<'a> {
 }
 
 impl<'a> Layering<'a> {
-    fn of(layers: &'a [Layer], files: &'a [File]) -> Self {
+    fn of(layers: &'a [Layer], downward: &'a [(&'a str, &'a str, &'a str)], files: &'a [File]) -> Self {
         let mut modules = HashMap::new();
         let mut root = None;
         for file in files.iter().filter(|file| file.is_rust()) {
@@ -94,7 +177,7 @@ impl<'a> Layering<'a> {
             }
         }
         modules.retain(|module, _| !is_test(module));
-        let mut layering = Layering { layers, modules, exports: HashMap::new() };
+        let mut layering = Layering { layers, downward, modules, exports: HashMap::new() };
         if let Some(root) = root {
             layering.exports = layering.exports(root);
         }
@@ -114,20 +197,25 @@ impl<'a> Layering<'a> {
 
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.unlisted();
+        let mut used = HashSet::new();
         let mut modules: Vec<_> = self.modules.iter().collect();
         modules.sort_by_key(|(module, _)| *module);
         for (module, file) in modules {
             let code = without_comments_and_literals(&file.text);
             let tokens = without_test_modules(&tokens(&code));
-            self.upward(module, file, &tokens, &mut problems);
+            self.upward(module, file, &tokens, &mut used, &mut problems);
             self.shunned(module, file, &tokens, &mut problems);
+        }
+        for (from, to, _) in self.downward {
+            if !used.contains(&(*from, *to)) {
+                problems.push(table(format!("`{from}` no longer names `{to}`: take the pair out of DOWNWARD")));
+            }
         }
         problems
     }
 
     fn unlisted(&self) -> Vec<Problem> {
         let listed: HashSet<&str> = self.layers.iter().flat_map(|layer| layer.modules).copied().collect();
-        let table = |what: String| Problem { path: "xtask/src/tidy/layers.rs".into(), line: 0, what };
         let mut problems: Vec<Problem> = listed
             .iter()
             .filter(|module| !self.modules.contains_key(**module))
@@ -143,7 +231,15 @@ impl<'a> Layering<'a> {
         problems
     }
 
-    fn upward(&self, module: &str, file: &File, tokens: &[Token<'_>], problems: &mut Vec<Problem>) {
+    /// What `module` names in a layer below its own. The pairs that may go to `used`.
+    fn upward(
+        &self,
+        module: &str,
+        file: &File,
+        tokens: &[Token<'_>],
+        used: &mut HashSet<(&'a str, &'a str)>,
+        problems: &mut Vec<Problem>,
+    ) {
         let Some(own) = self.layer_of(module) else {
             return;
         };
@@ -155,7 +251,12 @@ impl<'a> Layering<'a> {
             let Some(layer) = self.layer_of(&target) else {
                 continue;
             };
-            if layer > own && said.insert((target.clone(), line)) {
+            if layer <= own {
+                continue;
+            }
+            if let Some((from, to, _)) = self.downward.iter().find(|(from, to, _)| *from == module && *to == target) {
+                used.insert((*from, *to));
+            } else if said.insert((target.clone(), line)) {
                 let (own, layer) = (self.layers[own].name, self.layers[layer].name);
                 let what = format!("`{module}` ({own}) names `{target}` ({layer}): imports point only upward");
                 problems.push(file.problem(line, what));
@@ -205,6 +306,11 @@ impl<'a> Layering<'a> {
     }
 }
 
+/// What is wrong with the tables here.
+fn table(what: String) -> Problem {
+    Problem { path: "xtask/src/tidy/layers.rs".into(), line: 0, what }
+}
+
 fn is_test(module: &str) -> bool {
     matches!(module.rsplit("::").next(), Some("tests" | "loom"))
 }
@@ -217,6 +323,8 @@ mod tests {
         Layer { name: "words", modules: &["error", "task", "task::kind"], shuns: &["std::thread"] },
         Layer { name: "deeds", modules: &["worker", "worker::lease"], shuns: &[] },
     ];
+
+    const DOWN: &[(&str, &str, &str)] = &[("task::kind", "worker", "a kind has its worker")];
 
     /// What is wrong when `module` holds `text` and the other modules hold nothing.
     fn wrong(module: &str, text: &str) -> Vec<String> {
@@ -232,7 +340,12 @@ mod tests {
             path: format!("{SOURCES}lib.rs"),
             text: "pub use error::Error; pub use worker::{Worker, lease::Lease};".into(),
         });
-        Layering::of(TWO, &files).problems().iter().map(Problem::to_string).collect()
+        Layering::of(TWO, DOWN, &files)
+            .problems()
+            .iter()
+            .map(Problem::to_string)
+            .filter(|what| !what.contains("DOWNWARD"))
+            .collect()
     }
 
     #[test]
@@ -262,6 +375,15 @@ mod tests {
     }
 
     #[test]
+    fn but_for_pairs_that_are_listed_and_used() {
+        assert_eq!(wrong("task::kind", "use crate::worker::go;"), [""; 0]);
+        assert_eq!(wrong("task::kind", "use crate::worker::lease::Lease;").len(), 1);
+        let problems = Layering::of(&[], DOWN, &[]).problems();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].what.contains("no longer names"), "{}", problems[0]);
+    }
+
+    #[test]
     fn tests_and_comments_may_look_down() {
         let text = "// crate::worker\n#[cfg(test)] mod tests { use crate::worker::go; }";
         assert_eq!(wrong("task", text), [""; 0]);
@@ -277,7 +399,7 @@ mod tests {
     #[test]
     fn the_table_and_the_files_agree() {
         let file = File { path: format!("{SOURCES}novel.rs"), text: String::new() };
-        let problems: Vec<String> = Layering::of(TWO, &[file]).problems().iter().map(Problem::to_string).collect();
+        let problems: Vec<String> = Layering::of(TWO, &[], &[file]).problems().iter().map(Problem::to_string).collect();
         assert_eq!(problems.len(), 6);
         assert!(problems[0].contains("which layer is `novel` in?"), "{problems:?}");
     }
