@@ -24,6 +24,8 @@ use crate::thread::{Frame, Job, Shared, ThreadState, attach_worker};
 const LINGER: Duration = Duration::from_secs(1);
 /// Every so many turns a worker looks elsewhere before it looks in its own deque, so that nothing there can starve others.
 const ELSEWHERE_EVERY: u32 = 61;
+/// Every so many turns tasks come before CPU-free work.
+const TASKS_FIRST_EVERY: u32 = 8;
 /// What a worker's stack holds, in bytes; deep gets go on on another thread when it runs short.
 const STACK: usize = 2 * 1024 * 1024;
 
@@ -151,10 +153,11 @@ fn release_lease(state: &ThreadState) {
 }
 
 fn find(state: &ThreadState, turn: u32) -> Option<Work> {
-    if turn.is_multiple_of(2) {
-        find_free(state).or_else(|| find_task(state, turn))
-    } else {
+    // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the pulse adds workers.
+    if turn.is_multiple_of(TASKS_FIRST_EVERY) {
         find_task(state, turn).or_else(|| find_free(state))
+    } else {
+        find_free(state).or_else(|| find_task(state, turn))
     }
 }
 

@@ -164,7 +164,7 @@ impl<B: CallBody> CallCell<B> {
         task: Some(Self::TASK),
     };
 
-    /// A call in `phase`, with one ref, one hold beside the refs', and one more if `child`.
+    /// A call in `phase`, with one hold beside the refs', one more if `child`, and one ref unless `unread`.
     #[inline]
     pub(crate) fn allocate(
         actor: ActorHold,
@@ -172,9 +172,11 @@ impl<B: CallBody> CallCell<B> {
         args: B::Args,
         phase: Phase,
         child: bool,
+        unread: bool,
         extra: Option<Box<Extra>>,
     ) -> NonNull<Header> {
-        let state = State::new(phase, 1, 1 + u64::from(child));
+        let holds = 1 + u64::from(child);
+        let state = if unread { State::unread(phase, holds) } else { State::new(phase, 1, holds) };
         let epoch = actor.epoch;
         let cell = Self {
             head: CallHead {

@@ -132,6 +132,15 @@ impl ActorHead {
         Locked(self)
     }
 
+    /// Counts a hold for the creation and one for the run queue, and marks the actor as scheduled.
+    ///
+    /// # Safety
+    /// Nobody else knows the actor yet.
+    pub(crate) unsafe fn be_born(&self) {
+        self.holds.store(3, Ordering::Relaxed);
+        self.states.store(SCHEDULED, Ordering::Relaxed);
+    }
+
     /// Dead, as far as can be seen without the lock.
     pub(crate) fn is_dead(&self) -> bool {
         self.states.load(Ordering::Relaxed) & DEAD != 0

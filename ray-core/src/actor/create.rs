@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, DEAD, GATED};
+use super::cell::{ActorCell, ActorHold, DEAD, GATED};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
 use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
 use crate::callable::arg::ArgList;
 use crate::error::{Error, Result};
 use crate::options::{CreateOptions, CreateSettings};
-use crate::runtime::submit;
+use crate::runtime::{FreeJob, submit};
 use crate::store::entry::Hold;
 use crate::store::state::Phase;
 use crate::task::{Extra, Keep, TaskHead, children, dependency};
@@ -89,9 +89,33 @@ fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> 
 
 /// Makes the cell and sends its creation.
 fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<C::Actor> {
+    if settings.is_none() && args.is_plain() {
+        return begin_plain::<C>(state, args);
+    }
     let (handle, creation) = prepare::<C>(state, args, settings, keep);
     launch::<C>(creation);
     handle
+}
+
+/// The common case: nothing to wait for, so the actor is born in the run queue, its creation in its mailbox.
+#[inline]
+fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorHandle<C::Actor> {
+    let head = ActorCell::<C::Actor>::allocate(state.epoch);
+    let parent = state.frame().and_then(|frame| frame.entry);
+    // SAFETY: a fresh cell that nobody else knows: its one hold is the handles', and two more are counted for the
+    // creation and the run queue.
+    unsafe {
+        head.as_ref().be_born();
+        let actor = ActorHold::adopt(head);
+        let entry = CallCell::<InitBody<C>>::allocate(actor, state.caller(), args, Phase::Queued, parent.is_some(), true, None);
+        if let Some(parent) = parent {
+            children::adopt(TaskHead::of(parent), entry);
+        }
+        (*head.as_ref().back.get()).push_call(Hold::adopt(entry));
+        state.engine.free.push(FreeJob::Actor(ActorHold::adopt(head)));
+        state.engine.notify();
+        ActorHandle::adopt(head)
+    }
 }
 
 /// Makes the cell and its creation.
@@ -125,18 +149,20 @@ fn prepare<C: Constructor>(
     }
     let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
-    let entry = CallCell::<InitBody<C>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), extra);
+    let entry = CallCell::<InitBody<C>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), true, extra);
     if let Some(parent) = parent {
         // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };
     }
-    // SAFETY: the ref and the hold that `allocate` counted. Nobody waits for the creation itself.
-    let (object, creation) = unsafe { (crate::object_ref::ObjectRef::<()>::adopt(entry), Hold::adopt(entry)) };
-    object.header().state.set_seen();
-    drop(object);
+    // SAFETY: the hold that `allocate` counted. Nobody waits for the creation itself.
+    let creation = unsafe { Hold::adopt(entry) };
     if keep.is_some() {
         // SAFETY: alive by the hold.
         actor.rare().keep_creation(unsafe { Hold::new(entry) });
+    }
+    if phase == Phase::Waiting {
+        // SAFETY: alive by the hold.
+        actor.rare().set_unready(Some(unsafe { Hold::new(entry) }));
     }
     (handle, creation)
 }
@@ -169,6 +195,10 @@ fn launch<C: Constructor>(creation: Hold) {
 pub(crate) fn arguments_ready(creation: Hold) {
     creation.state.set_seen();
     let _ = creation.state.step(Phase::Waiting, Phase::Queued);
+    // SAFETY: a call's entry, alive by the hold.
+    if let Some(rare) = unsafe { CallHead::of(creation.entry()) }.actor.known_rare() {
+        rare.set_unready(None);
+    }
     let needs = creation.task().and_then(|head| head.extra()).is_some_and(|extra| !extra.settings.resources.is_none());
     if !needs {
         open(creation);

@@ -16,6 +16,8 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use super::cell::ActorHead;
+use smallvec::SmallVec;
+
 use crate::callable::spec::Spec;
 use crate::store::entry::{Header, Hold};
 use crate::thread::ThreadState;
@@ -48,15 +50,16 @@ pub(crate) enum Record {
 /// One of the two buffers.
 #[derive(Default)]
 pub(crate) struct Buffer {
-    words: Vec<Word>,
+    /// An idle actor's fits its head.
+    words: SmallVec<[Word; 2]>,
     next: u32,
     /// There may be told calls in it, whose arguments are no addresses.
     told: bool,
 }
 
 impl Buffer {
-    pub(crate) const fn new() -> Self {
-        Self { words: Vec::new(), next: 0, told: false }
+    pub(crate) fn new() -> Self {
+        Self { words: SmallVec::new(), next: 0, told: false }
     }
 
     #[inline]
@@ -168,7 +171,7 @@ impl Buffer {
     pub(crate) fn shrink(&mut self) {
         self.reset();
         if self.words.capacity() > KEPT {
-            self.words = Vec::new();
+            self.words = SmallVec::new();
         }
     }
 

@@ -120,7 +120,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     let phase = if direct { Phase::Queued } else { Phase::Waiting };
     // SAFETY: alive by the borrowed handle.
     let hold = unsafe { ActorHold::new(head) };
-    let entry = CallCell::<B>::allocate(hold, caller, args, phase, parent.is_some(), extra);
+    let entry = CallCell::<B>::allocate(hold, caller, args, phase, parent.is_some(), false, extra);
     if let Some(parent) = parent {
         // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };
@@ -249,6 +249,16 @@ pub(crate) fn argument_failed(head: &TaskHead) {
     } else if call.actor.has_backlog.load(Ordering::Acquire) {
         go_on(&call.actor, call.caller);
     }
+}
+
+/// The call of the same caller that a call in the backlog stands behind.
+pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
+    // SAFETY: a call's entry.
+    let head = unsafe { CallHead::of(call.entry()) };
+    let backlog = lock(&head.actor.known_rare()?.backlog);
+    let first = backlog.get(&head.caller)?.front()?;
+    // SAFETY: held by the backlog.
+    (first.entry() != call.entry()).then(|| unsafe { Hold::new(first.entry()) })
 }
 
 /// Moves a caller's calls on from the backlog to the mailbox, as far as their arguments are ready.

@@ -146,6 +146,12 @@ impl State {
         Self(AtomicU64::new(phase as u64 | refs * REF | (holds + common) * HOLD))
     }
 
+    /// The state of an entry to which nobody has a reference, and whose failure nobody need be told.
+    #[inline]
+    pub(crate) fn unread(phase: Phase, holds: u64) -> Self {
+        Self(AtomicU64::new(phase as u64 | SEEN | holds * HOLD))
+    }
+
     #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
