@@ -2,15 +2,21 @@
 //!
 //! A *wait* is an untimed get inside the engine that is about to park: these bodies (the frames of one thread) wait
 //! for that entry. An entry waits in its turn for what must end before it can: a running body for what its own get
-//! waits for; a queued actor call for the bodies that hold all the actor's slots, or for earlier calls; a task with
-//! arguments for those that are not ready. A way from an entry back to a body of the asking thread is a cycle: nobody
-//! on it can ever go on. Awaits, timed gets and `wait` are not judged, since they may go on without it.
+//! waits for; a queued actor call for the bodies that hold the actor's slots, or for its creation; a task with
+//! arguments for those that are not ready, a call also for its caller's earlier ones. An entry is *stuck* if it is a
+//! body of the asking thread, or what it waits for is stuck: any of it, but all of it where the end of one would do (a
+//! slot among several). Then nobody involved can ever go on. Awaits, timed gets and `wait` are not judged, since they
+//! may go on without it.
+//!
+//! Most cycles are closed by a get, and found by it. One that is closed by something else (a call that is not
+//! admitted) is found when the getter looks again, about a second later.
 
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::actor::call::CallHead;
 use crate::error::{Error, ErrorKind};
 use crate::event::Notice;
 use crate::runtime::{Engine, lock};
@@ -43,6 +49,21 @@ pub(crate) struct Graph {
 pub(crate) struct Waiting<'a> {
     graph: &'a Graph,
     bodies: Vec<usize>,
+    target: NonNull<Header>,
+    who: String,
+}
+
+impl Waiting<'_> {
+    /// Judges again, where something else than a get may have closed a cycle since: the target is a call that has not
+    /// started.
+    pub(crate) fn look_again(&self) -> Option<Error> {
+        // SAFETY: the getter has a ref to its target for as long as it waits.
+        let target = unsafe { Hold::new(self.target) };
+        if target.vtable.kind != Kind::Call || !matches!(target.phase(), Phase::Waiting | Phase::Queued) {
+            return None;
+        }
+        find(&lock(&self.graph.waits), &target, &self.bodies).map(|path| deadlock(&self.who, path))
+    }
 }
 
 impl Drop for Waiting<'_> {
@@ -69,9 +90,15 @@ impl Graph {
         let mut frame = state.frame();
         while let Some(body) = frame {
             match (body.entry, body.actor) {
-                (Some(entry), _) => {
+                (Some(entry), actor) => {
                     bodies.push(address(entry));
                     names.push(name_of(entry, body.spec.name()));
+                    // A constructor holds its actor, which shows no running call.
+                    // SAFETY: the body of an actor is a call.
+                    if let Some(actor) = actor.filter(|_| unsafe { CallHead::of(entry) }.creates) {
+                        bodies.push(actor.as_ptr().addr());
+                        names.push(name_of(entry, body.spec.name()));
+                    }
                 }
                 (None, Some(actor)) => {
                     bodies.push(actor.as_ptr().addr());
@@ -85,24 +112,27 @@ impl Graph {
         let mut waits = lock(&self.waits);
         // SAFETY: the getter has a ref to its target.
         let hold = unsafe { Hold::new(target) };
+        let who = names.first().cloned().unwrap_or_default();
         if let Some(path) = find(&waits, &hold, &bodies) {
-            let mut members = vec![names.first().cloned().unwrap_or_default()];
-            members.extend(path);
-            return Err(Error::new(
-                ErrorKind::Deadlock,
-                format!(
-                    "this get would wait for ever: {}; break the cycle by not getting a result that needs the getter's own end: pass the reference on, or await it in an `async fn`",
-                    members.join(" waits for ")
-                ),
-            ));
+            return Err(deadlock(&who, path));
         }
         for (body, who) in bodies.iter().zip(names) {
             // SAFETY: as above.
             waits.insert(*body, Wait { target: unsafe { Hold::new(target) }, who });
         }
         drop(waits);
-        Ok(Waiting { graph: self, bodies })
+        Ok(Waiting { graph: self, bodies, target, who })
     }
+}
+
+fn deadlock(who: &str, path: Vec<String>) -> Error {
+    Error::new(
+        ErrorKind::Deadlock,
+        format!(
+            "this get would wait for ever: {who} waits for {}; break the cycle by not getting a result that needs the getter's own end: pass the reference on, or await it in an `async fn`",
+            path.join(" waits for ")
+        ),
+    )
 }
 
 fn name_of(entry: NonNull<Header>, fallback: &str) -> String {
@@ -131,54 +161,101 @@ impl Blocker {
     }
 
     /// What must end before this can, as far as it is certain.
-    fn blockers(&self, waits: &HashMap<usize, Wait>) -> Vec<Self> {
+    fn blockers(&self, waits: &HashMap<usize, Wait>) -> Blockers {
         if let Some(wait) = waits.get(&self.address()) {
             // SAFETY: held by the table, which is locked.
-            return vec![Self::Entry(unsafe { Hold::new(wait.target.entry()) })];
+            return Blockers::each(vec![Self::Entry(unsafe { Hold::new(wait.target.entry()) })]);
         }
-        let Self::Entry(entry) = self else { return Vec::new() };
+        let Self::Entry(entry) = self else { return Blockers::each(Vec::new()) };
         match entry.vtable.kind {
-            Kind::Part => crate::task::parts::producer(entry)
-                // SAFETY: held by the part.
-                .map(|whole| Self::Entry(unsafe { Hold::new(whole.entry()) }))
-                .into_iter()
-                .collect(),
+            Kind::Part => Blockers::each(
+                crate::task::parts::producer(entry)
+                    // SAFETY: held by the part.
+                    .map(|whole| Self::Entry(unsafe { Hold::new(whole.entry()) }))
+                    .into_iter()
+                    .collect(),
+            ),
             Kind::Task | Kind::Call if entry.phase() == Phase::Waiting => {
-                crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry).collect()
+                let mut blockers: Vec<_> = crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry).collect();
+                if entry.vtable.kind == Kind::Call {
+                    blockers.extend(crate::actor::send::ahead_of(entry).map(Self::Entry));
+                }
+                Blockers::each(blockers)
             }
             Kind::Call => crate::actor::run::holders(entry),
-            Kind::Put | Kind::Task => Vec::new(),
+            Kind::Put | Kind::Task => Blockers::each(Vec::new()),
         }
     }
 }
 
-/// The names on a way from `target` to one of `bodies`, the last included.
+/// What something waits for: each of these must end; or, if `one`, it is enough that one of them does.
+pub(crate) struct Blockers {
+    of: Vec<Blocker>,
+    one: bool,
+}
+
+impl Blockers {
+    pub(crate) fn each(of: Vec<Blocker>) -> Self {
+        Self { of, one: false }
+    }
+
+    pub(crate) fn one(of: Vec<Blocker>) -> Self {
+        Self { of, one: true }
+    }
+}
+
+/// Something on the way, whose blockers are being judged.
+struct Visit {
+    at: Blocker,
+    rest: std::vec::IntoIter<Blocker>,
+    one: bool,
+}
+
+/// Whether `target` is stuck: then the names on a way to one of `bodies`, the last included. Without recursion, since
+/// gets nest deep.
 fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option<Vec<String>> {
     // SAFETY: held by the caller.
-    let start = Blocker::Entry(unsafe { Hold::new(target.entry()) });
-    if bodies.contains(&start.address()) {
-        return Some(vec![start.name(waits)]);
-    }
-    let mut seen = HashSet::new();
-    let next = start.blockers(waits).into_iter();
-    let mut path = vec![(start, next)];
-    while let Some((_, next)) = path.last_mut() {
-        let Some(blocker) = next.next() else {
+    let mut next = Some(Blocker::Entry(unsafe { Hold::new(target.entry()) }));
+    let mut path: Vec<Visit> = Vec::new();
+    // On the way to here: taken to be stuck, which is right if all the others are.
+    let mut open = HashSet::new();
+    // Known to be able to go on, even so.
+    let mut free = HashSet::new();
+    let mut names = Vec::new();
+    loop {
+        let mut stuck = false;
+        if let Some(blocker) = next.take() {
+            let address = blocker.address();
+            if bodies.contains(&address) || open.contains(&address) {
+                names = path.iter().map(|passed| passed.at.name(waits)).chain([blocker.name(waits)]).collect();
+                stuck = true;
+            } else if !blocker.has_ended() && !free.contains(&address) {
+                let Blockers { of, one } = blocker.blockers(waits);
+                open.insert(address);
+                path.push(Visit { at: blocker, one: one && !of.is_empty(), rest: of.into_iter() });
+                next = path.last_mut().and_then(|visit| visit.rest.next());
+                if next.is_some() {
+                    continue;
+                }
+            }
+        }
+        // What was judged last decides what is above it, or the next beside it is looked at.
+        loop {
+            let Some(visit) = path.last_mut() else { return stuck.then_some(names) };
+            if stuck == visit.one {
+                next = visit.rest.next();
+                if next.is_some() {
+                    break;
+                }
+            }
+            let address = visit.at.address();
+            open.remove(&address);
+            if !stuck {
+                free.insert(address);
+            }
             path.pop();
-            continue;
-        };
-        if bodies.contains(&blocker.address()) {
-            let mut names: Vec<_> = path.iter().map(|(passed, _)| passed.name(waits)).collect();
-            names.push(blocker.name(waits));
-            return Some(names);
         }
-        if blocker.has_ended() || !seen.insert(blocker.address()) {
-            continue;
-        }
-        let next = blocker.blockers(waits).into_iter();
-        path.push((blocker, next));
     }
-    None
 }
 
 /// Says who waits for what while nothing moves.

@@ -309,6 +309,8 @@ unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
             let call = unsafe { crate::actor::call::CallHead::of(entry) };
             if !call.creates {
                 crate::actor::run::started(&call.actor);
+            } else if let Some(rare) = call.actor.known_rare() {
+                rare.set_unready(None);
             }
         }
     }

@@ -14,7 +14,7 @@ use super::cell::{ActorHead, ActorHold, DEAD, RUNNING};
 use super::life::{self, Rare};
 use super::mailbox::Record;
 use super::run;
-use crate::deadlock::Blocker;
+use crate::deadlock::{Blocker, Blockers};
 use crate::error::Error;
 use crate::runtime::{FreeJob, lock};
 use crate::store::entry::Hold;
@@ -35,6 +35,8 @@ struct Slots {
     exclusive: bool,
     /// A call at the front of the mailbox could not be admitted.
     waiting: bool,
+    /// That call needs the instance for itself.
+    waits_alone: bool,
     /// A body crashed: nothing more is admitted until the instance is replaced.
     crashed: bool,
 }
@@ -58,6 +60,7 @@ impl Admission {
             slots.running.push(unsafe { Hold::new(call.entry()) });
         } else {
             slots.waiting = true;
+            slots.waits_alone = exclusive;
         }
         free
     }
@@ -75,6 +78,21 @@ impl Admission {
 
     pub(crate) fn is_busy(&self) -> bool {
         !lock(&self.slots).running.is_empty()
+    }
+
+    /// What a queued call waits for with certainty: all bodies inside, if it needs the instance for itself or stands
+    /// behind one that does; one of them, if they have all the slots.
+    pub(crate) fn holders(&self, exclusive: bool) -> Blockers {
+        let slots = lock(&self.slots);
+        // SAFETY: held by the slots.
+        let running = || slots.running.iter().map(|call| Blocker::Entry(unsafe { Hold::new(call.entry()) })).collect();
+        if exclusive || slots.exclusive || (slots.waiting && slots.waits_alone) {
+            Blockers::each(running())
+        } else if slots.running.len() >= self.limit {
+            Blockers::one(running())
+        } else {
+            Blockers::each(Vec::new())
+        }
     }
 
     /// The calls that run.
@@ -224,14 +242,3 @@ pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
     }
 }
 
-/// What a queued call of a concurrent actor waits for with certainty: a body that has the instance for itself.
-pub(crate) fn holders(actor: &ActorHead) -> Vec<Blocker> {
-    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return Vec::new() };
-    let slots = lock(&admission.slots);
-    if slots.exclusive || admission.limit == 1 {
-        // SAFETY: held by the slots.
-        slots.running.iter().map(|call| Blocker::Entry(unsafe { Hold::new(call.entry()) })).collect()
-    } else {
-        Vec::new()
-    }
-}

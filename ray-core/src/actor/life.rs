@@ -35,6 +35,8 @@ pub(crate) struct Rare {
     pub(crate) restarting: AtomicBool,
     /// The creation, whose arguments are kept for a restart.
     creation: Mutex<Option<Hold>>,
+    /// The creation, while it waits for arguments.
+    unready: Mutex<Option<Hold>>,
     death: Mutex<Option<Error>>,
     /// Calls that wait for arguments, and those of the same callers behind them.
     pub(crate) backlog: Mutex<HashMap<u64, VecDeque<Hold>>>,
@@ -58,6 +60,18 @@ impl Rare {
 
     pub(crate) fn set_settings(&self, settings: CreateSettings) {
         let _ = self.settings.set(settings);
+    }
+
+    /// The creation waits for arguments, or (none) does so no longer.
+    pub(crate) fn set_unready(&self, creation: Option<Hold>) {
+        let former = std::mem::replace(&mut *lock(&self.unready), creation);
+        drop(former);
+    }
+
+    /// The creation, if it waits for arguments.
+    pub(crate) fn unready(&self) -> Option<Hold> {
+        // SAFETY: alive by its place there, under the lock.
+        lock(&self.unready).as_ref().map(|hold| unsafe { Hold::new(hold.entry()) })
     }
 
     /// Keeps the creation for restarts.

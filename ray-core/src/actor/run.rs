@@ -8,7 +8,7 @@ use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold, DEAD, GATED, OPEN, ORPHAN, RUNNING, SCHEDULED};
 use super::life;
 use super::mailbox::{Buffer, Record};
-use crate::deadlock::Blocker;
+use crate::deadlock::{Blocker, Blockers};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::FreeJob;
 use crate::store::entry::Hold;
@@ -342,18 +342,26 @@ pub(crate) fn orphaned(head: NonNull<ActorHead>) {
     }
 }
 
-/// What a call that has not begun waits for with certainty: the body that holds its serial actor.
-pub(crate) fn holders(call: &Hold) -> Vec<Blocker> {
-    if call.phase() != Phase::Queued {
-        return Vec::new();
-    }
+/// What a call that has not begun waits for with certainty: the creation of its actor, or the bodies that hold that.
+pub(crate) fn holders(call: &Hold) -> Blockers {
     // SAFETY: a call's entry.
-    let actor = unsafe { super::call::actor_of(call.entry()) };
-    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
-        return super::concurrent::holders(actor);
+    let head = unsafe { CallHead::of(call.entry()) };
+    if call.phase() != Phase::Queued || head.creates {
+        return Blockers::each(Vec::new());
     }
-    match actor.running_call() {
+    let actor = &head.actor;
+    let rare = actor.known_rare();
+    if let Some(creation) = rare.and_then(|rare| rare.unready()) {
+        return Blockers::each(vec![Blocker::Entry(creation)]);
+    }
+    if let Some(admission) = rare.and_then(|rare| rare.admission.get())
+        && actor.alive.load(Ordering::Acquire)
+    {
+        return admission.holders(head.exclusive);
+    }
+    Blockers::each(match actor.running_call() {
         Some(running) => vec![Blocker::Entry(running)],
-        None => vec![Blocker::Actor(std::ptr::from_ref(actor).addr())],
-    }
+        // A told call or the constructor, which the actor itself stands for.
+        None => vec![Blocker::Actor(actor.head().as_ptr().addr())],
+    })
 }

@@ -1,5 +1,6 @@
 //! Parking until something is so.
 
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::thread::ThreadState;
 /// A getter looks this often before it parks: a result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
 pub(crate) const LOOKS: u32 = 100;
+
+/// A getter whose wait was no cycle when it began judges it again when it wakes after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +160,7 @@ pub(crate) fn on_entry(
         }
         std::hint::spin_loop();
     }
-    let _waiting = match (deadline, state.frame()) {
+    let waiting = match (deadline, state.frame()) {
         (None, Some(_)) if judged => Some(state.engine.waits.enter(state, entry)?),
         _ => None,
     };
@@ -166,8 +170,24 @@ pub(crate) fn on_entry(
     if unsafe { header.link(node) }.is_err() {
         return Ok(Waited::Done);
     }
-    let waited = until(state, deadline, || header.phase().is_settled() || also());
+    let verdict = RefCell::new(None);
+    let judged_at = Cell::new(Instant::now());
+    let waited = until(state, deadline, || {
+        if header.phase().is_settled() || also() {
+            return true;
+        }
+        if let Some(waiting) = &waiting
+            && judged_at.get().elapsed() >= LOOK_AGAIN
+        {
+            judged_at.set(Instant::now());
+            *verdict.borrow_mut() = waiting.look_again();
+        }
+        verdict.borrow().is_some()
+    });
     // SAFETY: linked above, by us.
     unsafe { header.unlink(node) };
-    waited
+    match verdict.into_inner() {
+        Some(deadlock) if !header.phase().is_settled() => Err(deadlock),
+        _ => waited,
+    }
 }
