@@ -155,31 +155,28 @@ fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> 
 /// Puts a call in the mailbox.
 #[inline]
 pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
-    if let Err(late) = try_post(actor, head, call) {
-        refuse(actor, late);
+    match append(actor, call) {
+        Ok(false) => {}
+        // SAFETY: alive by the caller's handle or call.
+        Ok(true) => run::enqueue(unsafe { ActorHold::new(head) }),
+        Err(late) => refuse(actor, late),
     }
 }
 
-/// As [`post`]; a dead actor's call comes back, for the caller to refuse when it holds no lock.
+/// The part of [`post`] that may be done under a lock: `true`, the actor was marked as scheduled and is to be put in the
+/// run queue; a dead actor's call comes back, to be refused.
 #[inline]
-fn try_post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) -> Result<(), Hold> {
-    let push = {
-        let states = actor.lock();
-        if states.is(DEAD) {
-            return Err(call);
-        }
-        states.back().push_call(call);
-        let push = !states.is(SCHEDULED | RUNNING | GATED);
-        if push {
-            states.set(SCHEDULED);
-        }
-        push
-    };
-    if push {
-        // SAFETY: alive by the caller's handle or call.
-        run::enqueue(unsafe { ActorHold::new(head) });
+fn append(actor: &ActorHead, call: Hold) -> Result<bool, Hold> {
+    let states = actor.lock();
+    if states.is(DEAD) {
+        return Err(call);
     }
-    Ok(())
+    states.back().push_call(call);
+    let push = !states.is(SCHEDULED | RUNNING | GATED);
+    if push {
+        states.set(SCHEDULED);
+    }
+    Ok(push)
 }
 
 #[cold]
@@ -266,8 +263,9 @@ fn go_on(actor: &ActorHead, caller: u64) {
     let rare = actor.rare();
     let mut backlog = lock(&rare.backlog);
     let Some(calls) = backlog.get_mut(&caller) else { return };
-    // What a refusal sets off may come back here, so it waits until the lock is open.
-    let (mut unsent, mut late) = (false, Vec::new());
+    // What a refusal sets off may come back here, and so may the end of an actor whose engine is gone: they wait until
+    // the lock is open.
+    let (mut unsent, mut push, mut late) = (false, false, Vec::new());
     while let Some(first) = calls.front() {
         if !first.phase().is_settled() {
             if first.pending.load(Ordering::Acquire) > 0 {
@@ -278,7 +276,10 @@ fn go_on(actor: &ActorHead, caller: u64) {
             // SAFETY: alive by the hold.
             let call = unsafe { Hold::new(first.entry()) };
             if call.state.step(Phase::Waiting, Phase::Queued) {
-                late.extend(try_post(actor, NonNull::from(actor), call).err());
+                match append(actor, call) {
+                    Ok(first) => push |= first,
+                    Err(call) => late.push(call),
+                }
             }
         }
         calls.pop_front();
@@ -291,12 +292,15 @@ fn go_on(actor: &ActorHead, caller: u64) {
         actor.has_backlog.store(false, Ordering::Release);
     }
     drop(backlog);
+    // SAFETY: the caller has a hold on the actor, by a call or a handle.
+    let actor = unsafe { ActorHold::new(NonNull::from(actor)) };
     for call in late {
-        refuse(actor, call);
+        refuse(&actor, call);
     }
-    if empty {
-        // SAFETY: the caller has a hold on the actor, by a call or a handle.
-        run::schedule(&unsafe { ActorHold::new(NonNull::from(actor)) }, false);
+    if push {
+        run::enqueue(actor);
+    } else if empty {
+        run::schedule(&actor, false);
     }
 }
 
