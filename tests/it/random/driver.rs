@@ -1,0 +1,580 @@
+//! A driver: a thread that makes a random program, keeps its model, and checks what comes out.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ray::{ActorHandle, Error, ErrorKind, ObjectRef, TakeError};
+
+use super::model::{Kinds, Model};
+use super::program::{
+    Crowd, Desk, Ledger, Thing, add, burst, dawdle, halves, later, look, make, nest, refuse, stumble, total_of, visit,
+};
+use super::{ASKED, CALLED, Chance, ENDING, give_up, log};
+use crate::support::PATIENCE;
+
+/// What all drivers of an era use.
+pub struct Shared {
+    pub cpus: usize,
+    ledger: ActorHandle<Ledger>,
+    /// Calls of the ledger, none of which may fail.
+    sent: AtomicI64,
+    objects: Vec<(ObjectRef<Thing>, i64)>,
+}
+
+impl Shared {
+    pub fn new(cpus: usize) -> Self {
+        let objects = (0..8).map(|x| (dawdle.remote(Thing::new(x), 300 * x as u32), x)).collect();
+        Shared { cpus, ledger: Ledger::remote(Thing::new(0)), sent: AtomicI64::new(0), objects }
+    }
+
+    /// Every call has reached the actor.
+    pub fn check(&self) {
+        match ray::get_timeout(self.ledger.count.remote(), PATIENCE) {
+            Ok(count) if count.value() == self.sent.load(Ordering::SeqCst) => {}
+            Err(error) if ENDING.load(Ordering::SeqCst) && error.is_runtime_gone() => {}
+            other => give_up(&format!("the shared actor counts {other:?}, not {}", self.sent.load(Ordering::SeqCst))),
+        }
+    }
+}
+
+enum Handle {
+    Ledger(ActorHandle<Ledger>),
+    Crowd(ActorHandle<Crowd>),
+    Desk(ActorHandle<Desk>),
+}
+
+struct Actor {
+    handle: Handle,
+    number: usize,
+    birth: usize,
+    held: i64,
+    /// How calls may fail from now on.
+    doom: Kinds,
+    dead: bool,
+    restarts: bool,
+    sent: i64,
+    seq: u64,
+}
+
+struct Driver<'a> {
+    number: usize,
+    chance: Chance,
+    shared: &'a Shared,
+    model: Model,
+    objects: Vec<(usize, ObjectRef<Thing>)>,
+    actors: Vec<Actor>,
+    /// As a caller of the shared ledger.
+    seq: u64,
+    callers: u64,
+}
+
+/// Runs a program of so many operations.
+pub fn run(number: usize, seed: u64, operations: u64, shared: &Shared) {
+    let mut driver = Driver {
+        number,
+        chance: Chance::new(seed),
+        shared,
+        model: Model::default(),
+        objects: Vec::new(),
+        actors: Vec::new(),
+        seq: 0,
+        callers: 0,
+    };
+    for (object, value) in &shared.objects {
+        let value = *value;
+        let node = driver.model.add(&[], Kinds::NONE, None, |_| Some(value));
+        driver.objects.push((node, object.clone()));
+    }
+    for turn in 0..operations {
+        if ENDING.load(Ordering::SeqCst) {
+            return;
+        }
+        driver.step(turn);
+        while driver.objects.len() > 60 {
+            driver.let_go();
+        }
+    }
+    driver.settle();
+}
+
+impl Driver<'_> {
+    fn note(&self, text: String) {
+        log(format!("{}: {text}", self.number));
+    }
+
+    fn step(&mut self, turn: u64) {
+        if self.objects.len() < 4 {
+            self.make();
+        }
+        match self.chance.below(100) {
+            0..6 => self.make(),
+            6..26 => self.combine(),
+            26..32 => self.fail(),
+            32..36 => self.nest(),
+            36..40 => self.split(),
+            40..44 => self.asynchronous(),
+            44..48 => self.new_actor(turn),
+            48..64 => self.call(),
+            64..67 => self.visit(),
+            67..69 => self.end_actor(),
+            69..72 => self.cancel(),
+            72..82 => self.get_one(),
+            82..86 => self.get_many(),
+            86..90 => self.wait(),
+            90..92 => self.as_completed(),
+            92..94 => self.callback(),
+            _ => self.let_go(),
+        }
+    }
+
+    fn pick(&mut self) -> (usize, ObjectRef<Thing>) {
+        let at = self.chance.below(self.objects.len());
+        let (node, object) = &self.objects[at];
+        (*node, object.clone())
+    }
+
+    fn enter(&mut self, what: &str, node: usize, object: ObjectRef<Thing>) {
+        self.note(format!("{what} -> {node}"));
+        self.objects.push((node, object));
+    }
+
+    fn make(&mut self) {
+        let value = self.chance.below(1000) as i64;
+        let node = self.model.add(&[], Kinds::NONE, None, |_| Some(value));
+        let object = match self.chance.below(4) {
+            0 => ray::put(Thing::new(value)),
+            1 => ObjectRef::from(std::sync::Arc::new(Thing::new(value))),
+            2 => ray::task(move || Thing::new(value)).remote(),
+            _ => make.remote(value),
+        };
+        self.enter("make", node, object);
+    }
+
+    fn combine(&mut self) {
+        let ((a, first), (b, second)) = (self.pick(), self.pick());
+        let node;
+        let object = match self.chance.below(7) {
+            0 => {
+                node = self.model.add(&[a, b], Kinds::NONE, None, |values| Some(values[0] + values[1]));
+                look.remote(&first, &second)
+            }
+            1 => {
+                let turns = self.chance.below(300) as u32;
+                node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0]));
+                dawdle.remote(first, turns)
+            }
+            2 => {
+                let times = self.chance.below(4) as u32;
+                node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0]));
+                stumble.remote(first, times)
+            }
+            3 => {
+                let many: Vec<_> = (0..self.chance.below(20)).map(|_| self.pick()).collect();
+                let deps: Vec<usize> = many.iter().map(|(node, _)| *node).collect();
+                node = self.model.add(&deps, Kinds::NONE, None, |values| Some(values.iter().sum()));
+                total_of.remote(many.into_iter().map(|(_, object)| object).collect::<Vec<_>>())
+            }
+            4 => {
+                node = self.model.add(&[a, b], Kinds::NONE, None, |values| Some(values[0] + values[1]));
+                let cpus = [0.0, 0.5, self.shared.cpus as f64][self.chance.below(3)];
+                add.options().num_cpus(cpus).resource("slot", 1.0).remote(first, second)
+            }
+            _ => {
+                node = self.model.add(&[a, b], Kinds::NONE, None, |values| Some(values[0].wrapping_add(values[1])));
+                add.remote(first, second)
+            }
+        };
+        // Sums of sums must not overflow.
+        if self.model.value(node).is_some_and(|value| value.abs() > 1 << 40) {
+            drop(object);
+            return;
+        }
+        self.enter(&format!("combine {a} {b}"), node, object);
+    }
+
+    fn fail(&mut self) {
+        let (a, object) = self.pick();
+        let (kind, object) = match self.chance.below(3) {
+            0 => (ErrorKind::Task, refuse.remote(&object)),
+            1 => (ErrorKind::Panic, burst.remote(&object)),
+            _ => (ErrorKind::Task, stumble.remote(&object, 9)),
+        };
+        let node = self.model.add(&[a], Kinds::of(kind), None, |_| None);
+        self.enter(&format!("fail {a}"), node, object);
+    }
+
+    fn nest(&mut self) {
+        let (depth, value) = (self.chance.below(4) as u32, self.chance.below(10) as i64);
+        let sum = value * (1 << depth) + i64::from(depth) * ((1 << depth) / 2);
+        let node = self.model.add(&[], Kinds::NONE, None, |_| Some(sum));
+        self.enter("nest", node, nest.remote(depth, value));
+    }
+
+    fn split(&mut self) {
+        let (a, object) = self.pick();
+        let whole = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0]));
+        let (one, other) = halves.remote(object);
+        let node = self.model.add(&[whole], Kinds::NONE, None, |values| Some(values[0] / 2));
+        self.model.set_whole(node, whole);
+        self.enter(&format!("split {a}"), node, one);
+        let node = self.model.add(&[whole], Kinds::NONE, None, |values| Some(values[0] - values[0] / 2));
+        self.model.set_whole(node, whole);
+        self.enter(&format!("split {a}"), node, other);
+    }
+
+    fn asynchronous(&mut self) {
+        let ((a, object), pauses) = (self.pick(), self.chance.below(4) as u32);
+        let node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0]));
+        self.enter(&format!("async {a}"), node, later.remote(&object, pauses));
+    }
+
+    fn new_actor(&mut self, turn: u64) {
+        let (a, object) = self.pick();
+        let birth = self.model.add_birth(a);
+        let number = self.model.add_actor();
+        let held = self.model.value(birth).unwrap_or(0);
+        let restarts = self.chance.one_in(2);
+        let most = if restarts { 1_000_000 } else { 0 };
+        let handle = match self.chance.below(4) {
+            0 => Handle::Crowd(Crowd::options().max_restarts(most).remote(object)),
+            1 => Handle::Desk(Desk::options().max_restarts(most).remote(object)),
+            2 => {
+                let name = format!("ledger {} {turn}", self.number);
+                let handle = Ledger::options().max_restarts(most).name(name.clone()).remote(&object);
+                if !self.model.may_fail(birth)
+                    && let Err(error) = ray::get_actor::<Ledger>(&name)
+                    && !ENDING.load(Ordering::SeqCst)
+                {
+                    give_up(&format!("`{name}` is not found: {error}"));
+                }
+                Handle::Ledger(handle)
+            }
+            _ => Handle::Ledger(Ledger::options().max_restarts(most).remote(object)),
+        };
+        self.note(format!("actor {number} of {a}"));
+        self.actors.push(Actor { handle, number, birth, held, doom: Kinds::NONE, dead: false, restarts, sent: 0, seq: 0 });
+        if self.actors.len() > 6 {
+            let at = self.chance.below(self.actors.len());
+            let gone = self.actors.swap_remove(at);
+            self.note(format!("drop actor {}", gone.number));
+        }
+    }
+
+    fn call(&mut self) {
+        if self.actors.is_empty() || self.chance.one_in(4) {
+            return self.call_shared();
+        }
+        let (a, object) = self.pick();
+        let at = self.chance.below(self.actors.len());
+        let how = self.chance.below(8);
+        let plain = self.chance.one_in(2);
+        let actor = &mut self.actors[at];
+        let (number, dead, doom, held, birth) = (actor.number, actor.dead, actor.doom, actor.held, actor.birth);
+        actor.seq += 1;
+        let (seq, caller) = (actor.seq, self.number as u64);
+        let unsure = |model: &mut Model| model.uncertain[number] = true;
+        let ledger = matches!(actor.handle, Handle::Ledger(_));
+        if how == 0 && ledger && !dead {
+            // Told with a plain value: always counted.
+            if let Handle::Ledger(ledger) = &actor.handle {
+                actor.sent += 1;
+                ledger.hear.tell(caller, seq, Thing::new(1));
+            }
+            return self.note(format!("tell {number}"));
+        }
+        if how == 1 {
+            let object = match &actor.handle {
+                Handle::Ledger(actor) => actor.tear.remote(object),
+                Handle::Crowd(actor) => actor.tear.remote(object),
+                Handle::Desk(actor) => actor.tear.remote(object),
+            };
+            let ends = Kinds::of(ErrorKind::ActorDied).and(Kinds::of(ErrorKind::ActorUnavailable));
+            if actor.restarts {
+                if !ledger {
+                    // Calls beside it fail with it, now or later.
+                    actor.doom = actor.doom.and(ends);
+                }
+            } else {
+                actor.doom = actor.doom.and(ends);
+            }
+            let doom = actor.doom;
+            unsure(&mut self.model);
+            if !doom.is_none() {
+                self.model.widen_calls(number, doom);
+            }
+            let node = self.model.add(&[birth, a], ends, Some(number), |_| None);
+            return self.enter(&format!("tear {number} {a}"), node, object);
+        }
+        let (a, value) = if plain { (None, 5) } else { (Some(a), 0) };
+        let more = if ledger { 1 } else { held };
+        let deps: Vec<usize> = [Some(birth), a].into_iter().flatten().collect();
+        let died = if dead { Kinds::of(ErrorKind::ActorDied) } else { Kinds::NONE };
+        let node = self.model.add(&deps, doom.and(died), Some(number), |values| {
+            (!dead).then(|| values.first().copied().unwrap_or(value) + more)
+        });
+        actor.sent += 1;
+        macro_rules! send {
+            ($method:expr, $($before:expr),*) => {
+                if plain { $method.remote($($before,)* Thing::new(5)) } else { $method.remote($($before,)* object) }
+            };
+        }
+        let object = match (&actor.handle, how) {
+            (Handle::Ledger(actor), _) => send!(actor.note, caller, seq),
+            (Handle::Crowd(actor), 2..4) => send!(actor.swap,),
+            (Handle::Crowd(actor), _) => send!(actor.note,),
+            (Handle::Desk(actor), 2..4) => send!(actor.swap,),
+            (Handle::Desk(actor), _) => send!(actor.note,),
+        };
+        self.enter(&format!("call {number} {a:?}"), node, object);
+    }
+
+    /// The shared ledger: never killed, and given no argument that may fail.
+    fn call_shared(&mut self) {
+        let (a, object) = self.pick();
+        self.seq += 1;
+        let caller = 100 + self.number as u64;
+        if self.model.may_fail(a) || self.model.value(a).is_none() || !self.chance.one_in(3) {
+            self.shared.ledger.hear.tell(caller, self.seq, Thing::new(2));
+            self.note("tell the shared one".to_owned());
+        } else {
+            // Its reference stays where no cancel finds it.
+            let object = ray::get(self.shared.ledger.note.remote(caller, self.seq, object)).map(|thing| thing.value());
+            self.note(format!("ask the shared one {a}"));
+            let node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0] + 1));
+            self.observe(node, object);
+        }
+        self.shared.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn visit(&mut self) {
+        self.callers += 1;
+        let (caller, calls) = (1000 * (1 + self.number as u64) + self.callers, self.chance.below(12) as u64);
+        let Some(actor) = self.actors.iter_mut().find(|actor| matches!(actor.handle, Handle::Ledger(_))) else { return };
+        let Handle::Ledger(ledger) = &actor.handle else { return };
+        let (dead, doom, birth, number) = (actor.dead && calls > 0, actor.doom, actor.birth, actor.number);
+        actor.sent += calls as i64;
+        let deps = if calls > 0 { vec![birth] } else { vec![] };
+        let died = if dead { Kinds::of(ErrorKind::ActorDied) } else { Kinds::NONE };
+        let node = self.model.add(&deps, doom.and(died), Some(number), |_| (!dead).then_some(calls as i64));
+        let object = visit.remote(ledger, caller, calls);
+        self.enter(&format!("visit {number}"), node, object);
+    }
+
+    fn end_actor(&mut self) {
+        if self.actors.is_empty() {
+            return;
+        }
+        let at = self.chance.below(self.actors.len());
+        let (again, check) = (self.chance.one_in(2), self.chance.one_in(2));
+        if check {
+            return self.count(at);
+        }
+        let actor = &mut self.actors[at];
+        let number = actor.number;
+        log(format!("{}: kill {number}, again {again}", self.number));
+        match &actor.handle {
+            Handle::Ledger(actor) if again => ray::kill_and_restart(actor),
+            Handle::Crowd(actor) if again => ray::kill_and_restart(actor),
+            Handle::Desk(actor) if again => ray::kill_and_restart(actor),
+            Handle::Ledger(actor) => ray::kill(actor),
+            Handle::Crowd(actor) => ray::kill(actor),
+            Handle::Desk(actor) => ray::kill(actor),
+        }
+        let mut kinds = Kinds::of(ErrorKind::ActorDied);
+        if actor.restarts {
+            kinds = kinds.and(Kinds::of(ErrorKind::ActorUnavailable));
+        }
+        if again && actor.restarts {
+            if !matches!(actor.handle, Handle::Ledger(_)) {
+                // Calls that are admitted while the old ones end.
+                actor.doom = actor.doom.and(kinds);
+            }
+        } else {
+            actor.dead = true;
+        }
+        self.model.widen_calls(number, kinds);
+    }
+
+    /// A ledger that nothing could happen to has counted every call.
+    fn count(&mut self, at: usize) {
+        let actor = &self.actors[at];
+        let Handle::Ledger(ledger) = &actor.handle else { return };
+        // Of all callers only this thread is ordered before the question: visitors must be heard first.
+        let visits: Vec<_> = self.objects.iter().map(|(_, object)| object.clone()).collect();
+        if ray::wait(&visits, ray::first(visits.len()).timeout(PATIENCE)).is_ok_and(|(_, rest)| !rest.is_empty()) {
+            give_up("some objects are never settled");
+        }
+        drop(visits);
+        if self.model.uncertain[actor.number] || actor.dead || self.model.may_fail(actor.birth) || self.model.value(actor.birth).is_none() {
+            return;
+        }
+        let (count, sent) = (ray::get_timeout(ledger.count.remote(), PATIENCE), actor.sent);
+        match count {
+            Ok(count) if count.value() == sent => {}
+            Err(_) if ENDING.load(Ordering::SeqCst) => {}
+            other => give_up(&format!("actor {} counts {other:?}, not {sent}", actor.number)),
+        }
+    }
+
+    fn cancel(&mut self) {
+        let at = self.chance.below(self.objects.len());
+        let (node, object) = &self.objects[at];
+        if self.shared.objects.iter().any(|(shared, _)| shared == object) {
+            return;
+        }
+        let node = *node;
+        log(format!("{}: cancel {node}", self.number));
+        if self.chance.one_in(3) {
+            drop(object.clone().cancel_on_drop());
+        } else if let Err(error) = ray::cancel(object)
+            && !ENDING.load(Ordering::SeqCst)
+        {
+            give_up(&format!("cancel {node}: {error}"));
+        }
+        self.model.widen_cancel(node);
+    }
+
+    fn observe(&mut self, node: usize, outcome: Result<i64, Error>) {
+        if ENDING.load(Ordering::SeqCst) && outcome.as_ref().is_err_and(Error::is_runtime_gone) {
+            return;
+        }
+        if let Err(what) = self.model.observe(node, &outcome) {
+            // Bodies that run while the engine goes may fail with what they met.
+            if !ENDING.load(Ordering::SeqCst) {
+                give_up(&format!("driver {}: {what}", self.number));
+            }
+        }
+    }
+
+    fn get_one(&mut self) {
+        let (node, object) = self.pick();
+        let how = self.chance.below(6);
+        self.note(format!("get {node} ({how})"));
+        let outcome = match how {
+            0 => {
+                let timeout = Duration::from_micros(self.chance.below(300) as u64);
+                match ray::get_timeout(object, timeout) {
+                    Err(error) if error.is_timeout() => return,
+                    outcome => outcome.map(|thing| thing.value()),
+                }
+            }
+            1 => object.view().map(|thing| thing.value()),
+            2 => futures::executor::block_on(object).map(|thing| thing.value()),
+            3 => match object.try_get() {
+                Ok(None) => return,
+                Ok(Some(thing)) => Ok(thing.value()),
+                Err(error) => Err(error),
+            },
+            4 => match object.take() {
+                Ok(thing) => Ok(thing.value()),
+                Err(TakeError::Shared(object)) => object.view().map(|thing| thing.value()),
+                Err(TakeError::Failed(error)) => Err(error),
+            },
+            _ => ray::get(&object).map(|thing| thing.value()),
+        };
+        self.observe(node, outcome);
+    }
+
+    fn get_many(&mut self) {
+        let many: Vec<_> = (0..1 + self.chance.below(12)).map(|_| self.pick()).collect();
+        let (nodes, objects): (Vec<usize>, Vec<_>) = many.into_iter().unzip();
+        self.note(format!("get {nodes:?}"));
+        match ray::get(objects) {
+            Ok(things) => {
+                for (node, thing) in nodes.iter().zip(things) {
+                    self.observe(*node, Ok(thing.value()));
+                }
+            }
+            Err(error) => {
+                let together = self.model.add(&nodes, Kinds::NONE, None, |values| Some(values[0]));
+                self.observe(together, Err(error));
+            }
+        }
+    }
+
+    /// Distinct objects.
+    fn some(&mut self, most: usize) -> (Vec<usize>, Vec<ObjectRef<Thing>>) {
+        let mut found: Vec<(usize, ObjectRef<Thing>)> = Vec::new();
+        for _ in 0..=self.chance.below(most) {
+            let (node, object) = self.pick();
+            if !found.iter().any(|(_, other)| *other == object) {
+                found.push((node, object));
+            }
+        }
+        found.into_iter().unzip()
+    }
+
+    fn wait(&mut self) {
+        let (nodes, objects) = self.some(15);
+        let count = 1 + self.chance.below(objects.len());
+        let timeout = self.chance.one_in(2).then(|| Duration::from_micros(self.chance.below(300) as u64));
+        self.note(format!("wait {count} of {nodes:?} {timeout:?}"));
+        let mut options = ray::first(count);
+        if let Some(timeout) = timeout {
+            options = options.timeout(timeout);
+        }
+        match ray::wait(&objects, options) {
+            Ok((ready, rest)) => {
+                assert!(ready.len() == count || timeout.is_some() && ready.len() < count, "{} of {count}", ready.len());
+                assert!(ready.iter().all(ObjectRef::is_ready), "ready ones are ready");
+                let mut rest: Vec<_> = rest.iter().collect();
+                let mut ready = ready.iter().peekable();
+                for object in &objects {
+                    if ready.peek().is_some_and(|next| *next == object) {
+                        ready.next();
+                    } else {
+                        assert!(rest.remove(0) == object, "both in input order");
+                    }
+                }
+            }
+            Err(error) => assert!(ENDING.load(Ordering::SeqCst), "{error}"),
+        }
+    }
+
+    fn as_completed(&mut self) {
+        let (nodes, objects) = self.some(10);
+        self.note(format!("as completed {nodes:?}"));
+        let (count, streamed) = (objects.len(), self.chance.one_in(2));
+        let done: Vec<ObjectRef<Thing>> = if streamed {
+            use futures::StreamExt;
+            futures::executor::block_on(ray::as_completed(objects).stream().collect())
+        } else {
+            ray::as_completed(objects).collect()
+        };
+        assert_eq!(done.len(), count);
+        assert!(ENDING.load(Ordering::SeqCst) || done.iter().all(ObjectRef::is_ready));
+    }
+
+    fn callback(&mut self) {
+        let (node, object) = self.pick();
+        self.note(format!("callback {node}"));
+        ASKED.fetch_add(1, Ordering::SeqCst);
+        object.on_ready(|| {
+            CALLED.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+
+    fn let_go(&mut self) {
+        let at = self.chance.below(self.objects.len());
+        let (node, object) = self.objects.swap_remove(at);
+        if self.chance.one_in(2) {
+            self.note(format!("take {node}"));
+            let outcome = ray::get(object).map(|thing| thing.value());
+            self.observe(node, outcome);
+        } else {
+            self.note(format!("drop {node}"));
+        }
+    }
+
+    /// Nothing is lost: every object comes to its end.
+    fn settle(&mut self) {
+        for at in 0..self.actors.len() {
+            self.count(at);
+        }
+        for (node, object) in std::mem::take(&mut self.objects) {
+            self.note(format!("settle {node}"));
+            let outcome = ray::get_timeout(object, PATIENCE).map(|thing| thing.value());
+            self.observe(node, outcome);
+        }
+    }
+}
