@@ -7,9 +7,12 @@
 //! `ui/pass` holds modules that must compile without a warning under the strictest lints; they are part of this binary,
 //! so that clippy reads them too.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "ui/pass/corners.rs"]
+pub mod corners;
 #[path = "ui/pass/shadowed.rs"]
 pub mod shadowed;
 #[path = "ui/pass/strict.rs"]
@@ -24,6 +27,11 @@ fn strict_lints_have_nothing_to_say() {
 }
 
 #[test]
+fn corners_are_no_surprise() {
+    corners::run().expect("the engine runs it all");
+}
+
+#[test]
 fn names_are_the_users() {
     shadowed::run().expect("the engine runs it all");
 }
@@ -35,7 +43,9 @@ fn misuse_is_explained() {
         trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
         return;
     }
-    eprintln!("rustc {version} is not {PINNED}: the texts of tests/ui/fail are NOT compared, only that each fails");
+    // Not by `eprintln!`, which a passing test keeps to itself.
+    let aloud = format!("rustc {version} is not {PINNED}: the texts of tests/ui/fail are NOT compared, only that each fails\n");
+    std::io::stderr().write_all(aloud.as_bytes()).expect("stderr can be written");
     let copies = copies();
     let status = Command::new(std::env::current_exe().expect("this test has a path"))
         .args(["--exact", "copies_fail", "--ignored"])

@@ -249,19 +249,24 @@ impl Callable {
             Some(class) => types::without_self(ty, class),
             None => ty.clone(),
         };
-        let mut params: Vec<Param> = Vec::new();
-        for input in &sig.inputs {
-            let FnArg::Typed(input) = input else { continue };
-            let ty = resolve(&input.ty);
-            let (ty, kind) = match types::bare(&ty) {
-                Type::Reference(reference) if !(local && types::is_static_reference(&ty)) => {
-                    ((*reference.elem).clone(), Kind::Borrow)
-                }
-                _ => (ty.clone(), Kind::Value),
-            };
-            let name = param_name(&input.pat, &params);
-            params.push(Param { name, written: (*input.ty).clone(), ty, kind });
-        }
+        let inputs = sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(input) => Some(input),
+            FnArg::Receiver(_) => None,
+        });
+        let names = param_names(inputs.clone().map(|input| &*input.pat));
+        let params = inputs
+            .zip(names)
+            .map(|(input, name)| {
+                let ty = resolve(&input.ty);
+                let (ty, kind) = match types::bare(&ty) {
+                    Type::Reference(reference) if !(local && types::is_static_reference(&ty)) => {
+                        ((*reference.elem).clone(), Kind::Borrow)
+                    }
+                    _ => (ty.clone(), Kind::Value),
+                };
+                Param { name, written: (*input.ty).clone(), ty, kind }
+            })
+            .collect();
         let written = match &sig.output {
             ReturnType::Default => parse_quote!(()),
             ReturnType::Type(_, ty) => resolve(ty),
@@ -313,26 +318,35 @@ impl Output {
     }
 }
 
-/// The name of a parameter for callers: the user's, or a number where a pattern takes it apart.
-fn param_name(pat: &Pat, others: &[Param]) -> Ident {
-    let taken = |name: &Ident| others.iter().any(|other| other.name == *name);
-    if let Pat::Ident(pat) = pat {
-        let text = pat.ident.to_string();
-        let plain = text.trim_start_matches('_');
-        if let Ok(mut name) = syn::parse_str::<Ident>(plain)
-            && text != plain
-            && !taken(&name)
-        {
-            name.set_span(pat.ident.span());
-            return name;
-        }
-        return pat.ident.clone();
+/// The names of the parameters for callers: the user's, without the underscores of an unused one; a number where a
+/// pattern takes it apart.
+fn param_names<'a>(patterns: impl Iterator<Item = &'a Pat> + Clone) -> Vec<Ident> {
+    let written: Vec<&Ident> = patterns
+        .clone()
+        .filter_map(|pat| match pat {
+            Pat::Ident(pat) => Some(&pat.ident),
+            _ => None,
+        })
+        .collect();
+    let mut names: Vec<Ident> = Vec::new();
+    for (index, pat) in patterns.enumerate() {
+        let free = |name: &Ident| !written.contains(&name) && !names.contains(name);
+        let name = match pat {
+            Pat::Ident(pat) => syn::parse_str::<Ident>(pat.ident.to_string().trim_start_matches('_'))
+                .ok()
+                .filter(free)
+                .map_or_else(|| pat.ident.clone(), |name| Ident::new(&name.to_string(), pat.ident.span())),
+            _ => {
+                let mut name = format_ident!("arg{}", index);
+                while !free(&name) {
+                    name = format_ident!("{}_", name);
+                }
+                name
+            }
+        };
+        names.push(name);
     }
-    let mut name = Ident::new(&format!("arg{}", others.len()), Span::call_site());
-    while taken(&name) {
-        name = format_ident!("{}_", name);
-    }
-    name
+    names
 }
 
 /// The parameters of `generics` with what every remote type needs, in the place where a parameter has bounds already

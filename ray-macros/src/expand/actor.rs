@@ -37,6 +37,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
         #(#cfg)*
         const _: () = {
             use #krate::__private as __ray;
+            #[doc(hidden)]
             #[allow(deprecated)]
             impl <#declared> __ray::Actor for #class #bounds {
                 type Class = #class;
@@ -50,6 +51,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             }
             __ray::markers!([#new_vis] __ray_new #(, #(#cfgs)* [#visible] #markers)*);
             #init
+            #[allow(dead_code)]
             type #alias = #class;
             #[doc = #docs]
             #[allow(dead_code, deprecated, unreachable_pub)]

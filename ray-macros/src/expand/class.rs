@@ -21,6 +21,7 @@ pub(crate) fn class(model: &Class) -> TokenStream {
         #(#cfg)*
         const _: () = {
             use #krate::__private as __ray;
+            #[doc(hidden)]
             impl #declared __ray::ActorClass for #ident #used #bounds {
                 const OPTIONS: __ray::ActorOptions = __ray::options!(ActorOptions #(#setters)*);
                 type Restarts = #restarts;

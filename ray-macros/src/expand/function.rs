@@ -69,6 +69,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             #(#body_attributes)*
             #body_sig #block
             #marker_item
+            #[doc(hidden)]
             #[allow(deprecated)]
             impl <#declared> __ray::Function for #function #bounds {
                 type Args = #args;
