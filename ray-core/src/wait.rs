@@ -71,6 +71,8 @@ pub struct Pending<R: Reference> {
     head: usize,
     /// Those from here on have been offered to be run by the getter itself.
     offered: usize,
+    /// None before it is left.
+    first: usize,
 }
 
 // SAFETY: the set is only touched through the references' entries, which are Sync, and by its owner.
@@ -100,6 +102,14 @@ impl<R: Reference> Pending<R> {
     /// Those that are left, in the order they were given.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
         self.refs.iter().flatten()
+    }
+
+    /// The place of the first that is left. It only grows, so that a loop of calls looks at each place once.
+    fn first(&mut self) -> Option<usize> {
+        while self.refs.get(self.first)?.is_none() {
+            self.first += 1;
+        }
+        Some(self.first)
     }
 
     /// Registers with every entry, once.
@@ -160,7 +170,7 @@ impl<R: Reference> Pending<R> {
 impl<R: Reference> From<Vec<R>> for Pending<R> {
     fn from(refs: Vec<R>) -> Self {
         let left = refs.len();
-        Self { set: None, refs: refs.into_iter().map(Some).collect(), left, head: 0, offered: 0 }
+        Self { set: None, refs: refs.into_iter().map(Some).collect(), left, head: 0, offered: 0, first: 0 }
     }
 }
 

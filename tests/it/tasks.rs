@@ -402,6 +402,30 @@ fn functions_are_registered() {
     assert!(error.to_string().contains("it::tasks::cube"), "{error}");
 }
 
+/// Decision 2: two functions of one path are told apart by nobody: the name is refused where it is looked up.
+#[test]
+fn two_functions_of_one_path() {
+    engine();
+    let line = line!();
+    fn other() -> ObjectRef<u8> {
+        #[remote]
+        fn of_one_path() -> u8 {
+            1
+        }
+        of_one_path.remote()
+    }
+    #[remote]
+    fn of_one_path() -> u8 {
+        2
+    }
+    assert_eq!(ray::get((other(), of_one_path.remote())).unwrap(), (1, 2), "here each is itself");
+    let error = ray::__private::lookup("it::tasks::of_one_path").unwrap_err();
+    assert!(error.is_invalid_argument());
+    for place in [line + 2, line + 8] {
+        assert!(error.to_string().contains(&format!("tests/it/tasks.rs:{place}")), "{error}");
+    }
+}
+
 /// `tell` submits without a reference.
 #[test]
 fn tell() {

@@ -81,15 +81,16 @@ impl<R: Reference> Pending<R> {
     /// The first that is left, when the engine can say no more.
     fn take_any(&mut self) -> Option<R> {
         self.set = None;
-        let object = self.refs.iter_mut().find_map(Option::take);
+        let object = self.first().and_then(|first| self.refs[first].take());
         self.left -= usize::from(object.is_some());
         // What is left is no longer registered, and never will be: the engine is gone.
         self.head = 0;
         object
     }
 
-    fn is_stale(&self) -> bool {
-        self.iter().next().is_some_and(|object| {
+    fn is_stale(&mut self) -> bool {
+        let Some(first) = self.first() else { return false };
+        self.refs[first].as_ref().is_some_and(|object| {
             let entry = object.place().0;
             // SAFETY: the reference keeps it alive.
             let header: &Header = unsafe { entry.as_ref() };

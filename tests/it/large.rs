@@ -1,0 +1,126 @@
+//! Many tasks, long chains, wide fans: no depth of the stack, no time beyond what is due.
+
+use ray::{ObjectRef, remote};
+
+use crate::support::{Gate, Tally, engine};
+
+const MANY: i64 = 100_000;
+
+#[remote]
+fn next(x: i64) -> i64 {
+    x + 1
+}
+
+#[remote]
+fn starts(gate: Gate) -> Result<i64, String> {
+    gate.wait();
+    Ok(0)
+}
+
+#[remote]
+fn fails(gate: Gate) -> Result<i64, String> {
+    gate.wait();
+    Err("at the start".into())
+}
+
+#[remote]
+fn sum(xs: &[i64]) -> i64 {
+    xs.iter().sum()
+}
+
+#[remote]
+fn counted(tally: Tally, x: i64) -> i64 {
+    tally.add();
+    x
+}
+
+fn chain(start: ObjectRef<i64>) -> ObjectRef<i64> {
+    (0..MANY).fold(start, |before, _| next.remote(before))
+}
+
+/// A chain that is built before its first link ends.
+#[test]
+fn a_long_chain() {
+    engine();
+    let gate = Gate::new();
+    let end = chain(starts.remote(gate));
+    gate.open();
+    assert_eq!(ray::get(end).unwrap(), MANY);
+}
+
+/// The failure of its first link goes all the way; its story is told by its ends.
+#[test]
+fn a_long_chain_that_fails() {
+    engine();
+    let gate = Gate::new();
+    let end = chain(fails.remote(gate));
+    gate.open();
+    let error = ray::get(end).unwrap_err();
+    assert_eq!(error.to_string(), "task `fails` failed: at the start");
+    let told = format!("{error:?}");
+    assert!(told.lines().count() < 50 && told.contains("more tasks"), "{told}");
+}
+
+/// A chain that nobody wants any more.
+#[test]
+fn a_long_chain_that_is_dropped() {
+    engine();
+    let (gate, tally) = (Gate::new(), Tally::new());
+    let end = counted.remote(tally, chain(starts.remote(gate)));
+    drop(end);
+    gate.open();
+    tally.wait_for(1);
+}
+
+/// A chain that is cancelled at its head: what follows fails with it.
+#[test]
+fn a_long_chain_that_is_cancelled() {
+    engine();
+    let gate = Gate::new();
+    let start = starts.remote(gate);
+    let end = chain(start.clone());
+    ray::cancel(&start).unwrap();
+    gate.open();
+    assert!(ray::get(end).unwrap_err().is_cancelled());
+}
+
+/// A hundred thousand dependants of one object, and one dependant of a hundred thousand.
+#[test]
+fn a_wide_fan() {
+    engine();
+    let gate = Gate::new();
+    let start = starts.remote(gate);
+    let middle: Vec<_> = (0..MANY).map(|_| next.remote(&start)).collect();
+    let end = sum.remote(middle);
+    gate.open();
+    assert_eq!(ray::get(end).unwrap(), MANY);
+}
+
+#[test]
+fn a_wide_fan_that_fails() {
+    engine();
+    let gate = Gate::new();
+    let start = fails.remote(gate);
+    let middle: Vec<_> = (0..MANY).map(|_| next.remote(&start)).collect();
+    let end = sum.remote(&middle);
+    gate.open();
+    assert!(ray::get(end).unwrap_err().is_task());
+    assert!(ray::get_all_settled(middle).iter().all(Result::is_err));
+}
+
+/// One by one out of many, by both ways.
+#[test]
+fn one_by_one_out_of_many() {
+    engine();
+    let mut rest = ray::Pending::from((0..MANY).map(|x| next.remote(x)).collect::<Vec<_>>());
+    let mut total = 0;
+    while rest.len() > usize::try_from(MANY / 2).unwrap() {
+        let (mut done, others) = ray::wait(rest, 1).unwrap();
+        total += ray::get(done.remove(0)).unwrap();
+        rest = others;
+    }
+    for object in ray::as_completed(rest) {
+        total += ray::get(object).unwrap();
+    }
+    assert_eq!(total, (1..=MANY).sum());
+}

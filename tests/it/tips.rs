@@ -1,0 +1,102 @@
+//! The warning where a loop gets each result right after its submission: decision 14.
+
+use ray::{Config, remote};
+
+use crate::support::{Said, in_child_with};
+
+/// Long enough to be worth a tip.
+#[remote]
+fn slow(x: u64) -> u64 {
+    let end = std::time::Instant::now() + std::time::Duration::from_micros(200);
+    while std::time::Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    x
+}
+
+#[remote]
+fn quick(x: u64) -> u64 {
+    x
+}
+
+fn tips(said: &Said) -> Vec<&str> {
+    said.stderr.lines().filter(|line| line.contains("right after")).collect()
+}
+
+fn one_by_one() {
+    for x in 0..40 {
+        assert_eq!(ray::get(slow.remote(x)).unwrap(), x);
+    }
+}
+
+/// Once a call site, with file and line, naming the function and what to write.
+#[test]
+fn once_a_call_site() {
+    let said = in_child_with("tips::once_a_call_site", &[], || {
+        let here = line!();
+        for _ in 0..3 {
+            for x in 0..20 {
+                ray::get(slow.remote(x)).unwrap();
+            }
+        }
+        one_by_one();
+        one_by_one();
+        println!("\nline {here}");
+    });
+    let told = tips(&said);
+    assert_eq!(told.len(), 2, "{}", said.stderr);
+    let line: u32 = said.stdout.lines().find_map(|line| line.strip_prefix("line ")).unwrap().parse().unwrap();
+    assert!(told[0].contains(&format!("tests/it/tips.rs:{}:", line + 3)), "{told:?}");
+    assert!(told.iter().all(|line| line.contains("slow.remote") && line.contains("RAY_TIPS=0")), "{told:?}");
+}
+
+/// Not where several run side by side, nor where the bodies are too short to matter, nor for two or three.
+#[test]
+fn not_where_all_is_well() {
+    let said = in_child_with("tips::not_where_all_is_well", &[], || {
+        for _ in 0..20 {
+            let refs: Vec<_> = (0..4).map(|x| slow.remote(x)).collect();
+            ray::get(&refs).unwrap();
+            for object in refs {
+                ray::get(object).unwrap();
+            }
+            let (a, b) = (slow.remote(1), slow.remote(2));
+            assert_eq!((ray::get(a).unwrap(), ray::get(b).unwrap()), (1, 2));
+        }
+        for x in 0..3 {
+            ray::get(slow.remote(x)).unwrap();
+        }
+        for x in 0..10_000 {
+            ray::get(quick.remote(x)).unwrap();
+        }
+        for x in 0..20 {
+            ray::get(ray::put(x)).unwrap();
+        }
+    });
+    assert_eq!(tips(&said), [""; 0], "{}", said.stderr);
+}
+
+#[test]
+fn silenced_by_the_environment() {
+    let said = in_child_with("tips::silenced_by_the_environment", &[("RAY_TIPS", "0")], one_by_one);
+    assert_eq!(tips(&said), [""; 0]);
+}
+
+#[test]
+fn silenced_by_the_program() {
+    let said = in_child_with("tips::silenced_by_the_program", &[], || {
+        ray::init_with(Config::new().tips(false)).unwrap();
+        one_by_one();
+    });
+    assert_eq!(tips(&said), [""; 0]);
+}
+
+/// A task's loop is a loop too.
+#[test]
+fn in_a_task() {
+    let said = in_child_with("tips::in_a_task", &[], || {
+        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        ray::get(ray::task(one_by_one).remote()).unwrap();
+    });
+    assert_eq!(tips(&said).len(), 1, "{}", said.stderr);
+}
