@@ -1,18 +1,39 @@
-use std::time::Duration;
 use ray::{ObjectRef, remote};
+use std::time::Duration;
 #[remote]
-fn square(x: i64) -> i64 { x * x }
+fn square(x: i64) -> i64 {
+    x * x
+}
 #[remote]
-fn total(xs: &[f64]) -> f64 { xs.iter().sum() }
+fn total(xs: &[f64]) -> f64 {
+    xs.iter().sum()
+}
 #[remote]
-fn fib(n: u64) -> u64 { if n < 2 { n } else { let a = fib.remote(n-1); let b = fib.remote(n-2); ray::get(a).unwrap() + ray::get(b).unwrap() } }
+fn fib(n: u64) -> u64 {
+    if n < 2 {
+        n
+    } else {
+        let a = fib.remote(n - 1);
+        let b = fib.remote(n - 2);
+        ray::get(a).unwrap() + ray::get(b).unwrap()
+    }
+}
 #[remote]
-struct Counter { value: i64 }
+struct Counter {
+    value: i64,
+}
 #[remote]
 impl Counter {
-    pub fn new() -> Self { Counter { value: 0 } }
-    pub fn increment(&mut self) -> i64 { self.value += 1; self.value }
-    pub fn get_counter(&self) -> i64 { self.value }
+    pub fn new() -> Self {
+        Counter { value: 0 }
+    }
+    pub fn increment(&mut self) -> i64 {
+        self.value += 1;
+        self.value
+    }
+    pub fn get_counter(&self) -> i64 {
+        self.value
+    }
 }
 fn main() -> ray::Result<()> {
     ray::init()?;
@@ -34,36 +55,48 @@ fn main() -> ray::Result<()> {
         rest = others;
     }
     for _ in 0..3 {
-    let t = std::time::Instant::now();
-    println!("fib {} {:?}", ray::get(fib.remote(25))?, t.elapsed());
-    let t = std::time::Instant::now();
-    for i in 0..1_000_000 { ray::get(square.remote(i))?; }
-    println!("rt {:?}", t.elapsed()/1_000_000);
-    let t = std::time::Instant::now();
-    let v: Vec<_> = (0..1_000_000).map(|i| square.remote(i)).collect();
-    println!("tasks submit {:?}", t.elapsed()/1_000_000);
-    let s: i64 = ray::get(v)?.iter().sum();
-    println!("tasks {:?} {s}", t.elapsed()/1_000_000);
-    let t = std::time::Instant::now();
-    for _ in 0..1_000_000 { ray::get(counter.increment.remote())?; }
-    println!("ask {:?}", t.elapsed()/1_000_000);
-    let t = std::time::Instant::now();
-    let v: Vec<_> = (0..100_000).map(|_| counter.increment.remote()).collect();
-    ray::get(v)?;
-    println!("pipe {:?}", t.elapsed()/100_000);
-    let t = std::time::Instant::now();
-    for _ in 0..1_000_000 { counter.increment.tell(); }
-    println!("tell send {:?}", t.elapsed()/1_000_000);
-    ray::get(counter.get_counter.remote())?;
-    println!("tell {:?}", t.elapsed()/1_000_000);
-    let t = std::time::Instant::now();
-    for _ in 0..100_000 { drop(Counter::remote()); }
-    println!("spawnstop {:?}", t.elapsed()/100_000);
-    let v: Vec<_> = (0..1000).map(|i| square.remote(i)).collect();
-    let t = std::time::Instant::now();
-    let mut p = ray::Pending::from(v);
-    while !p.is_empty() { let (mut d, o) = ray::wait(p, 1)?; ray::get(d.remove(0))?; p = o; }
-    println!("wait1000 {:?}", t.elapsed()/1000);
+        let t = std::time::Instant::now();
+        println!("fib {} {:?}", ray::get(fib.remote(25))?, t.elapsed());
+        let t = std::time::Instant::now();
+        for i in 0..1_000_000 {
+            ray::get(square.remote(i))?;
+        }
+        println!("rt {:?}", t.elapsed() / 1_000_000);
+        let t = std::time::Instant::now();
+        let v: Vec<_> = (0..1_000_000).map(|i| square.remote(i)).collect();
+        println!("tasks submit {:?}", t.elapsed() / 1_000_000);
+        let s: i64 = ray::get(v)?.iter().sum();
+        println!("tasks {:?} {s}", t.elapsed() / 1_000_000);
+        let t = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            ray::get(counter.increment.remote())?;
+        }
+        println!("ask {:?}", t.elapsed() / 1_000_000);
+        let t = std::time::Instant::now();
+        let v: Vec<_> = (0..100_000).map(|_| counter.increment.remote()).collect();
+        ray::get(v)?;
+        println!("pipe {:?}", t.elapsed() / 100_000);
+        let t = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            counter.increment.tell();
+        }
+        println!("tell send {:?}", t.elapsed() / 1_000_000);
+        ray::get(counter.get_counter.remote())?;
+        println!("tell {:?}", t.elapsed() / 1_000_000);
+        let t = std::time::Instant::now();
+        for _ in 0..100_000 {
+            drop(Counter::remote());
+        }
+        println!("spawnstop {:?}", t.elapsed() / 100_000);
+        let v: Vec<_> = (0..1000).map(|i| square.remote(i)).collect();
+        let t = std::time::Instant::now();
+        let mut p = ray::Pending::from(v);
+        while !p.is_empty() {
+            let (mut d, o) = ray::wait(p, 1)?;
+            ray::get(d.remove(0))?;
+            p = o;
+        }
+        println!("wait1000 {:?}", t.elapsed() / 1000);
     }
     Ok(())
 }

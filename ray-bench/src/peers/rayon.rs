@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    cases::{fib25, par20, wait1000},
+    cases::{fib25, par20},
     measure::{Contender, ns_per},
 };
 
@@ -80,22 +80,6 @@ pub(crate) fn fib() -> [Contender; 2] {
             fib25::microseconds(|| by_chili(&mut chili::Scope::global(), fib25::N))
         }),
     ]
-}
-
-/// Results drained one at a time as they finish, through one channel for all of them.
-pub(crate) fn wait() -> Contender {
-    wait1000::contender(
-        "rayon + channel (no refs)",
-        |n| {
-            let (sender, receiver) = crossbeam_channel::unbounded();
-            for i in 0..n {
-                let sender = sender.clone();
-                rayon::spawn(move || sender.send(i).expect("somebody waits"));
-            }
-            receiver
-        },
-        |receiver| receiver.iter().sum(),
-    )
 }
 
 /// Equal tasks of arithmetic.

@@ -88,13 +88,15 @@ pub(crate) fn abandon(actor: ActorHold) {
     }
 }
 
-/// A worker's turn with an actor.
+/// A worker's turn with an actor, or several while nothing else waits.
 pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
     if !begin(&actor, true) {
         return;
     }
-    for ran in 0..TURN {
-        if !state.engine.is_live() || !step(state, &actor, ran >= BUSY) {
+    let mut ran = 0;
+    while state.engine.is_live() && step(state, &actor, ran >= BUSY) {
+        ran += 1;
+        if ran.is_multiple_of(TURN) && !state.engine.free.is_empty() {
             break;
         }
     }

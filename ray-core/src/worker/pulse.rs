@@ -17,7 +17,7 @@ use crate::runtime::{Engine, lock};
 /// Between two looks while workers idle.
 const TICK: Duration = Duration::from_micros(100);
 /// Between two looks while nobody idles: only CPU-free work that waits can ask for more threads.
-const BUSY_TICK: Duration = Duration::from_micros(500);
+const BUSY_TICK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing has moved for a second.
 const SLOW_TICK: Duration = Duration::from_millis(20);
 /// The pulse rests when the queues were empty for this long.
