@@ -2,7 +2,7 @@
 //!
 //! Calls of one caller to a serial actor start in the order of submission, also when an argument is not ready: such a
 //! call goes to the actor's *backlog*, and so does every later call of the same caller until it has gone on. Calls of
-//! other callers pass by. Concurrent actors have no such order, and no backlog.
+//! other callers pass by. Concurrent actors have no such order: each call stands in a line of its own.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -131,7 +131,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         post(actor, head, call);
     } else {
         // SAFETY: `register` reads the arguments under the lock, if they are still there.
-        line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) }, concurrent);
+        line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) });
     }
     object
 }
@@ -189,22 +189,22 @@ fn refuse(actor: &ActorHead, call: Hold) {
 
 /// A call whose arguments are not ready, or behind one of the same caller.
 #[cold]
-fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgList, concurrent: bool) {
+fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgList) {
     // SAFETY: alive by the hold.
     let (entry, waiting) = unsafe { (call.entry(), Hold::new(call.entry())) };
     // SAFETY: a call's entry.
-    let caller = unsafe { CallHead::of(entry) }.caller;
+    let line = unsafe { CallHead::of(entry) }.line();
     call.pending.store(1, Ordering::Relaxed);
-    if !concurrent {
+    {
         let rare = actor.rare();
         let mut backlog = lock(&rare.backlog);
-        backlog.entry(caller).or_default().push_back(call);
+        backlog.entry(line).or_default().push_back(call);
         actor.has_backlog.store(true, Ordering::Release);
     }
     if actor.is_dead() {
         // It may have been killed before it could find the call in the backlog.
         refuse(actor, waiting);
-        go_on(actor, caller);
+        go_on(actor, line);
         return;
     }
     match dependency::register(&waiting, args) {
@@ -214,7 +214,7 @@ fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgLi
             let error = waiting.task().map_or(error.clone(), |head| dependency::failed_argument(head, error));
             // SAFETY: alive by the hold.
             unsafe { crate::task::abort(entry, error) };
-            go_on(actor, caller);
+            go_on(actor, line);
         }
     }
 }
@@ -227,14 +227,18 @@ pub(crate) fn arguments_ready(_state: &ThreadState, call: Hold) {
         super::create::arguments_ready(call);
         return;
     }
-    let actor = &head.actor;
-    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
-        if call.state.step(Phase::Waiting, Phase::Queued) {
-            post(actor, actor.head(), call);
+    go_on(&head.actor, head.line());
+}
+
+impl CallHead {
+    /// Where it stands in the backlog: behind the earlier calls of its caller; of a concurrent actor, alone.
+    fn line(&self) -> u64 {
+        if self.actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
+            std::ptr::from_ref(self).addr() as u64
+        } else {
+            self.caller
         }
-        return;
     }
-    go_on(actor, head.caller);
 }
 
 /// A call will not run: those behind it need not wait for it.
@@ -244,7 +248,7 @@ pub(crate) fn argument_failed(head: &TaskHead) {
     if call.creates {
         super::create::argument_failed(call);
     } else if call.actor.has_backlog.load(Ordering::Acquire) {
-        go_on(&call.actor, call.caller);
+        go_on(&call.actor, call.line());
     }
 }
 
@@ -253,16 +257,16 @@ pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
     // SAFETY: a call's entry.
     let head = unsafe { CallHead::of(call.entry()) };
     let backlog = lock(&head.actor.known_rare()?.backlog);
-    let first = backlog.get(&head.caller)?.front()?;
+    let first = backlog.get(&head.line())?.front()?;
     // SAFETY: held by the backlog.
     (first.entry() != call.entry()).then(|| unsafe { Hold::new(first.entry()) })
 }
 
-/// Moves a caller's calls on from the backlog to the mailbox, as far as their arguments are ready.
-fn go_on(actor: &ActorHead, caller: u64) {
+/// Moves the calls of a line on from the backlog to the mailbox, as far as their arguments are ready.
+fn go_on(actor: &ActorHead, line: u64) {
     let rare = actor.rare();
     let mut backlog = lock(&rare.backlog);
-    let Some(calls) = backlog.get_mut(&caller) else { return };
+    let Some(calls) = backlog.get_mut(&line) else { return };
     // What a refusal sets off may come back here, and so may the end of an actor whose engine is gone: they wait until
     // the lock is open.
     let (mut unsent, mut push, mut late) = (false, false, Vec::new());
@@ -285,7 +289,7 @@ fn go_on(actor: &ActorHead, caller: u64) {
         calls.pop_front();
     }
     if !unsent {
-        backlog.remove(&caller);
+        backlog.remove(&line);
     }
     let empty = backlog.is_empty();
     if empty {

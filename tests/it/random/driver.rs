@@ -23,7 +23,7 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(cpus: usize) -> Self {
-        let objects = (0..8).map(|x| (dawdle.remote(Thing::new(x), 300 * x as u32), x)).collect();
+        let objects = (0..8).map(|x| (dawdle.remote(Thing::new(x), 30 * x as u32), x)).collect();
         Shared { cpus, ledger: Ledger::remote(Thing::new(0)), sent: AtomicI64::new(0), objects }
     }
 
@@ -159,7 +159,7 @@ impl Driver<'_> {
                 look.remote(&first, &second)
             }
             1 => {
-                let turns = self.chance.below(300) as u32;
+                let turns = self.chance.below(100) as u32;
                 node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0]));
                 dawdle.remote(first, turns)
             }
