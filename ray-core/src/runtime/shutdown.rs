@@ -116,6 +116,10 @@ impl Engine {
             task.state.set_seen();
             // SAFETY: alive by the hold.
             unsafe { crate::task::abort(task.entry(), gone("the task had not started")) };
+            if let Some(head) = task.task() {
+                // The creation of an actor, which ends with it.
+                super::submit::forget(head);
+            }
         }
         for actor in actors {
             crate::actor::run::abandon(actor);

@@ -210,6 +210,9 @@ pub(crate) fn ready(task: Hold) {
             // The engine is gone and with it everybody who could ask.
             // SAFETY: alive by the hold.
             unsafe { crate::task::abort(task.entry(), thread::gone("the task had not started")) };
+            if let Some(head) = task.task() {
+                forget(head);
+            }
         }
     }
 }
