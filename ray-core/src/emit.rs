@@ -170,19 +170,6 @@ macro_rules! __ray_register {
 }
 pub use crate::__ray_register as register;
 
-/// A stored argument, as the body takes it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_pass {
-    (Value $argument:ident) => {
-        $argument.take()
-    };
-    (Borrow $argument:ident) => {
-        &*$argument
-    };
-}
-pub use crate::__ray_pass as pass;
-
 /// What a body gave: as it is, or flattened where it is a `Result`.
 #[doc(hidden)]
 #[macro_export]
@@ -201,53 +188,21 @@ macro_rules! __ray_finish {
 }
 pub use crate::__ray_finish as finish;
 
-/// `Function::CALL`.
+/// A `CALL`: the closure that takes stored arguments apart and calls the body.
+///
+/// `$body` comes whole from the caller, with the span of the user's function: an `async` block that is not `Send` is
+/// named by its place.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ray_function_call {
-    (Sync $finish:ident $body:path, $($kind:ident $argument:ident)*) => {
-        $crate::__private::FunctionCall::Sync(|($($argument,)*)| {
-            $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*))
-        })
+macro_rules! __ray_call {
+    ($call:ident $how:ident ($($state:ident)?) ($($argument:ident)*) $body:expr) => {
+        $crate::__private::$call::$how(|$($state,)? ($($argument,)*)| $body)
     };
-    (Async $finish:ident $body:path, $($kind:ident $argument:ident)*) => {
-        $crate::__private::FunctionCall::Async(|($($argument,)*)| ::std::boxed::Box::pin(async move {
-            $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*).await)
-        }))
+    (Constructor ($($argument:ident)*) $body:expr) => {
+        |($($argument,)*)| $body
     };
 }
-pub use crate::__ray_function_call as function_call;
-
-/// `RemoteMethod::CALL`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_method_call {
-    (Ref $($call:tt)*) => { $crate::__private::method_call!(@now Ref $($call)*) };
-    (Mut $($call:tt)*) => { $crate::__private::method_call!(@now Mut $($call)*) };
-    (AsyncRef $($call:tt)*) => { $crate::__private::method_call!(@later AsyncRef $($call)*) };
-    (AsyncMut $($call:tt)*) => { $crate::__private::method_call!(@later AsyncMut $($call)*) };
-    (@now $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
-        $crate::__private::MethodCall::$how(|__bound_state, ($($argument,)*)| {
-            $crate::__private::finish!($finish $body(__bound_state $(, $crate::__private::pass!($kind $argument))*))
-        })
-    };
-    (@later $how:ident $finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
-        $crate::__private::MethodCall::$how(|__bound_state, ($($argument,)*)| ::std::boxed::Box::pin(async move {
-            $crate::__private::finish!($finish $body(__bound_state $(, $crate::__private::pass!($kind $argument))*).await)
-        }))
-    };
-}
-pub use crate::__ray_method_call as method_call;
-
-/// `Constructor::CALL`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_init_call {
-    ($finish:ident $body:expr, $($kind:ident $argument:ident)*) => {
-        |($($argument,)*)| $crate::__private::finish!($finish $body($($crate::__private::pass!($kind $argument)),*))
-    };
-}
-pub use crate::__ray_init_call as init_call;
+pub use crate::__ray_call as call;
 
 /// `Actor::METHODS`.
 #[doc(hidden)]

@@ -10,7 +10,7 @@ mod class;
 mod function;
 
 use proc_macro2::{Delimiter, Group, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ConstParam, GenericParam, Generics, Ident};
 
@@ -132,22 +132,25 @@ fn named(names: &[&str], of: &Ident) -> TokenStream {
     quote!(#(#names)*)
 }
 
-/// What the call macros take for the parameters: `Value __bound_0 Borrow __bound_1`
-fn passing(call: &Callable) -> TokenStream {
-    let params = call.params.iter().enumerate().map(|(index, param)| {
-        let name = format_ident!("__bound_{}", index);
-        let kind = match param.kind {
-            Kind::Value | Kind::Any => quote!(Value),
-            Kind::Borrow => quote!(Borrow),
-        };
-        quote!(#kind #name)
+/// A `CALL`: `how` is the kind of call, `state` what a method is called on, `body` the path of the user's function.
+fn call(how: TokenStream, state: Option<TokenStream>, body: TokenStream, call: &Callable) -> TokenStream {
+    let span = call.ident().span();
+    let names: Vec<Ident> = (0..call.params.len()).map(|index| Ident::new(&format!("__bound_{index}"), span)).collect();
+    let passed = call.params.iter().zip(&names).map(|(param, name)| match param.kind {
+        Kind::Value | Kind::Any => quote_spanned!(span=> #name.take()),
+        Kind::Borrow => quote_spanned!(span=> &*#name),
     });
-    quote!(#(#params)*)
-}
-
-/// `Plain` or `Fallible`
-fn finish(call: &Callable) -> TokenStream {
-    if call.output.fallible { quote!(Fallible) } else { quote!(Plain) }
+    let first = state.iter();
+    let value = quote_spanned!(span=> #body(#(#first,)* #(#passed),*));
+    let finish = if call.output.fallible { quote!(Fallible) } else { quote!(Plain) };
+    let outcome = if call.faulty {
+        quote!(::core::unreachable!())
+    } else if call.is_async() {
+        quote_spanned!(span=> ::std::boxed::Box::pin(async move { __ray::finish!(#finish #value.await) }))
+    } else {
+        quote_spanned!(span=> __ray::finish!(#finish #value))
+    };
+    quote_spanned!(span=> __ray::call!(#how (#(#names)*) #outcome))
 }
 
 /// Could the type of the result be an alias that hides a `Result`?
@@ -190,4 +193,36 @@ fn needs_guard(call: &Callable) -> bool {
 fn guard(call: &Callable) -> TokenStream {
     let written = &call.output.written;
     quote_spanned!(written.span()=> __ray::not_a_result!(#written);)
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::{TokenStream, TokenTree};
+    use quote::quote;
+
+    /// Every identifier of an expansion, groups included.
+    fn names(tokens: TokenStream, into: &mut Vec<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => into.push(ident.to_string()),
+                TokenTree::Group(group) => names(group.stream(), into),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn another_name_of_the_crate_is_the_only_one() {
+        let items = [
+            quote! { async fn f(xs: &[f64], n: u8) -> Result<u8, String> { todo!() } },
+            quote! { struct Counter; },
+            quote! { impl Counter { fn new(x: u8) -> Self { todo!() } pub async fn get(&self, x: &str) -> u8 { todo!() } } },
+        ];
+        for item in items {
+            let mut found = Vec::new();
+            names(crate::expansion(quote!(crate = ::elsewhere), item), &mut found);
+            let count = |name: &str| found.iter().filter(|found| *found == name).count();
+            assert_eq!((count("ray"), count("elsewhere")), (0, 1), "{found:?}");
+        }
+    }
 }

@@ -46,6 +46,7 @@ pub(crate) fn actor(mut model: Actor) -> TokenStream {
     model.constructors.truncate(1);
     for method in model.constructors.iter_mut().chain(&mut model.methods) {
         method.options.retries = None;
+        method.options.task_retries = None;
         repair(&mut method.call);
     }
     expand::actor(&model)

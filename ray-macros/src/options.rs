@@ -89,7 +89,7 @@ pub(crate) struct Options {
     /// `max_restarts`, where it is not 0.
     pub(crate) restarts: bool,
     /// `max_task_retries`, where it is not 0.
-    pub(crate) task_retries: bool,
+    pub(crate) task_retries: Option<Ident>,
     pub(crate) max_concurrency: Option<Expr>,
 }
 
@@ -102,7 +102,7 @@ impl Default for Options {
             num_returns: None,
             retries: None,
             restarts: false,
-            task_retries: false,
+            task_retries: None,
             max_concurrency: None,
         }
     }
@@ -151,7 +151,9 @@ impl Options {
                 {
                     let asks = literal(&expr).is_none_or(|(_, lit)| !matches!(lit, Lit::Int(int) if int.base10_digits() == "0"));
                     self.restarts |= asks && name == "max_restarts";
-                    self.task_retries |= asks && name == "max_task_retries";
+                    if asks && name == "max_task_retries" {
+                        self.task_retries = Some(key.clone());
+                    }
                     self.setters.push(quote!(.#key(#times)));
                 }
             }

@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use super::function::glue;
-use super::{Parameters, args_type, finish, guard, named, needs_guard, passing, surface};
+use super::{Parameters, args_type, guard, named, needs_guard, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
 use crate::print;
@@ -30,6 +30,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used));
     let calls = methods.iter().zip(&markers).map(|(method, marker)| remote_method(model, method, marker, &parameters));
     let docs = format!("The methods of [`{name}`], as its handle shows them.");
+    let sync = sharing(methods);
     let init = model.constructors.first().map(|new| constructor(model, new, &parameters));
 
     quote! {
@@ -46,6 +47,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
                 const IS_ASYNC: bool = #is_async;
                 const METHODS: &'static [__ray::MethodEntry] = __ray::method_entries!(#(#(#cfgs)* #markers<#class>),*);
                 fn methods(__bound_link: __ray::Link<Self>) -> Self::Methods {
+                    #sync
                     __ray::link_methods!(#shown __bound_link #(#(#cfgs)* #names),*)
                 }
             }
@@ -60,6 +62,17 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             #(#calls)*
         };
     }
+}
+
+/// An actor with an `async` method has many calls at a time, and plain methods by `&self` are among them, so the state is
+/// `Sync`. Where one of those is `async`, its future says so by itself.
+fn sharing(methods: &[Method]) -> Option<TokenStream> {
+    let mut shared = methods.iter().filter(|method| !method.is_exclusive());
+    if !methods.iter().any(Method::is_async) || shared.clone().any(Method::is_async) {
+        return None;
+    }
+    let ident = shared.next()?.call.ident();
+    Some(quote_spanned!(ident.span()=> __ray::sync_if::<Self, true>();))
 }
 
 /// `pub increment: __ray::Method<..>`
@@ -89,15 +102,11 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     let local = model.options.local.then(|| quote!(, local));
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
-    let (finish, passing) = (finish(call), passing(call));
-    let invoke = if call.faulty {
-        quote!(__ray::MethodCall::Mut(|_, _| ::core::unreachable!()))
-    } else {
-        quote_spanned!(ident.span()=> __ray::method_call!(#how #finish <#class>::#ident, #passing))
-    };
+    let state = quote_spanned!(ident.span()=> __bound_state);
+    let invoke = super::call(quote!(MethodCall #how (#state)), Some(state), quote!(<#class>::#ident), call);
     let setters = &options.setters;
     let options_value = quote!(__ray::options!(MethodOptions #(#setters)*));
-    let retry = match &options.retries {
+    let retry = match options.retries.as_ref().or(options.task_retries.as_ref()) {
         Some(key) => {
             quote_spanned!(key.span()=> __ray::cloned!())
         }
@@ -126,16 +135,12 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let class = &model.class;
     let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
     let args = args_type(call);
-    let (finish, passing, arguments) = (finish(call), passing(call), surface(call));
+    let arguments = surface(call);
     let names = named(&["remote", "try_remote", "options"], call.ident());
     let surface = (check::clashes(model).count() == 0)
         .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
     let span = call.ident().span();
-    let invoke = if call.faulty {
-        quote!(|_| ::core::unreachable!())
-    } else {
-        quote_spanned!(span=> __ray::init_call!(#finish <#class>::new, #passing))
-    };
+    let invoke = super::call(quote!(Constructor), None, quote!(<#class>::new), call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let glue = glue(model.options.local, call);
     quote! {

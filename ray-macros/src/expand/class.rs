@@ -13,7 +13,7 @@ pub(crate) fn class(model: &Class) -> TokenStream {
     let flag = |set: bool| {
         if set { quote!(__ray::Yes) } else { quote!(__ray::No) }
     };
-    let (restarts, retries) = (flag(options.restarts), flag(options.task_retries));
+    let (restarts, retries) = (flag(options.restarts), flag(options.task_retries.is_some()));
     let (generics, sync) = sharing(model, generics);
     let (declared, used, bounds) = generics.split_for_impl();
     quote! {

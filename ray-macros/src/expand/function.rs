@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, ReturnType, Type};
 
-use super::{Parameters, args_type, finish, guard, named, needs_guard, passing, surface};
+use super::{Parameters, args_type, guard, named, needs_guard, surface};
 use crate::model::{Callable, Function, hidden};
 use crate::print;
 use crate::types::Contents;
@@ -38,15 +38,11 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let own_refs = call.output.own_refs();
     let name = syn::ext::IdentExt::unraw(ident).to_string();
     let local = options.local.then(|| quote!(, local));
-    let how = if call.is_async() { quote!(Async) } else { quote!(Sync) };
-    let (finish, passing, surface) = (finish(call), passing(call), surface(call));
+    let surface = surface(call);
     let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let turbofish = parameters.turbofish();
-    let invoke = if call.faulty {
-        quote!(__ray::FunctionCall::Sync(|_| ::core::unreachable!()))
-    } else {
-        quote_spanned!(ident.span()=> __ray::function_call!(#how #finish #body #turbofish, #passing))
-    };
+    let how = if call.is_async() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
+    let invoke = super::call(how, None, quote!(#body #turbofish), call);
     let options_item = setters(&options.setters, "TaskOptions");
     let retry = options.retries.as_ref().map(|key| {
         let kept = quote_spanned!(key.span()=> __ray::cloned!());

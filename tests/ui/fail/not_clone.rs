@@ -38,6 +38,26 @@ impl Server {
     }
 }
 
+#[remote]
+struct Patient;
+
+#[remote]
+impl Patient {
+    pub fn new(model: Model) -> Self {
+        let _ = model;
+        Patient
+    }
+
+    #[method(max_task_retries = 1)]
+    pub fn again(&self, model: Model) {
+        let _ = model;
+    }
+
+    pub fn once(&self, model: Model) {
+        let _ = model;
+    }
+}
+
 fn main() {
     let model = train.remote(3);
     let _ = predict.remote(&model);

@@ -57,4 +57,25 @@ impl Later {
     }
 }
 
+#[remote]
+struct Mixed {
+    x: Cell<u8>,
+}
+
+#[remote]
+impl Mixed {
+    pub fn new() -> Self {
+        Mixed { x: Cell::new(1) }
+    }
+
+    // Many of these run at the same time, as the actor has an async method.
+    pub fn get(&self) -> u8 {
+        self.x.get()
+    }
+
+    pub async fn set(&mut self, x: u8) {
+        self.x.set(x);
+    }
+}
+
 fn main() {}
