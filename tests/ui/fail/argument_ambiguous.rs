@@ -12,14 +12,34 @@ fn sum(xs: &[f64]) -> f64 {
     xs.iter().sum()
 }
 
-fn main() {
+// A function each, as rustc says only the first of these in a body.
+fn a_vec() {
     let _ = count.remote(vec![]);
-    let _ = count.remote((0..3).collect());
-    let _ = count.remote("abc".into());
-    let _ = count.remote(Default::default());
-    let _ = sum.remote(vec![]);
+}
 
+fn a_vec_to_borrow() {
+    let _ = sum.remote(vec![]);
+}
+
+fn a_collection() {
+    let _ = count.remote((0..3).collect());
+}
+
+fn a_conversion() {
+    let _ = count.remote("abc".into());
+}
+
+fn a_default() {
+    let _ = count.remote(Default::default());
+}
+
+fn a_collection_with_options() {
+    let _ = count.options().remote((0..3).collect());
+}
+
+fn main() {
     // What to write instead.
     let _ = count.remote(Vec::<u8>::new());
     let _ = count.remote((0..3).collect::<Vec<_>>());
+    let _ = count.remote(Vec::from("abc"));
 }
