@@ -132,10 +132,10 @@ impl<T> ObjectRef<T> {
         }
     }
 
-    /// Whether the task has ended, well or not. Never blocks.
+    /// Whether the task has ended, well or not, or its engine has. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.header().phase().is_settled()
+        is_ready(self.header())
     }
 
     /// The object's number.
@@ -160,6 +160,11 @@ impl<T> ObjectRef<T> {
         // SAFETY: alive by our ref.
         unsafe { AnyRef::share(self.entry) }
     }
+}
+
+/// After a shutdown bodies may go on, but their objects are gone.
+fn is_ready(header: &Header) -> bool {
+    header.phase().is_settled() || crate::blocking::same_engine(header).is_err()
 }
 
 impl<T: Clone> ObjectRef<T> {

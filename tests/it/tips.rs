@@ -53,7 +53,7 @@ fn once_a_call_site() {
 /// Not where several run side by side, nor where the bodies are too short to matter, nor for two or three.
 #[test]
 fn not_where_all_is_well() {
-    let said = in_child_with("tips::not_where_all_is_well", &[], || {
+    let said = in_child_with("tips::not_where_all_is_well", &[("RAY_STRICT", "")], || {
         for _ in 0..20 {
             let refs: Vec<_> = (0..4).map(|x| slow.remote(x)).collect();
             ray::get(&refs).unwrap();

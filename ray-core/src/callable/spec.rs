@@ -76,7 +76,12 @@ impl Spec {
         let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         let seen = self.sampled.load(Ordering::Relaxed);
         let mean = self.mean.load(Ordering::Relaxed);
-        let next = if seen == 0 { took } else { mean / 8 * 7 + took / 8 };
+        let next = match seen {
+            0 => took,
+            // The very first bodies are cold: the shortest tells most.
+            1..FIRST_SAMPLES => mean.min(took),
+            _ => mean / 8 * 7 + took / 8,
+        };
         self.mean.store(next, Ordering::Relaxed);
         self.sampled.store(seen.saturating_add(1), Ordering::Relaxed);
     }

@@ -52,10 +52,10 @@ impl AnyRef {
         ObjectId::from_raw(self.header().id())
     }
 
-    /// Whether the task has ended, well or not. Never blocks.
+    /// Whether the task has ended, well or not, or its engine has. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.header().phase().is_settled()
+        super::is_ready(self.header())
     }
 }
 
