@@ -376,3 +376,8 @@ pub use ray_core::{
 // Errors and names of things.
 #[doc(inline)]
 pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
+
+/// The README's programs, compiled and run as tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
