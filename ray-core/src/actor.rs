@@ -14,6 +14,7 @@ pub(crate) mod life;
 pub(crate) mod mailbox;
 pub(crate) mod method;
 pub(crate) mod names;
+pub(crate) mod right;
 pub(crate) mod run;
 pub(crate) mod send;
 pub(crate) mod steal;

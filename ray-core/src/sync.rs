@@ -1,9 +1,9 @@
 //! Atomics of the protocols that are model-checked: loom's under `--cfg loom`, the standard library's otherwise.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
 /// Asks for a cache line that will be needed soon; a hint, harmless for any address.
 #[inline]
@@ -22,7 +22,7 @@ pub(crate) fn prefetch<T>(place: *const T) {
 pub(crate) fn spin(turn: &mut u32) {
     *turn = turn.wrapping_add(1);
     #[cfg(loom)]
-    loom::thread::yield_now();
+    ::loom::thread::yield_now();
     #[cfg(not(loom))]
     if (*turn).is_multiple_of(8) {
         std::thread::yield_now();

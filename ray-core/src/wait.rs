@@ -1,5 +1,6 @@
 //! `wait` and `as_completed`: the results that are there first.
 
+pub(crate) mod arrivals;
 pub(crate) mod completed;
 mod set;
 

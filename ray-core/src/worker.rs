@@ -6,6 +6,7 @@
 //! work wakes one at once ([`Engine::kick`]).
 
 pub(crate) mod pulse;
+pub(crate) mod rest;
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -217,7 +218,8 @@ fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
         }
         let mut found = None;
         engine.threads.walk(turn as usize, |shared, stealer| {
-            if Arc::ptr_eq(shared, &state.shared) {
+            // Looked at before: a steal is dear where gets nest deep, with thousands of threads of which none has anything.
+            if Arc::ptr_eq(shared, &state.shared) || stealer.is_empty() {
                 return false;
             }
             match stealer.steal_batch_and_pop(&state.deque) {

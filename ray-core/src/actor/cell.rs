@@ -1,17 +1,8 @@
 //! An actor's one allocation: its head, its methods, its instance.
 //!
-//! # States (under `lock`) and rules
+//! # Rules
 //!
-//! * `SCHEDULED`: an entry in the run queue refers to it. It survives the run right's being taken by a getter, so that
-//!   the entry is used again and not pushed twice.
-//! * `RUNNING`: somebody has the run right, and with it `front` and the instance (a concurrent actor's admitted calls
-//!   share the instance by the rules of [`concurrent`](super::concurrent)).
-//! * `OPEN`: the runner has opened `front` to the lock (see [`mailbox`](super::mailbox)).
-//! * `GATED`: its creation waits for arguments or resources; nobody may take the run right.
-//! * `ORPHAN`: no handle is left; it ends when its mailbox and its backlog are empty.
-//! * `DEAD`: for ever; sends fail, and what was queued has been failed.
-//!
-//! 1. Every change of a state is made under `lock`, a byte that is held for a few instructions.
+//! 1. Every change of a state is made under the lock of [`right`](super::right), which has the states.
 //! 2. `handles` count those who may send; `holds` keep the memory: one for all handles together, one for each run
 //!    queue entry, call, weak handle and running future.
 //! 3. The instance is dropped by whoever ends the actor, holding the run right or knowing that nobody can take it.
@@ -24,24 +15,18 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::Actor;
 use super::life::Rare;
 use super::mailbox::Buffer;
+use super::right::{Guard, Right};
 use crate::callable::spec::Spec;
 use crate::id::ActorId;
 use crate::resources::Resources;
 use crate::store::block;
 use crate::store::entry::{Header, Hold};
 use crate::sync::spin;
-
-pub(crate) const SCHEDULED: u8 = 1;
-pub(crate) const RUNNING: u8 = 1 << 1;
-pub(crate) const OPEN: u8 = 1 << 2;
-pub(crate) const GATED: u8 = 1 << 3;
-pub(crate) const ORPHAN: u8 = 1 << 4;
-pub(crate) const DEAD: u8 = 1 << 5;
 
 /// What differs from class to class.
 pub(crate) struct ActorVTable {
@@ -55,8 +40,7 @@ pub(crate) struct ActorVTable {
 #[repr(C)]
 pub struct ActorHead {
     // What senders write comes first, what the runner writes last, so that the two seldom share a cache line.
-    lock: AtomicU8,
-    states: AtomicU8,
+    right: Right,
     /// Calls wait in the backlog for their arguments.
     pub(crate) has_backlog: AtomicBool,
     pub(crate) handles: AtomicU32,
@@ -87,49 +71,33 @@ impl fmt::Debug for ActorHead {
 /// Set in `current` while somebody else looks at the running call.
 const BORROWED: usize = 1;
 
-/// The lock, held.
-pub(crate) struct Locked<'a>(&'a ActorHead);
+/// The lock, held, and with it `back`.
+pub(crate) struct Locked<'a> {
+    actor: &'a ActorHead,
+    guard: Guard<'a>,
+}
 
-impl Drop for Locked<'_> {
+impl<'a> Deref for Locked<'a> {
+    type Target = Guard<'a>;
     #[inline]
-    fn drop(&mut self) {
-        self.0.lock.store(0, Ordering::Release);
+    fn deref(&self) -> &Guard<'a> {
+        &self.guard
     }
 }
 
 impl Locked<'_> {
     #[inline]
-    pub(crate) fn states(&self) -> u8 {
-        self.0.states.load(Ordering::Relaxed)
-    }
-    #[inline]
-    pub(crate) fn set(&self, states: u8) {
-        self.0.states.store(self.states() | states, Ordering::Relaxed);
-    }
-    #[inline]
-    pub(crate) fn clear(&self, states: u8) {
-        self.0.states.store(self.states() & !states, Ordering::Relaxed);
-    }
-    #[inline]
-    pub(crate) fn is(&self, any: u8) -> bool {
-        self.states() & any != 0
-    }
-    #[inline]
     #[allow(clippy::mut_from_ref)]
     pub(crate) fn back(&self) -> &mut Buffer {
         // SAFETY: the lock is held, and no other `&mut` to it is made from this guard at the same time.
-        unsafe { &mut *self.0.back.get() }
+        unsafe { &mut *self.actor.back.get() }
     }
 }
 
 impl ActorHead {
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_> {
-        let mut turn = 0;
-        while self.lock.compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            spin(&mut turn);
-        }
-        Locked(self)
+        Locked { actor: self, guard: self.right.lock() }
     }
 
     /// Counts a hold for the creation and one for the run queue, and marks the actor as scheduled.
@@ -138,12 +106,12 @@ impl ActorHead {
     /// Nobody else knows the actor yet.
     pub(crate) unsafe fn be_born(&self) {
         self.holds.store(3, Ordering::Relaxed);
-        self.states.store(SCHEDULED, Ordering::Relaxed);
+        self.right.be_born();
     }
 
     /// Dead, as far as can be seen without the lock.
     pub(crate) fn is_dead(&self) -> bool {
-        self.states.load(Ordering::Relaxed) & DEAD != 0
+        self.right.is_dead()
     }
 
     /// Who the actor is as a caller of others.
@@ -264,8 +232,7 @@ impl<A: Actor> ActorCell<A> {
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {
         let cell = block::place(Self {
             head: ActorHead {
-                lock: AtomicU8::new(0),
-                states: AtomicU8::new(0),
+                right: Right::new(),
                 alive: AtomicBool::new(false),
                 has_backlog: AtomicBool::new(false),
                 handles: AtomicU32::new(1),

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use super::call::CallHead;
-use super::cell::{ActorHead, ActorHold, DEAD, RUNNING};
+use super::cell::ActorHold;
+use super::right::{DEAD, RUNNING};
 use super::life::{self, Rare};
 use super::mailbox::Record;
 use super::run;
@@ -82,8 +83,12 @@ impl Admission {
 
     /// What a queued call waits for with certainty: all bodies inside, if it needs the instance for itself or stands
     /// behind one that does; one of them, if they have all the slots.
-    pub(crate) fn holders(&self, exclusive: bool) -> Blockers {
+    pub(crate) fn holders(&self, call: &Hold, exclusive: bool) -> Blockers {
         let slots = lock(&self.slots);
+        if slots.running.iter().any(|running| running.entry() == call.entry()) {
+            // It was admitted since it was looked at.
+            return Blockers::each(Vec::new());
+        }
         // SAFETY: held by the slots.
         let running = || slots.running.iter().map(|call| Blocker::Entry(unsafe { Hold::new(call.entry()) })).collect();
         if exclusive || slots.exclusive || (slots.waiting && slots.waits_alone) {

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, ActorHold, DEAD, GATED};
+use super::cell::{ActorCell, ActorHold};
+use super::right::{DEAD, GATED};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
 use super::{Actor, ActorClass, Constructor, InitArgs, life, run};

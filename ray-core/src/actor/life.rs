@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use super::cell::{ActorHead, ActorHold, DEAD, OPEN, RUNNING};
+use super::cell::{ActorHead, ActorHold};
+use super::right::{DEAD, OPEN, RUNNING};
 use super::concurrent::Admission;
 use super::mailbox::{Buffer, Record};
 use crate::error::{Error, ErrorKind};

@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::CallHead;
-use super::cell::{ActorHead, ActorHold, DEAD, GATED, OPEN, ORPHAN, RUNNING, SCHEDULED};
+use super::cell::{ActorHead, ActorHold};
+use super::right::{DEAD, GATED, OPEN, ORPHAN, RUNNING};
 use super::life;
 use super::mailbox::{Buffer, Record};
 use crate::deadlock::{Blocker, Blockers};
@@ -32,15 +33,7 @@ pub(crate) enum Ended {
 
 /// Takes the run right.
 pub(crate) fn begin(actor: &ActorHead, from_queue: bool) -> bool {
-    let states = actor.lock();
-    if from_queue {
-        states.clear(SCHEDULED);
-    }
-    if states.is(RUNNING | DEAD | GATED) {
-        return false;
-    }
-    states.set(RUNNING);
-    true
+    actor.lock().begin(from_queue)
 }
 
 /// Puts the actor in the run queue, if it is not there and has something to do (or `anyway`).
@@ -49,11 +42,7 @@ pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
         let states = actor.lock();
         // SAFETY: without the run right taken, `front` is the lock's.
         let something = anyway || states.is(ORPHAN) || !states.back().is_empty() || !states.is(RUNNING) && unsafe { !(*actor.front.get()).is_empty() };
-        let push = something && !states.is(SCHEDULED | RUNNING | DEAD | GATED);
-        if push {
-            states.set(SCHEDULED);
-        }
-        push
+        something && states.schedule()
     };
     if push {
         enqueue(actor.clone());
@@ -75,12 +64,8 @@ pub(crate) fn enqueue(actor: ActorHold) {
 pub(crate) fn abandon(actor: ActorHold) {
     let free = {
         let states = actor.lock();
-        states.clear(SCHEDULED);
-        let free = !states.is(RUNNING | DEAD);
-        if free {
-            states.set(RUNNING);
-        }
-        free
+        states.clear(GATED);
+        states.begin(true)
     };
     if free {
         life::mark_dead(&actor, crate::thread::gone("its actors ended with it"));
@@ -302,16 +287,10 @@ pub(crate) fn finish(actor: &ActorHold) {
             let busy = admission.is_some_and(|admission| admission.is_busy());
             let orphan = empty && states.is(ORPHAN) && !busy && !actor.has_backlog.load(Ordering::Acquire);
             let replace = rare.is_some_and(|rare| rare.replace.load(Ordering::Acquire)) && !busy;
-            let push = (!empty && !stuck || replace) && !states.is(SCHEDULED) && !orphan;
             if orphan {
                 states.set(DEAD);
-            } else {
-                states.clear(RUNNING);
             }
-            if push {
-                states.set(SCHEDULED);
-            }
-            (push, false, orphan)
+            (!orphan && states.finish(!empty && !stuck || replace), false, orphan)
         }
     };
     if push {
@@ -333,11 +312,7 @@ pub(crate) fn orphaned(head: NonNull<ActorHead>) {
     let push = {
         let states = actor.lock();
         states.set(ORPHAN);
-        let push = !states.is(SCHEDULED | RUNNING | DEAD | GATED);
-        if push {
-            states.set(SCHEDULED);
-        }
-        push
+        states.schedule()
     };
     if push {
         enqueue(actor);
@@ -359,9 +334,11 @@ pub(crate) fn holders(call: &Hold) -> Blockers {
     if let Some(admission) = rare.and_then(|rare| rare.admission.get())
         && actor.alive.load(Ordering::Acquire)
     {
-        return admission.holders(head.exclusive);
+        return admission.holders(call, head.exclusive);
     }
     Blockers::each(match actor.running_call() {
+        // It has begun since it was looked at.
+        Some(running) if running.entry() == call.entry() => Vec::new(),
         Some(running) => vec![Blocker::Entry(running)],
         // A told call or the constructor, which the actor itself stands for.
         None => vec![Blocker::Actor(actor.head().as_ptr().addr())],

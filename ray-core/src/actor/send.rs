@@ -10,7 +10,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use super::call::{CallBody, CallCell, CallHead, MethodBody};
-use super::cell::{ActorHead, ActorHold, DEAD, GATED, Link, RUNNING, SCHEDULED};
+use super::cell::{ActorHead, ActorHold, Link};
+use super::right::DEAD;
 use super::mailbox::{Told, fits, words_of};
 use super::run::{self, Ended};
 use super::{MethodArgs, RemoteMethod, life};
@@ -172,11 +173,7 @@ fn append(actor: &ActorHead, call: Hold) -> Result<bool, Hold> {
         return Err(call);
     }
     states.back().push_call(call);
-    let push = !states.is(SCHEDULED | RUNNING | GATED);
-    if push {
-        states.set(SCHEDULED);
-    }
-    Ok(push)
+    Ok(states.schedule())
 }
 
 #[cold]
@@ -363,11 +360,7 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
             return crate::event::unhandled(&blame(life::death(actor)));
         }
         states.back().push_told(const { &told_of::<M>() }, caller, args);
-        let push = !states.is(SCHEDULED | RUNNING | GATED);
-        if push {
-            states.set(SCHEDULED);
-        }
-        push
+        states.schedule()
     };
     if push {
         // SAFETY: alive by the borrowed handle.

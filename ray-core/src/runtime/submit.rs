@@ -1,6 +1,5 @@
 //! From a call to a queue: hops 2 to 4 of a task's way.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Engine, FreeJob, lock};
@@ -280,9 +279,7 @@ impl Engine {
     /// There is new work: makes sure that the pulse goes.
     #[inline]
     pub(crate) fn notify(&self) {
-        // Pairs with the fence of a pulse that is about to rest: either it sees the work, or we see that it rests.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.pulse.rests() {
+        if self.pulse.is_roused_by_work() {
             self.rouse();
         }
     }

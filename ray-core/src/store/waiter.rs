@@ -9,7 +9,8 @@
 //!    its owner keeps the node until it has unlinked it or has seen `done`.
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sync::{AtomicBool, Ordering};
 
 /// A node. It is the first field of what it stands for, so that `fire` can reach the rest.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) const fn new(fire: unsafe fn(*mut Waiter, bool)) -> Self {
+    pub(crate) fn new(fire: unsafe fn(*mut Waiter, bool)) -> Self {
         Self { next: null_mut(), prev: null_mut(), fire, done: AtomicBool::new(false) }
     }
 

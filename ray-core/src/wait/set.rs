@@ -6,16 +6,17 @@
 //!    does not move.
 //! 2. Firing a node writes its number at the next free place of `order` and, if that makes as many as the owner waits
 //!    for, wakes the owner; setting the node's `done` is its last touch of the set.
-//! 3. The owner alone reads `order`, from the front, and frees the set after every node is unlinked or done.
-//! 4. No wake is lost: the owner sets `alert_at`, then looks at `tail`; a firer raises `tail`, then looks at
-//!    `alert_at`; both sequentially consistent.
+//! 3. The owner alone reads `order`, from the front, and frees the set after every node is unlinked or done. It hands a
+//!    reference out when its node is done, no sooner: the entry may be freed then, and could not be unlinked from.
+//! 4. No wake is lost: see [`arrivals`](super::arrivals).
 
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
+use super::arrivals::Arrivals;
 use crate::runtime::lock;
 use crate::store::entry::Header;
 use crate::store::waiter::Waiter;
@@ -32,8 +33,7 @@ struct Node {
 pub(super) struct Set {
     nodes: Box<[Node]>,
     order: Box<[AtomicU32]>,
-    tail: AtomicUsize,
-    alert_at: AtomicUsize,
+    arrivals: Arrivals,
     owner: Mutex<Option<Waker>>,
 }
 
@@ -55,8 +55,7 @@ impl Set {
         let mut set = Box::new(Self {
             nodes,
             order: entries.iter().map(|_| AtomicU32::new(0)).collect(),
-            tail: AtomicUsize::new(0),
-            alert_at: AtomicUsize::new(usize::MAX),
+            arrivals: Arrivals::new(),
             owner: Mutex::new(None),
         });
         let place: *const Self = &raw const *set;
@@ -79,35 +78,42 @@ impl Set {
 
     /// How many are there, handed out ones included.
     pub(super) fn count(&self) -> usize {
-        self.tail.load(Ordering::SeqCst)
+        self.arrivals.count()
     }
 
-    fn push(&self, index: u32) -> usize {
-        let at = self.tail.fetch_add(1, Ordering::SeqCst);
-        self.order[at].store(index + 1, Ordering::Release);
-        at + 1
+    /// `true`: the owner is to be woken.
+    fn push(&self, index: u32) -> bool {
+        let arrival = self.arrivals.arrive();
+        self.order[arrival.place].store(index + 1, Ordering::Release);
+        arrival.wakes
     }
 
-    /// The number of the `at`-th that became ready; `at` is below the count.
+    /// The number of the `at`-th that became ready; `at` is below the count. Its node is let go of: its reference may go.
     pub(super) fn index(&self, at: usize) -> usize {
         let mut turn = 0;
-        loop {
+        let index = loop {
             match self.order[at].load(Ordering::Acquire) {
                 // Its firer has the place but has not written yet.
                 0 => crate::sync::spin(&mut turn),
-                index => return index as usize - 1,
+                index => break index as usize - 1,
             }
+        };
+        let node = &self.nodes[index];
+        while node.linked.get() && !node.waiter.is_done() {
+            crate::sync::spin(&mut turn);
         }
+        index
     }
 
     /// Has `waker` woken when `need` are there.
     pub(super) fn alert(&self, need: usize, waker: Waker) {
         *lock(&self.owner) = Some(waker);
-        self.alert_at.store(need, Ordering::SeqCst);
+        // The owner looks at the count again before it sleeps.
+        let _ = self.arrivals.alert(need);
     }
 
     pub(super) fn calm(&self) {
-        self.alert_at.store(usize::MAX, Ordering::SeqCst);
+        self.arrivals.calm();
         *lock(&self.owner) = None;
     }
 }
@@ -117,7 +123,7 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
     unsafe {
         let node = node.cast::<Node>();
         let set = &*(*node).set;
-        if set.push((*node).index) >= set.alert_at.load(Ordering::SeqCst) {
+        if set.push((*node).index) {
             let owner = lock(&set.owner).clone();
             if let Some(owner) = owner {
                 owner.wake();

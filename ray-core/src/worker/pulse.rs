@@ -4,14 +4,14 @@
 //! [`TICK`] and wakes or adds workers, so that work which nobody gets starts within about that time. When nothing has
 //! been queued for [`QUIET`] it *rests*, parked without a time-out; the first submission after that wakes it.
 //!
-//! Why no work is left behind: resting is announced first (`RESTS`, then a fence), then the queues are looked at once
-//! more; a submitter queues first (then a fence), then looks whether the pulse rests. One of the two sees the other.
+//! Why no work is left behind: see [`rest`](super::rest).
 
-use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::rest::{Rest, Rouse};
 use crate::runtime::{Engine, lock};
 
 /// Between two looks while workers idle.
@@ -25,26 +25,22 @@ const QUIET: Duration = Duration::from_millis(20);
 /// CPU-free work that waits while no body has ended for this long gets another thread.
 const HELD_UP: Duration = Duration::from_millis(1);
 
-const ABSENT: u8 = 0;
-const RESTS: u8 = 1;
-const GOES: u8 = 2;
-
 /// The pulse's state, and its thread.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    state: AtomicU8,
+    rest: Rest,
     thread: Mutex<Option<Thread>>,
 }
 
 impl Pulse {
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU8::new(ABSENT), thread: Mutex::new(None) }
+        Self { rest: Rest::new(), thread: Mutex::new(None) }
     }
 
-    /// It must be roused for new work to be seen.
+    /// After something was queued: it must be roused for that to be seen.
     #[inline]
-    pub(crate) fn rests(&self) -> bool {
-        self.state.load(Ordering::Relaxed) != GOES
+    pub(crate) fn is_roused_by_work(&self) -> bool {
+        self.rest.is_roused_by_work()
     }
 
     /// Wakes the thread, whatever it does.
@@ -59,19 +55,19 @@ impl Engine {
     /// Makes the pulse go; starts its thread the first time.
     #[cold]
     pub(crate) fn rouse(&self) {
-        match self.pulse.state.swap(GOES, Ordering::SeqCst) {
-            RESTS => self.pulse.wake(),
-            ABSENT => {
+        match self.pulse.rest.rouse() {
+            Rouse::Wake => self.pulse.wake(),
+            Rouse::Start => {
                 let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else { return };
                 let engine = Arc::downgrade(&engine);
                 let spawned = std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
                 if spawned.is_err() {
                     // Without a pulse there is still the getter's own kick; the next submission tries again.
-                    self.pulse.state.store(ABSENT, Ordering::SeqCst);
+                    self.pulse.rest.give_up();
                     self.kick();
                 }
             }
-            _ => {}
+            Rouse::Nothing => {}
         }
     }
 }
@@ -80,6 +76,10 @@ impl Engine {
 struct Memory {
     bodies: u64,
     moved: Instant,
+    /// Workers that wait in a get; one more has started something, one less goes on.
+    blocked: usize,
+    /// A body has ended, or a get begun or ended: things do not stand still.
+    stirred: Instant,
     last_queued: Instant,
     grow: usize,
     grown: Instant,
@@ -89,7 +89,7 @@ struct Memory {
 fn beat(engine: &Weak<Engine>) {
     let mut memory = {
         let now = Instant::now();
-        Memory { bodies: 0, moved: now, last_queued: now, grow: 1, grown: now, reported: false }
+        Memory { bodies: 0, moved: now, blocked: 0, stirred: now, last_queued: now, grow: 1, grown: now, reported: false }
     };
     if let Some(engine) = engine.upgrade() {
         // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
@@ -103,22 +103,31 @@ fn beat(engine: &Weak<Engine>) {
         let pause = look(&engine, &mut memory);
         match pause {
             Some(pause) => {
+                // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
+                let slow = pause >= SLOW_TICK;
+                if slow {
+                    engine.pulse.rest.announce();
+                }
+                let pulse = Arc::downgrade(&engine);
                 drop(engine);
                 std::thread::park_timeout(pause);
+                if slow && let Some(engine) = pulse.upgrade() {
+                    engine.pulse.rest.go_on();
+                }
             }
             None => {
-                engine.pulse.state.store(RESTS, Ordering::SeqCst);
-                fence(Ordering::SeqCst);
+                engine.pulse.rest.announce();
                 if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
-                    engine.pulse.state.store(GOES, Ordering::SeqCst);
+                    engine.pulse.rest.go_on();
                     continue;
                 }
-                while engine.is_live() && engine.pulse.state.load(Ordering::SeqCst) == RESTS {
+                while engine.is_live() && engine.pulse.rest.is_resting() {
                     std::thread::park();
                 }
                 let now = Instant::now();
                 memory.last_queued = now;
                 memory.moved = now;
+                memory.stirred = now;
             }
         }
     }
@@ -131,7 +140,14 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     if bodies != memory.bodies {
         memory.bodies = bodies;
         memory.moved = now;
+        memory.stirred = now;
         memory.grow = 1;
+        memory.reported = false;
+    }
+    let blocked = engine.workers.blocked.load(Ordering::Relaxed);
+    if blocked != memory.blocked {
+        memory.blocked = blocked;
+        memory.stirred = now;
         memory.reported = false;
     }
     let cpu_work = engine.has_cpu_work();
@@ -151,7 +167,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     }
     if cpu_work || free_work || claimed {
         memory.last_queued = now;
-        let still = now.duration_since(memory.moved);
+        let still = now.duration_since(memory.stirred);
         if let Some(patience) = engine.settings.stall_report
             && still >= patience
             && !memory.reported
@@ -159,7 +175,8 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
             memory.reported = true;
             crate::deadlock::report_stall(engine, still);
         }
-        if still > Duration::from_secs(1) && (memory.reported || engine.settings.stall_report.is_none() || !free_work) {
+        let startable = cpu_work && engine.cpu.has_one();
+        if still > Duration::from_secs(1) && !startable && (memory.reported || engine.settings.stall_report.is_none() || !free_work) {
             return Some(SLOW_TICK);
         }
         return Some(if idle > 0 { TICK } else { BUSY_TICK });

@@ -1,0 +1,15 @@
+//! Models of the engine's protocols, tried in every order of steps up to two preemptions:
+//! `LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom" cargo test --release -p ray-core --lib --target-dir target/loom -- loom`.
+//! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
+
+mod arrivals;
+mod cell;
+mod rest;
+mod right;
+
+/// Tries a model in every order; two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = ::loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(model);
+}
