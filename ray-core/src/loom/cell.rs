@@ -183,18 +183,29 @@ fn one_of_two_owners_takes() {
 struct Node {
     waiter: Waiter,
     seen: Arc<Seen>,
+    /// Touched by the firer, and by the owner when the node is its own again: loom fails if the one does not end before
+    /// the other begins.
+    mine: UnsafeCell<u32>,
+}
+
+impl Node {
+    fn new(seen: &Arc<Seen>) -> Self {
+        Self { waiter: Waiter::new(fire), seen: seen.clone(), mine: UnsafeCell::new(0) }
+    }
 }
 
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
     unsafe {
-        (&*node.cast::<Node>()).seen.fired.fetch_add(1, Ordering::Relaxed);
+        let whole = &*node.cast::<Node>();
+        whole.mine.with_mut(|mine| *mine += 1);
+        whole.seen.fired.fetch_add(1, Ordering::Relaxed);
         (*node).done.store(true, Ordering::Release);
     }
 }
 
 /// Links a node, gives up, unlinks it: fired or unlinked, nobody touches it afterwards.
 fn wait_and_give_up(entry: Entry, seen: &Arc<Seen>) {
-    let mut node = Node { waiter: Waiter::new(fire), seen: seen.clone() };
+    let mut node = Node::new(seen);
     let place: *mut Waiter = (&raw mut node).cast();
     unsafe {
         match entry.header().link(place) {
@@ -202,6 +213,7 @@ fn wait_and_give_up(entry: Entry, seen: &Arc<Seen>) {
             Err(phase) => assert!(phase.is_settled()),
         }
     }
+    node.mine.with_mut(|mine| unsafe { *mine += 1 });
     entry.look();
 }
 
@@ -247,7 +259,7 @@ fn a_waiter_is_fired_once() {
         let entry = Entry::new(1, seen);
         let counts = seen.clone();
         let runner = thread::spawn(move || entry.publish());
-        let mut node = Node { waiter: Waiter::new(fire), seen: counts.clone() };
+        let mut node = Node::new(&counts);
         let place: *mut Waiter = (&raw mut node).cast();
         let linked = unsafe { entry.header().link(place) }.is_ok();
         while linked && !node.waiter.is_done() {
