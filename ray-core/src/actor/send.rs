@@ -253,6 +253,10 @@ pub(crate) fn argument_failed(head: &TaskHead) {
 pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
     // SAFETY: a call's entry.
     let head = unsafe { CallHead::of(call.entry()) };
+    if head.creates {
+        // It comes before all calls; those in the backlog wait for it.
+        return None;
+    }
     let backlog = lock(&head.actor.known_rare()?.backlog);
     let first = backlog.get(&head.line())?.front()?;
     // SAFETY: held by the backlog.
