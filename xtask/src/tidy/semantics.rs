@@ -1,7 +1,7 @@
 //! `docs/semantics.md` promises nothing that no test shows: what it names as a test exists.
 //!
-//! A sentence ends with `[test: name]`, or `[test: name, other]`; a case of the UI suite is `[test:
-//! ui/name]`.
+//! A sentence ends with `[test: name]`, or `[test: name, file::other]`, where the file is the one that the test is in; a
+//! case of the UI suite is `[test: ui/name]`.
 
 use std::collections::HashSet;
 
@@ -38,17 +38,21 @@ fn named(text: &str) -> Vec<(String, usize)> {
 }
 
 /// Every function of the tests, of the engine and of the macro (whose unit tests and loom models
-/// lie beside the code), by its name; every UI case by `ui/` and its file's name.
+/// lie beside the code), by its name, and by that and its file's; every UI case by `ui/` and its file's name.
 fn tests(files: &[File]) -> HashSet<String> {
     let mut names = HashSet::new();
     for file in files.iter().filter(|file| file.is_rust()) {
         if let Some(case) = file.path.strip_prefix("tests/ui/") {
+            let case = case.rsplit('/').next().unwrap_or_default();
             names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
         } else if ["tests/", "ray-core/", "ray-macros/"].iter().any(|folder| file.path.starts_with(folder)) {
             let code = without_comments_and_literals(&file.text);
             let functions = tokens(&code);
-            let functions = functions.windows(2).filter(|pair| pair[0].text == "fn");
-            names.extend(functions.map(|pair| pair[1].text.to_owned()));
+            let stem = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+            for pair in functions.windows(2).filter(|pair| pair[0].text == "fn") {
+                names.insert(pair[1].text.to_owned());
+                names.insert(format!("{stem}::{}", pair[1].text));
+            }
         }
     }
     names
@@ -62,11 +66,12 @@ mod tests {
     fn a_promise_whose_test_does_not_exist_is_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let files = [
-            file(DOCUMENT, "It is so. [test: shown]\nSo is this. [test: shown,\n  ui/refused, gone]"),
+            file(DOCUMENT, "It is so. [test: shown]\nSo is this. [test: a::shown,\n  ui/refused, b::shown, gone]"),
             file("tests/it/a.rs", "#[test] fn shown() {} // fn gone()"),
-            file("tests/ui/refused.rs", ""),
+            file("tests/ui/fail/refused.rs", ""),
         ];
         let problems: Vec<String> = check(&files).iter().map(Problem::to_string).collect();
-        assert_eq!(problems, ["docs/semantics.md:2: there is no test `gone`"]);
+        let gone = ["docs/semantics.md:2: there is no test `b::shown`", "docs/semantics.md:2: there is no test `gone`"];
+        assert_eq!(problems, gone);
     }
 }
