@@ -260,7 +260,7 @@ fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option
 
 /// Says who waits for what while nothing moves.
 pub(crate) fn report_stall(engine: &Engine, still: Duration) {
-    let mut lines = vec![format!("nothing has started or ended for {:.0} s, and work is waiting:", still.as_secs_f64())];
+    let mut lines = vec![format!("nothing has started or ended for {:.1} s, and work is waiting:", still.as_secs_f64())];
     for (demand, count) in lock(&engine.claims).waiting() {
         lines.push(format!("  {count} task(s) or actor(s) ask for {demand}"));
     }

@@ -290,6 +290,12 @@ impl Pair {
         }
         ray::get(me.leaf.remote())
     }
+    /// Behind a call that needs the state for itself, which waits for this one.
+    pub fn ask_behind_a_change(&self, me: ActorHandle<Pair>) -> ray::Result<u64> {
+        let _change = me.change.remote();
+        ray::get(me.leaf.remote())
+    }
+    pub fn change(&mut self) {}
     pub fn ask_alone(&mut self, me: ActorHandle<Pair>) -> ray::Result<u64> {
         ray::get(me.leaf.remote())
     }
@@ -302,6 +308,7 @@ fn threaded_actors() {
         let pair = Pair::remote();
         assert_eq!(ray::get(pair.ask.remote(&pair, None)).unwrap(), 1, "a slot is free");
         is_deadlock(ray::get(pair.ask_alone.remote(&pair)), &["ask_alone", "leaf"]);
+        is_deadlock(ray::get(pair.ask_behind_a_change.remote(&pair)), &["ask_behind_a_change", "leaf"]);
         for _ in 0..20 {
             let meeting = Meeting::of(2);
             let both = [pair.ask.remote(&pair, Some(meeting)), pair.ask.remote(&pair, Some(meeting))];

@@ -106,6 +106,9 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         let (all, urgent) = claims.counts(Instant::now());
         engine.cpu.set_claims(all, urgent);
     }
+    if state.is_worker {
+        engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
+    }
     engine.serve_claims();
     loop {
         if me.0.granted.load(Ordering::Acquire) {
@@ -114,11 +117,24 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         if !engine.is_live() {
             // Nobody counts CPUs any more.
             if lock(&engine.claims).withdraw(&me) {
+                if state.is_worker {
+                    engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
+                }
                 return;
             }
             break;
         }
+        if starved(state) {
+            // What we want may be held by work that was granted it, and that nobody is left to start.
+            crate::runtime::submit::take_grants_back(engine);
+            if me.0.granted.load(Ordering::Acquire) {
+                break;
+            }
+        }
         std::thread::park_timeout(Duration::from_secs(1));
+    }
+    if state.is_worker {
+        engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
     }
     state.cpu.set(units);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crossbeam_deque::Steal;
+
 use super::{Engine, FreeJob, lock};
 use crate::callable::arg::ArgList;
 use crate::callable::function::{ArgsOf, Function, FunctionCall};
@@ -273,6 +275,32 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
     }
     engine.serve_claims();
     engine.notify();
+}
+
+/// Takes back what was granted to tasks that have not started: they stand in the claims again.
+#[cold]
+pub(crate) fn take_grants_back(engine: &Engine) {
+    let (mut granted, mut others) = (Vec::new(), Vec::new());
+    loop {
+        match engine.free.steal() {
+            Steal::Success(FreeJob::Granted(job)) => granted.push(job.into_hold()),
+            Steal::Success(other) => others.push(other),
+            Steal::Empty => break,
+            Steal::Retry => {}
+        }
+    }
+    for job in others {
+        engine.free.push(job);
+    }
+    // After all have been taken out: what is given back may be granted to the next one at once.
+    for task in granted {
+        if let Some(head) = task.task() {
+            crate::task::give_back(engine, head);
+        }
+        if !task.phase().is_settled() {
+            claim(engine, task);
+        }
+    }
 }
 
 impl Engine {

@@ -1,0 +1,311 @@
+//! What a fast engine might cheat with: CPUs, starts, whose thread, idling.
+
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use ray::{Config, ObjectRef, remote};
+
+use crate::stage::{Crowd, Meeting, alone, alone_on, eventually, hold_every_cpu, late};
+use crate::support::{Gate, Tally};
+
+static RUNNING: Crowd = Crowd::new();
+
+/// Computes, which takes a CPU; in between waits for children, which takes none.
+#[remote]
+fn branch(depth: u64) -> u64 {
+    compute();
+    if depth == 0 {
+        return 1;
+    }
+    let children = [branch.remote(depth - 1), branch.remote(depth - 1)];
+    compute();
+    let [one, two] = children;
+    let sum = if depth.is_multiple_of(2) { ray::get([one, two]).unwrap().iter().sum() } else { ray::get(one).unwrap() + ray::get(two).unwrap() };
+    compute();
+    sum
+}
+
+fn compute() {
+    let _running = RUNNING.enter();
+    for _ in 0..20 {
+        std::thread::yield_now();
+    }
+}
+
+/// R2, decision 7: never more than `num_cpus` tasks compute at once, whoever submits, whoever helps, however they nest.
+#[test]
+fn two_cpus_run_two_tasks() {
+    alone_on(2, || {
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        let many: Vec<_> = (0..3).map(|_| branch.remote(4)).collect();
+                        assert_eq!(ray::get(many).unwrap(), [16; 3]);
+                        assert_eq!(ray::get(branch.remote(4)).unwrap(), 16);
+                        let timed = ray::get_timeout(branch.remote(3), Duration::from_secs(50));
+                        assert_eq!(timed.unwrap(), 8);
+                        let (ready, rest) = ray::wait((0..4).map(|_| branch.remote(2)).collect::<Vec<_>>(), 2).unwrap();
+                        assert_eq!(ray::get(ready).unwrap(), [4; 2]);
+                        assert_eq!(ray::as_completed(rest).map(|one| ray::get(one).unwrap()).sum::<u64>(), 8);
+                    }
+                });
+            }
+        });
+        assert!(RUNNING.most() <= 2, "{} at once", RUNNING.most());
+        let meeting = Meeting::of(2);
+        ray::get([(); 2].map(|()| ray::task(move || meeting.meet()).remote())).unwrap();
+        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+    });
+}
+
+/// Decision 7: sixteen CPUs on whatever machine are sixteen tasks at once, and not seventeen.
+#[test]
+fn sixteen_cpus_run_sixteen_tasks() {
+    alone_on(16, || {
+        let body = |meeting: Meeting| {
+            move || {
+                let _running = RUNNING.enter();
+                meeting.meet();
+            }
+        };
+        let meeting = Meeting::of(16);
+        ray::get((0..16).map(|_| ray::task(body(meeting)).remote()).collect::<Vec<_>>()).unwrap();
+        let alone = Meeting::of(1);
+        ray::get((0..2000).map(|_| ray::task(body(alone)).remote()).collect::<Vec<_>>()).unwrap();
+        assert_eq!(RUNNING.most(), 16);
+    });
+}
+
+/// Decision 15: what nobody gets starts, from rest and under load. The bounds are generous: the bench has the figures.
+#[test]
+fn what_nobody_gets_starts() {
+    alone_on(2, || {
+        let median = |rounds: u64| {
+            let started = Tally::new();
+            let mut took: Vec<Duration> = (1..=rounds)
+                .map(|round| {
+                    let begun = Instant::now();
+                    ray::task(move || {
+                        started.add();
+                    })
+                    .tell();
+                    started.wait_for(round);
+                    begun.elapsed()
+                })
+                .collect();
+            took.sort();
+            took[took.len() / 2]
+        };
+        assert!(median(200) < Duration::from_millis(10), "{:?}", median(200));
+        let stop = Gate::new();
+        let feeder = std::thread::spawn(move || {
+            while !stop.is_open() {
+                ray::get((0..50).map(|_| ray::task(compute).remote()).collect::<Vec<_>>()).unwrap();
+            }
+        });
+        let loaded = median(50);
+        stop.open();
+        feeder.join().unwrap();
+        assert!(loaded < Duration::from_millis(100), "{loaded:?}");
+    });
+}
+
+fn where_it_runs(gate: Gate) -> ObjectRef<ThreadId> {
+    let body = move || {
+        gate.wait();
+        std::thread::current().id()
+    };
+    ray::task(body).remote()
+}
+
+/// Decision 9: a getter never runs what it does not wait for: it would come back late, or never.
+#[test]
+fn a_getter_runs_no_other_work() {
+    alone_on(2, || {
+        let open = Gate::new();
+        open.open();
+        let rounds = move || {
+            for way in 0..60 {
+                let gate = Gate::new();
+                let long = where_it_runs(gate);
+                match way % 4 {
+                    0 => drop(ray::get(where_it_runs(open)).unwrap()),
+                    1 => drop(ray::get([where_it_runs(open), where_it_runs(open)]).unwrap()),
+                    2 => drop(ray::wait(&[where_it_runs(open)], 1).unwrap()),
+                    _ => drop(ray::as_completed(vec![where_it_runs(open)]).next()),
+                }
+                assert!(!long.is_ready());
+                gate.open();
+                // Under a time-out a getter runs nothing.
+                let other = ray::get_timeout(long, Duration::from_secs(20)).unwrap();
+                assert_ne!(other, std::thread::current().id());
+            }
+        };
+        rounds();
+        ray::get(ray::task(rounds).remote()).unwrap();
+    });
+}
+
+#[remote]
+struct Sleeper;
+
+#[remote]
+impl Sleeper {
+    pub fn new() -> Self {
+        Sleeper
+    }
+    pub fn meet(&mut self, meeting: Meeting) {
+        meeting.meet();
+    }
+    pub fn answer(&mut self, n: u64) -> u64 {
+        n + 1
+    }
+}
+
+/// Decision 7: actors are processes of their own: ten that wait are inside their bodies at once on two CPUs, and so are
+/// a hundred.
+#[test]
+fn actors_wait_side_by_side() {
+    alone_on(2, || {
+        for count in [10, 100] {
+            let meeting = Meeting::of(count);
+            let sleepers: Vec<_> = (0..count).map(|_| Sleeper::remote()).collect();
+            ray::get(sleepers.iter().map(|sleeper| sleeper.meet.remote(meeting)).collect::<Vec<_>>()).unwrap();
+        }
+    });
+}
+
+/// Decision 7: an actor answers while every CPU is held and thousands of tasks are queued; so do tasks that ask for none.
+#[test]
+fn an_actor_answers_under_load() {
+    alone_on(2, || {
+        let gate = Gate::new();
+        let held = hold_every_cpu(gate);
+        let queued: Vec<_> = (0..5000).map(|n| ray::task(move || n).remote()).collect();
+        let actor = Sleeper::remote();
+        let mut took: Vec<Duration> = (0..100)
+            .map(|n| {
+                let begun = Instant::now();
+                assert_eq!(ray::get(actor.answer.remote(n)).unwrap(), n + 1);
+                begun.elapsed()
+            })
+            .collect();
+        took.sort();
+        assert!(took[50] < Duration::from_millis(10), "{:?}", took[50]);
+        // From a thread that cannot help itself.
+        let asked = std::thread::spawn(move || ray::get_timeout(actor.answer.remote(1), Duration::from_secs(20))).join();
+        assert_eq!(asked.unwrap().unwrap(), 2);
+        assert_eq!(ray::get_timeout(ray::task(|| 7).num_cpus(0.0).remote(), Duration::from_secs(20)).unwrap(), 7);
+        assert!(queued.iter().all(|task| !task.is_ready()));
+        gate.open();
+        ray::get(held).unwrap();
+        assert_eq!(ray::get(queued).unwrap(), (0..5000).collect::<Vec<_>>());
+    });
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// R9: threads beyond the CPUs are added when CPU-free work waits, and go when they idle.
+#[test]
+fn spare_threads_come_and_go() {
+    alone_on(2, || {
+        let before = threads();
+        let meeting = Meeting::of(100);
+        ray::get((0..100).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
+        assert!(threads() >= 100, "{} threads", threads());
+        eventually("spare threads are gone", || threads() <= before + 4);
+        let (started, gate) = (Tally::new(), Gate::new());
+        let holds = ray::task(move || {
+            started.add();
+            gate.wait();
+        });
+        let holds = holds.remote();
+        started.wait_for(1);
+        ray::get((0..20_000).map(|n| ray::task(move || n).remote()).collect::<Vec<_>>()).unwrap();
+        assert!(threads() <= before + 6, "short work adds no threads: {}", threads());
+        gate.open();
+        ray::get(holds).unwrap();
+    });
+}
+
+/// Clock ticks that this process has used, of 10 ms each.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[remote]
+async fn wait_async(gate: Gate) {
+    gate.opened().await;
+}
+
+/// Decision 15: an idle engine uses no CPU, though it has worked, and though actors, getters and futures wait.
+#[test]
+fn an_idle_engine_uses_no_cpu() {
+    alone_on(2, || {
+        let (gate, meeting) = (Gate::new(), Meeting::of(20));
+        ray::get((0..20).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
+        ray::get((0..1000).map(|n| ray::task(move || n).remote()).collect::<Vec<_>>()).unwrap();
+        let actor = Sleeper::remote();
+        assert_eq!(ray::get(actor.answer.remote(1)).unwrap(), 2);
+        let future = wait_async.remote(gate);
+        let argument = late(gate, 1u64);
+        let behind = actor.answer.remote(&argument);
+        let getter = std::thread::spawn({
+            let argument = argument.clone();
+            move || ray::get(argument).unwrap()
+        });
+        let nested = ray::task(move || ray::get(argument).unwrap()).remote();
+        let measure = || {
+            std::thread::sleep(Duration::from_secs(1)); // body: the second after which it must be quiet
+            let before = ticks();
+            std::thread::sleep(Duration::from_secs(2)); // body: what is measured
+            ticks() - before
+        };
+        let used = measure();
+        assert!(used <= 1, "{used} ticks while things wait");
+        gate.open();
+        ray::get((future, behind, nested)).unwrap();
+        assert_eq!(getter.join().unwrap(), 1);
+        let used = measure();
+        assert!(used <= 1, "{used} ticks while nothing waits");
+    });
+}
+
+/// Decision 8: where things stand still because others hold the resources, it is said who waits for what, and who holds it.
+#[test]
+fn the_stall_report() {
+    #[remote]
+    fn holds_everything(gate: Gate) {
+        gate.wait();
+    }
+    #[remote]
+    fn wants_two() {}
+    #[remote]
+    fn nested(object: ObjectRef<()>) {
+        ray::get(object).unwrap();
+    }
+    let said = alone(|| {
+        let patience = Duration::from_millis(100);
+        ray::init_with(Config::new().num_cpus(2).stall_report(patience)).unwrap();
+        let gate = Gate::new();
+        let held = holds_everything.options().num_cpus(1.5).remote(gate);
+        let all: Vec<ObjectRef<()>> = vec![
+            nested.options().num_cpus(0.0).remote(&held),
+            held,
+            wants_two.options().num_cpus(2.0).remote(),
+            wants_two.remote(),
+        ];
+        std::thread::sleep(patience * 10); // body: the time that things stand still
+        gate.open();
+        ray::get(all).unwrap();
+    });
+    for part in ["CPU: 2", "holds_everything", "honesty.rs:", "`nested` waits for `holds_everything`", "0.5 of 2 CPU"] {
+        assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);
+    }
+    assert_eq!(said.stderr.matches("nothing has started").count(), 1, "once a stall:\n{}", said.stderr);
+}

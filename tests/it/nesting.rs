@@ -1,0 +1,84 @@
+//! Gets inside gets, to ten thousand deep; and what is deeper than can be had.
+
+use ray::{Config, remote};
+
+use crate::stage::{alone, alone_on, eventually};
+use crate::support::Gate;
+
+const DEEP: u64 = 10_000;
+
+#[remote]
+fn depth(n: u64) -> u64 {
+    if n == 0 { 0 } else { ray::get(depth.remote(n - 1)).unwrap() + 1 }
+}
+
+/// Every level waits until its child has been started by another thread, and gets it only then.
+#[remote]
+fn depth_elsewhere(n: u64, started: Gate) -> ray::Result<u64> {
+    started.open();
+    if n == 0 {
+        return Ok(0);
+    }
+    let child_started = Gate::new();
+    let child = depth_elsewhere.remote(n - 1, child_started);
+    child_started.wait();
+    Ok(ray::get(child)? + 1)
+}
+
+/// Decision 9, T11: children that nobody has started are run by their getters.
+#[test]
+fn ten_thousand_deep() {
+    alone_on(2, || {
+        assert_eq!(ray::get(depth.remote(DEEP)).unwrap(), DEEP);
+        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        let from_two = [depth.remote(DEEP / 4), depth.remote(DEEP / 4)];
+        assert_eq!(ray::get(from_two).unwrap(), [DEEP / 4; 2]);
+    });
+}
+
+/// Decision 9, T11: every child was started elsewhere before its parent's get, so that each level has a thread.
+#[test]
+fn ten_thousand_deep_elsewhere() {
+    alone_on(2, || {
+        assert_eq!(ray::get(depth_elsewhere.remote(DEEP, Gate::new())).unwrap(), DEEP);
+        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+    });
+}
+
+/// Decision 9: deeper than threads may be had is an error, not a hang; the engine goes on.
+#[test]
+fn too_deep() {
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(2).max_threads(12)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(ray::get(depth_by_threads.remote(8)).unwrap(), 8);
+        }
+        let error = ray::get(depth_by_threads.remote(100)).unwrap_err();
+        assert!(error.is_threads() && error.to_string().contains("max_threads"), "{error}");
+        // The children that nobody waits for any more run, and fail, in their turn.
+        eventually("the engine goes on", || ray::get(depth_by_threads.remote(8)).is_ok_and(|reached| reached == 8));
+        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+    });
+}
+
+/// Asks for what no getter hands over to its child: every level blocks a thread.
+#[remote(num_cpus = 2)]
+fn depth_by_threads(n: u64) -> ray::Result<u64> {
+    if n == 0 { Ok(0) } else { Ok(ray::get(depth_by_threads.remote(n - 1))? + 1) }
+}
+
+/// The same where the stack of the one thread that runs it all comes to its end.
+#[test]
+fn too_deep_for_one_stack() {
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
+        let error = ray::get(depth_or_error.remote(DEEP)).unwrap_err();
+        assert!(error.is_threads(), "{error}");
+        assert_eq!(ray::get(depth_or_error.remote(10)).unwrap(), 10);
+    });
+}
+
+#[remote]
+fn depth_or_error(n: u64) -> ray::Result<u64> {
+    if n == 0 { Ok(0) } else { Ok(ray::get(depth_or_error.remote(n - 1))? + 1) }
+}

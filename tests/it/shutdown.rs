@@ -1,0 +1,258 @@
+//! What a shutdown does to whatever is under way, and that the engine starts again after it.
+
+use std::time::Duration;
+
+use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{Meeting, Token, alone, eventually, late};
+use crate::support::{Gate, Said, Tally};
+
+#[remote(num_cpus = 0)]
+fn long_body(running: Tally, gate: Gate) -> u64 {
+    running.add();
+    gate.wait();
+    1
+}
+
+#[remote]
+struct Worker {
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Token,
+}
+
+#[remote]
+impl Worker {
+    pub fn new(dropped: Tally) -> Self {
+        Worker { token: Token(dropped) }
+    }
+    pub fn long_call(&mut self, running: Tally, gate: Gate) -> u64 {
+        running.add();
+        gate.wait();
+        1
+    }
+    pub fn call(&self) -> u64 {
+        1
+    }
+}
+
+#[remote]
+async fn wait_async(running: Tally, gate: Gate, dropped: Tally) -> u64 {
+    let _token = Token(dropped);
+    running.add();
+    gate.opened().await;
+    1
+}
+
+fn start(cpus: usize, grace: Duration) {
+    ray::init_with(Config::new().num_cpus(cpus).shutdown_grace(grace)).unwrap();
+}
+
+fn is_gone<T>(result: ray::Result<T>) -> bool {
+    result.is_err_and(|error| error.kind() == ErrorKind::RuntimeGone)
+}
+
+/// Everything is settled at once, however it is waited for; the bodies that are left are named.
+#[test]
+fn everything_is_settled() {
+    let said: Said = alone(|| {
+        start(1, Duration::from_millis(20));
+        let (running, gate, dropped) = (Tally::new(), Gate::new(), Tally::new());
+        let worker = Worker::remote(dropped);
+        let runs = vec![
+            long_body.remote(running, gate),
+            worker.long_call.remote(running, gate),
+            wait_async.remote(running, gate, dropped),
+        ];
+        running.wait_for(3);
+        let mut objects = runs.clone();
+        let hold = ray::task(move || {
+            running.add();
+            gate.wait();
+            1
+        });
+        objects.push(hold.name("holder").remote());
+        running.wait_for(4);
+        let captured = Tally::new();
+        let token = Token(captured);
+        let queued = ray::task(move || {
+            drop(token);
+            1
+        });
+        objects.extend([
+            queued.remote(),
+            worker.call.remote(),
+            long_body.remote(running, late(gate, gate)),
+            long_body.options().num_cpus(1.0).remote(running, gate),
+            Worker::remote(late(gate, dropped)).call.remote(),
+            wait_async.remote(running, late(gate, gate), dropped),
+            ray::put(1),
+        ]);
+        let (open, put) = (&objects[..objects.len() - 1], objects.last().unwrap());
+        // Made here: a `put` after the shutdown would start another engine.
+        let beside = &ray::put(1);
+        let waiting = Tally::new();
+        std::thread::scope(|scope| {
+            for (at, object) in open.iter().enumerate() {
+                let getters: [fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>; 6] = [
+                    |object, _| ray::get(object),
+                    |object, _| ray::get_timeout(object, Duration::from_secs(50)),
+                    |object, beside| ray::get(vec![beside.clone(), object.clone()]).map(|all| all[1]),
+                    |object, _| ray::wait(std::slice::from_ref(object), 1).map(|(ready, _)| ready.len() as u64),
+                    |object, _| object.view().map(|value| *value),
+                    |object, _| futures::executor::block_on(object.clone()),
+                ];
+                for (way, get) in getters.into_iter().enumerate() {
+                    scope.spawn(move || {
+                        waiting.add();
+                        // What is gone counts as ready for a `wait`: a get of it says the rest.
+                        match get(object, beside) {
+                            Err(error) => assert!(error.is_runtime_gone(), "object {at} got in way {way}: {error}"),
+                            Ok(ready) => assert_eq!((way, ready), (3, 1), "object {at}"),
+                        }
+                    });
+                }
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    waiting.add();
+                    assert!(is_gone(runtime.block_on(object.clone())));
+                });
+            }
+            waiting.wait_for(7 * open.len() as u64);
+            assert!(open.iter().all(|object| !object.is_ready()));
+            ray::shutdown().unwrap();
+        });
+        assert!(!ray::is_initialized());
+        assert!(is_gone(ray::get(put)) && is_gone(ray::get(&runs)));
+        captured.wait_for(1);
+        dropped.wait_for(1);
+        assert!(!gate.is_open(), "all of it before any body has ended");
+        gate.open();
+        dropped.wait_for(2);
+    });
+    for name in ["long_body", "long_call", "shutdown.rs:", "still run"] {
+        assert!(said.stderr.contains(name), "{name} in:\n{}", said.stderr);
+    }
+    assert!(!said.stderr.contains("wait_async ("), "async bodies are dropped:\n{}", said.stderr);
+}
+
+/// Running bodies get a grace: those that look whether they should stop end in it.
+#[test]
+fn bodies_that_listen_end_in_the_grace() {
+    let said = alone(|| {
+        start(2, Duration::from_secs(50));
+        let (running, ended) = (Tally::new(), Tally::new());
+        let listen = move || {
+            running.add();
+            while !ray::context().is_cancelled() {
+                std::thread::yield_now();
+            }
+            Token(ended)
+        };
+        let object = ray::task(listen).remote();
+        let worker = Worker::remote(ended);
+        let call = worker.with(move |_| drop(listen()));
+        running.wait_for(2);
+        ray::shutdown().unwrap();
+        assert!(ended.count() >= 1, "the call has ended before the shutdown did");
+        assert!(object.view().is_err());
+        drop(object);
+        assert!(ended.count() >= 2, "and so had the task");
+        assert!(is_gone(ray::get(call)));
+        drop(worker);
+        ended.wait_for(3);
+    });
+    assert!(!said.stderr.contains("still run"), "{}", said.stderr);
+}
+
+/// A body that outlives its engine is told so by whatever it calls, also when another engine runs by then.
+#[test]
+fn a_body_that_outlives_its_engine() {
+    alone(|| {
+        start(2, Duration::ZERO);
+        let (running, gate, told, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
+        let before = ray::put(1u64);
+        let worker = Worker::remote(dropped);
+        ray::get(worker.ready()).unwrap();
+        let outlive = {
+            let (before, worker) = (before.clone(), worker.clone());
+            move || {
+                running.add();
+                gate.wait();
+                let answers = [
+                    is_gone(ray::get(&before)),
+                    is_gone(ray::get(ray::put(2u64))),
+                    is_gone(ray::get(ray::task(|| 3u64).remote())),
+                    is_gone(ray::get(worker.call.remote())),
+                    is_gone(ray::get(Worker::remote(dropped).call.remote())),
+                    is_gone(ray::wait(&[before.clone()], 1)),
+                    ray::context().is_cancelled(),
+                ];
+                assert_eq!(answers, [true; 7]);
+                told.add();
+            }
+        };
+        let object = ray::task(outlive).remote();
+        running.wait_for(1);
+        ray::shutdown().unwrap();
+        start(1, Duration::ZERO);
+        assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
+        gate.open();
+        told.wait_for(1);
+        assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())) && is_gone(ray::get(before)));
+        assert_eq!(ray::get(ray::task(|| 8).remote()).unwrap(), 8);
+        assert_eq!(ray::available_resources().unwrap()["CPU"], 1.0);
+        drop(worker);
+        dropped.wait_for(1);
+    });
+}
+
+/// `init` works again, as often as one likes; what is of a former engine stays gone, and no threads pile up.
+#[test]
+fn again_and_again() {
+    alone(|| {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let dropped = Tally::new();
+        let mut former: Option<(ObjectRef<u64>, ActorHandle<Worker>)> = None;
+        for round in 1..=50u64 {
+            start(2, Duration::from_secs(5));
+            if let Some((object, worker)) = &former {
+                assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())));
+                let chained: ObjectRef<u64> = ray::task(|| 1).remote();
+                assert!(is_gone(ray::get([object.clone(), chained])));
+                assert!(worker.call.try_remote().is_err_and(|error| error.is_runtime_gone()));
+            }
+            let worker = Worker::options().name("the one").remote(dropped);
+            assert_eq!(ray::get(worker.call.remote()).unwrap(), 1);
+            let meeting = Meeting::of(4);
+            ray::get((0..4).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
+            former = Some((ray::task(move || round).remote(), worker));
+            ray::shutdown().unwrap();
+        }
+        drop(former);
+        dropped.wait_for(50);
+        eventually("the engines' threads are gone", || threads() <= 4);
+        assert!(ray::shutdown().is_ok(), "twice is once");
+    });
+}
+
+/// A shutdown inside a body would wait for itself; inside a getter's nested call it settles that too.
+#[test]
+fn from_inside() {
+    alone(|| {
+        start(2, Duration::ZERO);
+        assert_eq!(ray::get(ray::task(|| ray::shutdown().unwrap_err().kind()).remote()).unwrap(), ErrorKind::InvalidArgument);
+        let (running, gate, ended) = (Tally::new(), Gate::new(), Tally::new());
+        let parent = ray::task(move || {
+            // Under a time-out, so that it is not run here.
+            let gone = is_gone(ray::get_timeout(long_body.remote(running, gate), Duration::from_secs(50)));
+            ended.add();
+            gone
+        });
+        let parent = parent.remote();
+        running.wait_for(1);
+        ray::shutdown().unwrap();
+        assert!(is_gone(ray::get(parent)));
+        ended.wait_for(1);
+        gate.open();
+    });
+}
