@@ -272,6 +272,23 @@ fn many_threads_get_one_object() {
     }
 }
 
+/// They end at any time, in any order, while the getter looks from one to the next: here the first ends last.
+#[test]
+fn several_that_end_meanwhile() {
+    engine();
+    for round in 0..1000 {
+        // Under a time-out the getter runs none itself.
+        let refs: Vec<_> = (0..8).map(|x| spins.remote(if x == 0 { 3000 } else { x * round % 50 })).collect();
+        assert_eq!(ray::get_timeout(refs, PATIENCE).unwrap()[0], 3000);
+    }
+}
+
+#[remote]
+fn spins(turns: u32) -> u32 {
+    (0..turns).for_each(|_| std::hint::spin_loop());
+    turns
+}
+
 #[test]
 fn ten_thousand_at_once() {
     engine();

@@ -184,40 +184,29 @@ fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
         unsafe { entry.as_ref() }.state.set_watched();
     }
     loop {
+        // One of ours may be among the failures since.
         for failed in 0..entries.len() {
             if header(failed).phase() == Phase::Failed {
                 header(failed).state.set_seen();
                 return Err(header(failed).error());
             }
         }
-        // The last open one: when it is there, most others are.
-        while header(at).phase().is_settled() {
-            if super::failures() != seen {
-                break;
+        while super::failures() == seen {
+            // The last open one: when it is there, most others are. Each look is at one of them alone: it may be
+            // settled at any time, which says nothing of those before it.
+            while header(at).phase().is_settled() {
+                if at == 0 {
+                    return Ok(());
+                }
+                at -= 1;
             }
-            if at == 0 {
-                return Ok(());
-            }
-            at -= 1;
-        }
-        while super::failures() == seen && !header(at).phase().is_settled() {
             let waited = park::on_entry(state, entries[at], until.deadline, true, || super::failures() != seen, until.site)?;
             same_engine(header(at))?;
             if waited == Waited::TimedOut && !header(at).phase().is_settled() {
                 return Err(timed_out());
             }
         }
-        let now = super::failures();
-        if now == seen {
-            // Only the one waited for has been settled, and no watched one has failed: go on from there.
-            while at > 0 && header(at).phase().is_settled() {
-                at -= 1;
-            }
-            if header(at).phase().is_settled() {
-                return Ok(());
-            }
-        }
-        seen = now;
+        seen = super::failures();
     }
 }
 
