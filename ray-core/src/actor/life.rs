@@ -236,8 +236,12 @@ pub(crate) fn bury(actor: &ActorHold) {
     if actor.known_rare().is_some_and(|rare| rare.buried.swap(true, Ordering::AcqRel)) {
         return;
     }
-    // SAFETY: the caller has the run right of a dead actor; nobody takes it after this.
-    let front = unsafe { (*actor.front.get()).take() };
+    let front = {
+        // Others may mark it dead too, or try to schedule it.
+        let _states = actor.lock();
+        // SAFETY: the lock is held, and nobody else has the run right of a dead actor after this.
+        unsafe { (*actor.front.get()).take() }
+    };
     fail_all(actor, front);
     if actor.alive.swap(false, Ordering::AcqRel) {
         // SAFETY: no body runs.
