@@ -272,7 +272,7 @@ pub use ray_core::__private;
 /// # On a type and its methods
 ///
 /// ```
-/// use ray::{method, remote};
+/// use ray::remote; // `#[method]` needs no import: `#[remote]` reads it
 ///
 /// #[remote(max_restarts = 3, max_pending_calls = 1000)]
 /// struct Account {
