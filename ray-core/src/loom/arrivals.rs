@@ -11,7 +11,10 @@ use crate::wait::arrivals::Arrivals;
 fn waits_for(need: usize) {
     check(move || {
         let arrivals = Arc::new(Arrivals::new());
-        let (alarm, alarms) = (::loom::sync::Arc::new(::loom::sync::Notify::new()), ::loom::sync::Arc::new(::loom::sync::atomic::AtomicUsize::new(0)));
+        let (alarm, alarms) = (
+            ::loom::sync::Arc::new(::loom::sync::Notify::new()),
+            ::loom::sync::Arc::new(::loom::sync::atomic::AtomicUsize::new(0)),
+        );
         let firers: Vec<_> = (0..2)
             .map(|_| {
                 let (arrivals, alarm, alarms) = (arrivals.clone(), alarm.clone(), alarms.clone());

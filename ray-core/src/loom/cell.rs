@@ -29,15 +29,8 @@ struct Seen {
     fired: AtomicUsize,
 }
 
-static TABLE: VTable = VTable {
-    value: 0,
-    adopted: false,
-    kind: Kind::Put,
-    nested: false,
-    drop_value: drop_value,
-    free,
-    task: None,
-};
+static TABLE: VTable =
+    VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: drop_value, free, task: None };
 
 unsafe fn drop_value(entry: NonNull<Header>) {
     let cell = unsafe { entry.cast::<Cell>().as_ref() };

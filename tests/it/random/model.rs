@@ -51,7 +51,8 @@ pub struct Model {
 impl Model {
     /// An object that is made of others: its value from theirs, its kinds from theirs and its own.
     pub fn add(&mut self, deps: &[usize], own: Kinds, actor: Option<usize>, value: impl FnOnce(&[i64]) -> Option<i64>) -> usize {
-        let values: Option<Vec<i64>> = deps.iter().filter(|&&dep| !self.nodes[dep].birth).map(|&dep| self.nodes[dep].value).collect();
+        let values: Option<Vec<i64>> =
+            deps.iter().filter(|&&dep| !self.nodes[dep].birth).map(|&dep| self.nodes[dep].value).collect();
         let alive = deps.iter().all(|&dep| self.nodes[dep].value.is_some());
         let value = values.filter(|_| alive).and_then(|values| value(&values));
         let kinds = deps.iter().fold(own, |kinds, &dep| kinds.and(self.passed_on(dep)));
