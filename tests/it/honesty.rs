@@ -20,7 +20,11 @@ fn branch(depth: u64) -> u64 {
     let children = [branch.remote(depth - 1), branch.remote(depth - 1)];
     compute();
     let [one, two] = children;
-    let sum = if depth.is_multiple_of(2) { ray::get([one, two]).unwrap().iter().sum() } else { ray::get(one).unwrap() + ray::get(two).unwrap() };
+    let sum = if depth.is_multiple_of(2) {
+        ray::get([one, two]).unwrap().iter().sum()
+    } else {
+        ray::get(one).unwrap() + ray::get(two).unwrap()
+    };
     compute();
     sum
 }

@@ -90,7 +90,8 @@ pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
 
 /// The next record, `front` being the caller's; swaps the buffers when it is empty.
 #[inline]
-pub(crate) fn next<'a>(actor: &'a ActorHead, patient: bool) -> Option<&'a mut Buffer> {
+#[allow(clippy::mut_from_ref, reason = "the run right, which the caller has, is what makes it exclusive")]
+pub(crate) fn next(actor: &ActorHead, patient: bool) -> Option<&mut Buffer> {
     // SAFETY: the caller has the run right, and `front` is not open.
     let front = unsafe { &mut *actor.front.get() };
     if front.is_empty() {
@@ -248,10 +249,19 @@ pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
 pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold) -> Option<Error> {
     let head = creation.task()?;
     let frame = frame(state, actor, creation);
+    // A constructor may be long, and what came with the creation is to fail when the actor is killed meanwhile.
+    // SAFETY: `front` is ours with the run right.
+    let queued = unsafe { !(*actor.front.get()).is_empty() };
+    if queued {
+        open(actor, true);
+    }
     state.frame.set(&raw const frame);
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
     let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
     crate::task::leave_frame(state, &frame);
+    if queued {
+        open(actor, false);
+    }
     crate::task::children::release(head);
     match ran {
         Ran::Value => {
