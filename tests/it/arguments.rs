@@ -33,6 +33,7 @@ fn owned_length(text: String) -> usize {
     text.len()
 }
 
+#[allow(clippy::ptr_arg, reason = "a parameter `&T` of any type is what is tried")]
 #[remote]
 fn place(bytes: &Vec<u8>) -> usize {
     bytes.as_ptr() as usize
@@ -238,9 +239,10 @@ fn adds(cell: ActorHandle<Cell>, x: i64) -> i64 {
 fn for_a_handle_parameter() {
     engine();
     let cell = Cell::remote(square.remote(2));
+    let one = square.remote(1);
     assert_eq!(ray::get(adds.remote(&cell, 1)).unwrap(), 5);
     assert_eq!(ray::get(adds.remote(cell.clone(), square.remote(3))).unwrap(), 14);
-    assert_eq!(ray::get(cell.add.remote(&square.remote(1))).unwrap(), 15);
+    assert_eq!(ray::get(cell.add.remote(&one)).unwrap(), 15);
 }
 
 static CLONES: AtomicUsize = AtomicUsize::new(0);
@@ -285,9 +287,9 @@ fn clones_are_counted() {
     assert_eq!(clones(&|| run(takes.remote(&shared))), 1);
     assert_eq!(clones(&|| run(borrows.remote(&object))), 0);
     assert_eq!(clones(&|| run(borrows.remote(&shared))), 0);
-    assert_eq!(clones(&|| drop(ray::get(makes.remote()).unwrap())), 0, "got by the only reference");
+    assert_eq!(clones(&|| assert!(ray::get(makes.remote()).is_ok())), 0, "got by the only reference");
     let kept = makes.remote();
-    assert_eq!(clones(&|| drop(ray::get(&kept).unwrap())), 1);
+    assert_eq!(clones(&|| assert!(ray::get(&kept).is_ok())), 1);
     assert_eq!(clones(&|| drop(kept.view().unwrap())), 0);
 }
 

@@ -169,8 +169,9 @@ fn in_a_task_that_the_getter_runs() {
 fn assigned_resources() {
     in_child("context::assigned_resources", || {
         ray::init_with(ray::Config::new().num_cpus(4).num_gpus(2).resource("seat", 3.0)).unwrap();
-        let held = |task: ray::Task<fn() -> Vec<(String, f64)>>| ray::get(task.remote()).unwrap();
-        let tell: fn() -> Vec<(String, f64)> = || {
+        type Tell = fn() -> Vec<(String, f64)>;
+        let held = |task: ray::Task<Tell>| ray::get(task.remote()).unwrap();
+        let tell: Tell = || {
             let context = ray::context();
             context.assigned_resources().iter().map(|(name, amount)| (name.to_owned(), amount)).collect()
         };

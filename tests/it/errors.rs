@@ -317,7 +317,8 @@ fn kinds_of_tasks_and_objects() {
     let blocked = ray::task(move || gate.wait()).remote();
     let cancelled = ray::task(move || gate.wait()).remote();
     ray::cancel(&cancelled).unwrap();
-    let kinds: [(Error, ErrorKind, fn(&Error) -> bool); 8] = [
+    type Question = fn(&Error) -> bool;
+    let kinds: [(Error, ErrorKind, Question); 8] = [
         (ray::get(buy.remote(0)).unwrap_err(), ErrorKind::Task, Error::is_task),
         (ray::get(panics.remote("literal")).unwrap_err(), ErrorKind::Panic, Error::is_panic),
         (ray::get(cancelled).unwrap_err(), ErrorKind::Cancelled, Error::is_cancelled),

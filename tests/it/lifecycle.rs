@@ -166,7 +166,7 @@ fn stale_references() {
                 gone(futures::executor::block_on(stale.clone()).unwrap_err());
                 gone(ray::get_all_settled(vec![stale.clone()]).remove(0).unwrap_err());
                 let completed: Vec<_> = ray::as_completed(vec![stale.clone()]).collect();
-                assert_eq!(completed, [stale.clone()], "{when}: it comes, and getting it says so");
+                assert_eq!(completed, std::slice::from_ref(stale), "{when}: it comes, and getting it says so");
                 assert!(stale.is_ready(), "{when}: there is nothing more to wait for");
             }
             assert!(ray::get(&stored).unwrap_err().is_runtime_gone(), "{when}");
@@ -190,7 +190,8 @@ fn a_shutdown_wakes_who_waits() {
         let object = hold.remote(started, gate);
         started.wait();
         let (sender, receiver) = std::sync::mpsc::channel();
-        let waits: [(&str, fn(ObjectRef<()>) -> bool); 5] = [
+        type IsTold = fn(ObjectRef<()>) -> bool;
+        let waits: [(&str, IsTold); 5] = [
             ("get", |object| ray::get(object).unwrap_err().is_runtime_gone()),
             ("get of several", |object| ray::get([object.clone(), object]).unwrap_err().is_runtime_gone()),
             ("get_timeout", |object| ray::get_timeout(object, PATIENCE).unwrap_err().is_runtime_gone()),
@@ -341,10 +342,11 @@ fn a_shutdown_ends_what_is_pending() {
         let objects = [hold.remote(started, gate), hold.remote(started, gate)];
         started.wait();
         for object in &objects {
-            object.on_ready(move || drop(called.add()));
+            object.on_ready(move || _ = called.add());
         }
         let completed = ray::as_completed(&objects);
-        let iterating = std::thread::spawn(move || completed.map(|object| ray::get(object).unwrap_err().kind()).collect::<Vec<_>>());
+        let iterating =
+            std::thread::spawn(move || completed.map(|object| ray::get(object).unwrap_err().kind()).collect::<Vec<_>>());
         ray::shutdown().unwrap();
         assert_eq!(iterating.join().unwrap(), [ErrorKind::RuntimeGone; 2]);
         called.wait_for(2);

@@ -202,16 +202,16 @@ fn on_ready() {
     let (gate, tally) = (Gate::new(), Tally::new());
     let object = wait_at.remote(gate);
     for _ in 0..3 {
-        object.on_ready(move || drop(tally.add()));
+        object.on_ready(move || _ = tally.add());
     }
     object.on_ready(|| panic!("a callback that panics"));
     assert_eq!(tally.count(), 0);
     gate.open();
     tally.wait_for(3);
-    object.on_ready(move || drop(tally.add()));
+    object.on_ready(move || _ = tally.add());
     assert_eq!(tally.count(), 4, "at once when it is there");
     let failed = ray::task(|| -> u8 { panic!("early") }).remote();
-    failed.on_ready(move || drop(tally.add()));
+    failed.on_ready(move || _ = tally.add());
     tally.wait_for(5);
     ray::get(failed).unwrap_err();
     assert_eq!(ray::get(square.remote(2)).unwrap(), 4, "the engine goes on");

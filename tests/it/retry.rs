@@ -202,7 +202,7 @@ impl Clone for Counted {
 }
 
 #[remote(local, max_retries = 3, retry_exceptions = true)]
-fn uses_up(value: Counted, kept: &Vec<u64>, tally: Tally) -> Result<u64, String> {
+fn uses_up(value: Counted, kept: &[u64], tally: Tally) -> Result<u64, String> {
     drop(value);
     attempt(tally, kept[0])
 }

@@ -161,7 +161,7 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
     Ok(initialized()?.total().iter().map(|(name, amount)| (name.to_owned(), amount)).collect())
 }
 
-/// What is free now, by name.
+/// What is free now, by name. A glimpse: a thread that looks for work, or has just ended some, still holds its CPU.
 ///
 /// # Errors
 /// As [`nodes`].
