@@ -47,10 +47,7 @@ impl Census {
                 return Census { made, gone };
             }
             let left = made - gone;
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{left} actors outlive their handles"
-            );
+            assert!(start.elapsed() < PATIENCE, "{left} actors outlive their handles");
             thread::sleep(Duration::from_millis(1));
         }
     }

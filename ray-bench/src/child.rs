@@ -27,20 +27,10 @@ pub(crate) fn samples(case: &str, who: &str) -> Vec<f64> {
         .stderr(Stdio::inherit())
         .output()
         .expect("start the bench again");
-    assert!(
-        output.status.success(),
-        "the child of {case}, {who} failed: {}",
-        output.status
-    );
+    assert!(output.status.success(), "the child of {case}, {who} failed: {}", output.status);
     let text = String::from_utf8(output.stdout).expect("samples are text");
-    let samples: Vec<f64> = text
-        .split_whitespace()
-        .map(|word| word.parse().expect("a sample is a number"))
-        .collect();
-    assert!(
-        !samples.is_empty(),
-        "the child of {case}, {who} gave nothing"
-    );
+    let samples: Vec<f64> = text.split_whitespace().map(|word| word.parse().expect("a sample is a number")).collect();
+    assert!(!samples.is_empty(), "the child of {case}, {who} gave nothing");
     samples
 }
 

@@ -77,12 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
-    let mut plan = Plan {
-        cases: Vec::new(),
-        rounds: ROUNDS,
-        json: false,
-        svg: None,
-    };
+    let mut plan = Plan { cases: Vec::new(), rounds: ROUNDS, json: false, svg: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("json") => plan.json = true,
@@ -90,10 +85,7 @@ fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
             Arg::Long("svg") => plan.svg = Some(parser.value()?.into()),
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             Arg::Long(child::OPTION) => {
-                return Ok(Command::Child {
-                    case: case(parser.value()?)?,
-                    who: parser.value()?.string()?,
-                });
+                return Ok(Command::Child { case: case(parser.value()?)?, who: parser.value()?.string()? });
             }
             Arg::Value(name) => plan.cases.push(case(name)?),
             Arg::Long(_) | Arg::Short(_) => return Err(argument.unexpected().into()),
@@ -120,10 +112,7 @@ fn measure_all(plan: &Plan) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     if !plan.json {
         let (cores, rounds) = (measure::cores(), plan.rounds);
-        writeln!(
-            out,
-            "medians of {rounds} rounds on {cores} cores; lower is better"
-        )?;
+        writeln!(out, "medians of {rounds} rounds on {cores} cores; lower is better")?;
     }
     let mut panels: Vec<(&Case, Vec<Row>)> = Vec::new();
     for &case in &plan.cases {

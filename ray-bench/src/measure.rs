@@ -36,14 +36,8 @@ impl Contender {
     }
 
     /// A contender whose `round` returns a sample for each of `whos`.
-    pub(crate) fn many<const N: usize>(
-        whos: [String; N],
-        round: impl FnMut() -> Vec<f64> + 'static,
-    ) -> Self {
-        Contender {
-            whos: whos.into(),
-            round: Box::new(round),
-        }
+    pub(crate) fn many<const N: usize>(whos: [String; N], round: impl FnMut() -> Vec<f64> + 'static) -> Self {
+        Contender { whos: whos.into(), round: Box::new(round) }
     }
 }
 
@@ -82,10 +76,8 @@ impl Row {
 /// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender.
 pub(crate) fn run(case: &Case, rounds: usize) -> Vec<Row> {
     let mut contenders = (case.contenders)();
-    let mut samples: Vec<Vec<Vec<f64>>> = contenders
-        .iter()
-        .map(|contender| vec![Vec::with_capacity(rounds); contender.whos.len()])
-        .collect();
+    let mut samples: Vec<Vec<Vec<f64>>> =
+        contenders.iter().map(|contender| vec![Vec::with_capacity(rounds); contender.whos.len()]).collect();
     for round in 0..=rounds.max(1) {
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
@@ -103,12 +95,7 @@ pub(crate) fn run(case: &Case, rounds: usize) -> Vec<Row> {
         .flat_map(|(contender, rows)| contender.whos.iter().zip(rows))
         .map(|(who, mut samples)| {
             samples.sort_by(f64::total_cmp);
-            Row {
-                case: case.name,
-                who: who.clone(),
-                unit: case.unit,
-                samples,
-            }
+            Row { case: case.name, who: who.clone(), unit: case.unit, samples }
         })
         .collect()
 }

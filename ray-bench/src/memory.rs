@@ -65,8 +65,7 @@ pub(crate) fn live() -> i64 {
 
 /// The memory of this process that is resident, in KiB.
 pub(crate) fn resident() -> f64 {
-    let rollup =
-        fs::read_to_string("/proc/self/smaps_rollup").expect("Linux tells a process's memory");
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux tells a process's memory");
     rollup
         .lines()
         .find_map(|line| line.strip_prefix("Rss:"))

@@ -55,10 +55,7 @@ pub(crate) struct Counter {
 #[remote]
 impl Counter {
     pub(crate) fn new() -> Self {
-        Counter {
-            value: 0,
-            _alive: Alive::new(),
-        }
+        Counter { value: 0, _alive: Alive::new() }
     }
 
     pub(crate) fn increment(&mut self) -> u64 {
@@ -169,11 +166,7 @@ pub(crate) fn pipe(n: usize) -> [Contender; 1] {
 }
 
 pub(crate) fn tell(n: usize) -> [Contender; 2] {
-    fn contender(
-        who: &str,
-        n: usize,
-        submit: impl Fn(&ActorHandle<Counter>) + 'static,
-    ) -> Contender {
+    fn contender(who: &str, n: usize, submit: impl Fn(&ActorHandle<Counter>) + 'static) -> Contender {
         Contender::new(who, move || {
             let counter = Counter::remote();
             ns_per(n, || {
@@ -194,12 +187,7 @@ pub(crate) fn tell(n: usize) -> [Contender; 2] {
 }
 
 pub(crate) fn many(actors: usize, rounds: usize) -> [Contender; 2] {
-    fn contender(
-        who: &str,
-        actors: usize,
-        rounds: usize,
-        submit: impl Fn(&ActorHandle<Counter>) + 'static,
-    ) -> Contender {
+    fn contender(who: &str, actors: usize, rounds: usize, submit: impl Fn(&ActorHandle<Counter>) + 'static) -> Contender {
         Contender::new(who, move || {
             let counters: Vec<_> = (0..actors).map(|_| Counter::remote()).collect();
             ns_per(actors * rounds, || {
@@ -239,16 +227,12 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 1] {
 
 pub(crate) fn fib_tasks() -> [Contender; 1] {
     engine();
-    [Contender::new("ray", || {
-        fib25::microseconds(|| get!(fib.remote(fib25::N)))
-    })]
+    [Contender::new("ray", || fib25::microseconds(|| get!(fib.remote(fib25::N))))]
 }
 
 pub(crate) fn putget(n: usize) -> [Contender; 1] {
     engine();
-    [Contender::new("ray", move || {
-        putget::ns_per_object(n, |object| get!(ray::put(object)))
-    })]
+    [Contender::new("ray", move || putget::ns_per_object(n, |object| get!(ray::put(object))))]
 }
 
 pub(crate) fn wait() -> [Contender; 2] {
@@ -267,9 +251,7 @@ pub(crate) fn wait() -> [Contender; 2] {
             }
             sum
         }),
-        wait1000::contender("ray (as_completed)", submit, |refs| {
-            ray::as_completed(refs).map(|done| get!(done)).sum()
-        }),
+        wait1000::contender("ray (as_completed)", submit, |refs| ray::as_completed(refs).map(|done| get!(done)).sum()),
     ]
 }
 
@@ -290,9 +272,7 @@ pub(crate) fn par(work: par20::Work) -> [Contender; 1] {
     engine();
     [Contender::new("ray", move || {
         work.ratio(|tasks| {
-            let refs: Vec<_> = (0..tasks)
-                .map(|seed| arithmetic.remote(work.steps(), seed))
-                .collect();
+            let refs: Vec<_> = (0..tasks).map(|seed| arithmetic.remote(work.steps(), seed)).collect();
             get!(refs).into_iter().fold(0, u64::wrapping_add)
         })
     })]

@@ -23,11 +23,7 @@ pub(crate) mod tokio_tasks;
 
 /// A tokio runtime as `#[tokio::main]` makes it, a worker for each core.
 pub(crate) fn new_runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(cores())
-        .enable_all()
-        .build()
-        .expect("start a tokio runtime")
+    Builder::new_multi_thread().worker_threads(cores()).enable_all().build().expect("start a tokio runtime")
 }
 
 /// The runtime that tokio's contenders, and those built upon tokio, share in this process.
@@ -38,9 +34,7 @@ pub(crate) fn runtime() -> &'static Runtime {
 
 /// Runs `future` as a task on a worker of the shared runtime, and waits for its result here.
 pub(crate) fn on_worker<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    runtime()
-        .block_on(runtime().spawn(future))
-        .expect("the task ends well")
+    runtime().block_on(runtime().spawn(future)).expect("the task ends well")
 }
 
 /// What `n` increments of a fresh counter return, summed.

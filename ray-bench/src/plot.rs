@@ -34,10 +34,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws the `panels`, each a case and its rows, into the file at `path`.
 pub(crate) fn svg(path: &Path, panels: &[(&Case, Vec<Row>)]) -> Result<(), Box<dyn Error>> {
-    let heights: Vec<i32> = panels
-        .chunks(COLUMNS)
-        .map(|line| line.iter().map(|(_, rows)| height(rows)).max().unwrap_or(0))
-        .collect();
+    let heights: Vec<i32> =
+        panels.chunks(COLUMNS).map(|line| line.iter().map(|(_, rows)| height(rows)).max().unwrap_or(0)).collect();
     let bottom: i32 = heights.iter().sum();
     let size = (COLUMNS as u32 * WIDTH as u32, (bottom + FOOTER) as u32);
     let root = SVGBackend::new(path, size).into_drawing_area();
@@ -60,8 +58,7 @@ pub(crate) fn svg(path: &Path, panels: &[(&Case, Vec<Row>)]) -> Result<(), Box<d
 
 /// The rows of a case that are drawn.
 fn drawn(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    rows.iter()
-        .filter(|row| !row.who.ends_with("(resident)") && !row.who.ends_with("(with submit)"))
+    rows.iter().filter(|row| !row.who.ends_with("(resident)") && !row.who.ends_with("(with submit)"))
 }
 
 fn height(rows: &[Row]) -> i32 {
@@ -70,10 +67,7 @@ fn height(rows: &[Row]) -> i32 {
 
 /// Draws one case.
 fn panel(area: &Area<'_>, case: &Case, rows: &[Row]) -> Result<(), Box<dyn Error>> {
-    let title = ("sans-serif", 20)
-        .into_font()
-        .style(FontStyle::Bold)
-        .color(&INK);
+    let title = ("sans-serif", 20).into_font().style(FontStyle::Bold).color(&INK);
     let small = ("sans-serif", 16).into_font().color(&INK);
     let right = small.clone().pos(Pos::new(HPos::Right, VPos::Center));
     let left = small.pos(Pos::new(HPos::Left, VPos::Center));
@@ -84,26 +78,11 @@ fn panel(area: &Area<'_>, case: &Case, rows: &[Row]) -> Result<(), Box<dyn Error
     for (index, row) in drawn(rows).enumerate() {
         let y = TITLE + index as i32 * BAR;
         let middle = y + BAR / 2;
-        let colour = if row.who.split(' ').next() == Some(OURS) {
-            OUR_COLOUR
-        } else {
-            PEER_COLOUR
-        };
+        let colour = if row.who.split(' ').next() == Some(OURS) { OUR_COLOUR } else { PEER_COLOUR };
         let end = NAMES + length(row.median());
-        area.draw(&Text::new(
-            row.who.clone(),
-            (NAMES - 8, middle),
-            right.clone(),
-        ))?;
-        area.draw(&Rectangle::new(
-            [(NAMES, y + 3), (end, y + BAR - 3)],
-            colour.filled(),
-        ))?;
-        area.draw(&Text::new(
-            number(row.median()),
-            (end + 6, middle),
-            left.clone(),
-        ))?;
+        area.draw(&Text::new(row.who.clone(), (NAMES - 8, middle), right.clone()))?;
+        area.draw(&Rectangle::new([(NAMES, y + 3), (end, y + BAR - 3)], colour.filled()))?;
+        area.draw(&Text::new(number(row.median()), (end + 6, middle), left.clone()))?;
     }
     Ok(())
 }

@@ -42,11 +42,7 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
 /// Writes the table of one case.
 pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Result<()> {
     writeln!(out, "\n{}: {}", case.name, case.what)?;
-    writeln!(
-        out,
-        "  {:<34} {:>12} {:>12} {:>12}  {:>9}",
-        "", "median", "min", "max", "to ours"
-    )?;
+    writeln!(out, "  {:<34} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", "to ours")?;
     let ours = median_of_ours(rows);
     for row in rows {
         let ratio = ours.map_or_else(String::new, |ours| format!("{:.2}", row.median() / ours));

@@ -19,14 +19,14 @@ pub(crate) mod run;
 pub(crate) mod send;
 pub(crate) mod steal;
 
-use crate::callable::function::{MethodCall, Outcome, RetryArgs};
 use crate::callable::bounds::{Args, Shareable};
+use crate::callable::function::{MethodCall, Outcome, RetryArgs};
 use crate::callable::refs::Refs;
 use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
 use crate::options::{ActorOptions, MethodOptions};
 
-pub use cell::Link;
+pub(crate) use cell::Link;
 
 /// A type that was declared an actor class: `#[remote]` on a struct or an enum.
 #[diagnostic::on_unimplemented(
@@ -66,7 +66,7 @@ pub trait Actor: Sized + Send + 'static {
 }
 
 /// The arguments of a constructor.
-pub type InitArgs<C> = <C as Constructor>::Args;
+pub(crate) type InitArgs<C> = <C as Constructor>::Args;
 
 /// `new` of an actor class.
 pub trait Constructor: 'static {
@@ -83,7 +83,7 @@ pub trait Constructor: 'static {
 }
 
 /// The arguments of a method.
-pub type MethodArgs<M> = <M as RemoteMethod>::Args;
+pub(crate) type MethodArgs<M> = <M as RemoteMethod>::Args;
 
 /// A method of an actor class.
 pub trait RemoteMethod: 'static {

@@ -67,7 +67,10 @@ pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -
     {
         return Err(Error::new(
             ErrorKind::BlockingInAsync,
-            format!("a blocking call at {site} inside the async `{}` would stall every future of its thread: write `reference.await`", frame.spec.name()),
+            format!(
+                "a blocking call at {site} inside the async `{}` would stall every future of its thread: write `reference.await`",
+                frame.spec.name()
+            ),
         ));
     }
     Ok(())

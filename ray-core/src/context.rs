@@ -135,10 +135,7 @@ impl RuntimeContext {
     /// Attempts of the running task that failed before this one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.task
-            .as_ref()
-            .and_then(|task| task.task())
-            .map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
+        self.task.as_ref().and_then(|task| task.task()).map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     /// Whether the task was asked to stop: by [`cancel`](crate::cancel), by [`kill`](crate::kill) of its actor, or by a

@@ -176,7 +176,8 @@ impl Blocker {
                     .collect(),
             ),
             Kind::Task | Kind::Call if entry.phase() == Phase::Waiting => {
-                let mut blockers: Vec<_> = crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry).collect();
+                let mut blockers: Vec<_> =
+                    crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry).collect();
                 if entry.vtable.kind == Kind::Call {
                     blockers.extend(crate::actor::send::ahead_of(entry).map(Self::Entry));
                 }

@@ -178,6 +178,7 @@ impl Error {
     }
 
     /// What a body returned as `Err`, where nothing more is known of its type.
+    #[cfg(test)]
     pub(crate) fn user<E: Display + Send + Sync + 'static>(error: E) -> Error {
         Error::of_user(ErrorKind::Task, error, no_source, None)
     }

@@ -13,7 +13,10 @@ mod error;
 mod event;
 mod id;
 #[cfg(all(test, loom))]
-#[allow(clippy::undocumented_unsafe_blocks, reason = "what is made up for a model is unsafe where the engine is, and checked by the model checker")]
+#[allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "what is made up for a model is unsafe where the engine is, and checked by the model checker"
+)]
 mod loom;
 mod object_ref;
 mod options;

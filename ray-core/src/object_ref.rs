@@ -83,7 +83,7 @@ impl<T> ObjectRef<T> {
         // SAFETY: ready, so written, and not taken while we have a ref.
         unsafe {
             let place = self.entry.as_ptr().cast::<u8>().add(header.vtable.value);
-            if header.vtable.adopted { &**place.cast::<Arc<T>>() } else { &*place.cast::<T>() }
+            if header.vtable.adopted { Arc::as_ref(&*place.cast::<Arc<T>>()) } else { &*place.cast::<T>() }
         }
     }
 

@@ -114,16 +114,6 @@ impl Resources {
         self.cpu == 0 && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
     }
 
-    /// Only the CPUs: what a blocked `get` gives back and takes again.
-    pub(crate) fn cpu_part(&self) -> Resources {
-        Resources { cpu: self.cpu, ..Resources::NONE }
-    }
-
-    /// The same but for the CPUs, of which it is `units`.
-    pub(crate) fn with_cpu(self, units: u64) -> Resources {
-        Resources { cpu: units, ..self }
-    }
-
     /// All but the CPUs: what a blocked `get` keeps.
     pub(crate) fn without_cpu(&self) -> Resources {
         Resources { cpu: 0, ..self.clone() }
@@ -382,7 +372,7 @@ mod tests {
         assert_eq!(units(0.1 + 0.2), Ok(3_000));
         assert_eq!(units(0.0001), Ok(1));
         assert_eq!(units(1e15), Ok(10_000_000_000_000_000_000));
-        assert_eq!(units(1_000_000.0001), Ok(10_000_000_001));
+        assert_eq!(units(1e6 + 0.0001), Ok(10_000_000_001));
         assert_eq!(units(-0.0), Ok(0));
         for (amount, refusal) in [
             (0.00005, Refusal::TooFine),

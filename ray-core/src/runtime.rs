@@ -56,7 +56,6 @@ impl PartialEq for Returning {
 pub(crate) struct Engine {
     pub(crate) epoch: u32,
     pub(crate) settings: Resolved,
-    pub(crate) started: Instant,
     pub(crate) cpu: CpuPool,
     pub(crate) claims: Mutex<Claims<Returning, Hold>>,
     /// Work for one CPU that belongs to no thread's deque.
@@ -142,7 +141,6 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
     let engine = Arc::new(Engine {
         epoch,
-        started: Instant::now(),
         cpu: CpuPool::new(settings.total.cpu()),
         claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
         injector: Injector::new(),

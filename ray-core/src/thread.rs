@@ -124,6 +124,8 @@ pub(crate) fn fresh_caller() -> u64 {
         .unwrap_or_else(|_| NEXT_CALLER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Boxed: others point at them while the list grows.
+#[allow(clippy::vec_box, reason = "states must not move")]
 struct Owned(Vec<Box<ThreadState>>);
 
 impl Drop for Owned {

@@ -1,7 +1,8 @@
 //! The article's first tip, watched over: a `get` right after each `remote` in a loop runs one task at a time.
 //!
-//! A thread counts, for each call site in turn, gets of the task that it has just submitted; at the eighth in a row it
-//! warns, once for the site, if the function's bodies are long enough that running them side by side would pay.
+//! A thread counts, for each call site in turn, gets of the task that it has just submitted; at the eighth in a row
+//! (the third, if bodies take a millisecond or more) it warns, once for the site, if the function's bodies are long enough
+//! that running them side by side would pay.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -14,8 +15,11 @@ use crate::callable::spec::Spec;
 use crate::store::entry::Header;
 
 const ENOUGH: u32 = 8;
+/// So many will do for bodies that are [`LONG`].
+const FEW: u32 = 3;
 /// Bodies shorter than this are not worth a tip: the call costs about as much.
 const WORTHWHILE: Duration = Duration::from_micros(20);
+const LONG: Duration = Duration::from_millis(1);
 
 /// What a thread remembers.
 #[derive(Debug)]
@@ -52,15 +56,24 @@ impl Watch {
         }
         let count = self.count.get() + 1;
         self.count.set(count);
-        count == ENOUGH
+        count == FEW || count == ENOUGH
+    }
+
+    /// The last get was the eighth in a row.
+    pub(crate) fn enough(&self) -> bool {
+        self.count.get() >= ENOUGH
     }
 }
 
+/// File, line and column.
+type Site = (&'static str, u32, u32);
+
 /// Warns about a site, once.
 #[cold]
-pub(crate) fn warn(spec: &'static Spec, site: &'static Location<'static>) {
-    static TOLD: Mutex<Option<HashSet<(&'static str, u32, u32)>>> = Mutex::new(None);
-    if spec.mean() < WORTHWHILE {
+pub(crate) fn warn(spec: &'static Spec, site: &'static Location<'static>, enough: bool) {
+    static TOLD: Mutex<Option<HashSet<Site>>> = Mutex::new(None);
+    let least = if enough { WORTHWHILE } else { LONG };
+    if spec.mean() < least {
         return;
     }
     let new = crate::runtime::lock(&TOLD).get_or_insert_default().insert((site.file(), site.line(), site.column()));

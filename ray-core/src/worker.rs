@@ -74,13 +74,13 @@ impl Engine {
         let count = self.workers.count.fetch_add(1, Ordering::SeqCst);
         if count >= self.settings.max_threads {
             self.workers.count.fetch_sub(1, Ordering::SeqCst);
-            return Err(std::io::Error::other(format!("there are {count} worker threads, the most that `Config::max_threads` allows")));
+            return Err(std::io::Error::other(format!(
+                "there are {count} worker threads, the most that `Config::max_threads` allows"
+            )));
         }
         self.workers.waking.fetch_add(1, Ordering::SeqCst);
-        let spawned = std::thread::Builder::new()
-            .name(format!("ray-worker-{count}"))
-            .stack_size(STACK)
-            .spawn(move || run(engine));
+        let spawned =
+            std::thread::Builder::new().name(format!("ray-worker-{count}")).stack_size(STACK).spawn(move || run(engine));
         spawned.map(drop).inspect_err(|_| {
             self.workers.waking.fetch_sub(1, Ordering::SeqCst);
             self.workers.count.fetch_sub(1, Ordering::SeqCst);

@@ -289,7 +289,7 @@ fn an_await_that_is_given_up() {
             begun.open();
             given_up.await
         });
-        let other = runtime.spawn(async move { kept.await });
+        let other = runtime.spawn(kept);
         begun.wait();
         task.abort();
         assert!(runtime.block_on(task).unwrap_err().is_cancelled());

@@ -243,7 +243,7 @@ fn cancelled_while_it_submits() {
             let parent = ray::task(move || {
                 for turn in 0..200 {
                     let made = ray::task(Counted::new).remote();
-                    let _ = consume.remote(&made);
+                    drop(consume.remote(&made));
                     let keeper = Keeper::remote(made);
                     keeper.ping.tell();
                     if turn == 2 {

@@ -47,7 +47,11 @@ fn give_up(why: &str) -> ! {
     for operation in &*last {
         eprintln!("  {operation}");
     }
-    eprintln!("{why}\nafter {} operations; again with RAY_TEST_SEED={}", STEPS.load(Ordering::Relaxed), SEED.load(Ordering::Relaxed));
+    eprintln!(
+        "{why}\nafter {} operations; again with RAY_TEST_SEED={}",
+        STEPS.load(Ordering::Relaxed),
+        SEED.load(Ordering::Relaxed)
+    );
     std::process::exit(1);
 }
 
@@ -91,7 +95,7 @@ fn run(seed: u64, operations: u64) {
     std::thread::spawn(|| {
         let mut before = u64::MAX;
         loop {
-            std::thread::sleep(PATIENCE);
+            std::thread::park_timeout(PATIENCE);
             let now = STEPS.load(Ordering::Relaxed);
             if now == before {
                 give_up("hangs");

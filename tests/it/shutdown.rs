@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+type Getter = fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>;
+
 use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{Meeting, Token, alone, eventually, late};
@@ -93,7 +95,7 @@ fn everything_is_settled() {
         let waiting = Tally::new();
         std::thread::scope(|scope| {
             for (at, object) in open.iter().enumerate() {
-                let getters: [fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>; 6] = [
+                let getters: [Getter; 6] = [
                     |object, _| ray::get(object),
                     |object, _| ray::get_timeout(object, Duration::from_secs(50)),
                     |object, beside| ray::get(vec![beside.clone(), object.clone()]).map(|all| all[1]),
@@ -184,7 +186,7 @@ fn a_body_that_outlives_its_engine() {
                     is_gone(ray::get(ray::task(|| 3u64).remote())),
                     is_gone(ray::get(worker.call.remote())),
                     is_gone(ray::get(Worker::remote(dropped).call.remote())),
-                    is_gone(ray::wait(&[before.clone()], 1)),
+                    is_gone(ray::wait(std::slice::from_ref(&before), 1)),
                     ray::context().is_cancelled(),
                 ];
                 assert_eq!(answers, [true; 7]);

@@ -70,14 +70,14 @@ pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce(
         command.env_remove(variable);
     }
     for (variable, value) in environment {
-        if value.is_empty() { command.env_remove(variable) } else { command.env(variable, value) };
+        if value.is_empty() {
+            command.env_remove(variable)
+        } else {
+            command.env(variable, value)
+        };
     }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the test binary runs again");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the test binary runs again");
     let (ended, end) = mpsc::channel();
     let stdout = drain(child.stdout.take().expect("piped"), ended.clone());
     let stderr = drain(child.stderr.take().expect("piped"), ended);

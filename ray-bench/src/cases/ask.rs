@@ -16,13 +16,8 @@ const FAST: usize = 100_000;
 /// Calls a round, where both sides park.
 const PARKED: usize = 5_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "ask",
-    what: "one actor call at a time, result got; ns per call",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "ask", what: "one actor call at a time, result got; ns per call", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

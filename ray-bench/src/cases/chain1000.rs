@@ -12,13 +12,8 @@ const LINKS: usize = 1_000;
 /// Chains a round, one after another.
 const CHAINS: usize = 20;
 
-pub(crate) const CASE: Case = Case {
-    name: "chain1000",
-    what: "a chain of 1,000 dependent tasks; ns per link",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "chain1000", what: "a chain of 1,000 dependent tasks; ns per link", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

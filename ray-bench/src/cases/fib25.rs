@@ -26,9 +26,7 @@ fn contenders() -> Vec<Contender> {
     all.extend(ours::fib_tasks());
     all.push(tokio_tasks::fib());
     all.extend(rayon::fib());
-    all.push(Contender::new("sequential", || {
-        microseconds(|| fib(std::hint::black_box(N)))
-    }));
+    all.push(Contender::new("sequential", || microseconds(|| fib(std::hint::black_box(N)))));
     all
 }
 

@@ -17,13 +17,8 @@ use crate::{
 const ACTORS: usize = 1_000;
 const CALLS: usize = 1_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "many",
-    what: "1k actors x 1k calls, results dropped; ns per call",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "many", what: "1k actors x 1k calls, results dropped; ns per call", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -59,10 +59,7 @@ fn child(who: &str) -> Vec<f64> {
     }
     let (live, resident) = (memory::live(), memory::resident());
     let actors = population();
-    let samples = vec![
-        (memory::live() - live) as f64 / ACTORS as f64,
-        (memory::resident() - resident) * 1024.0 / ACTORS as f64,
-    ];
+    let samples = vec![(memory::live() - live) as f64 / ACTORS as f64, (memory::resident() - resident) * 1024.0 / ACTORS as f64];
     std::mem::forget(actors);
     samples
 }

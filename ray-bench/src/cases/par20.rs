@@ -49,9 +49,7 @@ impl Work {
                 start.elapsed().as_nanos() as f64
             })
             .fold(f64::INFINITY, f64::min);
-        Work {
-            steps: (probe.steps as f64 * NANOSECONDS / fastest) as u64,
-        }
+        Work { steps: (probe.steps as f64 * NANOSECONDS / fastest) as u64 }
     }
 
     pub(crate) fn of_steps(steps: u64) -> Self {
@@ -64,9 +62,7 @@ impl Work {
 
     /// One task: a chain of multiplications, which no compiler shortens and no other core disturbs.
     pub(crate) fn run(self, seed: u64) -> u64 {
-        (0..self.steps).fold(seed, |x, i| {
-            (x ^ i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-        })
+        (0..self.steps).fold(seed, |x, i| (x ^ i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23))
     }
 
     /// The time of `all`, which is told the number of tasks and returns the sum of their results, over the ideal.

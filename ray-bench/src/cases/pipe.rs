@@ -13,13 +13,8 @@ use crate::{
 
 const CALLS: usize = 100_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "pipe",
-    what: "100k calls of one actor, submit all, get all; ns per call",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "pipe", what: "100k calls of one actor, submit all, get all; ns per call", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -14,13 +14,8 @@ const SHARED: usize = 100_000;
 /// Objects a round, where each is copied.
 const COPIED: usize = 500;
 
-pub(crate) const CASE: Case = Case {
-    name: "putget",
-    what: "put a 1 MiB Vec, get it, drop; ns per object",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "putget", what: "put a 1 MiB Vec, get it, drop; ns per object", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();
@@ -38,10 +33,6 @@ pub(crate) fn ns_per_object(n: usize, mut store_and_get: impl FnMut(Vec<u8>) -> 
             object = store_and_get(std::mem::take(&mut object));
         }
     });
-    assert_eq!(
-        (object.len(), object[0], object[SIZE - 1]),
-        (SIZE, 7, 9),
-        "the object came back as it was"
-    );
+    assert_eq!((object.len(), object[0], object[SIZE - 1]), (SIZE, 7, 9), "the object came back as it was");
     sample
 }

@@ -11,13 +11,8 @@ const FAST: usize = 100_000;
 /// Round trips a round, where both sides park.
 const PARKED: usize = 5_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "rt",
-    what: "one no-op task, submit, get, repeat; ns per round trip",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "rt", what: "one no-op task, submit, get, repeat; ns per round trip", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -8,13 +8,8 @@ use crate::{
 
 const TASKS: usize = 1_000_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "tasks",
-    what: "1M no-op tasks, submit all, get all; ns per task",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "tasks", what: "1M no-op tasks, submit all, get all; ns per task", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

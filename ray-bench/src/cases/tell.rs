@@ -15,13 +15,8 @@ use crate::{
 
 const CALLS: usize = 1_000_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "tell",
-    what: "1M calls of one actor, results dropped; ns per call",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "tell", what: "1M calls of one actor, results dropped; ns per call", unit: "ns", contenders, child: None };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

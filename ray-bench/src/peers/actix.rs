@@ -31,10 +31,7 @@ pub(crate) struct Counter {
 impl Counter {
     fn new() -> Self {
         LIVING.set(LIVING.get() + 1);
-        Counter {
-            value: 0,
-            _alive: Alive::new(),
-        }
+        Counter { value: 0, _alive: Alive::new() }
     }
 }
 
@@ -151,34 +148,22 @@ async fn many_async(counters: &[Addr<Counter>], rounds: usize) {
 
 pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
     [
-        Contender::new("actix", move || {
-            executor::block_on(ask_async(start_in(0), plain))
-        }),
-        Contender::new("actix (same thread)", move || {
-            on_system(async move { ask_async(Counter::new().start(), within).await })
-        }),
+        Contender::new("actix", move || executor::block_on(ask_async(start_in(0), plain))),
+        Contender::new("actix (same thread)", move || on_system(async move { ask_async(Counter::new().start(), within).await })),
     ]
 }
 
 pub(crate) fn pipe(n: usize) -> [Contender; 2] {
     [
-        Contender::new("actix", move || {
-            executor::block_on(pipe_async(start_in(0), n))
-        }),
-        Contender::new("actix (same thread)", move || {
-            on_system(async move { pipe_async(Counter::new().start(), n).await })
-        }),
+        Contender::new("actix", move || executor::block_on(pipe_async(start_in(0), n))),
+        Contender::new("actix (same thread)", move || on_system(async move { pipe_async(Counter::new().start(), n).await })),
     ]
 }
 
 pub(crate) fn tell(n: usize) -> [Contender; 2] {
     [
-        Contender::new("actix", move || {
-            executor::block_on(tell_async(start_in(0), n))
-        }),
-        Contender::new("actix (same thread)", move || {
-            on_system(async move { tell_async(Counter::new().start(), n).await })
-        }),
+        Contender::new("actix", move || executor::block_on(tell_async(start_in(0), n))),
+        Contender::new("actix (same thread)", move || on_system(async move { tell_async(Counter::new().start(), n).await })),
     ]
 }
 

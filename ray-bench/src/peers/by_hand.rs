@@ -30,10 +30,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     fn new() -> Self {
-        Counter {
-            value: 0,
-            _alive: Alive::new(),
-        }
+        Counter { value: 0, _alive: Alive::new() }
     }
 
     fn handle<M: Mailbox>(&mut self, message: Message<M::Reply>) {
@@ -60,9 +57,7 @@ pub(crate) trait Mailbox: 'static {
     fn open() -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, message: Message<Self::Reply>);
     fn recv(receiver: &mut Self::Receiver) -> Option<Message<Self::Reply>>;
-    fn recv_async(
-        receiver: &mut Self::Receiver,
-    ) -> impl Future<Output = Option<Message<Self::Reply>>> + Send;
+    fn recv_async(receiver: &mut Self::Receiver) -> impl Future<Output = Option<Message<Self::Reply>>> + Send;
 
     fn reply() -> (Self::Reply, Self::Pending);
     fn reply_async() -> (Self::Reply, impl Future<Output = u64> + Send + 'static);
@@ -113,9 +108,7 @@ fn ask<M: Mailbox>(sender: &M::Sender, message: fn(M::Reply) -> Message<M::Reply
 }
 
 /// Asks, in a task.
-fn ask_async<M: Mailbox>(
-    sender: &M::Sender,
-) -> impl Future<Output = u64> + Send + 'static + use<M> {
+fn ask_async<M: Mailbox>(sender: &M::Sender) -> impl Future<Output = u64> + Send + 'static + use<M> {
     let (reply, awaiting) = M::reply_async();
     M::send(sender, Message::Increment(reply));
     awaiting

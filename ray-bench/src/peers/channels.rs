@@ -161,9 +161,7 @@ impl Mailbox for KanalReply {
     fn reply_async() -> (Self::Reply, impl Future<Output = u64> + Send + 'static) {
         let (sender, receiver) = kanal::bounded(1);
         let receiver = receiver.to_async();
-        (sender, async move {
-            receiver.recv().await.expect("the actor replies")
-        })
+        (sender, async move { receiver.recv().await.expect("the actor replies") })
     }
 
     fn answer(reply: Self::Reply, value: u64) {

@@ -47,10 +47,7 @@ impl Message<Read> for Counter {
 
 impl Counter {
     fn new() -> Self {
-        Counter {
-            value: 0,
-            _alive: Alive::new(),
-        }
+        Counter { value: 0, _alive: Alive::new() }
     }
 }
 
@@ -101,9 +98,7 @@ pub(crate) fn pipe(n: usize) -> [Contender; 2] {
             let counter = unbounded();
             let mut sum = 0;
             let sample = ns_per(n, || {
-                let pending: Vec<_> = (0..n)
-                    .map(|_| counter.ask(Increment).blocking_enqueue().expect("sent"))
-                    .collect();
+                let pending: Vec<_> = (0..n).map(|_| counter.ask(Increment).blocking_enqueue().expect("sent")).collect();
                 for reply in pending {
                     sum += reply.recv().expect("reply");
                 }

@@ -29,18 +29,10 @@ impl Actor for Counter {
     type Arguments = ();
 
     async fn pre_start(&self, _: ActorRef<Message>, (): ()) -> Result<State, ActorProcessingErr> {
-        Ok(State {
-            value: 0,
-            _alive: Alive::new(),
-        })
+        Ok(State { value: 0, _alive: Alive::new() })
     }
 
-    async fn handle(
-        &self,
-        _: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, _: ActorRef<Message>, message: Message, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Tell => state.value += 1,
             Message::Increment(reply) => {
@@ -73,9 +65,7 @@ pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
             let mut sum = 0;
             let sample = ns_per(plain, || {
                 for _ in 0..plain {
-                    sum += runtime()
-                        .block_on(async { call!(counter, Message::Increment) })
-                        .expect("reply");
+                    sum += runtime().block_on(async { call!(counter, Message::Increment) }).expect("reply");
                 }
             });
             assert_eq!(sum, sum_of_counts(plain));

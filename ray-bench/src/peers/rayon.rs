@@ -47,10 +47,7 @@ pub(crate) fn tasks(n: usize) -> Contender {
     Contender::new("rayon + oneshot", move || {
         ns_per(n, || {
             let pending: Vec<_> = (0..n as u64).map(|i| spawn(move || i)).collect();
-            let sum: u64 = pending
-                .into_iter()
-                .map(|result| result.recv().expect("result"))
-                .sum();
+            let sum: u64 = pending.into_iter().map(|result| result.recv().expect("result")).sum();
             assert_eq!(sum, (0..n as u64).sum::<u64>());
         })
     })
@@ -73,12 +70,8 @@ pub(crate) fn fib() -> [Contender; 2] {
         left + right
     }
     [
-        Contender::new("rayon (scoped join)", || {
-            fib25::microseconds(|| by_rayon(fib25::N))
-        }),
-        Contender::new("chili (scoped join)", || {
-            fib25::microseconds(|| by_chili(&mut chili::Scope::global(), fib25::N))
-        }),
+        Contender::new("rayon (scoped join)", || fib25::microseconds(|| by_rayon(fib25::N))),
+        Contender::new("chili (scoped join)", || fib25::microseconds(|| by_chili(&mut chili::Scope::global(), fib25::N))),
     ]
 }
 
@@ -86,22 +79,12 @@ pub(crate) fn fib() -> [Contender; 2] {
 pub(crate) fn par(work: par20::Work) -> [Contender; 2] {
     [
         Contender::new("rayon par_iter", move || {
-            work.ratio(move |tasks| {
-                (0..tasks)
-                    .into_par_iter()
-                    .map(|seed| work.run(seed))
-                    .reduce(|| 0, u64::wrapping_add)
-            })
+            work.ratio(move |tasks| (0..tasks).into_par_iter().map(|seed| work.run(seed)).reduce(|| 0, u64::wrapping_add))
         }),
         Contender::new("rayon + oneshot", move || {
             work.ratio(move |tasks| {
-                let pending: Vec<_> = (0..tasks)
-                    .map(|seed| spawn(move || work.run(seed)))
-                    .collect();
-                pending
-                    .into_iter()
-                    .map(|result| result.recv().expect("result"))
-                    .fold(0, u64::wrapping_add)
+                let pending: Vec<_> = (0..tasks).map(|seed| spawn(move || work.run(seed))).collect();
+                pending.into_iter().map(|result| result.recv().expect("result")).fold(0, u64::wrapping_add)
             })
         }),
     ]

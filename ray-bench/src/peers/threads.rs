@@ -29,10 +29,7 @@ pub(crate) fn tasks(n: usize) -> Contender {
                     receiver
                 })
                 .collect();
-            let sum: u64 = pending
-                .into_iter()
-                .map(|result| result.recv().expect("result"))
-                .sum();
+            let sum: u64 = pending.into_iter().map(|result| result.recv().expect("result")).sum();
             assert_eq!(sum, (0..n as u64).sum::<u64>());
         })
     })
@@ -56,8 +53,6 @@ pub(crate) fn objects(shared: usize, copied: usize) -> [Contender; 3] {
                 store.remove(&id).expect("it is there").1
             })
         }),
-        Contender::new("memcpy", move || {
-            putget::ns_per_object(copied, |object| std::hint::black_box(&object).clone())
-        }),
+        Contender::new("memcpy", move || putget::ns_per_object(copied, |object| std::hint::black_box(&object).clone())),
     ]
 }

@@ -62,18 +62,14 @@ pub(crate) fn tasks(n: usize) -> [Contender; 2] {
     [
         Contender::new("tokio", move || {
             ns_per(n, || {
-                let tasks = (0..n as u64)
-                    .map(|i| runtime().spawn(async move { i }))
-                    .collect();
+                let tasks = (0..n as u64).map(|i| runtime().spawn(async move { i })).collect();
                 assert_eq!(runtime().block_on(sum(tasks)), expected);
             })
         }),
         Contender::new("tokio (async caller)", move || {
             on_worker(async move {
                 let start = Instant::now();
-                let tasks = (0..n as u64)
-                    .map(|i| tokio::spawn(async move { i }))
-                    .collect();
+                let tasks = (0..n as u64).map(|i| tokio::spawn(async move { i })).collect();
                 assert_eq!(sum(tasks).await, expected);
                 per(n, start.elapsed())
             })
@@ -92,9 +88,7 @@ pub(crate) fn fib() -> Contender {
             left.await.expect("result") + right.await.expect("result")
         })
     }
-    Contender::new("tokio", || {
-        fib25::microseconds(|| on_worker(async { fib(fib25::N).await.expect("result") }))
-    })
+    Contender::new("tokio", || fib25::microseconds(|| on_worker(async { fib(fib25::N).await.expect("result") })))
 }
 
 /// Tasks that wait for the one before, in a chain.
@@ -164,9 +158,7 @@ pub(crate) fn wait() -> [Contender; 3] {
 pub(crate) fn par(work: par20::Work) -> Contender {
     Contender::new("tokio", move || {
         work.ratio(move |tasks| {
-            let pending: Vec<_> = (0..tasks)
-                .map(|seed| runtime().spawn(async move { work.run(seed) }))
-                .collect();
+            let pending: Vec<_> = (0..tasks).map(|seed| runtime().spawn(async move { work.run(seed) })).collect();
             runtime().block_on(async {
                 let mut sum = 0u64;
                 for task in pending {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
 
-use super::cell::{ActorCell, ActorHead, ActorHold};
+use super::cell::{ActorCell, ActorHold};
 use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod, life};
 use crate::callable::arg::{ArgList, Closure, Dependency};
 use crate::callable::function::{BoxFuture, MethodCall, Outcome};
@@ -118,7 +118,7 @@ impl<C: Constructor> CallBody for InitBody<C> {
 }
 
 /// A closure on the instance, as a body.
-pub(crate) struct WithBody<A, C, R>(PhantomData<(A, C, fn() -> R)>);
+pub(crate) struct WithBody<A, C, R>(PhantomData<A>, PhantomData<C>, PhantomData<R>);
 
 static WITH: Spec = Spec::new("ray::ActorHandle::with", file!(), line!()).local();
 
@@ -145,8 +145,7 @@ pub(crate) struct CallCell<B: CallBody> {
 }
 
 impl<B: CallBody> CallCell<B> {
-    const TASK: &'static TaskVTable =
-        &TaskVTable {
+    const TASK: &'static TaskVTable = &TaskVTable {
         run: Self::run,
         drop_args: Self::drop_args,
         each_dependency: Self::each_dependency,
@@ -329,13 +328,4 @@ impl<B: CallBody> CallCell<B> {
         // SAFETY: the last hold is gone; value and arguments are, too.
         unsafe { block::remove(entry.cast::<Self>()) };
     }
-}
-
-/// The actor of a call.
-///
-/// # Safety
-/// The entry is a call, and alive.
-pub(crate) unsafe fn actor_of<'a>(entry: NonNull<Header>) -> &'a ActorHead {
-    // SAFETY: the caller's promise; the call holds its actor.
-    unsafe { CallHead::of(entry).actor.head().as_ref() }
 }

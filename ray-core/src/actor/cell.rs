@@ -38,7 +38,7 @@ pub(crate) struct ActorVTable {
 
 /// The part that every actor's cell starts with.
 #[repr(C)]
-pub struct ActorHead {
+pub(crate) struct ActorHead {
     // What senders write comes first, what the runner writes last, so that the two seldom share a cache line.
     right: Right,
     /// Calls wait in the backlog for their arguments.
@@ -200,10 +200,7 @@ impl ActorHead {
                 return;
             }
             if now.addr() & BORROWED == 0
-                && self
-                    .current
-                    .compare_exchange_weak(now, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
+                && self.current.compare_exchange_weak(now, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
                 return;
             }
@@ -221,12 +218,8 @@ pub(crate) struct ActorCell<A: Actor> {
 }
 
 impl<A: Actor> ActorCell<A> {
-    const TABLE: &'static ActorVTable = &ActorVTable {
-        type_id: TypeId::of::<A>(),
-        spec: A::SPEC,
-        drop_instance: Self::drop_instance,
-        free: Self::free,
-    };
+    const TABLE: &'static ActorVTable =
+        &ActorVTable { type_id: TypeId::of::<A>(), spec: A::SPEC, drop_instance: Self::drop_instance, free: Self::free };
 
     /// An actor without an instance, with one handle.
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 
 use super::call::CallHead;
 use super::cell::ActorHold;
-use super::right::{DEAD, RUNNING};
 use super::life::{self, Rare};
 use super::mailbox::Record;
+use super::right::{DEAD, RUNNING};
 use super::run;
 use crate::deadlock::{Blocker, Blockers};
 use crate::error::Error;
@@ -246,4 +246,3 @@ pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
         run::schedule(actor, replace);
     }
 }
-

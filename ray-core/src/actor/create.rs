@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
 use super::cell::{ActorCell, ActorHold};
-use super::right::{DEAD, GATED};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
+use super::right::{DEAD, GATED};
 use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
 use crate::callable::arg::ArgList;
 use crate::error::{Error, Result};
@@ -54,7 +54,11 @@ impl<A: Actor> Known<A> {
 }
 
 /// Creates an actor under options.
-pub(crate) fn try_create_with<C: Constructor>(args: InitArgs<C>, options: Option<CreateOptions>, keep: Option<Keep>) -> Result<ActorHandle<C::Actor>> {
+pub(crate) fn try_create_with<C: Constructor>(
+    args: InitArgs<C>,
+    options: Option<CreateOptions>,
+    keep: Option<Keep>,
+) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
     let args = match C::GLUE {
         Some(glue) if state.engine.settings.strict => (glue.args)(args)?,
@@ -67,7 +71,8 @@ pub(crate) fn try_create_with<C: Constructor>(args: InitArgs<C>, options: Option
     settings_allow(state, &settings, C::Actor::SPEC.path())?;
     let keep = keep.or(C::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
     if let Some(name) = settings.name.clone() {
-        let namespace = settings.namespace.clone().map_or_else(|| state.engine.settings.namespace.to_string(), std::borrow::Cow::into_owned);
+        let namespace =
+            settings.namespace.clone().map_or_else(|| state.engine.settings.namespace.to_string(), std::borrow::Cow::into_owned);
         let get = settings.get_if_exists;
         // The creation is sent when the table of names is let go again: its arguments may have failed, which ends the actor.
         let mut unsent = None;
@@ -89,7 +94,12 @@ fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> 
 }
 
 /// Makes the cell and sends its creation.
-fn begin<C: Constructor>(state: &ThreadState, args: InitArgs<C>, settings: Option<CreateSettings>, keep: Option<Keep>) -> ActorHandle<C::Actor> {
+fn begin<C: Constructor>(
+    state: &ThreadState,
+    args: InitArgs<C>,
+    settings: Option<CreateSettings>,
+    keep: Option<Keep>,
+) -> ActorHandle<C::Actor> {
     if settings.is_none() && args.is_plain() {
         return begin_plain::<C>(state, args);
     }

@@ -81,7 +81,10 @@ impl<A: Actor> ActorHandle<A> {
 
     /// Runs a closure on the actor's state, as a call like any other. In this process only.
     pub fn with<R: Send + Sync + 'static>(&self, f: impl FnOnce(&mut A) -> R + Send + 'static) -> ObjectRef<R> {
-        fn send_with<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static>(head: NonNull<ActorHead>, f: C) -> ObjectRef<R> {
+        fn send_with<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static>(
+            head: NonNull<ActorHead>,
+            f: C,
+        ) -> ObjectRef<R> {
             send::send::<WithBody<A, C, R>>(head, (Closure(f),), None)
         }
         send_with::<A, _, R>(self.head, f)
@@ -140,7 +143,10 @@ pub fn exit_actor() -> Result<()> {
         // SAFETY: alive while its frame runs.
         .map(|actor| unsafe { ActorHold::new(actor) });
     let Some(actor) = actor else {
-        return Err(Error::new(ErrorKind::InvalidArgument, "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`"));
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`",
+        ));
     };
     let name = actor.vtable.spec.name();
     life::mark_dead(&actor, Error::new(ErrorKind::ActorDied, format!("actor `{name}` has exited by itself")));

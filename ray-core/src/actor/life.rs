@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use super::cell::{ActorHead, ActorHold};
-use super::right::{DEAD, OPEN, RUNNING};
 use super::concurrent::Admission;
 use super::mailbox::{Buffer, Record};
+use super::right::{DEAD, OPEN, RUNNING};
 use crate::error::{Error, ErrorKind};
 use crate::options::CreateSettings;
 use crate::runtime::lock;
@@ -101,7 +101,10 @@ pub(crate) fn mourn(actor: &ActorHead, panic: Error) -> Error {
     if can_restart(actor) {
         Error::new(
             ErrorKind::ActorUnavailable,
-            format!("{} crashed during the call and starts anew without its state: call again, or set max_task_retries", title(actor)),
+            format!(
+                "{} crashed during the call and starts anew without its state: call again, or set max_task_retries",
+                title(actor)
+            ),
         )
         .with_cause(panic)
     } else {

@@ -33,7 +33,6 @@ impl<M: RemoteMethod, P> Method<M, P> {
     }
 
     /// The next call, with options.
-    #[must_use]
     pub fn options(&self) -> ConfiguredMethod<'_, M, P> {
         ConfiguredMethod { method: self, options: CallOptions::new(), keep: None }
     }

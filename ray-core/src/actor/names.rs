@@ -32,7 +32,9 @@ impl Names {
             if !get {
                 return Err(Error::new(
                     ErrorKind::ActorAlreadyExists,
-                    format!("the name `{name}` is taken in namespace `{namespace}`: take another, get it with `ray::get_actor`, or ask for `.get_if_exists(true)`"),
+                    format!(
+                        "the name `{name}` is taken in namespace `{namespace}`: take another, get it with `ray::get_actor`, or ask for `.get_if_exists(true)`"
+                    ),
                 ));
             }
             if let Some(handle) = WeakActorHandle::<A>::of(there)?.upgrade() {

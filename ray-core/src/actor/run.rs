@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold};
-use super::right::{DEAD, GATED, OPEN, ORPHAN, RUNNING};
 use super::life;
 use super::mailbox::{Buffer, Record};
+use super::right::{DEAD, GATED, OPEN, ORPHAN, RUNNING};
 use crate::deadlock::{Blocker, Blockers};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::FreeJob;
@@ -41,7 +41,10 @@ pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
     let push = {
         let states = actor.lock();
         // SAFETY: without the run right taken, `front` is the lock's.
-        let something = anyway || states.is(ORPHAN) || !states.back().is_empty() || !states.is(RUNNING) && unsafe { !(*actor.front.get()).is_empty() };
+        let something = anyway
+            || states.is(ORPHAN)
+            || !states.back().is_empty()
+            || !states.is(RUNNING) && unsafe { !(*actor.front.get()).is_empty() };
         something && states.schedule()
     };
     if push {

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::call::{CallBody, CallCell, CallHead, MethodBody};
 use super::cell::{ActorHead, ActorHold, Link};
-use super::right::DEAD;
 use super::mailbox::{Told, fits, words_of};
+use super::right::DEAD;
 use super::run::{self, Ended};
 use super::{MethodArgs, RemoteMethod, life};
 use crate::callable::arg::ArgList;
@@ -29,12 +29,22 @@ use crate::thread::{self, Frame, ThreadState};
 
 /// Calls a method.
 #[inline]
-pub(crate) fn call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> M::Refs {
+pub(crate) fn call<M: RemoteMethod>(
+    link: Link<M::Actor>,
+    args: MethodArgs<M>,
+    options: Option<CallOptions>,
+    keep: Option<Keep>,
+) -> M::Refs {
     M::Refs::from_whole(call_whole::<M>(link, args, options, keep))
 }
 
 /// Calls a method, with what cannot be begun as an error.
-pub(crate) fn try_call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> Result<M::Refs> {
+pub(crate) fn try_call<M: RemoteMethod>(
+    link: Link<M::Actor>,
+    args: MethodArgs<M>,
+    options: Option<CallOptions>,
+    keep: Option<Keep>,
+) -> Result<M::Refs> {
     // SAFETY: a link is used through a borrowed handle, which keeps its actor.
     let actor = unsafe { link.head.as_ref() };
     if actor.is_dead() && usable(actor).is_ok() {
@@ -46,7 +56,12 @@ pub(crate) fn try_call<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M
 }
 
 #[inline]
-fn call_whole<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>, options: Option<CallOptions>, keep: Option<Keep>) -> ObjectRef<M::Output> {
+fn call_whole<M: RemoteMethod>(
+    link: Link<M::Actor>,
+    args: MethodArgs<M>,
+    options: Option<CallOptions>,
+    keep: Option<Keep>,
+) -> ObjectRef<M::Output> {
     // SAFETY: a link is used through a borrowed handle, which keeps its actor.
     let actor = unsafe { link.head.as_ref() };
     let extra = if options.is_none() && Known::<M>::SILENT && !retries(actor) {
@@ -108,7 +123,9 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         rare.unstarted.fetch_sub(1, Ordering::AcqRel);
         let error = Error::new(
             ErrorKind::PendingCallsLimitExceeded,
-            format!("the actor has {limit} calls that have not started, the most that max_pending_calls allows: get some results first"),
+            format!(
+                "the actor has {limit} calls that have not started, the most that max_pending_calls allows: get some results first"
+            ),
         );
         return ObjectRef::failed(blame(error), actor.epoch);
     }
@@ -381,7 +398,12 @@ unsafe fn drop_told<M: RemoteMethod>(words: *const MaybeUninit<usize>) {
     drop(unsafe { words.cast::<MethodArgs<M>>().read() });
 }
 
-unsafe fn run_told<M: RemoteMethod>(head: NonNull<ActorHead>, words: *const MaybeUninit<usize>, state: &ThreadState, long: bool) -> Ended {
+unsafe fn run_told<M: RemoteMethod>(
+    head: NonNull<ActorHead>,
+    words: *const MaybeUninit<usize>,
+    state: &ThreadState,
+    long: bool,
+) -> Ended {
     // SAFETY: the words hold the method's arguments, which are the caller's; the actor is alive and its run right taken.
     let (args, actor) = unsafe { (words.cast::<MethodArgs<M>>().read(), head.as_ref()) };
     if long {

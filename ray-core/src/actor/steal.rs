@@ -16,7 +16,8 @@ use crate::thread::ThreadState;
 pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
     // SAFETY: the getter has a ref to a call (or holds the whole of a part).
     let call = unsafe { CallHead::of(entry) };
-    if call.task.header.phase() != Phase::Queued || call.task.vtable().is_async || (short && !call.task.vtable().spec.is_short()) {
+    if call.task.header.phase() != Phase::Queued || call.task.vtable().is_async || (short && !call.task.vtable().spec.is_short())
+    {
         return false;
     }
     let me = state.caller();

@@ -134,7 +134,10 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
 
 #[cold]
 fn timed_out() -> Error {
-    Error::new(ErrorKind::GetTimeout, "the time-out passed before the result was there; the task goes on: get it again later, or cancel it")
+    Error::new(
+        ErrorKind::GetTimeout,
+        "the time-out passed before the result was there; the task goes on: get it again later, or cancel it",
+    )
 }
 
 /// So many entries ahead are asked for: another thread wrote them.
@@ -254,7 +257,7 @@ fn tip<T>(object: &ObjectRef<T>, until: Until) {
         && state.tip.got(object.entry(), until.site)
         && let Some(head) = object.header().task()
     {
-        crate::tips::warn(head.vtable().spec, until.site);
+        crate::tips::warn(head.vtable().spec, until.site, state.tip.enough());
     }
 }
 

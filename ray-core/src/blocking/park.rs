@@ -83,7 +83,7 @@ fn starved(state: &ThreadState) -> bool {
     if engine.workers_at_work() > 0 || engine.workers.idle_count.load(Ordering::SeqCst) > 0 {
         return false;
     }
-    if !(engine.has_cpu_work() || !engine.free.is_empty()) {
+    if !engine.has_cpu_work() && engine.free.is_empty() {
         return false;
     }
     engine.add_worker().is_err() && engine.workers_at_work() == 0 && engine.is_live() && state.frame().is_some()

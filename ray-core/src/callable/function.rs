@@ -64,7 +64,7 @@ impl<P: Clone> RetryArgs<P> {
 }
 
 /// The stored arguments of a function.
-pub type ArgsOf<F> = <F as Function>::Args;
+pub(crate) type ArgsOf<F> = <F as Function>::Args;
 
 /// A remote function. Implemented by `#[remote]`, by nobody else.
 #[diagnostic::on_unimplemented(

@@ -77,17 +77,19 @@ fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn decode_next<T: DeserializeOwned>(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<T> {
-    let document = documents
-        .next()
-        .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "fewer arguments than the function takes"))?;
+    let document =
+        documents.next().ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "fewer arguments than the function takes"))?;
     crate::value::decode(&document)
 }
+
+/// Runs a function on MessagePack documents.
+type Invoke = fn(Vec<Vec<u8>>) -> Result<Vec<u8>>;
 
 /// A registered function, actor class or method. Made by `#[remote]`.
 #[derive(Debug)]
 pub struct Registration {
     spec: &'static Spec,
-    invoke: Option<fn(Vec<Vec<u8>>) -> Result<Vec<u8>>>,
+    invoke: Option<Invoke>,
     methods: &'static [MethodEntry],
 }
 
@@ -189,7 +191,9 @@ pub fn lookup(path: &str) -> Result<&'static Registration> {
     let Some(first) = found.next() else {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("no remote function or actor class `{path}` in this program; names are module path and name, as `my_crate::jobs::square`"),
+            format!(
+                "no remote function or actor class `{path}` in this program; names are module path and name, as `my_crate::jobs::square`"
+            ),
         ));
     };
     match found.next() {

@@ -46,7 +46,9 @@ impl<T> ObjectRef<T> {
                         break;
                     }
                     // SAFETY: linked, under the lock.
-                    if std::ptr::fn_addr_eq((*node).fire, ring as unsafe fn(*mut Waiter, bool)) && (*node.cast::<Alarm>()).waker.will_wake(waker) {
+                    if std::ptr::fn_addr_eq((*node).fire, ring as unsafe fn(*mut Waiter, bool))
+                        && (*node.cast::<Alarm>()).waker.will_wake(waker)
+                    {
                         return;
                     }
                     node = (*node).next;

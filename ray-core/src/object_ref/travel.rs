@@ -37,7 +37,9 @@ pub(crate) fn send<H: Clone + 'static, S: Serializer>(handle: &H, what: &str, se
     });
     match place {
         Some(place) => place.serialize(serializer),
-        None => Err(S::Error::custom(format!("{what} is no data: it can be passed to a task or an actor, put or returned, but not serialised by itself"))),
+        None => Err(S::Error::custom(format!(
+            "{what} is no data: it can be passed to a task or an actor, put or returned, but not serialised by itself"
+        ))),
     }
 }
 

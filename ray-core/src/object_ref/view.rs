@@ -42,7 +42,9 @@ impl<T> fmt::Debug for TakeError<T> {
 impl<T> fmt::Display for TakeError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shared(_) => f.write_str("other references share the object: read it in place with `view`, or clone it with `ray::get`"),
+            Self::Shared(_) => {
+                f.write_str("other references share the object: read it in place with `view`, or clone it with `ray::get`")
+            }
             Self::Failed(error) => error.fmt(f),
         }
     }

@@ -21,6 +21,7 @@ impl Available {
     }
 
     /// All there is.
+    #[cfg(test)]
     pub(crate) fn total(&self) -> &Resources {
         &self.total
     }
@@ -29,11 +30,6 @@ impl Available {
     pub(crate) fn free(&self) -> Resources {
         let names = self.total.custom().iter().map(|(name, _)| name.clone());
         Resources::new(self.cpu, self.gpu, self.memory, names.zip(self.custom.iter().copied()))
-    }
-
-    /// Free CPUs, in units.
-    pub(crate) fn free_cpu(&self) -> u64 {
-        self.cpu
     }
 
     /// Whether the demand can be met now.

@@ -95,7 +95,8 @@ impl<R: PartialEq, S> Claims<R, S> {
             if !self.others.fits(&others) || !take(demand.cpu()) {
                 continue;
             }
-            self.others.take(&others);
+            let taken = self.others.take(&others);
+            debug_assert!(taken, "what fits can be taken");
             let demand = demand.clone();
             let start = queue.pop_front()?.start;
             if queue.is_empty() {

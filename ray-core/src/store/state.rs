@@ -143,13 +143,13 @@ impl State {
     #[inline]
     pub(crate) fn new(phase: Phase, refs: u64, holds: u64) -> Self {
         let common = u64::from(refs > 0);
-        Self(AtomicU64::new(phase as u64 | refs * REF | (holds + common) * HOLD))
+        Self(AtomicU64::new(phase as u64 | (refs * REF) | ((holds + common) * HOLD)))
     }
 
     /// The state of an entry to which nobody has a reference, and whose failure nobody need be told.
     #[inline]
     pub(crate) fn unread(phase: Phase, holds: u64) -> Self {
-        Self(AtomicU64::new(phase as u64 | SEEN | holds * HOLD))
+        Self(AtomicU64::new(phase as u64 | SEEN | (holds * HOLD)))
     }
 
     #[inline]

@@ -75,7 +75,11 @@ impl Waiters {
         // SAFETY: the neighbours of a linked node are linked, so alive.
         unsafe {
             let (prev, next) = ((*node).prev, (*node).next);
-            if prev.is_null() { self.0 = next } else { (*prev).next = next }
+            if prev.is_null() {
+                self.0 = next
+            } else {
+                (*prev).next = next
+            }
             if !next.is_null() {
                 (*next).prev = prev;
             }

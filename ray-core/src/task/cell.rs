@@ -75,8 +75,7 @@ pub(crate) struct TaskCell<B: Body> {
 }
 
 impl<B: Body> TaskCell<B> {
-    const TASK: &'static TaskVTable =
-        &TaskVTable {
+    const TASK: &'static TaskVTable = &TaskVTable {
         run: Self::run,
         drop_args: Self::drop_args,
         each_dependency: Self::each_dependency,

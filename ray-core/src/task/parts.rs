@@ -113,8 +113,7 @@ struct Splitter<W, P> {
 /// Has the parts settled when the whole is. Takes the only reference to the whole.
 pub(crate) fn split<W: 'static, P: 'static>(whole: ObjectRef<W>, promises: P, settle: fn(Result<W, Error>, P)) {
     let entry = whole.entry();
-    let splitter =
-        Box::into_raw(Box::new(Splitter { waiter: Waiter::new(fire::<W, P>), whole, promises, settle }));
+    let splitter = Box::into_raw(Box::new(Splitter { waiter: Waiter::new(fire::<W, P>), whole, promises, settle }));
     // SAFETY: the splitter has a ref, and is freed by whoever fires it.
     let settled = unsafe { entry.as_ref().link(splitter.cast()) }.err();
     if let Some(phase) = settled {

@@ -58,10 +58,17 @@ impl Engine {
         match self.pulse.rest.rouse() {
             Rouse::Wake => self.pulse.wake(),
             Rouse::Start => {
-                let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else { return };
+                let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else {
+                    return;
+                };
                 let engine = Arc::downgrade(&engine);
-                let spawned = std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
-                if spawned.is_err() {
+                let spawned =
+                    std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
+                if let Err(error) = spawned {
+                    let text = format!(
+                        "the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}"
+                    );
+                    crate::event::warn(crate::event::Notice::Trouble, &text);
                     // Without a pulse there is still the getter's own kick; the next submission tries again.
                     self.pulse.rest.give_up();
                     self.kick();
@@ -176,7 +183,10 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
             crate::deadlock::report_stall(engine, still);
         }
         let startable = cpu_work && engine.cpu.has_one();
-        if still > Duration::from_secs(1) && !startable && (memory.reported || engine.settings.stall_report.is_none() || !free_work) {
+        if still > Duration::from_secs(1)
+            && !startable
+            && (memory.reported || engine.settings.stall_report.is_none() || !free_work)
+        {
             return Some(SLOW_TICK);
         }
         return Some(if idle > 0 { TICK } else { BUSY_TICK });

@@ -40,7 +40,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
 
     // Plain calls, one after the other: the function is still one.
     let start = Instant::now();
-    let results: Vec<_> = (0..4).map(|x| do_some_work(x)).collect();
+    let results: Vec<_> = (0..4).map(*do_some_work).collect();
     let duration = start.elapsed();
     println!("duration = {}\nresults = {results:?}", duration.as_secs_f64());
     assert_eq!(results, [0, 1, 2, 3]);
