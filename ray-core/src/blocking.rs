@@ -73,7 +73,34 @@ pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -
             ),
         ));
     }
+    if depth_of(state) >= DEEPEST {
+        return Err(Error::new(
+            ErrorKind::Threads,
+            format!(
+                "gets nest {DEEPEST} deep here, as deep as they may: a recursion without an end? Otherwise submit more before getting, or use `async fn` and await"
+            ),
+        ));
+    }
     Ok(())
+}
+
+/// As deep as gets may nest: each level keeps a stack frame, and at times a thread.
+const DEEPEST: u32 = 12_000;
+
+/// How many gets wait, one for the other, for the running body.
+#[inline]
+pub(crate) fn depth_of(state: &ThreadState) -> u32 {
+    // SAFETY: a frame's entry is alive while it runs.
+    state.frame().and_then(|frame| frame.entry).map_or(0, |entry| unsafe { entry.as_ref() }.pending.load(Ordering::Relaxed))
+}
+
+/// The running body gets `target`, which has begun or may begin now.
+#[inline]
+pub(crate) fn deepen(state: &ThreadState, target: &Header) {
+    let depth = depth_of(state) + 1;
+    if target.task().is_some() && target.pending.load(Ordering::Relaxed) < depth {
+        target.pending.store(depth, Ordering::Relaxed);
+    }
 }
 
 /// Refuses entries of a former engine.

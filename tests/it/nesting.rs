@@ -82,3 +82,39 @@ fn too_deep_for_one_stack() {
 fn depth_or_error(n: u64) -> ray::Result<u64> {
     if n == 0 { Ok(0) } else { Ok(ray::get(depth_or_error.remote(n - 1))? + 1) }
 }
+
+#[remote]
+fn without_end(n: u64) -> ray::Result<u64> {
+    ray::get(without_end.remote(n + 1))
+}
+
+/// Decision 9: gets that nest without end are an error, not all the machine's memory; the engine goes on.
+#[test]
+fn without_an_end() {
+    alone_on(2, || {
+        let error = ray::get(without_end.remote(0)).unwrap_err();
+        assert!(error.is_threads() && error.to_string().contains("deep"), "{error}");
+        assert_eq!(ray::get(depth.remote(100)).unwrap(), 100);
+        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+    });
+}
+
+/// Bodies that are not known to be short, so that a getter of several leaves them to others as long as it can.
+#[remote]
+fn tree(n: u64) -> ray::Result<u64> {
+    if n == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1)); // body: a leaf that is not short
+        return Ok(1);
+    }
+    let branches: Vec<_> = (0..2).map(|_| tree.remote(n - 1)).collect();
+    Ok(ray::get(branches)?.iter().sum())
+}
+
+/// Decision 9: a fork and join with fewer threads than levels ends, since the getters run what they wait for.
+#[test]
+fn a_tree_on_two_threads() {
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+        assert_eq!(ray::get(tree.remote(6)).unwrap(), 64);
+    });
+}

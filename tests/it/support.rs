@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a child process may take.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(180);
 
 const MARK: &str = "RAY_TEST_CHILD";
 const DONE: &str = "<the child's body is done>";

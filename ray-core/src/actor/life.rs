@@ -102,7 +102,7 @@ pub(crate) fn mourn(actor: &ActorHead, panic: Error) -> Error {
         Error::new(
             ErrorKind::ActorUnavailable,
             format!(
-                "{} crashed during the call and starts anew without its state: call again, or set max_task_retries",
+                "{} crashed during the call ({panic}) and starts anew without its state: call again, or set max_task_retries",
                 title(actor)
             ),
         )
@@ -110,7 +110,7 @@ pub(crate) fn mourn(actor: &ActorHead, panic: Error) -> Error {
     } else {
         Error::new(
             ErrorKind::ActorDied,
-            format!("{} died of a panic in its method; create a new one, or set max_restarts", title(actor)),
+            format!("{} died of a panic in its method ({panic}); create a new one, or set max_restarts", title(actor)),
         )
         .with_cause(panic)
     }
@@ -126,7 +126,7 @@ pub(crate) fn death(actor: &ActorHead) -> Error {
 
 /// The death of an actor whose constructor failed.
 pub(crate) fn stillborn(actor: &ActorHead, error: Error) -> Error {
-    Error::new(ErrorKind::ActorDied, format!("the constructor of {} failed", title(actor))).with_cause(error)
+    Error::new(ErrorKind::ActorDied, format!("the constructor of {} failed: {error}", title(actor))).with_cause(error)
 }
 
 pub(crate) fn killed(actor: &ActorHead) -> Error {
@@ -139,7 +139,8 @@ pub(crate) fn crashed(actor: &ActorHold, panic: Error) {
     if can_restart(actor) && restart(actor) {
         return;
     }
-    let error = Error::new(ErrorKind::ActorDied, format!("{} died of a panic in its method", title(actor))).with_cause(panic);
+    let error =
+        Error::new(ErrorKind::ActorDied, format!("{} died of a panic in its method ({panic})", title(actor))).with_cause(panic);
     end(actor, error);
 }
 

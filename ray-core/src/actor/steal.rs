@@ -52,6 +52,9 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
         }
         let Some(record) = front.pop() else { break };
         let last = next == Some(entry);
+        if last {
+            crate::blocking::deepen(state, &call.task.header);
+        }
         let long = !spec.is_short();
         debug_assert!(last || !matches!(&record, Record::Call(call) if call.entry() == entry));
         run::run_record(state, actor, record, long);

@@ -203,7 +203,18 @@ fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
                 }
                 at -= 1;
             }
-            let waited = park::on_entry(state, entries[at], until.deadline, true, || super::failures() != seen, until.site)?;
+            let waited = match park::on_entry(state, entries[at], until.deadline, true, || super::failures() != seen, until.site)
+            {
+                Ok(waited) => waited,
+                // No thread is left but this one: it may as well run what it waits for, be it long.
+                Err(error) if error.is_threads() && until.deadline.is_none() && super::depth_of(state) < super::DEEPEST => {
+                    if entries.iter().rev().any(|entry| inline::run(state, *entry, false)) {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
             same_engine(header(at))?;
             if waited == Waited::TimedOut && !header(at).phase().is_settled() {
                 return Err(timed_out());

@@ -78,6 +78,7 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
     };
     let claimed = head.header.state.claim();
     if claimed {
+        super::deepen(state, &head.header);
         let frame = frame_of(state, entry);
         // SAFETY: claimed just now; the queue's hold if we have it, else the getter's ref outlives this.
         unsafe {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Return, Returning, lock};
 use crate::store::entry::Header;
+use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
 use crate::thread::ThreadState;
 
@@ -175,6 +176,9 @@ pub(crate) fn on_entry(
             return Ok(Waited::Done);
         }
         std::hint::spin_loop();
+    }
+    if matches!(header.phase(), Phase::Queued | Phase::Running) {
+        super::deepen(state, header);
     }
     let waiting = match (deadline, state.frame()) {
         (None, Some(_)) if judged => Some(state.engine.waits.enter(state, entry)?),

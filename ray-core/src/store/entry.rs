@@ -52,7 +52,7 @@ pub(crate) struct Header {
     id: AtomicU64,
     /// The engine it belongs to; see [`crate::runtime::epoch`].
     pub(crate) epoch: u32,
-    /// Of tasks: arguments that are not ready yet.
+    /// Of tasks in `Waiting`: arguments that are not ready yet. Afterwards: how deep the gets nest that wait for it.
     pub(crate) pending: AtomicU32,
 }
 
