@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/actor/run.rs",
     "ray-core/src/actor/send.rs",
     "ray-core/src/actor/steal.rs",
+    "ray-core/src/blocking.rs",
     "ray-core/src/blocking/get.rs",
     "ray-core/src/blocking/inline.rs",
     "ray-core/src/blocking/park.rs",
