@@ -109,6 +109,11 @@ impl Graph {
             // SAFETY: frames below are on this thread's stack.
             frame = unsafe { body.below.as_ref() };
         }
+        if bodies.is_empty() {
+            // A driver: nobody waits for it, so it closes no cycle, but a report names it.
+            bodies.push(std::ptr::from_ref(state).addr());
+            names.push(format!("thread `{}`", std::thread::current().name().unwrap_or("unnamed")));
+        }
         let mut waits = lock(&self.waits);
         // SAFETY: the getter has a ref to its target.
         let hold = unsafe { Hold::new(target) };
@@ -280,6 +285,7 @@ pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     for name in engine.running_bodies() {
         lines.push(format!("  running: {name}"));
     }
+    lines.extend(lock(&engine.holders).values().map(|holder| format!("  {holder}")));
     for wait in lock(&engine.waits.waits).values() {
         lines.push(format!("  {} waits for {}", wait.who, name_of(wait.target.entry(), "an object")));
     }

@@ -72,6 +72,8 @@ pub(crate) struct Engine {
     pub(crate) wakers: Mutex<HashMap<u64, std::task::Waker>>,
     pub(crate) next_waker: AtomicU64,
     pub(crate) waits: crate::deadlock::Graph,
+    /// Actors that hold resources for life, by their addresses, for reports.
+    pub(crate) holders: Mutex<HashMap<usize, String>>,
     tokio: OnceLock<std::io::Result<Tokio>>,
 }
 
@@ -153,6 +155,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
         wakers: Mutex::new(HashMap::new()),
         next_waker: AtomicU64::new(0),
         waits: crate::deadlock::Graph::default(),
+        holders: Mutex::new(HashMap::new()),
         tokio: OnceLock::new(),
         settings,
     });

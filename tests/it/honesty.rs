@@ -313,3 +313,32 @@ fn the_stall_report() {
     }
     assert_eq!(said.stderr.matches("nothing has started").count(), 1, "once a stall:\n{}", said.stderr);
 }
+
+/// Decision 8: the driver that waits and the actor that holds all CPUs for life are named too.
+#[test]
+fn the_stall_report_names_drivers_and_actors() {
+    #[remote]
+    fn starved() {}
+    #[remote]
+    struct Hog;
+    #[remote]
+    impl Hog {
+        pub fn new() -> Self {
+            Hog
+        }
+        pub fn hold(&self) {}
+    }
+    let said = alone(|| {
+        ray::init_with(Config::new().num_cpus(2).stall_report(Duration::from_millis(100))).unwrap();
+        let hog = Hog::options().num_cpus(2.0).remote();
+        ray::get(hog.hold.remote()).unwrap();
+        let object = starved.remote();
+        let waiter = std::thread::Builder::new().name("the waiter".into()).spawn(move || ray::get(object)).unwrap();
+        std::thread::sleep(Duration::from_secs(1)); // body: the time that things stand still
+        ray::kill(&hog);
+        waiter.join().unwrap().unwrap();
+    });
+    for part in ["actor `Hog` holds {CPU: 2} for life", "thread `the waiter` waits for `starved`"] {
+        assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);
+    }
+}

@@ -244,6 +244,7 @@ pub(crate) fn granted(creation: Hold) {
         never(&creation);
         return;
     }
+    life::note_holder(&actor);
     open(creation);
 }
 

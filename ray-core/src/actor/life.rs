@@ -266,7 +266,17 @@ pub(crate) fn bury(actor: &ActorHold) {
         && let Some(settings) = rare.settings()
         && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch)
     {
+        lock(&engine.holders).remove(&actor.head().as_ptr().addr());
         engine.give_back(&settings.resources);
+    }
+}
+
+/// Enters an actor among those that hold resources, for reports; taken off when it is buried.
+pub(crate) fn note_holder(actor: &ActorHold) {
+    let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) else { return };
+    lock(&engine.holders).insert(actor.head().as_ptr().addr(), format!("{} holds {} for life", title(actor), actor.resources()));
+    if actor.rare().buried.load(Ordering::Acquire) {
+        lock(&engine.holders).remove(&actor.head().as_ptr().addr());
     }
 }
 

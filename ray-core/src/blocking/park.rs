@@ -180,8 +180,8 @@ pub(crate) fn on_entry(
     if matches!(header.phase(), Phase::Queued | Phase::Running) {
         super::deepen(state, header);
     }
-    let waiting = match (deadline, state.frame()) {
-        (None, Some(_)) if judged => Some(state.engine.waits.enter(state, entry)?),
+    let waiting = match deadline {
+        None if judged => Some(state.engine.waits.enter(state, entry)?),
         _ => None,
     };
     let mut sleeper = Sleeper { waiter: Waiter::new(wake), thread: std::thread::current() };
