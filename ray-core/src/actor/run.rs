@@ -259,17 +259,8 @@ pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold)
         open(actor, true);
     }
     state.frame.set(&raw const frame);
-    // Calls that came along with the creation can be failed while the constructor runs.
-    // SAFETY: the run right is ours, and `front` is not open.
-    let others = unsafe { !(*actor.front.get()).is_empty() };
-    if others {
-        open(actor, true);
-    }
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
     let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
-    if others {
-        open(actor, false);
-    }
     crate::task::leave_frame(state, &frame);
     if queued {
         open(actor, false);
