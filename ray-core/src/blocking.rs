@@ -10,6 +10,7 @@
 pub(crate) mod get;
 pub(crate) mod inline;
 pub(crate) mod park;
+pub(crate) mod several;
 
 use std::panic::Location;
 use std::sync::Mutex;

@@ -5,15 +5,16 @@ pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering,
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
-/// Asks for a cache line that will be needed soon; a hint, harmless for any address.
+/// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
+/// again. A hint, harmless for any address.
 #[inline]
 pub(crate) fn prefetch<T>(place: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch never faults, whatever the address.
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: a prefetch never faults, whatever the address; a processor that does not know this one passes over it.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+        std::arch::asm!("prefetchw [{0}]", in(reg) place, options(nostack, preserves_flags, readonly));
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
     let _ = place;
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct InBody {
 }
 
 impl Drop for InBody {
+    #[inline]
     fn drop(&mut self) {
         IN_BODY.set(self.outer);
     }

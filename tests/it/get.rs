@@ -131,6 +131,31 @@ fn the_first_error_wins_later_too() {
     });
 }
 
+/// O3: of hundreds, which are not watched for failures from the first moment on.
+#[test]
+fn the_first_error_wins_of_hundreds() {
+    engine();
+    let (never, cue) = (Gate::new(), Gate::new());
+    let blocked: Vec<_> = (0..300).map(|x| later_at.remote(never, x)).collect();
+    for at in [0, 150, 300] {
+        let mut refs = blocked.clone();
+        refs.insert(at, fails.remote(5));
+        let told = |error: ray::Error| assert_eq!(error.downcast_ref::<String>().unwrap(), "no 5");
+        told(ray::get(&refs).unwrap_err());
+        told(ray::get(refs).unwrap_err());
+    }
+    // One that fails later: nothing tells how far the getter is, so it is given time to wait for good, and need not take it.
+    let mut refs = blocked.clone();
+    refs.insert(77, fails.remote(later_at.remote(cue, 9)));
+    let getter = std::thread::spawn(move || ray::get(refs).unwrap_err().to_string());
+    assert!(ray::get_timeout(&blocked, std::time::Duration::from_millis(20)).unwrap_err().is_timeout());
+    cue.open();
+    assert_eq!(getter.join().unwrap(), "task `fails` failed: no 9");
+    assert!(blocked.iter().all(|object| !object.is_ready()));
+    never.open();
+    assert_eq!(ray::get(blocked).unwrap(), (0..300).collect::<Vec<_>>());
+}
+
 #[remote]
 async fn later_at(gate: Gate, x: i64) -> i64 {
     gate.opened().await;

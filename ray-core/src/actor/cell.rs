@@ -1,20 +1,27 @@
-//! An actor's one allocation: its head, its methods, its instance.
+//! An actor's one allocation: its methods, its head, its instance.
 //!
 //! # Rules
 //!
 //! 1. Every change of a state is made under the lock of [`right`](super::right), which has the states.
 //! 2. `handles` count those who may send; `holds` keep the memory: one for all handles together, one for each run
-//!    queue entry, call, weak handle and running future.
+//!    queue entry, call, weak handle and running future. A call's is taken out of `prepaid`, under the lock that its
+//!    sender has anyway, and given back with the call's memory. What is left of `prepaid` goes back when the actor dies.
 //! 3. The instance is dropped by whoever ends the actor, holding the run right or knowing that nobody can take it.
+//!
+//! # Places
+//!
+//! A busy actor is written by two processors, a sender and its runner, and a cache line that both write costs each of
+//! them more than all the rest of a call. So what senders use lies in front (the methods, through which they come, too),
+//! what the runner uses behind (the instance, too), and what neither uses at each call in between: 48 bytes, so that no
+//! line has both, wherever the cell begins. The runner looks at `has_rare` for what it would else read in front.
 
 use std::any::TypeId;
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ops::Deref;
-use std::ptr::NonNull;
-use std::sync::OnceLock;
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::Actor;
@@ -36,26 +43,37 @@ pub(crate) struct ActorVTable {
     pub(crate) free: unsafe fn(NonNull<ActorHead>),
 }
 
-/// The part that every actor's cell starts with.
+/// The part that every actor's cell has; see [Places](self#places).
 #[repr(C)]
 pub(crate) struct ActorHead {
-    // What senders write comes first, what the runner writes last, so that the two seldom share a cache line.
+    rare: AtomicPtr<Rare>,
+    pub(crate) epoch: u32,
     right: Right,
     /// Calls wait in the backlog for their arguments.
     pub(crate) has_backlog: AtomicBool,
     pub(crate) handles: AtomicU32,
     holds: AtomicU32,
-    pub(crate) epoch: u32,
+    /// Holds that are counted and not yet given to a call; the lock's.
+    prepaid: Cell<u32>,
     pub(crate) back: UnsafeCell<Buffer>,
-    caller: AtomicU64,
+
     pub(crate) vtable: &'static ActorVTable,
-    rare: OnceLock<Box<Rare>>,
+    caller: AtomicU64,
+    /// There is an instance; written by the runner.
+    pub(crate) alive: AtomicBool,
+    _between: [u64; 3],
+
     pub(crate) front: UnsafeCell<Buffer>,
     /// The call that a serial actor runs; see [`ActorHead::running_call`].
     pub(crate) current: AtomicPtr<Header>,
-    /// There is an instance; written by the runner.
-    pub(crate) alive: AtomicBool,
+    /// The rarely used part has been made. Without it the actor is not dead, not concurrent, and not to be replaced.
+    has_rare: AtomicBool,
 }
+
+const _: () = assert!(offset_of!(ActorHead, front) - offset_of!(ActorHead, vtable) == 48);
+
+/// So many holds are counted at once.
+const PREPAID: u32 = 1024;
 
 // SAFETY: the cells are guarded by the lock and the run right, and hold Send data.
 unsafe impl Send for ActorHead {}
@@ -86,6 +104,25 @@ impl<'a> Deref for Locked<'a> {
 }
 
 impl Locked<'_> {
+    /// Counts the hold of a call that is being put in.
+    #[inline]
+    pub(crate) fn pay_hold(&self) {
+        let left = match self.actor.prepaid.get() {
+            0 => {
+                self.actor.add_holds(PREPAID);
+                PREPAID
+            }
+            left => left,
+        };
+        self.actor.prepaid.set(left - 1);
+    }
+
+    /// Holds that no call will take any more; for the caller to give back, which has a hold itself, when the lock is
+    /// open.
+    pub(crate) fn take_prepaid(&self) -> u32 {
+        self.actor.prepaid.take()
+    }
+
     #[inline]
     #[allow(clippy::mut_from_ref)]
     pub(crate) fn back(&self) -> &mut Buffer {
@@ -130,13 +167,46 @@ impl ActorHead {
 
     /// The rarely used part, made on demand.
     pub(crate) fn rare(&self) -> &Rare {
-        self.rare.get_or_init(|| Box::new(Rare::default()))
+        if let Some(known) = self.known_rare() {
+            return known;
+        }
+        let fresh = Box::into_raw(Box::default());
+        let placed = self.rare.compare_exchange(null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
+        let rare = match placed {
+            Ok(_) => {
+                self.has_rare.store(true, Ordering::Release);
+                fresh
+            }
+            Err(other) => {
+                // SAFETY: it was made above, and nobody has seen it.
+                drop(unsafe { Box::from_raw(fresh) });
+                // Whoever made the other may not have said so yet.
+                self.has_rare.store(true, Ordering::Release);
+                other
+            }
+        };
+        // SAFETY: placed for good; freed with the head.
+        unsafe { &*rare }
     }
 
     /// The rarely used part, if it was needed so far.
     #[inline]
     pub(crate) fn known_rare(&self) -> Option<&Rare> {
-        self.rare.get().map(|rare| &**rare)
+        // SAFETY: null or placed for good.
+        unsafe { self.rare.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Dead, as far as the runner can see without the lock.
+    #[inline]
+    pub(crate) fn runner_sees_death(&self) -> bool {
+        // Who kills makes the rarely used part first, which is to say why.
+        self.runners_rare().is_some() && self.is_dead()
+    }
+
+    /// As [`known_rare`](Self::known_rare), for the runner, which looks at each call.
+    #[inline]
+    pub(crate) fn runners_rare(&self) -> Option<&Rare> {
+        if self.has_rare.load(Ordering::Acquire) { self.known_rare() } else { None }
     }
 
     pub(crate) fn id(&self) -> ActorId {
@@ -157,10 +227,20 @@ impl ActorHead {
 
     #[inline]
     pub(crate) fn add_hold(&self) {
-        if self.holds.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
+        self.add_holds(1);
+    }
+
+    #[inline]
+    fn add_holds(&self, count: u32) {
+        if self.holds.fetch_add(count, Ordering::Relaxed) > u32::MAX / 2 {
             // As Arc does: only leaked holds get here.
             std::process::abort();
         }
+    }
+
+    /// Gives holds back, of which the caller keeps one.
+    pub(crate) fn give_holds_back(&self, count: u32) {
+        self.holds.fetch_sub(count, Ordering::Release);
     }
 
     /// The call that runs, if a serial actor runs one.
@@ -200,7 +280,7 @@ impl ActorHead {
                 return;
             }
             if now.addr() & BORROWED == 0
-                && self.current.compare_exchange_weak(now, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
+                && self.current.compare_exchange_weak(now, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
                 return;
             }
@@ -209,12 +289,22 @@ impl ActorHead {
     }
 }
 
-/// The cell.
+impl Drop for ActorHead {
+    fn drop(&mut self) {
+        let rare = *self.rare.get_mut();
+        if !rare.is_null() {
+            // SAFETY: made by `rare`, and nobody else has the head any more.
+            drop(unsafe { Box::from_raw(rare) });
+        }
+    }
+}
+
+/// The cell. Its address, for everybody, is that of its head.
 #[repr(C)]
 pub(crate) struct ActorCell<A: Actor> {
-    pub(crate) head: ActorHead,
     methods: MaybeUninit<A::Methods>,
-    pub(crate) instance: UnsafeCell<MaybeUninit<A>>,
+    head: ActorHead,
+    instance: UnsafeCell<MaybeUninit<A>>,
 }
 
 impl<A: Actor> ActorCell<A> {
@@ -224,27 +314,42 @@ impl<A: Actor> ActorCell<A> {
     /// An actor without an instance, with one handle.
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {
         let cell = block::place(Self {
+            methods: MaybeUninit::uninit(),
             head: ActorHead {
+                rare: AtomicPtr::new(null_mut()),
+                epoch,
                 right: Right::new(),
-                alive: AtomicBool::new(false),
                 has_backlog: AtomicBool::new(false),
                 handles: AtomicU32::new(1),
                 holds: AtomicU32::new(1),
-                epoch,
-                vtable: Self::TABLE,
+                prepaid: Cell::new(0),
                 back: UnsafeCell::new(Buffer::new()),
-                front: UnsafeCell::new(Buffer::new()),
-                current: AtomicPtr::new(std::ptr::null_mut()),
+                vtable: Self::TABLE,
                 caller: AtomicU64::new(0),
-                rare: OnceLock::new(),
+                alive: AtomicBool::new(false),
+                _between: [0; 3],
+                front: UnsafeCell::new(Buffer::new()),
+                current: AtomicPtr::new(null_mut()),
+                has_rare: AtomicBool::new(false),
             },
-            methods: MaybeUninit::uninit(),
             instance: UnsafeCell::new(MaybeUninit::uninit()),
         });
-        let head = cell.cast::<ActorHead>();
         // SAFETY: a fresh cell that nobody else knows.
-        unsafe { (*cell.as_ptr()).methods.write(A::methods(Link { head, class: PhantomData })) };
-        head
+        unsafe {
+            let head = NonNull::new_unchecked(&raw mut (*cell.as_ptr()).head);
+            (*cell.as_ptr()).methods.write(A::methods(Link { head, class: PhantomData }));
+            head
+        }
+    }
+
+    /// The cell of a head.
+    ///
+    /// # Safety
+    /// The head is that of such a cell.
+    #[inline]
+    unsafe fn of(head: NonNull<ActorHead>) -> NonNull<Self> {
+        // SAFETY: the caller's promise; a head's address was made from its cell's.
+        unsafe { head.byte_sub(offset_of!(Self, head)).cast() }
     }
 
     /// The methods of a cell.
@@ -254,7 +359,7 @@ impl<A: Actor> ActorCell<A> {
     #[inline]
     pub(crate) unsafe fn methods<'a>(head: NonNull<ActorHead>) -> &'a A::Methods {
         // SAFETY: the caller's promise; the methods are written when the cell is made.
-        unsafe { (*head.cast::<Self>().as_ptr()).methods.assume_init_ref() }
+        unsafe { (*Self::of(head).as_ptr()).methods.assume_init_ref() }
     }
 
     /// The place of the instance.
@@ -264,7 +369,7 @@ impl<A: Actor> ActorCell<A> {
     #[inline]
     pub(crate) unsafe fn instance(head: NonNull<ActorHead>) -> *mut A {
         // SAFETY: the caller's promise.
-        unsafe { (*(*head.cast::<Self>().as_ptr()).instance.get()).as_mut_ptr() }
+        unsafe { (*(*Self::of(head).as_ptr()).instance.get()).as_mut_ptr() }
     }
 
     unsafe fn drop_instance(head: NonNull<ActorHead>) {
@@ -275,7 +380,7 @@ impl<A: Actor> ActorCell<A> {
     unsafe fn free(head: NonNull<ActorHead>) {
         // SAFETY: the last hold is gone, and the instance with it.
         unsafe {
-            let cell = head.cast::<Self>();
+            let cell = Self::of(head);
             (*cell.as_ptr()).methods.assume_init_drop();
             block::remove(cell);
         }
@@ -327,7 +432,7 @@ impl ActorHold {
         Self(head)
     }
 
-    /// Takes over a hold that is counted already.
+    /// Takes over a hold that is counted already, or is counted before the caller's handle can go.
     ///
     /// # Safety
     /// The caller owns it.

@@ -193,7 +193,7 @@ pub(crate) fn end_from_outside(actor: &ActorHold, error: Error) {
 pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
     let rare = actor.rare();
     lock(&rare.death).get_or_insert(error);
-    let (running, back, front) = {
+    let (running, back, front, prepaid) = {
         let states = actor.lock();
         let running = states.is(RUNNING);
         states.set(DEAD);
@@ -203,8 +203,9 @@ pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
         } else {
             Buffer::new()
         };
-        (running, states.back().take(), front)
+        (running, states.back().take(), front, states.take_prepaid())
     };
+    actor.give_holds_back(prepaid);
     fail_all(actor, front);
     fail_all(actor, back);
     let waiting: Vec<Hold> = lock(&rare.backlog).drain().flat_map(|(_, calls)| calls).collect();

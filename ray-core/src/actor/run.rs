@@ -114,10 +114,10 @@ pub(crate) fn next(actor: &ActorHead, patient: bool) -> Option<&mut Buffer> {
 
 /// Runs the next call; `false`: there is none, or none that may start now.
 fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
-    if actor.is_dead() {
-        return false;
-    }
-    if let Some(rare) = actor.known_rare() {
+    if let Some(rare) = actor.runners_rare() {
+        if actor.is_dead() {
+            return false;
+        }
         if rare.replace.load(Ordering::Acquire) {
             if super::concurrent::hold_back(rare) {
                 return false;
@@ -191,7 +191,7 @@ pub(crate) fn unstarted(actor: &ActorHead) {
 
 #[inline]
 fn counted(actor: &ActorHead) -> Option<&AtomicU64> {
-    let rare = actor.known_rare()?;
+    let rare = actor.runners_rare()?;
     rare.settings()?.max_pending_calls.map(|_| &rare.unstarted)
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold)
 pub(crate) fn finish(actor: &ActorHold) {
     let rare = actor.known_rare();
     let admission = rare.and_then(|rare| rare.admission.get());
-    let (push, dead, orphan) = {
+    let (push, dead, orphan, prepaid) = {
         let states = actor.lock();
         if states.is(DEAD) {
             // Who buries it keeps the run right; the last of the calls that still run will take it.
@@ -288,7 +288,7 @@ pub(crate) fn finish(actor: &ActorHold) {
             if busy {
                 states.clear(RUNNING);
             }
-            (false, !busy, false)
+            (false, !busy, false, 0)
         } else {
             // SAFETY: the run right is still ours.
             let front = unsafe { &mut *actor.front.get() };
@@ -300,15 +300,18 @@ pub(crate) fn finish(actor: &ActorHold) {
             let busy = admission.is_some_and(|admission| admission.is_busy());
             let orphan = empty && states.is(ORPHAN) && !busy && !actor.has_backlog.load(Ordering::Acquire);
             let replace = rare.is_some_and(|rare| rare.replace.load(Ordering::Acquire)) && !busy;
+            let mut prepaid = 0;
             if orphan {
                 states.set(DEAD);
+                prepaid = states.take_prepaid();
             }
-            (!orphan && states.finish(!empty && !stuck || replace), false, orphan)
+            (!orphan && states.finish(!empty && !stuck || replace), false, orphan, prepaid)
         }
     };
     if push {
         enqueue(actor.clone());
     } else if orphan {
+        actor.give_holds_back(prepaid);
         if let Some(engine) = rare.and(crate::runtime::running()) {
             engine.names.remove(actor);
         }

@@ -136,8 +136,8 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     let direct = plain && !behind;
     let parent = state.frame().and_then(|frame| frame.entry);
     let phase = if direct { Phase::Queued } else { Phase::Waiting };
-    // SAFETY: alive by the borrowed handle.
-    let hold = unsafe { ActorHold::new(head) };
+    // SAFETY: counted below, while the caller still borrows its handle.
+    let hold = unsafe { ActorHold::adopt(head) };
     let entry = CallCell::<B>::allocate(hold, caller, args, phase, parent.is_some(), false, extra);
     if let Some(parent) = parent {
         // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
@@ -146,8 +146,9 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     // SAFETY: the ref and the hold that `allocate` counted.
     let (object, call) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
     if direct {
-        post(actor, head, call);
+        put_in(actor, head, call, true);
     } else {
+        actor.add_hold();
         // SAFETY: `register` reads the arguments under the lock, if they are still there.
         line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) });
     }
@@ -171,9 +172,14 @@ fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> 
 }
 
 /// Puts a call in the mailbox.
-#[inline]
 pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
-    match append(actor, call) {
+    put_in(actor, head, call, false);
+}
+
+/// As [`post`]; `unpaid`: the call's hold on the actor is not counted yet.
+#[inline]
+fn put_in(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold, unpaid: bool) {
+    match append(actor, call, unpaid) {
         Ok(false) => {}
         // SAFETY: alive by the caller's handle or call.
         Ok(true) => run::enqueue(unsafe { ActorHold::new(head) }),
@@ -184,10 +190,17 @@ pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
 /// The part of [`post`] that may be done under a lock: `true`, the actor was marked as scheduled and is to be put in the
 /// run queue; a dead actor's call comes back, to be refused.
 #[inline]
-fn append(actor: &ActorHead, call: Hold) -> Result<bool, Hold> {
+fn append(actor: &ActorHead, call: Hold, unpaid: bool) -> Result<bool, Hold> {
     let states = actor.lock();
     if states.is(DEAD) {
+        drop(states);
+        if unpaid {
+            actor.add_hold();
+        }
         return Err(call);
+    }
+    if unpaid {
+        states.pay_hold();
     }
     states.back().push_call(call);
     Ok(states.schedule())
@@ -298,7 +311,7 @@ fn go_on(actor: &ActorHead, line: u64) {
             // SAFETY: alive by the hold.
             let call = unsafe { Hold::new(first.entry()) };
             if call.state.step(Phase::Waiting, Phase::Queued) {
-                match append(actor, call) {
+                match append(actor, call, false) {
                     Ok(first) => push |= first,
                     Err(call) => late.push(call),
                 }

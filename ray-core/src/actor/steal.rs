@@ -44,7 +44,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
         return false;
     };
     let mut ran = false;
-    while !actor.is_dead() {
+    while !actor.runner_sees_death() {
         let Some(front) = run::next(actor, false) else { break };
         let Some((caller, spec, next)) = front.peek() else { break };
         if caller != me || (short && !spec.is_short()) {

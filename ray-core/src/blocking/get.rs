@@ -5,7 +5,8 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use super::park::{self, Waited};
-use super::{Watching, inline, same_engine};
+use super::several::{Awaited, Several};
+use super::{inline, same_engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::{ObjectRef, TakeError, View};
 use crate::store::entry::Header;
@@ -15,8 +16,8 @@ use crate::thread;
 /// Where and until when a getter waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Until {
-    deadline: Option<Instant>,
-    site: &'static Location<'static>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) site: &'static Location<'static>,
 }
 
 impl Until {
@@ -133,95 +134,11 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
 }
 
 #[cold]
-fn timed_out() -> Error {
+pub(super) fn timed_out() -> Error {
     Error::new(
         ErrorKind::GetTimeout,
         "the time-out passed before the result was there; the task goes on: get it again later, or cancel it",
     )
-}
-
-/// So many entries ahead are asked for: another thread wrote them.
-const AHEAD: usize = 8;
-
-/// Waits until all are settled, or one has failed.
-fn wait_all(entries: &[NonNull<Header>], until: Until) -> Result<()> {
-    // SAFETY: the caller has refs.
-    let header = |at: usize| unsafe { entries[at].as_ref() };
-    let mut open = None;
-    let mut state = None;
-    // From the newest on: it is what this thread's own deque gives first, while thieves take the oldest.
-    for at in (0..entries.len()).rev() {
-        if at >= AHEAD {
-            crate::sync::prefetch(entries[at - AHEAD].as_ptr());
-        }
-        loop {
-            let phase = header(at).phase();
-            if phase == Phase::Failed {
-                same_engine(header(at))?;
-                header(at).state.set_seen();
-                return Err(header(at).error());
-            }
-            if phase.is_settled() {
-                break;
-            }
-            same_engine(header(at))?;
-            let state = match state {
-                Some(state) => state,
-                None => {
-                    let now = thread::of(header(at).epoch)?;
-                    super::may_block(now, until.site)?;
-                    *state.insert(now)
-                }
-            };
-            if until.deadline.is_some() || !inline::run(state, entries[at], true) {
-                open.get_or_insert(at);
-                break;
-            }
-        }
-    }
-    let (Some(mut at), Some(state)) = (open, state) else { return Ok(()) };
-    let _watching = Watching::new();
-    let mut seen = super::failures();
-    for entry in &entries[..=at] {
-        // SAFETY: the caller has refs.
-        unsafe { entry.as_ref() }.state.set_watched();
-    }
-    loop {
-        // One of ours may be among the failures since.
-        for failed in 0..entries.len() {
-            if header(failed).phase() == Phase::Failed {
-                header(failed).state.set_seen();
-                return Err(header(failed).error());
-            }
-        }
-        while super::failures() == seen {
-            // The last open one: when it is there, most others are. Each look is at one of them alone: it may be
-            // settled at any time, which says nothing of those before it.
-            while header(at).phase().is_settled() {
-                if at == 0 {
-                    return Ok(());
-                }
-                at -= 1;
-            }
-            let waited = match park::on_entry(state, entries[at], until.deadline, true, || super::failures() != seen, until.site)
-            {
-                Ok(waited) => waited,
-                // No thread is left but this one: it may as well run what it waits for, be it long.
-                Err(error) if error.is_threads() && until.deadline.is_none() && super::depth_of(state) < super::DEEPEST => {
-                    if entries.iter().rev().any(|entry| inline::run(state, *entry, false)) {
-                        continue;
-                    }
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-            };
-            same_engine(header(at))?;
-            if waited == Waited::TimedOut && !header(at).phase().is_settled() {
-                return Err(timed_out());
-            }
-        }
-        seen = super::failures();
-    }
 }
 
 impl<T: Clone> ObjectRef<T> {
@@ -287,20 +204,30 @@ impl<T: Clone> Get for &ObjectRef<T> {
 
 impl<T: Clone> Get for Vec<ObjectRef<T>> {
     type Output = Vec<T>;
-    fn get_until(self, until: Until) -> Result<Vec<T>> {
-        let entries: Vec<_> = self.iter().map(ObjectRef::entry).collect();
-        wait_all(&entries, until)?;
-        drop(entries);
-        self.into_iter().map(ObjectRef::settled).collect()
+    fn get_until(mut self, until: Until) -> Result<Vec<T>> {
+        let mut several = Several::new(until);
+        let mut values = Vec::with_capacity(self.len());
+        loop {
+            several.settle_last(&self)?;
+            let Some(object) = self.pop() else { break };
+            values.push(object.settled()?);
+        }
+        values.reverse();
+        Ok(values)
     }
 }
 
 impl<T: Clone> Get for &[ObjectRef<T>] {
     type Output = Vec<T>;
     fn get_until(self, until: Until) -> Result<Vec<T>> {
-        let entries: Vec<_> = self.iter().map(ObjectRef::entry).collect();
-        wait_all(&entries, until)?;
-        self.iter().map(|object| object.get_until(until)).collect()
+        let mut several = Several::new(until);
+        let mut values = Vec::with_capacity(self.len());
+        for end in (1..=self.len()).rev() {
+            several.settle_last(&self[..end])?;
+            values.push((&self[end - 1]).get_until(until)?);
+        }
+        values.reverse();
+        Ok(values)
     }
 }
 
@@ -314,8 +241,7 @@ impl<T: Clone> Get for &Vec<ObjectRef<T>> {
 impl<T: Clone, const N: usize> Get for [ObjectRef<T>; N] {
     type Output = [T; N];
     fn get_until(self, until: Until) -> Result<[T; N]> {
-        let entries = self.each_ref().map(ObjectRef::entry);
-        wait_all(&entries, until)?;
+        Several::new(until).settle_all(&self)?;
         let mut failed = None;
         let values = self.map(|object| object.settled().map_err(|error| failed = Some(error)).ok());
         match failed {
@@ -343,6 +269,12 @@ pub trait GetOne: Get {
 #[derive(Clone, Copy, Debug)]
 pub struct Entry(NonNull<Header>);
 
+impl Awaited for Entry {
+    fn entry(&self) -> NonNull<Header> {
+        self.0
+    }
+}
+
 impl<T: Clone> GetOne for ObjectRef<T> {
     fn one(&self) -> Entry {
         Entry(self.entry())
@@ -363,7 +295,7 @@ macro_rules! tuples {
             type Output = ($($T::Output,)*);
             fn get_until(self, until: Until) -> Result<Self::Output> {
                 let ($($T,)*) = self;
-                wait_all(&[$($T.one().0),*], until)?;
+                Several::new(until).settle_all(&[$($T.one()),*])?;
                 Ok(($($T.get_until(until)?,)*))
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Bodies below this are short: a getter of several may run them itself.
-const SHORT: Duration = Duration::from_micros(100);
+/// Bodies below this are short, in nanoseconds: a getter of several may run them itself.
+const SHORT: u32 = 100_000;
 /// Every n-th body of a thread is timed, once a function has been timed at all.
 const SAMPLE_EVERY: u32 = 64;
 /// So many bodies are timed before a function counts as known.
@@ -89,7 +89,7 @@ impl Spec {
     /// The bodies are known to be short.
     #[inline]
     pub(crate) fn is_short(&self) -> bool {
-        self.sampled.load(Ordering::Relaxed) >= FIRST_SAMPLES && self.mean() < SHORT
+        self.sampled.load(Ordering::Relaxed) >= FIRST_SAMPLES && self.mean.load(Ordering::Relaxed) < SHORT
     }
 
     /// Mean of the sampled bodies.
