@@ -27,13 +27,14 @@ use crate::measure::{Case, Row};
 const HELP: &str = "\
 The figures users feel: ours beside the peers', measured in turn in one run.
 
-Usage: ray-bench [--json] [--rounds N] [--svg PATH] [CASE..]
+Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [CASE..]
 
   CASE        what to measure; without one, everything:
               rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
               chain1000 start idle par20
   --json      an object a line, and no table
   --rounds N  rounds of each contender, 7 unless told
+  --who NAME  only those whose name begins so, for a profiler: a comparison needs all
   --svg PATH  the medians as a picture, beside what is printed
   --help      this text";
 
@@ -54,6 +55,7 @@ enum Command {
 struct Plan {
     cases: Vec<&'static Case>,
     rounds: usize,
+    who: String,
     json: bool,
     svg: Option<PathBuf>,
 }
@@ -77,11 +79,12 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
-    let mut plan = Plan { cases: Vec::new(), rounds: ROUNDS, json: false, svg: None };
+    let mut plan = Plan { cases: Vec::new(), rounds: ROUNDS, who: String::new(), json: false, svg: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("json") => plan.json = true,
             Arg::Long("rounds") => plan.rounds = parser.value()?.parse()?,
+            Arg::Long("who") => plan.who = parser.value()?.string()?,
             Arg::Long("svg") => plan.svg = Some(parser.value()?.into()),
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             Arg::Long(child::OPTION) => {
@@ -116,7 +119,7 @@ fn measure_all(plan: &Plan) -> Result<(), Box<dyn Error>> {
     }
     let mut panels: Vec<(&Case, Vec<Row>)> = Vec::new();
     for &case in &plan.cases {
-        let rows = measure::run(case, plan.rounds);
+        let rows = measure::run(case, plan.rounds, &plan.who);
         if plan.json {
             report::json(&mut out, &rows)?;
         } else {

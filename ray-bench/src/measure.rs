@@ -73,9 +73,10 @@ impl Row {
     }
 }
 
-/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender.
-pub(crate) fn run(case: &Case, rounds: usize) -> Vec<Row> {
+/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender whose name begins with `who`.
+pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     let mut contenders = (case.contenders)();
+    contenders.retain(|contender| contender.whos.iter().any(|name| name.starts_with(who)));
     let mut samples: Vec<Vec<Vec<f64>>> =
         contenders.iter().map(|contender| vec![Vec::with_capacity(rounds); contender.whos.len()]).collect();
     for round in 0..=rounds.max(1) {

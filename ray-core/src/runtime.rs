@@ -23,6 +23,7 @@ use crate::scheduler::claims::{Claims, Grant};
 use crate::scheduler::lease::CpuPool;
 use crate::store::entry::Hold;
 use crate::thread::{Job, Shared, Threads};
+use crate::worker::free::FreeQueue;
 use crate::worker::pulse::Pulse;
 
 /// Work that asks for no CPU, or has been granted what it asks for.
@@ -60,7 +61,7 @@ pub(crate) struct Engine {
     pub(crate) claims: Mutex<Claims<Returning, Hold>>,
     /// Work for one CPU that belongs to no thread's deque.
     pub(crate) injector: Injector<Job>,
-    pub(crate) free: Injector<FreeJob>,
+    pub(crate) free: FreeQueue,
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) pulse: Pulse,
@@ -95,6 +96,8 @@ pub(crate) struct Workers {
     pub(crate) waking: AtomicUsize,
     /// Waiting in a get.
     pub(crate) blocked: AtomicUsize,
+    /// So many more than there are CPUs ended bodies of late: they may as well idle.
+    pub(crate) surplus: AtomicUsize,
 }
 
 static EPOCH: AtomicU32 = AtomicU32::new(0);
@@ -146,7 +149,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
         cpu: CpuPool::new(settings.total.cpu()),
         claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
         injector: Injector::new(),
-        free: Injector::new(),
+        free: FreeQueue::new(),
         threads: Threads::new(),
         workers: Workers::default(),
         pulse: Pulse::new(),
@@ -239,6 +242,7 @@ impl Engine {
             crate::store::entry::Kind::Call => crate::actor::create::granted(task),
             _ => {
                 self.free.push(FreeJob::Granted(Job::new(task)));
+                self.notify();
                 self.kick();
             }
         }

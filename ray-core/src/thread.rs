@@ -16,6 +16,7 @@ use crate::callable::spec::Spec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Engine};
 use crate::store::entry::{Header, Hold};
+use crate::worker::free::Batch;
 
 /// A hold on an unstarted task, in a queue.
 pub(crate) struct Job(NonNull<Header>);
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) thread: Thread,
     /// Bodies ended here; written by the thread itself alone.
     pub(crate) bodies: AtomicU64,
+    /// As many as the pulse saw when it last looked.
+    pub(crate) seen: AtomicU64,
+    pub(crate) is_worker: bool,
     /// The body that runs, for reports; null between bodies.
     pub(crate) running: AtomicPtr<Spec>,
     /// Set by who wakes the thread from the idle list.
@@ -87,6 +91,8 @@ pub(crate) struct ThreadState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) epoch: u32,
     pub(crate) deque: Worker<Job>,
+    /// Of a worker: CPU-free work that it has taken and not begun.
+    pub(crate) batch: Option<Batch>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) frame: Cell<*const Frame>,
     /// CPU units that this thread holds now, for the body that runs (or, in a worker between bodies, for the next).
@@ -143,12 +149,15 @@ impl ThreadState {
         let shared = Arc::new(Shared {
             thread: std::thread::current(),
             bodies: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            is_worker,
             running: AtomicPtr::new(std::ptr::null_mut()),
             woken: AtomicBool::new(false),
         });
         engine.threads.enter(Arc::clone(&shared), deque.stealer());
         Self {
             epoch: engine.epoch,
+            batch: is_worker.then(|| engine.free.enter()),
             engine,
             deque,
             shared,
@@ -165,6 +174,9 @@ impl ThreadState {
     fn leave(&self) {
         while let Some(job) = self.deque.pop() {
             self.engine.injector.push(job);
+        }
+        if let Some(batch) = &self.batch {
+            self.engine.free.leave(batch);
         }
         self.engine.threads.leave(&self.shared);
         if self.engine.is_live() {

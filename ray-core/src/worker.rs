@@ -5,6 +5,7 @@
 //! more, and parks. Who puts work somewhere does not wake a worker but the [`pulse`]; who is about to wait for that
 //! work wakes one at once ([`Engine::kick`]).
 
+pub(crate) mod free;
 pub(crate) mod pulse;
 pub(crate) mod rest;
 
@@ -31,18 +32,16 @@ const TASKS_FIRST_EVERY: u32 = 8;
 const STACK: usize = 2 * 1024 * 1024;
 
 impl Engine {
-    /// Wakes a worker for work that somebody is about to wait for, or starts one.
+    /// Wakes a worker for work that somebody is about to wait for, or starts one: one a free lease for work that needs
+    /// one; for the rest as many as there are CPUs, beyond which the pulse decides.
     pub(crate) fn kick(&self) {
         let waking = self.workers.waking.load(Ordering::Relaxed) as u64;
         let wanted = self.cpu.free() / UNITS;
         if waking > 0 && waking >= wanted && self.free.is_empty() {
             return;
         }
-        if self.wake_idle() {
-            return;
-        }
-        // One a free lease for work that needs one; for the rest as many as there are CPUs, beyond which the pulse adds.
-        if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < self.settings.num_cpus {
+        let useful = (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < self.settings.num_cpus;
+        if useful && !self.wake_idle() {
             let _ = self.add_worker();
         }
     }
@@ -121,6 +120,12 @@ fn run(engine: Arc<Engine>) {
     let mut fresh = true;
     while engine.is_live() {
         turn = turn.wrapping_add(1);
+        if engine.workers.surplus.load(Ordering::Relaxed) > 0 && engine.workers.surplus.swap(0, Ordering::Relaxed) > 0 {
+            // Others see to the work, and the pulse to them.
+            if !idle(state, true) {
+                break;
+            }
+        }
         if let Some(work) = find(state, turn) {
             if std::mem::take(&mut fresh) {
                 // One wakes the next, so that a burst does not have to wait for the pulse.
@@ -131,7 +136,7 @@ fn run(engine: Arc<Engine>) {
             run_work(state, work);
             continue;
         }
-        if !idle(state) {
+        if !idle(state, false) {
             break;
         }
         fresh = true;
@@ -163,20 +168,13 @@ fn find(state: &ThreadState, turn: u32) -> Option<Work> {
 }
 
 fn find_free(state: &ThreadState) -> Option<Work> {
-    if state.engine.free.is_empty() {
-        return None;
+    let (job, more) = state.engine.free.take(state.batch.as_ref()?)?;
+    if more {
+        state.engine.notify();
     }
-    loop {
-        match state.engine.free.steal() {
-            Steal::Success(job) => {
-                // CPU-free work holds no CPU, so that others may have it.
-                release_lease(state);
-                return Some(Work::Free(job));
-            }
-            Steal::Empty => return None,
-            Steal::Retry => {}
-        }
-    }
+    // CPU-free work holds no CPU, so that others may have it.
+    release_lease(state);
+    Some(Work::Free(job))
 }
 
 fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
@@ -284,8 +282,8 @@ pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
     }
 }
 
-/// Waits for work; `false`: the worker ends.
-fn idle(state: &ThreadState) -> bool {
+/// Waits for work, or (`anyway`) to be wanted though there is some; `false`: the worker ends.
+fn idle(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);
     let me = &state.shared;
@@ -293,7 +291,7 @@ fn idle(state: &ThreadState) -> bool {
     lock(&engine.workers.idle).push(Arc::clone(me));
     engine.workers.idle_count.fetch_add(1, Ordering::SeqCst);
     let something = || !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work());
-    if something() || !engine.is_live() {
+    if (!anyway && something()) || !engine.is_live() {
         if leave_idle(engine, me) {
             return true;
         }

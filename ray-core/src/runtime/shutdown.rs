@@ -102,13 +102,11 @@ impl Engine {
         });
         let mut tasks: Vec<_> = jobs.into_iter().map(thread::Job::into_hold).collect();
         let mut actors = Vec::new();
-        loop {
-            match self.free.steal() {
-                Steal::Success(FreeJob::Task(job) | FreeJob::Granted(job)) => tasks.push(job.into_hold()),
-                Steal::Success(FreeJob::Actor(actor)) => actors.push(actor),
-                Steal::Success(FreeJob::Call(call)) => crate::actor::concurrent::abandon(call),
-                Steal::Empty => break,
-                Steal::Retry => {}
+        while let Some(job) = self.free.take_any() {
+            match job {
+                FreeJob::Task(job) | FreeJob::Granted(job) => tasks.push(job.into_hold()),
+                FreeJob::Actor(actor) => actors.push(actor),
+                FreeJob::Call(call) => crate::actor::concurrent::abandon(call),
             }
         }
         tasks.extend(lock(&self.claims).drain());

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use crossbeam_deque::Steal;
-
 use super::{Engine, FreeJob, lock};
 use crate::callable::arg::ArgList;
 use crate::callable::function::{ArgsOf, Function, FunctionCall};
@@ -281,12 +279,10 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
 #[cold]
 pub(crate) fn take_grants_back(engine: &Engine) {
     let (mut granted, mut others) = (Vec::new(), Vec::new());
-    loop {
-        match engine.free.steal() {
-            Steal::Success(FreeJob::Granted(job)) => granted.push(job.into_hold()),
-            Steal::Success(other) => others.push(other),
-            Steal::Empty => break,
-            Steal::Retry => {}
+    while let Some(job) = engine.free.take_any() {
+        match job {
+            FreeJob::Granted(job) => granted.push(job.into_hold()),
+            other => others.push(other),
         }
     }
     for job in others {

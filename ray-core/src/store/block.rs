@@ -4,7 +4,7 @@
 //! more where one thread makes what another frees. So blocks of one size class are chained through their first word
 //! into *magazines* of [`ROUNDS`]. Each thread has two magazines a class: it frees into one and takes from it; with
 //! both full it hands one to the *depot*, with both empty it asks the depot for one. The depot is shared, keeps at most
-//! [`DEPOT`] bytes, and costs one lock a magazine. (Bonwick and Adams, Magazines and Vmem, USENIX 2001.)
+//! [`MOST`] bytes, of which the sizes that are wanted now take from those that were, and costs one lock a magazine. (Bonwick and Adams, Magazines and Vmem, USENIX 2001.)
 //!
 //! # State and rules
 //!
@@ -25,7 +25,7 @@ const CLASSES: usize = 8;
 /// Blocks of a magazine.
 const ROUNDS: u32 = 128;
 /// The most that the depot keeps, in bytes.
-const DEPOT: usize = 16 * 1024 * 1024;
+const MOST: usize = 16 * 1024 * 1024;
 
 /// A chain of blocks.
 #[derive(Clone, Copy)]
@@ -70,9 +70,38 @@ impl Magazine {
     }
 }
 
-/// The depot's magazines of a class; whatever panics, a chain is whole.
-fn depot(class: usize) -> MutexGuard<'static, Vec<Magazine>> {
-    SHELVES[class].lock().unwrap_or_else(PoisonError::into_inner)
+/// The depot's magazines of a class.
+struct Rack {
+    magazines: Mutex<Vec<Magazine>>,
+    /// So many, for a look from outside.
+    count: AtomicUsize,
+}
+
+impl Rack {
+    const fn new() -> Self {
+        Self { magazines: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+    }
+
+    /// Whatever panics, a chain is whole.
+    fn lock(&self) -> MutexGuard<'_, Vec<Magazine>> {
+        self.magazines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, full: Magazine) {
+        let mut magazines = self.lock();
+        magazines.push(full);
+        self.count.store(magazines.len(), Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Option<Magazine> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut magazines = self.lock();
+        let full = magazines.pop();
+        self.count.store(magazines.len(), Ordering::Relaxed);
+        full
+    }
 }
 
 struct Shelf {
@@ -96,8 +125,7 @@ thread_local! {
     static GUARD: Guard = const { Guard };
 }
 
-static SHELVES: [Mutex<Vec<Magazine>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
-static STORED: AtomicUsize = AtomicUsize::new(0);
+static DEPOT: [Rack; CLASSES] = [const { Rack::new() }; CLASSES];
 
 /// Gives back what an ending thread has kept.
 struct Guard;
@@ -161,9 +189,8 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
 fn refill(shelf: &Shelf, class: usize) -> *mut u8 {
     let mut next = shelf.spare.replace(Magazine::EMPTY);
     if next.rounds == 0
-        && let Some(stored) = depot(class).pop()
+        && let Some(stored) = DEPOT[class].take()
     {
-        STORED.fetch_sub(bytes_of(class), Ordering::Relaxed);
         next = stored;
     }
     if let Some(block) = next.pop() {
@@ -230,15 +257,20 @@ fn keep(cache: &Cache, class: usize, block: *mut u8) {
     shelf.loaded.set(loaded);
 }
 
-/// Hands a full magazine to the depot.
+/// Hands a full magazine to the depot; one of the size that has most there makes room for it.
 fn store(full: Magazine, class: usize) {
     debug_assert_eq!(full.rounds, ROUNDS);
-    if STORED.fetch_add(bytes_of(class), Ordering::Relaxed) + bytes_of(class) > DEPOT {
-        STORED.fetch_sub(bytes_of(class), Ordering::Relaxed);
-        full.free(class);
-    } else {
-        depot(class).push(full);
+    let bytes = |class: usize| DEPOT[class].count.load(Ordering::Relaxed) * bytes_of(class);
+    if (0..CLASSES).map(bytes).sum::<usize>() + bytes_of(class) > MOST {
+        let largest = (0..CLASSES).max_by_key(|class| bytes(*class)).unwrap_or(class);
+        if largest == class {
+            return full.free(class);
+        }
+        if let Some(former) = DEPOT[largest].take() {
+            former.free(largest);
+        }
     }
+    DEPOT[class].put(full);
 }
 
 #[cfg(all(test, not(loom)))]

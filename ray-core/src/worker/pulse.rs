@@ -16,7 +16,8 @@ use crate::runtime::{Engine, lock};
 
 /// Between two looks while workers idle.
 const TICK: Duration = Duration::from_micros(100);
-/// Between two looks while nobody idles: only CPU-free work that waits can ask for more threads.
+/// Between two looks while nobody idles who could start anything: only CPU-free work that waits can ask for more threads,
+/// and each look takes a processor from those that work.
 const BUSY_TICK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing has moved for a second.
 const SLOW_TICK: Duration = Duration::from_millis(20);
@@ -143,7 +144,7 @@ fn beat(engine: &Weak<Engine>) {
 /// One look at the queues; the pause until the next, none to rest.
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
-    let bodies = engine.bodies();
+    let (bodies, lively) = engine.bodies();
     if bodies != memory.bodies {
         memory.bodies = bodies;
         memory.moved = now;
@@ -166,12 +167,14 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     }
     if cpu_work && engine.cpu.has_one() {
         engine.kick();
-    } else if free_work && idle > 0 {
+    } else if free_work && idle > 0 && lively < engine.settings.num_cpus {
         engine.wake_idle();
     }
     if free_work && idle == 0 {
         add_for_free_work(engine, memory, now);
     }
+    // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
+    engine.workers.surplus.store(lively.saturating_sub(engine.settings.num_cpus), Ordering::Relaxed);
     if cpu_work || free_work || claimed {
         memory.last_queued = now;
         let still = now.duration_since(memory.stirred);
@@ -189,7 +192,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         {
             return Some(SLOW_TICK);
         }
-        return Some(if idle > 0 { TICK } else { BUSY_TICK });
+        return Some(if idle > 0 && (free_work || engine.cpu.has_one()) { TICK } else { BUSY_TICK });
     }
     if now.duration_since(memory.last_queued) > QUIET {
         return None;
@@ -218,13 +221,15 @@ fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant) {
 }
 
 impl Engine {
-    /// Bodies that have ended, on all threads.
-    fn bodies(&self) -> u64 {
-        let mut sum = 0u64;
+    /// Bodies that have ended, on all threads, and how many workers have ended any since the last look.
+    fn bodies(&self) -> (u64, usize) {
+        let (mut sum, mut lively) = (0u64, 0);
         self.threads.walk(0, |shared, _| {
-            sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
+            let bodies = shared.bodies.load(Ordering::Relaxed);
+            sum = sum.wrapping_add(bodies);
+            lively += usize::from(shared.seen.swap(bodies, Ordering::Relaxed) != bodies && shared.is_worker);
             false
         });
-        sum
+        (sum, lively)
     }
 }

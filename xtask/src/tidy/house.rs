@@ -35,6 +35,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/blocking/get.rs",
     "ray-core/src/blocking/inline.rs",
     "ray-core/src/blocking/park.rs",
+    "ray-core/src/blocking/several.rs",
     "ray-core/src/cancel.rs",
     "ray-core/src/context.rs",
     "ray-core/src/deadlock.rs",

@@ -1,0 +1,145 @@
+//! Work that asks for no CPU: one queue for all, and a batch of it with each worker.
+//!
+//! A queue that every worker asks for each job is written by all of them at each job, and by whoever submits. So a worker
+//! takes several at once. What it has taken and not begun anybody else may take from it, should a body be long.
+//!
+//! # Why no work is overlooked
+//!
+//! A worker counts itself among those that have a batch before it takes one out of the queue. Who then sees the queue
+//! empty sees the count, and looks at the batches. Between the two the jobs are in nobody's sight for a moment; the
+//! worker rouses the pulse after it, in case that was the moment of the pulse's last look.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+
+use crate::runtime::FreeJob;
+
+/// The most that a worker takes at once.
+const BATCH: usize = 16;
+
+/// The queue.
+pub(crate) struct FreeQueue {
+    queue: Injector<FreeJob>,
+    /// Workers that may have a batch.
+    batches: AtomicUsize,
+    /// Every worker's batch, with the batch's number.
+    workers: RwLock<Vec<(u64, Stealer<FreeJob>)>>,
+    next: AtomicU64,
+}
+
+/// What one worker has taken and not begun.
+pub(crate) struct Batch {
+    number: u64,
+    jobs: Worker<FreeJob>,
+    /// Among [`FreeQueue::batches`].
+    counted: Cell<bool>,
+}
+
+impl FreeQueue {
+    pub(crate) fn new() -> Self {
+        Self { queue: Injector::new(), batches: AtomicUsize::new(0), workers: RwLock::new(Vec::new()), next: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn push(&self, job: FreeJob) {
+        self.queue.push(job);
+    }
+
+    /// Nobody has anything that is not begun.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && !self.some_in_batches()
+    }
+
+    fn some_in_batches(&self) -> bool {
+        self.batches.load(Ordering::SeqCst) > 0 && self.workers().iter().any(|(_, jobs)| !jobs.is_empty())
+    }
+
+    /// How many are not begun, more or less.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len() + self.workers().iter().map(|(_, jobs)| jobs.len()).sum::<usize>()
+    }
+
+    fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<(u64, Stealer<FreeJob>)>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A batch for a worker that begins; it goes back with [`leave`](Self::leave).
+    pub(crate) fn enter(&self) -> Batch {
+        let (number, jobs) = (self.next.fetch_add(1, Ordering::Relaxed), Worker::new_fifo());
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).push((number, jobs.stealer()));
+        Batch { number, jobs, counted: Cell::new(false) }
+    }
+
+    /// The worker ends: what it has not begun goes to everybody.
+    pub(crate) fn leave(&self, batch: &Batch) {
+        while let Some(job) = batch.jobs.pop() {
+            self.queue.push(job);
+        }
+        self.uncount(batch);
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != batch.number);
+    }
+
+    fn uncount(&self, batch: &Batch) {
+        if batch.counted.replace(false) {
+            self.batches.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The next job for the worker whose batch it is; `true` with it: more came along, and the pulse is to be told.
+    #[inline]
+    pub(crate) fn take(&self, batch: &Batch) -> Option<(FreeJob, bool)> {
+        if batch.counted.get() {
+            if let Some(job) = batch.jobs.pop() {
+                return Some((job, false));
+            }
+            self.uncount(batch);
+        }
+        loop {
+            let taken = match self.queue.len() {
+                0 => return self.steal_from_batches().map(|job| (job, false)),
+                1 => self.queue.steal(),
+                _ => {
+                    if !batch.counted.replace(true) {
+                        self.batches.fetch_add(1, Ordering::SeqCst);
+                    }
+                    self.queue.steal_batch_with_limit_and_pop(&batch.jobs, BATCH)
+                }
+            };
+            match taken {
+                Steal::Success(job) => return Some((job, batch.counted.get() && !batch.jobs.is_empty())),
+                Steal::Empty | Steal::Retry => {}
+            }
+        }
+    }
+
+    /// A job of any worker's batch.
+    fn steal_from_batches(&self) -> Option<FreeJob> {
+        if self.batches.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.workers().iter().find_map(|(_, jobs)| {
+            loop {
+                match jobs.steal() {
+                    Steal::Success(job) => return Some(job),
+                    Steal::Empty => return None,
+                    Steal::Retry => {}
+                }
+            }
+        })
+    }
+
+    /// A job, for whoever has no batch.
+    pub(crate) fn take_any(&self) -> Option<FreeJob> {
+        loop {
+            match self.queue.steal() {
+                Steal::Success(job) => return Some(job),
+                Steal::Empty => return self.steal_from_batches(),
+                Steal::Retry => {}
+            }
+        }
+    }
+}
