@@ -44,8 +44,8 @@
 //!
 //! Ray's pages: [`ray.util.collective`](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
 
-mod ask;
-mod board;
+pub(crate) mod ask;
+pub(crate) mod board;
 mod element;
 mod kernel;
 mod named;
@@ -156,6 +156,13 @@ impl Group {
     }
 
     /// As [`with_timeout`](Group::with_timeout), of a handle in use.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let mut alone = ray::collective::Group::members(1)?.remove(0);
+    /// alone.set_timeout(std::time::Duration::from_secs(60));
+    /// # Ok::<(), ray::Error>(())
+    /// ```
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
@@ -309,7 +316,7 @@ impl Group {
     /// let [mut a, mut b]: [Group; 2] = Group::members(2)?.try_into().unwrap();
     /// std::thread::scope(|threads| {
     ///     threads.spawn(move || a.send(&[1.5_f32, 2.5], 1));
-    ///     let mut values = [0.0; 2];
+    ///     let mut values = [0.0_f32; 2];
     ///     b.recv(&mut values, 0)?;
     ///     assert_eq!(values, [1.5, 2.5]);
     ///     Ok::<(), ray::Error>(())

@@ -18,8 +18,8 @@
 //!    the seats of those concerned to `Out`: from then on they are *committed*, and go when the round or pair is complete,
 //!    whatever happens meanwhile. So the memory that a member shows by coming in is touched only between the opening and the
 //!    completion, while the member stays; and a member that goes with an error was never touched.
-//! 3. An open round's work lies in numbered blocks. Whoever takes a number ([`Board::claim`]) does that block, members only, and
-//!    counts it as done; who counts the last one completes the round. So a member that is slow to wake delays nobody, and
+//! 3. An open round's work lies in numbered blocks, a share of them for each member. Whoever takes a number ([`Board::claim`]),
+//!    of its own share or of another's, does that block and counts it as done; who counts the last one completes the round. So a member that is slow to wake delays nobody, and
 //!    may go as soon as it sees the round complete.
 //! 4. The counters of blocks are set before a round is opened. A member touches them only inside of its own round, and the
 //!    next cannot open before that member has come to it.
@@ -69,12 +69,15 @@ pub(crate) struct Table<P> {
     fault: Option<Error>,
 }
 
-/// A member's memory, and its transfer.
+/// A member's memory, its transfer, and its share of an open round.
 #[derive(Debug)]
+#[repr(align(128))]
 struct Shown {
     input: AtomicPtr<u8>,
     output: AtomicPtr<u8>,
     pair: AtomicU64,
+    /// The next block of its share that nobody has taken.
+    next: AtomicU64,
 }
 
 /// The state of a group; `P` is what wakes a sleeping member.
@@ -83,8 +86,6 @@ pub(crate) struct Board<P> {
     table: Mutex<Table<P>>,
     signal: Line,
     completed: Line,
-    /// The next block that nobody has taken.
-    next: Line,
     /// Blocks that are not done.
     left: Line,
     shown: Box<[Shown]>,
@@ -136,6 +137,7 @@ impl<P> Board<P> {
             input: AtomicPtr::new(std::ptr::null_mut()),
             output: AtomicPtr::new(std::ptr::null_mut()),
             pair: AtomicU64::new(ALONE),
+            next: AtomicU64::new(0),
         };
         Self {
             table: Mutex::new(Table {
@@ -144,7 +146,6 @@ impl<P> Board<P> {
             }),
             signal: line(),
             completed: line(),
-            next: line(),
             left: line(),
             shown: (0..members).map(|_| shown()).collect(),
         }
@@ -216,7 +217,9 @@ impl<P> Board<P> {
         for place in &mut table.places {
             place.seat = Seat::Out;
         }
-        self.next.0.store(0, Ordering::Relaxed);
+        for shown in &self.shown {
+            shown.next.store(0, Ordering::Relaxed);
+        }
         self.left.0.store(blocks, Ordering::Relaxed);
         if blocks == 0 {
             self.completed.0.store(round, Ordering::Release);
@@ -262,10 +265,13 @@ impl<P> Board<P> {
         (shown.input.load(Ordering::Relaxed).cast_const(), shown.output.load(Ordering::Relaxed))
     }
 
-    /// A block of the open round that nobody else has; whoever gets it does it. Once it is none it stays none.
-    pub(crate) fn claim(&self, blocks: u64) -> Option<u64> {
-        let block = self.next.0.fetch_add(1, Ordering::Relaxed);
-        (block < blocks).then_some(block)
+    /// A block of that member's share of the open round, of so many, that nobody else has; whoever gets it does it. Once it is
+    /// none it stays none.
+    pub(crate) fn claim(&self, share: usize, blocks: u64) -> Option<u64> {
+        let next = &self.shown[share].next;
+        // The look spares those who come last from counting for ever.
+        let free = next.load(Ordering::Relaxed) < blocks;
+        free.then(|| next.fetch_add(1, Ordering::Relaxed)).filter(|block| *block < blocks)
     }
 
     /// So many blocks are done; `true`: the round is complete by it, and its sleepers are to be woken.

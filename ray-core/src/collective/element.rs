@@ -1,8 +1,9 @@
 //! What members exchange: the types of elements, and the ways to make one of several.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
-use super::kernel::{Kernel, reduce};
+use super::kernel::{Kernel, TILE, reduce};
 
 /// A number that members can exchange: `f32`, `f64`, [`f16`], and every integer of the language.
 ///
@@ -40,6 +41,7 @@ pub trait Element: sealed::Number {}
 )]
 pub trait ReduceOp<T: Element>: sealed::Op<T> {}
 
+#[allow(clippy::needless_range_loop, reason = "see `widen`")]
 pub(crate) mod sealed {
     use super::Kernel;
 
@@ -61,27 +63,33 @@ pub(crate) mod sealed {
         }
         /// The compiled loop of a reduction; compiled with the engine, not with each program that calls it.
         fn kernel(way: Way) -> Kernel;
-        /// Of so many neighbours.
+        /// Of so many neighbours. By plain loops over indices, here and in the kernel: a closure would be compiled apart, for
+        /// any processor.
         ///
         /// # Safety
-        /// They lie at `from`.
+        /// They lie at `from`, and nobody writes to them meanwhile.
         #[inline(always)]
-        unsafe fn widen(from: *const Self, into: &mut [Self::Wide]) {
-            for (at, wide) in into.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *wide = unsafe { from.add(at).read() }.wide();
+        unsafe fn widen<const N: usize>(from: *const Self) -> [Self::Wide; N] {
+            // SAFETY: the caller's promise.
+            let from = unsafe { from.cast::<[Self; N]>().read_unaligned() };
+            let mut wide = [from[0].wide(); N];
+            for at in 0..N {
+                wide[at] = from[at].wide();
             }
+            wide
         }
         /// Back into so many neighbours.
         ///
         /// # Safety
-        /// There is room for them at `into`.
+        /// There is room for them at `into`, and nobody else looks there meanwhile.
         #[inline(always)]
-        unsafe fn narrow_all(from: &[Self::Wide], into: *mut Self) {
-            for (at, wide) in from.iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe { into.add(at).write(Self::narrow(*wide)) };
+        unsafe fn narrow_all<const N: usize>(from: &[Self::Wide; N], into: *mut Self) {
+            let mut narrow = [Self::narrow(from[0]); N];
+            for at in 0..N {
+                narrow[at] = Self::narrow(from[at]);
             }
+            // SAFETY: the caller's promise.
+            unsafe { into.cast::<[Self; N]>().write_unaligned(narrow) };
         }
     }
 
@@ -239,7 +247,7 @@ pub trait Float: Element {}
 macro_rules! kernels {
     ($type:ty, $way:ident, $($name:ident)+) => {
         match $way {
-            $(Way::$name => reduce::<$type, $name>,)+
+            $(Way::$name => reduce::<$type, $name, { TILE / size_of::<<$type as Number>::Wide>() }>,)+
             #[allow(unreachable_patterns, reason = "floats have all of them")]
             _ => unreachable!("`ReduceOp` has no such pair"),
         }
@@ -360,18 +368,19 @@ impl Number for f16 {
     }
     // Many at once, with the processor's instruction where there is one.
     #[inline(always)]
-    unsafe fn widen(from: *const f16, into: &mut [f32]) {
-        use half::slice::HalfFloatSliceExt;
-        // SAFETY: so many lie there, and nobody writes to them meanwhile.
-        let from = unsafe { std::slice::from_raw_parts(from, into.len()) };
-        from.convert_to_f32_slice(into);
+    unsafe fn widen<const N: usize>(from: *const f16) -> [f32; N] {
+        // SAFETY: the caller's promise.
+        let from = unsafe { from.cast::<[f16; N]>().read_unaligned() };
+        let mut wide = [0.0; N];
+        from.convert_to_f32_slice(&mut wide);
+        wide
     }
     #[inline(always)]
-    unsafe fn narrow_all(from: &[f32], into: *mut f16) {
-        use half::slice::HalfFloatSliceExt;
-        // SAFETY: there is room for so many, initialised, and nobody else looks at them meanwhile.
-        let into = unsafe { std::slice::from_raw_parts_mut(into, from.len()) };
-        into.convert_from_f32_slice(from);
+    unsafe fn narrow_all<const N: usize>(from: &[f32; N], into: *mut f16) {
+        let mut narrow = [f16::ZERO; N];
+        narrow.convert_from_f32_slice(from);
+        // SAFETY: the caller's promise.
+        unsafe { into.cast::<[f16; N]>().write_unaligned(narrow) };
     }
 }
 

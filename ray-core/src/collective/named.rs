@@ -62,30 +62,21 @@ fn title(name: &str) -> String {
 /// `InvalidArgument` if `rank` is not below `world_size`, the group has another size, or the rank is taken.
 ///
 /// ```
-/// use ray::collective::{Group, Sum, init_collective_group};
-/// use ray::remote;
+/// # extern crate ray_core as ray;
+/// use ray::collective::{Sum, init_collective_group};
 ///
-/// #[remote]
-/// struct Worker {
-///     group: Group,
-/// }
-///
-/// #[remote]
-/// impl Worker {
-///     pub fn new(rank: usize) -> ray::Result<Self> {
-///         Ok(Worker { group: init_collective_group("workers", 2, rank)? })
-///     }
-///
-///     pub fn total(&mut self, mine: i64) -> ray::Result<i64> {
+/// let total = |rank, mine: i64| {
+///     let body = move || -> ray::Result<i64> {
+///         let mut group = init_collective_group("workers", 2, rank)?; // an actor does it in `new`, and keeps it
 ///         let mut all = [mine];
-///         self.group.allreduce(&mut all, Sum)?;
+///         group.allreduce(&mut all, Sum)?;
 ///         Ok(all[0])
-///     }
+///     };
+///     ray::task(body).num_cpus(0.0).remote()
+/// };
+/// for total in [total(0, 30), total(1, 12)] {
+///     assert_eq!(ray::get(total)??, 42);
 /// }
-///
-/// let workers: Vec<_> = (0..2).map(|rank| Worker::remote(rank)).collect();
-/// let totals: Vec<_> = workers.iter().zip([30, 12]).map(|(worker, mine)| worker.total.remote(mine)).collect();
-/// assert_eq!(ray::get(totals)?, [42, 42]);
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Result<Group> {
@@ -96,10 +87,10 @@ pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Resu
             world_size.saturating_sub(1)
         )));
     }
+    // Dropped after the lock: with it may go what is left of actors.
+    let _former;
     let mut groups = lock(&GROUPS);
-    if groups.get(name).is_some_and(Named::is_over) {
-        groups.remove(name);
-    }
+    _former = if groups.get(name).is_some_and(Named::is_over) { groups.remove(name) } else { None };
     let named = groups
         .entry(name.to_owned())
         .or_insert_with(|| Named { room: Room::new(world_size, title(name), Vec::new(), false), owners: vec![None; world_size] });
@@ -139,31 +130,15 @@ fn take(name: &str, named: &Named, rank: usize) -> Result<Group> {
 /// `InvalidArgument` if there are no actors, one is there twice, or the name is that of a living group.
 ///
 /// ```
-/// use ray::collective::{Sum, create_collective_group, get_group};
-/// use ray::remote;
+/// # extern crate ray_core as ray;
+/// # use ray::__private::Actor;
+/// use ray::ActorHandle;
+/// use ray::collective::{create_collective_group, get_group};
 ///
-/// #[remote]
-/// struct Worker(i64);
-///
-/// #[remote]
-/// impl Worker {
-///     pub fn new(mine: i64) -> Self {
-///         Worker(mine)
-///     }
-///
-///     pub fn total(&mut self) -> ray::Result<i64> {
-///         let mut group = get_group("totals")?; // an actor that goes on with it keeps it in its state
-///         let mut all = [self.0];
-///         group.allreduce(&mut all, Sum)?;
-///         Ok(all[0])
-///     }
+/// // Once, by whoever has made the actors; in a method of each of them: `self.group = Some(get_group("workers")?)`.
+/// fn connect<Worker: Actor>(workers: &[ActorHandle<Worker>]) -> ray::Result<()> {
+///     create_collective_group("workers", workers)
 /// }
-///
-/// let workers = [Worker::remote(30), Worker::remote(12)];
-/// create_collective_group("totals", &workers)?;
-/// let totals: Vec<_> = workers.iter().map(|worker| worker.total.remote()).collect();
-/// assert_eq!(ray::get(totals)?, [42, 42]);
-/// # Ok::<(), ray::Error>(())
 /// ```
 pub fn create_collective_group<'a, A: Actor>(name: &str, actors: impl IntoIterator<Item = &'a ActorHandle<A>>) -> Result<()> {
     let actors: Vec<ActorHold> = actors.into_iter().map(ActorHandle::hold).collect();
@@ -174,13 +149,15 @@ pub fn create_collective_group<'a, A: Actor>(name: &str, actors: impl IntoIterat
     if let Some(rank) = twice {
         return Err(invalid(format!("{}: the actor of rank {rank} has a lower rank already: name each once", title(name))));
     }
+    // Dropped after the lock: with it may go what is left of actors.
+    let _former;
     let mut groups = lock(&GROUPS);
     if groups.get(name).is_some_and(|named| !named.is_over()) {
         return Err(invalid(format!("{} exists: take another name, or `destroy_collective_group` it first", title(name))));
     }
     let owners = actors.iter().cloned().map(Some).collect();
     let room = Room::new(actors.len(), title(name), actors, false);
-    groups.insert(name.to_owned(), Named { room, owners });
+    _former = groups.insert(name.to_owned(), Named { room, owners });
     Ok(())
 }
 
@@ -251,7 +228,7 @@ pub fn is_group_initialized(name: &str) -> bool {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn destroy_collective_group(name: &str) -> bool {
-    // Not under the lock: the last hold on an actor may run code of its user's.
+    // Dropped after the lock, as above.
     let named = lock(&GROUPS).remove(name);
     match named {
         Some(named) => {

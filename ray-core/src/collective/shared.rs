@@ -30,15 +30,18 @@ use crate::thread::{self, ThreadState};
 /// costs nothing.
 const BLOCK: usize = 64 * 1024;
 
+/// Blocks are so many elements or a multiple of it, so that two do not share a cache line.
+const LINE: usize = 64;
+
 /// Up to so many bytes in all, whoever comes last does the work alone: others would not be awake in time.
 const ALONE: usize = 32 * 1024;
 
-/// Looks before a member gives the processor away, where there is one for each.
-const LOOKS: u32 = 2_000;
+/// Looks before a member gives the processor away, where there is one for each: some tens of microseconds.
+const LOOKS: u32 = 1_000;
 /// The same where there is not: whom it waits for may want this very processor.
 const FEW_LOOKS: u32 = 50;
-/// How often it gives the processor away before it parks.
-const YIELDS: u32 = 20;
+/// So long it gives the processor away again and again before it parks: to be woken costs about as much.
+const YIELDS: Duration = Duration::from_micros(200);
 
 /// A sleeper looks this often for what nobody tells it: a cancelled task, an actor that died before it joined.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -229,10 +232,14 @@ impl Member {
         if let Turn::Round(round) = turn {
             let members = Members::of(board, ask);
             let mut done = 0;
-            while let Some(block) = board.claim(plan.blocks()) {
-                // SAFETY: the round is open, so every member's memory is shown, and the block is this thread's alone.
-                unsafe { members.work(ask, plan, block) };
-                done += 1;
+            // Its own share first, from one end to the other, as memory likes it; then what is left of the others'.
+            for share in (self.rank..board.members()).chain(0..self.rank) {
+                let (begin, end) = plan.share(share, board.members());
+                while let Some(block) = board.claim(share, end - begin) {
+                    // SAFETY: the round is open, so every member's memory is shown, and the block is this thread's alone.
+                    unsafe { members.work(ask, plan, begin + block) };
+                    done += 1;
+                }
             }
             if board.done(done, round) {
                 wake(board.sleepers());
@@ -248,24 +255,23 @@ impl Member {
     }
 }
 
-/// Looks, first on the processor, then giving it away now and then; what it saw last.
+/// Looks, first on the processor, then giving it away in between; what it saw last.
 fn spin<S: Copy>(looks: u32, look: impl Fn() -> S, enough: impl Fn(S) -> bool) -> S {
-    let mut seen = look();
     for _ in 0..looks {
+        let seen = look();
         if enough(seen) {
             return seen;
         }
         std::hint::spin_loop();
-        seen = look();
     }
-    for _ in 0..YIELDS {
-        if enough(seen) {
+    let begin = Instant::now();
+    loop {
+        std::thread::yield_now();
+        let seen = look();
+        if enough(seen) || begin.elapsed() >= YIELDS {
             return seen;
         }
-        std::thread::yield_now();
-        seen = look();
     }
-    seen
 }
 
 /// Parks this thread, which belongs to no body or is not to lend its CPU.
@@ -310,12 +316,23 @@ impl Plan {
             _ => 0,
         };
         let bytes = len.saturating_mul(ask.size);
-        let block = if bytes.saturating_mul(members) <= ALONE { len } else { BLOCK.div_ceil(ask.size.max(1)) };
+        let block = if bytes.saturating_mul(members) <= ALONE {
+            len
+        } else {
+            // One for each member at least.
+            len.div_ceil(members).next_multiple_of(LINE).min(BLOCK.div_ceil(ask.size.max(1)))
+        };
         Self { parts, each: len.div_ceil(block.max(1)), block }
     }
 
     fn blocks(&self) -> u64 {
         (self.parts * self.each) as u64
+    }
+
+    /// The blocks that a member is to do first.
+    fn share(&self, rank: usize, members: usize) -> (u64, u64) {
+        let begin = |rank: usize| (self.parts * self.each * rank / members) as u64;
+        (begin(rank), begin(rank + 1))
     }
 }
 
