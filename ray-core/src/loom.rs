@@ -3,6 +3,7 @@
 //! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
 
 mod arrivals;
+mod board;
 mod cell;
 mod rest;
 mod right;
