@@ -1,0 +1,3 @@
+//! Data-parallel training on ray's actors.
+
+#![forbid(unsafe_code)]
