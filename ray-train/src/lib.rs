@@ -1,3 +1,22 @@
 //! Data-parallel training on ray's actors.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+mod checkpoint;
+mod config;
+mod context;
+mod faults;
+mod metrics;
+mod report;
+mod result;
+mod run_directory;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use config::{CheckpointConfig, Order, RunConfig, ScalingConfig};
+pub use context::TrainContext;
+pub use faults::{Damaged, InProgress, Interrupted, NotAdmitted, TrainingFailed, WorkerFailure};
+pub use metrics::{Metric, Metrics};
+pub use report::Report;
+pub use result::TrainResult;
+pub use trainer::{ConfigMissing, TrainLoop, Trainer, Worker};
