@@ -373,6 +373,10 @@ pub use ray_core::{
     ActorHandle, ActorState, WeakActorHandle, exit_actor, get_actor, get_actor_in, kill, kill_and_restart, list_named_actors,
 };
 
+// Groups that exchange arrays.
+#[doc(inline)]
+pub use ray_core::collective;
+
 // Errors and names of things.
 #[doc(inline)]
 pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};

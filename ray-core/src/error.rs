@@ -95,6 +95,9 @@ kinds! {
     ClusterUnavailable is_cluster_unavailable,
     /// the system refused a thread, or calls are nested deeper than threads may be had.
     Threads is_threads,
+    /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or its members are in operations
+    /// that do not go together.
+    Collective is_collective,
     /// an error made by [`Error::other`].
     Other is_other,
 }

@@ -1,9 +1,13 @@
-//! Atomics of the protocols that are model-checked: loom's under `--cfg loom`, the standard library's otherwise.
+//! Atomics and locks of the protocols that are model-checked: loom's under `--cfg loom`, the standard library's otherwise.
 
 #[cfg(loom)]
-pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub(crate) use ::loom::sync::{Mutex, MutexGuard};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Asks for a cache line that will be needed soon; a hint, harmless for any address.
 #[inline]

@@ -26,6 +26,7 @@ mod random;
 
 mod arguments;
 mod closures;
+mod collective;
 mod context;
 mod errors;
 mod get;

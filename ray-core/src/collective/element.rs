@@ -1,0 +1,379 @@
+//! What members exchange: the types of elements, and the ways to make one of several.
+
+use half::f16;
+
+use super::kernel::{Kernel, reduce};
+
+/// A number that members can exchange: `f32`, `f64`, [`f16`], and every integer of the language.
+///
+/// Closed: what a reduction does is decided here, once for each type.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use ray::collective::Element;
+/// fn bytes<T: Element>(values: &[T]) -> usize {
+///     size_of_val(values)
+/// }
+/// assert_eq!(bytes(&[0.0_f32; 4]), 16);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "members of a group cannot exchange `{Self}`",
+    note = "they exchange f32, f64, ray::collective::f16 and the integers; other data goes as their bytes"
+)]
+pub trait Element: sealed::Number {}
+
+/// A way to reduce elements of type `T`: [`Sum`], [`Product`], [`Min`], [`Max`] for all of them, [`Mean`] for floats.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use ray::collective::{Element, Group, ReduceOp};
+/// fn all<T: Element, O: ReduceOp<T>>(group: &mut Group, values: &mut [T], op: O) -> ray::Result<()> {
+///     group.allreduce(values, op)
+/// }
+/// let mut alone = Group::members(1)?.remove(0);
+/// all(&mut alone, &mut [1, 2, 3], ray::collective::Max)?;
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not reduce `{T}`",
+    note = "Sum, Product, Min and Max reduce every element; Mean reduces f32, f64 and f16 alone: a mean of integers is rarely one, so take Sum and divide"
+)]
+pub trait ReduceOp<T: Element>: sealed::Op<T> {}
+
+pub(crate) mod sealed {
+    use super::Kernel;
+
+    /// What the engine knows of an element.
+    pub trait Number: Copy + PartialEq + Send + Sync + 'static {
+        /// What it is accumulated in.
+        type Wide: Copy + Send + Sync + 'static;
+        /// As the language writes it.
+        const NAME: &'static str;
+        fn wide(self) -> Self::Wide;
+        fn narrow(wide: Self::Wide) -> Self;
+        fn sum(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+        fn product(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+        fn min(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+        fn max(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+        /// Of so many elements, where a mean there is.
+        fn mean(sum: Self::Wide, _of: usize) -> Self::Wide {
+            sum
+        }
+        /// The compiled loop of a reduction; compiled with the engine, not with each program that calls it.
+        fn kernel(way: Way) -> Kernel;
+        /// Of so many neighbours.
+        ///
+        /// # Safety
+        /// They lie at `from`.
+        #[inline(always)]
+        unsafe fn widen(from: *const Self, into: &mut [Self::Wide]) {
+            for (at, wide) in into.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *wide = unsafe { from.add(at).read() }.wide();
+            }
+        }
+        /// Back into so many neighbours.
+        ///
+        /// # Safety
+        /// There is room for them at `into`.
+        #[inline(always)]
+        unsafe fn narrow_all(from: &[Self::Wide], into: *mut Self) {
+            for (at, wide) in from.iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { into.add(at).write(Self::narrow(*wide)) };
+            }
+        }
+    }
+
+    /// How elements are made one.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Way {
+        Sum,
+        Product,
+        Min,
+        Max,
+        Mean,
+    }
+
+    impl Way {
+        /// As errors name it.
+        pub(crate) fn name(self) -> &'static str {
+            match self {
+                Self::Sum => "sum",
+                Self::Product => "product",
+                Self::Min => "min",
+                Self::Max => "max",
+                Self::Mean => "mean",
+            }
+        }
+    }
+
+    /// The way of an operation on elements of a type.
+    pub trait Op<T>: Copy + Send + Sync + 'static {
+        const WAY: Way;
+    }
+
+    /// One step of a way, and its end.
+    pub(crate) trait Fold<T: Number> {
+        fn fold(a: T::Wide, b: T::Wide) -> T::Wide;
+        #[inline(always)]
+        fn end(all: T::Wide, _of: usize) -> T::Wide {
+            all
+        }
+    }
+}
+
+pub(crate) use sealed::{Fold, Number, Way};
+
+macro_rules! ways {
+    ($($(#[$doc:meta])+ $way:ident: $bound:ident, |$a:ident, $b:ident| $fold:expr $(, |$all:ident, $of:ident| $end:expr)?;)+) => {
+        $(
+            $(#[$doc])+
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+            pub struct $way;
+
+            impl<T: $bound> sealed::Op<T> for $way {
+                const WAY: Way = Way::$way;
+            }
+
+            impl<T: $bound> ReduceOp<T> for $way {}
+
+            impl<T: Number> Fold<T> for $way {
+                #[inline(always)]
+                fn fold($a: T::Wide, $b: T::Wide) -> T::Wide {
+                    $fold
+                }
+                $(
+                    #[inline(always)]
+                    fn end($all: T::Wide, $of: usize) -> T::Wide {
+                        $end
+                    }
+                )?
+            }
+        )+
+    };
+}
+
+ways! {
+    /// The sum, in the order of ranks. Integers wrap; `f16` is summed in `f32` and rounded once, at the end.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Sum};
+    /// let sums = std::thread::scope(|threads| -> ray::Result<Vec<u8>> {
+    ///     let members = Group::members(2)?.into_iter().map(|mut group| {
+    ///         threads.spawn(move || -> ray::Result<u8> {
+    ///             let mut value = [200_u8];
+    ///             group.allreduce(&mut value, Sum)?;
+    ///             Ok(value[0])
+    ///         })
+    ///     });
+    ///     members.collect::<Vec<_>>().into_iter().map(|member| member.join().unwrap()).collect()
+    /// })?;
+    /// assert_eq!(sums, [144, 144]); // 400, wrapped
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    Sum: Element, |a, b| T::sum(a, b);
+    /// The product, in the order of ranks. Integers wrap; `f16` is multiplied in `f32` and rounded once, at the end.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Product};
+    /// let mut value = [7.0_f64];
+    /// Group::members(1)?[0].allreduce(&mut value, Product)?;
+    /// assert_eq!(value, [7.0]); // of one member
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    Product: Element, |a, b| T::product(a, b);
+    /// The least. A NaN of any member makes the result NaN: that of the lowest rank that has one. Of equals (-0.0 and 0.0)
+    /// it is the lowest rank's.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Min};
+    /// let mut value = [7_i64];
+    /// Group::members(1)?[0].allreduce(&mut value, Min)?;
+    /// assert_eq!(value, [7]); // of one member
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    Min: Element, |a, b| T::min(a, b);
+    /// The greatest; NaN and equals as in [`Min`].
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Max};
+    /// let mut value = [f32::NAN];
+    /// Group::members(1)?[0].allreduce(&mut value, Max)?;
+    /// assert!(value[0].is_nan());
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    Max: Element, |a, b| T::max(a, b);
+    /// The sum times 1/W of W members, in the arithmetic of the sum. For floats only: on integers it does not compile.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Mean};
+    /// let mut gradients = [0.5_f32; 4];
+    /// Group::members(1)?[0].allreduce(&mut gradients, Mean)?;
+    /// assert_eq!(gradients, [0.5; 4]); // of one member
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # extern crate ray_core as ray;
+    /// use ray::collective::{Group, Mean};
+    /// Group::members(1)?[0].allreduce(&mut [1, 2, 3], Mean)?; // `Mean` does not reduce integers
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    Mean: Float, |a, b| T::sum(a, b), |all, of| T::mean(all, of);
+}
+
+/// An element that has a mean.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no mean here",
+    note = "a mean of integers is rarely one: take Sum and divide, or convert to f32, f64 or f16 first"
+)]
+pub trait Float: Element {}
+
+/// The loop of a type and a way.
+macro_rules! kernels {
+    ($type:ty, $way:ident, $($name:ident)+) => {
+        match $way {
+            $(Way::$name => reduce::<$type, $name>,)+
+            #[allow(unreachable_patterns, reason = "floats have all of them")]
+            _ => unreachable!("`ReduceOp` has no such pair"),
+        }
+    };
+}
+
+macro_rules! integers {
+    ($($type:ident)+) => {
+        $(
+            impl Number for $type {
+                type Wide = $type;
+                const NAME: &'static str = stringify!($type);
+                #[inline(always)]
+                fn wide(self) -> $type {
+                    self
+                }
+                #[inline(always)]
+                fn narrow(wide: $type) -> $type {
+                    wide
+                }
+                #[inline(always)]
+                fn sum(a: $type, b: $type) -> $type {
+                    a.wrapping_add(b)
+                }
+                #[inline(always)]
+                fn product(a: $type, b: $type) -> $type {
+                    a.wrapping_mul(b)
+                }
+                #[inline(always)]
+                fn min(a: $type, b: $type) -> $type {
+                    if b < a { b } else { a }
+                }
+                #[inline(always)]
+                fn max(a: $type, b: $type) -> $type {
+                    if b > a { b } else { a }
+                }
+                fn kernel(way: Way) -> Kernel {
+                    kernels!($type, way, Sum Product Min Max)
+                }
+            }
+
+            impl Element for $type {}
+        )+
+    };
+}
+
+integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
+
+/// What floats share; `a` is of lower ranks than `b`.
+macro_rules! arithmetic {
+    ($wide:ident) => {
+        #[inline(always)]
+        fn sum(a: $wide, b: $wide) -> $wide {
+            a + b
+        }
+        #[inline(always)]
+        fn product(a: $wide, b: $wide) -> $wide {
+            a * b
+        }
+        // Both comparisons are false for a NaN in `b`, so that it is taken; one in `a` stays.
+        #[inline(always)]
+        fn min(a: $wide, b: $wide) -> $wide {
+            if a <= b || a.is_nan() { a } else { b }
+        }
+        #[inline(always)]
+        fn max(a: $wide, b: $wide) -> $wide {
+            if a >= b || a.is_nan() { a } else { b }
+        }
+        #[inline(always)]
+        fn mean(sum: $wide, of: usize) -> $wide {
+            sum * (1.0 / of as $wide)
+        }
+    };
+}
+
+macro_rules! floats {
+    ($($type:ident)+) => {
+        $(
+            impl Number for $type {
+                type Wide = $type;
+                const NAME: &'static str = stringify!($type);
+                #[inline(always)]
+                fn wide(self) -> $type {
+                    self
+                }
+                #[inline(always)]
+                fn narrow(wide: $type) -> $type {
+                    wide
+                }
+                arithmetic!($type);
+                fn kernel(way: Way) -> Kernel {
+                    kernels!($type, way, Sum Product Min Max Mean)
+                }
+            }
+
+            impl Element for $type {}
+            impl Float for $type {}
+        )+
+    };
+}
+
+floats! { f32 f64 }
+
+impl Number for f16 {
+    type Wide = f32;
+    const NAME: &'static str = "f16";
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self.to_f32()
+    }
+    #[inline(always)]
+    fn narrow(wide: f32) -> f16 {
+        f16::from_f32(wide)
+    }
+    arithmetic!(f32);
+    fn kernel(way: Way) -> Kernel {
+        kernels!(f16, way, Sum Product Min Max Mean)
+    }
+    // Many at once, with the processor's instruction where there is one.
+    #[inline(always)]
+    unsafe fn widen(from: *const f16, into: &mut [f32]) {
+        use half::slice::HalfFloatSliceExt;
+        // SAFETY: so many lie there, and nobody writes to them meanwhile.
+        let from = unsafe { std::slice::from_raw_parts(from, into.len()) };
+        from.convert_to_f32_slice(into);
+    }
+    #[inline(always)]
+    unsafe fn narrow_all(from: &[f32], into: *mut f16) {
+        use half::slice::HalfFloatSliceExt;
+        // SAFETY: there is room for so many, initialised, and nobody else looks at them meanwhile.
+        let into = unsafe { std::slice::from_raw_parts_mut(into, from.len()) };
+        into.convert_from_f32_slice(from);
+    }
+}
+
+impl Element for f16 {}
+impl Float for f16 {}

@@ -1,0 +1,285 @@
+//! Groups by name, as actors find each other in Ray.
+//!
+//! A name is of this process. It is free again when its group was destroyed, or all who had joined it have left.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use super::board::Seat;
+use super::shared::Room;
+use super::{Group, invalid, trouble};
+use crate::actor::Actor;
+use crate::actor::cell::ActorHold;
+use crate::actor::handle::ActorHandle;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::lock;
+use crate::thread;
+
+/// A group that has a name.
+#[derive(Debug)]
+struct Named {
+    room: Arc<Room>,
+    /// The actors of its ranks, as far as they are known.
+    owners: Vec<Option<ActorHold>>,
+}
+
+static GROUPS: LazyLock<Mutex<HashMap<String, Named>>> = LazyLock::new(Mutex::default);
+
+impl Named {
+    /// Whoever had joined has left, so that the name may be used again.
+    fn is_over(&self) -> bool {
+        let table = self.room.board.lock();
+        let gone = table.places.iter().any(|place| place.seat == Seat::Gone);
+        let here = table.places.iter().any(|place| matches!(place.seat, Seat::Out | Seat::In));
+        drop(table);
+        let actors = &self.room.actors;
+        !here && (gone || (!actors.is_empty() && actors.iter().all(|actor| actor.is_dead())))
+    }
+
+    fn rank_of(&self, actor: &ActorHold) -> Option<usize> {
+        self.owners.iter().position(|owner| owner.as_ref().is_some_and(|owner| owner.head() == actor.head()))
+    }
+}
+
+/// The actor whose body runs on this thread.
+fn this_actor() -> Option<ActorHold> {
+    let actor = thread::existing()?.frame()?.actor?;
+    // SAFETY: a frame's actor is alive while it runs.
+    Some(unsafe { ActorHold::new(actor) })
+}
+
+fn title(name: &str) -> String {
+    format!("the collective group `{name}`")
+}
+
+/// Joins the group of that name as member `rank` of `world_size`; the first to come makes it. Returns at once: the first
+/// operation waits for the others.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
+///
+/// Called in each actor (or task, or thread), which keeps the [`Group`] for as long as it is a member.
+///
+/// # Errors
+/// `InvalidArgument` if `rank` is not below `world_size`, the group has another size, or the rank is taken.
+///
+/// ```
+/// use ray::collective::{Group, Sum, init_collective_group};
+/// use ray::remote;
+///
+/// #[remote]
+/// struct Worker {
+///     group: Group,
+/// }
+///
+/// #[remote]
+/// impl Worker {
+///     pub fn new(rank: usize) -> ray::Result<Self> {
+///         Ok(Worker { group: init_collective_group("workers", 2, rank)? })
+///     }
+///
+///     pub fn total(&mut self, mine: i64) -> ray::Result<i64> {
+///         let mut all = [mine];
+///         self.group.allreduce(&mut all, Sum)?;
+///         Ok(all[0])
+///     }
+/// }
+///
+/// let workers: Vec<_> = (0..2).map(|rank| Worker::remote(rank)).collect();
+/// let totals: Vec<_> = workers.iter().zip([30, 12]).map(|(worker, mine)| worker.total.remote(mine)).collect();
+/// assert_eq!(ray::get(totals)?, [42, 42]);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Result<Group> {
+    if rank >= world_size {
+        return Err(invalid(format!(
+            "{}: rank {rank} of {world_size} members is none of 0 to {}",
+            title(name),
+            world_size.saturating_sub(1)
+        )));
+    }
+    let mut groups = lock(&GROUPS);
+    if groups.get(name).is_some_and(Named::is_over) {
+        groups.remove(name);
+    }
+    let named = groups
+        .entry(name.to_owned())
+        .or_insert_with(|| Named { room: Room::new(world_size, title(name), Vec::new(), false), owners: vec![None; world_size] });
+    let size = named.room.board.members();
+    if size != world_size {
+        return Err(invalid(format!(
+            "{} has {size} members, not {world_size}: all must say the same, or `destroy_collective_group` it first",
+            title(name)
+        )));
+    }
+    let group = take(name, named, rank)?;
+    if let Some(actor) = this_actor() {
+        named.owners[rank] = Some(actor);
+    }
+    Ok(group)
+}
+
+fn take(name: &str, named: &Named, rank: usize) -> Result<Group> {
+    if named.room.board.join(rank) {
+        return Ok(Group::of(&named.room, rank));
+    }
+    let gone = named.room.board.lock().places[rank].seat == Seat::Gone;
+    let advice = if gone {
+        "and has left: `destroy_collective_group` it, and let all members join again"
+    } else {
+        "by a handle that is in use: keep that one, or `destroy_collective_group` it first"
+    };
+    Err(invalid(format!("{}: rank {rank} was taken before, {advice}", title(name))))
+}
+
+/// Makes a group of those actors, the i-th of which has rank i; each of them takes its handle with [`get_group`].
+/// [Ray's page](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
+///
+/// The death of an actor breaks the group, also before it has taken its handle.
+///
+/// # Errors
+/// `InvalidArgument` if there are no actors, one is there twice, or the name is that of a living group.
+///
+/// ```
+/// use ray::collective::{Sum, create_collective_group, get_group};
+/// use ray::remote;
+///
+/// #[remote]
+/// struct Worker(i64);
+///
+/// #[remote]
+/// impl Worker {
+///     pub fn new(mine: i64) -> Self {
+///         Worker(mine)
+///     }
+///
+///     pub fn total(&mut self) -> ray::Result<i64> {
+///         let mut group = get_group("totals")?; // an actor that goes on with it keeps it in its state
+///         let mut all = [self.0];
+///         group.allreduce(&mut all, Sum)?;
+///         Ok(all[0])
+///     }
+/// }
+///
+/// let workers = [Worker::remote(30), Worker::remote(12)];
+/// create_collective_group("totals", &workers)?;
+/// let totals: Vec<_> = workers.iter().map(|worker| worker.total.remote()).collect();
+/// assert_eq!(ray::get(totals)?, [42, 42]);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn create_collective_group<'a, A: Actor>(name: &str, actors: impl IntoIterator<Item = &'a ActorHandle<A>>) -> Result<()> {
+    let actors: Vec<ActorHold> = actors.into_iter().map(ActorHandle::hold).collect();
+    if actors.is_empty() {
+        return Err(invalid(format!("{} of no actors: it has one at least", title(name))));
+    }
+    let twice = (1..actors.len()).find(|at| actors[..*at].iter().any(|other| other.head() == actors[*at].head()));
+    if let Some(rank) = twice {
+        return Err(invalid(format!("{}: the actor of rank {rank} has a lower rank already: name each once", title(name))));
+    }
+    let mut groups = lock(&GROUPS);
+    if groups.get(name).is_some_and(|named| !named.is_over()) {
+        return Err(invalid(format!("{} exists: take another name, or `destroy_collective_group` it first", title(name))));
+    }
+    let owners = actors.iter().cloned().map(Some).collect();
+    let room = Room::new(actors.len(), title(name), actors, false);
+    groups.insert(name.to_owned(), Named { room, owners });
+    Ok(())
+}
+
+/// The running actor's handle of a group that [`create_collective_group`] made. Given once: the actor keeps it, and leaves the
+/// group when it is dropped.
+///
+/// # Errors
+/// `InvalidArgument` outside of an actor, or if there is no such group, the actor is no member of it, or has taken its handle.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// assert!(ray::collective::get_group("nobody's").unwrap_err().is_invalid_argument());
+/// ```
+pub fn get_group(name: &str) -> Result<Group> {
+    of_this_actor(name, |named, rank| take(name, named, rank))
+}
+
+/// The running actor's rank in the group of that name. A [`Group`] tells its own: [`Group::rank`].
+///
+/// # Errors
+/// `InvalidArgument` outside of an actor, or if there is no such group, or the actor is no member of it.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// assert!(ray::collective::get_rank("nobody's").is_err());
+/// ```
+pub fn get_rank(name: &str) -> Result<usize> {
+    of_this_actor(name, |_, rank| Ok(rank))
+}
+
+/// How many members the group of that name has.
+///
+/// # Errors
+/// `InvalidArgument` if there is no such group.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let _first = ray::collective::init_collective_group("five", 5, 0)?;
+/// assert_eq!(ray::collective::get_collective_group_size("five")?, 5);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn get_collective_group_size(name: &str) -> Result<usize> {
+    lock(&GROUPS).get(name).map(|named| named.room.board.members()).ok_or_else(|| unknown(name))
+}
+
+/// Whether there is a group of that name: made, not destroyed, and not left by all who had joined.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// assert!(!ray::collective::is_group_initialized("nobody's"));
+/// ```
+#[must_use]
+pub fn is_group_initialized(name: &str) -> bool {
+    lock(&GROUPS).get(name).is_some_and(|named| !named.is_over())
+}
+
+/// Ends the group of that name, whose members' operations are errors from now on, and frees the name; `false`: there was
+/// none. So each member may call it, as in Ray, when all have had their last operation.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use ray::collective::{destroy_collective_group, init_collective_group};
+/// let mut group = init_collective_group("short", 1, 0)?;
+/// group.barrier()?;
+/// assert!(destroy_collective_group("short"));
+/// assert!(group.barrier().unwrap_err().is_collective());
+/// assert!(!destroy_collective_group("short"));
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn destroy_collective_group(name: &str) -> bool {
+    // Not under the lock: the last hold on an actor may run code of its user's.
+    let named = lock(&GROUPS).remove(name);
+    match named {
+        Some(named) => {
+            named.room.poison(trouble::destroyed(&named.room.title));
+            true
+        }
+        None => false,
+    }
+}
+
+fn of_this_actor<R>(name: &str, act: impl FnOnce(&Named, usize) -> Result<R>) -> Result<R> {
+    let groups = lock(&GROUPS);
+    let named = groups.get(name).ok_or_else(|| unknown(name))?;
+    let Some(actor) = this_actor() else {
+        return Err(invalid(format!("{}: only an actor has a rank by name; elsewhere ask the `Group` itself", title(name))));
+    };
+    match named.rank_of(&actor) {
+        Some(rank) => act(named, rank),
+        None => Err(invalid(format!(
+            "{}: this actor is no member of it: name it in `create_collective_group`, or let it `init_collective_group`",
+            title(name)
+        ))),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("no collective group is named `{name}`: make it with `create_collective_group` or `init_collective_group`"),
+    )
+}
