@@ -6,5 +6,4 @@ mod scaling;
 pub use run::{CheckpointConfig, Order, RunConfig};
 pub use scaling::ScalingConfig;
 
-pub(crate) use run::Callback;
 pub(crate) use scaling::{Group, Share};

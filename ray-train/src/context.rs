@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::faults::failed;
 use crate::trainer::door::{Door, RankReport};
-use crate::{Checkpoint, Metrics};
+use crate::{Checkpoint, Device, Metrics};
 
 /// The place of a loop among the ranks of its group: what [`Trainer`](crate::Trainer) gives to each of them.
 ///
@@ -37,6 +37,7 @@ use crate::{Checkpoint, Metrics};
 /// ```
 pub struct TrainContext {
     place: Place,
+    device: Device,
     group: RefCell<Group>,
     generator: RefCell<fastrand::Rng>,
     latest: RefCell<Option<Checkpoint>>,
@@ -55,19 +56,21 @@ pub(crate) struct Place {
     pub(crate) attempt: u32,
     pub(crate) seed: u64,
     pub(crate) threads: usize,
+    pub(crate) gpu: bool,
     pub(crate) latest: Option<Checkpoint>,
 }
 
 impl TrainContext {
-    pub(crate) fn new(place: Place, group: Group, door: Door) -> TrainContext {
-        TrainContext {
+    pub(crate) fn new(place: Place, group: Group, door: Door) -> ray::Result<TrainContext> {
+        Ok(TrainContext {
+            device: Device::for_rank(place.gpu, place.rank)?,
             group: RefCell::new(group),
             generator: RefCell::new(generator(place.seed, place.rank)),
             latest: RefCell::new(place.latest.clone()),
             staged: Cell::new(0),
             door,
             place,
-        }
+        })
     }
 
     /// This rank's number, from 0.
@@ -190,6 +193,19 @@ impl TrainContext {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.place.threads
+    }
+
+    /// Where this rank computes: the CPUs, or the GPU whose number is its own on the node
+    /// ([`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu)).
+    ///
+    /// ```
+    /// # fn show(ctx: &ray_train::TrainContext) {
+    /// println!("on {:?}", ctx.device());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// The run's seed, the same on all ranks: for what they must agree on, such as the order of the data.

@@ -5,8 +5,10 @@
 mod checkpoint;
 mod config;
 mod context;
+mod device;
 mod faults;
 mod metrics;
+mod pool;
 mod report;
 mod result;
 mod run_directory;
@@ -15,6 +17,7 @@ mod trainer;
 pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, Order, RunConfig, ScalingConfig};
 pub use context::TrainContext;
+pub use device::Device;
 pub use faults::{Damaged, InProgress, Interrupted, NotAdmitted, TrainingFailed, WorkerFailure};
 pub use metrics::{Metric, Metrics};
 pub use report::Report;

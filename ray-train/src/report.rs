@@ -72,6 +72,6 @@ impl Report {
     /// ```
     #[must_use]
     pub fn time(&self) -> SystemTime {
-        self.time.into()
+        SystemTime::try_from(self.time).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }

@@ -64,12 +64,13 @@ impl RunDirectory {
         fs::create_dir_all(&path).map_err(|error| files::at("the run's directory cannot be made", &path, &error))?;
         let path = fs::canonicalize(&path).map_err(|error| files::at("the run's directory cannot be found", &path, &error))?;
         let lock = lock::take(&path)?;
-        let contents = match Contents::read(&path) {
+        let mut contents = match Contents::read(&path) {
             Ok(Some(contents)) => contents,
             Ok(None) => Contents { record: Record::new(config.name(), workers), lines: Vec::new() },
             Err(_) if config.falls_back() => record::rebuild(&path, config.name(), workers)?,
             Err(damaged) => return Err(ray::Error::other(damaged)),
         };
+        contents.record.workers = workers;
         let mut directory = RunDirectory {
             reports: record::open_reports(&path)?,
             path,
@@ -77,7 +78,7 @@ impl RunDirectory {
             keep: config.checkpoint_config().clone(),
             fall_back: config.falls_back(),
             temporary: config.temporary_storage(),
-            record: Record { workers, ..contents.record },
+            record: contents.record,
             lines: contents.lines,
             _lock: lock,
         };

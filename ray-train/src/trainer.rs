@@ -27,7 +27,7 @@ use crate::config::Group;
 use crate::context::Place;
 use crate::faults::failed;
 use crate::run_directory::RunDirectory;
-use crate::{RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure};
+use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure, pool};
 use admission::Request;
 use attempt::{Attempt, LeftBehind, Outcome};
 use door::{Door, lock};
@@ -156,6 +156,8 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         let run = self.run.named();
         run.check()?;
         let group = self.scaling.group()?;
+        // The same for all ranks, but for the number.
+        Device::for_rank(self.scaling.gpu(), 0)?;
         embedded()?;
         let workers = match group {
             Group::InPlace => 1,
@@ -187,7 +189,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             };
             let Some(workers) = admission::admit(&request, &keeper.watch)? else { return Err(keeper.interrupted()) };
             let size = workers.workers.len();
-            let first = place(&keeper, latest, size, failures, share.threads());
+            let first = place(&keeper, latest, size, failures, share.threads(), self.scaling.gpu());
             let value = Arc::new(Mutex::new(None));
             let attempt =
                 Attempt::start(&mut keeper, workers, |rank| Place { rank, ..first.clone() }, || self.body(Arc::clone(&value)))?;
@@ -209,13 +211,13 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         loop {
             let latest = keeper.borrow_mut().directory.rewind()?;
             keeper.borrow().check_interrupt()?;
-            let place = place(&keeper.borrow(), latest, 1, failures, self.scaling.share().threads());
+            let place = place(&keeper.borrow(), latest, 1, failures, self.scaling.share().threads(), self.scaling.gpu());
             let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
-            let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)));
+            let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
             let value = Arc::new(Mutex::new(None));
             let body = self.body(Arc::clone(&value));
             let threads = self.scaling.share().threads();
-            let ended = catch_unwind(AssertUnwindSafe(|| worker::on_this_thread(threads, || body(&context))));
+            let ended = catch_unwind(AssertUnwindSafe(|| pool::on_this_thread(threads, || body(&context))));
             drop(context);
             match ended.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 Ok(()) => {
@@ -253,7 +255,7 @@ fn embedded() -> ray::Result<()> {
     ray::init_with(ray::Config::new().ignore_reinit_error(true)).map(drop)
 }
 
-fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize) -> Place {
+fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize, gpu: bool) -> Place {
     Place {
         rank: 0,
         size,
@@ -263,6 +265,7 @@ fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attemp
         attempt,
         seed: keeper.config.first_seed(),
         threads,
+        gpu,
         latest,
     }
 }

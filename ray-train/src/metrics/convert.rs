@@ -5,7 +5,7 @@ use ciborium::value::Integer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::json::{FLOAT, special};
+use super::json::special;
 use super::{Metric, Metrics};
 use crate::faults::failed;
 
@@ -77,6 +77,7 @@ fn of(metric: &Metric) -> Value {
 mod tests {
     use serde::Deserialize;
 
+    use super::super::json::FLOAT;
     use super::*;
 
     #[derive(Serialize, Deserialize, Debug, PartialEq)]

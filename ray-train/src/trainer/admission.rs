@@ -57,9 +57,16 @@ pub(crate) struct Admitted {
     pub(crate) workers: Vec<ActorHandle<Worker>>,
 }
 
+impl Admitted {
+    /// Ends the workers. What they hold is free again, but for those that are in code of their own.
+    pub(crate) fn end(&self) {
+        self.workers.iter().for_each(ray::kill);
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.workers.iter().for_each(ray::kill);
+        self.end();
         lock(&GROUPS).admitted.retain(|entry| entry.number != self.number);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ray::ObjectRef;
 use ray::collective::{Group, Poisoner};
@@ -45,6 +45,11 @@ pub(crate) struct Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.release("the group has ended");
+        self.workers.end();
+        for call in &self.calls {
+            // Settled by now, if not before; what it failed with is known here, and needs no line in the log.
+            let _ = ray::get_timeout(call, Duration::ZERO);
+        }
     }
 }
 
@@ -101,6 +106,8 @@ impl<'a> Attempt<'a> {
             }
         }
         if self.failures.is_empty() {
+            // The loops have returned; their contexts and calls are about to end.
+            self.gather()?;
             return Ok((Outcome::Done, self.left_behind()));
         }
         let first: Vec<usize> = self.failures.keys().copied().collect();

@@ -8,7 +8,7 @@ use ray::{ActorHandle, remote};
 
 use super::admission;
 use super::door::{Board, Door, Event, lock};
-use crate::TrainContext;
+use crate::{TrainContext, pool};
 use crate::context::Place;
 use crate::faults::{Released, failed};
 
@@ -90,20 +90,18 @@ fn run(job: Job) {
     let poisoner = group.poisoner();
     let _leaving = Leaving { board: &board, rank };
     board.begin(rank);
-    let context = TrainContext::new(place, group, Door::Group(Arc::clone(&board)));
+    let context = match TrainContext::new(place, group, Door::Group(Arc::clone(&board))) {
+        Ok(context) => context,
+        Err(error) => return board.post(Event::Returned { rank, result: Err(error) }),
+    };
     let breaking = Breaking { rank, poisoner: &poisoner };
-    let result = on_this_thread(threads, || body(&context));
+    let result = pool::on_this_thread(threads, || body(&context));
     if let Err(error) = &result {
         // Before the group is left: the others learn why.
         poisoner.poison(Released::error(format!("rank {rank} failed: {error}")));
     }
     drop(breaking);
     board.post(Event::Returned { rank, result });
-}
-
-pub(crate) fn on_this_thread<R>(threads: usize, body: impl FnOnce() -> R) -> R {
-    let _ = threads;
-    body()
 }
 
 /// Dropped last, in a panic too.
