@@ -5,15 +5,20 @@
 mod checkpoint;
 mod config;
 mod context;
+pub mod data;
 mod device;
 mod faults;
 mod metrics;
+pub mod model;
 mod pool;
 mod report;
 mod result;
 mod run_directory;
 mod trainer;
 
+/// The library behind the models: its version is the one that [`model::BurnModel`] takes.
+#[cfg(feature = "burn")]
+pub use burn;
 pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, Order, RunConfig, ScalingConfig};
 pub use context::TrainContext;

@@ -63,7 +63,9 @@ fn options() -> ray::Result<Options> {
             "--epochs" => options.epochs = number()? as u64,
             "--limit" => options.limit = Some(number()?),
             "--network" => options.network = value,
-            _ => return Err(ray::Error::other(format!("{option} is not known: --init, --workers, --epochs, --limit, --network"))),
+            _ => {
+                return Err(ray::Error::other(format!("{option} is not known: --init, --workers, --epochs, --limit, --network")));
+            }
         }
     }
     Ok(options)
@@ -99,7 +101,12 @@ fn run(options: Options) -> ray::Result<bool> {
 }
 
 /// The article's loop: each rank's share in the file's order, gradients averaged, plain gradient descent.
-fn train_loop<N: Network>(ctx: &TrainContext, options: &Options, train: &Images, test: &Images) -> ray::Result<(Vec<Losses>, f64)> {
+fn train_loop<N: Network>(
+    ctx: &TrainContext,
+    options: &Options,
+    train: &Images,
+    test: &Images,
+) -> ray::Result<(Vec<Losses>, f64)> {
     let loader = ctx.prepare_data_loader(DataLoader::new(train.clone()).batch_size(BATCH));
     let mut model = N::prepare(ctx)?;
     if let Some(path) = &options.init {
@@ -141,7 +148,11 @@ fn read_weights(path: &PathBuf, model: &impl Model) -> ray::Result<StateDict> {
     let bytes = fs::read(path).map_err(|error| ray::Error::other(format!("{}: {error}", path.display())))?;
     if bytes.len() != 4 * model.num_parameters() {
         let numbers = model.num_parameters();
-        return Err(ray::Error::other(format!("{} has {} bytes, and the network {numbers} numbers", path.display(), bytes.len())));
+        return Err(ray::Error::other(format!(
+            "{} has {} bytes, and the network {numbers} numbers",
+            path.display(),
+            bytes.len()
+        )));
     }
     let mut numbers = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four));
     let mut state = StateDict::new();

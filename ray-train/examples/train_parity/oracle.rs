@@ -32,10 +32,7 @@ const SET: [&str; 4] = ["f5adb9d76cb36d4c", "c4d1fe4d6e655498", "7cf57bdfcbad8be
 pub fn is_its_set(data: &FashionMnist) -> bool {
     let sums = [&data.train, &data.test].into_iter().flat_map(|images| {
         let size = [images.labels().len(), images.rows(), images.columns()].map(|size| (size as u32).to_be_bytes()).concat();
-        [
-            sum(&[&[0, 0, 8, 3], &size, images.pixels()]),
-            sum(&[&[0, 0, 8, 1], &size[..4], images.labels()]),
-        ]
+        [sum(&[&[0, 0, 8, 3], &size, images.pixels()]), sum(&[&[0, 0, 8, 1], &size[..4], images.labels()])]
     });
     sums.eq(SET.map(str::to_owned))
 }

@@ -161,7 +161,9 @@ impl FashionMnist {
 
 /// Images and their labels.
 fn pair(folder: &Path, images: &str, labels: &str) -> ray::Result<Images> {
-    let path = |name| existing(folder, name).ok_or_else(|| failed(format!("{} is not there, with or without .gz", folder.join(name).display())));
+    let path = |name| {
+        existing(folder, name).ok_or_else(|| failed(format!("{} is not there, with or without .gz", folder.join(name).display())))
+    };
     let (images, labels) = (path(images)?, path(labels)?);
     let idx::Images { rows, columns, pixels } = idx::images(&images)?;
     if (rows, columns) != (28, 28) {

@@ -48,7 +48,8 @@ fn parse_any<T>(mut input: impl BufRead, parse: impl FnOnce(&mut dyn Read) -> Re
 fn parse_images(input: &mut dyn Read) -> Result<Images, String> {
     let [count, rows, columns] = header(input, IMAGES)?;
     let size = count.checked_mul(rows).and_then(|size| size.checked_mul(columns));
-    let size = size.ok_or_else(|| format!("its header speaks of {count} images of {rows} x {columns}: more than memory holds"))?;
+    let size =
+        size.ok_or_else(|| format!("its header speaks of {count} images of {rows} x {columns}: more than memory holds"))?;
     if count == 0 || size == 0 {
         return Err(format!("its header speaks of {count} images of {rows} x {columns}: there is nothing to train on"));
     }

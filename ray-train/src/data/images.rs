@@ -212,7 +212,10 @@ impl ImageBatch {
     /// }
     /// # Ok::<(), ray::Error>(())
     /// ```
-    pub fn tensors(&mut self, device: &burn::tensor::Device) -> (burn::tensor::Tensor<2>, burn::tensor::Tensor<1, burn::tensor::Int>) {
+    pub fn tensors(
+        &mut self,
+        device: &burn::tensor::Device,
+    ) -> (burn::tensor::Tensor<2>, burn::tensor::Tensor<1, burn::tensor::Int>) {
         use burn::tensor::{Tensor, TensorData};
 
         assert!(self.pixels.len() == self.len() * self.size, "the images of this batch were taken before: call `tensors` once");

@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::sampler::{Indices, Sampler};
 use super::Dataset;
+use super::sampler::{Indices, Sampler};
 
 /// Makes batches of a data set, epoch by epoch.
 ///
@@ -222,8 +222,8 @@ impl<D: Dataset> DataLoader<D> {
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
     /// # let images = Images::new(1, 1, vec![0; 5], vec![0; 5])?;
-    /// let numbers = DataLoader::new(images).epochs(2..5).map(|epoch| epoch.number());
-    /// assert!(numbers.eq(2..5));
+    /// let loader = DataLoader::new(images);
+    /// assert!(loader.epochs(2..5).map(|epoch| epoch.number()).eq(2..5));
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn epochs(&self, numbers: Range<u64>) -> impl Iterator<Item = Epoch<D>> {

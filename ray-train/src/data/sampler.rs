@@ -189,7 +189,9 @@ mod tests {
             let order: Vec<usize> =
                 if shuffled { Sampler::new(len).shuffle(11).indices(epoch).collect() } else { (0..len).collect() };
             prop_assert!(together.iter().eq(order.iter().cycle().take(each * world)));
-            prop_assert!(if drop_last { each * world <= len } else { each * world >= len && each * world < len + world });
+            let taken = each * world;
+            prop_assert_eq!(taken <= len && len < taken + world, drop_last || taken == len);
+            prop_assert!(taken < len + world);
         }
 
         #[test]

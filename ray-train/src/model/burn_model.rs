@@ -122,7 +122,9 @@ impl<M: Module> BurnModel<M> {
     /// ```
     pub fn backward(&mut self, loss: Tensor<1>) -> ray::Result<f32> {
         if !loss.is_tracked() {
-            return Err(failed("this loss does not come from the model: its tensors are not on a device with autodiff, or were detached"));
+            return Err(failed(
+                "this loss does not come from the model: its tensors are not on a device with autodiff, or were detached",
+            ));
         }
         let slopes = loss.backward();
         let value = loss.without_autodiff().into_scalar::<f32>();
@@ -162,6 +164,16 @@ impl<M: Module> BurnModel<M> {
     }
 }
 
+impl<M: Module> BurnModel<M> {
+    /// A running mean keeps its last update beside its value until it is asked for the next, and would put it over what is
+    /// loaded. A validation module, made and dropped, has all of them settle; nothing else of burn's does.
+    fn settle(&self) {
+        if self.parameters.iter().any(|parameter| !parameter.is_trainable()) {
+            drop(self.valid());
+        }
+    }
+}
+
 /// [`BurnModel::new`] refuses others.
 const FLOATS: &str = "parameters are of f32, and so are their gradients";
 const PRESENT: &str = "the module is absent only while its parameters are being changed";
@@ -180,10 +192,12 @@ impl<M: Module> Model for BurnModel<M> {
     }
 
     fn visit(&self, body: &mut dyn FnMut(usize, &[f32])) {
+        self.settle();
         Deref::deref(self).visit(&mut Show { at: 0, body });
     }
 
     fn update(&mut self, body: &mut dyn FnMut(usize, &mut [f32])) {
+        self.settle();
         let module = self.module.take().expect(PRESENT);
         self.module = Some(module.map(&mut Change { at: 0, body }));
     }

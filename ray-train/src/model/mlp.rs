@@ -150,7 +150,8 @@ impl Mlp {
             let weight = Matrix::of(weight, layer.outputs, layer.inputs).transposed();
             self.products.add(output, Matrix::of(input, batch, layer.inputs), weight, true);
             if at + 1 < self.layers.len() {
-                output.iter_mut().for_each(|number| *number = number.max(0.0));
+                // Not `max`, which would make a zero of NaN.
+                output.iter_mut().for_each(|number| *number = if *number <= 0.0 { 0.0 } else { *number });
             }
         }
         Ok(&self.outputs[self.layers.len() - 1])
@@ -226,8 +227,8 @@ impl Mlp {
                 before.resize(batch * layer.inputs, 0.0);
                 let weight = Matrix::of(&self.numbers[layer.weight.clone()], layer.outputs, layer.inputs);
                 self.products.add(before, slope, weight, false);
-                // ReLU lets through the slopes of what was positive.
-                before.iter_mut().zip(input).for_each(|(slope, output)| *slope = if *output > 0.0 { *slope } else { 0.0 });
+                // ReLU lets through the slopes of what was positive, or NaN.
+                before.iter_mut().zip(input).for_each(|(slope, output)| *slope = if *output <= 0.0 { 0.0 } else { *slope });
                 std::mem::swap(slopes, before);
             }
         }
@@ -290,13 +291,13 @@ mod tests {
         let gradients = model.gradients.as_slice().to_vec();
         for (at, gradient) in gradients.iter().enumerate() {
             let mut loss = [0.0; 2];
-            for (loss, by) in loss.iter_mut().zip([-1e-2, 1e-2]) {
+            for (loss, by) in loss.iter_mut().zip([-1e-3, 1e-3]) {
                 let mut other = model.clone();
                 other.zero_grad();
                 other.numbers[at] += by;
                 *loss = other.train(&inputs, &labels).unwrap();
             }
-            let slope = (loss[1] - loss[0]) / 2e-2;
+            let slope = (loss[1] - loss[0]) / 2e-3;
             assert!((slope - gradient).abs() < 1e-3, "parameter {at}: {slope} and {gradient}");
         }
     }

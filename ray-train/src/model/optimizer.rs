@@ -97,10 +97,7 @@ pub(super) fn trainable(parameters: &[Parameter]) -> Vec<(usize, Range<usize>)> 
 
 /// Has `change` see each trainable parameter with its gradient and where it stands among all of them, then starts the
 /// gradients afresh. What every optimiser's step is.
-pub(super) fn apply(
-    model: &mut dyn Model,
-    change: &mut dyn FnMut(&mut [f32], &[f32], Range<usize>),
-) -> ray::Result<()> {
+pub(super) fn apply(model: &mut dyn Model, change: &mut dyn FnMut(&mut [f32], &[f32], Range<usize>)) -> ray::Result<()> {
     model.gradients().ready()?;
     let gradients = std::mem::take(model.gradients_mut());
     let mut places = trainable(model.parameters()).into_iter().peekable();
@@ -121,11 +118,7 @@ pub(super) fn decayed(gradient: f32, decay: f32, number: f32) -> f32 {
 }
 
 /// Buffers that an optimiser keeps, each for all trainable parameters; made of zeros when it first sees a model.
-pub(super) fn buffers<'a>(
-    kept: &'a mut Vec<Vec<f32>>,
-    names: &[&str],
-    model: &dyn Model,
-) -> ray::Result<&'a mut Vec<Vec<f32>>> {
+pub(super) fn buffers<'a>(kept: &'a mut Vec<Vec<f32>>, names: &[&str], model: &dyn Model) -> ray::Result<&'a mut Vec<Vec<f32>>> {
     let len = model.gradients().as_slice().len();
     if kept.is_empty() {
         *kept = vec![vec![0.0; len]; names.len()];
@@ -157,7 +150,13 @@ pub(super) fn keep(kept: &[Vec<f32>], names: &[&str], optimizer: &str, model: &d
 }
 
 /// The other way round; `scalars` are names of single numbers that belong to each parameter too.
-pub(super) fn restore(state: &StateDict, names: &[&str], scalars: &[&str], optimizer: &str, model: &dyn Model) -> ray::Result<Vec<Vec<f32>>> {
+pub(super) fn restore(
+    state: &StateDict,
+    names: &[&str],
+    scalars: &[&str],
+    optimizer: &str,
+    model: &dyn Model,
+) -> ray::Result<Vec<Vec<f32>>> {
     match state.metadata("optimizer") {
         Some(found) if found == optimizer => {}
         Some(found) => {

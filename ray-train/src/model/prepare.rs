@@ -150,7 +150,7 @@ impl TrainContext {
     /// # use ray_train::model::Mlp;
     /// let train = |ctx: &TrainContext| {
     ///     let mut model = ctx.prepare_model(|| Ok(Mlp::new(&[1, 2], 0)))?;
-    ///     model.train(&[100.0], &[0])?;
+    ///     model.train(&[100.0, 100.0], &[0, 1])?;
     ///     ctx.allreduce_grads(&mut model)?;
     ///     assert!(ctx.clip_grad_norm(&mut model, 1.0)? > 1.0);
     ///     Ok(())

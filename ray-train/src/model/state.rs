@@ -104,7 +104,9 @@ impl StateDict {
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.arrays.get(name)? {
             Array { numbers: Numbers::F64(numbers), .. } => numbers.first().copied(),
-            Array { shape, numbers: Numbers::F32(numbers) } if shape.is_empty() => numbers.first().map(|number| f64::from(*number)),
+            Array { shape, numbers: Numbers::F32(numbers) } if shape.is_empty() => {
+                numbers.first().map(|number| f64::from(*number))
+            }
             _ => None,
         }
     }
@@ -162,7 +164,8 @@ impl StateDict {
     /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         // The counts first: after a header of a multiple of eight bytes all numbers are aligned.
-        let (counts, others): (Vec<_>, Vec<_>) = self.arrays.iter().partition(|(_, array)| matches!(array.numbers, Numbers::F64(_)));
+        let (counts, others): (Vec<_>, Vec<_>) =
+            self.arrays.iter().partition(|(_, array)| matches!(array.numbers, Numbers::F64(_)));
         let mut header = Map::new();
         let mut metadata: Map<String, Value> = self.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         // What torch's own readers ask for.
@@ -215,7 +218,9 @@ impl StateDict {
         for (name, view) in file.iter() {
             let numbers = match (view.dtype(), view.shape()) {
                 (Dtype::F32, _) => Numbers::F32(view.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
-                (Dtype::F64, []) => Numbers::F64(view.data().as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect()),
+                (Dtype::F64, []) => {
+                    Numbers::F64(view.data().as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect())
+                }
                 (dtype, shape) => {
                     return Err(failed(format!(
                         "`{name}` is of {dtype:?} and of the shape {shape:?}: parameters are of F32; in Python `tensor.float()` makes them so"
