@@ -89,7 +89,8 @@ impl Checkpoint {
 
     /// An empty directory, for a loop to fill.
     pub(crate) fn staged(path: PathBuf) -> ray::Result<Checkpoint> {
-        std::fs::create_dir_all(&path).map_err(|error| files::at("the directory of a checkpoint cannot be made", &path, &error))?;
+        std::fs::create_dir_all(&path)
+            .map_err(|error| files::at("the directory of a checkpoint cannot be made", &path, &error))?;
         Ok(Checkpoint(Arc::new(Directory { path, staged: true, _storage: None })))
     }
 

@@ -115,7 +115,8 @@ impl RunDirectory {
 
     /// Removes what `run.json` does not list.
     fn sweep(&self) -> ray::Result<()> {
-        let entries = fs::read_dir(&self.path).map_err(|error| files::at("the run's directory cannot be read", &self.path, &error))?;
+        let entries =
+            fs::read_dir(&self.path).map_err(|error| files::at("the run's directory cannot be read", &self.path, &error))?;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };

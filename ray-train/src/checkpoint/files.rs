@@ -15,7 +15,9 @@ pub(crate) fn at(what: &str, path: &Path, error: &io::Error) -> ray::Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ": free some space, or keep fewer checkpoints (CheckpointConfig::num_to_keep)"
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ": take a storage that may be written (RunConfig::storage)",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": take a storage that may be written (RunConfig::storage)"
+        }
         _ => "",
     };
     failed(format!("{what}: {}: {error}{advice}", path.display()))
@@ -32,7 +34,8 @@ pub(crate) fn list(root: &Path) -> ray::Result<Vec<PathBuf>> {
             let entry = entry.map_err(|error| at("the directory of a checkpoint cannot be read", &here, &error))?;
             let path = folder.join(entry.file_name());
             // Of a link, what it leads to.
-            let metadata = fs::metadata(entry.path()).map_err(|error| at("a file of a checkpoint cannot be read", &entry.path(), &error))?;
+            let metadata =
+                fs::metadata(entry.path()).map_err(|error| at("a file of a checkpoint cannot be read", &entry.path(), &error))?;
             if metadata.is_dir() {
                 folders.push(path);
             } else {

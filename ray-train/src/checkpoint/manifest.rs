@@ -57,7 +57,10 @@ pub(crate) fn verify(directory: &Path) -> Result<Manifest, Damaged> {
             return Err(damaged(format!("`{name}` has {bytes} bytes, and was written with {}", entry.bytes)));
         }
         if crc32 != entry.crc32 {
-            return Err(damaged(format!("`{name}` is not as it was written: its CRC-32 is {crc32:08x}, not {:08x}", entry.crc32)));
+            return Err(damaged(format!(
+                "`{name}` is not as it was written: its CRC-32 is {crc32:08x}, not {:08x}",
+                entry.crc32
+            )));
         }
     }
     Ok(manifest)

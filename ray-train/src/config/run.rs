@@ -206,7 +206,9 @@ impl RunConfig {
     /// ```
     pub fn path(&self) -> ray::Result<PathBuf> {
         let name = self.name.as_deref().ok_or_else(|| {
-            failed("a run without a name has no directory yet: RunConfig::new(name) gives it one, and the result knows where it is")
+            failed(
+                "a run without a name has no directory yet: RunConfig::new(name) gives it one, and the result knows where it is",
+            )
         })?;
         let plain = !name.trim().is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
         if !plain {

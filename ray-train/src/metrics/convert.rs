@@ -124,7 +124,10 @@ mod tests {
         assert_eq!(read, metrics, "{json}");
         assert_eq!(read.to::<All>().unwrap(), all());
         assert_eq!(Metrics::of(&read).unwrap(), metrics);
-        assert_eq!(Metrics::new().with("order", "Plain").to::<std::collections::BTreeMap<String, Order>>().unwrap()["order"], Order::Plain);
+        assert_eq!(
+            Metrics::new().with("order", "Plain").to::<std::collections::BTreeMap<String, Order>>().unwrap()["order"],
+            Order::Plain
+        );
     }
 
     #[test]
@@ -145,7 +148,12 @@ mod tests {
     #[test]
     fn what_has_no_names_is_refused() {
         assert!(Metrics::of(&()).unwrap().is_empty());
-        for error in [Metrics::of(&7), Metrics::of(&"x"), Metrics::of(&[1, 2]), Metrics::of(&std::collections::BTreeMap::from([((1, 2), 3)]))] {
+        for error in [
+            Metrics::of(&7),
+            Metrics::of(&"x"),
+            Metrics::of(&[1, 2]),
+            Metrics::of(&std::collections::BTreeMap::from([((1, 2), 3)])),
+        ] {
             assert!(error.is_err());
         }
         assert!(Metrics::of(&std::collections::BTreeMap::from([("x", u128::MAX)])).unwrap_err().to_string().contains("64 bits"));

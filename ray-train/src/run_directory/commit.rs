@@ -162,7 +162,11 @@ impl RunDirectory {
         for (rank, checkpoint, list) in lists {
             for file in list {
                 let (source, target) = (checkpoint.path().join(&file), whole.join(&file));
-                if checkpoint.is_staged() { files::relocate(&source, &target)? } else { files::copy(&source, &target)? }
+                if checkpoint.is_staged() {
+                    files::relocate(&source, &target)?
+                } else {
+                    files::copy(&source, &target)?
+                }
                 self.list(whole, &file, rank, manifest)?;
             }
         }
@@ -179,7 +183,8 @@ impl RunDirectory {
     fn list(&self, whole: &Path, file: &Path, rank: usize, manifest: &mut Manifest) -> ray::Result<()> {
         let path = whole.join(file);
         files::sync(&path)?;
-        let (bytes, crc32) = files::sum(&path).map_err(|error| files::at("a file of a checkpoint cannot be read", &path, &error))?;
+        let (bytes, crc32) =
+            files::sum(&path).map_err(|error| files::at("a file of a checkpoint cannot be read", &path, &error))?;
         let name = file.to_str().ok_or_else(|| failed(format!("the name of the file {} is no text", file.display())))?;
         manifest.files.push(Entry { name: name.to_owned(), bytes, crc32, rank });
         Ok(())

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Contents, RECORD, REPORTS, set_aside};
+use crate::Metrics;
 use crate::checkpoint::{files, manifest};
 use crate::config::Order;
 use crate::faults::Damaged;
-use crate::Metrics;
 
 const FORMAT: &str = "ray-train run 1";
 
@@ -68,7 +68,8 @@ impl Record {
         }
         let record: Record = files::read_json(&path).map_err(|damaged| advised(damaged))?;
         if record.format != FORMAT {
-            let why = format!("its format is `{}`, and this version reads `{FORMAT}`; take another name or storage", record.format);
+            let why =
+                format!("its format is `{}`, and this version reads `{FORMAT}`; take another name or storage", record.format);
             return Err(Damaged { path, why });
         }
         Ok(Some(record))

@@ -149,7 +149,9 @@ pub(crate) fn find(path: &Path, rank: usize) -> ray::Result<ActorHandle<Worker>>
     let group = groups.admitted.iter().find(|entry| entry.path == real);
     let group = group.ok_or_else(|| failed(format!("no run in {} is under way in this process", path.display())))?;
     let worker = group.workers.get(rank).and_then(WeakActorHandle::upgrade);
-    worker.ok_or_else(|| failed(format!("the run `{}` has {} workers, and no living one of rank {rank}", group.run, group.workers.len())))
+    worker.ok_or_else(|| {
+        failed(format!("the run `{}` has {} workers, and no living one of rank {rank}", group.run, group.workers.len()))
+    })
 }
 
 fn worker(share: &Share) -> ray::Result<ActorHandle<Worker>> {
@@ -234,7 +236,8 @@ impl Request<'_> {
             .map(|group| format!("the run `{}` holds {} of {}", group.run, count(group.workers.len()), group.share))
             .collect();
         if self.left_behind > 0 {
-            holders.push(format!("{} of this run that were left behind in code of their own hold theirs", count(self.left_behind)));
+            holders
+                .push(format!("{} of this run that were left behind in code of their own hold theirs", count(self.left_behind)));
         }
         holders.push("tasks and other actors hold the rest".to_owned());
         let message = format!(

@@ -233,7 +233,9 @@ impl<'a> Attempt<'a> {
         let grace = self.keeper.config.leaving();
         for rank in 0..self.calls.len() {
             if self.board.is_inside(rank) {
-                let why = format!("it is in code of its own, {grace:?} after the group was to end (RunConfig::grace), and was left behind");
+                let why = format!(
+                    "it is in code of its own, {grace:?} after the group was to end (RunConfig::grace), and was left behind"
+                );
                 self.failures.entry(rank).or_insert_with(|| failed(why));
             }
         }

@@ -83,7 +83,12 @@ impl Rendezvous {
         let fault = |rank: usize| {
             let made = self.ranks[rank].made;
             let reports = if made == 1 { "report" } else { "reports" };
-            (rank, format!("its loop returned after {made} {reports}, but {waiting} at report {next}: all ranks must report equally often"))
+            (
+                rank,
+                format!(
+                    "its loop returned after {made} {reports}, but {waiting} at report {next}: all ranks must report equally often"
+                ),
+            )
         };
         Step::Unequal(early.into_iter().map(fault).collect())
     }

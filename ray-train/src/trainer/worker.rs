@@ -8,9 +8,9 @@ use ray::{ActorHandle, remote};
 
 use super::admission;
 use super::door::{Board, Door, Event, lock};
-use crate::{TrainContext, pool};
 use crate::context::Place;
 use crate::faults::{Released, failed};
+use crate::{TrainContext, pool};
 
 /// A worker of a group: one rank's loop, in an actor that holds the rank's resources for as long as the group lives.
 ///

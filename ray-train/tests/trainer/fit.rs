@@ -204,7 +204,11 @@ fn a_group_is_as_large_as_can_be() {
         ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
         let size = |scaling: ScalingConfig| {
             let run = RunConfig::temporary("elastic").unwrap();
-            Trainer::new(|ctx: &TrainContext| Ok(ctx.world_size())).scaling(scaling).run_config(run).fit().map(TrainResult::into_value)
+            Trainer::new(|ctx: &TrainContext| Ok(ctx.world_size()))
+                .scaling(scaling)
+                .run_config(run)
+                .fit()
+                .map(TrainResult::into_value)
         };
         assert_eq!(size(ScalingConfig::elastic(2, 8)).unwrap(), 3);
         assert_eq!(size(ScalingConfig::elastic(1, 2)).unwrap(), 2);
