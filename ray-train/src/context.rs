@@ -324,7 +324,7 @@ impl TrainContext {
     /// it and copies nothing.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says; the group has ended.
     ///
     /// ```
     /// # fn save(ctx: &ray_train::TrainContext, weights: &[u8]) -> ray::Result<()> {
@@ -334,6 +334,7 @@ impl TrainContext {
     /// # }
     /// ```
     pub fn new_checkpoint(&self) -> ray::Result<Checkpoint> {
+        self.door.check_open()?;
         let number = self.staged.replace(self.staged.get() + 1);
         let Place { attempt, rank, .. } = self.place;
         Checkpoint::staged(self.place.staging.join(format!("attempt-{attempt}-rank-{rank}-{number}")))

@@ -72,11 +72,36 @@ impl fmt::Display for TrainingFailed {
         if self.failures > 1 {
             write!(f, " for the {} time, and no retry is left", Nth(self.failures))?;
         }
-        for (at, failure) in self.worker_failures.iter().enumerate() {
+        for (at, (ranks, text)) in by_text(&self.worker_failures).iter().enumerate() {
             let mark = if at == 0 { ": " } else { "; " };
-            write!(f, "{mark}rank {}: {}", failure.rank, failure.error)?;
+            write!(f, "{mark}{}: {text}", listed(ranks))?;
         }
         write_checkpoint(f, self.checkpoint.as_ref())
+    }
+}
+
+/// What several ranks say in the same words is said once, with the ranks.
+pub(crate) fn by_text(failures: &[WorkerFailure]) -> Vec<(Vec<usize>, String)> {
+    let mut by_text: Vec<(Vec<usize>, String)> = Vec::new();
+    for failure in failures {
+        let text = failure.error.to_string();
+        match by_text.iter_mut().find(|(_, known)| *known == text) {
+            Some((ranks, _)) => ranks.push(failure.rank),
+            None => by_text.push((vec![failure.rank], text)),
+        }
+    }
+    by_text
+}
+
+/// `rank 1`, `ranks 1, 2 and 4`.
+pub(crate) fn listed(ranks: &[usize]) -> String {
+    match ranks {
+        [one] => format!("rank {one}"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(usize::to_string).collect();
+            format!("ranks {} and {last}", first.join(", "))
+        }
+        [] => "no rank".to_owned(),
     }
 }
 

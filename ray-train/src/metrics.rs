@@ -291,7 +291,7 @@ impl fmt::Display for Metric {
             Metric::Int(whole) => write!(f, "{whole}"),
             Metric::Float(number) => write!(f, "{number}"),
             Metric::Text(text) => write!(f, "{text}"),
-            Metric::List(list) => f.debug_list().entries(list.iter().map(|value| format_args_of(value))).finish(),
+            Metric::List(list) => f.debug_list().entries(list.iter().map(format_args_of)).finish(),
             Metric::Map(map) => write!(f, "{{{map}}}"),
         }
     }

@@ -129,7 +129,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// An empty directory for rank `rank` to fill.
+    /// Where ranks and commits make what is not in its place yet.
     pub(crate) fn staging(&self) -> PathBuf {
         self.path.join(STAGING)
     }
@@ -154,6 +154,12 @@ impl RunDirectory {
     /// All reports of the run.
     pub(crate) fn history(&self) -> Vec<Report> {
         history(&self.path, &self.lines, &self.record, self.temporary.as_ref())
+    }
+
+    /// Leaves nothing that is of no use when the run has ended.
+    pub(crate) fn close(&self) {
+        // It goes if it is empty; what a rank that was left behind has there goes at the next start.
+        let _ = fs::remove_dir(self.staging());
     }
 
     fn write_record(&mut self) -> ray::Result<()> {

@@ -176,6 +176,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         let share = self.scaling.share();
         let mut left_behind: Vec<LeftBehind> = Vec::new();
         let mut failures = 0;
+        let mut last = Vec::new();
         loop {
             let latest = keeper.directory.rewind()?;
             let request = Request {
@@ -187,7 +188,8 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
                 left_behind: left_behind.iter().map(LeftBehind::count).sum(),
                 longest: self.scaling.admission(),
             };
-            let Some(workers) = admission::admit(&request, &keeper.watch)? else { return Err(keeper.interrupted()) };
+            let admitted = admission::admit(&request, &keeper.watch).map_err(|error| admission::after(error, &last));
+            let Some(workers) = admitted? else { return Err(keeper.interrupted()) };
             let size = workers.workers.len();
             let first = place(&keeper, latest, size, failures, share.threads(), self.scaling.gpu());
             let value = Arc::new(Mutex::new(None));
@@ -201,6 +203,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             };
             left_behind.push(behind);
             failures += 1;
+            last = worker_failures.clone();
             give_up_or_go_on(&keeper, worker_failures, failures)?;
         }
     }
@@ -271,6 +274,7 @@ fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attemp
 }
 
 fn finish<R>(keeper: Keeper, value: &Mutex<Option<R>>, size: usize) -> ray::Result<TrainResult<R>> {
+    keeper.directory.close();
     let value = lock(value).take().ok_or_else(|| failed("rank 0 returned nothing"))?;
     Ok(TrainResult::of_run(value, &keeper, size))
 }

@@ -10,7 +10,7 @@ use super::{REPORTS, RunDirectory};
 use crate::checkpoint::manifest::{Entry, FORMAT, MANIFEST, Manifest};
 use crate::checkpoint::{METADATA, files};
 use crate::config::{CheckpointConfig, Order};
-use crate::faults::failed;
+use crate::faults::{failed, listed};
 use crate::{Checkpoint, Metrics, Report};
 
 impl RunDirectory {
@@ -201,8 +201,7 @@ fn folders(manifest: &Manifest) -> Vec<PathBuf> {
 }
 
 fn ranks(given: &[(usize, Checkpoint)]) -> String {
-    let list: Vec<String> = given.iter().map(|(rank, _)| rank.to_string()).collect();
-    format!("rank{} {}", if list.len() == 1 { "" } else { "s" }, list.join(", "))
+    listed(&given.iter().map(|(rank, _)| *rank).collect::<Vec<_>>())
 }
 
 /// Which of the checkpoints with these scores, the oldest first, are beyond those to be kept: never the last.

@@ -66,7 +66,7 @@ impl Record {
                 true => Err(Damaged { path, why: format!("it is gone, though there are checkpoints; {ADVICE}") }),
             };
         }
-        let record: Record = files::read_json(&path).map_err(|damaged| advised(damaged))?;
+        let record: Record = files::read_json(&path).map_err(advised)?;
         if record.format != FORMAT {
             let why =
                 format!("its format is `{}`, and this version reads `{FORMAT}`; take another name or storage", record.format);

@@ -12,8 +12,9 @@ use ray::{ActorHandle, WeakActorHandle};
 use super::door::lock;
 use super::interrupt::Watch;
 use super::worker::Worker;
+use crate::WorkerFailure;
 use crate::config::Share;
-use crate::faults::{NotAdmitted, failed};
+use crate::faults::{NotAdmitted, by_text, failed, listed};
 
 /// How often it is looked at whether Ctrl-C was pressed.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
@@ -140,6 +141,18 @@ pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<
         workers: workers.iter().map(ActorHandle::downgrade).collect(),
     });
     Ok(Some(Admitted { number, workers }))
+}
+
+/// The error of a group that was to start again: what it was to start again after belongs to it.
+pub(crate) fn after(error: ray::Error, failures: &[WorkerFailure]) -> ray::Error {
+    match error.downcast_ref::<NotAdmitted>() {
+        Some(refused) if !failures.is_empty() => {
+            let failures = by_text(failures).iter().map(|(ranks, text)| format!("{}: {text}", listed(ranks))).collect::<Vec<_>>();
+            let message = format!("{}; it was to start again after a failure ({})", refused.message, failures.join("; "));
+            ray::Error::other(NotAdmitted { message })
+        }
+        _ => error,
+    }
 }
 
 /// The worker of a rank, if its group is among those of this process.

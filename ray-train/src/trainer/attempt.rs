@@ -10,11 +10,11 @@ use ray::collective::{Group, Poisoner};
 use super::admission::{Admitted, SLICE};
 use super::door::{Board, Event};
 use super::keeper::Keeper;
-use super::rendezvous::{Rendezvous, Step, listed};
+use super::rendezvous::{Rendezvous, Step};
 use super::worker::{Body, Job};
 use crate::WorkerFailure;
 use crate::context::Place;
-use crate::faults::{Released, failed};
+use crate::faults::{Released, failed, listed};
 
 /// How a group ended.
 pub(crate) enum Outcome {
@@ -40,6 +40,8 @@ pub(crate) struct Attempt<'a> {
     /// When whoever waits at a report has waited long enough.
     deadline: Option<Instant>,
     failures: BTreeMap<usize, ray::Error>,
+    /// Nobody waits for others any more, and no report is taken.
+    released: bool,
 }
 
 impl Drop for Attempt<'_> {
@@ -85,6 +87,7 @@ impl<'a> Attempt<'a> {
             running: size,
             deadline: None,
             failures: BTreeMap::new(),
+            released: false,
         })
     }
 
@@ -111,7 +114,7 @@ impl<'a> Attempt<'a> {
             return Ok((Outcome::Done, self.left_behind()));
         }
         let first: Vec<usize> = self.failures.keys().copied().collect();
-        self.release(&format!("{} at an end", listed(&first)));
+        self.release(&format!("{} failed", listed(&first)));
         self.gather()?;
         let left_behind = self.left_behind();
         Ok((Outcome::Failed(self.take_failures()), left_behind))
@@ -136,21 +139,21 @@ impl<'a> Attempt<'a> {
 
     fn on(&mut self, event: Event) {
         match event {
+            // It has its answer: the group is at its end.
+            Event::Reported { .. } if self.released => {}
             Event::Reported { rank, report } => {
                 let step = self.ranks.arrive(rank, report);
                 self.go_on(step);
             }
             Event::Returned { result: Ok(()), rank } => {
                 self.running -= 1;
-                let step = self.ranks.end(rank);
-                self.go_on(step);
-            }
-            Event::Returned { result: Err(error), rank } => self.fail(rank, error),
-            Event::Settled { rank } => {
-                if let Err(error) = ray::get(&self.calls[rank]) {
-                    self.fail(rank, cause_of(error));
+                if !self.released {
+                    let step = self.ranks.end(rank);
+                    self.go_on(step);
                 }
             }
+            Event::Returned { result: Err(error), rank } => self.fail(rank, error),
+            Event::Settled { rank } => self.look_at_call(rank),
             Event::Left { .. } => {}
         }
     }
@@ -182,7 +185,7 @@ impl<'a> Attempt<'a> {
             self.fail(
                 rank,
                 failed(format!(
-                    "it did not come to report {next}, at which {} waiting, in {longest:?}: all ranks must report equally often; RunConfig::timeout gives it longer",
+                    "it did not come to report {next}, where {} waited {longest:?} for it: all ranks must report equally often; RunConfig::timeout gives it longer",
                     listed(&waiting)
                 )),
             );
@@ -195,7 +198,8 @@ impl<'a> Attempt<'a> {
     }
 
     /// Lets go of everybody who waits for others.
-    fn release(&self, why: &str) {
+    fn release(&mut self, why: &str) {
+        self.released = true;
         let why = Released::error(why);
         self.board.close(&why);
         self.poisoner.poison(why);
@@ -214,7 +218,19 @@ impl<'a> Attempt<'a> {
         while let Some(event) = self.board.take() {
             self.on(event);
         }
+        // Whoever settles a call may not have told us yet.
+        (0..self.calls.len()).for_each(|rank| self.look_at_call(rank));
         Ok(())
+    }
+
+    /// What a rank's call failed with, if it has: a panic, or that its actor is dead.
+    fn look_at_call(&mut self, rank: usize) {
+        if !self.calls[rank].is_ready() {
+            return;
+        }
+        if let Err(error) = ray::get(&self.calls[rank]) {
+            self.fail(rank, cause_of(error));
+        }
     }
 
     /// Whether there is still something to be heard from a rank.

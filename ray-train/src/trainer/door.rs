@@ -44,6 +44,17 @@ impl Door {
     }
 }
 
+impl Door {
+    /// # Errors
+    /// The group has ended: nothing is reported any more.
+    pub(crate) fn check_open(&self) -> ray::Result<()> {
+        match self {
+            Door::Group(board) => lock(&board.closed).clone().map_or(Ok(()), Err),
+            Door::InPlace(_) => Ok(()),
+        }
+    }
+}
+
 /// What happens in a group.
 #[derive(Debug)]
 pub(crate) enum Event {

@@ -1,5 +1,5 @@
 //! Ctrl-C while a run is under way: the first is taken note of, the second ends the process, and what was there before the
-//! run is put back after it.
+//! run is put back after it. On Unix; elsewhere the first one ends the process, as without us.
 //!
 //! Rules of the unsafe code: the handler stores to one atomic and does nothing else, which a signal handler may do at any
 //! moment; the action that is put back is the one that the system gave when ours was set, under the same lock.
@@ -7,7 +7,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(unix)]
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+#[cfg(not(unix))]
+type SigAction = ();
 
 static RAISED: AtomicBool = AtomicBool::new(false);
 
@@ -19,6 +23,7 @@ struct Runs {
     former: Option<SigAction>,
 }
 
+#[cfg(unix)]
 extern "C" fn note(_: nix::libc::c_int) {
     RAISED.store(true, Ordering::SeqCst);
 }
@@ -33,10 +38,7 @@ impl Watch {
         runs.watching += 1;
         if runs.watching == 1 {
             RAISED.store(false, Ordering::SeqCst);
-            // `SA_RESETHAND`: the system puts its default back when the signal comes, so that the second one ends the process.
-            let ours = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: by the rules at the head.
-            runs.former = unsafe { sigaction(Signal::SIGINT, &ours) }.ok();
+            runs.former = take();
         }
         Watch(())
     }
@@ -55,8 +57,30 @@ impl Drop for Watch {
         if runs.watching == 0
             && let Some(former) = runs.former.take()
         {
-            // SAFETY: by the rules at the head.
-            let _ = unsafe { sigaction(Signal::SIGINT, &former) };
+            put_back(&former);
         }
     }
 }
+
+/// Sets our action; the one that was there.
+#[cfg(unix)]
+fn take() -> Option<SigAction> {
+    // `SA_RESETHAND`: the system puts its default back when the signal comes, so that the second one ends the process.
+    let ours = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: by the rules at the head.
+    unsafe { sigaction(Signal::SIGINT, &ours) }.ok()
+}
+
+#[cfg(unix)]
+fn put_back(former: &SigAction) {
+    // SAFETY: by the rules at the head.
+    let _ = unsafe { sigaction(Signal::SIGINT, former) };
+}
+
+#[cfg(not(unix))]
+fn take() -> Option<SigAction> {
+    None
+}
+
+#[cfg(not(unix))]
+fn put_back((): &SigAction) {}

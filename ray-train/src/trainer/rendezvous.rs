@@ -1,6 +1,7 @@
 //! Where the ranks of a group are with their reports: a pure state machine. All must report equally often.
 
 use super::door::RankReport;
+use crate::faults::listed;
 
 /// The ranks, and who waits at the report that is next.
 pub(crate) struct Rendezvous {
@@ -78,6 +79,7 @@ impl Rendezvous {
 
     fn unequal(&self) -> Step {
         let (waiting, next) = self.waiting();
+        let are = if waiting.len() == 1 { "is" } else { "are" };
         let waiting = listed(&waiting);
         let early = self.those(|rank| rank.returned);
         let fault = |rank: usize| {
@@ -86,23 +88,11 @@ impl Rendezvous {
             (
                 rank,
                 format!(
-                    "its loop returned after {made} {reports}, but {waiting} at report {next}: all ranks must report equally often"
+                    "its loop returned after {made} {reports}, but {waiting} {are} at report {next}: all ranks must report equally often"
                 ),
             )
         };
         Step::Unequal(early.into_iter().map(fault).collect())
-    }
-}
-
-/// `rank 1 is`, `ranks 1 and 2 are`.
-pub(crate) fn listed(ranks: &[usize]) -> String {
-    match ranks {
-        [one] => format!("rank {one} is"),
-        [first @ .., last] => {
-            let first: Vec<String> = first.iter().map(usize::to_string).collect();
-            format!("ranks {} and {last} are", first.join(", "))
-        }
-        [] => "no rank is".to_owned(),
     }
 }
 

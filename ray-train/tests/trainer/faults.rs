@@ -192,7 +192,7 @@ fn a_rank_that_never_comes_to_the_report() {
     });
     let (ranks, text) = ranks(&failed);
     assert_eq!(ranks, [1], "{text}");
-    assert!(text.contains("did not come to report 1, at which ranks 0 and 2 are waiting"), "{text}");
+    assert!(text.contains("did not come to report 1, where ranks 0 and 2 waited 50ms for it"), "{text}");
     drop(open);
 }
 
