@@ -5,7 +5,7 @@ use ray_train::data::ImageBatch;
 use ray_train::model::{Mlp, Model};
 
 /// What the loop needs beside parameters and gradients.
-pub trait Network: Model + Sized {
+pub(crate) trait Network: Model + Sized {
     /// This rank's replica.
     fn prepare(ctx: &TrainContext) -> ray::Result<Self>;
     /// One forward and one backward pass; the loss.
@@ -15,7 +15,7 @@ pub trait Network: Model + Sized {
 }
 
 /// 784-512-512-10.
-pub type Hand = Mlp;
+pub(crate) type Hand = Mlp;
 
 impl Network for Hand {
     fn prepare(ctx: &TrainContext) -> ray::Result<Self> {
@@ -32,22 +32,21 @@ impl Network for Hand {
 }
 
 #[cfg(feature = "burn")]
-pub use burned::Burned;
+pub(crate) use burned::Burned;
 
 #[cfg(feature = "burn")]
 mod burned {
-    use ray_train::burn::module::Module;
     use ray_train::burn::nn::loss::CrossEntropyLoss;
     use ray_train::burn::nn::{Linear, LinearConfig};
     use ray_train::burn::tensor::activation::relu;
     use ray_train::burn::tensor::{Device, Tensor};
-    use ray_train::burn::{self};
+    use ray_train::burn::{self, module::Module};
     use ray_train::model::BurnModel;
 
     use super::*;
 
     #[derive(Module, Debug)]
-    pub struct Net {
+    pub(crate) struct Net {
         fc1: Linear,
         fc2: Linear,
         fc3: Linear,
@@ -66,7 +65,7 @@ mod burned {
         }
     }
 
-    pub type Burned = BurnModel<Net>;
+    pub(crate) type Burned = BurnModel<Net>;
 
     impl Network for Burned {
         fn prepare(ctx: &TrainContext) -> ray::Result<Self> {

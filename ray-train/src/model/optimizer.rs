@@ -95,9 +95,12 @@ pub(super) fn trainable(parameters: &[Parameter]) -> Vec<(usize, Range<usize>)> 
     parameters.iter().enumerate().filter(|(_, parameter)| parameter.is_trainable()).map(place).collect()
 }
 
+/// What a step does to a parameter: its numbers, its gradient, and where they stand among all.
+type Change<'a> = dyn FnMut(&mut [f32], &[f32], Range<usize>) + 'a;
+
 /// Has `change` see each trainable parameter with its gradient and where it stands among all of them, then starts the
 /// gradients afresh. What every optimiser's step is.
-pub(super) fn apply(model: &mut dyn Model, change: &mut dyn FnMut(&mut [f32], &[f32], Range<usize>)) -> ray::Result<()> {
+pub(super) fn apply(model: &mut dyn Model, change: &mut Change<'_>) -> ray::Result<()> {
     model.gradients().ready()?;
     let gradients = std::mem::take(model.gradients_mut());
     let mut places = trainable(model.parameters()).into_iter().peekable();

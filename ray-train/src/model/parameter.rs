@@ -103,6 +103,7 @@ impl Parameter {
     }
 
     /// Another name.
+    #[cfg(feature = "burn")]
     pub(super) fn rename(&mut self, path: String) {
         self.path = path;
     }

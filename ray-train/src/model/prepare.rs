@@ -131,7 +131,7 @@ impl TrainContext {
     /// ```
     pub fn allreduce_grads_every(&self, passes: usize, model: &mut impl Model) -> ray::Result<bool> {
         assert!(passes > 0, "gradients of no passes cannot be accumulated");
-        if model.gradients().passes() % passes != 0 {
+        if !model.gradients().passes().is_multiple_of(passes) {
             return Ok(false);
         }
         model.gradients_mut().scale(1.0 / passes as f32);

@@ -41,8 +41,8 @@ impl Reference {
 
             let share = 1.0 / batch.len() as f64;
             let mut back = vec![0.0; hidden];
-            for class in 0..classes {
-                let slope = (logits[class].exp() / all - f64::from(u8::from(class == label))) * share;
+            for (class, logit) in logits.iter().enumerate() {
+                let slope = (logit.exp() / all - f64::from(u8::from(class == label))) * share;
                 slopes.biases[1][class] += slope;
                 for unit in 0..hidden {
                     slopes.weights[1][class * hidden + unit] += slope * active[unit];
@@ -51,8 +51,8 @@ impl Reference {
             }
             for unit in (0..hidden).filter(|unit| first[*unit] > 0.0) {
                 slopes.biases[0][unit] += back[unit];
-                for input in 0..inputs {
-                    slopes.weights[0][unit * inputs + input] += back[unit] * pixels[input];
+                for (slope, pixel) in slopes.weights[0][unit * inputs..].iter_mut().zip(&pixels) {
+                    *slope += back[unit] * pixel;
                 }
             }
         }
