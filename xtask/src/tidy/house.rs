@@ -56,6 +56,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/wait.rs",
     "ray-core/src/wait/completed.rs",
     "ray-core/src/worker.rs",
+    "ray-train/src/model/mlp/product.rs",
 ];
 
 /// What a file must not be called, and why.

@@ -1,0 +1,67 @@
+//! What a checkpoint consists of: written when it is, compared before anything goes on from it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::Metrics;
+use crate::faults::Damaged;
+
+/// The file that lists the others. Its being there, and whole, says that the checkpoint is.
+pub(crate) const MANIFEST: &str = ".manifest.json";
+
+/// The first word of what we write, and the version of it that this is.
+pub(crate) const FORMAT: &str = "ray-train checkpoint 1";
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) crc32: u32,
+    /// The rank that it is from.
+    pub(crate) rank: usize,
+}
+
+/// All of them, and the report that they came with: enough to enter the checkpoint into a run's list again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) format: String,
+    pub(crate) run: String,
+    pub(crate) report: u64,
+    pub(crate) time: String,
+    pub(crate) metrics: Metrics,
+    pub(crate) files: Vec<Entry>,
+}
+
+/// Reads the list of a checkpoint's directory and compares every file with it.
+pub(crate) fn verify(directory: &Path) -> Result<Manifest, Damaged> {
+    let path = directory.join(MANIFEST);
+    let damaged = |why: String| Damaged { path: directory.to_owned(), why };
+    if !directory.is_dir() {
+        return Err(damaged("the checkpoint is gone".to_owned()));
+    }
+    if !path.exists() {
+        return Err(damaged(format!("it has no {MANIFEST}, so it is no checkpoint that ray-train has finished")));
+    }
+    let manifest: Manifest = files::read_json(&path)?;
+    if manifest.format != FORMAT {
+        return Err(damaged(format!("its format is `{}`, and this version reads `{FORMAT}`", manifest.format)));
+    }
+    for entry in &manifest.files {
+        let path = directory.join(&entry.name);
+        let name = &entry.name;
+        let (bytes, crc32) = files::sum(&path).map_err(|error| damaged(format!("`{name}` cannot be read: {error}")))?;
+        if bytes != entry.bytes {
+            return Err(damaged(format!("`{name}` has {bytes} bytes, and was written with {}", entry.bytes)));
+        }
+        if crc32 != entry.crc32 {
+            return Err(damaged(format!(
+                "`{name}` is not as it was written: its CRC-32 is {crc32:08x}, not {:08x}",
+                entry.crc32
+            )));
+        }
+    }
+    Ok(manifest)
+}

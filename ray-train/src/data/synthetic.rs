@@ -1,0 +1,81 @@
+//! Images that can be learned, made up of nothing but a seed.
+
+use super::Images;
+use super::random::Random;
+
+const SIDE: usize = 28;
+const SIZE: usize = SIDE * SIDE;
+
+/// Blots that make up a pattern.
+const BLOTS: usize = 5;
+
+/// Images to train and to test with, of the same ten patterns.
+pub(super) fn images(train: usize, test: usize, seed: u64) -> (Images, Images) {
+    let mut random = Random::new(seed);
+    let patterns: Vec<Vec<f32>> = (0..10).map(|_| pattern(&mut random)).collect();
+    (make(&patterns, train, &mut random), make(&patterns, test, &mut random))
+}
+
+/// A dark field with a few soft blots.
+fn pattern(random: &mut Random) -> Vec<f32> {
+    let mut pixels = vec![0.0f32; SIZE];
+    for _ in 0..BLOTS {
+        let (x, y) = (random.uniform(5.0, 23.0), random.uniform(5.0, 23.0));
+        let (width, height) = (random.uniform(2.0, 5.0), random.uniform(2.0, 5.0));
+        let light = random.uniform(120.0, 220.0);
+        for (at, pixel) in pixels.iter_mut().enumerate() {
+            let across = ((at % SIDE) as f32 - x) / width;
+            let down = ((at / SIDE) as f32 - y) / height;
+            // No exponential: it is not the same on all machines.
+            *pixel += light * (1.0 - 0.5 * (across * across + down * down)).max(0.0);
+        }
+    }
+    pixels.iter_mut().for_each(|pixel| *pixel = pixel.min(255.0));
+    pixels
+}
+
+/// So many images, of the ten patterns in turns: each shifted by up to two pixels, dimmed, and covered with noise.
+fn make(patterns: &[Vec<f32>], count: usize, random: &mut Random) -> Images {
+    let mut labels: Vec<u8> = (0..count).map(|nth| (nth % patterns.len()) as u8).collect();
+    random.shuffle(&mut labels);
+    let mut pixels = Vec::with_capacity(count * SIZE);
+    for label in &labels {
+        let pattern = &patterns[usize::from(*label)];
+        // A shift of -2 to 2, as one of 26 to 30 around a circle of 28.
+        let (right, down) = (26 + random.below(5) as usize, 26 + random.below(5) as usize);
+        let light = random.uniform(0.6, 1.1);
+        pixels.extend((0..SIZE).map(|at| {
+            let (x, y) = ((at % SIDE + right) % SIDE, (at / SIDE + down) % SIDE);
+            (pattern[y * SIDE + x] * light + random.uniform(-30.0, 30.0)).clamp(0.0, 255.0) as u8
+        }));
+    }
+    Images::new(SIDE, SIDE, pixels, labels).expect("as many labels as images")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_repeat_and_differ() {
+        let (train, test) = images(30, 10, 5);
+        assert_eq!(train.pixels(), images(30, 10, 5).0.pixels());
+        assert_ne!(train.pixels(), images(30, 10, 6).0.pixels());
+        assert_ne!(&train.pixels()[..SIZE * 10], test.pixels());
+        let mut kinds = train.labels().to_vec();
+        kinds.sort();
+        assert!(kinds.chunks(3).enumerate().all(|(kind, three)| three == [kind as u8; 3]));
+    }
+
+    /// The nearest pattern tells most of them apart, so a network can learn to.
+    #[test]
+    fn they_can_be_told_apart() {
+        let (train, test) = images(500, 200, 1);
+        let far = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| (i64::from(*a) - i64::from(*b)).pow(2)).sum::<i64>();
+        let right = test.pixels().chunks(SIZE).zip(test.labels()).filter(|(image, label)| {
+            let nearest = train.pixels().chunks(SIZE).zip(train.labels()).min_by_key(|(other, _)| far(image, other));
+            nearest.unwrap().1 == *label
+        });
+        assert!(right.count() > 180);
+    }
+}

@@ -1,0 +1,299 @@
+//! From a function and three configurations to a result.
+
+mod admission;
+mod attempt;
+pub(crate) mod door;
+#[allow(unsafe_code, reason = "what Ctrl-C does can be put back by no safe means")]
+mod interrupt;
+pub(crate) mod keeper;
+mod rendezvous;
+mod train_loop;
+mod worker;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use ray::collective::Group as Collective;
+
+pub use train_loop::{ConfigMissing, TrainLoop};
+pub use worker::Worker;
+
+use crate::config::Group;
+use crate::context::Place;
+use crate::faults::failed;
+use crate::run_directory::RunDirectory;
+use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure, pool};
+use admission::Request;
+use attempt::{Attempt, LeftBehind, Outcome};
+use door::{Door, lock};
+use interrupt::Watch;
+use keeper::Keeper;
+use worker::Body;
+
+/// Trains: runs a loop in a group of workers, keeps what they report, and starts them again where that is asked for.
+///
+/// ```
+/// use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
+/// use serde::Serialize;
+///
+/// #[derive(Clone, Serialize)]
+/// struct Config {
+///     steps: usize,
+///     rate: f64,
+/// }
+///
+/// /// Each rank goes towards its own number; together they find the mean.
+/// fn train(ctx: &TrainContext, config: Config) -> ray::Result<f64> {
+///     let target = ctx.world_rank() as f64;
+///     let mut weight = 0.0;
+///     for _ in 0..config.steps {
+///         let mut gradient = [weight - target];
+///         ctx.collective().allreduce(&mut gradient, ray::collective::Mean)?;
+///         weight -= config.rate * gradient[0];
+///         ctx.report(Metrics::new().with("weight", weight), None)?;
+///     }
+///     Ok(weight)
+/// }
+///
+/// # let _ = ray::init_with(ray::Config::new().num_cpus(3));
+/// let result = Trainer::new(train)
+///     .config(Config { steps: 40, rate: 0.5 })
+///     .scaling(ScalingConfig::workers(3).use_gpu(false))
+///     .run_config(RunConfig::temporary("doc-trainer")?)
+///     .fit()?;
+/// assert!((result.value() - 1.0).abs() < 1e-9);
+/// assert_eq!(result.history().len(), 40);
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[must_use = "a trainer does nothing until `.fit()`"]
+pub struct Trainer<L, M, C> {
+    train_loop: Arc<L>,
+    config: C,
+    scaling: ScalingConfig,
+    run: RunConfig,
+    kind: PhantomData<fn(M)>,
+}
+
+impl<L: TrainLoop<M>, M> Trainer<L, M, L::Unset> {
+    /// A trainer of this loop, with one worker.
+    ///
+    /// ```
+    /// let trainer = ray_train::Trainer::new(|ctx: &ray_train::TrainContext| ctx.barrier());
+    /// ```
+    pub fn new(train_loop: L) -> Self {
+        Trainer {
+            train_loop: Arc::new(train_loop),
+            config: L::UNSET,
+            scaling: ScalingConfig::default(),
+            run: RunConfig::default(),
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
+    /// What each rank's loop gets a clone of. It is written to `config.json` in the run's directory too, for people.
+    ///
+    /// ```
+    /// # use ray_train::{TrainContext, Trainer};
+    /// let trainer = Trainer::new(|_: &TrainContext, epochs: usize| Ok(epochs)).config(3);
+    /// ```
+    pub fn config(self, config: L::Config) -> Trainer<L, M, L::Config> {
+        let Trainer { train_loop, scaling, run, kind, .. } = self;
+        Trainer { train_loop, config, scaling, run, kind }
+    }
+
+    /// How many workers, and what each of them holds.
+    ///
+    /// ```
+    /// # use ray_train::{ScalingConfig, TrainContext, Trainer};
+    /// let trainer = Trainer::new(|ctx: &TrainContext| ctx.barrier()).scaling(ScalingConfig::workers(4));
+    /// ```
+    pub fn scaling(mut self, scaling: ScalingConfig) -> Self {
+        self.scaling = scaling;
+        self
+    }
+
+    /// The run: its name and place, what is kept of it, how many failures are forgiven.
+    ///
+    /// ```
+    /// # use ray_train::{RunConfig, TrainContext, Trainer};
+    /// let trainer = Trainer::new(|ctx: &TrainContext| ctx.barrier()).run_config(RunConfig::new("my-run").max_failures(3));
+    /// ```
+    pub fn run_config(mut self, run: RunConfig) -> Self {
+        self.run = run;
+        self
+    }
+}
+
+impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
+    /// Trains to the end, on the engine that runs, or on one that this starts with its defaults. Blocks until then.
+    ///
+    /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process.
+    ///
+    /// # Errors
+    /// * [`TrainingFailed`] when ranks failed (an `Err`, a panic, a kill, too few reports or too many, a timeout) and no
+    ///   retry is left;
+    /// * [`Interrupted`](crate::Interrupted) after Ctrl-C;
+    /// * [`NotAdmitted`](crate::NotAdmitted) when the node has too little, or others hold it too long;
+    /// * [`InProgress`](crate::InProgress) when a run of this name is under way;
+    /// * [`Damaged`](crate::Damaged) when what the run is to go on from is not as it was written;
+    /// * a configuration that makes no sense, a storage that cannot be written, `RAY_ADDRESS` (there is no cluster engine
+    ///   yet), an engine that is shut down.
+    ///
+    /// ```
+    /// # use ray_train::{RunConfig, TrainContext, Trainer};
+    /// let result = Trainer::new(|ctx: &TrainContext| Ok(ctx.world_size())).run_config(RunConfig::temporary("doc-fit")?).fit()?;
+    /// assert_eq!(*result.value(), 1);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn fit(&self) -> ray::Result<TrainResult<L::Output>> {
+        let run = self.run.named();
+        run.check()?;
+        let group = self.scaling.group()?;
+        // The same for all ranks, but for the number.
+        Device::for_rank(self.scaling.gpu(), 0)?;
+        embedded()?;
+        let workers = match group {
+            Group::InPlace => 1,
+            Group::Workers { most, .. } => most,
+        };
+        let directory = RunDirectory::open(&run, workers)?;
+        directory.write_config(&self.config)?;
+        let keeper = Keeper { config: run, directory, watch: Watch::begin() };
+        match group {
+            Group::InPlace => self.fit_in_place(keeper),
+            Group::Workers { least, most } => self.fit_group(keeper, least, most),
+        }
+    }
+
+    fn fit_group(&self, mut keeper: Keeper, least: usize, most: usize) -> ray::Result<TrainResult<L::Output>> {
+        let share = self.scaling.share();
+        let mut left_behind: Vec<LeftBehind> = Vec::new();
+        let mut failures = 0;
+        let mut last = Vec::new();
+        loop {
+            let latest = keeper.directory.rewind()?;
+            let request = Request {
+                run: keeper.config.name(),
+                path: keeper.directory.path(),
+                share: share.clone(),
+                least,
+                most,
+                left_behind: left_behind.iter().map(LeftBehind::count).sum(),
+                longest: self.scaling.admission(),
+            };
+            let admitted = admission::admit(&request, &keeper.watch).map_err(|error| admission::after(error, &last));
+            let Some(workers) = admitted? else { return Err(keeper.interrupted()) };
+            let size = workers.workers.len();
+            let first = place(&keeper, latest, size, failures, share.threads(), self.scaling.gpu());
+            let value = Arc::new(Mutex::new(None));
+            let attempt =
+                Attempt::start(&mut keeper, workers, |rank| Place { rank, ..first.clone() }, || self.body(Arc::clone(&value)))?;
+            let (outcome, behind) = attempt.see_through()?;
+            let worker_failures = match outcome {
+                Outcome::Done => return finish(keeper, &value, size),
+                Outcome::Interrupted => return Err(keeper.interrupted()),
+                Outcome::Failed(worker_failures) => worker_failures,
+            };
+            left_behind.push(behind);
+            failures += 1;
+            last = worker_failures.clone();
+            give_up_or_go_on(&keeper, worker_failures, failures)?;
+        }
+    }
+
+    fn fit_in_place(&self, keeper: Keeper) -> ray::Result<TrainResult<L::Output>> {
+        let keeper = Rc::new(RefCell::new(keeper));
+        let mut failures = 0;
+        loop {
+            let latest = keeper.borrow_mut().directory.rewind()?;
+            keeper.borrow().check_interrupt()?;
+            let place = place(&keeper.borrow(), latest, 1, failures, self.scaling.share().threads(), self.scaling.gpu());
+            let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
+            let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
+            let value = Arc::new(Mutex::new(None));
+            let body = self.body(Arc::clone(&value));
+            let threads = self.scaling.share().threads();
+            let ended = catch_unwind(AssertUnwindSafe(|| pool::on_this_thread(threads, || body(&context))));
+            drop(context);
+            match ended.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+                Ok(()) => {
+                    let keeper = Rc::into_inner(keeper).expect("the context is gone");
+                    return finish(keeper.into_inner(), &value, 1);
+                }
+                Err(error) => {
+                    let keeper = keeper.borrow();
+                    keeper.check_interrupt()?;
+                    failures += 1;
+                    give_up_or_go_on(&keeper, vec![WorkerFailure { rank: 0, error }], failures)?;
+                }
+            }
+        }
+    }
+
+    /// The loop with a clone of its configuration; rank 0 puts what it returns into `value`.
+    fn body(&self, value: Arc<Mutex<Option<L::Output>>>) -> Body {
+        let (train_loop, config) = (Arc::clone(&self.train_loop), self.config.clone());
+        Box::new(move |context| {
+            let returned = train_loop.run(context, config)?;
+            if context.world_rank() == 0 {
+                *lock(&value) = Some(returned);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The engine, which is embedded: there is no other yet.
+fn embedded() -> ray::Result<()> {
+    if ray::is_initialized() {
+        return Ok(());
+    }
+    ray::init_with(ray::Config::new().ignore_reinit_error(true)).map(drop)
+}
+
+fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize, gpu: bool) -> Place {
+    Place {
+        rank: 0,
+        size,
+        run: keeper.config.name().to_owned(),
+        path: keeper.directory.path().to_owned(),
+        staging: keeper.directory.staging(),
+        attempt,
+        seed: keeper.config.first_seed(),
+        threads,
+        gpu,
+        latest,
+    }
+}
+
+fn finish<R>(keeper: Keeper, value: &Mutex<Option<R>>, size: usize) -> ray::Result<TrainResult<R>> {
+    keeper.directory.close();
+    let value = lock(value).take().ok_or_else(|| failed("rank 0 returned nothing"))?;
+    Ok(TrainResult::of_run(value, &keeper, size))
+}
+
+fn give_up_or_go_on(keeper: &Keeper, worker_failures: Vec<WorkerFailure>, failures: u32) -> ray::Result<()> {
+    if keeper.config.forgives(failures) {
+        return Ok(());
+    }
+    let run = keeper.config.name().to_owned();
+    Err(ray::Error::other(TrainingFailed { run, worker_failures, failures, checkpoint: keeper.directory.latest() }))
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> ray::Error {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    failed(format!("its loop panicked: {}", text.unwrap_or("(a value that is no text)")))
+}
+
+impl<L, M, C> fmt::Debug for Trainer<L, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer").field("scaling", &self.scaling).field("run", &self.run).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,298 @@
+//! A group's workers get their resources, all together or none.
+//!
+//! Each worker's actor asks for its own; the engine grants one after the other. Only one group of the process asks at a time,
+//! so no two of them hold a half each and wait for the other's.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ray::{ActorHandle, WeakActorHandle};
+
+use super::door::lock;
+use super::interrupt::Watch;
+use super::worker::Worker;
+use crate::WorkerFailure;
+use crate::config::Share;
+use crate::faults::{NotAdmitted, by_text, failed, listed};
+
+/// How often it is looked at whether Ctrl-C was pressed.
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
+
+/// What an elastic group waits for more than the least: what is free is granted within microseconds.
+const MORE: Duration = Duration::from_millis(200);
+
+/// The groups of this process, and whether one of them is being admitted.
+static GROUPS: Mutex<Groups> = Mutex::new(Groups { admitting: false, admitted: Vec::new(), next: 0 });
+static FREED: Condvar = Condvar::new();
+
+struct Groups {
+    admitting: bool,
+    admitted: Vec<Entry>,
+    next: u64,
+}
+
+struct Entry {
+    number: u64,
+    run: String,
+    path: PathBuf,
+    share: String,
+    workers: Vec<WeakActorHandle<Worker>>,
+}
+
+/// What a group asks for.
+pub(crate) struct Request<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) path: &'a Path,
+    pub(crate) share: Share,
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+    /// Workers of this run's former groups that are still in code of their own, and hold what they hold.
+    pub(crate) left_behind: usize,
+    pub(crate) longest: Duration,
+}
+
+/// A group that has its resources: its workers, killed when this goes.
+pub(crate) struct Admitted {
+    number: u64,
+    pub(crate) workers: Vec<ActorHandle<Worker>>,
+}
+
+impl Admitted {
+    /// Ends the workers. What they hold is free again, but for those that are in code of their own.
+    pub(crate) fn end(&self) {
+        self.workers.iter().for_each(ray::kill);
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.end();
+        lock(&GROUPS).admitted.retain(|entry| entry.number != self.number);
+    }
+}
+
+/// The turn of the one group that is being admitted.
+struct Turn;
+
+impl Turn {
+    fn wait(deadline: Instant, watch: &Watch) -> Option<Turn> {
+        let mut groups = lock(&GROUPS);
+        while groups.admitting {
+            if watch.is_raised() || Instant::now() >= deadline {
+                return None;
+            }
+            groups = FREED.wait_timeout(groups, SLICE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        groups.admitting = true;
+        Some(Turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&GROUPS).admitting = false;
+        FREED.notify_one();
+    }
+}
+
+/// Makes the workers and waits until they have their resources. None: Ctrl-C was pressed.
+///
+/// # Errors
+/// [`NotAdmitted`]; the engine's own.
+pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<Admitted>> {
+    let Plan { workers, substitutes } = request.plan()?;
+    let deadline = Instant::now() + request.longest;
+    let Some(_turn) = Turn::wait(deadline, watch) else {
+        return if watch.is_raised() { Ok(None) } else { Err(request.in_vain()) };
+    };
+    let nothing = Share { cpus: 0.0, gpus: 0.0, memory: 0, custom: Vec::new() };
+    let mut candidates = Candidates(Vec::new());
+    for number in 0..workers {
+        let share = if number < substitutes { &nothing } else { &request.share };
+        candidates.0.push(worker(share)?);
+    }
+    let granted = candidates.await_ready(request.least, deadline, watch)?;
+    if watch.is_raised() {
+        return Ok(None);
+    }
+    if granted.len() < request.least {
+        // What they have been granted is free again in what the error says.
+        drop(candidates);
+        return Err(request.in_vain());
+    }
+    let more = if workers > request.least { candidates.await_ready(workers, Instant::now() + MORE, watch)? } else { granted };
+    let mut workers = Vec::new();
+    for (at, worker) in std::mem::take(&mut candidates.0).into_iter().enumerate() {
+        if more.contains(&at) {
+            workers.push(worker);
+        } else {
+            ray::kill(&worker);
+        }
+    }
+    let mut groups = lock(&GROUPS);
+    groups.next += 1;
+    let number = groups.next;
+    groups.admitted.push(Entry {
+        number,
+        run: request.run.to_owned(),
+        path: request.path.to_owned(),
+        share: amounts(request.share.iter()),
+        workers: workers.iter().map(ActorHandle::downgrade).collect(),
+    });
+    Ok(Some(Admitted { number, workers }))
+}
+
+/// The error of a group that was to start again: what it was to start again after belongs to it.
+pub(crate) fn after(error: ray::Error, failures: &[WorkerFailure]) -> ray::Error {
+    match error.downcast_ref::<NotAdmitted>() {
+        Some(refused) if !failures.is_empty() => {
+            let failures = by_text(failures).iter().map(|(ranks, text)| format!("{}: {text}", listed(ranks))).collect::<Vec<_>>();
+            let message = format!("{}; it was to start again after a failure ({})", refused.message, failures.join("; "));
+            ray::Error::other(NotAdmitted { message })
+        }
+        _ => error,
+    }
+}
+
+/// The worker of a rank, if its group is among those of this process.
+pub(crate) fn find(path: &Path, rank: usize) -> ray::Result<ActorHandle<Worker>> {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let groups = lock(&GROUPS);
+    let group = groups.admitted.iter().find(|entry| entry.path == real);
+    let group = group.ok_or_else(|| failed(format!("no run in {} is under way in this process", path.display())))?;
+    let worker = group.workers.get(rank).and_then(WeakActorHandle::upgrade);
+    worker.ok_or_else(|| {
+        failed(format!("the run `{}` has {} workers, and no living one of rank {rank}", group.run, group.workers.len()))
+    })
+}
+
+fn worker(share: &Share) -> ray::Result<ActorHandle<Worker>> {
+    let mut options = Worker::options().num_cpus(share.cpus).num_gpus(share.gpus).memory(share.memory);
+    for (name, amount) in &share.custom {
+        options = options.resource(name.clone(), *amount);
+    }
+    options.try_remote()
+}
+
+/// Workers that have yet to be admitted; killed if they are not.
+struct Candidates(Vec<ActorHandle<Worker>>);
+
+impl Drop for Candidates {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ray::kill);
+    }
+}
+
+impl Candidates {
+    /// Waits until so many have their resources; which ones do then.
+    fn await_ready(&self, least: usize, deadline: Instant, watch: &Watch) -> ray::Result<Vec<usize>> {
+        let ready: Vec<_> = self.0.iter().map(ActorHandle::ready).collect();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            ray::wait(&ready, ray::first(least).timeout(left.min(SLICE)))?;
+            let there: Vec<usize> = (0..ready.len()).filter(|at| ready[*at].is_ready()).collect();
+            if there.len() >= least || left.is_zero() || watch.is_raised() {
+                // A worker that is dead is as ready as one that is not.
+                for at in &there {
+                    ray::get(&ready[*at])?;
+                }
+                return Ok(there);
+            }
+        }
+    }
+}
+
+/// How many workers are made, and how many of them without resources, because one that was left behind has theirs.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    workers: usize,
+    substitutes: usize,
+}
+
+impl Request<'_> {
+    fn plan(&self) -> ray::Result<Plan> {
+        let there = ray::cluster_resources()?;
+        let fits = |(name, amount): (&str, f64)| {
+            // Amounts are exact to a ten-thousandth.
+            let there = there.get(name).copied().unwrap_or(0.0);
+            ((there + 0.00005) / amount).floor() as usize
+        };
+        let capacity = self.share.iter().map(fits).min().unwrap_or(usize::MAX);
+        plan(capacity, self.least, self.most, self.left_behind).ok_or_else(|| self.impossible(&there))
+    }
+
+    fn title(&self) -> String {
+        let share = amounts(self.share.iter());
+        format!("the run `{}` asks for {} of {share} each", self.run, count(self.least))
+    }
+
+    fn impossible(&self, there: &std::collections::BTreeMap<String, f64>) -> ray::Error {
+        let need: Vec<String> =
+            self.share.iter().map(|(name, amount)| format!("{name} {}", amount * self.least as f64)).collect();
+        let asked = self.share.iter().map(|(name, _)| (name, there.get(name).copied().unwrap_or(0.0)));
+        let message = format!(
+            "{}, in all {}, but the node has {}: take fewer workers or less for each, or start the engine with more (ray::init_with and a Config)",
+            self.title(),
+            need.join(", "),
+            amounts(asked)
+        );
+        ray::Error::other(NotAdmitted { message })
+    }
+
+    fn in_vain(&self) -> ray::Error {
+        let free = ray::available_resources().unwrap_or_default();
+        let free = amounts(self.share.iter().map(|(name, _)| (name, free.get(name).copied().unwrap_or(0.0))));
+        let mut holders: Vec<String> = lock(&GROUPS)
+            .admitted
+            .iter()
+            .map(|group| format!("the run `{}` holds {} of {}", group.run, count(group.workers.len()), group.share))
+            .collect();
+        if self.left_behind > 0 {
+            holders
+                .push(format!("{} of this run that were left behind in code of their own hold theirs", count(self.left_behind)));
+        }
+        holders.push("tasks and other actors hold the rest".to_owned());
+        let message = format!(
+            "{}, and did not get them in {:?}: free are {free}; {}. Wait for their end, ask for less, or raise ScalingConfig::wait_for_resources",
+            self.title(),
+            self.longest,
+            holders.join(", ")
+        );
+        ray::Error::other(NotAdmitted { message })
+    }
+}
+
+/// What can be made of a node that has room for `capacity` workers, of which those left behind take some.
+fn plan(capacity: usize, least: usize, most: usize, left_behind: usize) -> Option<Plan> {
+    if capacity < least {
+        return None;
+    }
+    let room = capacity.saturating_sub(left_behind);
+    let substitutes = least.saturating_sub(room);
+    Some(Plan { workers: most.min(room + substitutes), substitutes })
+}
+
+fn count(workers: usize) -> String {
+    if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") }
+}
+
+fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, f64)>) -> String {
+    let list: Vec<String> = amounts.map(|(name, amount)| format!("{name}: {amount}")).collect();
+    format!("{{{}}}", list.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_that_were_left_behind_are_stood_in_for() {
+        assert_eq!(plan(3, 4, 4, 0), None);
+        assert_eq!(plan(4, 4, 4, 0), Some(Plan { workers: 4, substitutes: 0 }));
+        assert_eq!(plan(4, 4, 4, 1), Some(Plan { workers: 4, substitutes: 1 }));
+        assert_eq!(plan(3, 2, 8, 0), Some(Plan { workers: 3, substitutes: 0 }), "as many as can be had");
+        assert_eq!(plan(3, 2, 8, 1), Some(Plan { workers: 2, substitutes: 0 }), "an elastic group goes on smaller");
+        assert_eq!(plan(2, 2, 8, 5), Some(Plan { workers: 2, substitutes: 2 }));
+    }
+}

@@ -1,0 +1,180 @@
+//! How a rank's report reaches the run: by way of the thread that called `fit`, or at once where that is the rank's own.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures::task::AtomicWaker;
+use ray::{ObjectRef, remote};
+
+use super::keeper::Keeper;
+use crate::{Checkpoint, Metrics};
+
+/// What one rank reports.
+#[derive(Debug)]
+pub(crate) struct RankReport {
+    pub(crate) metrics: Metrics,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// Asked to be averaged.
+    pub(crate) mean: bool,
+}
+
+/// The way out of a loop.
+pub(crate) enum Door {
+    /// One of a group.
+    Group(Arc<Board>),
+    /// The calling thread.
+    InPlace(Rc<RefCell<Keeper>>),
+}
+
+impl Door {
+    /// Reports, and waits until it is done; the run's last checkpoint then.
+    pub(crate) fn report(&self, rank: usize, report: RankReport) -> ray::Result<Option<Checkpoint>> {
+        match self {
+            Door::Group(board) => board.report(rank, report),
+            Door::InPlace(keeper) => {
+                let mut keeper = keeper.borrow_mut();
+                keeper.check_interrupt()?;
+                keeper.keep(vec![report])
+            }
+        }
+    }
+}
+
+impl Door {
+    /// # Errors
+    /// The group has ended: nothing is reported any more.
+    pub(crate) fn check_open(&self) -> ray::Result<()> {
+        match self {
+            Door::Group(board) => lock(&board.closed).clone().map_or(Ok(()), Err),
+            Door::InPlace(_) => Ok(()),
+        }
+    }
+}
+
+/// What happens in a group.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A rank has come to a report.
+    Reported { rank: usize, report: RankReport },
+    /// A rank's loop has returned.
+    Returned { rank: usize, result: ray::Result<()> },
+    /// The call of a rank's loop is settled: it returned, panicked, or its actor was killed.
+    Settled { rank: usize },
+    /// A rank is out of its loop, however it came to be.
+    Left { rank: usize },
+}
+
+pub(crate) type Answer = ray::Result<Option<Checkpoint>>;
+
+/// What the ranks of a group and the thread that called `fit` say to each other.
+pub(crate) struct Board {
+    events: Mutex<VecDeque<Event>>,
+    arrival: AtomicWaker,
+    ranks: Vec<Seat>,
+    /// Why nobody reports any more.
+    closed: Mutex<Option<ray::Error>>,
+}
+
+#[derive(Default)]
+struct Seat {
+    answer: Mutex<Option<Answer>>,
+    answered: Condvar,
+    begun: AtomicBool,
+    left: AtomicBool,
+}
+
+impl Board {
+    pub(crate) fn new(size: usize) -> Arc<Board> {
+        Arc::new(Board {
+            events: Mutex::default(),
+            arrival: AtomicWaker::new(),
+            ranks: (0..size).map(|_| Seat::default()).collect(),
+            closed: Mutex::new(None),
+        })
+    }
+
+    /// Tells the thread that called `fit`.
+    pub(crate) fn post(&self, event: Event) {
+        if let Event::Left { rank } = event {
+            self.ranks[rank].left.store(true, Ordering::Release);
+        }
+        lock(&self.events).push_back(event);
+        self.arrival.wake();
+    }
+
+    /// What was posted first.
+    pub(crate) fn take(&self) -> Option<Event> {
+        lock(&self.events).pop_front()
+    }
+
+    /// A reference that is ready when something was posted: a wait for it is one that the engine knows of, so it lends the
+    /// CPU of a task that calls `fit`, and ends with the engine.
+    pub(crate) fn arrival(self: &Arc<Board>) -> ObjectRef<()> {
+        arrival.remote(Arc::clone(self))
+    }
+
+    fn report(&self, rank: usize, report: RankReport) -> Answer {
+        let seat = &self.ranks[rank];
+        {
+            // One lock for both: whoever closes the board answers those who are there.
+            let closed = lock(&self.closed);
+            if let Some(why) = &*closed {
+                return Err(why.clone());
+            }
+            lock(&seat.answer).take();
+            self.post(Event::Reported { rank, report });
+        }
+        let mut answer = lock(&seat.answer);
+        loop {
+            if let Some(answer) = answer.take() {
+                return answer;
+            }
+            answer = seat.answered.wait(answer).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets all ranks go on from their report.
+    pub(crate) fn answer_all(&self, answer: &Answer) {
+        for seat in &self.ranks {
+            *lock(&seat.answer) = Some(answer.clone());
+            seat.answered.notify_all();
+        }
+    }
+
+    /// Ends every report, now and later.
+    pub(crate) fn close(&self, why: &ray::Error) {
+        let mut closed = lock(&self.closed);
+        if closed.is_none() {
+            *closed = Some(why.clone());
+            self.answer_all(&Err(why.clone()));
+        }
+    }
+
+    pub(crate) fn begin(&self, rank: usize) {
+        self.ranks[rank].begun.store(true, Ordering::Release);
+    }
+
+    /// Whether a rank is in its loop.
+    pub(crate) fn is_inside(&self, rank: usize) -> bool {
+        let seat = &self.ranks[rank];
+        seat.begun.load(Ordering::Acquire) && !seat.left.load(Ordering::Acquire)
+    }
+}
+
+#[remote(local)]
+async fn arrival(board: Arc<Board>) {
+    std::future::poll_fn(|context| {
+        board.arrival.register(context.waker());
+        if lock(&board.events).is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+}
+
+/// No code of a user's runs under these locks, and each change under them is one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,86 @@
+//! Ctrl-C while a run is under way: the first is taken note of, the second ends the process, and what was there before the
+//! run is put back after it. On Unix; elsewhere the first one ends the process, as without us.
+//!
+//! Rules of the unsafe code: the handler stores to one atomic and does nothing else, which a signal handler may do at any
+//! moment; the action that is put back is the one that the system gave when ours was set, under the same lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+#[cfg(unix)]
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+#[cfg(not(unix))]
+type SigAction = ();
+
+static RAISED: AtomicBool = AtomicBool::new(false);
+
+/// The runs that are under way, and what was set before the first of them.
+static RUNS: Mutex<Runs> = Mutex::new(Runs { watching: 0, former: None });
+
+struct Runs {
+    watching: usize,
+    former: Option<SigAction>,
+}
+
+#[cfg(unix)]
+extern "C" fn note(_: nix::libc::c_int) {
+    RAISED.store(true, Ordering::SeqCst);
+}
+
+/// Ctrl-C is ours for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Watch(());
+
+impl Watch {
+    pub(crate) fn begin() -> Watch {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.watching += 1;
+        if runs.watching == 1 {
+            RAISED.store(false, Ordering::SeqCst);
+            runs.former = take();
+        }
+        Watch(())
+    }
+
+    /// Whether Ctrl-C was pressed.
+    #[allow(clippy::unused_self, reason = "only who watches may ask")]
+    pub(crate) fn is_raised(&self) -> bool {
+        RAISED.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.watching -= 1;
+        if runs.watching == 0
+            && let Some(former) = runs.former.take()
+        {
+            put_back(&former);
+        }
+    }
+}
+
+/// Sets our action; the one that was there.
+#[cfg(unix)]
+fn take() -> Option<SigAction> {
+    // `SA_RESETHAND`: the system puts its default back when the signal comes, so that the second one ends the process.
+    let ours = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: by the rules at the head.
+    unsafe { sigaction(Signal::SIGINT, &ours) }.ok()
+}
+
+#[cfg(unix)]
+fn put_back(former: &SigAction) {
+    // SAFETY: by the rules at the head.
+    let _ = unsafe { sigaction(Signal::SIGINT, former) };
+}
+
+#[cfg(not(unix))]
+fn take() -> Option<SigAction> {
+    None
+}
+
+#[cfg(not(unix))]
+fn put_back((): &SigAction) {}

@@ -1,0 +1,9 @@
+//! Models through the trainer: against a reference in f64, against each other, cut off and resumed.
+
+#[cfg(feature = "burn")]
+mod layers;
+mod network;
+mod reference;
+mod replicas;
+mod resume;
+mod states;

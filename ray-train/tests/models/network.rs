@@ -1,0 +1,107 @@
+//! The networks of these tests, and how a test trains one.
+
+use std::sync::Once;
+
+use ray_train::data::ImageBatch;
+use ray_train::model::{Mlp, Model, StateDict};
+use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
+
+pub(crate) const SIZES: [usize; 3] = [784, 32, 10];
+
+/// What a loop needs beside parameters and gradients; `fc1` and `fc2` of the same sizes, whoever computes them.
+pub(crate) trait Network: Model + Sized + 'static {
+    fn prepare(ctx: &TrainContext) -> ray::Result<Self>;
+    fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32>;
+}
+
+impl Network for Mlp {
+    fn prepare(ctx: &TrainContext) -> ray::Result<Self> {
+        ctx.prepare_model(|| Ok(Mlp::new(&SIZES, ctx.seed())))
+    }
+
+    fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32> {
+        Mlp::train(self, batch.pixels(), batch.labels())
+    }
+}
+
+#[cfg(feature = "burn")]
+pub(crate) use burned::{Burned, Net};
+
+#[cfg(feature = "burn")]
+mod burned {
+    use ray_train::burn::{
+        self,
+        module::Module,
+        nn::{Linear, LinearConfig, loss::CrossEntropyLoss},
+        tensor::{Device, Tensor, activation::relu},
+    };
+    use ray_train::model::BurnModel;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    pub(crate) struct Net {
+        fc1: Linear,
+        fc2: Linear,
+    }
+
+    impl Net {
+        pub(crate) fn new(device: &Device) -> Net {
+            let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
+            Net { fc1: linear(SIZES[0], SIZES[1]), fc2: linear(SIZES[1], SIZES[2]) }
+        }
+
+        pub(crate) fn forward(&self, images: Tensor<2>) -> Tensor<2> {
+            self.fc2.forward(relu(self.fc1.forward(images)))
+        }
+    }
+
+    pub(crate) type Burned = BurnModel<Net>;
+
+    impl Network for Burned {
+        fn prepare(ctx: &TrainContext) -> ray::Result<Self> {
+            ctx.prepare_module(Net::new)
+        }
+
+        fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32> {
+            let device = self.devices().remove(0);
+            let (images, labels) = batch.tensors(&device);
+            let loss = CrossEntropyLoss::new(None, &device).forward(self.forward(images), labels);
+            self.backward(loss)
+        }
+    }
+}
+
+/// Runs a loop on so many workers, in a run of its own; rank 0's value.
+pub(crate) fn fit<R: Send + 'static>(
+    name: &str,
+    workers: usize,
+    body: impl Fn(&TrainContext) -> ray::Result<R> + Send + Sync + 'static,
+) -> ray::Result<R> {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        ray::init_with(ray::Config::new().num_cpus(64)).unwrap();
+    });
+    let scaling = ScalingConfig::workers(workers);
+    Ok(Trainer::new(body).scaling(scaling).run_config(RunConfig::temporary(name)?).fit()?.into_value())
+}
+
+/// Weights that no generator of the crates makes, by name.
+pub(crate) fn weights() -> StateDict {
+    let mut state = StateDict::new();
+    let mut number = 0u32;
+    let mut numbers = |count: usize, scale: f32| {
+        let next = |_| {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((number >> 8) as f32 / (1 << 23) as f32 - 1.0) * scale
+        };
+        (0..count).map(next).collect::<Vec<f32>>()
+    };
+    for (layer, pair) in SIZES.windows(2).enumerate() {
+        let [inputs, outputs] = [pair[0], pair[1]];
+        let scale = 1.0 / (inputs as f32).sqrt();
+        state.insert(&format!("fc{}.weight", layer + 1), &[outputs, inputs], numbers(outputs * inputs, scale));
+        state.insert(&format!("fc{}.bias", layer + 1), &[outputs], numbers(outputs, scale));
+    }
+    state
+}

@@ -1,0 +1,345 @@
+//! What is kept of a run, and what a run goes on from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ray_train::{
+    Checkpoint, CheckpointConfig, Damaged, Metrics, Order, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer,
+};
+
+use crate::support::{Model, Progress, child, in_child, is_child, run, said, write};
+
+/// A checkpoint after each of some steps, with a score; a run of the name goes on where it was.
+fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usize>> {
+    let train = |ctx: &TrainContext, scores: Vec<f64>| {
+        let first = match ctx.checkpoint() {
+            None => 0,
+            Some(checkpoint) => checkpoint.metadata::<Progress>()?.step + 1,
+        };
+        for (step, score) in scores.iter().enumerate().skip(first) {
+            let checkpoint = ctx.new_checkpoint()?;
+            write(&checkpoint.path().join("step"), step.to_string().as_bytes())?;
+            checkpoint.set_metadata(&Progress { epoch: 0, step })?;
+            ctx.report(Metrics::new().with("score", *score), Some(checkpoint))?;
+        }
+        Ok(first)
+    };
+    Trainer::new(train).config(scores.to_vec()).run_config(run).fit()
+}
+
+/// The numbers of the checkpoints that lie in a run's directory.
+fn on_disk(run: &Path) -> Vec<u64> {
+    let names = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut numbers: Vec<u64> = names.filter_map(|name| name.strip_prefix("checkpoint_")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn kept<R>(result: &TrainResult<R>) -> Vec<u64> {
+    let number = |checkpoint: &Checkpoint| checkpoint.path().file_name().unwrap().to_str().unwrap()[11..].parse().unwrap();
+    result.checkpoints().map(|(checkpoint, _)| number(checkpoint)).collect()
+}
+
+#[test]
+fn the_last_ones_are_kept() {
+    let run = run("last").checkpoints(CheckpointConfig::new().num_to_keep(2));
+    let result = steps(run, &[5.0, 4.0, 3.0, 2.0, 1.0]).unwrap();
+    assert_eq!(kept(&result), [4, 5]);
+    assert_eq!(on_disk(result.path()), [4, 5]);
+    assert_eq!(result.history().len(), 5, "the reports are all there");
+    assert!(!result.path().join(".staging").read_dir().is_ok_and(|mut left| left.next().is_some()), "nothing is left half made");
+}
+
+#[test]
+fn the_best_ones_are_kept_and_nan_is_none() {
+    let config = CheckpointConfig::new().num_to_keep(2).score("score", Order::Max);
+    let result = steps(run("best").checkpoints(config), &[0.5, f64::NAN, 0.9, 0.7, 0.1]).unwrap();
+    assert_eq!(kept(&result), [3, 5], "the best, and the last, which a run goes on from");
+    assert_eq!(on_disk(result.path()), [3, 5]);
+    let best = result.best_checkpoints();
+    assert_eq!(fs::read_to_string(best[0].0.path().join("step")).unwrap(), "2");
+}
+
+#[test]
+fn a_score_that_is_not_reported() {
+    let config = CheckpointConfig::new().score("accuracy", Order::Max);
+    let error = steps(run("no_score").checkpoints(config), &[0.5]).unwrap_err();
+    assert!(error.to_string().contains("`accuracy`") && error.to_string().contains("score"), "{error}");
+}
+
+#[test]
+fn files_of_all_ranks_are_one_checkpoint() {
+    let theirs = tempfile::tempdir().unwrap();
+    let path = theirs.path().to_owned();
+    let train = move |ctx: &TrainContext| {
+        let name = format!("rank-{}", ctx.world_rank());
+        match ctx.world_rank() {
+            0 => {
+                let checkpoint = ctx.new_checkpoint()?;
+                fs::create_dir(checkpoint.path().join("deep")).map_err(ray::Error::other)?;
+                write(&checkpoint.path().join("deep").join(&name), b"0")?;
+                checkpoint.set_metadata(&Metrics::new().with("epoch", 1).with("loss", f64::NAN))?;
+                ctx.report((), Some(checkpoint))
+            }
+            // A directory of its own stays its own.
+            1 => {
+                write(&path.join(&name), b"1")?;
+                let checkpoint = Checkpoint::from_directory(&path);
+                checkpoint.set_metadata(&Metrics::new().with("loss", f64::NAN).with("more", true))?;
+                ctx.report((), Some(checkpoint))
+            }
+            _ => ctx.report((), None),
+        }?;
+        let merged = ctx.checkpoint().unwrap();
+        assert_eq!(fs::read_to_string(merged.path().join("deep/rank-0")).unwrap(), "0");
+        assert_eq!(fs::read_to_string(merged.path().join("rank-1")).unwrap(), "1");
+        let metadata: Metrics = merged.metadata()?;
+        assert_eq!(metadata.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["epoch", "loss", "more"]);
+        assert!(metadata.number("loss").unwrap().is_nan());
+        Ok(())
+    };
+    Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(run("merged")).fit().unwrap();
+    assert!(theirs.path().join("rank-1").exists());
+}
+
+#[test]
+fn ranks_that_say_different_things_of_one_checkpoint() {
+    let train = |ctx: &TrainContext| {
+        let checkpoint = ctx.new_checkpoint()?;
+        checkpoint.set_metadata(&Metrics::new().with("epoch", ctx.world_rank()))?;
+        ctx.report((), Some(checkpoint))
+    };
+    let error = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("disagree")).fit().unwrap_err();
+    assert!(error.to_string().contains("rank 1 says `epoch` is 1"), "{error}");
+}
+
+/// An error of a report leaves the run as it was; the loop may go on.
+#[test]
+fn a_loop_may_go_on_after_a_report_that_failed() {
+    let train = |ctx: &TrainContext| {
+        for step in 0..3 {
+            let checkpoint = ctx.new_checkpoint()?;
+            let name = if step == 1 { "same".to_owned() } else { format!("rank-{}", ctx.world_rank()) };
+            write(&checkpoint.path().join(name), b"x")?;
+            assert_eq!(ctx.report(Metrics::new().with("step", step), Some(checkpoint)).is_err(), step == 1);
+        }
+        Ok(())
+    };
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("goes_on")).fit().unwrap();
+    assert_eq!(kept(&result), [1, 2]);
+    assert_eq!(result.history().len(), 2);
+}
+
+#[test]
+fn a_run_goes_on_by_its_name() {
+    let run = run("resumed");
+    assert_eq!(*steps(run.clone(), &[1.0, 2.0]).unwrap().value(), 0);
+    let more = steps(run.clone(), &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    assert_eq!(*more.value(), 2, "with more to do");
+    assert_eq!((kept(&more), more.history().len()), (vec![1, 2, 3, 4], 4));
+    let done = steps(run.clone(), &[1.0, 2.0]).unwrap();
+    assert_eq!(*done.value(), 4, "with nothing to do");
+    assert_eq!(done.metrics().number("score"), Some(4.0));
+    // And with other workers.
+    let train = |ctx: &TrainContext| Ok((ctx.world_size(), ctx.checkpoint().unwrap().metadata::<Progress>()?.step));
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(run).fit().unwrap();
+    assert_eq!(*result.value(), (3, 3));
+}
+
+/// What came after the last checkpoint will be made again, so it is not there twice.
+#[test]
+fn reports_after_the_last_checkpoint_are_forgotten() {
+    let run = run("forgotten");
+    let train = |ctx: &TrainContext| {
+        let first = ctx.checkpoint().map_or(0, |_| 1);
+        for step in first..3 {
+            let checkpoint = if step == 0 { Some(ctx.new_checkpoint()?) } else { None };
+            ctx.report(Metrics::new().with("step", step), checkpoint)?;
+        }
+        Ok(first)
+    };
+    let trainer = Trainer::new(train).run_config(run);
+    assert_eq!(*trainer.fit().unwrap().value(), 0);
+    let again = trainer.fit().unwrap();
+    assert_eq!(*again.value(), 1);
+    let numbers: Vec<u64> = again.history().iter().map(|report| report.number()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+/// Does something to the files of a run of three checkpoints, and goes on with it.
+fn after(name: &str, damage: impl FnOnce(&Path), fall_back: bool) -> ray::Result<TrainResult<usize>> {
+    let run = run(name);
+    let path = steps(run.clone(), &[1.0, 2.0, 3.0]).unwrap().path().to_owned();
+    damage(&path);
+    steps(run.fall_back(fall_back), &[1.0, 2.0, 3.0, 4.0])
+}
+
+#[test]
+fn a_checkpoint_that_is_not_what_it_was() {
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 6] = [
+        ("cut", |last| fs::write(last.join("step"), "").unwrap(), "`step` has 0 bytes, and was written with 1"),
+        ("changed", |last| fs::write(last.join("step"), "9").unwrap(), "CRC-32"),
+        ("gone", |last| fs::remove_file(last.join("step")).unwrap(), "`step` cannot be read"),
+        ("all_gone", |last| fs::remove_dir_all(last).unwrap(), "the checkpoint is gone"),
+        ("unfinished", |last| fs::remove_file(last.join(".manifest.json")).unwrap(), "no checkpoint that ray-train has finished"),
+        ("foreign", |last| fs::write(last.join(".manifest.json"), "{\"format\": \"x\"}").unwrap(), "not what ray-train writes"),
+    ];
+    for (name, damage, text) in cases {
+        let last = |run: &Path| damage(&run.join("checkpoint_000003"));
+        let error = after(name, last, false).unwrap_err();
+        let damaged = error.downcast_ref::<Damaged>().unwrap_or_else(|| panic!("{error:?}")).to_string();
+        assert!(damaged.contains("checkpoint_000003") && damaged.contains(text) && damaged.contains("fall_back"), "{damaged}");
+        let result = after(name, last, true).unwrap();
+        assert_eq!(*result.value(), 2, "{name}: from the one before it");
+        assert_eq!(kept(&result), [1, 2, 3, 4], "{name}");
+    }
+}
+
+#[test]
+fn lists_that_are_not_what_they_were() {
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage, &str); 5] = [
+        ("empty_list", |run| fs::write(run.join("run.json"), "").unwrap(), "cut short"),
+        ("foreign_list", |run| fs::write(run.join("run.json"), "[1, 2]").unwrap(), "not what ray-train writes"),
+        ("no_list", |run| fs::remove_file(run.join("run.json")).unwrap(), "it is gone, though there are checkpoints"),
+        ("garbled_reports", |run| fs::write(run.join("reports.jsonl"), "{}\n{}\n").unwrap(), "line 1"),
+        ("newer", newer, "this version reads"),
+    ];
+    for (name, damage, text) in cases {
+        let error = after(name, damage, false).unwrap_err();
+        let damaged = error.downcast_ref::<Damaged>().unwrap_or_else(|| panic!("{error:?}")).to_string();
+        assert!(damaged.contains(text), "{damaged}");
+        let result = after(name, damage, true).unwrap();
+        assert_eq!((*result.value(), kept(&result)), (3, vec![1, 2, 3, 4]), "{name}: the checkpoints are whole");
+        assert_eq!(result.history().len(), 4);
+    }
+}
+
+fn newer(run: &Path) {
+    let path = run.join("run.json");
+    let text = fs::read_to_string(&path).unwrap().replace("ray-train run 1", "ray-train run 2");
+    fs::write(path, text).unwrap();
+}
+
+/// A crash in the middle of anything: what is half there does not count.
+#[test]
+fn what_a_crash_leaves_behind() {
+    let crash = |run: &Path| {
+        let orphan = run.join("checkpoint_000004");
+        fs::create_dir(&orphan).unwrap();
+        fs::write(orphan.join("step"), "3").unwrap();
+        fs::create_dir_all(run.join(".staging/checkpoint_000004")).unwrap();
+        fs::write(run.join(".writing-abc"), "{").unwrap();
+        let mut reports = fs::read_to_string(run.join("reports.jsonl")).unwrap();
+        reports.push_str("{\"report\": 4, \"ti");
+        fs::write(run.join("reports.jsonl"), reports).unwrap();
+    };
+    let result = after("crash", crash, false).unwrap();
+    assert_eq!((*result.value(), kept(&result), result.history().len()), (3, vec![1, 2, 3, 4], 4));
+}
+
+/// A storage that takes no more: the files that a process writes may have no more than so many bytes.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full() {
+    const NAME: &str = "checkpoints::a_disk_that_is_full";
+    if !is_child(NAME) {
+        let test = child(NAME);
+        let mut shell = std::process::Command::new("sh");
+        // 20 blocks of 512 or 1024 bytes. The signal is ignored, so that a write fails instead.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "sh"]).arg(test.get_program()).args(test.get_args());
+        let output = shell.envs(test.get_envs().filter_map(|(name, value)| Some((name, value?)))).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        return;
+    }
+    let train = |ctx: &TrainContext| {
+        let small = ctx.new_checkpoint()?;
+        write(&small.path().join("model"), b"small")?;
+        ctx.report(Metrics::new().with("step", 0), Some(small))?;
+        if ctx.attempt() == 0 && ctx.world_rank() == 1 {
+            // Copied, and too large: its own directory took it in pieces.
+            let theirs = ctx.run_path().join("theirs");
+            fs::create_dir(&theirs).map_err(ray::Error::other)?;
+            let result = write(&theirs.join("large"), &[0; 100_000]);
+            assert!(result.is_err());
+            fs::remove_dir_all(&theirs).map_err(ray::Error::other)?;
+        }
+        // The list of so many metrics is too large.
+        let metrics: Metrics = (0..4000).map(|n| (format!("metric-{n}"), n as f64)).collect();
+        let checkpoint = if ctx.world_rank() == 0 { Some(ctx.new_checkpoint()?) } else { None };
+        ctx.report(metrics, checkpoint)
+    };
+    let run = run("full");
+    let error = Trainer::new(train).scaling(ScalingConfig::workers(1)).run_config(run.clone()).fit().unwrap_err();
+    assert!(error.to_string().contains("rank 0") && error.to_string().contains("large"), "{error}");
+    let left = TrainResult::from_path(run.path().unwrap()).unwrap();
+    assert_eq!((kept(&left), left.history().len()), (vec![1], 1), "the one before is whole");
+}
+
+#[test]
+fn a_storage_that_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Trainer::new(|_: &TrainContext| Ok(())).run_config(RunConfig::new("a").storage(&file)).fit().unwrap_err();
+    assert!(error.to_string().contains("the run's directory cannot be made"), "{error}");
+
+    // In the middle: the directory is gone, and something else is in its place.
+    let run = run("in_the_middle");
+    let train = |ctx: &TrainContext| {
+        let checkpoint = ctx.new_checkpoint()?;
+        let moved = ctx.run_path().with_file_name("moved");
+        fs::rename(ctx.run_path(), &moved).map_err(ray::Error::other)?;
+        write(ctx.run_path(), b"")?;
+        let failed = ctx.report((), Some(checkpoint)).unwrap_err().to_string();
+        assert!(failed.contains("the checkpoint of rank 0") && failed.contains("in_the_middle"), "{failed}");
+        Ok(())
+    };
+    Trainer::new(train).run_config(run).fit().unwrap();
+}
+
+#[test]
+fn the_home_directory_is_the_place_of_runs() {
+    let test = "checkpoints::the_home_directory_is_the_place_of_runs";
+    let home = tempfile::tempdir().unwrap();
+    if !is_child(test) {
+        let output = child(test).env("HOME", home.path()).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        return;
+    }
+    let result = Trainer::new(|_: &TrainContext| Ok(())).fit().unwrap();
+    let home: PathBuf = std::env::var_os("HOME").unwrap().into();
+    let storage = fs::canonicalize(home.join("ray_results")).unwrap();
+    assert!(result.path().starts_with(storage), "{}", result.path().display());
+    assert!(result.path().file_name().unwrap().to_str().unwrap().starts_with("ray_train_run-2"));
+}
+
+#[test]
+fn a_temporary_run_goes_with_its_last_owner() {
+    let run = run("temporary");
+    let path = run.path().unwrap();
+    let result = steps(run, &[1.0]).unwrap();
+    let checkpoint = result.checkpoint().unwrap().clone();
+    drop(result);
+    assert!(path.exists(), "the checkpoint is still looked at");
+    drop(checkpoint);
+    assert!(!path.exists());
+}
+
+/// Something else than what the loop wrote is what its own code finds.
+#[test]
+fn a_model_is_what_it_was_bit_for_bit() {
+    let train = |ctx: &TrainContext| {
+        let mut model = Model::new();
+        for _ in 0..5 {
+            model.step(ctx)?;
+        }
+        ctx.report((), Some(model.save(ctx, Progress { epoch: 0, step: 4 })?))?;
+        assert_eq!(Model::load(&ctx.checkpoint().unwrap())?.bits(), model.bits());
+        Ok(())
+    };
+    in_child("checkpoints::a_model_is_what_it_was_bit_for_bit", || {
+        Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("bits")).fit().unwrap();
+    });
+}

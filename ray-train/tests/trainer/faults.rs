@@ -1,0 +1,476 @@
+//! Ranks that fail, in every way there is: an error that names them and why, no hang, and a retry where it is allowed.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ray_train::{
+    Checkpoint, InProgress, Metrics, NotAdmitted, RunConfig, ScalingConfig, TrainContext, Trainer, TrainingFailed, Worker,
+};
+
+use crate::support::{LONG, in_child, run, write};
+
+/// What `fit` says of a loop that fails.
+fn failure(
+    name: &str,
+    workers: usize,
+    train: impl Fn(&TrainContext) -> ray::Result<()> + Send + Sync + 'static,
+) -> TrainingFailed {
+    fails(run(name), workers, train)
+}
+
+fn fails(
+    run: RunConfig,
+    workers: usize,
+    train: impl Fn(&TrainContext) -> ray::Result<()> + Send + Sync + 'static,
+) -> TrainingFailed {
+    let error = Trainer::new(train).scaling(ScalingConfig::workers(workers)).run_config(run).fit().unwrap_err();
+    error.downcast_ref::<TrainingFailed>().unwrap_or_else(|| panic!("another error: {error:?}")).clone()
+}
+
+/// The ranks of a failure, and what is said of them all.
+fn ranks(failed: &TrainingFailed) -> (Vec<usize>, String) {
+    (failed.worker_failures.iter().map(|failure| failure.rank).collect(), failed.to_string())
+}
+
+#[test]
+fn an_error_releases_those_who_wait_for_the_rank() {
+    let failed = failure("error", 3, |ctx| match ctx.world_rank() {
+        0 => ctx.barrier(),
+        1 => Err(ray::Error::other("no such file: a.txt")),
+        _ => ctx.report((), None),
+    });
+    let (ranks, text) = ranks(&failed);
+    assert_eq!(ranks, [1], "{text}");
+    assert!(text.contains("rank 1: ") && text.contains("no such file: a.txt") && text.contains("`error`"), "{text}");
+    assert_eq!(failed.failures, 1);
+    assert!(failed.checkpoint.is_none());
+}
+
+#[test]
+fn the_users_own_error_is_found_again() {
+    #[derive(Debug)]
+    struct Mine(u32);
+    impl std::fmt::Display for Mine {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "mine {}", self.0)
+        }
+    }
+    let failed = failure("own_error", 2, |ctx| match ctx.world_rank() {
+        1 => Err(ray::Error::other(Mine(7))),
+        _ => ctx.barrier(),
+    });
+    assert_eq!(failed.worker_failures[0].error.downcast_ref::<Mine>().unwrap().0, 7);
+}
+
+#[test]
+fn a_panic_is_told_with_its_place() {
+    for at_report in [false, true] {
+        let failed = failure("panic", 3, move |ctx| {
+            assert!(ctx.world_rank() != 2, "torn to pieces");
+            if at_report { ctx.report((), None) } else { ctx.barrier() }
+        });
+        let (ranks, text) = ranks(&failed);
+        assert_eq!(ranks, [2], "{text}");
+        assert!(text.contains("torn to pieces") && text.contains("faults.rs:"), "{text}");
+        assert!(failed.worker_failures[0].error.is_panic(), "{text}");
+    }
+}
+
+#[test]
+fn a_panic_in_place() {
+    let train = |_: &TrainContext| -> ray::Result<()> { panic!("torn to pieces") };
+    let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(run("panic_in_place").max_failures(1));
+    let error = trainer.fit().unwrap_err();
+    let failed = error.downcast_ref::<TrainingFailed>().unwrap();
+    assert_eq!(failed.failures, 2);
+    assert!(failed.to_string().contains("rank 0: its loop panicked: torn to pieces"), "{failed}");
+}
+
+#[test]
+fn several_ranks_fail() {
+    let failed = failure("several", 4, |ctx| {
+        let rank = ctx.world_rank();
+        ctx.barrier()?;
+        if rank % 2 == 1 { Err(ray::Error::other(format!("odd {rank}"))) } else { Ok(()) }
+    });
+    let (ranks, text) = ranks(&failed);
+    assert!(!ranks.is_empty() && ranks.iter().all(|rank| rank % 2 == 1), "{text}");
+}
+
+#[test]
+fn a_rank_is_killed_from_outside() {
+    let at_work = Arc::new(AtomicU32::new(0));
+    for waits_at_report in [false, true] {
+        let run = run("killed");
+        let path = run.path().unwrap();
+        let told = Arc::clone(&at_work);
+        let run = run.on_report(move |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+            ray::kill(&Worker::find(&path, 1).unwrap());
+        });
+        let failed = fails(run, 3, move |ctx| {
+            ctx.report((), None)?;
+            if waits_at_report { ctx.report((), None) } else { ctx.barrier() }
+        });
+        let (ranks, text) = ranks(&failed);
+        assert_eq!(ranks, [1], "{text}");
+        assert!(text.contains("ray::kill"), "{text}");
+    }
+    assert_eq!(at_work.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_rank_returns_early() {
+    let failed = failure("early", 3, |ctx| {
+        ctx.report((), None)?;
+        if ctx.world_rank() == 1 { Ok(()) } else { ctx.report((), None) }
+    });
+    let (ranks, text) = ranks(&failed);
+    assert_eq!(ranks, [1], "{text}");
+    // The first that is at report 2, or both.
+    assert!(text.contains("returned after 1 report, but rank") && text.contains("at report 2"), "{text}");
+}
+
+#[test]
+fn a_rank_leaves_the_others_in_a_collective() {
+    let failed = failure("leaves", 2, |ctx| if ctx.world_rank() == 1 { Ok(()) } else { ctx.barrier() });
+    let (ranks, text) = ranks(&failed);
+    assert_eq!(ranks, [0], "{text}");
+    assert!(text.contains("rank 1 left"), "{text}");
+}
+
+#[test]
+fn ranks_do_different_things() {
+    let failed = failure("different", 2, |ctx| match ctx.world_rank() {
+        0 => ctx.collective().allreduce(&mut [1.0], ray::collective::Sum),
+        _ => ctx.collective().allreduce(&mut [1.0, 2.0], ray::collective::Sum),
+    });
+    let (_, text) = ranks(&failed);
+    assert!(text.contains("rank 0") && text.contains("rank 1") && text.contains("different operations"), "{text}");
+
+    let failed = failure("different_reports", 2, |ctx| match ctx.world_rank() {
+        0 => ctx.report((), None),
+        _ => ctx.report_mean((), None),
+    });
+    assert!(failed.to_string().contains("rank 1 calls report_mean and rank 0 report"), "{failed}");
+}
+
+/// A gate that a loop waits at as it would in a call that nobody can cut short.
+#[derive(Clone)]
+struct Stuck {
+    way_in: mpsc::Sender<()>,
+    way_out: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
+}
+
+fn stuck() -> (Stuck, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let ((way_in, entered), (open, way_out)) = (mpsc::channel(), mpsc::channel());
+    (Stuck { way_in, way_out: Arc::new(Mutex::new(Some(way_out))) }, entered, open)
+}
+
+impl Stuck {
+    /// Once; whoever comes later goes through.
+    fn wait(&self) {
+        let way_out = self.way_out.lock().unwrap().take();
+        if let Some(way_out) = way_out {
+            self.way_in.send(()).unwrap();
+            let _ = way_out.recv();
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_never_comes_to_the_report() {
+    let (gate, _entered, open) = stuck();
+    let run = run("never_reports").timeout(Duration::from_millis(50)).grace(Duration::from_millis(50));
+    let failed = fails(run, 3, move |ctx| {
+        if ctx.world_rank() == 1 {
+            gate.wait();
+        }
+        ctx.report((), None)
+    });
+    let (ranks, text) = ranks(&failed);
+    assert_eq!(ranks, [1], "{text}");
+    assert!(text.contains("did not come to report 1, where ranks 0 and 2 waited 50ms for it"), "{text}");
+    drop(open);
+}
+
+#[test]
+fn a_rank_that_never_comes_to_the_barrier() {
+    let (gate, _entered, open) = stuck();
+    let run = run("never_at_barrier").timeout(Duration::from_millis(50)).grace(Duration::from_millis(50));
+    let failed = fails(run, 2, move |ctx| {
+        if ctx.world_rank() == 1 {
+            gate.wait();
+        }
+        ctx.barrier()
+    });
+    let (ranks, text) = ranks(&failed);
+    assert_eq!(ranks, [0, 1], "{text}");
+    assert!(text.contains("rank 1 has not joined") || text.contains("rank 1 is in its own code"), "{text}");
+    assert!(text.contains("rank 1: it is in code of its own"), "{text}");
+    drop(open);
+}
+
+/// On an engine that has just as many CPUs as the group asks for: the one that was left behind still has its own.
+#[test]
+fn a_rank_that_is_stuck_is_left_behind() {
+    in_child("faults::a_rank_that_is_stuck_is_left_behind", || {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        let (gate, entered, open) = stuck();
+        let (later, asked) = mpsc::channel();
+        let run = RunConfig::temporary("stuck").unwrap().timeout(LONG).grace(Duration::from_millis(50)).max_failures(1);
+        let entered = Mutex::new(entered);
+        let train = move |ctx: &TrainContext| {
+            match (ctx.attempt(), ctx.world_rank()) {
+                (0, 0) => {
+                    gate.wait();
+                    // Whatever it asks of its context now is an error.
+                    later.send((ctx.report((), None), ctx.barrier())).unwrap();
+                    return Ok(0);
+                }
+                (0, _) => {
+                    entered.lock().unwrap().recv().unwrap();
+                    return Err(ray::Error::other("the first time"));
+                }
+                _ => {}
+            }
+            ctx.report((), None)?;
+            Ok(ctx.attempt())
+        };
+        let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+        assert_eq!(*result.value(), 1, "without waiting for the one that is stuck");
+        assert_eq!(result.history().len(), 1);
+        drop(open);
+        let (report, barrier) = asked.recv().unwrap();
+        assert!(report.is_err() && barrier.is_err());
+    });
+}
+
+#[test]
+fn failures_are_counted() {
+    for (allowed, happen, ends_well) in [(0, 1, false), (1, 1, true), (2, 3, false), (3, 3, true), (-1, 5, true)] {
+        let count = Arc::new(AtomicU32::new(0));
+        let failed = Arc::clone(&count);
+        let train = move |ctx: &TrainContext| {
+            if ctx.world_rank() == 0 && failed.load(Ordering::Relaxed) < happen {
+                failed.fetch_add(1, Ordering::Relaxed);
+                return Err(ray::Error::other("again"));
+            }
+            ctx.barrier()?;
+            Ok(ctx.attempt())
+        };
+        let run = run("counted").max_failures(allowed);
+        let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit();
+        match result {
+            Ok(result) => {
+                assert!(ends_well);
+                assert_eq!(*result.value(), happen);
+            }
+            Err(error) => {
+                assert!(!ends_well, "{error}");
+                assert_eq!(error.downcast_ref::<TrainingFailed>().unwrap().failures, count.load(Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_starts_anew_from_the_last_checkpoint() {
+    let callbacks = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&callbacks);
+    let run = run("anew").max_failures(1).on_report(move |report| told.lock().unwrap().push(report.number()));
+    let train = |ctx: &TrainContext| {
+        let first = match ctx.checkpoint() {
+            None => 0,
+            Some(checkpoint) => checkpoint.metadata::<Metrics>()?.number("step").unwrap() as usize + 1,
+        };
+        assert_eq!(first, if ctx.attempt() == 0 { 0 } else { 3 });
+        for step in first..6 {
+            let checkpoint = if step == 2 && ctx.world_rank() == 1 {
+                let checkpoint = ctx.new_checkpoint()?;
+                checkpoint.set_metadata(&Metrics::new().with("step", step))?;
+                Some(checkpoint)
+            } else {
+                None
+            };
+            assert!(step != 5 || ctx.attempt() > 0 || ctx.world_rank() == 0, "the first time");
+            ctx.report(Metrics::new().with("step", step), checkpoint)?;
+        }
+        Ok(())
+    };
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+    let steps: Vec<_> = result.history().iter().map(|report| report.metrics().number("step").unwrap() as usize).collect();
+    assert_eq!(steps, [0, 1, 2, 3, 4, 5], "reports that were made again are there once");
+    assert_eq!(*callbacks.lock().unwrap(), [1, 2, 3, 4, 5, 4, 5, 6]);
+}
+
+#[test]
+fn an_elastic_group_goes_on_smaller() {
+    in_child("faults::an_elastic_group_goes_on_smaller", || {
+        ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
+        let (gate, entered, open) = stuck();
+        let entered = Mutex::new(entered);
+        let run = RunConfig::temporary("smaller").unwrap().timeout(LONG).grace(Duration::from_millis(50)).max_failures(1);
+        let train = move |ctx: &TrainContext| {
+            match (ctx.attempt(), ctx.world_rank()) {
+                (0, 2) => gate.wait(),
+                (0, 1) => {
+                    entered.lock().unwrap().recv().unwrap();
+                    return Err(ray::Error::other("the first time"));
+                }
+                _ => {}
+            }
+            ctx.barrier()?;
+            Ok((ctx.attempt(), ctx.world_size()))
+        };
+        let result = Trainer::new(train).scaling(ScalingConfig::elastic(2, 4)).run_config(run).fit().unwrap();
+        assert_eq!(*result.value(), (1, 2), "one of three is still held by the one that was left behind");
+        drop(open);
+    });
+}
+
+#[test]
+fn more_workers_than_there_can_be() {
+    let trainer = Trainer::new(|_: &TrainContext| Ok(())).run_config(run("too_many")).scaling(ScalingConfig::workers(100));
+    let error = trainer.fit().unwrap_err();
+    let text = error.downcast_ref::<NotAdmitted>().unwrap().to_string();
+    assert!(text.contains("100 workers of {CPU: 1} each") && text.contains("the node has {CPU: 64}"), "{text}");
+    let scaling = ScalingConfig::workers(1).resource_per_worker("gold", 1.0);
+    let error = Trainer::new(|_: &TrainContext| Ok(())).run_config(run("gold")).scaling(scaling).fit().unwrap_err();
+    assert!(error.to_string().contains("gold"), "{error}");
+    for scaling in [ScalingConfig::workers(0), ScalingConfig::elastic(3, 2), ScalingConfig::elastic(0, 2)] {
+        assert!(Trainer::new(|_: &TrainContext| Ok(())).run_config(run("none")).scaling(scaling).fit().is_err());
+    }
+}
+
+#[test]
+fn more_workers_than_are_free() {
+    in_child("faults::more_workers_than_are_free", || {
+        ray::init_with(ray::Config::new().num_cpus(4)).unwrap();
+        let inner = RunConfig::temporary("inner").unwrap();
+        let outer = RunConfig::temporary("outer").unwrap();
+        let train = move |ctx: &TrainContext| {
+            if ctx.world_rank() == 0 {
+                let scaling = ScalingConfig::workers(2).wait_for_resources(Duration::from_millis(50));
+                let trainer = Trainer::new(|_: &TrainContext| Ok(())).scaling(scaling).run_config(inner.clone());
+                let error = trainer.fit().unwrap_err();
+                let text = error.downcast_ref::<NotAdmitted>().unwrap().to_string();
+                assert!(text.contains("the run `outer` holds 3 workers of {CPU: 1}"), "{text}");
+                assert!(text.contains("free are {CPU: 1}"), "{text}");
+                // One is free.
+                Trainer::new(|_: &TrainContext| Ok(())).run_config(inner.clone()).fit()?;
+            }
+            ctx.barrier()
+        };
+        Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(outer).fit().unwrap();
+        assert_eq!(ray::available_resources().unwrap()["CPU"], 4.0, "all is given back");
+    });
+}
+
+/// A group waits for what tasks hold.
+#[test]
+fn a_group_waits_for_its_resources() {
+    in_child("faults::a_group_waits_for_its_resources", || {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        let task = ray::task(move || {
+            began.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+        });
+        let task = task.remote();
+        begun.recv().unwrap();
+        let fit = std::thread::spawn(|| {
+            let run = RunConfig::temporary("waits").unwrap();
+            Trainer::new(|ctx: &TrainContext| ctx.barrier()).scaling(ScalingConfig::workers(2)).run_config(run).fit().map(drop)
+        });
+        drop(open);
+        fit.join().unwrap().unwrap();
+        ray::get(task).unwrap();
+    });
+}
+
+#[test]
+fn two_runs_of_one_name() {
+    let again = run("twice");
+    let inner = again.clone();
+    let train = move |_: &TrainContext| {
+        let error = Trainer::new(|_: &TrainContext| Ok(())).run_config(inner.clone()).fit().unwrap_err();
+        let text = error.downcast_ref::<InProgress>().unwrap().to_string();
+        assert!(text.contains(&std::process::id().to_string()), "{text}");
+        Ok(())
+    };
+    Trainer::new(train).run_config(again.clone()).fit().unwrap();
+    Trainer::new(|_: &TrainContext| Ok(())).run_config(again).fit().unwrap();
+}
+
+#[test]
+fn an_address_is_refused() {
+    in_child("faults::an_address_is_refused", || {
+        if std::env::var("RAY_ADDRESS").is_err() {
+            // The variable is set for a process of its own.
+            let output = crate::support::child("faults::an_address_is_refused").env("RAY_ADDRESS", "auto").output().unwrap();
+            assert!(output.status.success(), "{}", crate::support::said(&output));
+            return;
+        }
+        for scaling in [ScalingConfig::workers(1), ScalingConfig::in_place()] {
+            let run = RunConfig::temporary("address").unwrap();
+            let path = run.path().unwrap();
+            let error = Trainer::new(|_: &TrainContext| Ok(())).scaling(scaling).run_config(run).fit().unwrap_err();
+            assert!(error.is_cluster_unavailable() && error.to_string().contains("RAY_ADDRESS"), "{error}");
+            assert!(!path.exists(), "nothing was begun");
+        }
+    });
+}
+
+#[test]
+fn the_engine_ends_under_a_run() {
+    in_child("faults::the_engine_ends_under_a_run", || {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        let run = RunConfig::temporary("ends").unwrap().timeout(LONG);
+        let once = AtomicBool::new(false);
+        let run = run.on_report(move |_| {
+            if !once.swap(true, Ordering::Relaxed) {
+                // It waits for the ranks, which wait for this.
+                std::thread::spawn(ray::shutdown);
+            }
+        });
+        let train = |ctx: &TrainContext| loop {
+            ctx.report((), None)?;
+        };
+        let fit: ray::Result<ray_train::TrainResult<()>> =
+            Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit();
+        let error = fit.unwrap_err();
+        assert!(error.to_string().contains("shut down") || error.is_runtime_gone(), "{error:?}");
+    });
+}
+
+#[test]
+fn absurd_configurations() {
+    let fit = |run: RunConfig| Trainer::new(|_: &TrainContext| Ok(())).run_config(run).fit().map(drop).unwrap_err().to_string();
+    assert!(fit(run("a").max_failures(-2)).contains("-1 for ever"));
+    assert!(fit(run("a").checkpoints(ray_train::CheckpointConfig::new().num_to_keep(0))).contains("num_to_keep"));
+    for name in ["", " ", ".", "..", "a/b", "a\\b"] {
+        assert!(fit(run(name)).contains("no name for a run"), "{name}");
+    }
+    let error =
+        Trainer::new(|_: &TrainContext| Ok(())).scaling(ScalingConfig::workers(1).use_gpu(true)).run_config(run("gpu")).fit();
+    assert!(error.is_err(), "there is no GPU in a test");
+}
+
+#[test]
+fn what_cannot_be_reported() {
+    let failed = failure("bare", 1, |ctx| ctx.report(0.5, None));
+    assert!(failed.to_string().contains("a struct or a map"), "{failed}");
+    let failed = failure("gone", 1, |ctx| ctx.report((), Some(Checkpoint::from_directory("nowhere"))));
+    assert!(failed.to_string().contains("the checkpoint of rank 0") && failed.to_string().contains("nowhere"), "{failed}");
+    let failed = failure("two_files", 2, |ctx| {
+        let checkpoint = ctx.new_checkpoint()?;
+        write(&checkpoint.path().join("model"), b"x")?;
+        ctx.report((), Some(checkpoint))
+    });
+    assert!(failed.to_string().contains("rank 0 and rank 1 both give a file `model`"), "{failed}");
+}

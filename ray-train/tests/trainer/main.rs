@@ -1,0 +1,8 @@
+//! The trainer through its public API. What needs an engine or a process of its own runs in a child: this binary again, with
+//! the one test (see `support`).
+
+mod checkpoints;
+mod faults;
+mod fit;
+mod resume;
+mod support;

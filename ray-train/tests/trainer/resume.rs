@@ -1,0 +1,276 @@
+//! A run that was cut off ends as one that was not: bit for bit, with a checkpoint in mid-epoch, momentum, and a generator
+//! for each rank, however it was cut off.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer, Worker};
+
+use crate::support::{Model, Progress, child, engine, is_child, run, said};
+
+const EPOCHS: usize = 3;
+const STEPS: usize = 7;
+/// A checkpoint at each of these, which no epoch's end is among.
+const EVERY: usize = 5;
+
+/// Where it is to be cut off, for the first group: the number of the step, from the first epoch's beginning.
+const CUT: usize = 13;
+
+/// Trains; `cut` is called by each rank at the step, in the first attempt of a run.
+fn train(ctx: &TrainContext, cut: impl Fn(&TrainContext)) -> ray::Result<Vec<u64>> {
+    let (mut model, progress) = Model::resume(ctx)?;
+    let done = progress.map_or(0, |progress| progress.epoch * STEPS + progress.step + 1);
+    let mut loss = 0.0;
+    for at in done..EPOCHS * STEPS {
+        let progress = Progress { epoch: at / STEPS, step: at % STEPS };
+        if at == CUT && done == 0 {
+            cut(ctx);
+        }
+        loss = model.step(ctx)?;
+        if at % EVERY == EVERY - 1 {
+            let checkpoint = model.save(ctx, progress)?;
+            ctx.report(Metrics::new().with("loss", loss), Some(checkpoint))?;
+        }
+    }
+    ctx.report(Metrics::new().with("loss", loss), None)?;
+    Ok(model.bits())
+}
+
+fn uninterrupted() -> Vec<u64> {
+    let train = |ctx: &TrainContext| train(ctx, |_| {});
+    Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("uninterrupted")).fit().unwrap().into_value()
+}
+
+fn history(result: &ray_train::TrainResult<Vec<u64>>) -> Vec<u64> {
+    result.history().iter().map(|report| report.number()).collect()
+}
+
+#[test]
+fn after_a_panic() {
+    let train = |ctx: &TrainContext| train(ctx, |ctx| assert!(ctx.world_rank() == 0, "cut off"));
+    let run = run("after_a_panic").max_failures(1);
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+    assert_eq!(history(&result), [1, 2, 3, 4, 5]);
+    assert_eq!(*result.value(), uninterrupted());
+}
+
+#[test]
+fn after_a_kill() {
+    let train = |ctx: &TrainContext| {
+        train(ctx, |ctx| {
+            if ctx.world_rank() == 0 {
+                ray::kill(&Worker::find(ctx.run_path(), 1).unwrap());
+            }
+        })
+    };
+    let run = run("after_a_kill").max_failures(1);
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+    assert_eq!(history(&result), [1, 2, 3, 4, 5]);
+    assert_eq!(*result.value(), uninterrupted());
+}
+
+/// The process is killed, and another one goes on with the run of that name.
+#[cfg(unix)]
+#[test]
+fn after_the_end_of_the_process() {
+    const NAME: &str = "resume::after_the_end_of_the_process";
+    const STORAGE: &str = "RAY_TRAIN_TEST_STORAGE";
+    if is_child(NAME) {
+        engine();
+        let train = |ctx: &TrainContext| {
+            train(ctx, |ctx| {
+                if ctx.world_rank() == 1 {
+                    println!("at the step");
+                    // body: it is killed here
+                    std::thread::park();
+                }
+            })
+        };
+        let storage = std::env::var_os(STORAGE).unwrap();
+        let run = RunConfig::new("killed").storage(storage);
+        let _ = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit();
+        unreachable!("it was to be killed");
+    }
+    let storage = tempfile::tempdir().unwrap();
+    let mut process = child(NAME).env(STORAGE, storage.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    await_line(process.stdout.take().unwrap(), "at the step");
+    process.kill().unwrap();
+    process.wait().unwrap();
+
+    let run = RunConfig::new("killed").storage(storage.path());
+    assert!(locked_by(&run.path().unwrap()).contains("process"));
+    let train = |ctx: &TrainContext| {
+        assert_eq!(ctx.checkpoint().unwrap().metadata::<Progress>()?, Progress { epoch: 1, step: 2 });
+        train(ctx, |_| {})
+    };
+    engine();
+    let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+    assert_eq!(history(&result), [1, 2, 3, 4, 5]);
+    assert_eq!(*result.value(), uninterrupted());
+}
+
+fn locked_by(run: &Path) -> String {
+    std::fs::read_to_string(run.join(".lock")).unwrap()
+}
+
+/// Reads until a line with that in it.
+pub(crate) fn await_line(from: impl std::io::Read, text: &str) {
+    use std::io::BufRead;
+    let mut seen = String::new();
+    for line in std::io::BufReader::new(from).lines() {
+        let line = line.unwrap();
+        if line.contains(text) {
+            return;
+        }
+        seen.push_str(&line);
+    }
+    panic!("no line with `{text}` in `{seen}`");
+}
+
+/// Ctrl-C, in a process of its own.
+#[cfg(unix)]
+mod interrupted {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Output};
+
+    use nix::sys::signal::{Signal, kill, raise};
+    use nix::unistd::Pid;
+    use ray_train::Interrupted;
+
+    use super::*;
+
+    fn start(name: &str) -> Child {
+        child(name).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn press(process: &Child) {
+        kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    }
+
+    fn end(process: Child) -> Output {
+        process.wait_with_output().unwrap()
+    }
+
+    /// It stops at the next report and at the next collective, with the last checkpoint, and can be gone on with.
+    #[test]
+    fn the_run_stops() {
+        const NAME: &str = "resume::interrupted::the_run_stops";
+        if !is_child(NAME) {
+            let mut process = start(NAME);
+            let mut output = process.stdout.take().unwrap();
+            await_line(&mut output, "under way");
+            press(&process);
+            // Its output is held open to its end, though nobody reads on.
+            let ended = end(process);
+            assert!(ended.status.success(), "{}", said(&ended));
+            drop(output);
+            return;
+        }
+        let run = run("interrupted");
+        let train = |ctx: &TrainContext| {
+            ctx.report((), Some(Model::new().save(ctx, Progress { epoch: 0, step: 0 })?))?;
+            if ctx.world_rank() == 0 {
+                println!("under way");
+                loop {
+                    ctx.report((), None)?;
+                }
+            }
+            // Never together with rank 0.
+            loop {
+                ctx.report((), None)?;
+            }
+        };
+        let fit: ray::Result<ray_train::TrainResult<()>> =
+            Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run.clone()).fit();
+        let error = fit.unwrap_err();
+        let stopped = error.downcast_ref::<Interrupted>().unwrap_or_else(|| panic!("{error:?}"));
+        assert!(stopped.checkpoint.as_ref().unwrap().path().ends_with("checkpoint_000001"), "{stopped}");
+        let on = Trainer::new(|ctx: &TrainContext| Ok(ctx.checkpoint().is_some())).run_config(run).fit().unwrap();
+        assert!(*on.value());
+    }
+
+    /// A rank that waits in a collective, and one that is stuck, in place too.
+    #[test]
+    fn nobody_is_waited_for() {
+        const NAME: &str = "resume::interrupted::nobody_is_waited_for";
+        if !is_child(NAME) {
+            let mut process = start(NAME);
+            let mut output = process.stdout.take().unwrap();
+            await_line(&mut output, "under way");
+            press(&process);
+            // Its output is held open to its end, though nobody reads on.
+            let ended = end(process);
+            assert!(ended.status.success(), "{}", said(&ended));
+            drop(output);
+            return;
+        }
+        engine();
+        let run = RunConfig::temporary("stuck").unwrap().grace(std::time::Duration::from_millis(50));
+        let train = |ctx: &TrainContext| {
+            if ctx.world_rank() == 0 {
+                println!("under way");
+                loop {
+                    // body: stuck in its own code
+                    std::thread::park();
+                }
+            }
+            ctx.barrier()
+        };
+        let error = Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(run).fit().unwrap_err();
+        let stopped = error.downcast_ref::<Interrupted>().unwrap_or_else(|| panic!("{error:?}"));
+        assert!(stopped.checkpoint.is_none());
+
+        let train = |ctx: &TrainContext| {
+            raise(Signal::SIGINT).unwrap();
+            ctx.report((), None)
+        };
+        let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
+        assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
+    }
+
+    #[test]
+    fn a_second_one_ends_the_process() {
+        const NAME: &str = "resume::interrupted::a_second_one_ends_the_process";
+        if !is_child(NAME) {
+            let mut process = start(NAME);
+            let mut output = process.stdout.take().unwrap();
+            await_line(&mut output, "under way");
+            press(&process);
+            // The same signal, until it is gone: two that are pending at once are one.
+            while process.try_wait().unwrap().is_none() {
+                press(&process);
+                std::thread::yield_now();
+            }
+            assert_eq!(end(process).status.signal(), Some(Signal::SIGINT as i32));
+            return;
+        }
+        let train = |ctx: &TrainContext| {
+            println!("under way {}", ctx.world_rank());
+            loop {
+                // body: stuck in its own code
+                std::thread::park();
+            }
+        };
+        let _: ray::Result<ray_train::TrainResult<()>> = Trainer::new(train).run_config(run("twice")).fit();
+        unreachable!("the grace is long");
+    }
+
+    /// Outside of `fit` it does what it did before.
+    #[test]
+    fn what_was_there_is_put_back() {
+        const NAME: &str = "resume::interrupted::what_was_there_is_put_back";
+        if !is_child(NAME) {
+            let mut process = start(NAME);
+            await_line(process.stdout.take().unwrap(), "after it");
+            press(&process);
+            assert_eq!(end(process).status.signal(), Some(Signal::SIGINT as i32));
+            return;
+        }
+        Trainer::new(|_: &TrainContext| Ok(())).run_config(run("before")).fit().unwrap();
+        println!("after it");
+        loop {
+            // body: until the signal comes
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the tests share: a process of their own, and a model that is small enough to be read.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use ray_train::{Checkpoint, RunConfig, TrainContext};
+use serde::{Deserialize, Serialize};
+
+/// Long enough for anything that is to happen, on a busy machine too.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+const CHILD: &str = "RAY_TRAIN_TEST_CHILD";
+
+/// The command that runs one test of this binary in a process of its own.
+pub(crate) fn child(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture", "--test-threads", "1"]).env(CHILD, name);
+    command
+}
+
+/// Whether this is that process.
+pub(crate) fn is_child(name: &str) -> bool {
+    std::env::var(CHILD).is_ok_and(|child| child == name)
+}
+
+/// Runs `body` in a process of its own, which must end well.
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
+    if is_child(name) {
+        return body();
+    }
+    let output = child(name).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The engine of the tests that share one: enough CPUs for all of them at once, whatever the machine has.
+pub(crate) fn engine() {
+    ray::init_with(ray::Config::new().num_cpus(64).ignore_reinit_error(true)).unwrap();
+}
+
+/// A run that leaves nothing behind and waits for nobody long.
+pub(crate) fn run(name: &str) -> RunConfig {
+    engine();
+    RunConfig::temporary(name).unwrap().timeout(LONG).grace(LONG)
+}
+
+/// How far a model is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) epoch: usize,
+    pub(crate) step: usize,
+}
+
+/// A model of a few numbers with momentum: each step moves them by the mean of what the ranks draw. Everything of it is in
+/// a checkpoint, bit for bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Model {
+    pub(crate) weights: Vec<f64>,
+    pub(crate) momentum: Vec<f64>,
+}
+
+impl Model {
+    pub(crate) fn new() -> Model {
+        Model { weights: vec![0.0; 16], momentum: vec![0.0; 16] }
+    }
+
+    pub(crate) fn step(&mut self, ctx: &TrainContext) -> ray::Result<f64> {
+        let mut gradient: Vec<f64> = self.weights.iter().map(|weight| weight * 0.1 + ctx.rng().f64() - 0.3).collect();
+        ctx.collective().allreduce(&mut gradient, ray::collective::Mean)?;
+        for ((weight, momentum), gradient) in self.weights.iter_mut().zip(&mut self.momentum).zip(&gradient) {
+            *momentum = 0.9 * *momentum + gradient;
+            *weight -= 0.05 * *momentum;
+        }
+        Ok(self.weights.iter().sum())
+    }
+
+    /// Writes rank 0's model, and each rank's generator.
+    pub(crate) fn save(&self, ctx: &TrainContext, progress: Progress) -> ray::Result<Checkpoint> {
+        let checkpoint = ctx.new_checkpoint()?;
+        if ctx.world_rank() == 0 {
+            let bytes: Vec<u8> = self.weights.iter().chain(&self.momentum).flat_map(|number| number.to_le_bytes()).collect();
+            write(&checkpoint.path().join("model"), &bytes)?;
+        }
+        write(&checkpoint.path().join(generator(ctx)), &ctx.rng().get_seed().to_le_bytes())?;
+        checkpoint.set_metadata(&progress)?;
+        Ok(checkpoint)
+    }
+
+    pub(crate) fn load(checkpoint: &Checkpoint) -> ray::Result<Model> {
+        let bytes = read(&checkpoint.path().join("model"))?;
+        let numbers: Vec<f64> = bytes.chunks_exact(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect();
+        let (weights, momentum) = numbers.split_at(numbers.len() / 2);
+        Ok(Model { weights: weights.to_vec(), momentum: momentum.to_vec() })
+    }
+
+    /// Goes on from the run's checkpoint, or begins.
+    pub(crate) fn resume(ctx: &TrainContext) -> ray::Result<(Model, Option<Progress>)> {
+        let Some(checkpoint) = ctx.checkpoint() else { return Ok((Model::new(), None)) };
+        let bytes = read(&checkpoint.path().join(generator(ctx)))?;
+        ctx.rng().seed(u64::from_le_bytes(bytes.try_into().unwrap()));
+        Ok((Model::load(&checkpoint)?, Some(checkpoint.metadata()?)))
+    }
+
+    pub(crate) fn bits(&self) -> Vec<u64> {
+        self.weights.iter().chain(&self.momentum).map(|number| number.to_bits()).collect()
+    }
+}
+
+fn generator(ctx: &TrainContext) -> String {
+    format!("generator-{}", ctx.world_rank())
+}
+
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> ray::Result<()> {
+    std::fs::write(path, bytes).map_err(ray::Error::other)
+}
+
+pub(crate) fn read(path: &Path) -> ray::Result<Vec<u8>> {
+    std::fs::read(path).map_err(ray::Error::other)
+}
