@@ -101,7 +101,7 @@ fn quoted(word: &str) -> String {
 
 /// What is compiled: every crate but the bench, which alone needs the peers that it measures
 /// against.
-const ALL: &str = "--workspace --exclude ray-bench";
+const ALL: &str = "--workspace --exclude ray-bench --exclude ray-train";
 
 fn steps() -> Vec<Step> {
     use Extent::{Full, Quick};
