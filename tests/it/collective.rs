@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use proptest::prelude::*;
-use ray::collective::{Element, Group, Max, Mean, Min, Product, ReduceOp, Sum, f16};
+use ray::collective::{Element, Float, Group, Max, Mean, Min, Product, ReduceOp, Sum, f16};
 
 /// Runs a body for each member, on a thread of its own, and gives what they return, by rank.
 pub(crate) fn each<R: Send>(size: usize, body: impl Fn(Group) -> R + Sync) -> Vec<R> {
@@ -159,7 +159,7 @@ fn assert_same<T: Value>(got: &[T], expected: &[T], what: &str) {
 
 /// All operations that reduce, by one operation, on buffers that begin `shift` elements into an allocation.
 fn reductions<T: Value, O: ReduceOp<T>>(
-    (size, len, shift, seed): (usize, usize, usize, u64),
+    (size, len, shift, seed): Shape,
     op: O,
     fold: impl Fn(T::Wide, T::Wide) -> T::Wide + Sync,
     end: impl Fn(T::Wide) -> T::Wide,
@@ -229,7 +229,15 @@ fn copies<T: Value>(size: usize, len: usize, seed: u64) {
     });
 }
 
-fn everything<T: Value>(shape: (usize, usize, usize, u64)) {
+/// Members, elements, where a buffer begins in its allocation, and what the values come from.
+type Shape = (usize, usize, usize, u64);
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let len = prop_oneof![Just(0), Just(1), 2_usize..200, Just(3_000), Just(20_011)];
+    (1_usize..6, len, 0_usize..4, any::<u64>())
+}
+
+fn everything<T: Value>(shape: Shape) {
     reductions::<T, _>(shape, Sum, T::sum, |all| all);
     reductions::<T, _>(shape, Product, T::product, |all| all);
     reductions::<T, _>(shape, Min, T::least, |all| all);
@@ -237,43 +245,88 @@ fn everything<T: Value>(shape: (usize, usize, usize, u64)) {
     copies::<T>(shape.0, shape.1, shape.3);
 }
 
-macro_rules! against_the_reference {
-    ($($name:ident: $type:ident $(, mean of $wide:ident)?;)+) => {
-        proptest! {
-            #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
-            $(
-                #[test]
-                fn $name(
-                    size in 1_usize..6,
-                    len in prop_oneof![Just(0), Just(1), 2_usize..200, Just(3_000), Just(20_011)],
-                    shift in 0_usize..4,
-                    seed: u64,
-                ) {
-                    let shape = (size, len, shift, seed);
-                    everything::<$type>(shape);
-                    $(reductions::<$type, _>(shape, Mean, <$type>::sum, |all| all * (1.0 / size as $wide));)?
-                }
-            )+
-        }
-    };
+fn everything_and_means<T: Value + Float>(shape: Shape, times: impl Fn(T::Wide, f64) -> T::Wide) {
+    everything::<T>(shape);
+    reductions::<T, _>(shape, Mean, T::sum, |all| times(all, shape.0 as f64));
 }
 
-against_the_reference! {
-    of_f32: f32, mean of f32;
-    of_f64: f64, mean of f64;
-    of_f16: f16, mean of f32;
-    of_i8: i8;
-    of_i16: i16;
-    of_i32: i32;
-    of_i64: i64;
-    of_i128: i128;
-    of_isize: isize;
-    of_u8: u8;
-    of_u16: u16;
-    of_u32: u32;
-    of_u64: u64;
-    of_u128: u128;
-    of_usize: usize;
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_f32(shape in shapes()) {
+        everything_and_means::<f32>(shape, |all, size| all * (1.0 / size as f32));
+    }
+
+    #[test]
+    fn of_f64(shape in shapes()) {
+        everything_and_means::<f64>(shape, |all, size| all * (1.0 / size));
+    }
+
+    #[test]
+    fn of_f16(shape in shapes()) {
+        everything_and_means::<f16>(shape, |all, size| all * (1.0 / size as f32));
+    }
+
+    #[test]
+    fn of_i8(shape in shapes()) {
+        everything::<i8>(shape);
+    }
+
+    #[test]
+    fn of_i16(shape in shapes()) {
+        everything::<i16>(shape);
+    }
+
+    #[test]
+    fn of_i32(shape in shapes()) {
+        everything::<i32>(shape);
+    }
+
+    #[test]
+    fn of_i64(shape in shapes()) {
+        everything::<i64>(shape);
+    }
+
+    #[test]
+    fn of_i128(shape in shapes()) {
+        everything::<i128>(shape);
+    }
+
+    #[test]
+    fn of_isize(shape in shapes()) {
+        everything::<isize>(shape);
+    }
+
+    #[test]
+    fn of_u8(shape in shapes()) {
+        everything::<u8>(shape);
+    }
+
+    #[test]
+    fn of_u16(shape in shapes()) {
+        everything::<u16>(shape);
+    }
+
+    #[test]
+    fn of_u32(shape in shapes()) {
+        everything::<u32>(shape);
+    }
+
+    #[test]
+    fn of_u64(shape in shapes()) {
+        everything::<u64>(shape);
+    }
+
+    #[test]
+    fn of_u128(shape in shapes()) {
+        everything::<u128>(shape);
+    }
+
+    #[test]
+    fn of_usize(shape in shapes()) {
+        everything::<usize>(shape);
+    }
 }
 
 /// As many as a small model has parameters: several blocks for each member, whoever does them.

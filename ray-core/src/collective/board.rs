@@ -411,7 +411,7 @@ impl<P> Table<P> {
         // waits for all, stands still for ever.
         let mut next = peer;
         for step in 0..self.places.len() {
-            let Some(other) = inside(next) else { return None };
+            let other = inside(next)?;
             match other.what.peer() {
                 None => return Some(Objection::Circle),
                 Some(_) if step == 0 && other.what == counterpart => {

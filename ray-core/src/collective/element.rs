@@ -238,7 +238,15 @@ ways! {
     Mean: Float, |a, b| T::sum(a, b), |all, of| T::mean(all, of);
 }
 
-/// An element that has a mean.
+/// An element that has a mean: `f32`, `f64`, [`f16`].
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use ray::collective::{Float, Group, Mean};
+/// fn average<T: Float>(group: &mut Group, gradients: &mut [T]) -> ray::Result<()> {
+///     group.allreduce(gradients, Mean)
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no mean here",
     note = "a mean of integers is rarely one: take Sum and divide, or convert to f32, f64 or f16 first"
