@@ -140,6 +140,44 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
+//! # Groups
+//!
+//! Members of a [`collective`] group exchange arrays: sums, means, copies, barriers, each in place on its own buffer.
+//!
+//! ```
+//! use ray::collective::{Group, Mean, create_collective_group, get_group};
+//! use ray::remote;
+//!
+//! #[remote]
+//! struct Worker {
+//!     group: Option<Group>,
+//! }
+//!
+//! #[remote]
+//! impl Worker {
+//!     pub fn new() -> Self {
+//!         Worker { group: None }
+//!     }
+//!
+//!     pub fn join(&mut self, name: &str) -> ray::Result<()> {
+//!         self.group = Some(get_group(name)?);
+//!         Ok(())
+//!     }
+//!
+//!     pub fn average(&mut self, mut mine: Vec<f32>) -> ray::Result<Vec<f32>> {
+//!         self.group.as_mut().expect("it has joined").allreduce(&mut mine, Mean)?;
+//!         Ok(mine)
+//!     }
+//! }
+//!
+//! let workers = [Worker::remote(), Worker::remote()];
+//! create_collective_group("workers", &workers)?;
+//! ray::get(workers.each_ref().map(|worker| worker.join.remote("workers")))?;
+//! let means: Vec<_> = workers.iter().zip([1.0, 2.0]).map(|(worker, x)| worker.average.remote(vec![x; 3])).collect();
+//! assert_eq!(ray::get(means)?, [[1.5; 3], [1.5; 3]]);
+//! # Ok::<(), ray::Error>(())
+//! ```
+//!
 //! # Sync and async
 //!
 //! Everything above is for plain threads: `main` needs no runtime. An [`ObjectRef`] is a future too, which any executor

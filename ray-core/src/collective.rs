@@ -33,7 +33,7 @@
 //! * **Nothing is copied on the way.** Members work on each other's buffers while all are inside of the operation, whoever is
 //!   awake does the work, and a call returns when its buffer is the caller's own again.
 //! * **Nobody waits for one that will not come.** A member that leaves (its handle is dropped, by a panic too) releases all
-//!   others at once, with an error that names it, now and in every later operation. So do members in operations that do not go
+//!   who need it at once, with an error that names it, now and in every later operation. So do members in operations that do not go
 //!   together (another one, type, length, root or reduction), the error naming who is where; a refused argument; a task that is
 //!   cancelled, an actor that is killed or dies before it joined (within a second); a [`Poisoner`]; a time-out, which names the
 //!   missing ranks. A broken group stays broken: make another.
@@ -75,8 +75,8 @@ const TIMEOUT: Duration = Duration::from_secs(1800);
 /// One member's handle of a group: its place among the others, and the operations that it takes part in.
 ///
 /// Made by [`Group::members`], or by name: [`init_collective_group`], [`create_collective_group`]. To drop it is to
-/// leave: from then on every operation of the others is an error, so keep it until all have had their last one (who has
-/// finished may go, if the others have nothing more to ask).
+/// leave: whoever needs this member from then on, and that is every operation of the whole group, has an error. Who has had
+/// its last operation may go.
 ///
 /// Its operations take `&mut self`: a member is in one at a time. They block; in an `async fn` of the engine they are an error
 /// of kind `BlockingInAsync`, as [`get`](crate::get) is. A handle is data of this process: it goes into closures
@@ -201,7 +201,7 @@ impl Group {
     pub fn allreduce<T: Element, O: ReduceOp<T>>(&mut self, buffer: &mut [T], _op: O) -> Result<()> {
         let (len, memory) = (buffer.len(), buffer.as_mut_ptr());
         // SAFETY: the buffer is this call's alone.
-        unsafe { self.run::<T>(What::AllReduce(O::WAY), len, memory, memory, Some(T::kernel(O::WAY)), Location::caller()) }
+        unsafe { self.run::<T>(What::AllReduce(O::WAY), len, memory, memory, Some(T::__kernel(O::WAY)), Location::caller()) }
     }
 
     /// Reduces all members' buffers into that of `root`; the others' stay as they are.
@@ -220,7 +220,7 @@ impl Group {
     pub fn reduce<T: Element, O: ReduceOp<T>>(&mut self, buffer: &mut [T], root: usize, _op: O) -> Result<()> {
         let (len, memory) = (buffer.len(), buffer.as_mut_ptr());
         // SAFETY: the buffer is this call's alone.
-        unsafe { self.run::<T>(What::Reduce(O::WAY, root), len, memory, memory, Some(T::kernel(O::WAY)), Location::caller()) }
+        unsafe { self.run::<T>(What::Reduce(O::WAY, root), len, memory, memory, Some(T::__kernel(O::WAY)), Location::caller()) }
     }
 
     /// Copies the buffer of `root` into all others.
@@ -281,7 +281,7 @@ impl Group {
         let (what, site) = (What::ReduceScatter(O::WAY), Location::caller());
         self.fits::<T>(what, part.len(), whole.len(), site)?;
         // SAFETY: the whole is not written while it is borrowed, and the part is this call's alone.
-        unsafe { self.run::<T>(what, part.len(), whole.as_ptr(), part.as_mut_ptr(), Some(T::kernel(O::WAY)), site) }
+        unsafe { self.run::<T>(what, part.len(), whole.as_ptr(), part.as_mut_ptr(), Some(T::__kernel(O::WAY)), site) }
     }
 
     /// Waits until all members are here.
@@ -360,7 +360,7 @@ impl Group {
         site: &'static Location<'static>,
     ) -> Result<()> {
         let ask = Ask {
-            call: Call { what, element: T::NAME, len, site },
+            call: Call { what, element: T::__NAME, len, site },
             size: size_of::<T>(),
             input: input.cast(),
             output: output.cast(),
@@ -387,7 +387,7 @@ impl Group {
         if part.checked_mul(size) == Some(whole) {
             return Ok(());
         }
-        let call = Call { what, element: T::NAME, len: part, site };
+        let call = Call { what, element: T::__NAME, len: part, site };
         let ask = Ask { call, size: 0, input: std::ptr::null(), output: std::ptr::null_mut(), kernel: None };
         let refusal = format!("the whole has {whole} elements, and {size} parts of {part} are not that: {call}");
         Err(self.member.refuse(&ask, invalid(refusal)))

@@ -27,6 +27,8 @@ mod random;
 mod arguments;
 mod closures;
 mod collective;
+mod collective_faults;
+mod collective_named;
 mod context;
 mod errors;
 mod get;

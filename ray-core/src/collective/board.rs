@@ -59,6 +59,8 @@ pub(crate) struct Place<P> {
     pub(crate) seat: Seat,
     /// The operation that it is in or, if it is out, was in last.
     pub(crate) call: Option<Call>,
+    /// What those learn who need it although it is gone.
+    farewell: Option<Error>,
     sleeper: Option<P>,
 }
 
@@ -141,7 +143,7 @@ impl<P> Board<P> {
         };
         Self {
             table: Mutex::new(Table {
-                places: (0..members).map(|_| Place { seat, call: None, sleeper: None }).collect(),
+                places: (0..members).map(|_| Place { seat, call: None, farewell: None, sleeper: None }).collect(),
                 fault: None,
             }),
             signal: line(),
@@ -193,13 +195,18 @@ impl<P> Board<P> {
         shown.input.store(memory.0.cast_mut(), Ordering::Relaxed);
         shown.output.store(memory.1, Ordering::Relaxed);
         table.places[rank].call = Some(call);
-        if let Some(fault) = object(&table) {
+        let farewell = match call.what.peer() {
+            Some(peer) => table.places[peer].farewell.clone(),
+            None => table.places.iter().find_map(|place| place.farewell.clone()),
+        };
+        if let Some(fault) = farewell.or_else(|| object(&table)) {
             let sleepers = self.set_fault(&mut table, &fault);
             return Err((fault, sleepers));
         }
         if let Some(peer) = call.what.peer() {
-            if table.places[peer].seat == Seat::In {
-                // What does not match was objected to.
+            let waits_for_me = table.places[peer].call.is_some_and(|call| call.what.peer() == Some(rank));
+            if table.places[peer].seat == Seat::In && waits_for_me {
+                // That both send, or differ otherwise, was objected to.
                 table.places[peer].seat = Seat::Out;
                 self.shown[peer].pair.store(MATCHED, Ordering::Release);
                 return Ok(Entered::Pairs);
@@ -346,15 +353,24 @@ impl<P> Board<P> {
         Err(broken)
     }
 
-    /// A member leaves for ever.
-    pub(crate) fn leave(&self, rank: usize, why: impl FnOnce(&Table<P>) -> Error) -> Vec<P> {
+    /// A member leaves for ever: a fault at once if it `fails`, or another one is in an operation that needs it; else as
+    /// soon as one comes into such an operation. So who has had its last operation may go, whatever others still have to do.
+    pub(crate) fn leave(&self, rank: usize, fails: bool, why: impl FnOnce(&Table<P>) -> Error) -> Vec<P> {
         let mut table = self.lock();
         table.places[rank].seat = Seat::Gone;
         if table.fault.is_some() {
             return Vec::new();
         }
-        let fault = why(&table);
-        self.set_fault(&mut table, &fault)
+        let farewell = why(&table);
+        let needs = |place: &Place<P>| {
+            let peer = place.call.and_then(|call| call.what.peer());
+            place.seat == Seat::In && peer.is_none_or(|peer| peer == rank)
+        };
+        if fails || table.places.iter().any(needs) {
+            return self.set_fault(&mut table, &farewell);
+        }
+        table.places[rank].farewell = Some(farewell);
+        Vec::new()
     }
 
     fn set_fault(&self, table: &mut Table<P>, fault: &Error) -> Vec<P> {
@@ -395,7 +411,7 @@ impl<P> Table<P> {
         // waits for all, stands still for ever.
         let mut next = peer;
         for step in 0..self.places.len() {
-            let Some(other) = inside(next) else { return None };
+            let other = inside(next)?;
             match other.what.peer() {
                 None => return Some(Objection::Circle),
                 Some(_) if step == 0 && other.what == counterpart => {

@@ -21,7 +21,7 @@ use super::kernel::{Kernel, TILE, reduce};
     message = "members of a group cannot exchange `{Self}`",
     note = "they exchange f32, f64, ray::collective::f16 and the integers; other data goes as their bytes"
 )]
-pub trait Element: sealed::Number {}
+pub trait Element: Copy + Send + Sync + 'static + sealed::Known {}
 
 /// A way to reduce elements of type `T`: [`Sum`], [`Product`], [`Min`], [`Max`] for all of them, [`Mean`] for floats.
 ///
@@ -41,97 +41,99 @@ pub trait Element: sealed::Number {}
 )]
 pub trait ReduceOp<T: Element>: sealed::Op<T> {}
 
-#[allow(clippy::needless_range_loop, reason = "see `widen`")]
 pub(crate) mod sealed {
-    use super::Kernel;
+    use super::{Kernel, Way};
 
-    /// What the engine knows of an element.
-    pub trait Number: Copy + PartialEq + Send + Sync + 'static {
-        /// What it is accumulated in.
-        type Wide: Copy + Send + Sync + 'static;
+    /// What the engine knows of an element. Named so that no method of it is in the way of a user's.
+    pub trait Known {
         /// As the language writes it.
-        const NAME: &'static str;
-        fn wide(self) -> Self::Wide;
-        fn narrow(wide: Self::Wide) -> Self;
-        fn sum(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-        fn product(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-        fn min(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-        fn max(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-        /// Of so many elements, where a mean there is.
-        fn mean(sum: Self::Wide, _of: usize) -> Self::Wide {
-            sum
-        }
+        const __NAME: &'static str;
         /// The compiled loop of a reduction; compiled with the engine, not with each program that calls it.
-        fn kernel(way: Way) -> Kernel;
-        /// Of so many neighbours. By plain loops over indices, here and in the kernel: a closure would be compiled apart, for
-        /// any processor.
-        ///
-        /// # Safety
-        /// They lie at `from`, and nobody writes to them meanwhile.
-        #[inline(always)]
-        unsafe fn widen<const N: usize>(from: *const Self) -> [Self::Wide; N] {
-            // SAFETY: the caller's promise.
-            let from = unsafe { from.cast::<[Self; N]>().read_unaligned() };
-            let mut wide = [from[0].wide(); N];
-            for at in 0..N {
-                wide[at] = from[at].wide();
-            }
-            wide
-        }
-        /// Back into so many neighbours.
-        ///
-        /// # Safety
-        /// There is room for them at `into`, and nobody else looks there meanwhile.
-        #[inline(always)]
-        unsafe fn narrow_all<const N: usize>(from: &[Self::Wide; N], into: *mut Self) {
-            let mut narrow = [Self::narrow(from[0]); N];
-            for at in 0..N {
-                narrow[at] = Self::narrow(from[at]);
-            }
-            // SAFETY: the caller's promise.
-            unsafe { into.cast::<[Self; N]>().write_unaligned(narrow) };
-        }
-    }
-
-    /// How elements are made one.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Way {
-        Sum,
-        Product,
-        Min,
-        Max,
-        Mean,
-    }
-
-    impl Way {
-        /// As errors name it.
-        pub(crate) fn name(self) -> &'static str {
-            match self {
-                Self::Sum => "sum",
-                Self::Product => "product",
-                Self::Min => "min",
-                Self::Max => "max",
-                Self::Mean => "mean",
-            }
-        }
+        fn __kernel(way: Way) -> Kernel;
     }
 
     /// The way of an operation on elements of a type.
     pub trait Op<T>: Copy + Send + Sync + 'static {
         const WAY: Way;
     }
+}
 
-    /// One step of a way, and its end.
-    pub(crate) trait Fold<T: Number> {
-        fn fold(a: T::Wide, b: T::Wide) -> T::Wide;
-        #[inline(always)]
-        fn end(all: T::Wide, _of: usize) -> T::Wide {
-            all
+/// How elements are made one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Sum,
+    Product,
+    Min,
+    Max,
+    Mean,
+}
+
+impl Way {
+    /// As errors name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Product => "product",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Mean => "mean",
         }
     }
 }
 
-pub(crate) use sealed::{Fold, Number, Way};
+/// The arithmetic of an element, for the loops.
+#[allow(clippy::needless_range_loop, reason = "see `widen`")]
+pub(crate) trait Number: Copy {
+    /// What it is accumulated in.
+    type Wide: Copy;
+    fn wide(self) -> Self::Wide;
+    fn narrow(wide: Self::Wide) -> Self;
+    fn sum(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+    fn product(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+    fn min(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+    fn max(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+    /// Of so many elements, where a mean there is.
+    fn mean(sum: Self::Wide, _of: usize) -> Self::Wide {
+        sum
+    }
+    /// Of so many neighbours. By plain loops over indices, here and in the kernel: a closure would be compiled apart, for
+    /// any processor.
+    ///
+    /// # Safety
+    /// They lie at `from`, and nobody writes to them meanwhile.
+    #[inline(always)]
+    unsafe fn widen<const N: usize>(from: *const Self) -> [Self::Wide; N] {
+        // SAFETY: the caller's promise.
+        let from = unsafe { from.cast::<[Self; N]>().read_unaligned() };
+        let mut wide = [from[0].wide(); N];
+        for at in 0..N {
+            wide[at] = from[at].wide();
+        }
+        wide
+    }
+    /// Back into so many neighbours.
+    ///
+    /// # Safety
+    /// There is room for them at `into`, and nobody else looks there meanwhile.
+    #[inline(always)]
+    unsafe fn narrow_all<const N: usize>(from: &[Self::Wide; N], into: *mut Self) {
+        let mut narrow = [Self::narrow(from[0]); N];
+        for at in 0..N {
+            narrow[at] = Self::narrow(from[at]);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { into.cast::<[Self; N]>().write_unaligned(narrow) };
+    }
+}
+
+/// One step of a way, and its end.
+pub(crate) trait Fold<T: Number> {
+    fn fold(a: T::Wide, b: T::Wide) -> T::Wide;
+    #[inline(always)]
+    fn end(all: T::Wide, _of: usize) -> T::Wide {
+        all
+    }
+}
 
 macro_rules! ways {
     ($($(#[$doc:meta])+ $way:ident: $bound:ident, |$a:ident, $b:ident| $fold:expr $(, |$all:ident, $of:ident| $end:expr)?;)+) => {
@@ -236,21 +238,36 @@ ways! {
     Mean: Float, |a, b| T::sum(a, b), |all, of| T::mean(all, of);
 }
 
-/// An element that has a mean.
+/// An element that has a mean: `f32`, `f64`, [`f16`].
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use ray::collective::{Float, Group, Mean};
+/// fn average<T: Float>(group: &mut Group, gradients: &mut [T]) -> ray::Result<()> {
+///     group.allreduce(gradients, Mean)
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no mean here",
     note = "a mean of integers is rarely one: take Sum and divide, or convert to f32, f64 or f16 first"
 )]
 pub trait Float: Element {}
 
-/// The loop of a type and a way.
-macro_rules! kernels {
-    ($type:ty, $way:ident, $($name:ident)+) => {
-        match $way {
-            $(Way::$name => reduce::<$type, $name, { TILE / size_of::<<$type as Number>::Wide>() }>,)+
-            #[allow(unreachable_patterns, reason = "floats have all of them")]
-            _ => unreachable!("`ReduceOp` has no such pair"),
+/// An element, with the loops of the ways that it has.
+macro_rules! known {
+    ($type:ty: $($way:ident)+) => {
+        impl sealed::Known for $type {
+            const __NAME: &'static str = stringify!($type);
+            fn __kernel(way: Way) -> Kernel {
+                match way {
+                    $(Way::$way => reduce::<$type, $way, { TILE / size_of::<<$type as Number>::Wide>() }>,)+
+                    #[allow(unreachable_patterns, reason = "floats have all of them")]
+                    _ => unreachable!("`ReduceOp` has no such pair"),
+                }
+            }
         }
+
+        impl Element for $type {}
     };
 }
 
@@ -259,7 +276,6 @@ macro_rules! integers {
         $(
             impl Number for $type {
                 type Wide = $type;
-                const NAME: &'static str = stringify!($type);
                 #[inline(always)]
                 fn wide(self) -> $type {
                     self
@@ -284,12 +300,9 @@ macro_rules! integers {
                 fn max(a: $type, b: $type) -> $type {
                     if b > a { b } else { a }
                 }
-                fn kernel(way: Way) -> Kernel {
-                    kernels!($type, way, Sum Product Min Max)
-                }
             }
 
-            impl Element for $type {}
+            known!($type: Sum Product Min Max);
         )+
     };
 }
@@ -328,7 +341,6 @@ macro_rules! floats {
         $(
             impl Number for $type {
                 type Wide = $type;
-                const NAME: &'static str = stringify!($type);
                 #[inline(always)]
                 fn wide(self) -> $type {
                     self
@@ -338,12 +350,9 @@ macro_rules! floats {
                     wide
                 }
                 arithmetic!($type);
-                fn kernel(way: Way) -> Kernel {
-                    kernels!($type, way, Sum Product Min Max Mean)
-                }
             }
 
-            impl Element for $type {}
+            known!($type: Sum Product Min Max Mean);
             impl Float for $type {}
         )+
     };
@@ -353,7 +362,6 @@ floats! { f32 f64 }
 
 impl Number for f16 {
     type Wide = f32;
-    const NAME: &'static str = "f16";
     #[inline(always)]
     fn wide(self) -> f32 {
         self.to_f32()
@@ -363,9 +371,6 @@ impl Number for f16 {
         f16::from_f32(wide)
     }
     arithmetic!(f32);
-    fn kernel(way: Way) -> Kernel {
-        kernels!(f16, way, Sum Product Min Max Mean)
-    }
     // Many at once, with the processor's instruction where there is one.
     #[inline(always)]
     unsafe fn widen<const N: usize>(from: *const f16) -> [f32; N] {
@@ -384,5 +389,5 @@ impl Number for f16 {
     }
 }
 
-impl Element for f16 {}
+known!(f16: Sum Product Min Max Mean);
 impl Float for f16 {}

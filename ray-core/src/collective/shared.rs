@@ -96,7 +96,7 @@ pub(crate) struct Member {
 impl Drop for Member {
     fn drop(&mut self) {
         let panics = std::thread::panicking();
-        wake(self.room.board.leave(self.rank, |table| trouble::left(&self.room.title, table, self.rank, panics)));
+        wake(self.room.board.leave(self.rank, panics, |table| trouble::left(&self.room.title, table, self.rank, panics)));
     }
 }
 

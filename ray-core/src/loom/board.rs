@@ -188,7 +188,7 @@ fn a_member_leaves() {
             let group = group.clone();
             thread::spawn(move || {
                 assert!(group.operate(1, What::AllGather), "all have come to it");
-                wake(group.board.leave(1, |_| fault()));
+                wake(group.board.leave(1, false, |_| fault()));
             })
         };
         assert!(group.operate(0, What::AllGather), "all have come to it");

@@ -14,6 +14,8 @@ const LONGER: &[&str] = &[];
 const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/cell.rs",
     "ray-core/src/actor/mailbox.rs",
+    "ray-core/src/collective/kernel.rs",
+    "ray-core/src/collective/shared.rs",
     "ray-core/src/store/entry.rs",
     "ray-core/src/store/waiter.rs",
     "ray-core/src/task/children.rs",
@@ -37,6 +39,9 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/blocking/park.rs",
     "ray-core/src/blocking/several.rs",
     "ray-core/src/cancel.rs",
+    "ray-core/src/collective.rs",
+    "ray-core/src/collective/element.rs",
+    "ray-core/src/collective/named.rs",
     "ray-core/src/context.rs",
     "ray-core/src/deadlock.rs",
     "ray-core/src/object_ref.rs",

@@ -1,0 +1,356 @@
+//! Groups whose members do not do as the others: nobody hangs, and the error says who is where.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use ray::collective::{Group, Max, Mean, Min, Poisoner, Sum};
+use ray::{Error, remote};
+
+use crate::collective::each;
+use crate::stage::{alone, alone_on};
+use crate::support::{Gate, PATIENCE, Tally, engine};
+
+/// What each member's program ends with, by rank.
+fn ends(size: usize, body: impl Fn(&mut Group) -> ray::Result<()> + Sync) -> Vec<Option<Error>> {
+    // All stay until all have had their say, so that what is tested is not that somebody leaves.
+    let said = Tally::new();
+    each(size, |group| {
+        let mut group = group.with_timeout(PATIENCE);
+        let end = body(&mut group).err();
+        said.add();
+        said.wait_for(size as u64);
+        end
+    })
+}
+
+/// Every member has an error of that kind that names all of `parts`.
+#[track_caller]
+fn all_say(ends: &[Option<Error>], parts: &[&str]) {
+    for (rank, end) in ends.iter().enumerate() {
+        let error = end.as_ref().unwrap_or_else(|| panic!("rank {rank} has no error"));
+        let text = error.to_string();
+        assert!(parts.iter().all(|part| text.contains(part)), "rank {rank}: {text}");
+        assert!(text.contains("rank"), "{text}");
+    }
+}
+
+#[test]
+fn who_leaves_releases_the_others() {
+    for leaver in 0..3 {
+        let errors = each(3, |mut group| {
+            group.allreduce(&mut [1.0], Mean).unwrap();
+            (group.rank() != leaver).then(|| [group.barrier().unwrap_err(), group.allreduce(&mut [1], Sum).unwrap_err()])
+        });
+        for error in errors.into_iter().flatten().flatten() {
+            assert!(error.is_collective(), "{error}");
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("rank {leaver} left")) && text.contains("after allreduce(mean) of 1 f64 at"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_panics_releases_the_others() {
+    let mut members = Group::members(2).unwrap();
+    let (mut last, mut first) = (members.pop().unwrap(), members.pop().unwrap());
+    let panicked = std::thread::spawn(move || {
+        first.barrier().unwrap();
+        panic!("torn");
+    });
+    last.barrier().unwrap();
+    let error = last.barrier().unwrap_err();
+    assert!(error.to_string().contains("rank 0 panicked after barrier at "), "{error}");
+    assert!(panicked.join().is_err());
+}
+
+/// Who has had its last operation may go, whatever others still have to do without it.
+#[test]
+fn who_is_not_needed_may_go() {
+    for _ in 0..100 {
+        each(4, |mut group| {
+            group.barrier().unwrap();
+            match group.rank() {
+                1 => group.send(&[7], 3).unwrap(),
+                3 => {
+                    let mut got = [0];
+                    group.recv(&mut got, 1).unwrap();
+                    assert_eq!(got, [7]);
+                }
+                _ => {}
+            }
+        });
+    }
+    let [mut a, mut b, c]: [Group; 3] = Group::members(3).unwrap().try_into().unwrap();
+    drop(c);
+    std::thread::scope(|threads| {
+        threads.spawn(|| a.send(&[1], 1).unwrap());
+        b.recv(&mut [0], 0).unwrap();
+    });
+    let error = b.recv(&mut [0], 2).unwrap_err();
+    assert!(error.to_string().contains("rank 2 left"), "{error}");
+    assert!(a.send(&[1], 1).is_err(), "the group is broken now");
+}
+
+/// The last operation of all members ends well for each, however late one wakes and however soon another leaves.
+#[test]
+fn the_last_operation_ends_well() {
+    for turn in 0..300 {
+        each(3, |mut group| {
+            let mut values = vec![group.rank() as u32; turn * 10];
+            group.allreduce(&mut values, Max).unwrap();
+            assert!(values.iter().all(|value| *value == 2));
+        });
+    }
+}
+
+#[test]
+fn who_is_elsewhere_is_named() {
+    let here = file!();
+    let different = ends(2, |group| match group.rank() {
+        0 => group.allreduce(&mut [1.0_f32; 10], Sum),
+        _ => group.broadcast(&mut [1.0_f32; 10], 1),
+    });
+    all_say(&different, &["rank 0", "allreduce(sum) of 10 f32 at", "rank 1", "broadcast(root 1) of 10 f32 at", here]);
+    let lengths = ends(3, |group| group.allreduce(&mut vec![1_u8; 7 + group.rank() / 2], Sum));
+    all_say(&lengths, &["allreduce(sum) of 7 u8", "rank 2", "of 8 u8", here]);
+    let types = ends(2, |group| match group.rank() {
+        0 => group.allreduce(&mut [1_i32], Sum),
+        _ => group.allreduce(&mut [1_u32], Sum),
+    });
+    all_say(&types, &["of 1 i32", "of 1 u32"]);
+    let roots = ends(2, |group| group.reduce(&mut [1_i32], group.rank(), Sum));
+    all_say(&roots, &["root 0", "root 1"]);
+    let ways = ends(2, |group| match group.rank() {
+        0 => group.allreduce(&mut [1_i32], Min),
+        _ => group.allreduce(&mut [1_i32], Max),
+    });
+    all_say(&ways, &["allreduce(min)", "allreduce(max)"]);
+}
+
+/// It does not wait for the members that have not come.
+#[test]
+fn a_difference_is_seen_at_once() {
+    let (seen, gate) = (Tally::new(), Gate::new());
+    each(3, |mut group| {
+        if group.rank() == 2 {
+            seen.wait_for(2);
+            gate.open();
+            return;
+        }
+        let error = match group.rank() {
+            0 => group.barrier().unwrap_err(),
+            _ => group.allgather(&[1_u8], &mut [0; 3]).unwrap_err(),
+        };
+        assert!(error.is_collective() && error.to_string().contains("allgather of 1 u8"), "{error}");
+        seen.add();
+        gate.wait();
+    });
+}
+
+#[test]
+fn transfers_that_do_not_match() {
+    let lengths = ends(2, |group| match group.rank() {
+        0 => group.send(&[1_u8; 3], 1),
+        _ => group.recv(&mut [0_u8; 4], 0),
+    });
+    all_say(&lengths, &["send(to 1) of 3 u8", "recv(from 0) of 4 u8"]);
+    let types = ends(2, |group| match group.rank() {
+        0 => group.send(&[1_u8; 4], 1),
+        _ => group.recv(&mut [0_i8; 4], 0),
+    });
+    all_say(&types, &["of 4 u8", "of 4 i8"]);
+}
+
+#[test]
+fn transfers_in_a_circle() {
+    let both = ends(2, |group| group.send(&[1], 1 - group.rank()));
+    all_say(&both, &["wait for each other", "send(to 1)", "send(to 0)"]);
+    let ring = ends(3, |group| group.send(&[1], (group.rank() + 1) % 3));
+    all_say(&ring, &["wait for each other"]);
+    let mixed = ends(3, |group| match group.rank() {
+        0 => group.recv(&mut [0_u8], 1),
+        _ => group.barrier(),
+    });
+    all_say(&mixed, &["wait for each other", "recv(from 1)", "barrier"]);
+}
+
+#[test]
+fn what_is_refused_releases_the_others() {
+    let refused = |body: &(dyn Fn(&mut Group) -> ray::Result<()> + Sync), parts: &[&str]| {
+        let ends = ends(2, |group| if group.rank() == 0 { body(group) } else { group.barrier() });
+        let [Some(own), Some(others)] = &ends[..] else { panic!("{ends:?}") };
+        assert!(own.is_invalid_argument(), "{own}");
+        assert!(parts.iter().all(|part| own.to_string().contains(part)), "{own}");
+        assert!(others.is_collective() && others.to_string().contains("rank 0 was refused"), "{others}");
+    };
+    refused(&|group| group.broadcast(&mut [1], 2), &["2 is no rank", "0 to 1"]);
+    refused(&|group| group.reduce(&mut [1], 9, Sum), &["9 is no rank"]);
+    refused(&|group| group.send(&[1], 0), &["with itself"]);
+    refused(&|group| group.recv(&mut [1], 5), &["5 is no rank"]);
+    refused(&|group| group.allgather(&[1, 2], &mut [0; 3]), &["3 elements", "2 parts of 2"]);
+    refused(&|group| group.reducescatter(&[1, 2, 3], &mut [0; 1], Sum), &["3 elements", "2 parts of 1"]);
+    assert!(Group::members(0).unwrap_err().is_invalid_argument());
+}
+
+#[test]
+fn a_time_out_names_the_missing() {
+    let gate = Gate::new();
+    let errors = each(4, |mut group| match group.rank() {
+        1 | 3 => {
+            group.barrier().unwrap();
+            gate.wait();
+            group.barrier().err()
+        }
+        _ => {
+            group.barrier().unwrap();
+            group.set_timeout(if group.rank() == 0 { Duration::from_millis(20) } else { PATIENCE });
+            let end = group.allreduce(&mut [1_u16], Sum).err();
+            gate.open();
+            end
+        }
+    });
+    for error in &errors {
+        let error = error.as_ref().expect("nobody's operation can be");
+        let text = error.to_string();
+        assert!(error.is_timeout() && text.contains("rank 0 waited 20ms in allreduce(sum) of 1 u16"), "{text}");
+        assert!(
+            text.contains("rank 1 is in its own code, after barrier") && text.contains("rank 3 is in its own code"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn poison_releases_everybody() {
+    let (poisoner, poisoners) = std::sync::mpsc::channel::<Poisoner>();
+    let watcher = std::thread::spawn(move || poisoners.recv().unwrap().poison(Error::other("rank 7 of another group fell")));
+    let errors = each(3, |mut group| {
+        if group.rank() == 0 {
+            poisoner.send(group.poisoner()).unwrap();
+        }
+        let error = loop {
+            // Rank 2 does not come in at all.
+            match if group.rank() == 2 { Ok(()) } else { group.barrier() } {
+                Ok(()) if group.rank() == 2 => break None,
+                Ok(()) => {}
+                Err(error) => break Some(error),
+            }
+        };
+        (error, group)
+    });
+    watcher.join().unwrap();
+    for (error, mut group) in errors {
+        for error in error.into_iter().chain(group.barrier().err()) {
+            assert!(error.is_collective() && error.to_string().contains("ended from outside"), "{error}");
+            assert_eq!(error.source().unwrap().to_string(), "rank 7 of another group fell");
+        }
+    }
+}
+
+/// Three members that are tasks of one CPU each, on one CPU.
+#[test]
+fn members_lend_their_cpus() {
+    alone_on(1, || {
+        let tasks: Vec<_> = Group::members(3)
+            .unwrap()
+            .into_iter()
+            .map(|mut group| {
+                ray::task(move || {
+                    let mut sum = [1_u32; 5000];
+                    for _ in 0..20 {
+                        group.allreduce(&mut sum, Max).unwrap();
+                        group.allreduce(&mut sum[..1], Sum).unwrap();
+                    }
+                    sum[0]
+                })
+                .remote()
+            })
+            .collect();
+        assert_eq!(ray::get(tasks).unwrap(), [3_u32.pow(20); 3]);
+    });
+}
+
+#[test]
+fn members_lend_their_cpus_of_two() {
+    alone_on(2, || {
+        let tasks: Vec<_> = Group::members(5)
+            .unwrap()
+            .into_iter()
+            .map(|mut group| ray::task(move || (0..50).try_for_each(|_| group.barrier())).remote())
+            .collect();
+        assert!(ray::get(tasks).unwrap().iter().all(Result::is_ok));
+    });
+}
+
+/// Too few threads for all members: an error, not a hang.
+#[test]
+fn too_few_threads() {
+    alone(|| {
+        ray::init_with(ray::Config::new().num_cpus(2).max_threads(2)).unwrap();
+        let tasks: Vec<_> =
+            Group::members(4).unwrap().into_iter().map(|mut group| ray::task(move || group.barrier()).remote()).collect();
+        let ends: Vec<_> = tasks.into_iter().map(|task| ray::get_timeout(&task, PATIENCE)).collect();
+        assert!(ends.iter().flatten().all(Result::is_err), "{ends:?}");
+        assert!(ends.iter().flatten().any(|end| end.as_ref().unwrap_err().to_string().contains("max_threads")), "{ends:?}");
+    });
+}
+
+#[test]
+fn a_cancelled_member_leaves() {
+    engine();
+    let mut members = Group::members(2).unwrap();
+    let (mut last, mut first) = (members.pop().unwrap(), members.pop().unwrap());
+    let inside = Tally::new();
+    let task = ray::task(move || {
+        inside.add();
+        first.barrier()
+    })
+    .remote();
+    inside.wait_for(1);
+    ray::cancel(&task).unwrap();
+    assert!(ray::get(task).unwrap_err().is_cancelled());
+    // Of its own, or because of the other one's: whichever comes first, nobody waits for ever.
+    last.set_timeout(PATIENCE);
+    let error = last.send(&[1_u8], 0).unwrap_err();
+    assert!(error.is_collective(), "{error}");
+}
+
+#[test]
+fn a_shutdown_releases_members() {
+    alone_on(2, || {
+        let mut members = Group::members(3).unwrap();
+        let mut outside = members.pop().unwrap();
+        let (inside, ended) = (Tally::new(), Tally::new());
+        for mut group in members {
+            ray::task(move || {
+                inside.add();
+                let error = group.barrier().unwrap_err();
+                assert!(error.is_collective(), "{error}");
+                ended.add();
+            })
+            .tell();
+        }
+        inside.wait_for(2);
+        ray::shutdown().unwrap();
+        ended.wait_for(2);
+        assert!(outside.barrier().unwrap_err().is_collective());
+    });
+}
+
+#[remote]
+async fn blocks() -> ray::Result<String> {
+    let mut alone = Group::members(1)?.remove(0);
+    let error = alone.barrier().expect_err("it would stall other futures");
+    assert!(error.is_blocking_in_async());
+    Ok(error.to_string())
+}
+
+#[test]
+fn async_bodies_are_refused() {
+    engine();
+    let error = ray::get(blocks.remote()).unwrap();
+    assert!(error.contains(file!()) && error.contains("blocks"), "{error}");
+}
