@@ -4,7 +4,7 @@
 //! so no two of them hold a half each and wait for the other's.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ray::{ActorHandle, WeakActorHandle};
@@ -185,21 +185,31 @@ impl Drop for Candidates {
 }
 
 impl Candidates {
-    /// Waits until so many have their resources; which ones do then.
+    /// Waits until so many have their resources; which ones do then. As [`Board::await_event`](super::door::Board::await_event)
+    /// this is no wait of the engine's.
     fn await_ready(&self, least: usize, deadline: Instant, watch: &Watch) -> ray::Result<Vec<usize>> {
         let ready: Vec<_> = self.0.iter().map(ActorHandle::ready).collect();
+        let there = Arc::new((Mutex::new(0), Condvar::new()));
+        for object in &ready {
+            let there = Arc::clone(&there);
+            object.on_ready(move || {
+                *lock(&there.0) += 1;
+                there.1.notify_one();
+            });
+        }
+        let mut count = lock(&there.0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            ray::wait(&ready, ray::first(least).timeout(left.min(SLICE)))?;
-            let there: Vec<usize> = (0..ready.len()).filter(|at| ready[*at].is_ready()).collect();
-            if there.len() >= least || left.is_zero() || watch.is_raised() {
-                // A worker that is dead is as ready as one that is not.
-                for at in &there {
-                    ray::get(&ready[*at])?;
-                }
-                return Ok(there);
+            if *count >= least || left.is_zero() || watch.is_raised() {
+                break;
             }
+            count = there.1.wait_timeout(count, left.min(SLICE)).unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(count);
+        let granted: Vec<usize> = (0..ready.len()).filter(|at| ready[*at].is_ready()).collect();
+        // A worker that is dead is as ready as one that is not.
+        granted.iter().try_for_each(|at| ray::get(&ready[*at]))?;
+        Ok(granted)
     }
 }
 

@@ -33,7 +33,6 @@ pub(crate) struct Attempt<'a> {
     board: Arc<Board>,
     poisoner: Poisoner,
     calls: Vec<ObjectRef<()>>,
-    arrival: Option<ObjectRef<()>>,
     ranks: Rendezvous,
     /// Loops that have not returned.
     running: usize,
@@ -82,7 +81,6 @@ impl<'a> Attempt<'a> {
             board,
             poisoner,
             calls,
-            arrival: None,
             ranks: Rendezvous::new(size),
             running: size,
             deadline: None,
@@ -99,10 +97,10 @@ impl<'a> Attempt<'a> {
         while self.running > 0 && self.failures.is_empty() {
             if self.keeper.watch.is_raised() {
                 self.release("the run was interrupted");
-                self.gather()?;
+                self.gather();
                 return Ok((Outcome::Interrupted, self.left_behind()));
             }
-            match self.next(self.deadline)? {
+            match self.next(self.deadline) {
                 Some(event) => self.on(event),
                 None if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => self.time_out(),
                 None => {}
@@ -110,31 +108,23 @@ impl<'a> Attempt<'a> {
         }
         if self.failures.is_empty() {
             // The loops have returned; their contexts and calls are about to end.
-            self.gather()?;
+            self.gather();
             return Ok((Outcome::Done, self.left_behind()));
         }
         let first: Vec<usize> = self.failures.keys().copied().collect();
         self.release(&format!("{} failed", listed(&first)));
-        self.gather()?;
+        self.gather();
+        if let Some(gone) = self.failures.values().find(|error| error.is_runtime_gone()) {
+            return Err(gone.clone());
+        }
         let left_behind = self.left_behind();
         Ok((Outcome::Failed(self.take_failures()), left_behind))
     }
 
     /// The next event; none at the deadline, or when it is time to look at Ctrl-C.
-    fn next(&mut self, deadline: Option<Instant>) -> ray::Result<Option<Event>> {
-        if let Some(event) = self.board.take() {
-            return Ok(Some(event));
-        }
+    fn next(&self, deadline: Option<Instant>) -> Option<Event> {
         let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let arrival = self.arrival.take().unwrap_or_else(|| self.board.arrival());
-        ray::wait(std::slice::from_ref(&arrival), ray::first(1).timeout(left.min(SLICE)))?;
-        if arrival.is_ready() {
-            // Ready, or failed with the engine.
-            ray::get(arrival)?;
-        } else {
-            self.arrival = Some(arrival);
-        }
-        Ok(self.board.take())
+        self.board.await_event(left.min(SLICE))
     }
 
     fn on(&mut self, event: Event) {
@@ -206,10 +196,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Waits until the ranks are out of their loops, as long as they are given.
-    fn gather(&mut self) -> ray::Result<()> {
+    fn gather(&mut self) {
         let deadline = Instant::now().checked_add(self.keeper.config.leaving());
         while (0..self.calls.len()).any(|rank| self.is_to_come(rank)) {
-            match self.next(deadline)? {
+            match self.next(deadline) {
                 Some(event) => self.on(event),
                 None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => break,
                 None => {}
@@ -220,7 +210,6 @@ impl<'a> Attempt<'a> {
         }
         // Whoever settles a call may not have told us yet.
         (0..self.calls.len()).for_each(|rank| self.look_at_call(rank));
-        Ok(())
     }
 
     /// What a rank's call failed with, if it has: a panic, or that its actor is dead.

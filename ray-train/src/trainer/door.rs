@@ -5,10 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-
-use futures::task::AtomicWaker;
-use ray::{ObjectRef, remote};
+use std::time::Duration;
 
 use super::keeper::Keeper;
 use crate::{Checkpoint, Metrics};
@@ -73,7 +70,7 @@ pub(crate) type Answer = ray::Result<Option<Checkpoint>>;
 /// What the ranks of a group and the thread that called `fit` say to each other.
 pub(crate) struct Board {
     events: Mutex<VecDeque<Event>>,
-    arrival: AtomicWaker,
+    arrived: Condvar,
     ranks: Vec<Seat>,
     /// Why nobody reports any more.
     closed: Mutex<Option<ray::Error>>,
@@ -91,7 +88,7 @@ impl Board {
     pub(crate) fn new(size: usize) -> Arc<Board> {
         Arc::new(Board {
             events: Mutex::default(),
-            arrival: AtomicWaker::new(),
+            arrived: Condvar::new(),
             ranks: (0..size).map(|_| Seat::default()).collect(),
             closed: Mutex::new(None),
         })
@@ -103,7 +100,7 @@ impl Board {
             self.ranks[rank].left.store(true, Ordering::Release);
         }
         lock(&self.events).push_back(event);
-        self.arrival.wake();
+        self.arrived.notify_one();
     }
 
     /// What was posted first.
@@ -111,10 +108,15 @@ impl Board {
         lock(&self.events).pop_front()
     }
 
-    /// A reference that is ready when something was posted: a wait for it is one that the engine knows of, so it lends the
-    /// CPU of a task that calls `fit`, and ends with the engine.
-    pub(crate) fn arrival(self: &Arc<Board>) -> ObjectRef<()> {
-        arrival.remote(Arc::clone(self))
+    /// What was posted first, or is within that time.
+    ///
+    /// Not a wait of the engine's: that would lend the CPU of a task that calls `fit`, a worker could come to hold it for
+    /// life, and the wait could not end before the worker does.
+    pub(crate) fn await_event(&self, longest: Duration) -> Option<Event> {
+        let events = lock(&self.events);
+        let waited = self.arrived.wait_timeout_while(events, longest, |events| events.is_empty());
+        let (mut events, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        events.pop_front()
     }
 
     fn report(&self, rank: usize, report: RankReport) -> Answer {
@@ -163,15 +165,6 @@ impl Board {
         let seat = &self.ranks[rank];
         seat.begun.load(Ordering::Acquire) && !seat.left.load(Ordering::Acquire)
     }
-}
-
-#[remote(local)]
-async fn arrival(board: Arc<Board>) {
-    std::future::poll_fn(|context| {
-        board.arrival.register(context.waker());
-        if lock(&board.events).is_empty() { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
 }
 
 /// No code of a user's runs under these locks, and each change under them is one step.
