@@ -62,6 +62,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/wait/completed.rs",
     "ray-core/src/worker.rs",
     "ray-train/src/model/mlp/product.rs",
+    "ray-train/src/trainer/interrupt.rs",
 ];
 
 /// What a file must not be called, and why.
