@@ -45,7 +45,7 @@ pub(crate) struct RunDirectory {
     lines: Vec<Line>,
     reports: File,
     /// Held until this is dropped.
-    _lock: File,
+    _lock: lock::Lock,
 }
 
 /// What a run's directory says, for whoever only looks.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ray::{ActorHandle, WeakActorHandle};
+use ray::{ActorHandle, ObjectRef, WeakActorHandle};
 
 use super::door::lock;
 use super::interrupt::Watch;
@@ -104,32 +104,22 @@ pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<
     let Plan { workers, substitutes } = request.plan()?;
     let deadline = Instant::now() + request.longest;
     let Some(_turn) = Turn::wait(deadline, watch) else {
-        return if watch.is_raised() { Ok(None) } else { Err(request.in_vain()) };
+        return if watch.is_raised() { Ok(None) } else { Err(request.in_vain(0)) };
     };
     let nothing = Share { cpus: 0.0, gpus: 0.0, memory: 0, custom: Vec::new() };
-    let mut candidates = Candidates(Vec::new());
+    let mut candidates = Candidates::default();
     for number in 0..workers {
-        let share = if number < substitutes { &nothing } else { &request.share };
-        candidates.0.push(worker(share)?);
+        candidates.add(worker(if number < substitutes { &nothing } else { &request.share })?);
     }
     let granted = candidates.await_ready(request.least, deadline, watch)?;
     if watch.is_raised() {
         return Ok(None);
     }
     if granted.len() < request.least {
-        // What they have been granted is free again in what the error says.
-        drop(candidates);
-        return Err(request.in_vain());
+        return Err(request.in_vain(granted.iter().filter(|at| **at >= substitutes).count()));
     }
     let more = if workers > request.least { candidates.await_ready(workers, Instant::now() + MORE, watch)? } else { granted };
-    let mut workers = Vec::new();
-    for (at, worker) in std::mem::take(&mut candidates.0).into_iter().enumerate() {
-        if more.contains(&at) {
-            workers.push(worker);
-        } else {
-            ray::kill(&worker);
-        }
-    }
+    let workers = candidates.take(&more);
     let mut groups = lock(&GROUPS);
     groups.next += 1;
     let number = groups.next;
@@ -175,22 +165,46 @@ fn worker(share: &Share) -> ray::Result<ActorHandle<Worker>> {
     options.try_remote()
 }
 
-/// Workers that have yet to be admitted; killed if they are not.
-struct Candidates(Vec<ActorHandle<Worker>>);
+/// Workers that have yet to be admitted, and what is ready when they are; killed if they are not.
+#[derive(Default)]
+struct Candidates {
+    workers: Vec<ActorHandle<Worker>>,
+    ready: Vec<ObjectRef<()>>,
+}
 
 impl Drop for Candidates {
     fn drop(&mut self) {
-        self.0.iter().for_each(ray::kill);
+        for (worker, ready) in self.workers.iter().zip(&self.ready) {
+            ray::kill(worker);
+            // That it is dead is known here, and needs no line in the log.
+            let _ = ray::get_timeout(ready, Duration::ZERO);
+        }
     }
 }
 
 impl Candidates {
+    fn add(&mut self, worker: ActorHandle<Worker>) {
+        self.ready.push(worker.ready());
+        self.workers.push(worker);
+    }
+
+    /// These are admitted, the others are not.
+    fn take(mut self, admitted: &[usize]) -> Vec<ActorHandle<Worker>> {
+        let mut taken = Vec::new();
+        for at in admitted.iter().rev() {
+            self.ready.remove(*at);
+            taken.push(self.workers.remove(*at));
+        }
+        taken.reverse();
+        taken
+    }
+
     /// Waits until so many have their resources; which ones do then. As [`Board::await_event`](super::door::Board::await_event)
     /// this is no wait of the engine's.
     fn await_ready(&self, least: usize, deadline: Instant, watch: &Watch) -> ray::Result<Vec<usize>> {
-        let ready: Vec<_> = self.0.iter().map(ActorHandle::ready).collect();
+        let ready = &self.ready;
         let there = Arc::new((Mutex::new(0), Condvar::new()));
-        for object in &ready {
+        for object in ready {
             let there = Arc::clone(&there);
             object.on_ready(move || {
                 *lock(&there.0) += 1;
@@ -250,9 +264,12 @@ impl Request<'_> {
         ray::Error::other(NotAdmitted { message })
     }
 
-    fn in_vain(&self) -> ray::Error {
+    /// So many workers had been granted theirs, which is free again when this is read.
+    fn in_vain(&self, granted: usize) -> ray::Error {
         let free = ray::available_resources().unwrap_or_default();
-        let free = amounts(self.share.iter().map(|(name, _)| (name, free.get(name).copied().unwrap_or(0.0))));
+        let free =
+            self.share.iter().map(|(name, amount)| (name, free.get(name).copied().unwrap_or(0.0) + amount * granted as f64));
+        let free = amounts(free);
         let mut holders: Vec<String> = lock(&GROUPS)
             .admitted
             .iter()
