@@ -192,7 +192,7 @@ impl Candidates {
     fn take(mut self, admitted: &[usize]) -> Vec<ActorHandle<Worker>> {
         let mut taken = Vec::new();
         for at in admitted.iter().rev() {
-            self.ready.remove(*at);
+            drop(self.ready.remove(*at));
             taken.push(self.workers.remove(*at));
         }
         taken.reverse();

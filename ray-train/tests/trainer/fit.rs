@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use ray_train::{Metrics, Order, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer};
+use ray_train::{Metrics, Order, ScalingConfig, TrainContext, TrainResult, Trainer};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{engine, in_child, run, write};
+use crate::support::{run, write};
 
 #[derive(Clone, Serialize)]
 struct Config {
@@ -196,35 +196,4 @@ fn a_result_is_read_from_its_path() {
     }
     let json = std::fs::read_to_string(run.path().unwrap().join("run.json")).unwrap();
     assert!(json.contains("checkpoint_000001") && json.contains("\n"), "for people to read: {json}");
-}
-
-#[test]
-fn a_group_is_as_large_as_can_be() {
-    in_child("fit::a_group_is_as_large_as_can_be", || {
-        ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
-        let size = |scaling: ScalingConfig| {
-            let run = RunConfig::temporary("elastic").unwrap();
-            Trainer::new(|ctx: &TrainContext| Ok(ctx.world_size()))
-                .scaling(scaling)
-                .run_config(run)
-                .fit()
-                .map(TrainResult::into_value)
-        };
-        assert_eq!(size(ScalingConfig::elastic(2, 8)).unwrap(), 3);
-        assert_eq!(size(ScalingConfig::elastic(1, 2)).unwrap(), 2);
-        assert_eq!(size(ScalingConfig::elastic(1, 8).cpus_per_worker(1.5)).unwrap(), 2);
-        let error = size(ScalingConfig::elastic(4, 8)).unwrap_err();
-        assert!(error.downcast_ref::<ray_train::NotAdmitted>().is_some(), "{error}");
-    });
-}
-
-#[test]
-fn a_wide_worker_has_its_threads() {
-    engine();
-    let train = |ctx: &TrainContext| {
-        assert_eq!(ray::context().assigned_resources().num_cpus(), 2.5);
-        Ok(ctx.threads())
-    };
-    let scaling = ScalingConfig::workers(2).cpus_per_worker(2.5);
-    assert_eq!(*Trainer::new(train).scaling(scaling).run_config(run("wide")).fit().unwrap().value(), 3);
 }

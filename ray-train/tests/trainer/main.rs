@@ -1,6 +1,7 @@
 //! The trainer through its public API. What needs an engine or a process of its own runs in a child: this binary again, with
 //! the one test (see `support`).
 
+mod admission;
 mod checkpoints;
 mod faults;
 mod fit;
