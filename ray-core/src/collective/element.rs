@@ -5,7 +5,7 @@ use half::slice::HalfFloatSliceExt;
 
 use super::kernel::{Kernel, TILE, reduce};
 
-/// A number that members can exchange: `f32`, `f64`, [`f16`], and every integer of the language.
+/// A number that members can exchange: `f32`, `f64`, [`f16`](struct@f16), and every integer of the language.
 ///
 /// Closed: what a reduction does is decided here, once for each type.
 ///
@@ -238,7 +238,7 @@ ways! {
     Mean: Float, |a, b| T::sum(a, b), |all, of| T::mean(all, of);
 }
 
-/// An element that has a mean: `f32`, `f64`, [`f16`].
+/// An element that has a mean: `f32`, `f64`, [`f16`](struct@f16).
 ///
 /// ```
 /// # extern crate ray_core as ray;
