@@ -14,6 +14,15 @@ use crate::error::{Error, ErrorKind};
 
 type Alarm = Arc<Notify>;
 
+/// How a member waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Asleep,
+    Looking,
+    /// It looks once, then wants to go.
+    Impatient,
+}
+
 /// A group of two, each with memory of two blocks, which loom watches.
 struct Group {
     board: Board<Alarm>,
@@ -45,8 +54,12 @@ impl Group {
         }
     }
 
-    fn sleep_until(&self, rank: usize, alarm: &Alarm, done: impl Fn() -> bool) {
+    fn wait_until(&self, rank: usize, waits: Waits, alarm: &Alarm, done: impl Fn() -> bool) {
         while !done() {
+            if waits == Waits::Looking {
+                thread::yield_now();
+                continue;
+            }
             self.board.sleep(rank, alarm.clone());
             if done() {
                 break;
@@ -59,6 +72,10 @@ impl Group {
 
     /// One operation; `false`: the group was broken before it began.
     fn operate(&self, rank: usize, what: What) -> bool {
+        self.operate_as(rank, what, Waits::Asleep)
+    }
+
+    fn operate_as(&self, rank: usize, what: What, waits: Waits) -> bool {
         let call = Call { what, element: "u32", len: 2, site: Location::caller() };
         let blocks = if what == What::Barrier { 0 } else { 2 };
         self.touch(rank);
@@ -84,9 +101,13 @@ impl Group {
                 return true;
             }
             Ok(Entered::Waits(turn)) => {
-                self.sleep_until(rank, &alarm, || self.board.stand(rank, turn) != Stand::Waiting);
-                if self.board.stand(rank, turn) == Stand::Broken {
-                    let Err((_, sleepers)) = self.board.give_up(rank, turn, |_| fault()) else { unreachable!("it is final") };
+                let stand = || self.board.stand(rank, turn);
+                if waits != Waits::Impatient {
+                    self.wait_until(rank, waits, &alarm, || stand() != Stand::Waiting);
+                }
+                if matches!(stand(), Stand::Broken | Stand::Waiting)
+                    && let Err((_, sleepers)) = self.board.give_up(rank, turn, |_| fault())
+                {
                     wake(sleepers);
                     self.touch(rank);
                     return false;
@@ -98,12 +119,12 @@ impl Group {
                 turn
             }
         };
-        self.see_through(rank, turn, blocks, &alarm);
+        self.see_through(rank, turn, blocks, waits, &alarm);
         self.touch(rank);
         true
     }
 
-    fn see_through(&self, rank: usize, turn: Turn, blocks: u64, alarm: &Alarm) {
+    fn see_through(&self, rank: usize, turn: Turn, blocks: u64, waits: Waits, alarm: &Alarm) {
         if let Turn::Round(round) = turn {
             let mut done = 0;
             for share in [rank, 1 - rank] {
@@ -116,7 +137,8 @@ impl Group {
                 wake(self.board.sleepers());
             }
         }
-        self.sleep_until(rank, alarm, || self.board.stand(rank, turn) == Stand::Complete);
+        let waits = if waits == Waits::Impatient { Waits::Asleep } else { waits };
+        self.wait_until(rank, waits, alarm, || self.board.stand(rank, turn) == Stand::Complete);
     }
 }
 
@@ -155,15 +177,47 @@ fn two_rounds() {
         let other = {
             let group = group.clone();
             thread::spawn(move || {
-                assert!(group.operate(1, What::Barrier));
+                assert!(group.operate(1, What::AllGather));
                 assert!(group.operate(1, What::AllGather));
             })
         };
-        assert!(group.operate(0, What::Barrier));
         assert!(group.operate(0, What::AllGather));
+        assert!(group.operate(0, What::AllGather));
+        assert_eq!(group.touch(0), 8);
+        other.join().unwrap();
+    });
+}
+
+/// Without the lock that sleepers take, only the counters order what members see.
+#[test]
+fn a_round_of_members_that_look() {
+    check(|| {
+        let group = Group::new();
+        let other = {
+            let group = group.clone();
+            thread::spawn(move || assert!(group.operate_as(1, What::AllGather, Waits::Looking)))
+        };
+        assert!(group.operate_as(0, What::AllGather, Waits::Looking));
         assert_eq!(group.touch(0), 4);
         other.join().unwrap();
     });
+}
+
+/// One gives up when its time is over: both go with the result, or both without.
+#[test]
+fn a_time_out() {
+    for what in [What::AllGather, What::Receive(1)] {
+        check(move || {
+            let group = Group::new();
+            let other = {
+                let group = group.clone();
+                let what = if what == What::AllGather { what } else { What::Send(0) };
+                thread::spawn(move || group.operate(1, what))
+            };
+            let mine = group.operate_as(0, what, Waits::Impatient);
+            assert_eq!(mine, other.join().unwrap());
+        });
+    }
 }
 
 #[test]
