@@ -141,7 +141,8 @@ fn main() -> ray::Result<()> {
         .run_config(RunConfig::temporary("train_spirals")?)
         .fit()?;
     for report in result.history().iter().step_by(5) {
-        println!("{:?}", report.metrics());
+        let number = |name| report.metrics().number(name).unwrap_or(f64::NAN);
+        println!("epoch {}: loss {:.4}", number("epoch"), number("loss"));
     }
     println!("{:.1} % of other points are given the right arm", result.value() * 100.0);
     assert!(*result.value() > 0.95, "it has not learned");
