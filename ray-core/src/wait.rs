@@ -135,8 +135,9 @@ impl<R: Reference> Pending<R> {
     }
 
     /// The state of this thread, for the engine that the references are of.
-    fn thread(&self) -> Result<&'static ThreadState> {
-        let first = self.iter().next().ok_or_else(crate::blocking::stale)?.place().0;
+    fn thread(&mut self) -> Result<&'static ThreadState> {
+        let first = self.first().ok_or_else(crate::blocking::stale)?;
+        let first = self.refs[first].as_ref().ok_or_else(crate::blocking::stale)?.place().0;
         // SAFETY: the reference keeps its entry alive.
         thread::of(unsafe { first.as_ref() }.epoch)
     }

@@ -21,6 +21,9 @@ use crate::runtime::lock;
 use crate::store::entry::Header;
 use crate::store::waiter::Waiter;
 
+/// So many results ahead the entries are asked for: another thread wrote them.
+const AHEAD: usize = 4;
+
 #[repr(C)]
 struct Node {
     waiter: Waiter,
@@ -98,6 +101,11 @@ impl Set {
                 index => break index as usize - 1,
             }
         };
+        if let Some(soon) = self.order.get(at + AHEAD).map(|soon| soon.load(Ordering::Relaxed))
+            && let Some(soon) = self.nodes.get((soon as usize).wrapping_sub(1))
+        {
+            crate::sync::prefetch(soon.entry.as_ptr());
+        }
         let node = &self.nodes[index];
         while node.linked.get() && !node.waiter.is_done() {
             crate::sync::spin(&mut turn);
