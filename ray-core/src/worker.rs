@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Every so many turns a worker looks elsewhere before it looks in its own deque, so that nothing there can starve others.
 const ELSEWHERE_EVERY: u32 = 61;
 /// Every so many turns tasks come before CPU-free work.
-const TASKS_FIRST_EVERY: u32 = 8;
+const TASKS_FIRST_EVERY: u32 = 32;
 /// What a worker's stack holds, in bytes; deep gets go on on another thread when it runs short.
 const STACK: usize = 2 * 1024 * 1024;
 
