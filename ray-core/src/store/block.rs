@@ -1,29 +1,32 @@
 //! Memory for entries and actors: freed blocks are used again.
 //!
 //! A call costs one allocation, and a general allocator makes that about a third of its price when many are in flight,
-//! more where one thread makes what another frees. So blocks of one size class are chained through their first word
-//! into *magazines* of [`ROUNDS`]. Each thread has two magazines a class: it frees into one and takes from it; with
+//! more where one thread makes what another frees. So blocks, which are cut from [regions](super::region) of one size
+//! class, are chained through their first word into *magazines* of [`ROUNDS`]. Each thread has two magazines a class: it frees into one and takes from it; with
 //! both full it hands one to the *depot*, with both empty it asks the depot for one. The depot is shared, keeps at most
 //! [`MOST`] bytes, of which the sizes that are wanted now take from those that were, and costs one lock a magazine. (Bonwick and Adams, Magazines and Vmem, USENIX 2001.)
 //!
 //! # State and rules
 //!
 //! A block is used, or in one chain. A chain belongs to its thread or, under the lock, to the depot. A thread that
-//! ends gives its chains back to the allocator.
+//! ends gives its chains back to their regions.
 //!
 //! With debug assertions nothing is kept, so that sanitizers see every use after a free.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::region::{self, Uncut};
 
 /// Size classes are multiples of this, in bytes.
 const STEP: usize = 32;
 const CLASSES: usize = 8;
 /// Blocks of a magazine.
 const ROUNDS: u32 = 128;
+/// Blocks that a thread is given at once where there are only fresh ones.
+const CUT: usize = 16;
 /// The most that the depot keeps, in bytes.
 const MOST: usize = 16 * 1024 * 1024;
 
@@ -62,45 +65,65 @@ impl Magazine {
         self.rounds += 1;
     }
 
-    fn free(mut self, class: usize) {
+    fn free(mut self) {
         while let Some(block) = self.pop() {
-            // SAFETY: allocated with this layout.
-            unsafe { dealloc(block, layout_of(class)) };
+            // SAFETY: cut from a region, and out of every chain.
+            unsafe { region::give_back(block) };
         }
     }
 }
 
-/// The depot's magazines of a class.
+/// What the depot has of a class.
 struct Rack {
-    magazines: Mutex<Vec<Magazine>>,
-    /// So many, for a look from outside.
+    stock: Mutex<Stock>,
+    /// So many magazines, for a look from outside.
     count: AtomicUsize,
+}
+
+struct Stock {
+    magazines: Vec<Magazine>,
+    uncut: Uncut,
 }
 
 impl Rack {
     const fn new() -> Self {
-        Self { magazines: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+        Self { stock: Mutex::new(Stock { magazines: Vec::new(), uncut: Uncut::NONE }), count: AtomicUsize::new(0) }
     }
 
     /// Whatever panics, a chain is whole.
-    fn lock(&self) -> MutexGuard<'_, Vec<Magazine>> {
-        self.magazines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, full: Magazine) {
-        let mut magazines = self.lock();
-        magazines.push(full);
-        self.count.store(magazines.len(), Ordering::Relaxed);
+        let mut stock = self.lock();
+        stock.magazines.push(full);
+        self.count.store(stock.magazines.len(), Ordering::Relaxed);
     }
 
     fn take(&self) -> Option<Magazine> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut magazines = self.lock();
-        let full = magazines.pop();
-        self.count.store(magazines.len(), Ordering::Relaxed);
+        let mut stock = self.lock();
+        let full = stock.magazines.pop();
+        self.count.store(stock.magazines.len(), Ordering::Relaxed);
         full
+    }
+
+    /// Fresh blocks, the first on top.
+    fn cut(&self, class: usize) -> Magazine {
+        let mut stock = self.lock();
+        let mut blocks = [null_mut(); CUT];
+        for block in &mut blocks {
+            *block = stock.uncut.cut(size_of_class(class));
+        }
+        drop(stock);
+        let mut magazine = Magazine::EMPTY;
+        for block in blocks.into_iter().rev() {
+            magazine.push(block);
+        }
+        magazine
     }
 }
 
@@ -134,9 +157,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         CACHE.with(|cache| {
             cache.guarded.set(Some(false));
-            for (class, shelf) in cache.shelves.iter().enumerate() {
-                shelf.loaded.replace(Magazine::EMPTY).free(class);
-                shelf.spare.replace(Magazine::EMPTY).free(class);
+            for shelf in &cache.shelves {
+                shelf.loaded.replace(Magazine::EMPTY).free();
+                shelf.spare.replace(Magazine::EMPTY).free();
             }
         });
     }
@@ -146,15 +169,12 @@ const fn class_of(size: usize) -> usize {
     if size == 0 { 0 } else { (size - 1) / STEP }
 }
 
-const fn layout_of(class: usize) -> Layout {
-    match Layout::from_size_align((class + 1) * STEP, 16) {
-        Ok(layout) => layout,
-        Err(_) => panic!("a small power of two is a valid alignment"),
-    }
+const fn size_of_class(class: usize) -> usize {
+    (class + 1) * STEP
 }
 
 const fn bytes_of(class: usize) -> usize {
-    (class + 1) * STEP * ROUNDS as usize
+    size_of_class(class) * ROUNDS as usize
 }
 
 /// Whether values of the type come from the cache.
@@ -184,25 +204,15 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
     }
 }
 
-/// The loaded magazine is empty: another one, or a fresh block.
+/// The loaded magazine is empty: another one, or fresh blocks.
 #[cold]
 fn refill(shelf: &Shelf, class: usize) -> *mut u8 {
     let mut next = shelf.spare.replace(Magazine::EMPTY);
-    if next.rounds == 0
-        && let Some(stored) = DEPOT[class].take()
-    {
-        next = stored;
+    if next.rounds == 0 {
+        next = DEPOT[class].take().unwrap_or_else(|| DEPOT[class].cut(class));
     }
-    if let Some(block) = next.pop() {
-        shelf.loaded.set(next);
-        return block;
-    }
-    let layout = layout_of(class);
-    // SAFETY: the layout's size is not zero.
-    let block = unsafe { alloc(layout) };
-    if block.is_null() {
-        handle_alloc_error(layout);
-    }
+    let block = next.pop().expect("a magazine of the depot has blocks");
+    shelf.loaded.set(next);
     block
 }
 
@@ -240,8 +250,8 @@ fn keep(cache: &Cache, class: usize, block: *mut u8) {
     }
     if cache.guarded.get() == Some(false) {
         // The thread is ending and would not give it back.
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(block, layout_of(class)) };
+        // SAFETY: cut from a region, and the caller's.
+        unsafe { region::give_back(block) };
         return;
     }
     let shelf = &cache.shelves[class];
@@ -264,10 +274,10 @@ fn store(full: Magazine, class: usize) {
     if (0..CLASSES).map(bytes).sum::<usize>() + bytes_of(class) > MOST {
         let largest = (0..CLASSES).max_by_key(|class| bytes(*class)).unwrap_or(class);
         if largest == class {
-            return full.free(class);
+            return full.free();
         }
         if let Some(former) = DEPOT[largest].take() {
-            former.free(largest);
+            former.free();
         }
     }
     DEPOT[class].put(full);

@@ -17,6 +17,7 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/collective/kernel.rs",
     "ray-core/src/collective/shared.rs",
     "ray-core/src/store/entry.rs",
+    "ray-core/src/store/region.rs",
     "ray-core/src/store/waiter.rs",
     "ray-core/src/task/children.rs",
     "ray-core/src/wait/set.rs",

@@ -65,6 +65,7 @@ const LAYERS: &[Layer] = &[
         modules: &[
             "store",
             "store::block",
+            "store::region",
             "store::state",
             "store::entry",
             "store::waiter",
