@@ -98,6 +98,8 @@ pub(crate) struct Workers {
     pub(crate) blocked: AtomicUsize,
     /// So many more than there are CPUs ended bodies of late: they may as well idle.
     pub(crate) surplus: AtomicUsize,
+    /// So many came back for work between the pulse's last two looks.
+    pub(crate) lively: AtomicUsize,
 }
 
 static EPOCH: AtomicU32 = AtomicU32::new(0);
@@ -241,8 +243,7 @@ impl Engine {
         match task.vtable.kind {
             crate::store::entry::Kind::Call => crate::actor::create::granted(task),
             _ => {
-                self.free.push(FreeJob::Granted(Job::new(task)));
-                self.notify();
+                self.queue_free(FreeJob::Granted(Job::new(task)));
                 self.kick();
             }
         }

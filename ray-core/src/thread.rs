@@ -43,9 +43,10 @@ pub(crate) struct Shared {
     pub(crate) thread: Thread,
     /// Bodies ended here; written by the thread itself alone.
     pub(crate) bodies: AtomicU64,
+    /// How often a worker has come back for work; written by the thread itself alone.
+    pub(crate) turns: AtomicU64,
     /// As many as the pulse saw when it last looked.
     pub(crate) seen: AtomicU64,
-    pub(crate) is_worker: bool,
     /// The body that runs, for reports; null between bodies.
     pub(crate) running: AtomicPtr<Spec>,
     /// Set by who wakes the thread from the idle list.
@@ -62,6 +63,12 @@ impl Shared {
     /// The thread's number, for reports.
     pub(crate) fn number(&self) -> u64 {
         std::ptr::from_ref(self).addr() as u64
+    }
+
+    /// A worker has come back for work, on its own thread.
+    #[inline]
+    pub(crate) fn count_turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// One more body has ended on this, its own thread.
@@ -149,8 +156,8 @@ impl ThreadState {
         let shared = Arc::new(Shared {
             thread: std::thread::current(),
             bodies: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             seen: AtomicU64::new(0),
-            is_worker,
             running: AtomicPtr::new(std::ptr::null_mut()),
             woken: AtomicBool::new(false),
         });
@@ -183,6 +190,16 @@ impl ThreadState {
             self.engine.notify();
         } else {
             self.engine.drain();
+        }
+    }
+
+    /// This worker is about to block or to idle: the CPU-free work that it has taken and not begun is for others.
+    #[inline]
+    pub(crate) fn give_batch_back(&self) {
+        if let Some(batch) = &self.batch
+            && self.engine.free.give_back(batch)
+        {
+            self.engine.notify();
         }
     }
 

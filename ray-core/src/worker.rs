@@ -27,22 +27,28 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Every so many turns a worker looks elsewhere before it looks in its own deque, so that nothing there can starve others.
 const ELSEWHERE_EVERY: u32 = 61;
 /// Every so many turns tasks come before CPU-free work.
-const TASKS_FIRST_EVERY: u32 = 32;
+const TASKS_FIRST_EVERY: u32 = 8;
 /// What a worker's stack holds, in bytes; deep gets go on on another thread when it runs short.
 const STACK: usize = 2 * 1024 * 1024;
 
 impl Engine {
     /// Wakes a worker for work that somebody is about to wait for, or starts one: one a free lease for work that needs
-    /// one; for the rest as many as there are CPUs, beyond which the pulse decides.
+    /// one; for the rest as many as there are CPUs. Beyond that one that idles is woken if those at work do not come back,
+    /// and whether one is added the pulse decides.
     pub(crate) fn kick(&self) {
-        let waking = self.workers.waking.load(Ordering::Relaxed) as u64;
+        let workers = &self.workers;
+        let waking = workers.waking.load(Ordering::Relaxed) as u64;
         let wanted = self.cpu.free() / UNITS;
         if waking > 0 && waking >= wanted && self.free.is_empty() {
             return;
         }
-        let useful = (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < self.settings.num_cpus;
-        if useful && !self.wake_idle() {
-            let _ = self.add_worker();
+        let cpus = self.settings.num_cpus;
+        if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < cpus {
+            if !self.wake_idle() {
+                let _ = self.add_worker();
+            }
+        } else if workers.lively.load(Ordering::Relaxed) < cpus && !self.free.is_empty() {
+            let _ = self.wake_idle();
         }
     }
 
@@ -52,6 +58,7 @@ impl Engine {
             return false;
         }
         let Some(worker) = lock(&self.workers.idle).pop() else { return false };
+        self.workers.surplus.store(0, Ordering::Relaxed);
         self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
         self.workers.waking.fetch_add(1, Ordering::SeqCst);
         worker.woken.store(true, Ordering::Release);
@@ -126,7 +133,8 @@ fn run(engine: Arc<Engine>) {
                 break;
             }
         }
-        if let Some(work) = find(state, turn) {
+        // A fresh one was perhaps woken for a task.
+        if let Some(work) = find(state, turn, fresh) {
             if std::mem::take(&mut fresh) {
                 // One wakes the next, so that a burst does not have to wait for the pulse.
                 if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work()) {
@@ -134,6 +142,7 @@ fn run(engine: Arc<Engine>) {
                 }
             }
             run_work(state, work);
+            state.shared.count_turn();
             continue;
         }
         if !idle(state, false) {
@@ -158,9 +167,9 @@ fn release_lease(state: &ThreadState) {
     state.engine.give_cpu(held);
 }
 
-fn find(state: &ThreadState, turn: u32) -> Option<Work> {
+fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<Work> {
     // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the pulse adds workers.
-    if turn.is_multiple_of(TASKS_FIRST_EVERY) {
+    if fresh || turn.is_multiple_of(TASKS_FIRST_EVERY) {
         find_task(state, turn).or_else(|| find_free(state))
     } else {
         find_free(state).or_else(|| find_task(state, turn))
@@ -286,6 +295,7 @@ pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
 fn idle(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);
+    state.give_batch_back();
     let me = &state.shared;
     me.woken.store(false, Ordering::Relaxed);
     lock(&engine.workers.idle).push(Arc::clone(me));

@@ -23,6 +23,7 @@ mod threaded;
 
 mod races;
 mod random;
+mod reach;
 
 mod arguments;
 mod closures;

@@ -168,6 +168,10 @@ impl ActorHead {
     /// The rarely used part, made on demand.
     pub(crate) fn rare(&self) -> &Rare {
         if let Some(known) = self.known_rare() {
+            // Whoever made it may not have said so yet.
+            if !self.has_rare.load(Ordering::Relaxed) {
+                self.has_rare.store(true, Ordering::Release);
+            }
             return known;
         }
         let fresh = Box::into_raw(Box::default());
@@ -180,7 +184,6 @@ impl ActorHead {
             Err(other) => {
                 // SAFETY: it was made above, and nobody has seen it.
                 drop(unsafe { Box::from_raw(fresh) });
-                // Whoever made the other may not have said so yet.
                 self.has_rare.store(true, Ordering::Release);
                 other
             }

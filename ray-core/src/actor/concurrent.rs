@@ -152,7 +152,7 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         // The body of an async method is but the making of its future.
         execute_call(state, &call);
     } else {
-        state.engine.free.push(FreeJob::Call(Admitted(call)));
+        state.engine.queue_free(FreeJob::Call(Admitted(call)));
         state.engine.kick();
     }
     true

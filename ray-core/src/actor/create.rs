@@ -123,8 +123,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
             children::adopt(TaskHead::of(parent), entry);
         }
         (*head.as_ref().back.get()).push_call(Hold::adopt(entry));
-        state.engine.free.push(FreeJob::Actor(ActorHold::adopt(head)));
-        state.engine.notify();
+        state.engine.queue_free(FreeJob::Actor(ActorHold::adopt(head)));
         ActorHandle::adopt(head)
     }
 }

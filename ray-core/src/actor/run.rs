@@ -56,8 +56,7 @@ pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
 pub(crate) fn enqueue(actor: ActorHold) {
     match crate::thread::of(actor.epoch) {
         Ok(state) => {
-            state.engine.free.push(FreeJob::Actor(actor));
-            state.engine.notify();
+            state.engine.queue_free(FreeJob::Actor(actor));
         }
         Err(_) => abandon(actor),
     }

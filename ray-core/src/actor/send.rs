@@ -150,7 +150,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     } else {
         actor.add_hold();
         // SAFETY: `register` reads the arguments under the lock, if they are still there.
-        line_up(state, actor, call, unsafe { CallCell::<B>::args(entry) });
+        line_up(state, call, unsafe { CallCell::<B>::args(entry) });
     }
     object
 }
@@ -216,11 +216,12 @@ fn refuse(actor: &ActorHead, call: Hold) {
 
 /// A call whose arguments are not ready, or behind one of the same caller.
 #[cold]
-fn line_up(state: &ThreadState, actor: &ActorHead, call: Hold, args: &impl ArgList) {
+fn line_up(state: &ThreadState, call: Hold, args: &impl ArgList) {
     // SAFETY: alive by the hold.
     let (entry, waiting) = unsafe { (call.entry(), Hold::new(call.entry())) };
-    // SAFETY: a call's entry.
-    let line = unsafe { CallHead::of(entry) }.line();
+    // SAFETY: a call's entry, alive by `waiting`.
+    let head = unsafe { CallHead::of(entry) };
+    let (actor, line) = (&head.actor, head.line());
     call.pending.store(1, Ordering::Relaxed);
     {
         let rare = actor.rare();
@@ -294,7 +295,7 @@ pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
 }
 
 /// Moves the calls of a line on from the backlog to the mailbox, as far as their arguments are ready.
-fn go_on(actor: &ActorHead, line: u64) {
+fn go_on(actor: &ActorHold, line: u64) {
     let rare = actor.rare();
     let mut backlog = lock(&rare.backlog);
     let Some(calls) = backlog.get_mut(&line) else { return };
@@ -327,15 +328,13 @@ fn go_on(actor: &ActorHead, line: u64) {
         actor.has_backlog.store(false, Ordering::Release);
     }
     drop(backlog);
-    // SAFETY: the caller has a hold on the actor, by a call or a handle.
-    let actor = unsafe { ActorHold::new(NonNull::from(actor)) };
     for call in late {
-        refuse(&actor, call);
+        refuse(actor, call);
     }
     if push {
-        run::enqueue(actor);
+        run::enqueue(actor.clone());
     } else if empty {
-        run::schedule(&actor, false);
+        run::schedule(actor, false);
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) enum Waited {
 /// `RuntimeGone` when the engine is shut down; `Threads` when no thread is left that could ever make `done` true.
 pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool) -> Result<Waited> {
     let engine = &*state.engine;
+    state.give_batch_back();
     let held = state.cpu.replace(0);
     if state.is_worker {
         engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
@@ -100,6 +101,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         state.cpu.set(units);
         return;
     }
+    state.give_batch_back();
     let me = Returning(Arc::new(Return { thread: std::thread::current(), granted: AtomicBool::new(false) }));
     {
         let mut claims = lock(&engine.claims);

@@ -21,7 +21,7 @@ const AHEAD: usize = 8;
 
 /// More entries than this are not watched for failures at once: to mark them costs a write each, where their runners
 /// write too, and most waits are over sooner.
-const FEW: usize = 64;
+const FEW: usize = 1024;
 /// After this they are.
 const SOON: Duration = Duration::from_millis(5);
 

@@ -254,8 +254,7 @@ fn enqueue(state: &ThreadState, task: Hold, class: Class) {
             state.engine.notify();
         }
         Class::Free => {
-            state.engine.free.push(FreeJob::Task(Job::new(task)));
-            state.engine.notify();
+            state.engine.queue_free(FreeJob::Task(Job::new(task)));
         }
         Class::Shaped => claim(&state.engine, task),
     }
@@ -286,7 +285,7 @@ pub(crate) fn take_grants_back(engine: &Engine) {
         }
     }
     for job in others {
-        engine.free.push(job);
+        engine.queue_free(job);
     }
     // After all have been taken out: what is given back may be granted to the next one at once.
     for task in granted {
@@ -300,6 +299,13 @@ pub(crate) fn take_grants_back(engine: &Engine) {
 }
 
 impl Engine {
+    /// Queues CPU-free work.
+    #[inline]
+    pub(crate) fn queue_free(&self, job: FreeJob) {
+        self.free.push(job);
+        self.notify();
+    }
+
     /// There is new work: makes sure that the pulse goes.
     #[inline]
     pub(crate) fn notify(&self) {

@@ -194,7 +194,7 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
         let mut loaded = shelf.loaded.get();
         let block = loaded.pop();
         shelf.loaded.set(loaded);
-        block.unwrap_or_else(|| refill(shelf, class))
+        block.unwrap_or_else(|| refill(cache, class))
     });
     let place = block.cast::<T>();
     // SAFETY: a block of the class is not null, large enough and aligned for a `T`.
@@ -206,7 +206,11 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
 
 /// The loaded magazine is empty: another one, or fresh blocks.
 #[cold]
-fn refill(shelf: &Shelf, class: usize) -> *mut u8 {
+fn refill(cache: &Cache, class: usize) -> *mut u8 {
+    if !is_guarded(cache) {
+        return DEPOT[class].lock().uncut.cut(size_of_class(class));
+    }
+    let shelf = &cache.shelves[class];
     let mut next = shelf.spare.replace(Magazine::EMPTY);
     if next.rounds == 0 {
         next = DEPOT[class].take().unwrap_or_else(|| DEPOT[class].cut(class));
@@ -214,6 +218,15 @@ fn refill(shelf: &Shelf, class: usize) -> *mut u8 {
     let block = next.pop().expect("a magazine of the depot has blocks");
     shelf.loaded.set(next);
     block
+}
+
+/// Whether what the thread keeps is given back when it ends; it is not while it is ending.
+fn is_guarded(cache: &Cache) -> bool {
+    cache.guarded.get().unwrap_or_else(|| {
+        let guarded = GUARD.try_with(|_| ()).is_ok();
+        cache.guarded.set(Some(guarded));
+        guarded
+    })
 }
 
 /// Drops a value that [`place`] put there, and keeps or frees its memory.
@@ -242,14 +255,10 @@ pub(crate) unsafe fn remove<T>(place: NonNull<T>) {
     });
 }
 
-/// The loaded magazine is full, or the thread frees its first block, or its last.
+/// The loaded magazine is full, or the thread has not kept anything yet, or keeps nothing any more.
 #[cold]
 fn keep(cache: &Cache, class: usize, block: *mut u8) {
-    if cache.guarded.get().is_none() {
-        cache.guarded.set(Some(GUARD.try_with(|_| ()).is_ok()));
-    }
-    if cache.guarded.get() == Some(false) {
-        // The thread is ending and would not give it back.
+    if !is_guarded(cache) {
         // SAFETY: cut from a region, and the caller's.
         unsafe { region::give_back(block) };
         return;
@@ -309,6 +318,18 @@ mod tests {
         drop(sender);
         freer.join().unwrap();
         assert_eq!(Arc::strong_count(&counted), 1);
+    }
+
+    #[test]
+    fn a_thread_that_only_makes_gives_the_rest_back() {
+        let block = std::thread::spawn(|| {
+            let block = place([7u8; 100]);
+            CACHE.with(|cache| assert_eq!(cache.guarded.get(), Some(true)));
+            block.as_ptr().expose_provenance()
+        });
+        let block = NonNull::new(std::ptr::with_exposed_provenance_mut::<[u8; 100]>(block.join().unwrap())).unwrap();
+        // SAFETY: made by the thread, and left to us.
+        unsafe { remove(block) };
     }
 
     #[test]

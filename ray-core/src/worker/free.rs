@@ -1,9 +1,13 @@
 //! Work that asks for no CPU: one queue for all, and a batch of it with each worker.
 //!
 //! A queue that every worker asks for each job is written by all of them at each job, and by whoever submits. So a worker
-//! takes several at once. What it has taken and not begun anybody else may take from it, should a body be long.
+//! takes several at once.
 //!
 //! # Why no work is overlooked
+//!
+//! What a worker has taken and not begun may be older than all that is in the queue, and what its body waits for. So it
+//! gives it back before it blocks or idles, and for the case that the body is long every other worker takes from the
+//! batches at every [`OTHERS_EVERY`]th turn, however much there is in the queue.
 //!
 //! A worker counts itself among those that have a batch before it takes one out of the queue. Who then sees the queue
 //! empty sees the count, and looks at the batches. Between the two the jobs are in nobody's sight for a moment; the
@@ -19,6 +23,8 @@ use crate::runtime::FreeJob;
 
 /// The most that a worker takes at once.
 const BATCH: usize = 16;
+/// At every so many turns of a worker the others' batches come first.
+const OTHERS_EVERY: u32 = 16;
 
 /// The queue.
 pub(crate) struct FreeQueue {
@@ -36,6 +42,7 @@ pub(crate) struct Batch {
     jobs: Worker<FreeJob>,
     /// Among [`FreeQueue::batches`].
     counted: Cell<bool>,
+    turn: Cell<u32>,
 }
 
 impl FreeQueue {
@@ -71,15 +78,27 @@ impl FreeQueue {
     pub(crate) fn enter(&self) -> Batch {
         let (number, jobs) = (self.next.fetch_add(1, Ordering::Relaxed), Worker::new_fifo());
         self.workers.write().unwrap_or_else(PoisonError::into_inner).push((number, jobs.stealer()));
-        Batch { number, jobs, counted: Cell::new(false) }
+        Batch { number, jobs, counted: Cell::new(false), turn: Cell::new(0) }
     }
 
-    /// The worker ends: what it has not begun goes to everybody.
-    pub(crate) fn leave(&self, batch: &Batch) {
-        while let Some(job) = batch.jobs.pop() {
-            self.queue.push(job);
+    /// The worker is about to block: what it has not begun goes to everybody. `true`: there was something, and the pulse
+    /// is to be told.
+    #[inline]
+    pub(crate) fn give_back(&self, batch: &Batch) -> bool {
+        let mut any = false;
+        if batch.counted.get() {
+            while let Some(job) = batch.jobs.pop() {
+                self.queue.push(job);
+                any = true;
+            }
+            self.uncount(batch);
         }
-        self.uncount(batch);
+        any
+    }
+
+    /// The worker ends.
+    pub(crate) fn leave(&self, batch: &Batch) {
+        let _ = self.give_back(batch);
         self.workers.write().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != batch.number);
     }
 
@@ -92,6 +111,13 @@ impl FreeQueue {
     /// The next job for the worker whose batch it is; `true` with it: more came along, and the pulse is to be told.
     #[inline]
     pub(crate) fn take(&self, batch: &Batch) -> Option<(FreeJob, bool)> {
+        let turn = batch.turn.get().wrapping_add(1);
+        batch.turn.set(turn);
+        if turn.is_multiple_of(OTHERS_EVERY)
+            && let Some(job) = self.steal_from_batches(batch.number)
+        {
+            return Some((job, false));
+        }
         if batch.counted.get() {
             if let Some(job) = batch.jobs.pop() {
                 return Some((job, false));
@@ -100,7 +126,7 @@ impl FreeQueue {
         }
         loop {
             let taken = match self.queue.len() {
-                0 => return self.steal_from_batches().map(|job| (job, false)),
+                0 => return self.steal_from_batches(batch.number).map(|job| (job, false)),
                 1 => self.queue.steal(),
                 _ => {
                     if !batch.counted.replace(true) {
@@ -116,12 +142,12 @@ impl FreeQueue {
         }
     }
 
-    /// A job of any worker's batch.
-    fn steal_from_batches(&self) -> Option<FreeJob> {
+    /// A job of any batch but that of a number.
+    fn steal_from_batches(&self, own: u64) -> Option<FreeJob> {
         if self.batches.load(Ordering::SeqCst) == 0 {
             return None;
         }
-        self.workers().iter().find_map(|(_, jobs)| {
+        self.workers().iter().filter(|(number, _)| *number != own).find_map(|(_, jobs)| {
             loop {
                 match jobs.steal() {
                     Steal::Success(job) => return Some(job),
@@ -137,7 +163,7 @@ impl FreeQueue {
         loop {
             match self.queue.steal() {
                 Steal::Success(job) => return Some(job),
-                Steal::Empty => return self.steal_from_batches(),
+                Steal::Empty => return self.steal_from_batches(u64::MAX),
                 Steal::Retry => {}
             }
         }

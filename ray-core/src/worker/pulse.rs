@@ -124,6 +124,8 @@ fn beat(engine: &Weak<Engine>) {
                 }
             }
             None => {
+                engine.workers.surplus.store(0, Ordering::Relaxed);
+                engine.workers.lively.store(0, Ordering::Relaxed);
                 engine.pulse.rest.announce();
                 if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
                     engine.pulse.rest.go_on();
@@ -145,6 +147,7 @@ fn beat(engine: &Weak<Engine>) {
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
     let (bodies, lively) = engine.bodies();
+    engine.workers.lively.store(lively, Ordering::Relaxed);
     if bodies != memory.bodies {
         memory.bodies = bodies;
         memory.moved = now;
@@ -221,13 +224,17 @@ fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant) {
 }
 
 impl Engine {
-    /// Bodies that have ended, on all threads, and how many workers have ended any since the last look.
+    /// Bodies that have ended, on all threads, and how many workers have come back for work since the last look.
     fn bodies(&self) -> (u64, usize) {
         let (mut sum, mut lively) = (0u64, 0);
         self.threads.walk(0, |shared, _| {
-            let bodies = shared.bodies.load(Ordering::Relaxed);
-            sum = sum.wrapping_add(bodies);
-            lively += usize::from(shared.seen.swap(bodies, Ordering::Relaxed) != bodies && shared.is_worker);
+            sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
+            // A worker may end many bodies inside a long one, for which it gets them.
+            let turns = shared.turns.load(Ordering::Relaxed);
+            if shared.seen.load(Ordering::Relaxed) != turns {
+                shared.seen.store(turns, Ordering::Relaxed);
+                lively += 1;
+            }
             false
         });
         (sum, lively)

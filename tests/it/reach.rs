@@ -1,0 +1,101 @@
+//! Work that somebody waits for is begun, whoever has it in his hands and whatever else there is to do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ray::{ActorHandle, ObjectRef, remote};
+
+use crate::stage::{Meeting, alone_on};
+use crate::support::PATIENCE;
+
+static ENOUGH: AtomicBool = AtomicBool::new(false);
+
+/// Keeps the queue of CPU-free work from ever being empty.
+#[remote(num_cpus = 0)]
+fn again() {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_micros(20) {
+        std::hint::spin_loop();
+    }
+    if !ENOUGH.load(Ordering::Relaxed) {
+        again.tell();
+    }
+}
+
+#[remote]
+struct Cell {
+    value: u64,
+}
+
+#[remote]
+impl Cell {
+    pub fn new() -> Self {
+        Cell { value: 0 }
+    }
+
+    pub fn add(&mut self, more: u64) -> u64 {
+        self.value += more;
+        self.value
+    }
+
+    pub fn wait_for(&mut self, other: Vec<ObjectRef<u64>>) -> u64 {
+        ray::get(&other[0]).unwrap()
+    }
+}
+
+/// A worker takes several jobs at once; what it has not begun when a body of its blocks, or is long, others begin, and not only
+/// when they have nothing else to do.
+#[test]
+fn what_is_waited_for_is_never_out_of_reach() {
+    alone_on(2, || {
+        let cells = || -> Vec<ActorHandle<Cell>> { (0..4).map(|_| Cell::remote()).collect() };
+        let (waiting, waited) = (cells(), cells());
+        for cell in waiting.iter().chain(&waited) {
+            ray::get(cell.add.remote(0)).unwrap();
+        }
+        for _ in 0..16 {
+            again.tell();
+        }
+        for round in 1..=100 {
+            let results: Vec<_> = waiting
+                .iter()
+                .zip(&waited)
+                .map(|(waiting, waited)| {
+                    waiting.add.tell(1);
+                    let result = waited.add.remote(1);
+                    waiting.wait_for.remote(vec![result])
+                })
+                .collect();
+            assert_eq!(ray::get_timeout(results, PATIENCE).unwrap(), [round; 4]);
+        }
+        ENOUGH.store(true, Ordering::Relaxed);
+    });
+}
+
+#[remote(max_concurrency = 2)]
+struct Slow;
+
+#[remote]
+impl Slow {
+    pub fn new() -> Self {
+        // Longer than the pulse goes on when nothing is queued. Nothing tells when it rests; the calls are to begin either way.
+        std::thread::sleep(Duration::from_millis(60));
+        Slow
+    }
+
+    pub fn meet(&self, meeting: Meeting) {
+        meeting.meet();
+    }
+}
+
+/// Calls that came while the constructor ran and the pulse rested: both are begun, though the only worker runs the first.
+#[test]
+fn calls_that_were_admitted_together_are_begun_together() {
+    alone_on(1, || {
+        for _ in 0..5 {
+            let (slow, meeting) = (Slow::remote(), Meeting::of(2));
+            let meets = [slow.meet.remote(meeting), slow.meet.remote(meeting)];
+            ray::get_timeout(meets, PATIENCE).unwrap();
+        }
+    });
+}
