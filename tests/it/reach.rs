@@ -78,7 +78,8 @@ struct Slow;
 #[remote]
 impl Slow {
     pub fn new() -> Self {
-        // Longer than the pulse goes on when nothing is queued. Nothing tells when it rests; the calls are to begin either way.
+        // Nothing tells when the pulse rests; the calls are to begin either way.
+        // body: longer than the pulse goes on when nothing is queued
         std::thread::sleep(Duration::from_millis(60));
         Slow
     }
