@@ -36,6 +36,16 @@ pub(crate) enum FreeJob {
     Call(crate::actor::concurrent::Admitted),
 }
 
+impl FreeJob {
+    /// It will be begun soon: asks for what that touches first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let FreeJob::Actor(actor) = self {
+            crate::sync::prefetch_all(actor.head().as_ptr(), size_of::<crate::actor::cell::ActorHead>());
+        }
+    }
+}
+
 /// A getter that wants its CPU back.
 #[derive(Debug)]
 pub(crate) struct Return {

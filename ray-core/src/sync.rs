@@ -22,6 +22,15 @@ pub(crate) fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
+/// As [`prefetch`], for each line of so many bytes.
+#[inline]
+pub(crate) fn prefetch_all<T>(place: *const T, bytes: usize) {
+    const LINE: usize = 64;
+    for line in (0..bytes).step_by(LINE) {
+        prefetch(place.wrapping_byte_add(line));
+    }
+}
+
 /// One turn of a bounded spin; every eighth gives the processor away, since the holder may have lost its own.
 #[inline]
 pub(crate) fn spin(turn: &mut u32) {

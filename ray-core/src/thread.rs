@@ -47,6 +47,10 @@ pub(crate) struct Shared {
     pub(crate) turns: AtomicU64,
     /// As many as the pulse saw when it last looked.
     pub(crate) seen: AtomicU64,
+    /// When the pulse last saw the worker come back, in microseconds of its own clock; 0: never.
+    pub(crate) seen_at: AtomicU64,
+    /// The worker idles, or waits in a get.
+    pub(crate) away: AtomicBool,
     /// The body that runs, for reports; null between bodies.
     pub(crate) running: AtomicPtr<Spec>,
     /// Set by who wakes the thread from the idle list.
@@ -158,6 +162,8 @@ impl ThreadState {
             bodies: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             seen: AtomicU64::new(0),
+            seen_at: AtomicU64::new(0),
+            away: AtomicBool::new(false),
             running: AtomicPtr::new(std::ptr::null_mut()),
             woken: AtomicBool::new(false),
         });
@@ -203,6 +209,15 @@ impl ThreadState {
         }
     }
 
+    /// This thread is about to wait in a get; if it is a worker's, it is counted as blocked until what this returns is dropped.
+    pub(crate) fn block(&self) -> Option<Blocked<'_>> {
+        self.is_worker.then(|| {
+            self.shared.away.store(true, Ordering::Relaxed);
+            self.engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
+            Blocked(self)
+        })
+    }
+
     /// The innermost running body.
     #[inline]
     pub(crate) fn frame(&self) -> Option<&Frame> {
@@ -225,6 +240,16 @@ impl ThreadState {
                 known => known,
             },
         }
+    }
+}
+
+/// See [`ThreadState::block`].
+pub(crate) struct Blocked<'a>(&'a ThreadState);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
+        self.0.shared.away.store(false, Ordering::Relaxed);
     }
 }
 

@@ -293,6 +293,13 @@ pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
 
 /// Waits for work, or (`anyway`) to be wanted though there is some; `false`: the worker ends.
 fn idle(state: &ThreadState, anyway: bool) -> bool {
+    state.shared.away.store(true, Ordering::Relaxed);
+    let goes_on = park(state, anyway);
+    state.shared.away.store(false, Ordering::Relaxed);
+    goes_on
+}
+
+fn park(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);
     state.give_batch_back();

@@ -311,7 +311,7 @@ pub(crate) fn finish(actor: &ActorHold) {
         enqueue(actor.clone());
     } else if orphan {
         actor.give_holds_back(prepaid);
-        if let Some(engine) = rare.and(crate::runtime::running()) {
+        if let Some(engine) = rare.and_then(|_| crate::runtime::running()) {
             engine.names.remove(actor);
         }
         life::bury(actor);

@@ -38,14 +38,10 @@ pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl F
     let engine = &*state.engine;
     state.give_batch_back();
     let held = state.cpu.replace(0);
-    if state.is_worker {
-        engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
-    }
+    let blocked = state.block();
     engine.give_cpu(held);
     let waited = wait(state, deadline, done);
-    if state.is_worker {
-        engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
-    }
+    drop(blocked);
     take_again(state, held);
     waited
 }
@@ -109,9 +105,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         let (all, urgent) = claims.counts(Instant::now());
         engine.cpu.set_claims(all, urgent);
     }
-    if state.is_worker {
-        engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
-    }
+    let blocked = state.block();
     engine.serve_claims();
     loop {
         if me.0.granted.load(Ordering::Acquire) {
@@ -120,9 +114,6 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         if !engine.is_live() {
             // Nobody counts CPUs any more.
             if lock(&engine.claims).withdraw(&me) {
-                if state.is_worker {
-                    engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
-                }
                 return;
             }
             break;
@@ -136,9 +127,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         }
         std::thread::park_timeout(Duration::from_secs(1));
     }
-    if state.is_worker {
-        engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
-    }
+    drop(blocked);
     state.cpu.set(units);
 }
 

@@ -43,8 +43,9 @@ unsafe impl Send for Magazine {}
 impl Magazine {
     const EMPTY: Self = Self { first: null_mut(), rounds: 0 };
 
+    /// A block; of the next one so many bytes will be `wanted` soon.
     #[inline]
-    fn pop(&mut self) -> Option<*mut u8> {
+    fn pop(&mut self, wanted: usize) -> Option<*mut u8> {
         if self.first.is_null() {
             return None;
         }
@@ -52,8 +53,8 @@ impl Magazine {
         // SAFETY: a block in a chain holds the next one's address.
         self.first = unsafe { block.cast::<*mut u8>().read() };
         self.rounds -= 1;
-        // The next one's first line is missing more often than not.
-        crate::sync::prefetch(self.first);
+        // The next one's lines are missing more often than not: another thread freed it, or it was long ago.
+        crate::sync::prefetch_all(self.first, wanted);
         Some(block)
     }
 
@@ -66,7 +67,7 @@ impl Magazine {
     }
 
     fn free(mut self) {
-        while let Some(block) = self.pop() {
+        while let Some(block) = self.pop(0) {
             // SAFETY: cut from a region, and out of every chain.
             unsafe { region::give_back(block) };
         }
@@ -192,7 +193,7 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
     let block = CACHE.with(|cache| {
         let shelf = &cache.shelves[class];
         let mut loaded = shelf.loaded.get();
-        let block = loaded.pop();
+        let block = loaded.pop(const { size_of::<T>() });
         shelf.loaded.set(loaded);
         block.unwrap_or_else(|| refill(cache, class))
     });
@@ -215,7 +216,7 @@ fn refill(cache: &Cache, class: usize) -> *mut u8 {
     if next.rounds == 0 {
         next = DEPOT[class].take().unwrap_or_else(|| DEPOT[class].cut(class));
     }
-    let block = next.pop().expect("a magazine of the depot has blocks");
+    let block = next.pop(0).expect("a magazine of the depot has blocks");
     shelf.loaded.set(next);
     block
 }

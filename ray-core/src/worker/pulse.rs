@@ -12,7 +12,9 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::rest::{Rest, Rouse};
+use crate::callable::spec::Spec;
 use crate::runtime::{Engine, lock};
+use crate::thread::Shared;
 
 /// Between two looks while workers idle.
 const TICK: Duration = Duration::from_micros(100);
@@ -25,6 +27,9 @@ const SLOW_TICK: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(20);
 /// CPU-free work that waits while no body has ended for this long gets another thread.
 const HELD_UP: Duration = Duration::from_millis(1);
+/// A worker that is not away and not in a long body comes back in microseconds. One that has not for longer has lost its
+/// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
+const PREEMPTED: Duration = Duration::from_millis(5);
 
 /// The pulse's state, and its thread.
 #[derive(Debug)]
@@ -82,6 +87,7 @@ impl Engine {
 
 /// What the pulse remembers from look to look.
 struct Memory {
+    began: Instant,
     bodies: u64,
     moved: Instant,
     /// Workers that wait in a get; one more has started something, one less goes on.
@@ -97,7 +103,17 @@ struct Memory {
 fn beat(engine: &Weak<Engine>) {
     let mut memory = {
         let now = Instant::now();
-        Memory { bodies: 0, moved: now, blocked: 0, stirred: now, last_queued: now, grow: 1, grown: now, reported: false }
+        Memory {
+            began: now,
+            bodies: 0,
+            moved: now,
+            blocked: 0,
+            stirred: now,
+            last_queued: now,
+            grow: 1,
+            grown: now,
+            reported: false,
+        }
     };
     if let Some(engine) = engine.upgrade() {
         // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
@@ -146,7 +162,7 @@ fn beat(engine: &Weak<Engine>) {
 /// One look at the queues; the pause until the next, none to rest.
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
-    let (bodies, lively) = engine.bodies();
+    let (bodies, lively) = engine.bodies(now.duration_since(memory.began));
     engine.workers.lively.store(lively, Ordering::Relaxed);
     if bodies != memory.bodies {
         memory.bodies = bodies;
@@ -174,7 +190,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         engine.wake_idle();
     }
     if free_work && idle == 0 {
-        add_for_free_work(engine, memory, now);
+        add_for_free_work(engine, memory, now, lively);
     }
     // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
     engine.workers.surplus.store(lively.saturating_sub(engine.settings.num_cpus), Ordering::Relaxed);
@@ -205,13 +221,13 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
 
 /// CPU-free work waits and nobody idles: one thread if none has ended a body for a millisecond, twice as many each
 /// time that holds on.
-fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant) {
+fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) {
     let workers = engine.workers.count.load(Ordering::Relaxed);
     if workers < engine.settings.num_cpus {
         let _ = engine.add_worker();
         return;
     }
-    if now.duration_since(memory.moved) < HELD_UP || now.duration_since(memory.grown) < HELD_UP {
+    if lively > 0 || now.duration_since(memory.moved) < HELD_UP || now.duration_since(memory.grown) < HELD_UP {
         return;
     }
     memory.grown = now;
@@ -224,19 +240,32 @@ fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant) {
 }
 
 impl Engine {
-    /// Bodies that have ended, on all threads, and how many workers have come back for work since the last look.
-    fn bodies(&self) -> (u64, usize) {
+    /// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
+    /// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the pulse's clock.
+    fn bodies(&self, now: Duration) -> (u64, usize) {
         let (mut sum, mut lively) = (0u64, 0);
+        let now = now.as_micros() as u64 + 1;
         self.threads.walk(0, |shared, _| {
             sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
             // A worker may end many bodies inside a long one, for which it gets them.
             let turns = shared.turns.load(Ordering::Relaxed);
             if shared.seen.load(Ordering::Relaxed) != turns {
                 shared.seen.store(turns, Ordering::Relaxed);
+                shared.seen_at.store(now, Ordering::Relaxed);
+                lively += 1;
+            } else if is_preempted(shared, now) {
                 lively += 1;
             }
             false
         });
         (sum, lively)
     }
+}
+
+fn is_preempted(shared: &Shared, now: u64) -> bool {
+    let seen_at = shared.seen_at.load(Ordering::Relaxed);
+    seen_at > 0
+        && now - seen_at < PREEMPTED.as_micros() as u64
+        && !shared.away.load(Ordering::Relaxed)
+        && shared.running().is_none_or(Spec::is_short)
 }
