@@ -100,3 +100,34 @@ fn calls_that_were_admitted_together_are_begun_together() {
         }
     });
 }
+
+#[remote]
+struct Party;
+
+#[remote]
+impl Party {
+    pub fn new() -> Self {
+        Party
+    }
+
+    pub fn meet(&self, meeting: Meeting) {
+        meeting.meet();
+    }
+}
+
+/// Bodies that were short so far, and now wait for one another: one that does not come back is not for ever taken for one that
+/// has only lost its processor.
+#[test]
+fn a_short_body_that_waits_for_once_is_helped() {
+    alone_on(1, || {
+        let parties: Vec<_> = (0..6).map(|_| Party::remote()).collect();
+        for party in &parties {
+            ray::get((0..100).map(|_| party.meet.remote(Meeting::of(1))).collect::<Vec<_>>()).unwrap();
+        }
+        for _ in 0..5 {
+            let meeting = Meeting::of(6);
+            let meets: Vec<_> = parties.iter().map(|party| party.meet.remote(meeting)).collect();
+            ray::get_timeout(meets, PATIENCE).unwrap();
+        }
+    });
+}

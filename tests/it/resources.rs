@@ -178,6 +178,40 @@ fn actors_hold_for_life() {
     });
 }
 
+/// R2: an actor that holds the only CPU lends it too, in its constructor as in its methods, told ones included; and has it
+/// again before it goes on.
+#[test]
+fn a_blocked_get_of_an_actor_lends_its_cpu() {
+    #[remote]
+    struct Waiter(i64);
+    #[remote]
+    impl Waiter {
+        pub fn new() -> ray::Result<Self> {
+            Ok(Waiter(ray::get(ray::task(|| 1).remote())?))
+        }
+        pub fn ask(&mut self, gate: Gate) -> ray::Result<f64> {
+            let task = ray::task(move || gate.open()).remote();
+            ray::get(task)?;
+            self.0 += ray::get((0..3).map(|x| ray::task(move || x).remote()).collect::<Vec<_>>())?.iter().sum::<i64>();
+            Ok(ray::available_resources()?["CPU"])
+        }
+        pub fn sum(&self) -> i64 {
+            self.0
+        }
+    }
+    alone_on(1, || {
+        let waiter = Waiter::options().num_cpus(1.0).remote();
+        let (asked, told) = (Gate::new(), Gate::new());
+        assert_eq!(ray::get(waiter.ask.remote(asked)).unwrap(), 0.0);
+        waiter.ask.tell(told);
+        told.wait();
+        assert_eq!(ray::get(waiter.sum.remote()).unwrap(), 7);
+        ray::kill(&waiter);
+        eventually("all is free again", all_free);
+        assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
+    });
+}
+
 /// R2, T11: a get gives its CPU to others while it blocks: a parent on the only CPU has its child run elsewhere.
 #[test]
 fn a_blocked_get_gives_its_cpu_back() {

@@ -153,16 +153,21 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record,
             }
             actor.set_current(call.entry());
             let frame = frame(state, actor, &call);
+            let held = hold(state, actor);
             // SAFETY: claimed just now; the record's hold goes along, and `current` is cleared before it is given back.
             let crashed = unsafe { execute(state, call.into_entry(), true, frame) };
+            state.cpu.set(held);
             if long {
                 open(actor, false);
             }
             crashed
         }
         Record::Told(told, args) => {
+            let held = hold(state, actor);
             // SAFETY: popped, so the arguments are ours; the buffer is not touched before they are read.
-            match unsafe { (told.run)(actor.head(), args, state, long) } {
+            let ended = unsafe { (told.run)(actor.head(), args, state, long) };
+            state.cpu.set(held);
+            match ended {
                 Ended::Fine => None,
                 Ended::Crashed(panic) => Some(panic),
             }
@@ -171,6 +176,21 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record,
     if let Some(panic) = crashed {
         life::crashed(actor, panic);
     }
+}
+
+/// A body of a serial actor holds the CPUs that its actor holds for life: a blocking get in it lends them, as a task's does.
+/// Otherwise an actor that has the last one would wait for ever for a task of its own. What the thread held before; the
+/// caller sets it again after the body.
+#[inline]
+fn hold(state: &ThreadState, actor: &ActorHead) -> u64 {
+    let held = state.cpu.get();
+    if let Some(rare) = actor.runners_rare()
+        && rare.granted.load(Ordering::Acquire)
+        && let Some(settings) = rare.settings()
+    {
+        state.cpu.set(settings.resources.cpu());
+    }
+    held
 }
 
 /// A call has begun, or never will, where that is counted.
@@ -258,8 +278,10 @@ pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold)
         open(actor, true);
     }
     state.frame.set(&raw const frame);
+    let held = hold(state, actor);
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
     let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
+    state.cpu.set(held);
     crate::task::leave_frame(state, &frame);
     if queued {
         open(actor, false);

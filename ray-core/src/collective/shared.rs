@@ -173,7 +173,8 @@ impl Member {
         }
     }
 
-    /// Parks until it stands otherwise than waiting, lending the CPU of the body that waits.
+    /// Parks until it stands otherwise than waiting, lending the CPU of a task that waits. What an actor holds for life is
+    /// not lent here: another actor could come to hold it for life, and this one would never go on.
     fn sleep(&self, ask: &Ask, turn: Turn, state: Option<&ThreadState>, timeout: Duration) -> Result<Stand> {
         let room = &*self.room;
         let deadline = Instant::now().checked_add(timeout);
@@ -191,6 +192,12 @@ impl Member {
             verdict.borrow().is_some()
         };
         let slept = match state {
+            Some(state) if state.frame().is_some_and(|frame| frame.actor.is_some()) => {
+                let kept = state.cpu.replace(0);
+                let slept = until(state, deadline, done);
+                state.cpu.set(kept);
+                slept
+            }
             Some(state) => until(state, deadline, done),
             None => Ok(park(deadline, done)),
         };

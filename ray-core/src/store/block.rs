@@ -53,8 +53,13 @@ impl Magazine {
         // SAFETY: a block in a chain holds the next one's address.
         self.first = unsafe { block.cast::<*mut u8>().read() };
         self.rounds -= 1;
-        // The next one's lines are missing more often than not: another thread freed it, or it was long ago.
-        crate::sync::prefetch_all(self.first, wanted);
+        // The lines of those that come next are missing more often than not: another thread freed them, or it was long ago.
+        // The one after the next is asked for now, so that the next one is there already.
+        if !self.first.is_null() {
+            // SAFETY: as above.
+            let after = unsafe { self.first.cast::<*mut u8>().read() };
+            crate::sync::prefetch_all(after, wanted);
+        }
         Some(block)
     }
 

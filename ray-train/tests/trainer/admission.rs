@@ -120,3 +120,22 @@ fn a_wide_worker_has_its_threads() {
     let scaling = ScalingConfig::workers(2).cpus_per_worker(2.5);
     assert_eq!(*Trainer::new(train).scaling(scaling).run_config(run("wide")).fit().unwrap().value(), 3);
 }
+
+/// Every CPU is a worker's, and what a worker waits for needs one.
+#[test]
+fn a_task_in_a_loop_that_holds_every_cpu() {
+    in_child("admission::a_task_in_a_loop_that_holds_every_cpu", || {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        let train = |ctx: &TrainContext| {
+            let rank = ctx.world_rank();
+            let squares: Vec<_> = (0..4).map(|x| ray::task(move || x * x + rank).remote()).collect();
+            let sum: usize = ray::get(squares)?.into_iter().sum();
+            let one = ray::get(ray::task(|| 1).remote())?;
+            ctx.barrier()?;
+            Ok(sum + one)
+        };
+        let run = RunConfig::temporary("every_cpu").unwrap();
+        let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
+        assert_eq!(*result.value(), 15);
+    });
+}
