@@ -38,9 +38,9 @@
 //!   cancelled, an actor that is killed or dies before it joined (within a second); a [`Poisoner`]; a time-out, which names the
 //!   missing ranks. A broken group stays broken: make another.
 //!
-//! A member that waits spins a little, gives its processor away a little, then parks. Parked inside a task or an actor's call it
+//! A member that waits spins a little, gives its processor away a little, then parks. Parked inside a task it
 //! lends its CPU to others, as in [`get`](crate::get), so that members which are tasks of one CPU each come through on
-//! fewer CPUs, in turns.
+//! fewer CPUs, in turns. An actor keeps what it holds for life.
 //!
 //! Ray's pages: [`ray.util.collective`](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
 
