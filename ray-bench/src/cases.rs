@@ -2,6 +2,7 @@
 
 use crate::measure::Case;
 
+pub(crate) mod allreduce;
 pub(crate) mod ask;
 pub(crate) mod chain1000;
 pub(crate) mod fib25;
@@ -16,10 +17,15 @@ pub(crate) mod spawnstop;
 pub(crate) mod start;
 pub(crate) mod tasks;
 pub(crate) mod tell;
+#[cfg(feature = "train")]
+pub(crate) mod train;
 pub(crate) mod wait1000;
 
-/// Every case there is.
-pub(crate) const ALL: [Case; 15] = [
+/// The name of the case that is not in every build.
+pub(crate) const TRAIN: &str = "train";
+
+/// Every case that is built in.
+pub(crate) const ALL: &[Case] = &[
     rt::CASE,
     tasks::CASE,
     ask::CASE,
@@ -35,6 +41,9 @@ pub(crate) const ALL: [Case; 15] = [
     start::CASE,
     idle::CASE,
     par20::CASE,
+    allreduce::CASE,
+    #[cfg(feature = "train")]
+    train::CASE,
 ];
 
 /// The case of that name.

@@ -5,7 +5,12 @@
 //! runs every contender once, starting with another one each time, so that a slow spell of the machine or the place in
 //! the order hits all of them alike. One round more than asked for is run, first, and thrown away.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use crate::report::OURS;
 
 /// One question: the same work for every contender.
 #[derive(Clone, Copy)]
@@ -14,18 +19,31 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// One line that says what is measured.
     pub(crate) what: &'static str,
-    /// The unit of every sample.
+    /// The unit of every sample, unless its row has one of its own.
     pub(crate) unit: &'static str,
     /// Ours first, then the peers.
     pub(crate) contenders: fn() -> Vec<Contender>,
     /// The cases that a process has to itself: runs the named contender in this process, which was started for it,
     /// and returns its samples.
     pub(crate) child: Option<fn(who: &str) -> Vec<f64>>,
+    /// The cases whose contenders have a process each that stays: is the named contender in this process, which was started
+    /// for it, as [`child`](crate::child) says.
+    pub(crate) serve: Option<fn(who: &str) -> Result<(), Box<dyn Error>>>,
+    /// Whether what the case needs is there; asked before anything is measured.
+    pub(crate) ready: fn() -> Result<(), Box<dyn Error>>,
+    /// The row whose median the others are set against.
+    pub(crate) yardstick: &'static str,
 }
+
+/// What most cases have in common.
+pub(crate) const USUAL: Case =
+    Case { name: "", what: "", unit: "", contenders: Vec::new, child: None, serve: None, ready: || Ok(()), yardstick: OURS };
 
 /// One way of doing a case's work.
 pub(crate) struct Contender {
     whos: Vec<String>,
+    /// Of the samples of each of `whos`, where it is not the case's.
+    units: Vec<Option<&'static str>>,
     round: Box<dyn FnMut() -> Vec<f64>>,
 }
 
@@ -36,8 +54,17 @@ impl Contender {
     }
 
     /// A contender whose `round` returns a sample for each of `whos`.
-    pub(crate) fn many<const N: usize>(whos: [String; N], round: impl FnMut() -> Vec<f64> + 'static) -> Self {
-        Contender { whos: whos.into(), round: Box::new(round) }
+    pub(crate) fn many(whos: impl Into<Vec<String>>, round: impl FnMut() -> Vec<f64> + 'static) -> Self {
+        let whos = whos.into();
+        Contender { units: vec![None; whos.len()], whos, round: Box::new(round) }
+    }
+
+    #[cfg(feature = "train")]
+    /// The samples of `who` are in a unit of their own: they are no times, but something else that the rounds tell.
+    pub(crate) fn with_unit(mut self, who: &str, unit: &'static str) -> Self {
+        let at = self.whos.iter().position(|name| name == who).expect("one of the contender's rows");
+        self.units[at] = Some(unit);
+        self
     }
 }
 
@@ -93,10 +120,10 @@ pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     contenders
         .iter()
         .zip(samples)
-        .flat_map(|(contender, rows)| contender.whos.iter().zip(rows))
-        .map(|(who, mut samples)| {
+        .flat_map(|(contender, rows)| contender.whos.iter().zip(&contender.units).zip(rows))
+        .map(|((who, unit), mut samples)| {
             samples.sort_by(f64::total_cmp);
-            Row { case: case.name, who: who.clone(), unit: case.unit, samples }
+            Row { case: case.name, who: who.clone(), unit: unit.unwrap_or(case.unit), samples }
         })
         .collect()
 }

@@ -14,6 +14,9 @@ use crate::{
     peers::{on_worker, sum_of_counts},
 };
 
+#[cfg(feature = "train")]
+pub(crate) mod train;
+
 /// Ours in the cases whose contenders have a process each.
 pub(crate) const ALONE: [&str; 1] = ["ray"];
 

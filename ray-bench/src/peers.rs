@@ -16,10 +16,14 @@ pub(crate) mod actix;
 pub(crate) mod by_hand;
 pub(crate) mod channels;
 pub(crate) mod kameo;
+#[cfg(feature = "train")]
+pub(crate) mod mlp;
 pub(crate) mod ractor;
 pub(crate) mod rayon;
 pub(crate) mod threads;
 pub(crate) mod tokio_tasks;
+#[cfg(feature = "train")]
+pub(crate) mod torch;
 
 /// A tokio runtime as `#[tokio::main]` makes it, a worker for each core.
 pub(crate) fn new_runtime() -> Runtime {

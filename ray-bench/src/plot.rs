@@ -1,6 +1,7 @@
 //! The medians as a picture: a panel a case, a bar a contender, on a logarithmic scale.
 //!
-//! The rows that look at the same rounds in another way, resident memory and spans with the submission, are left out.
+//! The rows that look at the same rounds in another way, resident and peak memory and spans with the submission, are left
+//! out.
 
 use std::{error::Error, path::Path};
 
@@ -58,7 +59,8 @@ pub(crate) fn svg(path: &Path, panels: &[(&Case, Vec<Row>)]) -> Result<(), Box<d
 
 /// The rows of a case that are drawn.
 fn drawn(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    rows.iter().filter(|row| !row.who.ends_with("(resident)") && !row.who.ends_with("(with submit)"))
+    let other_ways = ["(resident)", "(with submit)", "peak memory"];
+    rows.iter().filter(move |row| !other_ways.iter().any(|way| row.who.ends_with(way)))
 }
 
 fn height(rows: &[Row]) -> i32 {

@@ -41,11 +41,16 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
 
 /// Writes the table of one case.
 pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Result<()> {
+    let yardstick = if case.yardstick == OURS { "ours" } else { case.yardstick };
     writeln!(out, "\n{}: {}", case.name, case.what)?;
-    writeln!(out, "  {:<34} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", "to ours")?;
-    let ours = median_of_ours(rows);
+    writeln!(out, "  {:<34} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", format!("to {yardstick}"))?;
+    let measure = rows.iter().find(|row| row.who == case.yardstick).map(Row::median);
     for row in rows {
-        let ratio = ours.map_or_else(String::new, |ours| format!("{:.2}", row.median() / ours));
+        let ratio = match measure {
+            _ if row.unit != case.unit => row.unit.to_owned(),
+            Some(measure) => format!("{:.2}", row.median() / measure),
+            None => String::new(),
+        };
         writeln!(
             out,
             "  {:<34} {:>12} {:>12} {:>12}  {:>9}",
@@ -57,11 +62,6 @@ pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Resu
         )?;
     }
     out.flush()
-}
-
-/// Our median among the rows of one case.
-pub(crate) fn median_of_ours(rows: &[Row]) -> Option<f64> {
-    rows.iter().find(|row| row.who == OURS).map(Row::median)
 }
 
 /// `value` for a reader: as many decimals as say something, thousands set apart.

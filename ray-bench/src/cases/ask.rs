@@ -1,7 +1,7 @@
 //! `ask`: one call of one actor at a time, each result got before the next call, from a plain thread.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{
         actix,
@@ -17,7 +17,7 @@ const FAST: usize = 100_000;
 const PARKED: usize = 5_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "ask", what: "one actor call at a time, result got; ns per call", unit: "ns", contenders, child: None };
+    Case { name: "ask", what: "one actor call at a time, result got; ns per call", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -3,7 +3,7 @@
 //! The clock covers the submission of all links and the last result.
 
 use crate::{
-    measure::{Case, Contender, ns_per},
+    measure::{Case, Contender, USUAL, ns_per},
     ours,
     peers::tokio_tasks,
 };
@@ -13,7 +13,7 @@ const LINKS: usize = 1_000;
 const CHAINS: usize = 20;
 
 pub(crate) const CASE: Case =
-    Case { name: "chain1000", what: "a chain of 1,000 dependent tasks; ns per link", unit: "ns", contenders, child: None };
+    Case { name: "chain1000", what: "a chain of 1,000 dependent tasks; ns per link", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -6,20 +6,15 @@
 use std::time::Instant;
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{rayon, tokio_tasks},
 };
 
 pub(crate) const N: u64 = 25;
 
-pub(crate) const CASE: Case = Case {
-    name: "fib25",
-    what: "recursive fib(25), every call a task; microseconds in all",
-    unit: "us",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "fib25", what: "recursive fib(25), every call a task; microseconds in all", unit: "us", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -7,7 +7,7 @@ use std::{thread, time::Duration};
 
 use crate::{
     child,
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     memory, ours,
     peers::{actix, kameo, ractor, rayon, tokio_tasks},
 };
@@ -21,6 +21,7 @@ pub(crate) const CASE: Case = Case {
     unit: "KiB",
     contenders,
     child: Some(child),
+    ..USUAL
 };
 
 fn contenders() -> Vec<Contender> {

@@ -4,7 +4,7 @@
 //! last call of each actor with a result tells: it must see every one of that actor's.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{
         actix,
@@ -18,7 +18,7 @@ const ACTORS: usize = 1_000;
 const CALLS: usize = 1_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "many", what: "1k actors x 1k calls, results dropped; ns per call", unit: "ns", contenders, child: None };
+    Case { name: "many", what: "1k actors x 1k calls, results dropped; ns per call", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -8,7 +8,7 @@ use std::any::Any;
 
 use crate::{
     child,
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     memory, ours,
     peers::{
         actix,
@@ -26,6 +26,7 @@ pub(crate) const CASE: Case = Case {
     unit: "bytes",
     contenders,
     child: Some(child),
+    ..USUAL
 };
 
 fn contenders() -> Vec<Contender> {

@@ -6,7 +6,7 @@
 use std::{hint::black_box, time::Instant};
 
 use crate::{
-    measure::{Case, Contender, cores},
+    measure::{Case, Contender, USUAL, cores},
     ours,
     peers::{rayon, tokio_tasks},
 };
@@ -15,13 +15,8 @@ const TASKS: u64 = 20_000;
 /// How long one task is to take.
 const NANOSECONDS: f64 = 20_000.0;
 
-pub(crate) const CASE: Case = Case {
-    name: "par20",
-    what: "20,000 tasks of 20 us of arithmetic; time over the ideal",
-    unit: "ratio",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "par20", what: "20,000 tasks of 20 us of arithmetic; time over the ideal", unit: "ratio", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let work = Work::calibrated();

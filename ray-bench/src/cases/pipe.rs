@@ -1,7 +1,7 @@
 //! `pipe`: 100,000 calls submitted to one actor, then all results got.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{
         actix,
@@ -14,7 +14,7 @@ use crate::{
 const CALLS: usize = 100_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "pipe", what: "100k calls of one actor, submit all, get all; ns per call", unit: "ns", contenders, child: None };
+    Case { name: "pipe", what: "100k calls of one actor, submit all, get all; ns per call", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

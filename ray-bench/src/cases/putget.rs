@@ -3,7 +3,7 @@
 //! What is got is what is stored next: nobody allocates the megabyte anew but the copy. A copy is a copy of the megabyte.
 
 use crate::{
-    measure::{Case, Contender, ns_per},
+    measure::{Case, Contender, USUAL, ns_per},
     ours,
     peers::threads,
 };
@@ -15,7 +15,7 @@ const SHARED: usize = 100_000;
 const COPIED: usize = 500;
 
 pub(crate) const CASE: Case =
-    Case { name: "putget", what: "put a 1 MiB Vec, get it, drop; ns per object", unit: "ns", contenders, child: None };
+    Case { name: "putget", what: "put a 1 MiB Vec, get it, drop; ns per object", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

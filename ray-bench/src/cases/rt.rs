@@ -1,7 +1,7 @@
 //! `rt`: one no-op task, submitted and its result got, again and again, from a plain thread.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{rayon, tokio_tasks},
 };
@@ -12,7 +12,7 @@ const FAST: usize = 100_000;
 const PARKED: usize = 5_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "rt", what: "one no-op task, submit, get, repeat; ns per round trip", unit: "ns", contenders, child: None };
+    Case { name: "rt", what: "one no-op task, submit, get, repeat; ns per round trip", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -5,7 +5,7 @@
 //! dropped, as counted by a field of theirs.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{
         actix,
@@ -20,13 +20,8 @@ const ACTORS: usize = 20_000;
 /// Actors a round, of the libraries that take microseconds.
 const SLOW: usize = 5_000;
 
-pub(crate) const CASE: Case = Case {
-    name: "spawnstop",
-    what: "create and stop an actor, all of them gone; ns per actor",
-    unit: "ns",
-    contenders,
-    child: None,
-};
+pub(crate) const CASE: Case =
+    Case { name: "spawnstop", what: "create and stop an actor, all of them gone; ns per actor", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     child,
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{actix, kameo, ractor, rayon, tokio_tasks},
 };
@@ -18,6 +18,7 @@ pub(crate) const CASE: Case = Case {
     unit: "us",
     contenders,
     child: Some(child),
+    ..USUAL
 };
 
 fn contenders() -> Vec<Contender> {

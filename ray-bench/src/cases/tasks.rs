@@ -1,7 +1,7 @@
 //! `tasks`: a million no-op tasks with a result each, all submitted, then all results got.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{rayon, threads, tokio_tasks},
 };
@@ -9,7 +9,7 @@ use crate::{
 const TASKS: usize = 1_000_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "tasks", what: "1M no-op tasks, submit all, get all; ns per task", unit: "ns", contenders, child: None };
+    Case { name: "tasks", what: "1M no-op tasks, submit all, get all; ns per task", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

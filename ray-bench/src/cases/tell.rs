@@ -3,7 +3,7 @@
 //! The clock stops when all of them are done, which a last call with a result tells: it must see every one of them.
 
 use crate::{
-    measure::{Case, Contender},
+    measure::{Case, Contender, USUAL},
     ours,
     peers::{
         actix,
@@ -16,7 +16,7 @@ use crate::{
 const CALLS: usize = 1_000_000;
 
 pub(crate) const CASE: Case =
-    Case { name: "tell", what: "1M calls of one actor, results dropped; ns per call", unit: "ns", contenders, child: None };
+    Case { name: "tell", what: "1M calls of one actor, results dropped; ns per call", unit: "ns", contenders, ..USUAL };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -12,7 +12,7 @@
 use std::time::Instant;
 
 use crate::{
-    measure::{Case, Contender, per},
+    measure::{Case, Contender, USUAL, per},
     ours,
     peers::tokio_tasks,
 };
@@ -26,7 +26,7 @@ pub(crate) const CASE: Case = Case {
     what: "1,000 refs drained one at a time as they finish; ns per ref",
     unit: "ns",
     contenders,
-    child: None,
+    ..USUAL
 };
 
 fn contenders() -> Vec<Contender> {
