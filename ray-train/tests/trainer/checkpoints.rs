@@ -7,7 +7,8 @@ use ray_train::{
     Checkpoint, CheckpointConfig, Damaged, Metrics, Order, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer,
 };
 
-use crate::support::{Model, Progress, child, in_child, is_child, run, said, write};
+use crate::process::{child, is_child};
+use crate::support::{Model, Progress, in_child, run, said, write};
 
 /// A checkpoint after each of some steps, with a score; a run of the name goes on where it was.
 fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usize>> {

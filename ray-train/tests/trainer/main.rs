@@ -5,5 +5,6 @@ mod admission;
 mod checkpoints;
 mod faults;
 mod fit;
+mod process;
 mod resume;
 mod support;

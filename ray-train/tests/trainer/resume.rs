@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer, Worker};
 
-use crate::support::{Model, Progress, child, engine, is_child, run, said};
+use crate::process::{await_line, child, is_child};
+use crate::support::{Model, Progress, engine, run, said};
 
 const EPOCHS: usize = 3;
 const STEPS: usize = 7;
@@ -111,20 +112,6 @@ fn after_the_end_of_the_process() {
 
 fn locked_by(run: &Path) -> String {
     std::fs::read_to_string(run.join(".lock")).unwrap()
-}
-
-/// Reads until a line with that in it.
-pub(crate) fn await_line(from: impl std::io::Read, text: &str) {
-    use std::io::BufRead;
-    let mut seen = String::new();
-    for line in std::io::BufReader::new(from).lines() {
-        let line = line.unwrap();
-        if line.contains(text) {
-            return;
-        }
-        seen.push_str(&line);
-    }
-    panic!("no line with `{text}` in `{seen}`");
 }
 
 /// Ctrl-C, in a process of its own.
