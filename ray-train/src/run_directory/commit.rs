@@ -135,6 +135,11 @@ impl RunDirectory {
         let mut lists = Vec::new();
         // Nothing is moved before it is known that all of it can be.
         for (rank, checkpoint) in given {
+            if checkpoint.is_spent() {
+                return Err(failed(format!(
+                    "rank {rank} gives a checkpoint for the second time, and its files went with the first report: ctx.new_checkpoint() makes another"
+                )));
+            }
             let mut list = files::list(checkpoint.path())?;
             list.retain(|file| file != Path::new(METADATA) && file != Path::new(MANIFEST));
             for file in &list {
@@ -160,6 +165,9 @@ impl RunDirectory {
             lists.push((*rank, checkpoint, list));
         }
         for (rank, checkpoint, list) in lists {
+            if checkpoint.is_staged() {
+                checkpoint.spend();
+            }
             for file in list {
                 let (source, target) = (checkpoint.path().join(&file), whole.join(&file));
                 if checkpoint.is_staged() {

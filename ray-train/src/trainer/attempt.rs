@@ -247,9 +247,14 @@ impl<'a> Attempt<'a> {
         let all = std::mem::take(&mut self.failures);
         let own = |error: &ray::Error| !Released::is_in(error) && !error.is_collective();
         let not_released = |error: &ray::Error| !Released::is_in(error);
+        let (waiting, next) = self.ranks.waiting();
         let (some_own, some_broken) = (all.values().any(own), all.values().any(not_released));
         all.into_iter()
             .filter(|(_, error)| if some_own { own(error) } else { !some_broken || not_released(error) })
+            .map(|(rank, error)| match error.is_collective() && waiting.contains(&rank) {
+                true => (rank, failed(format!("it is at report {next}, and others do not come: {error}"))),
+                false => (rank, error),
+            })
             .map(|(rank, error)| WorkerFailure { rank, error })
             .collect()
     }

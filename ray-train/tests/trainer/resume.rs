@@ -213,6 +213,15 @@ mod interrupted {
         };
         let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
         assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
+
+        let train = |ctx: &TrainContext| -> ray::Result<()> {
+            raise(Signal::SIGINT).unwrap();
+            loop {
+                ctx.barrier()?;
+            }
+        };
+        let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
+        assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
     }
 
     #[test]
