@@ -114,8 +114,8 @@ impl<'a> Attempt<'a> {
         let first: Vec<usize> = self.failures.keys().copied().collect();
         self.release(&format!("{} failed", listed(&first)));
         self.gather();
-        if let Some(gone) = self.failures.values().find(|error| error.is_runtime_gone()) {
-            return Err(gone.clone());
+        if let Some(gone) = self.failures.values().find_map(engine_gone) {
+            return Err(gone);
         }
         let left_behind = self.left_behind();
         Ok((Outcome::Failed(self.take_failures()), left_behind))
@@ -274,9 +274,17 @@ impl LeftBehind {
 
 /// What ended an actor: the panic in its loop, not that calls of a dead actor fail.
 fn cause_of(error: ray::Error) -> ray::Error {
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ray::Error>());
-    match source {
+    match source(&error) {
         Some(panic) if panic.is_panic() => panic.clone(),
         _ => error,
     }
+}
+
+/// That the engine was shut down, which a rank may have found out in a collective.
+fn engine_gone(error: &ray::Error) -> Option<ray::Error> {
+    [Some(error), source(error)].into_iter().flatten().find(|error| error.is_runtime_gone()).cloned()
+}
+
+fn source(error: &ray::Error) -> Option<&ray::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
