@@ -87,7 +87,8 @@ impl RunDirectory {
     }
 
     /// Goes back to the last checkpoint, or to the beginning if there is none: reports that came after it will be made
-    /// again, and what lies about half made is removed. The checkpoint's files are compared with what was written.
+    /// again, and what lies about half made, or beyond what is to be kept, is removed. The checkpoint's files are compared
+    /// with what was written.
     ///
     /// # Errors
     /// [`Damaged`], unless the run falls back; what the file system says.
@@ -107,6 +108,8 @@ impl RunDirectory {
         }
         let last = self.record.checkpoints.last().map_or(0, |listed| listed.report);
         self.lines.retain(|line| line.report <= last);
+        // Fewer may be kept than before; the sweep removes the others.
+        self.drop_surplus();
         // The list first: it must not speak of a checkpoint whose line is gone.
         self.write_record()?;
         self.write_lines()?;

@@ -61,6 +61,17 @@ fn the_best_ones_are_kept_and_nan_is_none() {
     assert_eq!(fs::read_to_string(best[0].0.path().join("step")).unwrap(), "2");
 }
 
+/// Whoever goes on with fewer, because the disk is full, has room before the first report.
+#[test]
+fn fewer_than_before_are_kept() {
+    let run = run("fewer");
+    steps(run.clone(), &[5.0, 4.0, 3.0]).unwrap();
+    let train = |ctx: &TrainContext| Ok(on_disk(ctx.run_path()));
+    let config = CheckpointConfig::new().num_to_keep(1);
+    let result = Trainer::new(train).run_config(run.checkpoints(config)).fit().unwrap();
+    assert_eq!((&result.value()[..], kept(&result), result.history().len()), (&[3][..], vec![3], 3));
+}
+
 #[test]
 fn a_score_that_is_not_reported() {
     let config = CheckpointConfig::new().score("accuracy", Order::Max);
