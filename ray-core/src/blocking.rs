@@ -69,7 +69,7 @@ pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -
         return Err(Error::new(
             ErrorKind::BlockingInAsync,
             format!(
-                "a blocking call at {site} inside the async `{}` would stall every future of its thread: write `reference.await`",
+                "a blocking call at {site} inside the async `{}` would stall every future of its thread: write `reference.await`, or have a task make the call and await that: `ray::task(..).remote().await`",
                 frame.spec.name()
             ),
         ));

@@ -6,6 +6,7 @@ pub(crate) mod manifest;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +62,8 @@ struct Directory {
     path: PathBuf,
     /// Ours to move and to remove, as long as it was not reported.
     staged: bool,
+    /// A report has moved its files away, or was about to.
+    spent: AtomicBool,
     /// What a temporary run lies in, so that it stays as long as this is looked at.
     _storage: Option<Arc<tempfile::TempDir>>,
 }
@@ -84,24 +87,40 @@ impl Checkpoint {
     /// ```
     #[must_use]
     pub fn from_directory(path: impl Into<PathBuf>) -> Checkpoint {
-        Checkpoint(Arc::new(Directory { path: path.into(), staged: false, _storage: None }))
+        Checkpoint::of(path.into(), false, None)
     }
 
-    /// An empty directory, for a loop to fill.
-    pub(crate) fn staged(path: PathBuf) -> ray::Result<Checkpoint> {
-        std::fs::create_dir_all(&path)
-            .map_err(|error| files::at("the directory of a checkpoint cannot be made", &path, &error))?;
-        Ok(Checkpoint(Arc::new(Directory { path, staged: true, _storage: None })))
+    fn of(path: PathBuf, staged: bool, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
+        Checkpoint(Arc::new(Directory { path, staged, spent: AtomicBool::new(false), _storage: storage }))
+    }
+
+    /// An empty directory, for a loop to fill. No other has its name, not even that of a rank which an earlier group left behind
+    /// and which still writes.
+    pub(crate) fn staged(staging: &Path, rank: usize) -> ray::Result<Checkpoint> {
+        let made = std::fs::create_dir_all(staging)
+            .and_then(|()| tempfile::Builder::new().prefix(&format!("rank-{rank}-")).tempdir_in(staging));
+        let made = made.map_err(|error| files::at("the directory of a checkpoint cannot be made", staging, &error))?;
+        Ok(Checkpoint::of(made.keep(), true, None))
     }
 
     /// One that lies in its place.
     pub(crate) fn kept(path: PathBuf, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
-        Checkpoint(Arc::new(Directory { path, staged: false, _storage: storage }))
+        Checkpoint::of(path, false, storage)
     }
 
     /// Whether the files may be moved out of it.
     pub(crate) fn is_staged(&self) -> bool {
         self.0.staged
+    }
+
+    /// Whether a report has had its files already.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.spent.load(Ordering::Relaxed)
+    }
+
+    /// Its files are about to be moved away.
+    pub(crate) fn spend(&self) {
+        self.0.spent.store(true, Ordering::Relaxed);
     }
 
     /// Where its files are.

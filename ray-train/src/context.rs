@@ -1,8 +1,9 @@
 //! What a loop knows of its place in the group, and does together with the others.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ray::collective::Group;
 use serde::Serialize;
@@ -41,7 +42,6 @@ pub struct TrainContext {
     group: RefCell<Group>,
     generator: RefCell<fastrand::Rng>,
     latest: RefCell<Option<Checkpoint>>,
-    staged: Cell<u64>,
     door: Door,
 }
 
@@ -57,6 +57,7 @@ pub(crate) struct Place {
     pub(crate) seed: u64,
     pub(crate) threads: usize,
     pub(crate) gpu: bool,
+    pub(crate) timeout: Duration,
     pub(crate) latest: Option<Checkpoint>,
 }
 
@@ -67,7 +68,6 @@ impl TrainContext {
             group: RefCell::new(group),
             generator: RefCell::new(generator(place.seed, place.rank)),
             latest: RefCell::new(place.latest.clone()),
-            staged: Cell::new(0),
             door,
             place,
         })
@@ -183,7 +183,7 @@ impl TrainContext {
         self.place.attempt
     }
 
-    /// The threads that this rank may use: its CPUs, rounded up.
+    /// The threads that this rank may use: its CPUs, rounded up; in place, as many as the calling thread's rayon pool has.
     ///
     /// ```
     /// # fn show(ctx: &ray_train::TrainContext) {
@@ -250,7 +250,9 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn collective(&self) -> RefMut<'_, Group> {
-        self.group.borrow_mut()
+        let group = self.group.borrow_mut();
+        self.door.end_if_interrupted(&group);
+        group
     }
 
     /// Waits for all ranks.
@@ -264,6 +266,7 @@ impl TrainContext {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn barrier(&self) -> ray::Result<()> {
         self.collective().barrier()
     }
@@ -335,9 +338,7 @@ impl TrainContext {
     /// ```
     pub fn new_checkpoint(&self) -> ray::Result<Checkpoint> {
         self.door.check_open()?;
-        let number = self.staged.replace(self.staged.get() + 1);
-        let Place { attempt, rank, .. } = self.place;
-        Checkpoint::staged(self.place.staging.join(format!("attempt-{attempt}-rank-{rank}-{number}")))
+        Checkpoint::staged(&self.place.staging, self.place.rank)
     }
 
     /// Reports together with all other ranks: waits for them, and until what they report is on the disk.
@@ -347,8 +348,11 @@ impl TrainContext {
     ///
     /// # Errors
     /// On all ranks: a file that two ranks give, a score that is missing, a disk that is full; the run is then as it was
-    /// before, and may go on. Another rank has failed, ended, or does not come in time
+    /// before, and may go on. Another rank has failed, ended, is in a collective operation, or does not come in time
     /// ([`RunConfig::timeout`](crate::RunConfig::timeout)); the user has interrupted the run. These must be passed on.
+    ///
+    /// # Panics
+    /// If what [`collective`](Self::collective) gave is still held.
     ///
     /// ```
     /// #[derive(serde::Serialize)]
@@ -361,6 +365,7 @@ impl TrainContext {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn report(&self, metrics: impl Serialize, checkpoint: Option<Checkpoint>) -> ray::Result<()> {
         self.report_as(metrics, checkpoint, false)
     }
@@ -380,15 +385,36 @@ impl TrainContext {
     /// assert_eq!(result.metrics().number("loss"), Some(0.5));
     /// # Ok::<(), ray::Error>(())
     /// ```
+    #[track_caller]
     pub fn report_mean(&self, metrics: impl Serialize, checkpoint: Option<Checkpoint>) -> ray::Result<()> {
         self.report_as(metrics, checkpoint, true)
     }
 
+    #[track_caller]
     fn report_as(&self, metrics: impl Serialize, checkpoint: Option<Checkpoint>, mean: bool) -> ray::Result<()> {
         let report = RankReport { metrics: Metrics::of(&metrics)?, checkpoint, mean };
-        let latest = self.door.report(self.place.rank, report)?;
+        let latest = match &self.door {
+            Door::InPlace(keeper) => keeper.borrow_mut().keep_own(report)?,
+            Door::Group(board) => {
+                board.report(self.place.rank, report)?;
+                self.meet()?;
+                board.await_answer(self.place.rank)?
+            }
+        };
         self.latest.replace(latest);
         Ok(())
+    }
+
+    /// A report is an operation of the group too, one that nobody else asks for: a rank that is in another one meanwhile is
+    /// found out at once.
+    #[track_caller]
+    fn meet(&self) -> ray::Result<()> {
+        let mut group = self.collective();
+        // How long the others may take is for the run to say, which knows who is missing at which report.
+        group.set_timeout(Duration::MAX);
+        let met = group.allgather::<u8>(&[], &mut []);
+        group.set_timeout(self.place.timeout);
+        met
     }
 }
 

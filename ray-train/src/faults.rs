@@ -29,7 +29,7 @@ pub struct WorkerFailure {
     pub error: ray::Error,
 }
 
-/// A run ended because ranks failed, and no retry was left.
+/// A run ended because ranks failed, and no retry was left or possible.
 ///
 /// It is what [`Trainer::fit`](crate::Trainer::fit) returns, inside a [`ray::Error`]; the ranks listed are those that
 /// failed of their own accord, not those that were released because of them.
@@ -62,6 +62,8 @@ pub struct TrainingFailed {
     pub worker_failures: Vec<WorkerFailure>,
     /// Groups that failed, the last one included.
     pub failures: u32,
+    /// Why the run could not be started again, where a retry was left.
+    pub restart: Option<ray::Error>,
     /// The last checkpoint, which a run of the same name goes on from.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -70,18 +72,22 @@ impl fmt::Display for TrainingFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the run `{}` failed", self.run)?;
         if self.failures > 1 {
-            write!(f, " for the {} time, and no retry is left", Nth(self.failures))?;
+            let end = if self.restart.is_none() { ", and no retry is left" } else { "" };
+            write!(f, " for the {} time{end}", Nth(self.failures))?;
         }
         for (at, (ranks, text)) in by_text(&self.worker_failures).iter().enumerate() {
             let mark = if at == 0 { ": " } else { "; " };
             write!(f, "{mark}{}: {text}", listed(ranks))?;
+        }
+        if let Some(error) = &self.restart {
+            write!(f, "; it could not be started again: {error}")?;
         }
         write_checkpoint(f, self.checkpoint.as_ref())
     }
 }
 
 /// What several ranks say in the same words is said once, with the ranks.
-pub(crate) fn by_text(failures: &[WorkerFailure]) -> Vec<(Vec<usize>, String)> {
+fn by_text(failures: &[WorkerFailure]) -> Vec<(Vec<usize>, String)> {
     let mut by_text: Vec<(Vec<usize>, String)> = Vec::new();
     for failure in failures {
         let text = failure.error.to_string();

@@ -1,4 +1,5 @@
-//! The threads of a rank: its own, and as many more as it has CPUs.
+//! The threads of a worker: its own, and as many more as it has CPUs. A loop that runs in place keeps the pool of its thread, which is
+//! the user's own and would never get out of another one.
 
 use std::cell::RefCell;
 use std::sync::Once;

@@ -87,14 +87,15 @@ impl RunDirectory {
     }
 
     /// Goes back to the last checkpoint, or to the beginning if there is none: reports that came after it will be made
-    /// again, and what lies about half made is removed. The checkpoint's files are compared with what was written.
+    /// again, and what lies about half made, or beyond what is to be kept, is removed. The checkpoint's files are compared
+    /// with what was written.
     ///
     /// # Errors
     /// [`Damaged`], unless the run falls back; what the file system says.
     pub(crate) fn rewind(&mut self) -> ray::Result<Option<Checkpoint>> {
         while let Some(listed) = self.record.checkpoints.last() {
             let path = self.path.join(&listed.directory);
-            let Err(damaged) = manifest::verify(&path) else { break };
+            let Err(damaged) = manifest::verify(&path, listed.report) else { break };
             if !self.fall_back {
                 let why = format!(
                     "{}; RunConfig::fall_back(true) goes on from the checkpoint before it, another name begins anew",
@@ -107,13 +108,16 @@ impl RunDirectory {
         }
         let last = self.record.checkpoints.last().map_or(0, |listed| listed.report);
         self.lines.retain(|line| line.report <= last);
-        self.write_lines()?;
+        // Fewer may be kept than before; the sweep removes the others.
+        self.drop_surplus();
+        // The list first: it must not speak of a checkpoint whose line is gone.
         self.write_record()?;
+        self.write_lines()?;
         self.sweep()?;
         Ok(self.latest())
     }
 
-    /// Removes what `run.json` does not list.
+    /// Removes what `run.json` does not list, and files whose writing a crash cut off.
     fn sweep(&self) -> ray::Result<()> {
         let entries =
             fs::read_dir(&self.path).map_err(|error| files::at("the run's directory cannot be read", &self.path, &error))?;
@@ -124,6 +128,8 @@ impl RunDirectory {
             if name == STAGING || (record::report_of(name).is_some() && !listed) {
                 // A rank that was left behind may still write there; what is left goes the next time.
                 let _ = fs::remove_dir_all(entry.path());
+            } else if name.starts_with(files::WRITING) {
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -201,7 +207,7 @@ impl Contents {
     /// What is there; none for a directory without a run.
     pub(crate) fn read(path: &Path) -> Result<Option<Contents>, Damaged> {
         let Some(record) = Record::read(path)? else { return Ok(None) };
-        let lines = record::read_lines(path)?;
+        let lines = record::read_lines(path, &record)?;
         Ok(Some(Contents { record, lines }))
     }
 

@@ -27,7 +27,7 @@ use crate::config::Group;
 use crate::context::Place;
 use crate::faults::failed;
 use crate::run_directory::RunDirectory;
-use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure, pool};
+use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure};
 use admission::Request;
 use attempt::{Attempt, LeftBehind, Outcome};
 use door::{Door, lock};
@@ -136,13 +136,18 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     ///
     /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process.
     ///
+    /// A thread of the engine that a rank ran on stays in the rayon pool of that rank, with as many threads as the rank had CPUs:
+    /// a task that comes to it later and uses rayon uses that pool.
+    ///
     /// # Errors
     /// * [`TrainingFailed`] when ranks failed (an `Err`, a panic, a kill, too few reports or too many, a timeout) and no
-    ///   retry is left;
+    ///   retry is left, or the next group could not be started;
     /// * [`Interrupted`](crate::Interrupted) after Ctrl-C;
     /// * [`NotAdmitted`](crate::NotAdmitted) when the node has too little, or others hold it too long;
     /// * [`InProgress`](crate::InProgress) when a run of this name is under way;
     /// * [`Damaged`](crate::Damaged) when what the run is to go on from is not as it was written;
+    /// * `BlockingInAsync` in an `async fn` of the engine, as of [`ray::get`]: await a task that calls it there,
+    ///   `ray::task(move || trainer.fit()).remote().await`;
     /// * a configuration that makes no sense, a storage that cannot be written, `RAY_ADDRESS` (there is no cluster engine
     ///   yet), an engine that is shut down.
     ///
@@ -152,7 +157,9 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     /// assert_eq!(*result.value(), 1);
     /// # Ok::<(), ray::Error>(())
     /// ```
+    #[track_caller]
     pub fn fit(&self) -> ray::Result<TrainResult<L::Output>> {
+        may_block()?;
         let run = self.run.named();
         run.check()?;
         let group = self.scaling.group()?;
@@ -178,7 +185,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         let mut failures = 0;
         let mut last = Vec::new();
         loop {
-            let latest = keeper.directory.rewind()?;
+            let latest = keeper.directory.rewind().map_err(|error| not_started(&keeper, &last, failures, error))?;
             let request = Request {
                 run: keeper.config.name(),
                 path: keeper.directory.path(),
@@ -188,8 +195,9 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
                 left_behind: left_behind.iter().map(LeftBehind::count).sum(),
                 longest: self.scaling.admission(),
             };
-            let admitted = admission::admit(&request, &keeper.watch).map_err(|error| admission::after(error, &last));
-            let Some(workers) = admitted? else { return Err(keeper.interrupted()) };
+            let admitted = admission::admit(&request, &keeper.watch);
+            let admitted = admitted.map_err(|error| not_started(&keeper, &last, failures, error))?;
+            let Some(workers) = admitted else { return Err(keeper.interrupted()) };
             let size = workers.workers.len();
             let first = place(&keeper, latest, size, failures, share.threads(), self.scaling.gpu());
             let value = Arc::new(Mutex::new(None));
@@ -203,26 +211,29 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             };
             left_behind.push(behind);
             failures += 1;
-            last = worker_failures.clone();
-            give_up_or_go_on(&keeper, worker_failures, failures)?;
+            last = worker_failures;
+            give_up_or_go_on(&keeper, &last, failures)?;
         }
     }
 
     fn fit_in_place(&self, keeper: Keeper) -> ray::Result<TrainResult<L::Output>> {
         let keeper = Rc::new(RefCell::new(keeper));
+        // The calling thread stays in the pool that it has: to leave another one is not possible, and it is the user's own.
+        let threads = rayon::current_num_threads();
         let mut failures = 0;
+        let mut last = Vec::new();
         loop {
-            let latest = keeper.borrow_mut().directory.rewind()?;
+            let latest = keeper.borrow_mut().directory.rewind();
+            let latest = latest.map_err(|error| not_started(&keeper.borrow(), &last, failures, error))?;
             keeper.borrow().check_interrupt()?;
-            let place = place(&keeper.borrow(), latest, 1, failures, self.scaling.share().threads(), self.scaling.gpu());
+            let place = place(&keeper.borrow(), latest, 1, failures, threads, self.scaling.gpu());
             let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
             let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
             let value = Arc::new(Mutex::new(None));
             let body = self.body(Arc::clone(&value));
-            let threads = self.scaling.share().threads();
-            let ended = catch_unwind(AssertUnwindSafe(|| pool::on_this_thread(threads, || body(&context))));
+            let ended = catch_unwind(AssertUnwindSafe(|| body(&context)));
             drop(context);
-            match ended.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            match ended.unwrap_or_else(|panic| Err(panicked(panic))) {
                 Ok(()) => {
                     let keeper = Rc::into_inner(keeper).expect("the context is gone");
                     return finish(keeper.into_inner(), &value, 1);
@@ -231,7 +242,8 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
                     let keeper = keeper.borrow();
                     keeper.check_interrupt()?;
                     failures += 1;
-                    give_up_or_go_on(&keeper, vec![WorkerFailure { rank: 0, error }], failures)?;
+                    last = vec![WorkerFailure { rank: 0, error }];
+                    give_up_or_go_on(&keeper, &last, failures)?;
                 }
             }
         }
@@ -248,6 +260,12 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             Ok(())
         })
     }
+}
+
+/// Where the engine refuses a wait it refuses this one: a group of one asks, and has nobody to wait for.
+#[track_caller]
+fn may_block() -> ray::Result<()> {
+    Collective::members(1)?.remove(0).barrier()
 }
 
 /// The engine, which is embedded: there is no other yet.
@@ -270,6 +288,7 @@ fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attemp
         threads,
         gpu,
         latest,
+        timeout: keeper.config.longest_wait(),
     }
 }
 
@@ -279,17 +298,29 @@ fn finish<R>(keeper: Keeper, value: &Mutex<Option<R>>, size: usize) -> ray::Resu
     Ok(TrainResult::of_run(value, &keeper, size))
 }
 
-fn give_up_or_go_on(keeper: &Keeper, worker_failures: Vec<WorkerFailure>, failures: u32) -> ray::Result<()> {
-    if keeper.config.forgives(failures) {
-        return Ok(());
-    }
-    let run = keeper.config.name().to_owned();
-    Err(ray::Error::other(TrainingFailed { run, worker_failures, failures, checkpoint: keeper.directory.latest() }))
+fn give_up_or_go_on(keeper: &Keeper, last: &[WorkerFailure], failures: u32) -> ray::Result<()> {
+    if keeper.config.forgives(failures) { Ok(()) } else { Err(training_failed(keeper, last, failures, None)) }
 }
 
-fn panicked(payload: &(dyn Any + Send)) -> ray::Error {
+/// The error of a group that could not be started. If it was to go on where another one failed, what that one failed with comes
+/// first.
+fn not_started(keeper: &Keeper, last: &[WorkerFailure], failures: u32, error: ray::Error) -> ray::Error {
+    if last.is_empty() || error.is_runtime_gone() { error } else { training_failed(keeper, last, failures, Some(error)) }
+}
+
+fn training_failed(keeper: &Keeper, last: &[WorkerFailure], failures: u32, restart: Option<ray::Error>) -> ray::Error {
+    let (run, checkpoint) = (keeper.config.name().to_owned(), keeper.directory.latest());
+    ray::Error::other(TrainingFailed { run, worker_failures: last.to_vec(), failures, restart, checkpoint })
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> ray::Error {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    failed(format!("its loop panicked: {}", text.unwrap_or("(a value that is no text)")))
+    let error = failed(format!("its loop panicked: {}", text.unwrap_or("(a value that is no text)")));
+    // It may panic again when it is dropped.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    error
 }
 
 impl<L, M, C> fmt::Debug for Trainer<L, M, C> {

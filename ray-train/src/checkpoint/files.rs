@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::faults::{Damaged, failed};
 
+/// What the names of files begin with that are not whole yet.
+pub(crate) const WRITING: &str = ".writing-";
+
 /// What the file system said, with the path and, where it is known, what to do.
 pub(crate) fn at(what: &str, path: &Path, error: &io::Error) -> ray::Error {
     let advice = match error.kind() {
@@ -38,8 +41,11 @@ pub(crate) fn list(root: &Path) -> ray::Result<Vec<PathBuf>> {
                 fs::metadata(entry.path()).map_err(|error| at("a file of a checkpoint cannot be read", &entry.path(), &error))?;
             if metadata.is_dir() {
                 folders.push(path);
-            } else {
+            } else if metadata.is_file() {
                 files.push(path);
+            } else {
+                // A pipe, which nobody may ever write to.
+                return Err(failed(format!("{} is no file, which alone a checkpoint can hold", entry.path().display())));
             }
         }
     }
@@ -106,7 +112,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> ray::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         let mut beside = tempfile::Builder::new();
-        beside.prefix(".writing-");
+        beside.prefix(WRITING);
         // As any file that a program makes; tempfile's own are for nobody else to read.
         #[cfg(unix)]
         beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -35,8 +35,8 @@ pub(crate) struct Manifest {
     pub(crate) files: Vec<Entry>,
 }
 
-/// Reads the list of a checkpoint's directory and compares every file with it.
-pub(crate) fn verify(directory: &Path) -> Result<Manifest, Damaged> {
+/// Reads the list of a checkpoint's directory, which is that of this report, and compares every file with it.
+pub(crate) fn verify(directory: &Path, report: u64) -> Result<Manifest, Damaged> {
     let path = directory.join(MANIFEST);
     let damaged = |why: String| Damaged { path: directory.to_owned(), why };
     if !directory.is_dir() {
@@ -48,6 +48,10 @@ pub(crate) fn verify(directory: &Path) -> Result<Manifest, Damaged> {
     let manifest: Manifest = files::read_json(&path)?;
     if manifest.format != FORMAT {
         return Err(damaged(format!("its format is `{}`, and this version reads `{FORMAT}`", manifest.format)));
+    }
+    if manifest.report != report {
+        let there = manifest.report;
+        return Err(damaged(format!("it is the checkpoint of report {there}, and that of report {report} should be here")));
     }
     for entry in &manifest.files {
         let path = directory.join(&entry.name);

@@ -181,7 +181,7 @@ impl RunConfig {
     }
 
     /// What is called after each report of the group, on the thread that called `fit`, while the ranks wait: to print, to
-    /// plot, to log.
+    /// plot, to log. A panic in it ends the run and comes out of `fit`; in place it is one of the loop.
     ///
     /// ```
     /// # use ray_train::{Metrics, RunConfig, TrainContext, Trainer};

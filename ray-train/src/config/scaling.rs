@@ -90,6 +90,9 @@ impl ScalingConfig {
     /// No workers: the loop runs on the thread that calls `fit`, as the one rank of a group of one. For debuggers, and for
     /// programs that are small.
     ///
+    /// What is said of each worker's resources has nobody to hold them. The loop computes with as many threads as the rayon pool
+    /// of the calling thread has, by default all of the machine.
+    ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
     /// let here = std::thread::current().id();

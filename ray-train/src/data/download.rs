@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
@@ -23,12 +24,16 @@ const SUMS: [&str; 4] = [
 /// Files that are larger are not those that we ask for.
 const LARGEST: u64 = 64 << 20;
 
+/// How long the address may take to answer, and how many times longer to send a file.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FILE: u32 = 60;
+
 /// Fetches the files into a folder. A file is there whole or not at all: it is written beside, and renamed.
 pub(super) fn download(folder: &Path) -> ray::Result<()> {
-    fetch(folder, ADDRESS, &SUMS)
+    fetch(folder, ADDRESS, &SUMS, PATIENCE)
 }
 
-fn fetch(folder: &Path, address: &str, sums: &[&str; 4]) -> ray::Result<()> {
+fn fetch(folder: &Path, address: &str, sums: &[&str; 4], patience: Duration) -> ray::Result<()> {
     fs::create_dir_all(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     for (name, sum) in FILES.iter().zip(sums) {
         let name = format!("{name}.gz");
@@ -36,14 +41,16 @@ fn fetch(folder: &Path, address: &str, sums: &[&str; 4]) -> ray::Result<()> {
             continue;
         }
         let address = format!("{address}/{name}");
-        one(folder, &name, &address, sum).map_err(|why| failed(format!("{address}: {why}")))?;
+        one(folder, &name, &address, sum, patience).map_err(|why| failed(format!("{address}: {why}")))?;
     }
     Ok(())
 }
 
-fn one(folder: &Path, name: &str, address: &str, sum: &str) -> Result<(), String> {
+fn one(folder: &Path, name: &str, address: &str, sum: &str, patience: Duration) -> Result<(), String> {
     let say = |error: &dyn std::fmt::Display| error.to_string();
-    let mut response = ureq::get(address).call().map_err(|error| say(&error))?;
+    let request = ureq::get(address).config().timeout_connect(Some(patience)).timeout_recv_response(Some(patience));
+    let request = request.timeout_recv_body(Some(patience * FILE)).build();
+    let mut response = request.call().map_err(|error| say(&error))?;
     let bar = ProgressBar::new(response.body().content_length().unwrap_or(0));
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}, {eta}").expect("a template of ours");
     bar.set_style(style);
@@ -102,16 +109,16 @@ mod tests {
     fn files_come_whole_and_only_once() {
         let folder = tempfile::tempdir().unwrap();
         let sums = ["5d41402abc4b2a76b9719d911017c592"; 4];
-        fetch(folder.path(), &serve(4, b"hello"), &sums).unwrap();
+        fetch(folder.path(), &serve(4, b"hello"), &sums, PATIENCE).unwrap();
         assert_eq!(fs::read(folder.path().join(format!("{}.gz", FILES[3]))).unwrap(), b"hello");
         assert_eq!(names(folder.path()), 4);
-        fetch(folder.path(), "http://127.0.0.1:1", &sums).unwrap();
+        fetch(folder.path(), "http://127.0.0.1:1", &sums, PATIENCE).unwrap();
     }
 
     #[test]
     fn what_is_not_the_file_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let error = fetch(folder.path(), &serve(1, b"<html>"), &SUMS).unwrap_err().to_string();
+        let error = fetch(folder.path(), &serve(1, b"<html>"), &SUMS, PATIENCE).unwrap_err().to_string();
         assert!(error.contains("MD5") && error.contains("train-images"), "{error}");
         assert_eq!(names(folder.path()), 0);
     }
@@ -119,6 +126,17 @@ mod tests {
     #[test]
     fn no_network_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(fetch(folder.path(), "http://127.0.0.1:1", &SUMS).is_err());
+        assert!(fetch(folder.path(), "http://127.0.0.1:1", &SUMS, PATIENCE).is_err());
+    }
+
+    /// An address that takes the call and says nothing.
+    #[test]
+    fn a_silent_address_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap());
+        let error = fetch(folder.path(), &address, &SUMS, Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(error.contains("timeout"), "{error}");
+        assert_eq!(names(folder.path()), 0);
     }
 }

@@ -80,8 +80,7 @@ impl RunDirectory {
         let former = self.record.clone();
         self.record.checkpoints.push(Listed { directory: directory.clone(), report: line.report });
         self.record.set_score(self.keep.score.as_ref());
-        let surplus = self.surplus();
-        self.record.checkpoints.retain(|listed| !surplus.contains(&listed.directory));
+        let surplus = self.drop_surplus();
         if let Err(error) = self.write_record() {
             self.record = former;
             self.lines.pop();
@@ -95,15 +94,17 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// The checkpoints beyond those that are to be kept.
-    fn surplus(&self) -> Vec<String> {
+    /// Takes the checkpoints off the list that are beyond those to be kept; which they are.
+    pub(super) fn drop_surplus(&mut self) -> Vec<String> {
         let score_of = |listed: &Listed| {
             let (metric, _) = self.keep.score.as_ref()?;
             self.lines.iter().find(|line| line.report == listed.report)?.metrics.number(metric)
         };
         let scores: Vec<f64> = self.record.checkpoints.iter().map(|listed| score_of(listed).unwrap_or(f64::NAN)).collect();
         let surplus = surplus(&scores, &self.keep);
-        surplus.into_iter().map(|at| self.record.checkpoints[at].directory.clone()).collect()
+        let surplus: Vec<String> = surplus.into_iter().map(|at| self.record.checkpoints[at].directory.clone()).collect();
+        self.record.checkpoints.retain(|listed| !surplus.contains(&listed.directory));
+        surplus
     }
 
     /// Puts the files of all ranks into one directory, lists them, has them written to the disk, and gives the directory its
@@ -135,6 +136,11 @@ impl RunDirectory {
         let mut lists = Vec::new();
         // Nothing is moved before it is known that all of it can be.
         for (rank, checkpoint) in given {
+            if checkpoint.is_spent() {
+                return Err(failed(format!(
+                    "rank {rank} gives a checkpoint for the second time, and its files went with the first report: ctx.new_checkpoint() makes another"
+                )));
+            }
             let mut list = files::list(checkpoint.path())?;
             list.retain(|file| file != Path::new(METADATA) && file != Path::new(MANIFEST));
             for file in &list {
@@ -160,6 +166,9 @@ impl RunDirectory {
             lists.push((*rank, checkpoint, list));
         }
         for (rank, checkpoint, list) in lists {
+            if checkpoint.is_staged() {
+                checkpoint.spend();
+            }
             for file in list {
                 let (source, target) = (checkpoint.path().join(&file), whole.join(&file));
                 if checkpoint.is_staged() {

@@ -1,5 +1,6 @@
 //! `run.json` and `reports.jsonl`: written, read, and put together again from the checkpoints where they are damaged.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
@@ -102,8 +103,9 @@ pub(super) fn report_of(directory: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Every line; the last one may have been cut off by a crash, and then does not count.
-pub(super) fn read_lines(run: &Path) -> Result<Vec<Line>, Damaged> {
+/// Every line, among them those of the checkpoints that are listed; the last one may have been cut off by a crash, and then does
+/// not count.
+pub(super) fn read_lines(run: &Path, record: &Record) -> Result<Vec<Line>, Damaged> {
     let path = run.join(REPORTS);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -116,6 +118,10 @@ pub(super) fn read_lines(run: &Path) -> Result<Vec<Line>, Damaged> {
         let line = serde_json::from_str(whole)
             .map_err(|error| advised(Damaged { path: path.clone(), why: format!("line {}: {error}", at + 1) }))?;
         lines.push(line);
+    }
+    let there: HashSet<u64> = lines.iter().map(|line| line.report).collect();
+    if let Some(Listed { directory, .. }) = record.checkpoints.iter().find(|listed| !there.contains(&listed.report)) {
+        return Err(advised(Damaged { path, why: format!("the line of {directory} is not there") }));
     }
     Ok(lines)
 }
@@ -157,7 +163,7 @@ pub(super) fn rebuild(run: &Path, name: &str, workers: usize) -> ray::Result<Con
     names.sort_by_key(|name| report_of(name));
     for directory in names {
         let path = run.join(&directory);
-        let Ok(whole) = manifest::verify(&path) else {
+        let Ok(whole) = manifest::verify(&path, report_of(&directory).unwrap_or_default()) else {
             set_aside(&path, &directory)?;
             continue;
         };

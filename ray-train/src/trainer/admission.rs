@@ -12,15 +12,17 @@ use ray::{ActorHandle, ObjectRef, WeakActorHandle};
 use super::door::lock;
 use super::interrupt::Watch;
 use super::worker::Worker;
-use crate::WorkerFailure;
 use crate::config::Share;
-use crate::faults::{NotAdmitted, by_text, failed, listed};
+use crate::faults::{NotAdmitted, failed};
 
 /// How often it is looked at whether Ctrl-C was pressed.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
 /// What an elastic group waits for more than the least: what is free is granted within microseconds.
 const MORE: Duration = Duration::from_millis(200);
+
+/// Nobody waits longer, and the system's clock does not go much further.
+const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The groups of this process, and whether one of them is being admitted.
 static GROUPS: Mutex<Groups> = Mutex::new(Groups { admitting: false, admitted: Vec::new(), next: 0 });
@@ -102,7 +104,7 @@ impl Drop for Turn {
 /// [`NotAdmitted`]; the engine's own.
 pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<Admitted>> {
     let Plan { workers, substitutes } = request.plan()?;
-    let deadline = Instant::now() + request.longest;
+    let deadline = Instant::now() + request.longest.min(AGES);
     let Some(_turn) = Turn::wait(deadline, watch) else {
         return if watch.is_raised() { Ok(None) } else { Err(request.in_vain(0)) };
     };
@@ -131,18 +133,6 @@ pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<
         workers: workers.iter().map(ActorHandle::downgrade).collect(),
     });
     Ok(Some(Admitted { number, workers }))
-}
-
-/// The error of a group that was to start again: what it was to start again after belongs to it.
-pub(crate) fn after(error: ray::Error, failures: &[WorkerFailure]) -> ray::Error {
-    match error.downcast_ref::<NotAdmitted>() {
-        Some(refused) if !failures.is_empty() => {
-            let failures = by_text(failures).iter().map(|(ranks, text)| format!("{}: {text}", listed(ranks))).collect::<Vec<_>>();
-            let message = format!("{}; it was to start again after a failure ({})", refused.message, failures.join("; "));
-            ray::Error::other(NotAdmitted { message })
-        }
-        _ => error,
-    }
 }
 
 /// The worker of a rank, if its group is among those of this process.

@@ -114,8 +114,8 @@ impl<'a> Attempt<'a> {
         let first: Vec<usize> = self.failures.keys().copied().collect();
         self.release(&format!("{} failed", listed(&first)));
         self.gather();
-        if let Some(gone) = self.failures.values().find(|error| error.is_runtime_gone()) {
-            return Err(gone.clone());
+        if let Some(gone) = self.failures.values().find_map(engine_gone) {
+            return Err(gone);
         }
         let left_behind = self.left_behind();
         Ok((Outcome::Failed(self.take_failures()), left_behind))
@@ -247,9 +247,14 @@ impl<'a> Attempt<'a> {
         let all = std::mem::take(&mut self.failures);
         let own = |error: &ray::Error| !Released::is_in(error) && !error.is_collective();
         let not_released = |error: &ray::Error| !Released::is_in(error);
+        let (waiting, next) = self.ranks.waiting();
         let (some_own, some_broken) = (all.values().any(own), all.values().any(not_released));
         all.into_iter()
             .filter(|(_, error)| if some_own { own(error) } else { !some_broken || not_released(error) })
+            .map(|(rank, error)| match error.is_collective() && waiting.contains(&rank) {
+                true => (rank, failed(format!("it is at report {next}, and others do not come: {error}"))),
+                false => (rank, error),
+            })
             .map(|(rank, error)| WorkerFailure { rank, error })
             .collect()
     }
@@ -269,9 +274,17 @@ impl LeftBehind {
 
 /// What ended an actor: the panic in its loop, not that calls of a dead actor fail.
 fn cause_of(error: ray::Error) -> ray::Error {
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ray::Error>());
-    match source {
+    match source(&error) {
         Some(panic) if panic.is_panic() => panic.clone(),
         _ => error,
     }
+}
+
+/// That the engine was shut down, which a rank may have found out in a collective.
+fn engine_gone(error: &ray::Error) -> Option<ray::Error> {
+    [Some(error), source(error)].into_iter().flatten().find(|error| error.is_runtime_gone()).cloned()
+}
+
+fn source(error: &ray::Error) -> Option<&ray::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ray::collective::Group;
+
 use super::keeper::Keeper;
 use crate::{Checkpoint, Metrics};
 
@@ -28,26 +30,21 @@ pub(crate) enum Door {
 }
 
 impl Door {
-    /// Reports, and waits until it is done; the run's last checkpoint then.
-    pub(crate) fn report(&self, rank: usize, report: RankReport) -> ray::Result<Option<Checkpoint>> {
-        match self {
-            Door::Group(board) => board.report(rank, report),
-            Door::InPlace(keeper) => {
-                let mut keeper = keeper.borrow_mut();
-                keeper.check_interrupt()?;
-                keeper.keep(vec![report])
-            }
-        }
-    }
-}
-
-impl Door {
     /// # Errors
     /// The group has ended: nothing is reported any more.
     pub(crate) fn check_open(&self) -> ray::Result<()> {
         match self {
             Door::Group(board) => lock(&board.closed).clone().map_or(Ok(()), Err),
             Door::InPlace(_) => Ok(()),
+        }
+    }
+
+    /// In place nobody else can look whether Ctrl-C was pressed while the loop runs: its group, of one, ends here.
+    pub(crate) fn end_if_interrupted(&self, group: &Group) {
+        if let Door::InPlace(keeper) = self
+            && let Err(interrupted) = keeper.borrow().check_interrupt()
+        {
+            group.poisoner().poison(interrupted);
         }
     }
 }
@@ -119,17 +116,24 @@ impl Board {
         events.pop_front()
     }
 
-    fn report(&self, rank: usize, report: RankReport) -> Answer {
-        let seat = &self.ranks[rank];
-        {
-            // One lock for both: whoever closes the board answers those who are there.
-            let closed = lock(&self.closed);
-            if let Some(why) = &*closed {
-                return Err(why.clone());
-            }
-            lock(&seat.answer).take();
-            self.post(Event::Reported { rank, report });
+    /// A rank has come to a report.
+    ///
+    /// # Errors
+    /// Nobody reports any more.
+    pub(crate) fn report(&self, rank: usize, report: RankReport) -> ray::Result<()> {
+        // One lock for both: whoever closes the board answers those who are there.
+        let closed = lock(&self.closed);
+        if let Some(why) = &*closed {
+            return Err(why.clone());
         }
+        lock(&self.ranks[rank].answer).take();
+        self.post(Event::Reported { rank, report });
+        Ok(())
+    }
+
+    /// Waits until the report is done; the run's last checkpoint then.
+    pub(crate) fn await_answer(&self, rank: usize) -> Answer {
+        let seat = &self.ranks[rank];
         let mut answer = lock(&seat.answer);
         loop {
             if let Some(answer) = answer.take() {

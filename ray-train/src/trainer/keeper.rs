@@ -31,6 +31,12 @@ impl Keeper {
         Ok(self.directory.latest())
     }
 
+    /// Takes the report of the one rank, on whose thread this is.
+    pub(crate) fn keep_own(&mut self, report: RankReport) -> Answer {
+        self.check_interrupt()?;
+        self.keep(vec![report])
+    }
+
     pub(crate) fn interrupted(&self) -> ray::Error {
         ray::Error::other(Interrupted { run: self.config.name().to_owned(), checkpoint: self.directory.latest() })
     }

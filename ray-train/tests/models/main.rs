@@ -1,8 +1,11 @@
 //! Models through the trainer: against a reference in f64, against each other, cut off and resumed.
 
+mod faults;
 #[cfg(feature = "burn")]
 mod layers;
 mod network;
+#[path = "../trainer/process.rs"]
+mod process;
 mod reference;
 mod replicas;
 mod resume;

@@ -72,16 +72,21 @@ mod burned {
     }
 }
 
+/// The engine of all tests: enough CPUs for all of them at once, whatever the machine has.
+pub(crate) fn engine() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        ray::init_with(ray::Config::new().num_cpus(64)).unwrap();
+    });
+}
+
 /// Runs a loop on so many workers, in a run of its own; rank 0's value.
 pub(crate) fn fit<R: Send + 'static>(
     name: &str,
     workers: usize,
     body: impl Fn(&TrainContext) -> ray::Result<R> + Send + Sync + 'static,
 ) -> ray::Result<R> {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        ray::init_with(ray::Config::new().num_cpus(64)).unwrap();
-    });
+    engine();
     let scaling = ScalingConfig::workers(workers);
     Ok(Trainer::new(body).scaling(scaling).run_config(RunConfig::temporary(name)?).fit()?.into_value())
 }

@@ -7,7 +7,8 @@ use ray_train::{
     Checkpoint, CheckpointConfig, Damaged, Metrics, Order, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer,
 };
 
-use crate::support::{Model, Progress, child, in_child, is_child, run, said, write};
+use crate::process::{child, is_child};
+use crate::support::{Model, Progress, in_child, run, said, write};
 
 /// A checkpoint after each of some steps, with a score; a run of the name goes on where it was.
 fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usize>> {
@@ -58,6 +59,17 @@ fn the_best_ones_are_kept_and_nan_is_none() {
     assert_eq!(on_disk(result.path()), [3, 5]);
     let best = result.best_checkpoints();
     assert_eq!(fs::read_to_string(best[0].0.path().join("step")).unwrap(), "2");
+}
+
+/// Whoever goes on with fewer, because the disk is full, has room before the first report.
+#[test]
+fn fewer_than_before_are_kept() {
+    let run = run("fewer");
+    steps(run.clone(), &[5.0, 4.0, 3.0]).unwrap();
+    let train = |ctx: &TrainContext| Ok(on_disk(ctx.run_path()));
+    let config = CheckpointConfig::new().num_to_keep(1);
+    let result = Trainer::new(train).run_config(run.checkpoints(config)).fit().unwrap();
+    assert_eq!((&result.value()[..], kept(&result), result.history().len()), (&[3][..], vec![3], 3));
 }
 
 #[test]
@@ -177,13 +189,14 @@ fn after(name: &str, damage: impl FnOnce(&Path), fall_back: bool) -> ray::Result
 #[test]
 fn a_checkpoint_that_is_not_what_it_was() {
     type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 6] = [
+    let cases: [(&str, Damage, &str); 7] = [
         ("cut", |last| fs::write(last.join("step"), "").unwrap(), "`step` has 0 bytes, and was written with 1"),
         ("changed", |last| fs::write(last.join("step"), "9").unwrap(), "CRC-32"),
         ("gone", |last| fs::remove_file(last.join("step")).unwrap(), "`step` cannot be read"),
         ("all_gone", |last| fs::remove_dir_all(last).unwrap(), "the checkpoint is gone"),
         ("unfinished", |last| fs::remove_file(last.join(".manifest.json")).unwrap(), "no checkpoint that ray-train has finished"),
         ("foreign", |last| fs::write(last.join(".manifest.json"), "{\"format\": \"x\"}").unwrap(), "not what ray-train writes"),
+        ("elsewhere", elsewhere, "it is the checkpoint of report 2, and that of report 3 should be here"),
     ];
     for (name, damage, text) in cases {
         let last = |run: &Path| damage(&run.join("checkpoint_000003"));
@@ -199,11 +212,13 @@ fn a_checkpoint_that_is_not_what_it_was() {
 #[test]
 fn lists_that_are_not_what_they_were() {
     type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 5] = [
+    let cases: [(&str, Damage, &str); 7] = [
         ("empty_list", |run| fs::write(run.join("run.json"), "").unwrap(), "cut short"),
         ("foreign_list", |run| fs::write(run.join("run.json"), "[1, 2]").unwrap(), "not what ray-train writes"),
         ("no_list", |run| fs::remove_file(run.join("run.json")).unwrap(), "it is gone, though there are checkpoints"),
         ("garbled_reports", |run| fs::write(run.join("reports.jsonl"), "{}\n{}\n").unwrap(), "line 1"),
+        ("no_reports", |run| fs::remove_file(run.join("reports.jsonl")).unwrap(), "the line of checkpoint_000001 is not there"),
+        ("short_reports", short, "the line of checkpoint_000003 is not there"),
         ("newer", newer, "this version reads"),
     ];
     for (name, damage, text) in cases {
@@ -214,6 +229,18 @@ fn lists_that_are_not_what_they_were() {
         assert_eq!((*result.value(), kept(&result)), (3, vec![1, 2, 3, 4]), "{name}: the checkpoints are whole");
         assert_eq!(result.history().len(), 4);
     }
+}
+
+/// The one before it, in its place.
+fn elsewhere(last: &Path) {
+    fs::remove_dir_all(last).unwrap();
+    Checkpoint::from_directory(last.with_file_name("checkpoint_000002")).to_directory(last).unwrap();
+}
+
+fn short(run: &Path) {
+    let path = run.join("reports.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, &text[..text.len() - 2]).unwrap();
 }
 
 fn newer(run: &Path) {
@@ -237,6 +264,7 @@ fn what_a_crash_leaves_behind() {
     };
     let result = after("crash", crash, false).unwrap();
     assert_eq!((*result.value(), kept(&result), result.history().len()), (3, vec![1, 2, 3, 4], 4));
+    assert!(!result.path().join(".writing-abc").exists());
 }
 
 /// A storage that takes no more: the files that a process writes may have no more than so many bytes.

@@ -348,7 +348,7 @@ fn an_address_is_refused() {
     in_child("faults::an_address_is_refused", || {
         if std::env::var("RAY_ADDRESS").is_err() {
             // The variable is set for a process of its own.
-            let output = crate::support::child("faults::an_address_is_refused").env("RAY_ADDRESS", "auto").output().unwrap();
+            let output = crate::process::child("faults::an_address_is_refused").env("RAY_ADDRESS", "auto").output().unwrap();
             assert!(output.status.success(), "{}", crate::support::said(&output));
             return;
         }

@@ -57,8 +57,9 @@ fn a_loop_without_a_configuration_returns_rank_zeros_value() {
 /// The same loop, with the same outcome, without workers.
 #[test]
 fn in_place() {
-    let here = std::thread::current().id();
+    let (here, threads) = (std::thread::current().id(), rayon::current_num_threads());
     let train = move |ctx: &TrainContext, config: Config| {
+        assert_eq!((ctx.threads(), rayon::current_num_threads()), (threads, threads));
         assert_eq!(std::thread::current().id(), here);
         assert_eq!(ctx.world_size(), 1);
         ctx.barrier()?;
@@ -76,6 +77,7 @@ fn in_place() {
         .fit()
         .unwrap();
     assert_eq!((*result.value(), result.history().len(), result.checkpoints().count()), (7, 2, 2));
+    assert!(rayon::current_thread_index().is_none(), "the thread is in no pool that it was not in before");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer, Worker};
 
-use crate::support::{Model, Progress, child, engine, is_child, run, said};
+use crate::process::{await_line, child, is_child};
+use crate::support::{Model, Progress, engine, run, said};
 
 const EPOCHS: usize = 3;
 const STEPS: usize = 7;
@@ -113,20 +114,6 @@ fn locked_by(run: &Path) -> String {
     std::fs::read_to_string(run.join(".lock")).unwrap()
 }
 
-/// Reads until a line with that in it.
-pub(crate) fn await_line(from: impl std::io::Read, text: &str) {
-    use std::io::BufRead;
-    let mut seen = String::new();
-    for line in std::io::BufReader::new(from).lines() {
-        let line = line.unwrap();
-        if line.contains(text) {
-            return;
-        }
-        seen.push_str(&line);
-    }
-    panic!("no line with `{text}` in `{seen}`");
-}
-
 /// Ctrl-C, in a process of its own.
 #[cfg(unix)]
 mod interrupted {
@@ -223,6 +210,15 @@ mod interrupted {
         let train = |ctx: &TrainContext| {
             raise(Signal::SIGINT).unwrap();
             ctx.report((), None)
+        };
+        let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
+        assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
+
+        let train = |ctx: &TrainContext| -> ray::Result<()> {
+            raise(Signal::SIGINT).unwrap();
+            loop {
+                ctx.barrier()?;
+            }
         };
         let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
         assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());

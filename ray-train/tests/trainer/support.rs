@@ -1,28 +1,16 @@
-//! What the tests share: a process of their own, and a model that is small enough to be read.
+//! What the tests share: an engine, and a model that is small enough to be read.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use ray_train::{Checkpoint, RunConfig, TrainContext};
 use serde::{Deserialize, Serialize};
 
+use crate::process::{child, is_child};
+
 /// Long enough for anything that is to happen, on a busy machine too.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
-
-const CHILD: &str = "RAY_TRAIN_TEST_CHILD";
-
-/// The command that runs one test of this binary in a process of its own.
-pub(crate) fn child(name: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([name, "--exact", "--nocapture", "--test-threads", "1"]).env(CHILD, name);
-    command
-}
-
-/// Whether this is that process.
-pub(crate) fn is_child(name: &str) -> bool {
-    std::env::var(CHILD).is_ok_and(|child| child == name)
-}
 
 /// Runs `body` in a process of its own, which must end well.
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
