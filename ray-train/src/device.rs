@@ -1,6 +1,6 @@
 //! Where a rank's model computes.
 
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(any(feature = "cuda", feature = "vulkan")))]
 use crate::faults::failed;
 
 /// Where a rank's model computes: on the CPUs, or on a GPU of its own.
@@ -21,17 +21,20 @@ pub enum Device {
     /// The CUDA device of this number (feature `cuda`).
     #[cfg(feature = "cuda")]
     Cuda(usize),
+    /// The discrete GPU of this number, by Vulkan (feature `vulkan`; with `cuda` too, `use_gpu` takes that one).
+    #[cfg(feature = "vulkan")]
+    Vulkan(usize),
 }
 
 impl Device {
     /// The device of a rank: the GPU whose number is the rank's on its node, or the CPUs.
     ///
     /// # Errors
-    /// A GPU is asked for in a program that was built without ray-train's feature `cuda`.
+    /// A GPU is asked for in a program that was built without ray-train's features `cuda` and `vulkan`.
     ///
     /// ```
     /// let device = ray_train::Device::for_rank(true, 0);
-    /// assert_eq!(device.is_ok(), cfg!(feature = "cuda"));
+    /// assert_eq!(device.is_ok(), cfg!(any(feature = "cuda", feature = "vulkan")));
     /// ```
     pub fn for_rank(use_gpu: bool, local_rank: usize) -> ray::Result<Device> {
         if !use_gpu {
@@ -39,10 +42,12 @@ impl Device {
         }
         #[cfg(feature = "cuda")]
         return Ok(Device::Cuda(local_rank));
-        #[cfg(not(feature = "cuda"))]
+        #[cfg(all(feature = "vulkan", not(feature = "cuda")))]
+        return Ok(Device::Vulkan(local_rank));
+        #[cfg(not(any(feature = "cuda", feature = "vulkan")))]
         Err(failed(format!(
-            "rank {local_rank} is to use a GPU, and this program was built without ray-train's feature `cuda`: build it with \
-             `--features cuda`, or leave out `use_gpu(true)`"
+            "rank {local_rank} is to use a GPU, and this program was built without ray-train's feature for it: build it with \
+             `--features cuda` or `--features vulkan`, or leave out `use_gpu(true)`"
         )))
     }
 
@@ -58,11 +63,13 @@ impl Device {
             Device::Cpu => burn::tensor::Device::flex(),
             #[cfg(feature = "cuda")]
             Device::Cuda(index) => burn::tensor::Device::cuda(index),
+            #[cfg(feature = "vulkan")]
+            Device::Vulkan(index) => burn::tensor::Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index)),
         }
     }
 }
 
-#[cfg(all(test, not(feature = "cuda")))]
+#[cfg(all(test, not(any(feature = "cuda", feature = "vulkan"))))]
 mod tests {
     use super::*;
 

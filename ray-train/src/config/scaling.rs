@@ -90,8 +90,8 @@ impl ScalingConfig {
     /// No workers: the loop runs on the thread that calls `fit`, as the one rank of a group of one. For debuggers, and for
     /// programs that are small.
     ///
-    /// What is said of each worker's resources has nobody to hold them. The loop computes with as many threads as the rayon pool
-    /// of the calling thread has, by default all of the machine.
+    /// No resources are held, so what is said of each worker's has no meaning here. The loop computes with the threads of the
+    /// rayon pool that the calling thread is in: unless it is in one of its own, the common one, of a thread for each processor.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};

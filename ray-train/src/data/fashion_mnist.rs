@@ -264,6 +264,34 @@ mod tests {
         assert!(said(28, 2, &[0, 10]).contains("label 1 is 10"));
     }
 
+    /// Whichever of the four it is, and whatever is wrong with it.
+    #[test]
+    fn a_file_that_is_damaged_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 28, 1, &[5]);
+        for (at, other) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
+            let [path, other] = [at, other].map(|at| folder.path().join(FILES[at]));
+            let good = fs::read(&path).unwrap();
+            let said = |path: &Path, bytes: &[u8]| {
+                fs::write(path, bytes).unwrap();
+                let error = FashionMnist::open(folder.path()).unwrap_err().to_string();
+                assert!(error.contains(&format!("{}: ", path.display())), "{error}");
+                error
+            };
+            assert!(said(&path, &fs::read(&other).unwrap()).contains("were expected"));
+            assert!(said(&path, b"<html>").contains("not an IDX file"));
+            assert!(said(&path, &good[..good.len() - 1]).contains("cut short"));
+            assert!(said(&path, &[&good[..], b"x"].concat()).contains("longer"));
+            let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut zip, &good).unwrap();
+            let (zip, zipped) = (zip.finish().unwrap(), path.with_extension("gz"));
+            assert!(said(&zipped, &zip[..zip.len() - 9]).contains("cut short"));
+            fs::remove_file(zipped).unwrap();
+            fs::write(path, good).unwrap();
+        }
+        FashionMnist::open(folder.path()).unwrap();
+    }
+
     #[test]
     fn the_cache_lies_where_caches_lie() {
         let of = |pairs: &[(&str, &str)]| {

@@ -30,6 +30,9 @@ pub(super) fn take(run: &Path) -> ray::Result<Lock> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
+            if holder.is_empty() {
+                holder.push_str("a process that has just begun");
+            }
             return Err(ray::Error::other(InProgress { path: run.to_owned(), holder: holder.trim().to_owned() }));
         }
         Err(TryLockError::Error(error)) => return Err(files::at("the run cannot be locked", &path, &error)),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer, Worker};
 
 use crate::process::{await_line, child, is_child};
-use crate::support::{Model, Progress, engine, run, said};
+use crate::support::{Model, Progress, engine, in_child, run, said};
 
 const EPOCHS: usize = 3;
 const STEPS: usize = 7;
@@ -222,6 +222,24 @@ mod interrupted {
         };
         let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(crate::support::run("here"));
         assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
+    }
+
+    /// A rank fails because of it, perhaps: that is forgiven, and yet no other group is started.
+    #[test]
+    fn a_failure_is_not_followed_by_a_restart() {
+        in_child("resume::interrupted::a_failure_is_not_followed_by_a_restart", || {
+            for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
+                let train = |ctx: &TrainContext| -> ray::Result<()> {
+                    assert_eq!(ctx.attempt(), 0);
+                    if ctx.world_rank() == 0 {
+                        raise(Signal::SIGINT).unwrap();
+                    }
+                    Err(ray::Error::other("the connection is lost"))
+                };
+                let error = Trainer::new(train).scaling(scaling).run_config(run("fails").max_failures(1)).fit().unwrap_err();
+                assert!(error.downcast_ref::<Interrupted>().is_some(), "{error:?}");
+            }
+        });
     }
 
     #[test]
