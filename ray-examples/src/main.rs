@@ -17,6 +17,9 @@ use std::process::ExitCode;
 use programs::{PROGRAMS, Program};
 use report::Report;
 
+/// The article's last program, which trains a neural network: its library takes minutes to build, so it is not among these.
+const TRAINING: &str = "cargo run --release -p ray-train --example train_fashion_mnist -- --workers 4";
+
 fn main() -> ExitCode {
     let names: Vec<String> = env::args().skip(1).collect();
     if names.iter().any(|name| name.starts_with('-')) {
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
     println!("\n{report}");
     if failed.is_empty() {
         println!("every result is right");
+        if names.is_empty() {
+            println!("\nthe article's last program, which trains a neural network, is run by itself:\n{TRAINING}");
+        }
         ExitCode::SUCCESS
     } else {
         println!("wrong: {}", failed.join(", "));
@@ -80,4 +86,5 @@ fn usage() {
     for Program { name, about, .. } in PROGRAMS {
         println!("  {name:<16} {about}");
     }
+    println!("\nThe article's last program is run by itself:\n  {TRAINING}");
 }

@@ -37,7 +37,7 @@ fn named(text: &str) -> Vec<(String, usize)> {
     names
 }
 
-/// Every function of the tests, of the engine and of the macro (whose unit tests and loom models
+/// Every function of the tests, of training, of the engine and of the macro (whose unit tests and loom models
 /// lie beside the code), by its name, and by that and its file's; every UI case by `ui/` and its file's name.
 fn tests(files: &[File]) -> HashSet<String> {
     let mut names = HashSet::new();
@@ -45,7 +45,7 @@ fn tests(files: &[File]) -> HashSet<String> {
         if let Some(case) = file.path.strip_prefix("tests/ui/") {
             let case = case.rsplit('/').next().unwrap_or_default();
             names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
-        } else if ["tests/", "ray-core/", "ray-macros/"].iter().any(|folder| file.path.starts_with(folder)) {
+        } else if ["tests/", "ray-core/", "ray-macros/", "ray-train/"].iter().any(|folder| file.path.starts_with(folder)) {
             let code = without_comments_and_literals(&file.text);
             let functions = tokens(&code);
             let stem = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
