@@ -17,7 +17,7 @@ Usage: train_fashion_mnist [--workers N] [OPTION..]
   --synthetic      made-up images, where there is no data set
   --limit N        only the first N images to train with
   --svg PATH       where the loss curve goes: train_fashion_mnist.svg unless told
-  --use-gpu        on GPUs (the feature `cuda`)
+  --use-gpu        on GPUs (the feature `cuda` or `vulkan`)
   --help           this text
 
 With --workers:
