@@ -1,10 +1,12 @@
 //! Models, their gradients and optimisers, and how both are saved.
 //!
 //! Everything here works on what a [`Model`] shows of itself: its parameters by name, each as a slice of `f32`, and its
-//! gradients as one buffer. [`Mlp`] is a model written by hand; [`BurnModel`] makes one of any module of burn. Replicas of
-//! one model stay equal to the last bit: [`prepare_model`](crate::TrainContext::prepare_model) copies rank 0's parameters to
-//! all ranks, [`allreduce_grads`](crate::TrainContext::allreduce_grads) averages gradients in a fixed order, and an
-//! [`Optimizer`] does the same arithmetic everywhere.
+//! gradients as one buffer. [`Mlp`] is a model written by hand.
+#![cfg_attr(feature = "burn", doc = "[`BurnModel`] makes one of any module of burn.")]
+//!
+//! Replicas of one model stay equal to the last bit: [`prepare_model`](crate::TrainContext::prepare_model) copies rank 0's
+//! parameters to all ranks, [`allreduce_grads`](crate::TrainContext::allreduce_grads) averages gradients in a fixed order, and
+//! an [`Optimizer`] does the same arithmetic everywhere.
 //!
 //! ```
 //! use ray_train::model::{Mlp, Model, Optimizer, Sgd};

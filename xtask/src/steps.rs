@@ -101,7 +101,7 @@ fn quoted(word: &str) -> String {
 
 /// What is compiled: every crate but the bench, which alone needs the peers that it measures
 /// against.
-const ALL: &str = "--workspace --exclude ray-bench --exclude ray-train";
+const ALL: &str = "--workspace --exclude ray-bench";
 
 fn steps() -> Vec<Step> {
     use Extent::{Full, Quick};
@@ -112,10 +112,14 @@ fn steps() -> Vec<Step> {
     vec![
         Step::new("fmt", Quick, "fmt --all --check"),
         Step::new("clippy", Quick, &format!("clippy {ALL} --all-targets -- -D warnings")),
+        // Who brings a model of his own builds ray-train without burn.
+        Step::new("clippy, no burn", Full, "clippy --package ray-train --no-default-features --all-targets -- -D warnings"),
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
         // Every value through the MessagePack glue: what a cluster would refuse fails here.
         Step::new("tests, strict", Full, "test --package ray --test it").set("RAY_STRICT", "1"),
         Step::new("doc tests", Full, &format!("test {ALL} --doc")),
+        Step::new("docs, no burn", Full, "doc --package ray-train --no-default-features --no-deps")
+            .set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("docs", Full, &format!("doc {ALL} --no-deps")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
         Step::new("loom models", Full, "test --release --package ray-core --lib --target-dir target/loom -- loom")

@@ -175,7 +175,8 @@ impl ImageBatch {
         self.labels.is_empty()
     }
 
-    /// Pixels from 0 to 1, image by image, each row by row; none once [`tensors`](ImageBatch::tensors) has taken them.
+    /// Pixels from 0 to 1, image by image, each row by row.
+    #[cfg_attr(feature = "burn", doc = "None once [`tensors`](ImageBatch::tensors) has taken them.")]
     ///
     /// ```
     /// assert!(ray_train::data::ImageBatch::default().pixels().is_empty());
