@@ -181,7 +181,7 @@ def trainer(kinds, weights, answers):
                         run_config=RunConfig(storage_path=os.path.join(folder, "runs")),
                     ).fit()
                     with open(answer) as file:
-                        print(file.read(), file=answers, flush=True)
+                        print(file.read(), end="", file=answers, flush=True)
                     os.remove(answer)
     finally:
         ray.shutdown()

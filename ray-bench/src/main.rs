@@ -39,8 +39,9 @@ Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH]
   --rounds N  rounds of each contender, 7 unless told
   --who NAME  only those whose name begins so, for a profiler: a comparison needs all
   --svg PATH  the medians as a picture, beside what is printed
-  --python PATH  a python with torch and ray[train], which then trains beside ours;
-              its rounds take minutes, since each of them starts a Ray cluster
+  --python PATH
+              a python with torch and ray[train], which trains beside ours; rounds
+              then take minutes, since each of them starts a Ray cluster
   --help      this text";
 
 /// Rounds of each contender where nobody says how many.

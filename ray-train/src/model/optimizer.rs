@@ -124,7 +124,8 @@ pub(super) fn decayed(gradient: f32, decay: f32, number: f32) -> f32 {
 pub(super) fn buffers<'a>(kept: &'a mut Vec<Vec<f32>>, names: &[&str], model: &dyn Model) -> ray::Result<&'a mut Vec<Vec<f32>>> {
     let len = model.gradients().as_slice().len();
     if kept.is_empty() {
-        *kept = vec![vec![0.0; len]; names.len()];
+        // Not `vec![vec![..]; n]`: it makes one even where none is to be kept, in every step.
+        *kept = names.iter().map(|_| vec![0.0; len]).collect();
     }
     match kept.iter().find(|buffer| buffer.len() != len) {
         Some(buffer) => Err(failed(format!(
