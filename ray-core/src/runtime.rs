@@ -209,6 +209,18 @@ impl Engine {
         }
     }
 
+    /// Lets everybody see how many claims there are.
+    pub(crate) fn count_claims(&self, claims: &Claims<Returning, Hold>) {
+        let (all, urgent) = claims.counts(Instant::now(), |units, term| self.cpu.has_room(units, term));
+        self.cpu.set_claims(all, urgent);
+    }
+
+    /// Gives back what an actor held for life.
+    pub(crate) fn give_back_of_life(&self, demand: &Resources) {
+        self.cpu.end_of_life(demand.cpu());
+        self.give_back(demand);
+    }
+
     /// Gives back what a task was granted.
     pub(crate) fn give_back(&self, demand: &Resources) {
         lock(&self.claims).others.give_back(&demand.without_cpu());
@@ -222,17 +234,15 @@ impl Engine {
         let mut granted = Vec::new();
         {
             let mut claims = lock(&self.claims);
-            while let Some(grant) = claims.next(|units| self.cpu.take_ahead(units)) {
+            while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
                 granted.push(grant);
             }
-            let (all, urgent) = claims.counts(Instant::now());
-            self.cpu.set_claims(all, urgent);
+            self.count_claims(&claims);
             // Somebody may have given CPU back between the last look and the raised count.
-            while let Some(grant) = claims.next(|units| self.cpu.take_ahead(units)) {
+            while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
                 granted.push(grant);
             }
-            let (all, urgent) = claims.counts(Instant::now());
-            self.cpu.set_claims(all, urgent);
+            self.count_claims(&claims);
         }
         for grant in granted {
             match grant {

@@ -1,9 +1,11 @@
 //! Logical resources: what runs together, and what never can.
 
+use std::time::{Duration, Instant};
+
 use ray::{Config, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{Crowd, Inside, Meeting, Token, alone, alone_on, eventually, hold_every_cpu};
-use crate::support::{Gate, Tally};
+use crate::support::{Gate, PATIENCE, Tally};
 
 static CROWD: Crowd = Crowd::new();
 
@@ -209,6 +211,54 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
         ray::kill(&waiter);
         eventually("all is free again", all_free);
         assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
+    });
+}
+
+/// R2: what an actor lends while it gets is not another actor's for life: it would never have it again.
+#[test]
+fn no_actor_keeps_what_another_one_lends() {
+    #[remote]
+    struct Lender;
+    #[remote]
+    impl Lender {
+        pub fn new() -> Self {
+            Lender
+        }
+        pub fn lend(&self, begun: Gate) -> ray::Result<f64> {
+            let tasks: Vec<_> = (0..3).map(|_| ray::task(move || begun.open()).remote()).collect();
+            ray::get_timeout(&tasks, PATIENCE)?;
+            Ok(ray::available_resources()?["CPU"])
+        }
+    }
+    alone_on(2, || {
+        let lender = Lender::options().num_cpus(2.0).remote();
+        ray::get(lender.ready()).unwrap();
+        let other = Lender::options().num_cpus(1.0).remote();
+        assert_eq!(ray::get_timeout(lender.lend.remote(Gate::new()), PATIENCE).unwrap(), 0.0);
+        assert!(!other.ready().is_ready());
+        drop(lender);
+        ray::get_timeout(other.ready(), PATIENCE).unwrap();
+    });
+}
+
+/// R2: an actor or a task that waits for more than the living actors leave is in nobody's way, however long it waits.
+#[test]
+fn who_cannot_start_stops_nobody() {
+    alone_on(2, || {
+        let dropped = Tally::new();
+        let keeper = Resident::remote(dropped);
+        ray::get(keeper.ready()).unwrap();
+        let wide = Resident::options().num_cpus(2.0).remote(dropped);
+        let task = ray::task(|| 7).num_cpus(2.0).remote();
+        let begun = Instant::now();
+        // For longer than smaller work may pass what would fit.
+        while begun.elapsed() < Duration::from_millis(250) {
+            assert_eq!(ray::get_timeout(ray::task(|| 1).remote(), PATIENCE).unwrap(), 1);
+        }
+        drop(keeper);
+        ray::get_timeout(wide.ready(), PATIENCE).unwrap();
+        drop(wide);
+        assert_eq!(ray::get_timeout(task, PATIENCE).unwrap(), 7);
     });
 }
 

@@ -238,7 +238,7 @@ pub(crate) fn granted(creation: Hold) {
             && let Some(engine) = crate::runtime::running()
             && let Some(extra) = head.extra()
         {
-            engine.give_back(&extra.settings.resources);
+            engine.give_back_of_life(&extra.settings.resources);
         }
         never(&creation);
         return;

@@ -268,7 +268,7 @@ pub(crate) fn bury(actor: &ActorHold) {
         && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch)
     {
         lock(&engine.holders).remove(&actor.head().as_ptr().addr());
-        engine.give_back(&settings.resources);
+        engine.give_back_of_life(&settings.resources);
     }
 }
 

@@ -73,7 +73,8 @@ pub fn get<G: Get>(objects: G) -> Result<G::Output> {
     objects.get_until(Until::forever())
 }
 
-/// As [`get`], for at most `timeout`; a zero time-out returns what is there.
+/// As [`get`], for at most `timeout`; a zero time-out returns what is there. In a body that holds CPUs it returns when they are
+/// its own again, which may be later.
 ///
 /// # Errors
 /// As [`get`]; `GetTimeout` when the time is over. The tasks go on.

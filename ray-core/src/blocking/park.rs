@@ -39,8 +39,10 @@ pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl F
     state.give_batch_back();
     let held = state.cpu.replace(0);
     let blocked = state.block();
+    let lent = (held > 0 && state.frame().is_some_and(|frame| frame.actor.is_some())).then(|| engine.cpu.lend(held));
     engine.give_cpu(held);
     let waited = wait(state, deadline, done);
+    drop(lent);
     drop(blocked);
     take_again(state, held);
     waited
@@ -102,8 +104,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
     {
         let mut claims = lock(&engine.claims);
         claims.claim_return(units, me.clone());
-        let (all, urgent) = claims.counts(Instant::now());
-        engine.cpu.set_claims(all, urgent);
+        engine.count_claims(&claims);
     }
     let blocked = state.block();
     engine.serve_claims();

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::{CallOptions, CallSettings};
 use crate::resources::UNITS;
+use crate::scheduler::claims::Term;
 use crate::store::entry::{Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::cell::{Body, FunctionBody, TaskCell};
@@ -266,9 +267,9 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
     let Some(demand) = task.task().and_then(|head| Some(head.extra()?.settings.resources.clone())) else { return };
     {
         let mut claims = lock(&engine.claims);
-        claims.claim_start(demand, task, Instant::now());
-        let (all, urgent) = claims.counts(Instant::now());
-        engine.cpu.set_claims(all, urgent);
+        let term = if task.vtable.kind == Kind::Call { Term::Life } else { Term::Body };
+        claims.claim_start(demand, term, task, Instant::now());
+        engine.count_claims(&claims);
     }
     engine.serve_claims();
     engine.notify();

@@ -4,7 +4,7 @@
 //! urgent and served first, in order. A *start* is a task or an actor that asks for something other than one CPU;
 //! starts are queued by what they ask for, each queue in order, the queues by the age of their heads. Smaller work
 //! may pass a start that does not fit, but only for [`PATIENCE`]; after that the start is urgent too, so it cannot
-//! starve.
+//! starve. One for which actors leave no room, as long as they live, is not: nothing would start any more.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,10 +27,26 @@ struct Waiting<S> {
     start: S,
 }
 
+/// For how long a start wants what it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Term {
+    /// A task: until it ends.
+    Body,
+    /// An actor: until it dies.
+    Life,
+}
+
+/// Starts that ask for the same.
+struct Queue<S> {
+    demand: Resources,
+    term: Term,
+    waiting: VecDeque<Waiting<S>>,
+}
+
 /// The claims. `R` stands for a returning getter, `S` for a start.
 pub(crate) struct Claims<R, S> {
     returns: VecDeque<(u64, R)>,
-    starts: Vec<(Resources, VecDeque<Waiting<S>>)>,
+    starts: Vec<Queue<S>>,
     /// Everything but CPU, which is in the pool.
     pub(crate) others: Available,
 }
@@ -51,23 +67,25 @@ impl<R: PartialEq, S> Claims<R, S> {
         self.returns.len() < before
     }
 
-    pub(crate) fn claim_start(&mut self, demand: Resources, start: S, now: Instant) {
+    pub(crate) fn claim_start(&mut self, demand: Resources, term: Term, start: S, now: Instant) {
         let waiting = Waiting { since: now, start };
-        match self.starts.iter_mut().find(|(other, _)| *other == demand) {
-            Some((_, queue)) => queue.push_back(waiting),
-            None => self.starts.push((demand, VecDeque::from([waiting]))),
+        match self.starts.iter_mut().find(|queue| queue.demand == demand && queue.term == term) {
+            Some(queue) => queue.waiting.push_back(waiting),
+            None => self.starts.push(Queue { demand, term, waiting: VecDeque::from([waiting]) }),
         }
     }
 
-    /// All claims, and those that must be served before unstarted work takes CPU.
-    pub(crate) fn counts(&self, now: Instant) -> (usize, usize) {
-        let starts: usize = self.starts.iter().map(|(_, queue)| queue.len()).sum();
+    /// All claims, and those that must be served before unstarted work takes CPU; `room`: so many CPU units can be had for
+    /// that term once no other start is let in.
+    pub(crate) fn counts(&self, now: Instant, room: impl Fn(u64, Term) -> bool) -> (usize, usize) {
+        let starts: usize = self.starts.iter().map(|queue| queue.waiting.len()).sum();
         let overdue = self
             .starts
             .iter()
-            .filter(|(demand, queue)| {
-                queue.front().is_some_and(|head| now.duration_since(head.since) >= PATIENCE)
+            .filter(|Queue { demand, term, waiting }| {
+                waiting.front().is_some_and(|head| now.duration_since(head.since) >= PATIENCE)
                     && demand.cpu() > 0
+                    && room(demand.cpu(), *term)
                     && self.others.fits(&demand.without_cpu())
             })
             .count();
@@ -76,30 +94,30 @@ impl<R: PartialEq, S> Claims<R, S> {
 
     /// The starts in waiting: what they ask for, and how many.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Resources, usize)> {
-        self.starts.iter().map(|(demand, queue)| (demand, queue.len()))
+        self.starts.iter().map(|queue| (&queue.demand, queue.waiting.len()))
     }
 
-    /// The next claim that can be served; `take` takes CPU units.
-    pub(crate) fn next(&mut self, mut take: impl FnMut(u64) -> bool) -> Option<Grant<R, S>> {
+    /// The next claim that can be served; `take` takes CPU units for that term.
+    pub(crate) fn next(&mut self, mut take: impl FnMut(u64, Term) -> bool) -> Option<Grant<R, S>> {
         if let Some((units, _)) = self.returns.front() {
-            if take(*units) {
+            if take(*units, Term::Body) {
                 return self.returns.pop_front().map(|(_, who)| Grant::Return(who));
             }
             return None;
         }
         let mut order: Vec<usize> = (0..self.starts.len()).collect();
-        order.sort_by_key(|&at| self.starts[at].1.front().map(|head| head.since));
+        order.sort_by_key(|&at| self.starts[at].waiting.front().map(|head| head.since));
         for at in order {
-            let (demand, queue) = &mut self.starts[at];
+            let Queue { demand, term, waiting } = &mut self.starts[at];
             let others = demand.without_cpu();
-            if !self.others.fits(&others) || !take(demand.cpu()) {
+            if !self.others.fits(&others) || !take(demand.cpu(), *term) {
                 continue;
             }
             let taken = self.others.take(&others);
             debug_assert!(taken, "what fits can be taken");
             let demand = demand.clone();
-            let start = queue.pop_front()?.start;
-            if queue.is_empty() {
+            let start = waiting.pop_front()?.start;
+            if waiting.is_empty() {
                 self.starts.swap_remove(at);
             }
             return Some(Grant::Start(start, demand));
@@ -109,6 +127,6 @@ impl<R: PartialEq, S> Claims<R, S> {
 
     /// Everything that waits, for a shutdown.
     pub(crate) fn drain(&mut self) -> Vec<S> {
-        self.starts.drain(..).flat_map(|(_, queue)| queue.into_iter().map(|waiting| waiting.start)).collect()
+        self.starts.drain(..).flat_map(|queue| queue.waiting.into_iter().map(|waiting| waiting.start)).collect()
     }
 }

@@ -8,8 +8,9 @@
 //! Why no claim is overlooked: a claimant raises `claimed`, then looks at `free`; a giver raises `free`, then looks at
 //! `claimed`; both sequentially consistent, so one of them sees the other.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use super::claims::Term;
 use crate::resources::UNITS;
 
 /// The pool.
@@ -17,6 +18,11 @@ use crate::resources::UNITS;
 pub(crate) struct CpuPool {
     free: AtomicI64,
     total: u64,
+    /// What actors hold for life; written under the lock of the claims where it grows. Never more than there is, so that
+    /// whoever lends some of it, in a get, has it again.
+    for_life: AtomicU64,
+    /// Of that, what they lend now.
+    lent: AtomicU64,
     /// Claims that must be served before an unstarted task takes a lease.
     urgent: AtomicUsize,
     /// All claims.
@@ -28,6 +34,8 @@ impl CpuPool {
         Self {
             free: AtomicI64::new(units.cast_signed()),
             total: units,
+            for_life: AtomicU64::new(0),
+            lent: AtomicU64::new(0),
             urgent: AtomicUsize::new(0),
             claimed: AtomicUsize::new(0),
         }
@@ -67,6 +75,37 @@ impl CpuPool {
         false
     }
 
+    /// What a claim asks for, ahead of everybody; for claims, under their lock.
+    pub(crate) fn take_for(&self, units: u64, term: Term) -> bool {
+        match term {
+            Term::Body => self.take_ahead(units),
+            Term::Life => {
+                let granted = self.has_room(units, term) && self.take_ahead(units);
+                if granted {
+                    self.for_life.fetch_add(units, Ordering::Relaxed);
+                }
+                granted
+            }
+        }
+    }
+
+    /// Whether so many can be had once bodies end: actors leave them, those that lend something now included if it is for a body.
+    pub(crate) fn has_room(&self, units: u64, term: Term) -> bool {
+        let lent = if term == Term::Body { self.lent.load(Ordering::Relaxed) } else { 0 };
+        units <= (self.total + lent).saturating_sub(self.for_life.load(Ordering::Relaxed))
+    }
+
+    /// An actor has died; what it held is to be given back after this.
+    pub(crate) fn end_of_life(&self, units: u64) {
+        self.for_life.fetch_sub(units, Ordering::Relaxed);
+    }
+
+    /// An actor that lends what it holds for life, until this is dropped.
+    pub(crate) fn lend(&self, units: u64) -> Lent<'_> {
+        self.lent.fetch_add(units, Ordering::Relaxed);
+        Lent { pool: self, units }
+    }
+
     /// Gives a lease back; `true`: there are claims to be served.
     #[inline]
     #[must_use]
@@ -85,5 +124,17 @@ impl CpuPool {
     pub(crate) fn set_claims(&self, all: usize, urgent: usize) {
         self.claimed.store(all, Ordering::SeqCst);
         self.urgent.store(urgent, Ordering::SeqCst);
+    }
+}
+
+/// See [`CpuPool::lend`].
+pub(crate) struct Lent<'a> {
+    pool: &'a CpuPool,
+    units: u64,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.pool.lent.fetch_sub(self.units, Ordering::Relaxed);
     }
 }
