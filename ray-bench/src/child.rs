@@ -7,11 +7,10 @@
 
 use std::{
     env,
-    error::Error,
     process::{Command, Stdio},
 };
 
-use crate::measure::{Case, Contender};
+use crate::measure::{Case, Contender, Outcome};
 
 /// The hidden option that the child is started with.
 pub(crate) const OPTION: &str = "child";
@@ -48,7 +47,7 @@ fn numbers(line: &str) -> Vec<f64> {
 }
 
 /// What the child does: runs `who` of `case` here and prints its samples.
-pub(crate) fn main(case: &Case, who: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn main(case: &Case, who: &str) -> Outcome {
     if let Some(serve) = case.serve {
         return serve(who);
     }

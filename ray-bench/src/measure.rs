@@ -12,6 +12,9 @@ use std::{
 
 use crate::report::OURS;
 
+/// That something went well, or what to tell the user.
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
 /// One question: the same work for every contender.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
@@ -28,9 +31,9 @@ pub(crate) struct Case {
     pub(crate) child: Option<fn(who: &str) -> Vec<f64>>,
     /// The cases whose contenders have a process each that stays: is the named contender in this process, which was started
     /// for it, as [`child`](crate::child) says.
-    pub(crate) serve: Option<fn(who: &str) -> Result<(), Box<dyn Error>>>,
+    pub(crate) serve: Option<fn(who: &str) -> Outcome>,
     /// Whether what the case needs is there; asked before anything is measured.
-    pub(crate) ready: fn() -> Result<(), Box<dyn Error>>,
+    pub(crate) ready: fn() -> Outcome,
     /// The row whose median the others are set against.
     pub(crate) yardstick: &'static str,
 }

@@ -13,7 +13,7 @@
 //!
 //! [`Trainer`]: ray_train::Trainer
 
-use std::{cell::RefCell, collections::HashMap, env, error::Error, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, env, rc::Rc, time::Duration};
 
 use ray_train::{
     data::{Dataset, FashionMnist, Images},
@@ -23,7 +23,7 @@ use ray_train::{
 use super::TRAIN;
 use crate::{
     child::{self, Stays},
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender, Outcome, USUAL},
     memory,
     ours::train::{Burned, serve as in_trainer},
     peers::{mlp, torch},
@@ -36,8 +36,10 @@ pub(crate) const LEARNING_RATE: f64 = 0.01;
 /// The variable that names the folder of the images.
 const FOLDER: &str = "FASHION_MNIST_DIR";
 
-/// Ours: the name, how many workers, and what its process does.
-const OURS: [(&str, usize, fn(usize) -> ray::Result<()>); 6] = [
+/// One of ours: its name, how many workers, and what its process does.
+type Ours = (&'static str, usize, fn(usize) -> ray::Result<()>);
+
+const OURS: [Ours; 6] = [
     ("ray (1 worker)", 1, in_trainer::<Burned>),
     ("ray (2 workers)", 2, in_trainer::<Burned>),
     ("ray (4 workers)", 4, in_trainer::<Burned>),
@@ -47,6 +49,8 @@ const OURS: [(&str, usize, fn(usize) -> ray::Result<()>); 6] = [
 ];
 
 const BY_HAND: &str = "hand-written";
+/// No contender: the child that says whether there are images, and which.
+const IMAGES: &str = "images";
 
 pub(crate) const CASE: Case = Case {
     name: TRAIN,
@@ -68,7 +72,7 @@ fn contenders() -> Vec<Contender> {
     all
 }
 
-fn ready() -> Result<(), Box<dyn Error>> {
+fn ready() -> Outcome {
     if env::var_os(FOLDER).is_none_or(|folder| folder.is_empty()) {
         return Err(format!(
             "{TRAIN} is measured on Fashion-MNIST, or on a set of its form: have {FOLDER} name the folder that holds \
@@ -76,12 +80,17 @@ fn ready() -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    let data = FashionMnist::find(None)?;
-    eprintln!("{TRAIN}: {} images, {}", data.train.len(), data.source());
-    Ok(())
+    // In a process of its own: glibc serves a process in another way once it has freed something large.
+    let read = child::command(TRAIN, IMAGES).status()?;
+    if read.success() { Ok(()) } else { Err(format!("{TRAIN} is not measured without its images").into()) }
 }
 
-fn serve(who: &str) -> Result<(), Box<dyn Error>> {
+fn serve(who: &str) -> Outcome {
+    if who == IMAGES {
+        let data = FashionMnist::find(None)?;
+        eprintln!("{TRAIN}: {} images, {}", data.train.len(), data.source());
+        return Ok(());
+    }
     if who == BY_HAND {
         return Ok(mlp::serve()?);
     }

@@ -7,7 +7,6 @@
 
 use std::{
     cell::RefCell,
-    error::Error,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -21,7 +20,7 @@ use tempfile::NamedTempFile;
 use crate::{
     cases::train::{Known, contender, network},
     child::{self, Stays},
-    measure::Contender,
+    measure::{Contender, Outcome},
 };
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/train.py");
@@ -36,7 +35,7 @@ struct Python {
 }
 
 /// Has this python train beside ours.
-pub(crate) fn name(path: PathBuf) -> Result<(), Box<dyn Error>> {
+pub(crate) fn name(path: PathBuf) -> Outcome {
     let option = format!("--python {}", path.display());
     let output = script(&path, &["check"]).output().map_err(|error| format!("{option}: {error}"))?;
     if !output.status.success() {
