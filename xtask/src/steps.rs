@@ -118,9 +118,10 @@ fn steps() -> Vec<Step> {
         // Every value through the MessagePack glue: what a cluster would refuse fails here.
         Step::new("tests, strict", Full, "test --package ray --test it").set("RAY_STRICT", "1"),
         Step::new("doc tests", Full, &format!("test {ALL} --doc")),
-        Step::new("docs, no burn", Full, "doc --package ray-train --no-default-features --no-deps")
+        // With the examples, so that dependencies have the features that they have for clippy, and none is checked again: burn is large.
+        Step::new("docs, no burn", Full, "doc --package ray-train --no-default-features --no-deps --lib --examples")
             .set("RUSTDOCFLAGS", "-D warnings"),
-        Step::new("docs", Full, &format!("doc {ALL} --no-deps")).set("RUSTDOCFLAGS", "-D warnings"),
+        Step::new("docs", Full, &format!("doc {ALL} --no-deps --lib --bins --examples")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
         Step::new("loom models", Full, "test --release --package ray-core --lib --target-dir target/loom -- loom")
             .set("RUSTFLAGS", "--cfg loom")
@@ -190,6 +191,18 @@ mod tests {
         for step in steps() {
             let line = step.to_string();
             assert!(!line.contains("--workspace") || line.contains("--exclude ray-bench"), "{line}");
+        }
+    }
+
+    /// burn takes minutes to build: only who asks for ray-train waits for it.
+    #[test]
+    fn a_plain_build_and_the_tour_leave_training_out() {
+        let workspace = include_str!("../../Cargo.toml");
+        let default = workspace.lines().find(|line| line.starts_with("default-members")).unwrap();
+        assert!(!default.contains("ray-train"), "{default}");
+        let dependencies = workspace.split("\n[package]").nth(1).unwrap();
+        for manifest in [dependencies, include_str!("../../ray-core/Cargo.toml"), include_str!("../../ray-examples/Cargo.toml")] {
+            assert!(!manifest.contains("ray-train"), "{manifest}");
         }
     }
 }
