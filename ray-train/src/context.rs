@@ -56,7 +56,8 @@ pub(crate) struct Place {
     pub(crate) attempt: u32,
     pub(crate) seed: u64,
     pub(crate) threads: usize,
-    pub(crate) gpu: bool,
+    /// The number of its GPU, if it has one.
+    pub(crate) gpu: Option<usize>,
     pub(crate) timeout: Duration,
     pub(crate) latest: Option<Checkpoint>,
 }
@@ -64,7 +65,7 @@ pub(crate) struct Place {
 impl TrainContext {
     pub(crate) fn new(place: Place, group: Group, door: Door) -> ray::Result<TrainContext> {
         Ok(TrainContext {
-            device: Device::for_rank(place.gpu, place.rank)?,
+            device: place.gpu.map_or(Ok(Device::Cpu), Device::gpu)?,
             group: RefCell::new(group),
             generator: RefCell::new(generator(place.seed, place.rank)),
             latest: RefCell::new(place.latest.clone()),
@@ -195,8 +196,8 @@ impl TrainContext {
         self.place.threads
     }
 
-    /// Where this rank computes: the CPUs, or the GPU whose number is its own on the node
-    /// ([`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu)).
+    /// Where this rank computes: the CPUs, or a GPU, of which [`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu) says
+    /// which one.
     ///
     /// ```
     /// # fn show(ctx: &ray_train::TrainContext) {

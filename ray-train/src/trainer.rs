@@ -132,7 +132,8 @@ impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
 }
 
 impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
-    /// Trains to the end, on the engine that runs, or on one that this starts with its defaults. Blocks until then.
+    /// Trains to the end, on the engine that runs, or on one that this starts with its defaults, and with the machine's GPUs
+    /// where the ranks use them. Blocks until then.
     ///
     /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process.
     ///
@@ -148,6 +149,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     /// * [`Damaged`](crate::Damaged) when what the run is to go on from is not as it was written;
     /// * `BlockingInAsync` in an `async fn` of the engine, as of [`ray::get`]: await a task that calls it there,
     ///   `ray::task(move || trainer.fit()).remote().await`;
+    /// * a GPU that is not there or cannot be opened; this is found out before any rank starts;
     /// * a configuration that makes no sense, a storage that cannot be written, `RAY_ADDRESS` (there is no cluster engine
     ///   yet), an engine that is shut down.
     ///
@@ -163,13 +165,12 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         let run = self.run.named();
         run.check()?;
         let group = self.scaling.group()?;
-        // The same for all ranks, but for the number.
-        Device::for_rank(self.scaling.gpu(), 0)?;
-        embedded()?;
-        let workers = match group {
-            Group::InPlace => 1,
-            Group::Workers { most, .. } => most,
+        let (least, workers) = match group {
+            Group::InPlace => (1, 1),
+            Group::Workers { least, most } => (least, most),
         };
+        (0..least).filter_map(|rank| self.scaling.gpu_of(rank)).try_for_each(|gpu| Device::gpu(gpu).map(drop))?;
+        self.embedded()?;
         let directory = RunDirectory::open(&run, workers)?;
         directory.write_config(&self.config)?;
         let keeper = Keeper { config: run, directory, watch: Watch::begin() };
@@ -177,6 +178,15 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             Group::InPlace => self.fit_in_place(keeper),
             Group::Workers { least, most } => self.fit_group(keeper, least, most),
         }
+    }
+
+    /// The engine, which is embedded: there is no other yet.
+    fn embedded(&self) -> ray::Result<()> {
+        if ray::is_initialized() {
+            return Ok(());
+        }
+        let gpus = if self.scaling.gpu_of(0).is_some() { Device::gpus() } else { 0 };
+        ray::init_with(ray::Config::new().num_gpus(gpus).ignore_reinit_error(true)).map(drop)
     }
 
     fn fit_group(&self, mut keeper: Keeper, least: usize, most: usize) -> ray::Result<TrainResult<L::Output>> {
@@ -199,10 +209,14 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             let admitted = admitted.map_err(|error| not_started(&keeper, &last, failures, error))?;
             let Some(workers) = admitted else { return Err(keeper.interrupted()) };
             let size = workers.workers.len();
-            let first = place(&keeper, latest, size, failures, share.threads(), self.scaling.gpu());
+            let first = place(&keeper, latest, size, failures, share.threads());
             let value = Arc::new(Mutex::new(None));
-            let attempt =
-                Attempt::start(&mut keeper, workers, |rank| Place { rank, ..first.clone() }, || self.body(Arc::clone(&value)))?;
+            let attempt = Attempt::start(
+                &mut keeper,
+                workers,
+                |rank| Place { rank, gpu: self.scaling.gpu_of(rank), ..first.clone() },
+                || self.body(Arc::clone(&value)),
+            )?;
             let (outcome, behind) = attempt.see_through()?;
             let worker_failures = match outcome {
                 Outcome::Done => return finish(keeper, &value, size),
@@ -226,7 +240,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             let latest = keeper.borrow_mut().directory.rewind();
             let latest = latest.map_err(|error| not_started(&keeper.borrow(), &last, failures, error))?;
             keeper.borrow().check_interrupt()?;
-            let place = place(&keeper.borrow(), latest, 1, failures, threads, self.scaling.gpu());
+            let place = Place { gpu: self.scaling.gpu_of(0), ..place(&keeper.borrow(), latest, 1, failures, threads) };
             let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
             let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
             let value = Arc::new(Mutex::new(None));
@@ -268,15 +282,7 @@ fn may_block() -> ray::Result<()> {
     Collective::members(1)?.remove(0).barrier()
 }
 
-/// The engine, which is embedded: there is no other yet.
-fn embedded() -> ray::Result<()> {
-    if ray::is_initialized() {
-        return Ok(());
-    }
-    ray::init_with(ray::Config::new().ignore_reinit_error(true)).map(drop)
-}
-
-fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize, gpu: bool) -> Place {
+fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize) -> Place {
     Place {
         rank: 0,
         size,
@@ -286,7 +292,7 @@ fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attemp
         attempt,
         seed: keeper.config.first_seed(),
         threads,
-        gpu,
+        gpu: None,
         latest,
         timeout: keeper.config.longest_wait(),
     }

@@ -197,6 +197,7 @@ fn main() -> ray::Result<()> {
     let Some(options) = Options::parse(Parser::from_env())? else { return Ok(()) };
     curve::check(&options.svg)?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    ray::init_with(ray::Config::new().num_cpus(cpus.max(options.workers.unwrap_or(1))))?;
+    let gpus = if options.use_gpu { ray_train::Device::gpus() } else { 0 };
+    ray::init_with(ray::Config::new().num_cpus(cpus.max(options.workers.unwrap_or(1))).num_gpus(gpus))?;
     train(&options).map(drop)
 }

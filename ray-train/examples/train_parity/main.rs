@@ -6,7 +6,7 @@
 //!
 //! `--init FILE`: the first weights, little-endian f32, each layer's weight `[out, in]` and bias; else drawn from a seed.
 //! `--workers N` (1), `--epochs N` (3), `--limit N`: only the first images of the set. `--network burn|mlp`: a module of burn,
-//! or the network that is written by hand. It prints rank 0's mean (over batches) and last loss of each epoch, then the test
+//! or the network that is written by hand. `--gpu AMOUNT`: each worker's part of a GPU, for instance 0.5 (the CPUs). It prints rank 0's mean (over batches) and last loss of each epoch, then the test
 //! accuracy, and fails where the set is the one that torch's losses are known for and they differ.
 
 mod network;
@@ -21,7 +21,7 @@ use network::{Hand, Network};
 use oracle::Losses;
 use ray_train::data::{DataLoader, FashionMnist, Images};
 use ray_train::model::{Model, Optimizer, Sgd, StateDict};
-use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
+use ray_train::{Device, RunConfig, ScalingConfig, TrainContext, Trainer};
 use serde::Serialize;
 
 #[global_allocator]
@@ -38,6 +38,7 @@ struct Options {
     epochs: u64,
     limit: Option<usize>,
     network: String,
+    gpu: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn options() -> ray::Result<Options> {
-    let mut options = Options { init: None, workers: 1, epochs: 3, limit: None, network: "burn".into() };
+    let mut options = Options { init: None, workers: 1, epochs: 3, limit: None, network: "burn".into(), gpu: None };
     let mut arguments = env::args().skip(1);
     while let Some(option) = arguments.next() {
         let value = arguments.next().ok_or_else(|| ray::Error::other(format!("{option} needs a value")))?;
@@ -63,8 +64,13 @@ fn options() -> ray::Result<Options> {
             "--epochs" => options.epochs = number()? as u64,
             "--limit" => options.limit = Some(number()?),
             "--network" => options.network = value,
+            "--gpu" => {
+                options.gpu =
+                    Some(value.parse().map_err(|_| ray::Error::other(format!("{option} needs a number, not {value}")))?);
+            }
             _ => {
-                return Err(ray::Error::other(format!("{option} is not known: --init, --workers, --epochs, --limit, --network")));
+                let known = "--init, --workers, --epochs, --limit, --network, --gpu";
+                return Err(ray::Error::other(format!("{option} is not known: {known}")));
             }
         }
     }
@@ -73,7 +79,8 @@ fn options() -> ray::Result<Options> {
 
 fn run(options: Options) -> ray::Result<bool> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    ray::init_with(ray::Config::new().num_cpus(cpus.max(options.workers)))?;
+    let gpus = options.gpu.map_or(0, |_| Device::gpus());
+    ray::init_with(ray::Config::new().num_cpus(cpus.max(options.workers)).num_gpus(gpus))?;
 
     let data = FashionMnist::find(None)?;
     println!("{}", data.source());
@@ -82,7 +89,11 @@ fn run(options: Options) -> ray::Result<bool> {
         Some(limit) => data.train.prefix(limit),
         None => data.train,
     };
-    let (workers, epochs) = (options.workers, options.epochs);
+    let epochs = options.epochs;
+    let mut scaling = ScalingConfig::workers(options.workers);
+    if let Some(amount) = options.gpu {
+        scaling = scaling.use_gpu(true).gpus_per_worker(amount);
+    }
     let run = RunConfig::temporary("train_parity")?;
     let trainer = Trainer::new(move |ctx: &TrainContext, options: Options| match options.network.as_str() {
         "mlp" => train_loop::<Hand>(ctx, &options, &train, &data.test),
@@ -90,7 +101,7 @@ fn run(options: Options) -> ray::Result<bool> {
         "burn" => train_loop::<network::Burned>(ctx, &options, &train, &data.test),
         other => Err(ray::Error::other(format!("no network `{other}` here: burn (a feature) or mlp"))),
     });
-    let result = trainer.config(options).scaling(ScalingConfig::workers(workers)).run_config(run).fit()?;
+    let result = trainer.config(options).scaling(scaling).run_config(run).fit()?;
     let (losses, accuracy) = result.into_value();
     println!("peak memory {} MB", peak_memory_mb());
     match known {

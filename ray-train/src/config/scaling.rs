@@ -107,7 +107,12 @@ impl ScalingConfig {
     }
 
     /// Whether each worker trains on a GPU, of which it then holds one unless
-    /// [`gpus_per_worker`](Self::gpus_per_worker) says otherwise. Where this build has no GPU backend it is an error of `fit`.
+    /// [`gpus_per_worker`](Self::gpus_per_worker) says otherwise. Where this build has no GPU backend, or the machine too few
+    /// GPUs, it is an error of `fit`.
+    ///
+    /// The engine counts GPUs as it counts everything: it has as many as it was told of, with
+    /// `Config::new().num_gpus(`[`Device::gpus`](crate::Device::gpus)`())`. Rank 0 gets GPU 0, rank 1 the next one, and so on;
+    /// of two runs at the same time both begin there.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(4).use_gpu(false);
@@ -127,7 +132,8 @@ impl ScalingConfig {
         self
     }
 
-    /// GPUs of each worker.
+    /// GPUs of each worker, by default 1 with [`use_gpu`](Self::use_gpu). With half a GPU for each, ranks 0 and 1 share the first
+    /// one; of several GPUs a rank's model is on the first. With 0, all ranks share GPU 0, and the engine counts none.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(2).use_gpu(true).gpus_per_worker(0.5);
@@ -180,8 +186,13 @@ impl ScalingConfig {
         }
     }
 
-    pub(crate) fn gpu(&self) -> bool {
-        self.use_gpu
+    /// The number of the GPU that a rank computes on, if it does: each has as many ranks as their shares of it allow.
+    pub(crate) fn gpu_of(&self, rank: usize) -> Option<usize> {
+        // Amounts are exact to a ten-thousandth.
+        const ONE: usize = 10_000;
+        let share = (self.share().gpus * ONE as f64).round() as usize;
+        let gpu = if share > ONE { rank * (share / ONE) } else { rank / (ONE / share.max(1)) };
+        self.use_gpu.then_some(gpu)
     }
 
     pub(crate) fn admission(&self) -> Duration {
@@ -198,5 +209,27 @@ impl Default for ScalingConfig {
     /// One worker.
     fn default() -> ScalingConfig {
         ScalingConfig::workers(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_share_a_gpu_as_far_as_it_goes() {
+        let gpus = |amount| {
+            let scaling = ScalingConfig::workers(5).use_gpu(true).gpus_per_worker(amount);
+            (0..5).map(|rank| scaling.gpu_of(rank).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(gpus(1.0), [0, 1, 2, 3, 4]);
+        assert_eq!(gpus(2.0), [0, 2, 4, 6, 8]);
+        assert_eq!(gpus(0.5), [0, 0, 1, 1, 2]);
+        assert_eq!(gpus(0.3), [0, 0, 0, 1, 1], "a tenth of each is left");
+        assert_eq!(gpus(1.0 / 3.0), [0, 0, 0, 1, 1]);
+        assert_eq!(gpus(0.7), [0, 1, 2, 3, 4]);
+        assert_eq!(gpus(0.0), [0; 5]);
+        assert_eq!(ScalingConfig::workers(5).use_gpu(true).gpu_of(1), Some(1));
+        assert_eq!(ScalingConfig::workers(5).gpus_per_worker(1.0).gpu_of(1), None);
     }
 }

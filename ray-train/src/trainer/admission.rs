@@ -246,10 +246,11 @@ impl Request<'_> {
             self.share.iter().map(|(name, amount)| format!("{name} {}", amount * self.least as f64)).collect();
         let asked = self.share.iter().map(|(name, _)| (name, there.get(name).copied().unwrap_or(0.0)));
         let message = format!(
-            "{}, in all {}, but the node has {}: take fewer workers or less for each, or start the engine with more (ray::init_with and a Config)",
+            "{}, in all {}, but the node has {}: take fewer workers or less for each, or start the engine with more (ray::init_with and a Config{})",
             self.title(),
             need.join(", "),
-            amounts(asked)
+            amounts(asked),
+            if self.share.gpus > 0.0 { "; `.num_gpus(ray_train::Device::gpus())` tells it of the machine's GPUs" } else { "" }
         );
         ray::Error::other(NotAdmitted { message })
     }

@@ -80,6 +80,9 @@ pub(crate) fn engine() {
     });
 }
 
+/// Set: the models of burn in these tests are all on GPU 0, for trying out a backend.
+const ON_GPU: &str = "RAY_TRAIN_TEST_GPU";
+
 /// Runs a loop on so many workers, in a run of its own; rank 0's value.
 pub(crate) fn fit<R: Send + 'static>(
     name: &str,
@@ -87,7 +90,8 @@ pub(crate) fn fit<R: Send + 'static>(
     body: impl Fn(&TrainContext) -> ray::Result<R> + Send + Sync + 'static,
 ) -> ray::Result<R> {
     engine();
-    let scaling = ScalingConfig::workers(workers);
+    // They share it, and the engine need not know of it.
+    let scaling = ScalingConfig::workers(workers).use_gpu(std::env::var_os(ON_GPU).is_some()).gpus_per_worker(0.0);
     Ok(Trainer::new(body).scaling(scaling).run_config(RunConfig::temporary(name)?).fit()?.into_value())
 }
 
