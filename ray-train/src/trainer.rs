@@ -169,7 +169,9 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             Group::InPlace => (1, 1),
             Group::Workers { least, most } => (least, most),
         };
-        (0..least).filter_map(|rank| self.scaling.gpu_of(rank)).try_for_each(|gpu| Device::gpu(gpu).map(drop))?;
+        if let Some(last) = self.scaling.gpu_of(least - 1) {
+            (0..=last).try_for_each(|gpu| Device::gpu(gpu).map(drop))?;
+        }
         self.embedded()?;
         let directory = RunDirectory::open(&run, workers)?;
         directory.write_config(&self.config)?;

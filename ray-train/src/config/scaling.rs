@@ -191,7 +191,7 @@ impl ScalingConfig {
         // Amounts are exact to a ten-thousandth.
         const ONE: usize = 10_000;
         let share = (self.share().gpus * ONE as f64).round() as usize;
-        let gpu = if share > ONE { rank * (share / ONE) } else { rank / (ONE / share.max(1)) };
+        let gpu = if share > ONE { rank.saturating_mul(share / ONE) } else { rank / (ONE / share.max(1)) };
         self.use_gpu.then_some(gpu)
     }
 
