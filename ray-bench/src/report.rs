@@ -43,7 +43,8 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
 pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Result<()> {
     let yardstick = if case.yardstick == OURS { "ours" } else { case.yardstick };
     writeln!(out, "\n{}: {}", case.name, case.what)?;
-    writeln!(out, "  {:<34} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", format!("to {yardstick}"))?;
+    let names = rows.iter().map(|row| row.who.len()).fold(34, usize::max);
+    writeln!(out, "  {:<names$} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", format!("to {yardstick}"))?;
     let measure = rows.iter().find(|row| row.who == case.yardstick).map(Row::median);
     for row in rows {
         let ratio = match measure {
@@ -53,7 +54,7 @@ pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Resu
         };
         writeln!(
             out,
-            "  {:<34} {:>12} {:>12} {:>12}  {:>9}",
+            "  {:<names$} {:>12} {:>12} {:>12}  {:>9}",
             row.who,
             number(row.median()),
             number(row.min()),
