@@ -15,6 +15,9 @@ static MAKING: Mutex<()> = Mutex::new(());
 impl TrainContext {
     /// This rank's replica of a model: rank 0 makes it first, alone, then the others make theirs, and get rank 0's parameters.
     ///
+    /// What is trained stays the same on all ranks to the last bit. What a layer only keeps, as the running means of a batch norm
+    /// are, is each rank's own, of its own batches; a checkpoint has that of the rank which wrote it.
+    ///
     /// # Errors
     /// What `make` returns; models that are not the same on all ranks; another rank has failed or left.
     ///

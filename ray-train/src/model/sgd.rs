@@ -2,6 +2,7 @@
 
 use super::optimizer::{apply, buffers, decayed, keep, restore};
 use super::{Model, Optimizer, StateDict};
+use crate::faults::failed;
 
 const NAME: &str = "Sgd";
 const MOMENTUM: &[&str] = &["momentum_buffer"];
@@ -49,7 +50,8 @@ impl Sgd {
         self
     }
 
-    /// Nesterov's momentum: a step goes along the gradient and the buffer times the momentum.
+    /// Nesterov's momentum: a step goes along the gradient and the buffer times the momentum. Without momentum each step is an
+    /// error, as in torch.
     ///
     /// ```
     /// let optimizer = ray_train::model::Sgd::new(0.01).momentum(0.9).nesterov(true);
@@ -80,6 +82,9 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn step(&mut self, model: &mut dyn Model) -> ray::Result<()> {
+        if self.nesterov && self.momentum == 0.0 {
+            return Err(failed("Sgd::nesterov(true) says how momentum is used, and there is none: set it, `.momentum(0.9)`"));
+        }
         let names = self.names();
         let (rate, momentum, nesterov, decay) = (self.rate as f32, self.momentum, self.nesterov, self.decay);
         let Some(buffer) = buffers(&mut self.kept, names, model)?.first_mut() else {

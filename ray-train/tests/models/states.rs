@@ -123,3 +123,11 @@ fn nan_survives() {
     again.load_state_dict(&StateDict::load(folder.path().join("optimizer")).unwrap(), &resumed).unwrap();
     assert!(again.state_dict(&resumed) == optimizer.state_dict(&first));
 }
+
+#[test]
+fn nesterov_needs_momentum() {
+    let mut model = Mlp::new(&[2, 3], 0);
+    model.train(&[1.0, 2.0], &[0]).unwrap();
+    let error = Sgd::new(0.1).nesterov(true).step(&mut model).unwrap_err().to_string();
+    assert!(error.contains(".momentum(0.9)"), "{error}");
+}
