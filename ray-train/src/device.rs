@@ -100,7 +100,7 @@ impl Device {
     /// The device as burn names it, without autodiff: add it with `.autodiff()` for what is trained.
     ///
     /// # Panics
-    /// On a [`Device::Vulkan`] that was made by hand and is not there.
+    /// On a `Device::Vulkan` that was made by hand and is not there.
     ///
     /// ```
     /// let device = ray_train::Device::Cpu.burn().autodiff();
