@@ -299,6 +299,7 @@ fn idle(state: &ThreadState, anyway: bool) -> bool {
     goes_on
 }
 
+/// As [`idle`], while the pulse knows that it is away.
 fn park(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);

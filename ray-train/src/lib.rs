@@ -53,6 +53,9 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
+//! Features: `burn` (default) for models of burn, `download` (default) for Fashion-MNIST from its own address, `cuda` and
+//! `vulkan` for [`ScalingConfig::use_gpu`]; these two are type-checked, and no GPU has run them yet.
+//!
 //! | Ray Train | here |
 //! |---|---|
 //! | `TorchTrainer(loop, train_loop_config=.., scaling_config=.., run_config=..).fit()` | [`Trainer::new`]`(loop).config(..).scaling(..).run_config(..).fit()?` |

@@ -174,7 +174,7 @@ impl Member {
     }
 
     /// Parks until it stands otherwise than waiting, lending the CPU of a task that waits. What an actor holds for life is
-    /// not lent here: another actor could come to hold it for life, and this one would never go on.
+    /// not lent here: the others come in microseconds as a rule, and then it would wait for the end of the body that took it.
     fn sleep(&self, ask: &Ask, turn: Turn, state: Option<&ThreadState>, timeout: Duration) -> Result<Stand> {
         let room = &*self.room;
         let deadline = Instant::now().checked_add(timeout);

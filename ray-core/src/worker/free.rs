@@ -46,7 +46,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Asks for what its jobs touch first. A deque shows no job without giving it out, so each goes round once.
+    /// Asks for what its jobs touch first. A deque shows no job without giving it out, so each goes round once, out of sight
+    /// for a moment, before the pulse is roused.
     fn prefetch(&self) {
         for _ in 0..self.jobs.len() {
             let Some(job) = self.jobs.pop() else { return };

@@ -219,8 +219,8 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { TICK } else { BUSY_TICK })
 }
 
-/// CPU-free work waits and nobody idles: one thread if none has ended a body for a millisecond, twice as many each
-/// time that holds on.
+/// CPU-free work waits and nobody idles: one thread if no worker comes back for work and none has ended a body for a
+/// millisecond, twice as many each time that holds on.
 fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) {
     let workers = engine.workers.count.load(Ordering::Relaxed);
     if workers < engine.settings.num_cpus {
