@@ -12,13 +12,12 @@ pub(crate) mod inline;
 pub(crate) mod park;
 pub(crate) mod several;
 
+use parking_lot::Mutex;
 use std::panic::Location;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::lock;
 use crate::store::entry::Header;
 use crate::thread::ThreadState;
 
@@ -36,7 +35,7 @@ pub(crate) fn failures() -> u64 {
 #[cold]
 pub(crate) fn watched_failure() {
     FAILURES.fetch_add(1, Ordering::SeqCst);
-    for thread in &*lock(&WATCHERS) {
+    for thread in &*WATCHERS.lock() {
         thread.unpark();
     }
 }
@@ -46,7 +45,7 @@ pub(crate) struct Watching;
 
 impl Watching {
     pub(crate) fn new() -> Self {
-        lock(&WATCHERS).push(std::thread::current());
+        WATCHERS.lock().push(std::thread::current());
         Self
     }
 }
@@ -54,7 +53,7 @@ impl Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         let me = std::thread::current().id();
-        let mut watchers = lock(&WATCHERS);
+        let mut watchers = WATCHERS.lock();
         if let Some(at) = watchers.iter().position(|thread| thread.id() == me) {
             watchers.swap_remove(at);
         }

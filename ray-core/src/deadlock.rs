@@ -11,15 +11,15 @@
 //! Most cycles are closed by a get, and found by it. One that is closed by something else (a call that is not
 //! admitted) is found when the getter looks again, about a second later.
 
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::actor::call::CallHead;
 use crate::error::{Error, ErrorKind};
 use crate::event::Notice;
-use crate::runtime::{Engine, lock};
+use crate::runtime::Engine;
 use crate::store::entry::{Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::thread::ThreadState;
@@ -62,13 +62,13 @@ impl Waiting<'_> {
         if target.vtable.kind != Kind::Call || !matches!(target.phase(), Phase::Waiting | Phase::Queued) {
             return None;
         }
-        find(&lock(&self.graph.waits), &target, &self.bodies).map(|path| deadlock(&self.who, path))
+        find(&self.graph.waits.lock(), &target, &self.bodies).map(|path| deadlock(&self.who, path))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut waits = lock(&self.graph.waits);
+        let mut waits = self.graph.waits.lock();
         for body in &self.bodies {
             waits.remove(body);
         }
@@ -114,7 +114,7 @@ impl Graph {
             bodies.push(std::ptr::from_ref(state).addr());
             names.push(format!("thread `{}`", std::thread::current().name().unwrap_or("unnamed")));
         }
-        let mut waits = lock(&self.waits);
+        let mut waits = self.waits.lock();
         // SAFETY: the getter has a ref to its target.
         let hold = unsafe { Hold::new(target) };
         let who = names.first().cloned().unwrap_or_default();
@@ -267,7 +267,7 @@ fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option
 /// Says who waits for what while nothing moves.
 pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     let mut lines = vec![format!("nothing has started or ended for {:.1} s, and work is waiting:", still.as_secs_f64())];
-    for (demand, count) in lock(&engine.claims).waiting() {
+    for (demand, count) in engine.claims.lock().waiting() {
         lines.push(format!("  {count} task(s) or actor(s) ask for {demand}"));
     }
     if engine.has_cpu_work() {
@@ -285,8 +285,8 @@ pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     for name in engine.running_bodies() {
         lines.push(format!("  running: {name}"));
     }
-    lines.extend(lock(&engine.holders).values().map(|holder| format!("  {holder}")));
-    for wait in lock(&engine.waits.waits).values() {
+    lines.extend(engine.holders.lock().values().map(|holder| format!("  {holder}")));
+    for wait in engine.waits.waits.lock().values() {
         lines.push(format!("  {} waits for {}", wait.who, name_of(wait.target.entry(), "an object")));
     }
     crate::event::warn(Notice::Stall, &lines.join("\n"));

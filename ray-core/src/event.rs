@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
 
 use tracing::subscriber::NoSubscriber;
 
@@ -59,7 +61,7 @@ pub(crate) fn unhandled(error: &Error) {
 /// What strict mode could not check, once each.
 pub(crate) fn strict_listing(text: &str) {
     static LISTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let new = LISTED.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned());
+    let new = LISTED.lock().insert(text.to_owned());
     if new {
         warn(Notice::Strict, &format_args!("strict mode: {text}"));
     }

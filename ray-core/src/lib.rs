@@ -5,6 +5,7 @@ mod arity;
 mod blocking;
 mod callable;
 mod cancel;
+mod clock;
 pub mod collective;
 mod config;
 mod context;

@@ -10,7 +10,9 @@ pub(crate) mod submit;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
 use std::time::Instant;
 
 use crossbeam_deque::Injector;
@@ -122,14 +124,9 @@ pub(crate) fn epoch() -> u32 {
     EPOCH.load(Ordering::Relaxed)
 }
 
-/// A lock whose holder cannot panic half-way in a way that matters: a poisoned one goes on.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The engine of now, if there is one.
 pub(crate) fn running() -> Option<Arc<Engine>> {
-    ENGINE.read().unwrap_or_else(PoisonError::into_inner).clone()
+    ENGINE.read().clone()
 }
 
 /// The engine of now, started if need be.
@@ -143,7 +140,7 @@ pub(crate) fn engine() -> Result<Arc<Engine>> {
 /// Starts an engine; `join`: one that is there already will do.
 pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let lenient = config.ignores_reinit_error();
-    let mut slot = ENGINE.write().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = ENGINE.write();
     if let Some(engine) = &*slot {
         if join || lenient {
             return Ok(Arc::clone(engine));
@@ -181,7 +178,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
 
 /// Takes the engine out, so that a new one may start.
 pub(crate) fn retire() -> Option<Arc<Engine>> {
-    let mut slot = ENGINE.write().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = ENGINE.write();
     let engine = slot.take();
     if engine.is_some() {
         EPOCH.store(0, Ordering::SeqCst);
@@ -223,7 +220,7 @@ impl Engine {
 
     /// Gives back what a task was granted.
     pub(crate) fn give_back(&self, demand: &Resources) {
-        lock(&self.claims).others.give_back(&demand.without_cpu());
+        self.claims.lock().others.give_back(&demand.without_cpu());
         let _ = self.cpu.give(demand.cpu());
         self.serve_claims();
     }
@@ -233,7 +230,7 @@ impl Engine {
     pub(crate) fn serve_claims(&self) {
         let mut granted = Vec::new();
         {
-            let mut claims = lock(&self.claims);
+            let mut claims = self.claims.lock();
             while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
                 granted.push(grant);
             }
@@ -293,7 +290,7 @@ impl Engine {
     /// Takes the tokio runtime down, if it was started: its futures are dropped at their next await, then its threads end.
     pub(crate) fn close_tokio(&self) {
         if let Some(Ok(tokio)) = self.tokio.get()
-            && let Some(runtime) = lock(&tokio.runtime).take()
+            && let Some(runtime) = tokio.runtime.lock().take()
         {
             runtime.shutdown_background();
         }

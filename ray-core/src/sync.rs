@@ -1,13 +1,14 @@
-//! Atomics and locks of the protocols that are model-checked: loom's under `--cfg loom`, the standard library's otherwise.
+//! Atomics and locks of the protocols that the model checker runs: loom's under `--cfg loom`, else the standard library's
+//! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees what its locks order.
 
 #[cfg(loom)]
 pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use ::loom::sync::{Mutex, MutexGuard};
+pub(crate) use locks::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
 /// again. A hint, harmless for any address.
@@ -42,5 +43,24 @@ pub(crate) fn spin(turn: &mut u32) {
         std::thread::yield_now();
     } else {
         std::hint::spin_loop();
+    }
+}
+
+/// loom's mutex, without the poisoning that parking_lot's does not have either.
+#[cfg(loom)]
+mod locks {
+    pub(crate) use ::loom::sync::MutexGuard;
+
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(::loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(::loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a model that panics has failed already")
+        }
     }
 }

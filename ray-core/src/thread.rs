@@ -340,26 +340,26 @@ pub(crate) fn gone(why: &'static str) -> Error {
 
 /// All threads that have a state, with a snapshot that thieves walk without a lock.
 pub(crate) struct Threads {
-    all: std::sync::RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
+    all: parking_lot::RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
 }
 
 impl Threads {
     pub(crate) fn new() -> Self {
-        Self { all: std::sync::RwLock::new(Vec::new()) }
+        Self { all: parking_lot::RwLock::new(Vec::new()) }
     }
 
     fn enter(&self, shared: Arc<Shared>, stealer: Stealer<Job>) {
-        self.all.write().unwrap_or_else(std::sync::PoisonError::into_inner).push((shared, stealer));
+        self.all.write().push((shared, stealer));
     }
 
     fn leave(&self, shared: &Arc<Shared>) {
-        let mut all = self.all.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.all.write();
         all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
     }
 
     /// Calls `see` for each thread until it says to stop, beginning at `from`.
     pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
-        let all = self.all.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = self.all.read();
         let count = all.len();
         for step in 0..count {
             let (shared, stealer) = &all[(from + step) % count];

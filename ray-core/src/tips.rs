@@ -4,11 +4,11 @@
 //! (the third, if bodies take a millisecond or more) it warns, once for the site, if the function's bodies are long enough
 //! that running them side by side would pay.
 
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::panic::Location;
 use std::ptr::{NonNull, null};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::callable::spec::Spec;
@@ -76,7 +76,7 @@ pub(crate) fn warn(spec: &'static Spec, site: &'static Location<'static>, enough
     if spec.mean() < least {
         return;
     }
-    let new = crate::runtime::lock(&TOLD).get_or_insert_default().insert((site.file(), site.line(), site.column()));
+    let new = TOLD.lock().get_or_insert_default().insert((site.file(), site.line(), site.column()));
     if new {
         crate::event::tip(&format!(
             "{}:{}: `ray::get` right after `{}.remote(..)`, again and again: one task runs at a time. Submit them all, then get them all: `ray::get(xs.map(|x| {}.remote(x)).collect::<Vec<_>>())` (RAY_TIPS=0 silences this)",

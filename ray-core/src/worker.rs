@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_deque::Steal;
 
 use crate::resources::UNITS;
-use crate::runtime::{Engine, FreeJob, lock};
+use crate::runtime::{Engine, FreeJob};
 use crate::store::entry::{Header, Hold};
 use crate::task::{TaskHead, execute};
 use crate::thread::{Frame, Job, Shared, ThreadState, attach_worker};
@@ -57,7 +57,7 @@ impl Engine {
         if self.workers.idle_count.load(Ordering::SeqCst) == 0 {
             return false;
         }
-        let Some(worker) = lock(&self.workers.idle).pop() else { return false };
+        let Some(worker) = self.workers.idle.lock().pop() else { return false };
         self.workers.surplus.store(0, Ordering::Relaxed);
         self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
         self.workers.waking.fetch_add(1, Ordering::SeqCst);
@@ -306,7 +306,7 @@ fn park(state: &ThreadState, anyway: bool) -> bool {
     state.give_batch_back();
     let me = &state.shared;
     me.woken.store(false, Ordering::Relaxed);
-    lock(&engine.workers.idle).push(Arc::clone(me));
+    engine.workers.idle.lock().push(Arc::clone(me));
     engine.workers.idle_count.fetch_add(1, Ordering::SeqCst);
     let something = || !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work());
     if (!anyway && something()) || !engine.is_live() {
@@ -339,7 +339,7 @@ fn park(state: &ThreadState, anyway: bool) -> bool {
 
 /// Takes this worker off the idle list; `false`: somebody is waking it.
 fn leave_idle(engine: &Engine, me: &Arc<Shared>) -> bool {
-    let mut idle = lock(&engine.workers.idle);
+    let mut idle = engine.workers.idle.lock();
     let before = idle.len();
     idle.retain(|other| !Arc::ptr_eq(other, me));
     let left = idle.len() < before;

@@ -5,8 +5,8 @@
 //! a sync one goes to the workers; its end frees the slot and has the next admitted. So what `&mut` promises the
 //! borrow checker is true: nothing else touches the instance.
 
+use parking_lot::Mutex;
 use std::cell::Cell;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use super::call::CallHead;
@@ -17,7 +17,7 @@ use super::right::{DEAD, RUNNING};
 use super::run;
 use crate::deadlock::{Blocker, Blockers};
 use crate::error::Error;
-use crate::runtime::{FreeJob, lock};
+use crate::runtime::FreeJob;
 use crate::store::entry::Hold;
 use crate::store::state::Phase;
 use crate::task::execute;
@@ -51,7 +51,7 @@ impl Admission {
     }
 
     fn admit(&self, call: &Hold, exclusive: bool) -> bool {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         let free = !slots.crashed
             && !slots.exclusive
             && if exclusive { slots.running.is_empty() } else { slots.running.len() < self.limit };
@@ -68,23 +68,23 @@ impl Admission {
 
     /// There is a fresh instance.
     pub(crate) fn forget_crash(&self) {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         slots.crashed = false;
         slots.waiting = false;
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        lock(&self.slots).waiting
+        self.slots.lock().waiting
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        !lock(&self.slots).running.is_empty()
+        !self.slots.lock().running.is_empty()
     }
 
     /// What a queued call waits for with certainty: all bodies inside, if it needs the instance for itself or stands
     /// behind one that does; one of them, if they have all the slots.
     pub(crate) fn holders(&self, call: &Hold, exclusive: bool) -> Blockers {
-        let slots = lock(&self.slots);
+        let slots = self.slots.lock();
         if slots.running.iter().any(|running| running.entry() == call.entry()) {
             // It was admitted since it was looked at.
             return Blockers::each(Vec::new());
@@ -103,7 +103,7 @@ impl Admission {
     /// The calls that run.
     pub(crate) fn running(&self) -> Vec<Hold> {
         // SAFETY: held by the slots.
-        lock(&self.slots).running.iter().map(|call| unsafe { Hold::new(call.entry()) }).collect()
+        self.slots.lock().running.iter().map(|call| unsafe { Hold::new(call.entry()) }).collect()
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn is_busy(rare: &Rare) -> bool {
 /// The instance is to be replaced: calls that run still keep it, and the last of them will have the actor run again.
 pub(crate) fn hold_back(rare: &Rare) -> bool {
     rare.admission.get().is_some_and(|admission| {
-        let mut slots = lock(&admission.slots);
+        let mut slots = admission.slots.lock();
         slots.waiting |= !slots.running.is_empty();
         !slots.running.is_empty()
     })
@@ -206,7 +206,7 @@ pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
     let actor = unsafe { &CallHead::of(call.entry()).actor };
     let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return };
     let first_crash = {
-        let mut slots = lock(&admission.slots);
+        let mut slots = admission.slots.lock();
         slots.running.retain(|other| other.entry() != call.entry());
         if slots.running.is_empty() {
             slots.exclusive = false;
@@ -226,7 +226,7 @@ pub(crate) fn leave(call: &Hold, crashed: Option<Error>) {
         life::fail_running(actor, &error);
     }
     let (was_waiting, idle) = {
-        let mut slots = lock(&admission.slots);
+        let mut slots = admission.slots.lock();
         (std::mem::take(&mut slots.waiting), slots.running.is_empty())
     };
     let replace = idle && actor.rare().replace.load(Ordering::Acquire);

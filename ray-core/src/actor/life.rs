@@ -1,8 +1,10 @@
 //! How an actor ends, and starts again.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::cell::{ActorHead, ActorHold};
 use super::concurrent::Admission;
@@ -10,7 +12,6 @@ use super::mailbox::{Buffer, Record};
 use super::right::{DEAD, OPEN, RUNNING};
 use crate::error::{Error, ErrorKind};
 use crate::options::CreateSettings;
-use crate::runtime::lock;
 use crate::store::entry::Hold;
 use crate::thread;
 
@@ -65,19 +66,19 @@ impl Rare {
 
     /// The creation waits for arguments, or (none) does so no longer.
     pub(crate) fn set_unready(&self, creation: Option<Hold>) {
-        let former = std::mem::replace(&mut *lock(&self.unready), creation);
+        let former = std::mem::replace(&mut *self.unready.lock(), creation);
         drop(former);
     }
 
     /// The creation, if it waits for arguments.
     pub(crate) fn unready(&self) -> Option<Hold> {
         // SAFETY: alive by its place there, under the lock.
-        lock(&self.unready).as_ref().map(|hold| unsafe { Hold::new(hold.entry()) })
+        self.unready.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) })
     }
 
     /// Keeps the creation for restarts.
     pub(crate) fn keep_creation(&self, creation: Hold) {
-        *lock(&self.creation) = Some(creation);
+        *self.creation.lock() = Some(creation);
     }
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn can_restart(actor: &ActorHead) -> bool {
     let Some(rare) = actor.known_rare() else { return false };
     let Some(settings) = rare.settings() else { return false };
     let left = settings.max_restarts < 0 || i64::from(rare.restarts.load(Ordering::Relaxed)) < settings.max_restarts;
-    left && lock(&rare.creation).is_some() && !actor.is_dead()
+    left && rare.creation.lock().is_some() && !actor.is_dead()
 }
 
 fn title(actor: &ActorHead) -> String {
@@ -120,7 +121,7 @@ pub(crate) fn mourn(actor: &ActorHead, panic: Error) -> Error {
 pub(crate) fn death(actor: &ActorHead) -> Error {
     actor
         .known_rare()
-        .and_then(|rare| lock(&rare.death).clone())
+        .and_then(|rare| rare.death.lock().clone())
         .unwrap_or_else(|| Error::new(ErrorKind::ActorDied, format!("{} has ended: no handle was left", title(actor))))
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn restart(actor: &ActorHold) -> bool {
         return true;
     }
     // SAFETY: alive by its place in `creation`, which only the end of the actor empties.
-    let Some(creation) = lock(&rare.creation).as_ref().map(|hold| unsafe { Hold::new(hold.entry()) }) else { return false };
+    let Some(creation) = rare.creation.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) }) else { return false };
     let Ok(state) = thread::of(actor.epoch) else { return false };
     rare.restarts.fetch_add(1, Ordering::Relaxed);
     rare.restarting.store(true, Ordering::Release);
@@ -192,7 +193,7 @@ pub(crate) fn end_from_outside(actor: &ActorHold, error: Error) {
 /// Marks an actor dead and fails what is queued, as far as it is in reach; `true`: a body runs, whose runner buries it.
 pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
     let rare = actor.rare();
-    lock(&rare.death).get_or_insert(error);
+    rare.death.lock().get_or_insert(error);
     let (running, back, front, prepaid) = {
         let states = actor.lock();
         let running = states.is(RUNNING);
@@ -208,7 +209,7 @@ pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
     actor.give_holds_back(prepaid);
     fail_all(actor, front);
     fail_all(actor, back);
-    let waiting: Vec<Hold> = lock(&rare.backlog).drain().flat_map(|(_, calls)| calls).collect();
+    let waiting: Vec<Hold> = rare.backlog.lock().drain().flat_map(|(_, calls)| calls).collect();
     actor.has_backlog.store(false, Ordering::Release);
     for call in waiting {
         // SAFETY: alive by the hold.
@@ -253,7 +254,7 @@ pub(crate) fn bury(actor: &ActorHold) {
         unsafe { (actor.vtable.drop_instance)(actor.head()) };
     }
     let Some(rare) = actor.known_rare() else { return };
-    let creation = lock(&rare.creation).take();
+    let creation = rare.creation.lock().take();
     if let Some(creation) = creation {
         if !rare.begun.load(Ordering::Acquire) {
             // SAFETY: alive by the hold.
@@ -267,7 +268,7 @@ pub(crate) fn bury(actor: &ActorHold) {
         && let Some(settings) = rare.settings()
         && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch)
     {
-        lock(&engine.holders).remove(&actor.head().as_ptr().addr());
+        engine.holders.lock().remove(&actor.head().as_ptr().addr());
         engine.give_back_of_life(&settings.resources);
     }
 }
@@ -275,9 +276,9 @@ pub(crate) fn bury(actor: &ActorHold) {
 /// Enters an actor among those that hold resources, for reports; taken off when it is buried.
 pub(crate) fn note_holder(actor: &ActorHold) {
     let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) else { return };
-    lock(&engine.holders).insert(actor.head().as_ptr().addr(), format!("{} holds {} for life", title(actor), actor.resources()));
+    engine.holders.lock().insert(actor.head().as_ptr().addr(), format!("{} holds {} for life", title(actor), actor.resources()));
     if actor.rare().buried.load(Ordering::Acquire) {
-        lock(&engine.holders).remove(&actor.head().as_ptr().addr());
+        engine.holders.lock().remove(&actor.head().as_ptr().addr());
     }
 }
 

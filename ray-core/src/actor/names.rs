@@ -1,13 +1,12 @@
 //! Actors by name.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use super::Actor;
 use super::cell::ActorHold;
 use super::handle::{ActorHandle, WeakActorHandle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::lock;
 
 /// The named actors of an engine, by namespace and name.
 #[derive(Debug, Default)]
@@ -24,7 +23,7 @@ impl Names {
         get: bool,
         create: impl FnOnce() -> ActorHandle<A>,
     ) -> Result<ActorHandle<A>> {
-        let mut actors = lock(&self.actors);
+        let mut actors = self.actors.lock();
         let key = (namespace.to_owned(), name.to_owned());
         if let Some(there) = actors.get(&key)
             && !there.is_dead()
@@ -49,7 +48,7 @@ impl Names {
     }
 
     pub(crate) fn get<A: Actor>(&self, namespace: &str, name: &str) -> Result<WeakActorHandle<A>> {
-        let found = lock(&self.actors).get(&(namespace.to_owned(), name.to_owned())).filter(|actor| !actor.is_dead()).cloned();
+        let found = self.actors.lock().get(&(namespace.to_owned(), name.to_owned())).filter(|actor| !actor.is_dead()).cloned();
         match found {
             Some(actor) => WeakActorHandle::of(&actor),
             None => Err(Error::new(
@@ -62,7 +61,7 @@ impl Names {
     /// An ended actor's name is free again.
     pub(crate) fn remove(&self, actor: &ActorHold) {
         let removed = {
-            let mut actors = lock(&self.actors);
+            let mut actors = self.actors.lock();
             let key = actors.iter().find(|(_, other)| other.head() == actor.head()).map(|(key, _)| key.clone());
             key.and_then(|key| actors.remove(&key))
         };
@@ -71,7 +70,7 @@ impl Names {
 
     pub(crate) fn list(&self) -> Vec<(String, String)> {
         let mut names: Vec<_> =
-            lock(&self.actors).iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect();
+            self.actors.lock().iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect();
         names.sort();
         names
     }

@@ -21,7 +21,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::{CallOptions, CallSettings};
 use crate::resources::Resources;
-use crate::runtime::lock;
 use crate::store::entry::Hold;
 use crate::store::state::Phase;
 use crate::task::{Extra, Keep, TaskHead, children, dependency};
@@ -225,7 +224,7 @@ fn line_up(state: &ThreadState, call: Hold, args: &impl ArgList) {
     call.pending.store(1, Ordering::Relaxed);
     {
         let rare = actor.rare();
-        let mut backlog = lock(&rare.backlog);
+        let mut backlog = rare.backlog.lock();
         backlog.entry(line).or_default().push_back(call);
         actor.has_backlog.store(true, Ordering::Release);
     }
@@ -288,7 +287,7 @@ pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
         // It comes before all calls; those in the backlog wait for it.
         return None;
     }
-    let backlog = lock(&head.actor.known_rare()?.backlog);
+    let backlog = head.actor.known_rare()?.backlog.lock();
     let first = backlog.get(&head.line())?.front()?;
     // SAFETY: held by the backlog.
     (first.entry() != call.entry()).then(|| unsafe { Hold::new(first.entry()) })
@@ -297,7 +296,7 @@ pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
 /// Moves the calls of a line on from the backlog to the mailbox, as far as their arguments are ready.
 fn go_on(actor: &ActorHold, line: u64) {
     let rare = actor.rare();
-    let mut backlog = lock(&rare.backlog);
+    let mut backlog = rare.backlog.lock();
     let Some(calls) = backlog.get_mut(&line) else { return };
     // What a refusal sets off may come back here, and so may the end of an actor whose engine is gone: they wait until
     // the lock is open.

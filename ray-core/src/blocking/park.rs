@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Return, Returning, lock};
+use crate::runtime::{Return, Returning};
 use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
@@ -102,7 +102,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
     state.give_batch_back();
     let me = Returning(Arc::new(Return { thread: std::thread::current(), granted: AtomicBool::new(false) }));
     {
-        let mut claims = lock(&engine.claims);
+        let mut claims = engine.claims.lock();
         claims.claim_return(units, me.clone());
         engine.count_claims(&claims);
     }
@@ -114,7 +114,7 @@ pub(crate) fn take_again(state: &ThreadState, units: u64) {
         }
         if !engine.is_live() {
             // Nobody counts CPUs any more.
-            if lock(&engine.claims).withdraw(&me) {
+            if engine.claims.lock().withdraw(&me) {
                 return;
             }
             break;

@@ -159,7 +159,7 @@ impl<P> Board<P> {
 
     /// The table. No code of a user's runs under the lock.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Table<P>> {
-        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Takes a member's seat; `false`: it was taken before.

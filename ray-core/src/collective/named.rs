@@ -3,7 +3,9 @@
 //! A name is of this process. It is free again when its group was destroyed, or all who had joined it have left.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 
 use super::board::Seat;
 use super::shared::Room;
@@ -12,7 +14,6 @@ use crate::actor::Actor;
 use crate::actor::cell::ActorHold;
 use crate::actor::handle::ActorHandle;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::lock;
 use crate::thread;
 
 /// A group that has a name.
@@ -89,7 +90,7 @@ pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Resu
     }
     // Dropped after the lock: with it may go what is left of actors.
     let _former;
-    let mut groups = lock(&GROUPS);
+    let mut groups = GROUPS.lock();
     _former = if groups.get(name).is_some_and(Named::is_over) { groups.remove(name) } else { None };
     let named = groups
         .entry(name.to_owned())
@@ -151,7 +152,7 @@ pub fn create_collective_group<'a, A: Actor>(name: &str, actors: impl IntoIterat
     }
     // Dropped after the lock: with it may go what is left of actors.
     let _former;
-    let mut groups = lock(&GROUPS);
+    let mut groups = GROUPS.lock();
     if groups.get(name).is_some_and(|named| !named.is_over()) {
         return Err(invalid(format!("{} exists: take another name, or `destroy_collective_group` it first", title(name))));
     }
@@ -200,7 +201,7 @@ pub fn get_rank(name: &str) -> Result<usize> {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn get_collective_group_size(name: &str) -> Result<usize> {
-    lock(&GROUPS).get(name).map(|named| named.room.board.members()).ok_or_else(|| unknown(name))
+    GROUPS.lock().get(name).map(|named| named.room.board.members()).ok_or_else(|| unknown(name))
 }
 
 /// Whether there is a group of that name: made, not destroyed, and not left by all who had joined.
@@ -211,7 +212,7 @@ pub fn get_collective_group_size(name: &str) -> Result<usize> {
 /// ```
 #[must_use]
 pub fn is_group_initialized(name: &str) -> bool {
-    lock(&GROUPS).get(name).is_some_and(|named| !named.is_over())
+    GROUPS.lock().get(name).is_some_and(|named| !named.is_over())
 }
 
 /// Ends the group of that name, whose members' operations are errors from now on, and frees the name; `false`: there was
@@ -229,7 +230,7 @@ pub fn is_group_initialized(name: &str) -> bool {
 /// ```
 pub fn destroy_collective_group(name: &str) -> bool {
     // Dropped after the lock, as above.
-    let named = lock(&GROUPS).remove(name);
+    let named = GROUPS.lock().remove(name);
     match named {
         Some(named) => {
             named.room.poison(trouble::destroyed(&named.room.title));
@@ -240,7 +241,7 @@ pub fn destroy_collective_group(name: &str) -> bool {
 }
 
 fn of_this_actor<R>(name: &str, act: impl FnOnce(&Named, usize) -> Result<R>) -> Result<R> {
-    let groups = lock(&GROUPS);
+    let groups = GROUPS.lock();
     let named = groups.get(name).ok_or_else(|| unknown(name))?;
     let Some(actor) = this_actor() else {
         return Err(invalid(format!("{}: only an actor has a rank by name; elsewhere ask the `Group` itself", title(name))));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::ObjectRef;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Engine, lock};
+use crate::runtime::Engine;
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
 
@@ -28,7 +28,7 @@ struct Alarm {
 unsafe fn ring(node: *mut Waiter, _failed: bool) {
     // SAFETY: made by `set_alarm`, fired once.
     let alarm = unsafe { Box::from_raw(node.cast::<Alarm>()) };
-    lock(&alarm.engine.wakers).remove(&alarm.key);
+    alarm.engine.wakers.lock().remove(&alarm.key);
     crate::unwind::quietly(|| alarm.waker.wake());
 }
 
@@ -54,7 +54,7 @@ impl<T> ObjectRef<T> {
                     node = (*node).next;
                 }
                 let key = engine.next_waker.fetch_add(1, Ordering::Relaxed);
-                lock(&engine.wakers).insert(key, waker.clone());
+                engine.wakers.lock().insert(key, waker.clone());
                 let alarm = Alarm { waiter: Waiter::new(ring), waker: waker.clone(), engine: Arc::clone(engine), key };
                 waiters.link(Box::into_raw(Box::new(alarm)).cast());
             })
@@ -77,16 +77,16 @@ impl<T> ObjectRef<T> {
     /// assert_eq!(receiver.recv(), Ok("done"));
     /// ```
     pub fn on_ready(&self, f: impl FnOnce() + Send + 'static) {
-        struct Callback<F>(std::sync::Mutex<Option<F>>);
+        struct Callback<F>(parking_lot::Mutex<Option<F>>);
         impl<F: FnOnce() + Send> Wake for Callback<F> {
             fn wake(self: Arc<Self>) {
-                let f = lock(&self.0).take();
+                let f = self.0.lock().take();
                 if let Some(f) = f {
                     f();
                 }
             }
         }
-        let waker = Waker::from(Arc::new(Callback(std::sync::Mutex::new(Some(f)))));
+        let waker = Waker::from(Arc::new(Callback(parking_lot::Mutex::new(Some(f)))));
         // The engine may have gone before it could find the waker: then it is woken here, and the callback runs once.
         if self.is_ready() || !self.set_alarm(&waker) || crate::blocking::same_engine(self.header()).is_err() {
             waker.wake();

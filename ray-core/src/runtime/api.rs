@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Engine, lock, running, start};
+use super::{Engine, running, start};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
@@ -174,7 +174,7 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
 /// ```
 pub fn available_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
-    let others = lock(&engine.claims).others.free();
+    let others = engine.claims.lock().others.free();
     // What is all taken is there too, as 0.
     let mut free: BTreeMap<String, f64> = engine.total().iter().map(|(name, _)| (name.to_owned(), 0.0)).collect();
     free.extend(others.iter().map(|(name, amount)| (name.to_owned(), amount)));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_deque::Steal;
 
-use super::{Engine, FreeJob, lock, retire};
+use super::{Engine, FreeJob, retire};
 use crate::error::Result;
 use crate::event::Notice;
 use crate::thread::{self, gone};
@@ -41,7 +41,7 @@ pub fn shutdown() -> Result<()> {
     engine.close_tokio();
     let end = Instant::now() + engine.settings.shutdown_grace;
     let mut pause = Duration::from_micros(50);
-    while !(engine.running_bodies().is_empty() && lock(&engine.futures).is_empty()) && Instant::now() < end {
+    while !(engine.running_bodies().is_empty() && engine.futures.lock().is_empty()) && Instant::now() < end {
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
@@ -74,7 +74,7 @@ impl Engine {
             shared.thread.unpark();
             false
         });
-        let wakers: Vec<_> = lock(&self.wakers).drain().map(|(_, waker)| waker).collect();
+        let wakers: Vec<_> = self.wakers.lock().drain().map(|(_, waker)| waker).collect();
         for waker in wakers {
             crate::unwind::quietly(|| waker.wake());
         }
@@ -109,7 +109,7 @@ impl Engine {
                 FreeJob::Call(call) => crate::actor::concurrent::abandon(call),
             }
         }
-        tasks.extend(lock(&self.claims).drain());
+        tasks.extend(self.claims.lock().drain());
         for task in tasks {
             task.state.set_seen();
             // SAFETY: alive by the hold.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Engine, FreeJob, lock};
+use super::{Engine, FreeJob};
 use crate::callable::arg::ArgList;
 use crate::callable::function::{ArgsOf, Function, FunctionCall};
 use crate::callable::refs::Refs;
@@ -266,7 +266,7 @@ fn enqueue(state: &ThreadState, task: Hold, class: Class) {
 pub(crate) fn claim(engine: &Engine, task: Hold) {
     let Some(demand) = task.task().and_then(|head| Some(head.extra()?.settings.resources.clone())) else { return };
     {
-        let mut claims = lock(&engine.claims);
+        let mut claims = engine.claims.lock();
         let term = if task.vtable.kind == Kind::Call { Term::Life } else { Term::Body };
         claims.claim_start(demand, term, task, Instant::now());
         engine.count_claims(&claims);

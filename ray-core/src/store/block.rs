@@ -13,10 +13,10 @@
 //!
 //! With debug assertions nothing is kept, so that sanitizers see every use after a free.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::region::{self, Uncut};
 
@@ -98,7 +98,7 @@ impl Rack {
 
     /// Whatever panics, a chain is whole.
     fn lock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stock.lock()
     }
 
     fn put(&self, full: Magazine) {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use super::{Ran, TaskHead, children, conclude, give_back, leave_frame};
 use crate::actor::cell::ActorHead;
 use crate::callable::function::{BoxFuture, Outcome};
-use crate::runtime::{Engine, lock};
+use crate::runtime::Engine;
 use crate::store::entry::{self, Header, Hold};
 use crate::thread::{self, Frame, ThreadState};
 
@@ -71,11 +71,11 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
             let key = entry.as_ptr().addr();
             // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
             // down drops the body at once.
-            lock(&engine.futures).insert(key, None);
+            engine.futures.lock().insert(key, None);
             // SAFETY: as above.
             let task = unsafe { Hold::new(entry) };
             let handle = tokio.spawn(body).abort_handle();
-            if let Some(place) = lock(&engine.futures).get_mut(&key) {
+            if let Some(place) = engine.futures.lock().get_mut(&key) {
                 *place = Some(handle.clone());
             }
             if task.phase().is_settled() || !engine.is_live() {
@@ -92,7 +92,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
 
 /// Drops the future of a task at its next await, if it has one.
 pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
-    let handle = lock(&engine.futures).get(&entry.as_ptr().addr()).cloned().flatten();
+    let handle = engine.futures.lock().get(&entry.as_ptr().addr()).cloned().flatten();
     if let Some(handle) = handle {
         handle.abort();
     }
@@ -101,7 +101,7 @@ pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
 impl<R> Body<R> {
     /// The body is over, one way or another.
     fn finish(&mut self, outcome: Outcome<R>, crashed: Option<Error>) {
-        lock(&self.engine.futures).remove(&self.task.entry().as_ptr().addr());
+        self.engine.futures.lock().remove(&self.task.entry().as_ptr().addr());
         let strict = self.engine.settings.strict;
         // SAFETY: the entry is ours to end, and this is the only place that does.
         let ran = unsafe { (self.end)(self.task.entry(), outcome, strict) };

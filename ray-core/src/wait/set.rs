@@ -10,14 +10,13 @@
 //!    reference out when its node is done, no sooner: the entry may be freed then, and could not be unlinked from.
 //! 4. No wake is lost: see [`arrivals`](super::arrivals).
 
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::ptr::NonNull;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use super::arrivals::Arrivals;
-use crate::runtime::lock;
 use crate::store::entry::Header;
 use crate::store::waiter::Waiter;
 
@@ -115,14 +114,14 @@ impl Set {
 
     /// Has `waker` woken when `need` are there.
     pub(super) fn alert(&self, need: usize, waker: Waker) {
-        *lock(&self.owner) = Some(waker);
+        *self.owner.lock() = Some(waker);
         // The owner looks at the count again before it sleeps.
         let _ = self.arrivals.alert(need);
     }
 
     pub(super) fn calm(&self) {
         self.arrivals.calm();
-        *lock(&self.owner) = None;
+        *self.owner.lock() = None;
     }
 }
 
@@ -132,7 +131,7 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
         let node = node.cast::<Node>();
         let set = &*(*node).set;
         if set.push((*node).index) {
-            let owner = lock(&set.owner).clone();
+            let owner = set.owner.lock().clone();
             if let Some(owner) = owner {
                 owner.wake();
             }

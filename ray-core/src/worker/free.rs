@@ -13,9 +13,9 @@
 //! empty sees the count, and looks at the batches. Between the two the jobs are in nobody's sight for a moment; the
 //! worker rouses the pulse after it, in case that was the moment of the pulse's last look.
 
+use parking_lot::RwLock;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
@@ -82,14 +82,14 @@ impl FreeQueue {
         self.queue.len() + self.workers().iter().map(|(_, jobs)| jobs.len()).sum::<usize>()
     }
 
-    fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<(u64, Stealer<FreeJob>)>> {
-        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    fn workers(&self) -> parking_lot::RwLockReadGuard<'_, Vec<(u64, Stealer<FreeJob>)>> {
+        self.workers.read()
     }
 
     /// A batch for a worker that begins; it goes back with [`leave`](Self::leave).
     pub(crate) fn enter(&self) -> Batch {
         let (number, jobs) = (self.next.fetch_add(1, Ordering::Relaxed), Worker::new_fifo());
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).push((number, jobs.stealer()));
+        self.workers.write().push((number, jobs.stealer()));
         Batch { number, jobs, counted: Cell::new(false), turn: Cell::new(0) }
     }
 
@@ -111,7 +111,7 @@ impl FreeQueue {
     /// The worker ends.
     pub(crate) fn leave(&self, batch: &Batch) {
         let _ = self.give_back(batch);
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != batch.number);
+        self.workers.write().retain(|(number, _)| *number != batch.number);
     }
 
     fn uncount(&self, batch: &Batch) {

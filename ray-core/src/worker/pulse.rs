@@ -7,13 +7,15 @@
 //! Why no work is left behind: see [`rest`](super::rest).
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::rest::{Rest, Rouse};
 use crate::callable::spec::Spec;
-use crate::runtime::{Engine, lock};
+use crate::runtime::Engine;
 use crate::thread::Shared;
 
 /// Between two looks while workers idle.
@@ -51,7 +53,7 @@ impl Pulse {
 
     /// Wakes the thread, whatever it does.
     pub(crate) fn wake(&self) {
-        if let Some(thread) = &*lock(&self.thread) {
+        if let Some(thread) = &*self.thread.lock() {
             thread.unpark();
         }
     }
@@ -117,11 +119,15 @@ fn beat(engine: &Weak<Engine>) {
     };
     if let Some(engine) = engine.upgrade() {
         // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
-        *lock(&engine.pulse.thread) = Some(std::thread::current());
+        *engine.pulse.thread.lock() = Some(std::thread::current());
     }
     loop {
-        let Some(engine) = engine.upgrade() else { return };
+        let Some(engine) = engine.upgrade() else {
+            crate::clock::sleep();
+            return;
+        };
         if !engine.is_live() {
+            crate::clock::sleep();
             return;
         }
         let pause = look(&engine, &mut memory);
@@ -130,6 +136,7 @@ fn beat(engine: &Weak<Engine>) {
                 // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
                 let slow = pause >= SLOW_TICK;
                 if slow {
+                    crate::clock::sleep();
                     engine.pulse.rest.announce();
                 }
                 let pulse = Arc::downgrade(&engine);
@@ -140,6 +147,7 @@ fn beat(engine: &Weak<Engine>) {
                 }
             }
             None => {
+                crate::clock::sleep();
                 engine.workers.surplus.store(0, Ordering::Relaxed);
                 engine.workers.lively.store(0, Ordering::Relaxed);
                 engine.pulse.rest.announce();
@@ -162,6 +170,7 @@ fn beat(engine: &Weak<Engine>) {
 /// One look at the queues; the pause until the next, none to rest.
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
+    crate::clock::advance(crate::clock::exact());
     let (bodies, lively) = engine.bodies(now.duration_since(memory.began));
     engine.workers.lively.store(lively, Ordering::Relaxed);
     if bodies != memory.bodies {

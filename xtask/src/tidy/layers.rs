@@ -25,6 +25,7 @@ const LAYERS: &[Layer] = &[
         name: "vocabulary",
         modules: &[
             "arity",
+            "clock",
             "sync",
             "id",
             "error",
