@@ -7,10 +7,14 @@
 //! half-way), the thread is not part of somebody's async runtime, enough stack is left, and the lease that the work
 //! needs can be had at once. Foreign work it never runs.
 
+pub(crate) mod awaiting;
 pub(crate) mod get;
+pub(crate) mod give_back;
 pub(crate) mod inline;
+pub(crate) mod interrupt;
 pub(crate) mod park;
 pub(crate) mod several;
+pub(crate) mod world;
 
 use parking_lot::Mutex;
 use std::panic::Location;
@@ -82,6 +86,11 @@ pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -
         ));
     }
     Ok(())
+}
+
+/// Whether a thread that nobody is left to help may run what it waits for, be it long.
+pub(crate) fn may_help_itself(state: &ThreadState) -> bool {
+    depth_of(state) < DEEPEST
 }
 
 /// As deep as gets may nest: each level keeps a stack frame, and at times a thread.

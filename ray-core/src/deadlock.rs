@@ -282,6 +282,10 @@ pub(crate) fn report_stall(engine: &Engine, still: Duration) {
         engine.cpu.total() as f64 / crate::resources::UNITS as f64,
         engine.total()
     ));
+    let extra = engine.extra.granted();
+    if extra > 0 {
+        lines.push(format!("  granted so far: {extra} extra CPU(s), since bodies block in the operating system"));
+    }
     for name in engine.running_bodies() {
         lines.push(format!("  running: {name}"));
     }

@@ -146,12 +146,12 @@ pub const fn sync_if<A: ?Sized + SyncIf<NEEDED>, const NEEDED: bool>() {}
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_spec {
-    ($name:expr $(, $local:ident)?) => {{
+    ($name:expr $(, $mark:ident)*) => {{
         static __RAY_SPEC: $crate::__private::Spec = $crate::__private::Spec::new(
             ::core::concat!(::core::module_path!(), "::", $name),
             ::core::file!(),
             ::core::line!(),
-        )$(.$local())?;
+        )$(.$mark())*;
         &__RAY_SPEC
     }};
 }

@@ -22,6 +22,7 @@ mod id;
 mod loom;
 mod object_ref;
 mod options;
+mod os;
 mod resources;
 mod retry;
 mod runtime;

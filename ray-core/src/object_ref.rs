@@ -118,6 +118,15 @@ impl<T> ObjectRef<T> {
         Err(self)
     }
 
+    /// As [`take_sole`](Self::take_sole), leaving a reference whose value is taken: making another one costs an allocation.
+    #[inline]
+    pub(crate) fn take_in_place(&mut self) -> Option<T> {
+        let header = self.header();
+        // SAFETY: the exchange made the value ours.
+        (!header.vtable.adopted && header.state.take())
+            .then(|| unsafe { self.entry.as_ptr().cast::<u8>().add(header.vtable.value).cast::<T>().read() })
+    }
+
     #[cold]
     fn take_adopted(self) -> Result<T, Self> {
         if !self.header().state.take() {

@@ -9,7 +9,7 @@ pub(crate) mod shutdown;
 pub(crate) mod submit;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +18,7 @@ use std::time::Instant;
 use crossbeam_deque::Injector;
 
 use crate::actor::names::Names;
+use crate::blocking::give_back::Return;
 use crate::config::{Config, Resolved};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resources::{Available, Resources};
@@ -25,6 +26,8 @@ use crate::scheduler::claims::{Claims, Grant};
 use crate::scheduler::lease::CpuPool;
 use crate::store::entry::Hold;
 use crate::thread::{Job, Shared, Threads};
+use crate::worker::awaited::AwaitedQueue;
+use crate::worker::extra::ExtraCpus;
 use crate::worker::free::FreeQueue;
 use crate::worker::pulse::Pulse;
 
@@ -32,6 +35,8 @@ use crate::worker::pulse::Pulse;
 pub(crate) enum FreeJob {
     Task(Job),
     Granted(Job),
+    /// A task for one CPU, which is taken for it already.
+    Leased(Job),
     /// An actor with calls in its mailbox.
     Actor(crate::actor::cell::ActorHold),
     /// A call of a concurrent actor, admitted.
@@ -48,14 +53,7 @@ impl FreeJob {
     }
 }
 
-/// A getter that wants its CPU back.
-#[derive(Debug)]
-pub(crate) struct Return {
-    pub(crate) thread: std::thread::Thread,
-    pub(crate) granted: AtomicBool,
-}
-
-/// Compared by identity.
+/// A getter that wants its CPU back. Compared by identity.
 #[derive(Clone, Debug)]
 pub(crate) struct Returning(pub(crate) Arc<Return>);
 
@@ -74,6 +72,9 @@ pub(crate) struct Engine {
     /// Work for one CPU that belongs to no thread's deque.
     pub(crate) injector: Injector<Job>,
     pub(crate) free: FreeQueue,
+    /// Of the tasks in all queues those that a thread waits for.
+    pub(crate) awaited: AwaitedQueue,
+    pub(crate) extra: ExtraCpus,
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) pulse: Pulse,
@@ -159,6 +160,8 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
         claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
         injector: Injector::new(),
         free: FreeQueue::new(),
+        awaited: AwaitedQueue::default(),
+        extra: ExtraCpus::default(),
         threads: Threads::new(),
         workers: Workers::default(),
         pulse: Pulse::new(),
@@ -243,10 +246,7 @@ impl Engine {
         }
         for grant in granted {
             match grant {
-                Grant::Return(who) => {
-                    who.0.granted.store(true, Ordering::Release);
-                    who.0.thread.unpark();
-                }
+                Grant::Return(getter) => getter.0.grant(),
                 Grant::Start(task, _) => self.start_granted(task),
             }
         }
@@ -285,6 +285,12 @@ impl Engine {
         built.as_ref().map(|tokio| &tokio.handle).map_err(|error| {
             Error::new(ErrorKind::Threads, format!("the system refuses the threads of the async runtime: {error}"))
         })
+    }
+
+    /// The tokio runtime, if it has been started.
+    #[inline]
+    pub(crate) fn started_tokio(&self) -> Option<&tokio::runtime::Handle> {
+        self.tokio.get()?.as_ref().ok().map(|tokio| &tokio.handle)
     }
 
     /// Takes the tokio runtime down, if it was started: its futures are dropped at their next await, then its threads end.

@@ -8,9 +8,9 @@ pub(crate) mod parts;
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::callable::spec::Spec;
+use crate::callable::spec::{self, Spec};
 use crate::error::Error;
 use crate::options::CallSettings;
 use crate::runtime::Engine;
@@ -39,6 +39,14 @@ pub(crate) struct TaskVTable {
     pub(crate) each_dependency: unsafe fn(NonNull<Header>, &mut dyn FnMut(crate::callable::arg::Dependency)),
     pub(crate) spec: &'static Spec,
     pub(crate) is_async: bool,
+}
+
+impl TaskVTable {
+    /// The definition whose bodies this table runs, with their times; of a closure or a generic item, that type's own.
+    #[inline]
+    pub(crate) fn definition(&'static self) -> &'static Spec {
+        spec::instance(self.spec, self)
+    }
 }
 
 /// How a body ended.
@@ -130,6 +138,18 @@ impl TaskHead {
         self.extra.as_deref()
     }
 
+    /// What it asks of the node.
+    pub(crate) fn class(&self) -> Class {
+        let is_async = self.vtable().is_async;
+        match self.extra() {
+            None if is_async => Class::Free,
+            None => Class::OneCpu,
+            Some(extra) if !is_async && extra.settings.resources.is_only_one_cpu() => Class::OneCpu,
+            Some(extra) if extra.settings.resources.is_none() => Class::Free,
+            Some(_) => Class::Shaped,
+        }
+    }
+
     /// It holds what it asked for, or no longer; whether it did.
     pub(crate) fn mark_granted(&self, granted: bool) -> bool {
         self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))
@@ -189,17 +209,13 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
-    let spec = table.spec;
+    let spec = table.definition();
     state.frame.set(&raw const frame);
     state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
-    let turn = state.samples.get();
-    state.samples.set(turn.wrapping_add(1));
-    let started = spec.wants_sample(turn).then(Instant::now);
     // SAFETY: claimed by the caller.
-    let ran = unsafe { (table.run)(entry, state) };
-    if let Some(started) = started {
-        spec.sample(started.elapsed());
-    }
+    let run = || unsafe { (table.run)(entry, state) };
+    // Of an `async fn` the first poll is timed, by the future.
+    let ran = if table.is_async { run() } else { timed(state, spec, run) };
     leave_frame(state, &frame);
     if matches!(ran, Ran::Spawned) {
         if hold {
@@ -217,6 +233,29 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
     unsafe { conclude(state, entry, ran, hold) };
     frame.crashed.take()
+}
+
+/// Runs a body, and takes its own time for its definition where that wants it.
+#[inline]
+pub(crate) fn timed<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
+    let turn = state.samples.get();
+    state.samples.set(turn.wrapping_add(1));
+    let wanted = spec.wants_sample(turn);
+    let outer = state.timed.replace(wanted);
+    let result = if wanted { measured(state, spec, body) } else { body() };
+    state.timed.set(outer);
+    result
+}
+
+#[cold]
+fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
+    let outer = state.outside.replace(Duration::ZERO);
+    let began = Instant::now();
+    let result = body();
+    let took = began.elapsed();
+    spec.sample(took.saturating_sub(state.outside.replace(outer)));
+    crate::clock::advance(crate::clock::exact());
+    result
 }
 
 /// Takes the frame off, and counts the body.
@@ -315,5 +354,9 @@ unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
         }
     }
     // SAFETY: alive by the caller's promise.
-    unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) }
+    let failed = unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) };
+    if failed && !unstarted {
+        crate::blocking::interrupt::wake(entry);
+    }
+    failed
 }

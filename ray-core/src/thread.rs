@@ -9,6 +9,7 @@ use std::ptr::{NonNull, null};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Stealer, Worker};
 
@@ -53,6 +54,11 @@ pub(crate) struct Shared {
     pub(crate) away: AtomicBool,
     /// The body that runs, for reports; null between bodies.
     pub(crate) running: AtomicPtr<Spec>,
+    /// CPU units that the thread holds now, for the body that runs (or, in a worker between bodies, for the next); written by
+    /// the thread itself alone.
+    pub(crate) cpu: AtomicU64,
+    /// For questions to the system.
+    pub(crate) handle: crate::os::ThreadHandle,
     /// Set by who wakes the thread from the idle list.
     pub(crate) woken: AtomicBool,
 }
@@ -82,6 +88,29 @@ impl Shared {
     }
 }
 
+/// The CPU units that this thread holds; other threads may look, see [`Shared::cpu`].
+#[derive(Debug)]
+pub(crate) struct HeldCpu(Arc<Shared>);
+
+impl HeldCpu {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.cpu.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, units: u64) {
+        self.0.cpu.store(units, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn replace(&self, units: u64) -> u64 {
+        let held = self.get();
+        self.set(units);
+        held
+    }
+}
+
 /// A running body, on the stack of the thread that runs it.
 pub(crate) struct Frame {
     pub(crate) below: *const Frame,
@@ -106,12 +135,22 @@ pub(crate) struct ThreadState {
     pub(crate) batch: Option<Batch>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) frame: Cell<*const Frame>,
-    /// CPU units that this thread holds now, for the body that runs (or, in a worker between bodies, for the next).
-    pub(crate) cpu: Cell<u64>,
+    /// What `Shared::cpu` says.
+    pub(crate) cpu: HeldCpu,
     /// A worker of the engine, which must go back to its loop; not a user's thread that helps itself.
     pub(crate) is_worker: bool,
     /// Counts bodies, for the sampling of their durations.
     pub(crate) samples: Cell<u32>,
+    /// The time of the innermost body is taken.
+    pub(crate) timed: Cell<bool>,
+    /// What that body has spent in waits so far, which is not its own time.
+    pub(crate) outside: Cell<Duration>,
+    /// The body that begins now is an `async fn`'s, and is to be polled here once.
+    pub(crate) first_poll: Cell<bool>,
+    /// This thread has entered the engine's async runtime; see `blocking::world`.
+    pub(crate) entered: Cell<bool>,
+    /// When the awaits of this thread began to run work without a pause, and when the last did; see `blocking::awaiting`.
+    pub(crate) burst: Cell<Option<(Instant, Instant)>>,
     /// The user's thread as a caller of actors.
     caller: u64,
     pub(crate) tip: crate::tips::Watch,
@@ -165,6 +204,8 @@ impl ThreadState {
             seen_at: AtomicU64::new(0),
             away: AtomicBool::new(false),
             running: AtomicPtr::new(std::ptr::null_mut()),
+            cpu: AtomicU64::new(0),
+            handle: crate::os::ThreadHandle::current(),
             woken: AtomicBool::new(false),
         });
         engine.threads.enter(Arc::clone(&shared), deque.stealer());
@@ -173,11 +214,16 @@ impl ThreadState {
             batch: is_worker.then(|| engine.free.enter()),
             engine,
             deque,
+            cpu: HeldCpu(Arc::clone(&shared)),
             shared,
             frame: Cell::new(null()),
-            cpu: Cell::new(0),
             is_worker,
             samples: Cell::new(0),
+            timed: Cell::new(false),
+            outside: Cell::new(Duration::ZERO),
+            first_poll: Cell::new(false),
+            entered: Cell::new(false),
+            burst: Cell::new(None),
             caller: fresh_caller(),
             tip: crate::tips::Watch::new(),
         }
@@ -239,6 +285,29 @@ impl ThreadState {
                 }
                 known => known,
             },
+        }
+    }
+}
+
+/// The time until this is dropped is not the running body's own.
+pub(crate) struct Outside<'a> {
+    state: &'a ThreadState,
+    /// When it began, and what had been spent in waits before; only where the body's time is taken.
+    began: Option<(Instant, Duration)>,
+}
+
+impl<'a> Outside<'a> {
+    #[inline]
+    pub(crate) fn begin(state: &'a ThreadState) -> Self {
+        Self { state, began: state.timed.get().then(|| (Instant::now(), state.outside.get())) }
+    }
+}
+
+impl Drop for Outside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((began, before)) = self.began {
+            self.state.outside.set(before + began.elapsed());
         }
     }
 }

@@ -9,8 +9,9 @@ use std::ptr::NonNull;
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::blocking::inline::{self, Bodies};
 use crate::blocking::park::{self, Waited};
-use crate::blocking::{inline, may_block, same_engine};
+use crate::blocking::{may_block, same_engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::{AnyRef, ObjectRef};
 use crate::options::WaitOptions;
@@ -163,7 +164,7 @@ impl<R: Reference> Pending<R> {
         while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
             self.offered -= 1;
             if let Some(object) = &self.refs[self.offered] {
-                inline::run(state, object.place().0, true);
+                inline::run(state, object.place().0, Bodies::Short);
             }
         }
     }

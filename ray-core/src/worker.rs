@@ -5,6 +5,8 @@
 //! more, and parks. Who puts work somewhere does not wake a worker but the [`pulse`]; who is about to wait for that
 //! work wakes one at once ([`Engine::kick`]).
 
+pub(crate) mod awaited;
+pub(crate) mod extra;
 pub(crate) mod free;
 pub(crate) mod pulse;
 pub(crate) mod rest;
@@ -104,7 +106,7 @@ impl Engine {
 
     /// There is work for one CPU in some queue.
     pub(crate) fn has_cpu_work(&self) -> bool {
-        if !self.injector.is_empty() {
+        if !self.injector.is_empty() || !self.awaited.is_empty() {
             return true;
         }
         let mut found = false;
@@ -125,8 +127,16 @@ fn run(engine: Arc<Engine>) {
     engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
     let mut turn: u32 = 0;
     let mut fresh = true;
+    let mut world = None;
     while engine.is_live() {
         turn = turn.wrapping_add(1);
+        if world.is_none()
+            && let Some(runtime) = engine.started_tokio()
+        {
+            // See `blocking::world`.
+            world = Some(runtime.enter());
+            state.entered.set(true);
+        }
         if engine.workers.surplus.load(Ordering::Relaxed) > 0 && engine.workers.surplus.swap(0, Ordering::Relaxed) > 0 {
             // Others see to the work, and the pulse to them.
             if !idle(state, true) {
@@ -150,6 +160,7 @@ fn run(engine: Arc<Engine>) {
         }
         fresh = true;
     }
+    drop(world);
     release_lease(state);
     engine.workers.count.fetch_sub(1, Ordering::SeqCst);
     if !engine.is_live() {
@@ -169,6 +180,11 @@ fn release_lease(state: &ThreadState) {
 
 fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<Work> {
     // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the pulse adds workers.
+    if !state.engine.awaited.is_empty()
+        && let Some(work) = find_awaited(state)
+    {
+        return Some(work);
+    }
     if fresh || turn.is_multiple_of(TASKS_FIRST_EVERY) {
         find_task(state, turn).or_else(|| find_free(state))
     } else {
@@ -186,7 +202,15 @@ fn find_free(state: &ThreadState) -> Option<Work> {
     Some(Work::Free(job))
 }
 
-fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
+fn find_awaited(state: &ThreadState) -> Option<Work> {
+    if !take_lease(state) {
+        return None;
+    }
+    state.engine.awaited.take().map(Work::Task)
+}
+
+/// Has this thread hold one CPU, unless somebody else comes first.
+fn take_lease(state: &ThreadState) -> bool {
     let engine = &*state.engine;
     if state.cpu.get() > 0 && engine.cpu.is_claimed() {
         // Those who came first take what we hold; we line up again.
@@ -195,9 +219,16 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
     }
     if state.cpu.get() == 0 {
         if !engine.cpu.take(UNITS) {
-            return None;
+            return false;
         }
         state.cpu.set(UNITS);
+    }
+    true
+}
+
+fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
+    if !take_lease(state) {
+        return None;
     }
     let elsewhere = turn.is_multiple_of(ELSEWHERE_EVERY);
     let job = if elsewhere {
@@ -247,6 +278,7 @@ fn run_work(state: &ThreadState, work: Work) {
         Work::Task(task) => run_task(state, task),
         Work::Free(FreeJob::Task(job)) => run_task(state, job.into_hold()),
         Work::Free(FreeJob::Granted(job)) => run_granted(state, job.into_hold()),
+        Work::Free(FreeJob::Leased(job)) => run_leased(state, job.into_hold()),
         Work::Free(FreeJob::Actor(actor)) => crate::actor::run::work(state, actor),
         Work::Free(FreeJob::Call(call)) => crate::actor::concurrent::run(state, call),
     }
@@ -276,6 +308,13 @@ fn run_granted(state: &ThreadState, task: Hold) {
     state.cpu.set(0);
 }
 
+/// A task whose CPU was taken before.
+fn run_leased(state: &ThreadState, task: Hold) {
+    state.cpu.set(UNITS);
+    run_task(state, task);
+    release_lease(state);
+}
+
 /// The frame of a task that is about to run on this thread.
 pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
     // SAFETY: the caller has claimed the entry, a task or a call.
@@ -284,7 +323,7 @@ pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
         below: state.frame.get(),
         entry: Some(entry),
         actor: None,
-        spec: head.vtable().spec,
+        spec: head.vtable().definition(),
         caller: std::cell::Cell::new(0),
         is_async: false,
         crashed: std::cell::Cell::new(None),

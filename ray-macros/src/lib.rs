@@ -105,6 +105,7 @@ use proc_macro::TokenStream;
 /// | `max_retries = 3` | how often it is tried again; -1 is without end |
 /// | `retry_exceptions`, `retry_exceptions = is_transient` | after which errors of its own: all, or those of which a `fn(&ray::Error) -> bool` says so; the arguments are `Clone` |
 /// | `name = "resize"` | its name in errors and reports |
+/// | `inline = false` | no thread that waits for a result runs the body itself, however short bodies were so far |
 /// | `local` | it never leaves this process |
 /// | `crate = ::renamed` | where this crate is, if not at `::ray` |
 ///
@@ -199,6 +200,7 @@ use proc_macro::TokenStream;
 /// | `num_returns = 2` | as of functions |
 /// | `max_task_retries = 3` | instead of the struct's |
 /// | `retry_exceptions`, `retry_exceptions = is_transient` | as of functions |
+/// | `inline = false` | as of functions |
 ///
 /// # What it refuses, and what to write instead
 ///

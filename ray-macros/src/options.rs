@@ -37,6 +37,7 @@ impl On {
                 "max_retries",
                 "retry_exceptions",
                 "name",
+                "inline",
                 "local",
                 "crate",
             ],
@@ -52,7 +53,7 @@ impl On {
                 "crate",
             ],
             On::Impl => &["local", "crate"],
-            On::Method => &["num_returns", "max_task_retries", "retry_exceptions"],
+            On::Method => &["num_returns", "max_task_retries", "retry_exceptions", "inline"],
         }
     }
 
@@ -83,6 +84,8 @@ pub(crate) struct Options {
     /// Where `ray` is.
     pub(crate) krate: Path,
     pub(crate) local: bool,
+    /// A thread that waits for a result may run the body itself.
+    pub(crate) inline: bool,
     pub(crate) num_returns: Option<(usize, Expr)>,
     /// `retry_exceptions`, where it is not `false`.
     pub(crate) retries: Option<Ident>,
@@ -99,6 +102,7 @@ impl Default for Options {
             setters: Vec::new(),
             krate: parse_quote!(::ray),
             local: false,
+            inline: true,
             num_returns: None,
             retries: None,
             restarts: false,
@@ -203,6 +207,10 @@ impl Options {
                     }
                 }
             }
+            "inline" => match value {
+                Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) => self.inline = bool.value,
+                value => report.error(span_of(key, &value), "`inline` takes a bool: write `inline = false`"),
+            },
             "local" => match value {
                 Value::None => self.local = true,
                 Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) => self.local = bool.value,
@@ -317,6 +325,15 @@ fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<E
             report.error(span_of(key, &value), format_args!("`{key}` takes {takes}: `{key} = ..`"));
             None
         }
+    }
+}
+
+impl Options {
+    /// What `spec!` is told beside the name: `, local, not_inline`.
+    pub(crate) fn marks(&self, local: bool) -> TokenStream {
+        let local = local.then(|| quote!(, local));
+        let inline = (!self.inline).then(|| quote!(, not_inline));
+        quote!(#local #inline)
     }
 }
 

@@ -20,6 +20,7 @@ mod resources;
 mod restarts;
 mod shutdown;
 mod threaded;
+mod waiting;
 
 mod races;
 mod random;

@@ -165,7 +165,7 @@ fn execute_call(state: &ThreadState, call: &Hold) -> Option<Error> {
         below: state.frame.get(),
         entry: Some(call.entry()),
         actor: Some(head.actor.head()),
-        spec: head.task.vtable().spec,
+        spec: head.task.vtable().definition(),
         caller: Cell::new(0),
         is_async: head.task.vtable().is_async,
         crashed: Cell::new(None),

@@ -206,6 +206,7 @@ pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
         };
         (running, states.back().take(), front, states.take_prepaid())
     };
+    crate::blocking::interrupt::wake(actor.head());
     actor.give_holds_back(prepaid);
     fail_all(actor, front);
     fail_all(actor, back);

@@ -107,13 +107,13 @@ impl Buffer {
             let entry = NonNull::new(first.cast::<Header>())?;
             // SAFETY: held by the record, a call.
             let head = unsafe { super::call::CallHead::of(entry) };
-            Some((head.caller, head.task.vtable().spec, Some(entry)))
+            Some((head.caller, head.task.vtable().definition(), Some(entry)))
         } else {
             // SAFETY: made of a table's address by `push_told`.
             let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
             // SAFETY: the second word of a told call is its caller.
             let caller = unsafe { self.words[self.next as usize + 1].assume_init() };
-            Some((caller as u64, told.spec, None))
+            Some((caller as u64, crate::callable::spec::instance(told.spec, told), None))
         }
     }
 

@@ -225,7 +225,7 @@ pub(crate) fn open(actor: &ActorHead, open: bool) {
 }
 
 fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
-    let spec = call.task().map_or(actor.vtable.spec, |head| head.vtable().spec);
+    let spec = call.task().map_or(actor.vtable.spec, |head| head.vtable().definition());
     Frame {
         below: state.frame.get(),
         entry: Some(call.entry()),

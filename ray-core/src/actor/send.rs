@@ -430,20 +430,16 @@ unsafe fn run_told<M: RemoteMethod>(
         crashed: Cell::new(None),
     };
     state.frame.set(&raw const frame);
-    let turn = state.samples.get();
-    state.samples.set(turn.wrapping_add(1));
-    let started = M::SPEC.wants_sample(turn).then(std::time::Instant::now);
+    let spec = crate::callable::spec::instance(M::SPEC, const { &told_of::<M>() });
     // SAFETY: the actor's cell is of the method's class, and the run right gives its instance.
-    let ended = crate::unwind::catch(|| unsafe {
+    let body = || unsafe {
         let place = super::cell::ActorCell::<M::Actor>::instance(head);
         match MethodBody::<M>::start(place, args) {
             super::call::Started::Ended(outcome) => outcome.map(drop),
             super::call::Started::Future(_) => Ok(()),
         }
-    });
-    if let Some(started) = started {
-        M::SPEC.sample(started.elapsed());
-    }
+    };
+    let ended = crate::task::timed(state, spec, || crate::unwind::catch(body));
     crate::task::leave_frame(state, &frame);
     if long {
         run::open(actor, false);

@@ -5,18 +5,20 @@ use std::ptr::NonNull;
 use super::call::CallHead;
 use super::mailbox::Record;
 use super::run;
-use crate::blocking::inline::Lease;
+use crate::blocking::inline::{Bodies, Lease};
 use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::thread::ThreadState;
 
-/// Runs the call, and the getter's own calls before it, if the actor is idle and nobody else's come first; `short`:
-/// only bodies that are known to be short. `true`: something was run.
+/// Runs the call, and the getter's own calls before it, if the actor is idle and no other caller's come first; only such
+/// `bodies`, and for as long as `goes_on`. `true`: something was run.
 #[inline]
-pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
+pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
     // SAFETY: the getter has a ref to a call (or holds the whole of a part).
     let call = unsafe { CallHead::of(entry) };
-    if call.task.header.phase() != Phase::Queued || call.task.vtable().is_async || (short && !call.task.vtable().spec.is_short())
+    if call.task.header.phase() != Phase::Queued
+        || call.task.vtable().is_async
+        || !bodies.include(state, call.task.vtable().definition())
     {
         return false;
     }
@@ -30,7 +32,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
     {
         return false;
     }
-    if !crate::blocking::inline::thread_may(state) || !run::begin(actor, false) {
+    if !crate::blocking::inline::thread_may(state, bodies) || !run::begin(actor, false) {
         return false;
     }
     // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
@@ -39,15 +41,16 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
         run::finish(actor);
         return false;
     }
-    let Some(lease) = Lease::take(state, 0) else {
+    let Some(lease) = Lease::take(state, 0, bodies) else {
         run::finish(actor);
         return false;
     };
+    let _world = crate::blocking::world::enter(state);
     let mut ran = false;
     while !actor.runner_sees_death() {
         let Some(front) = run::next(actor, false) else { break };
         let Some((caller, spec, next)) = front.peek() else { break };
-        if caller != me || (short && !spec.is_short()) {
+        if caller != me || !bodies.include(state, spec) {
             break;
         }
         let Some(record) = front.pop() else { break };
@@ -59,7 +62,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
         debug_assert!(last || !matches!(&record, Record::Call(call) if call.entry() == entry));
         run::run_record(state, actor, record, long);
         ran = true;
-        if last {
+        if last || !goes_on() {
             break;
         }
     }

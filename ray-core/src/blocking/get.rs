@@ -4,9 +4,10 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+use super::inline::{self, Bodies};
 use super::park::{self, Waited};
+use super::same_engine;
 use super::several::{Awaited, Several};
-use super::{inline, same_engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::{ObjectRef, TakeError, View};
 use crate::store::entry::Header;
@@ -122,10 +123,19 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
     while !header.phase().is_settled() {
         let state = thread::of(header.epoch)?;
         super::may_block(state, until.site)?;
-        if until.deadline.is_none() && inline::run(state, entry, false) {
+        if until.deadline.is_none() && inline::run(state, entry, Bodies::Short) {
             continue;
         }
-        let waited = park::on_entry(state, entry, until.deadline, true, || false, until.site)?;
+        let waited = match park::on_entry(state, entry, until.deadline, true, || false, until.site) {
+            Err(error) if error.is_threads() && until.deadline.is_none() && super::may_help_itself(state) => {
+                // No thread is left but this one: it may as well run what it waits for, be it long.
+                if inline::run(state, entry, Bodies::Any) {
+                    continue;
+                }
+                return Err(error);
+            }
+            waited => waited?,
+        };
         same_engine(header)?;
         if waited == Waited::TimedOut && !header.phase().is_settled() {
             return Err(timed_out());
@@ -186,7 +196,7 @@ fn tip<T>(object: &ObjectRef<T>, until: Until) {
         && state.tip.got(object.entry(), until.site)
         && let Some(head) = object.header().task()
     {
-        crate::tips::warn(head.vtable().spec, until.site, state.tip.enough());
+        crate::tips::warn(head.vtable().definition(), until.site, state.tip.enough());
     }
 }
 

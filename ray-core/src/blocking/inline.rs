@@ -1,38 +1,70 @@
-//! A getter runs the unstarted work that it waits for.
+//! A thread that waits runs the unstarted work that it waits for.
 
 use std::ptr::NonNull;
 
+use crate::callable::spec::Spec;
 use crate::resources::UNITS;
 use crate::store::entry::{Header, Kind};
 use crate::store::state::Phase;
 use crate::task::{TaskHead, execute};
-use crate::thread::ThreadState;
+use crate::thread::{Outside, ThreadState};
 use crate::worker::frame_of;
 
 /// With less stack than this left, work goes to another thread, in bytes.
 const ENOUGH_STACK: usize = 256 * 1024;
 
+/// So deep in nested gets, bodies of definitions that were never seen long are run here too: the first run of a recursion
+/// would otherwise take a thread for each of its levels.
+const DEEP: u32 = 16;
+
+/// Which bodies a waiting thread may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// Those that are known to be short: for a getter.
+    Short,
+    /// Of these, those of definitions that have never waited themselves: for an await, whose thread others need.
+    Brief,
+    /// All: for a getter that no other thread is left to help.
+    Any,
+}
+
+impl Bodies {
+    #[inline]
+    pub(crate) fn include(self, state: &ThreadState, spec: &Spec) -> bool {
+        match self {
+            Self::Short => spec.is_short() || (super::depth_of(state) >= DEEP && spec.was_never_long()),
+            Self::Brief => spec.is_short() && !spec.waits(),
+            Self::Any => true,
+        }
+    }
+}
+
 /// Whether this thread may run work at all.
-pub(crate) fn thread_may(state: &ThreadState) -> bool {
+pub(crate) fn thread_may(state: &ThreadState, bodies: Bodies) -> bool {
     if stacker::remaining_stack().is_none_or(|left| left < ENOUGH_STACK) {
         return false;
     }
-    // The engine's own threads are no part of a runtime; a user's thread may be.
-    state.is_worker || tokio::runtime::Handle::try_current().is_err()
+    // The engine's own threads are no part of a runtime; a user's thread may be, and a getter would block it.
+    state.is_worker || bodies == Bodies::Brief || tokio::runtime::Handle::try_current().is_err()
 }
 
-/// Runs the task that makes `entry`, if it is unstarted and this thread may; `short`: only if its bodies are known to
-/// be short. `true`: something was run, look again.
+/// Runs the task that makes `entry`, if it is unstarted and this thread may. `true`: something was run, look again.
 #[inline]
-pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
+pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
+    run_while(state, entry, bodies, &|| true)
+}
+
+/// As [`run`]; an actor's calls before the awaited one are run for as long as `goes_on`.
+#[inline]
+pub(crate) fn run_while(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
     // SAFETY: the getter has a ref.
     let header = unsafe { entry.as_ref() };
     match header.vtable.kind {
-        Kind::Task => run_task(state, entry, short),
-        Kind::Call => crate::actor::steal::run(state, entry, short),
+        Kind::Task => run_task(state, entry, bodies),
+        Kind::Call => crate::actor::steal::run(state, entry, bodies, goes_on),
         Kind::Part => match crate::task::parts::producer(header) {
-            Some(whole) if whole.vtable.kind == Kind::Call => crate::actor::steal::run(state, whole.entry(), short),
-            Some(whole) => run_task(state, whole.entry(), short),
+            Some(whole) if whole.vtable.kind == Kind::Call => crate::actor::steal::run(state, whole.entry(), bodies, goes_on),
+            Some(whole) => run_task(state, whole.entry(), bodies),
             None => false,
         },
         Kind::Put => false,
@@ -40,12 +72,15 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, short: bool) -> b
 }
 
 #[inline]
-fn run_task(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
+fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
     // SAFETY: the getter has a ref (or a hold, of a part's producer).
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
-    if head.header.phase() != Phase::Queued || table.is_async || (short && !table.spec.is_short()) {
+    if head.header.phase() != Phase::Queued || !bodies.include(state, table.definition()) {
         return false;
+    }
+    if table.is_async {
+        return run_first_poll(state, entry, head);
     }
     let asks = head.extra().map_or(UNITS, |extra| extra.settings.resources.cpu());
     if let Some(extra) = head.extra()
@@ -53,10 +88,11 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
     {
         return false;
     }
-    if !thread_may(state) {
+    if !thread_may(state, bodies) {
         return false;
     }
-    let Some(lease) = Lease::take(state, asks) else { return false };
+    let Some(lease) = Lease::take(state, asks, bodies) else { return false };
+    let _world = super::world::enter(state);
     let mine = state.deque.pop();
     let hold = match mine {
         Some(job) => {
@@ -92,6 +128,25 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, short: bool) -> bool {
     claimed
 }
 
+/// Makes the future of an `async fn` and polls it once. It asks for no CPU unless told otherwise, so none is taken.
+fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
+    let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
+    if !free || head.vtable().definition().waits() || stacker::remaining_stack().is_none_or(|left| left < ENOUGH_STACK) {
+        return false;
+    }
+    let Ok(_world) = super::world::of_futures(state) else { return false };
+    if !head.header.state.claim() {
+        return false;
+    }
+    super::deepen(state, &head.header);
+    let _outside = Outside::begin(state);
+    state.first_poll.set(true);
+    // SAFETY: claimed just now; the getter's ref outlives this.
+    unsafe { execute(state, entry, false, frame_of(state, entry)) };
+    state.first_poll.set(false);
+    true
+}
+
 /// The CPU for a body that a getter runs, and what becomes of the CPU that the getter's own body holds meanwhile.
 pub(crate) struct Lease<'a> {
     state: &'a ThreadState,
@@ -99,28 +154,31 @@ pub(crate) struct Lease<'a> {
     taken: u64,
     /// Given up by the outer body, to be taken again.
     given: u64,
+    _outside: Outside<'a>,
 }
 
 impl<'a> Lease<'a> {
     /// The outer body is blocked while the inner one runs, so one CPU passes from it to the other; more or less than
     /// that is not arranged here.
     #[inline]
-    pub(crate) fn take(state: &'a ThreadState, asks: u64) -> Option<Self> {
+    pub(crate) fn take(state: &'a ThreadState, asks: u64, bodies: Bodies) -> Option<Self> {
         let held = state.cpu.get();
-        if held == asks {
-            return Some(Self { state, taken: 0, given: 0 });
+        let lease = |taken, given| Some(Self { state, taken, given, _outside: Outside::begin(state) });
+        // A short body that asks for none may as well run on the one that the outer body holds.
+        if held == asks || (asks == 0 && bodies != Bodies::Any) {
+            return lease(0, 0);
         }
         if held == 0 {
             if !state.engine.cpu.take(asks) {
                 return None;
             }
             state.cpu.set(asks);
-            return Some(Self { state, taken: asks, given: 0 });
+            return lease(asks, 0);
         }
         if asks == 0 {
             state.cpu.set(0);
             state.engine.give_cpu(held);
-            return Some(Self { state, taken: 0, given: held });
+            return lease(0, held);
         }
         None
     }
@@ -135,7 +193,7 @@ impl Drop for Lease<'_> {
             self.state.engine.give_cpu(self.taken);
         }
         if self.given > 0 {
-            super::park::take_again(self.state, self.given);
+            super::give_back::take_again(self.state, self.given);
         }
     }
 }

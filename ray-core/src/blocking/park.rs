@@ -4,16 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::give_back::Return;
+use super::interrupt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Return, Returning};
+use crate::runtime::Engine;
 use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
-use crate::thread::ThreadState;
+use crate::thread::{Outside, ThreadState};
+use crate::worker::awaited::From;
 
 /// A getter looks this often before it parks: a result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
@@ -21,6 +24,9 @@ pub(crate) const LOOKS: u32 = 100;
 
 /// A getter whose wait was no cycle when it began judges it again when it wakes after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A parked thread looks around after this time, whatever wakes it.
+const CAP: Duration = Duration::from_secs(1);
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +39,39 @@ pub(crate) enum Waited {
 /// thread.
 ///
 /// # Errors
-/// `RuntimeGone` when the engine is shut down; `Threads` when no thread is left that could ever make `done` true.
+/// The error of the body that waits, when it was cancelled or its actor killed; `RuntimeGone` when the engine is shut down;
+/// `Threads` when no thread is left that could ever make `done` true.
 pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool) -> Result<Waited> {
+    until_with(state, &Return::new(state), deadline, done)
+}
+
+/// As [`until`], with the CPU's return made before, so that the thread that settles what is awaited can ask for it.
+fn until_with(
+    state: &ThreadState,
+    back: &Option<Arc<Return>>,
+    deadline: Option<Instant>,
+    done: impl Fn() -> bool,
+) -> Result<Waited> {
     let engine = &*state.engine;
+    let _outside = Outside::begin(state);
+    let interrupted = interrupt::register(state);
+    interrupt::check(state)?;
+    if let Some(frame) = state.frame() {
+        frame.spec.has_waited();
+    }
     state.give_batch_back();
-    let held = state.cpu.replace(0);
     let blocked = state.block();
-    let lent = (held > 0 && state.frame().is_some_and(|frame| frame.actor.is_some())).then(|| engine.cpu.lend(held));
-    engine.give_cpu(held);
+    let lent = back.as_ref().and_then(|back| {
+        let units = back.lend(state);
+        state.frame().is_some_and(|frame| frame.actor.is_some()).then(|| engine.cpu.lend(units))
+    });
     let waited = wait(state, deadline, done);
+    drop(interrupted);
     drop(lent);
     drop(blocked);
-    take_again(state, held);
+    if let Some(back) = back {
+        back.take_again(state);
+    }
     waited
 }
 
@@ -58,6 +85,7 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool)
         if !engine.is_live() {
             return Err(super::stale());
         }
+        interrupt::check(state)?;
         if starved(state) && !done() {
             return Err(Error::new(
                 ErrorKind::Threads,
@@ -65,20 +93,20 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool)
             ));
         }
         match deadline {
-            None => std::thread::park_timeout(Duration::from_secs(1)),
+            None => std::thread::park_timeout(CAP),
             Some(deadline) => {
                 let now = Instant::now();
                 if now >= deadline {
                     return Ok(Waited::TimedOut);
                 }
-                std::thread::park_timeout((deadline - now).min(Duration::from_secs(1)));
+                std::thread::park_timeout((deadline - now).min(CAP));
             }
         }
     }
 }
 
 /// All workers wait, there is work that none of them will come to, and no new worker can be had.
-fn starved(state: &ThreadState) -> bool {
+pub(super) fn starved(state: &ThreadState) -> bool {
     let engine = &*state.engine;
     if engine.workers_at_work() > 0 || engine.workers.idle_count.load(Ordering::SeqCst) > 0 {
         return false;
@@ -89,61 +117,26 @@ fn starved(state: &ThreadState) -> bool {
     engine.add_worker().is_err() && engine.workers_at_work() == 0 && engine.is_live() && state.frame().is_some()
 }
 
-/// Takes a body's CPU again, ahead of unstarted tasks.
-pub(crate) fn take_again(state: &ThreadState, units: u64) {
-    if units == 0 {
-        return;
-    }
-    let engine = &*state.engine;
-    if !engine.cpu.is_claimed() && engine.cpu.take_ahead(units) {
-        state.cpu.set(units);
-        return;
-    }
-    state.give_batch_back();
-    let me = Returning(Arc::new(Return { thread: std::thread::current(), granted: AtomicBool::new(false) }));
-    {
-        let mut claims = engine.claims.lock();
-        claims.claim_return(units, me.clone());
-        engine.count_claims(&claims);
-    }
-    let blocked = state.block();
-    engine.serve_claims();
-    loop {
-        if me.0.granted.load(Ordering::Acquire) {
-            break;
-        }
-        if !engine.is_live() {
-            // Nobody counts CPUs any more.
-            if engine.claims.lock().withdraw(&me) {
-                return;
-            }
-            break;
-        }
-        if starved(state) {
-            // What we want may be held by work that was granted it, and that nobody is left to start.
-            crate::runtime::submit::take_grants_back(engine);
-            if me.0.granted.load(Ordering::Acquire) {
-                break;
-            }
-        }
-        std::thread::park_timeout(Duration::from_secs(1));
-    }
-    drop(blocked);
-    state.cpu.set(units);
-}
-
 /// A node that unparks a thread.
 #[repr(C)]
 struct Sleeper {
     waiter: Waiter,
     thread: Thread,
+    /// Where the thread lends its body's CPU: the return of it.
+    back: Option<(Arc<Return>, Arc<Engine>)>,
 }
 
 unsafe fn wake(node: *mut Waiter, _failed: bool) {
-    // SAFETY: the first field of a sleeper, which stays until `done` is set: so the thread is cloned before.
-    unsafe {
-        let thread = (*node.cast::<Sleeper>()).thread.clone();
+    // SAFETY: the first field of a sleeper, which stays until `done` is set: so all that is needed is cloned before.
+    let (thread, back) = unsafe {
+        let sleeper = &*node.cast::<Sleeper>();
+        let needed = (sleeper.thread.clone(), sleeper.back.clone());
         (*node).done.store(true, Ordering::Release);
+        needed
+    };
+    // The thread can do nothing without its CPU. The claim is entered here and now, before this thread takes fresh work; the
+    // grant wakes the thread.
+    if !back.is_some_and(|(back, engine)| back.ask(&engine)) {
         thread.unpark();
     }
 }
@@ -176,15 +169,18 @@ pub(crate) fn on_entry(
         None if judged => Some(state.engine.waits.enter(state, entry)?),
         _ => None,
     };
-    let mut sleeper = Sleeper { waiter: Waiter::new(wake), thread: std::thread::current() };
+    let back = Return::new(state);
+    let shared = back.as_ref().map(|back| (Arc::clone(back), Arc::clone(&state.engine)));
+    let mut sleeper = Sleeper { waiter: Waiter::new(wake), thread: std::thread::current(), back: shared };
     let node: *mut Waiter = (&raw mut sleeper).cast();
     // SAFETY: the node stays on this stack until it is unlinked or fired, below.
     if unsafe { header.link(node) }.is_err() {
         return Ok(Waited::Done);
     }
+    state.engine.awaited.enter(header, if state.frame().is_some() { From::Body } else { From::Outside });
     let verdict = RefCell::new(None);
     let judged_at = Cell::new(Instant::now());
-    let waited = until(state, deadline, || {
+    let waited = until_with(state, &back, deadline, || {
         if header.phase().is_settled() || also() {
             return true;
         }
@@ -198,6 +194,7 @@ pub(crate) fn on_entry(
     });
     // SAFETY: linked above, by us.
     unsafe { header.unlink(node) };
+    state.engine.awaited.leave();
     match verdict.into_inner() {
         Some(deadlock) if !header.phase().is_settled() => Err(deadlock),
         _ => waited,

@@ -8,8 +8,9 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use super::get::{Until, timed_out};
+use super::inline::{self, Bodies};
 use super::park::{self, Waited};
-use super::{Watching, inline, same_engine};
+use super::{Watching, same_engine};
 use crate::error::{Error, Result};
 use crate::object_ref::ObjectRef;
 use crate::store::entry::{Header, Kind};
@@ -125,7 +126,7 @@ impl Several {
                 continue;
             }
             same_engine(header)?;
-            if inline::run(state, all[at].entry(), true) {
+            if inline::run(state, all[at].entry(), Bodies::Short) {
                 // What is run may be run again: another attempt, or the calls before it.
                 self.helped = at + 1;
                 return Ok(true);
@@ -164,8 +165,8 @@ impl Several {
                 }
             }
             // No thread is left but this one: it may as well run what it waits for, be it long.
-            Err(error) if error.is_threads() && self.until.deadline.is_none() && super::depth_of(state) < super::DEEPEST => {
-                if !all.iter().rev().any(|one| inline::run(state, one.entry(), false)) {
+            Err(error) if error.is_threads() && self.until.deadline.is_none() && super::may_help_itself(state) => {
+                if !all.iter().rev().any(|one| inline::run(state, one.entry(), Bodies::Any)) {
                     return Err(error);
                 }
             }

@@ -1,14 +1,37 @@
-//! What is known of a function or a method without its type: one `static` for each definition.
+//! A definition without its type: its name and place, and how long its bodies take.
+//!
+//! # Known to be short
+//!
+//! A thread that waits may run the awaited body itself, if the definition is *known to be short*: then the thread is back in
+//! microseconds, and neither it nor another thread had to sleep and be woken.
+//!
+//! 1. A definition becomes known when [`FIRST_SAMPLES`] of its bodies were timed and their moving mean is below [`SHORT`].
+//!    A body's time is its own: what it spends in a `get` does not count.
+//! 2. A body that takes [`OVERRUN`] bars its definition, until [`BAR`] bodies in a row were short; each further bar doubles
+//!    that number. The monitor thread bars it while the body still runs; the end of a timed body does it too.
+//! 3. Bodies of a known definition are timed now and then ([`SAMPLE_EVERY`]), all others always.
+//! 4. One `Spec` stands for one function or method. Closures and generic items, which never leave the process
+//!    ([`Spec::local`]), share the `Spec` that their source text names: [`instance`] gives each of their types its own.
+//! 5. `#[remote(inline = false)]` keeps a definition from ever being known.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Bodies below this are short, in nanoseconds: a getter of several may run them itself.
+/// Bodies below this are short, in nanoseconds.
 const SHORT: u32 = 100_000;
-/// Every n-th body of a thread is timed, once a function has been timed at all.
+/// A body of this length bars its definition, in nanoseconds.
+const OVERRUN: u32 = 1_000_000;
+/// So many short bodies lift the first bar.
+const BAR: u32 = 16;
+/// No bar asks for more.
+const LONGEST_BAR: u32 = 1 << 12;
+/// Every n-th body of a thread is timed, if its definition is known to be short.
 const SAMPLE_EVERY: u32 = 64;
-/// So many bodies are timed before a function counts as known.
+/// So many bodies are timed before a definition is known.
 const FIRST_SAMPLES: u32 = 3;
+/// What one body adds to the mean at most, in nanoseconds: bars see to the longer ones.
+const MOST: u32 = 4 * OVERRUN;
 
 /// Name and place of a definition, and how long its bodies take. Made by `#[remote]`.
 #[derive(Debug)]
@@ -17,22 +40,49 @@ pub struct Spec {
     file: &'static str,
     line: u32,
     local: bool,
-    /// Moving mean of the sampled bodies, in nanoseconds, saturating.
+    inline: bool,
+    /// Moving mean of the timed bodies, in nanoseconds.
     mean: AtomicU32,
     sampled: AtomicU32,
+    /// So many short bodies are still to come.
+    barred: AtomicU32,
+    /// What the last bar asked for.
+    bar: AtomicU32,
+    /// What follows from the rest: the one thing that a waiting thread reads.
+    short: AtomicBool,
+    /// A body of it has waited: in a get, or, of an `async fn`, in its first poll.
+    waits: AtomicBool,
 }
 
 impl Spec {
     /// A definition at `path` (module path and name), written at `file:line`.
     #[must_use]
     pub const fn new(path: &'static str, file: &'static str, line: u32) -> Self {
-        Self { path, file, line, local: false, mean: AtomicU32::new(0), sampled: AtomicU32::new(0) }
+        Self {
+            path,
+            file,
+            line,
+            local: false,
+            inline: true,
+            mean: AtomicU32::new(0),
+            sampled: AtomicU32::new(0),
+            barred: AtomicU32::new(0),
+            bar: AtomicU32::new(0),
+            short: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        }
     }
 
-    /// Marks it `#[remote(local)]`: its values never leave the process.
+    /// Marks it `#[remote(local)]`: its values never leave the process, and it may be generic.
     #[must_use]
     pub const fn local(self) -> Self {
         Self { local: true, ..self }
+    }
+
+    /// Marks it `#[remote(inline = false)]`: no waiting thread runs its bodies.
+    #[must_use]
+    pub const fn not_inline(self) -> Self {
+        Self { inline: false, ..self }
     }
 
     /// Module path and name.
@@ -68,32 +118,191 @@ impl Spec {
     /// Whether the body about to run is to be timed; `turn` is the thread's own counter.
     #[inline]
     pub(crate) fn wants_sample(&self, turn: u32) -> bool {
-        turn.is_multiple_of(SAMPLE_EVERY) || self.sampled.load(Ordering::Relaxed) < FIRST_SAMPLES
+        turn.is_multiple_of(SAMPLE_EVERY) || !self.is_short()
     }
 
-    /// Takes a timing in. Lost updates between threads only cost a sample.
+    /// Takes the time of a body in. Lost updates between threads only cost a sample.
     pub(crate) fn sample(&self, took: Duration) {
         let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         let seen = self.sampled.load(Ordering::Relaxed);
         let mean = self.mean.load(Ordering::Relaxed);
         let next = match seen {
-            0 => took,
+            0 => took.min(MOST),
             // The very first bodies are cold: the shortest tells most.
             1..FIRST_SAMPLES => mean.min(took),
-            _ => mean / 8 * 7 + took / 8,
+            _ => mean / 8 * 7 + took.min(MOST) / 8,
         };
         self.mean.store(next, Ordering::Relaxed);
         self.sampled.store(seen.saturating_add(1), Ordering::Relaxed);
+        if took >= OVERRUN {
+            self.overran();
+        } else if took < SHORT {
+            let barred = self.barred.load(Ordering::Relaxed);
+            if barred > 0 {
+                self.barred.store(barred - 1, Ordering::Relaxed);
+            }
+        }
+        self.judge();
+    }
+
+    /// A body takes, or took, too long for a thread that waits.
+    #[cold]
+    pub(crate) fn overran(&self) {
+        let (barred, bar) = (self.barred.load(Ordering::Relaxed), self.bar.load(Ordering::Relaxed));
+        // The monitor thread and the body's end may both say it of one body.
+        if barred == 0 || barred < bar {
+            let bar = (bar * 2).clamp(BAR, LONGEST_BAR);
+            self.bar.store(bar, Ordering::Relaxed);
+            self.barred.store(bar, Ordering::Relaxed);
+        }
+        self.judge();
+    }
+
+    fn judge(&self) {
+        let short = self.inline
+            && !self.local
+            && self.sampled.load(Ordering::Relaxed) >= FIRST_SAMPLES
+            && self.mean.load(Ordering::Relaxed) < SHORT
+            && self.barred.load(Ordering::Relaxed) == 0;
+        if self.is_short() != short {
+            self.short.store(short, Ordering::Relaxed);
+        }
     }
 
     /// The bodies are known to be short.
     #[inline]
     pub(crate) fn is_short(&self) -> bool {
-        self.sampled.load(Ordering::Relaxed) >= FIRST_SAMPLES && self.mean.load(Ordering::Relaxed) < SHORT
+        self.short.load(Ordering::Relaxed)
     }
 
-    /// Mean of the sampled bodies.
+    /// No body that has ended was long, so far; perhaps none has ended yet.
+    pub(crate) fn was_never_long(&self) -> bool {
+        self.inline && self.bar.load(Ordering::Relaxed) == 0 && self.mean.load(Ordering::Relaxed) < SHORT
+    }
+
+    /// A body of it waits: in a get, or (of an `async fn`) its first poll returned `Pending`.
+    pub(crate) fn has_waited(&self) {
+        if !self.waits() {
+            self.waits.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A body of it has waited at some time.
+    #[inline]
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Mean of the timed bodies.
     pub(crate) fn mean(&self) -> Duration {
         Duration::from_nanos(u64::from(self.mean.load(Ordering::Relaxed)))
+    }
+}
+
+/// Closure types and instances of generic items that are told apart; those beyond share a `Spec` that is never short.
+const INSTANCES: usize = 1 << 12;
+/// So many places are looked at.
+const PROBES: usize = 16;
+
+/// An instance: the address of its table of functions, which no other type has, and its own `Spec`.
+struct Instance {
+    table: AtomicUsize,
+    spec: OnceLock<Spec>,
+}
+
+static TABLE: [Instance; INSTANCES] = [const { Instance { table: AtomicUsize::new(0), spec: OnceLock::new() } }; INSTANCES];
+
+/// The `Spec` of one type's bodies, of those that `spec` names; `table` is that type's table of functions.
+#[inline]
+pub(crate) fn instance<T>(spec: &'static Spec, table: &'static T) -> &'static Spec {
+    if spec.local { find(spec, std::ptr::from_ref(table).addr()) } else { spec }
+}
+
+fn find(spec: &'static Spec, table: usize) -> &'static Spec {
+    let first = (table >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    for probe in 0..PROBES {
+        let place = &TABLE[(first + probe) % INSTANCES];
+        let mut known = place.table.load(Ordering::Relaxed);
+        if known == 0 {
+            known = match place.table.compare_exchange(0, table, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => table,
+                Err(other) => other,
+            };
+        }
+        if known == table {
+            return place.spec.get_or_init(|| Spec { inline: spec.inline, ..Spec::new(spec.path, spec.file, spec.line) });
+        }
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: Duration = Duration::from_micros(2);
+    const SLOW: Duration = Duration::from_millis(50);
+
+    fn known() -> Spec {
+        let spec = Spec::new("m::f", "f.rs", 1);
+        (0..FIRST_SAMPLES).for_each(|_| spec.sample(FAST));
+        assert!(spec.is_short());
+        spec
+    }
+
+    #[test]
+    fn a_definition_is_known_after_its_first_bodies() {
+        let spec = Spec::new("m::f", "f.rs", 1);
+        assert!(!spec.is_short() && spec.was_never_long());
+        spec.sample(FAST);
+        spec.sample(FAST);
+        assert!(!spec.is_short());
+        spec.sample(FAST);
+        assert!(spec.is_short());
+    }
+
+    #[test]
+    fn one_long_body_bars_a_definition_until_it_was_short_again() {
+        let spec = known();
+        spec.sample(SLOW);
+        assert!(!spec.is_short() && !spec.was_never_long());
+        (1..BAR).for_each(|_| spec.sample(FAST));
+        assert!(!spec.is_short());
+        spec.sample(FAST);
+        spec.sample(FAST);
+        assert!(spec.is_short());
+    }
+
+    #[test]
+    fn each_further_bar_is_twice_as_long() {
+        let spec = known();
+        spec.sample(SLOW);
+        (0..BAR + 1).for_each(|_| spec.sample(FAST));
+        spec.overran();
+        assert!(!spec.is_short());
+        // The end of the body that the monitor thread saw.
+        spec.sample(SLOW);
+        (1..2 * BAR).for_each(|_| spec.sample(FAST));
+        assert!(!spec.is_short());
+        (0..2).for_each(|_| spec.sample(FAST));
+        assert!(spec.is_short());
+    }
+
+    #[test]
+    fn a_definition_that_is_not_to_be_inlined_is_never_known() {
+        let spec = Spec::new("m::f", "f.rs", 1).not_inline();
+        (0..100).for_each(|_| spec.sample(FAST));
+        assert!(!spec.is_short());
+    }
+
+    #[test]
+    fn instances_of_a_local_definition_are_told_apart() {
+        static SHARED: Spec = Spec::new("m::g", "f.rs", 1).local();
+        static TABLES: [u64; 4] = [1, 2, 3, 4];
+        let (one, other) = (instance(&SHARED, &TABLES[0]), instance(&SHARED, &TABLES[2]));
+        assert!(!std::ptr::eq(one, other) && std::ptr::eq(one, instance(&SHARED, &TABLES[0])));
+        (0..FIRST_SAMPLES).for_each(|_| one.sample(FAST));
+        assert!(one.is_short() && !other.is_short() && !SHARED.is_short());
+        assert_eq!(one.path(), "m::g");
     }
 }

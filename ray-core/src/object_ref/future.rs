@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::ObjectRef;
+use crate::blocking::awaiting::{self, Helped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Engine;
 use crate::store::state::Phase;
@@ -61,7 +62,7 @@ impl<T> ObjectRef<T> {
         };
         if linked.is_ok() && !self.is_ready() {
             // Somebody waits now: what this needs should not have to wait for the pulse.
-            engine.kick();
+            crate::blocking::awaiting::hand_over(state, self.entry());
         }
         linked.is_ok()
     }
@@ -104,12 +105,16 @@ impl<T: Clone> Future for ObjectRef<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
+        let mut waits = false;
         loop {
             if let Err(stale) = crate::blocking::same_engine(this.header()) {
                 return Poll::Ready(Err(stale));
             }
             match this.header().phase() {
                 Phase::Ready => {
+                    if let Some(value) = this.take_in_place() {
+                        return Poll::Ready(Ok(value));
+                    }
                     let taken = ObjectRef::<T>::failed(
                         Error::new(ErrorKind::InvalidArgument, "this future has given its value already"),
                         this.header().epoch,
@@ -123,6 +128,16 @@ impl<T: Clone> Future for ObjectRef<T> {
                     return Poll::Ready(Err(Error::new(ErrorKind::InvalidArgument, "the value was taken already")));
                 }
                 _ => {}
+            }
+            if !waits {
+                let Ok(state) = crate::thread::of(this.header().epoch) else {
+                    return Poll::Ready(Err(crate::blocking::stale()));
+                };
+                match awaiting::help(state, this.entry(), context) {
+                    Helped::Ran => continue,
+                    Helped::Yield => return Poll::Pending,
+                    Helped::Nothing => waits = true,
+                }
             }
             if this.set_alarm(context.waker()) {
                 // The engine may have gone between the look above and the entry in its list of wakers.

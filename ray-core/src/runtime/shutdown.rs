@@ -104,11 +104,12 @@ impl Engine {
         let mut actors = Vec::new();
         while let Some(job) = self.free.take_any() {
             match job {
-                FreeJob::Task(job) | FreeJob::Granted(job) => tasks.push(job.into_hold()),
+                FreeJob::Task(job) | FreeJob::Granted(job) | FreeJob::Leased(job) => tasks.push(job.into_hold()),
                 FreeJob::Actor(actor) => actors.push(actor),
                 FreeJob::Call(call) => crate::actor::concurrent::abandon(call),
             }
         }
+        self.awaited.clear();
         tasks.extend(self.claims.lock().drain());
         for task in tasks {
             task.state.set_seen();

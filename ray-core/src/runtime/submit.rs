@@ -191,17 +191,6 @@ fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
     }
 }
 
-/// The class of a task that exists.
-fn class_of(head: &TaskHead) -> Class {
-    match head.extra() {
-        None if head.vtable().is_async => Class::Free,
-        None => Class::OneCpu,
-        Some(extra) if !head.vtable().is_async && extra.settings.resources.is_only_one_cpu() => Class::OneCpu,
-        Some(extra) if extra.settings.resources.is_none() => Class::Free,
-        Some(_) => Class::Shaped,
-    }
-}
-
 /// All arguments of a task (or a call) are ready.
 pub(crate) fn ready(task: Hold) {
     match thread::of(task.epoch) {
@@ -223,7 +212,7 @@ fn ready_on(state: &ThreadState, task: Hold) {
         crate::actor::send::arguments_ready(state, task);
         return;
     }
-    let class = class_of(head);
+    let class = head.class();
     if task.state.step(Phase::Waiting, Phase::Queued) {
         enqueue(state, task, class);
     }
@@ -238,7 +227,7 @@ pub(crate) fn forget(head: &TaskHead) {
 
 /// Another attempt of a task.
 pub(crate) fn requeue(state: &ThreadState, task: Hold) {
-    let Some(class) = task.task().map(class_of) else { return };
+    let Some(class) = task.task().map(TaskHead::class) else { return };
     if task.vtable.kind == Kind::Call {
         crate::actor::send::again(state, task);
     } else {

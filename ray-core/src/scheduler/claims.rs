@@ -67,6 +67,16 @@ impl<R: PartialEq, S> Claims<R, S> {
         self.returns.len() < before
     }
 
+    /// A getter wants its CPU back.
+    pub(crate) fn has_returns(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
+    /// The first return, whatever there is of CPUs.
+    pub(crate) fn take_return(&mut self) -> Option<(u64, R)> {
+        self.returns.pop_front()
+    }
+
     pub(crate) fn claim_start(&mut self, demand: Resources, term: Term, start: S, now: Instant) {
         let waiting = Waiting { since: now, start };
         match self.starts.iter_mut().find(|queue| queue.demand == demand && queue.term == term) {

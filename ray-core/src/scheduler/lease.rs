@@ -61,6 +61,16 @@ impl CpuPool {
         self.urgent.load(Ordering::Relaxed) == 0 && self.free.load(Ordering::Relaxed) >= UNITS.cast_signed()
     }
 
+    /// So many units are free, whoever may claim them.
+    pub(crate) fn has_room_now(&self, units: u64) -> bool {
+        self.free.load(Ordering::SeqCst) >= units.cast_signed()
+    }
+
+    /// Takes units that are not there: the pool is below zero until they are given back. See `worker::extra`.
+    pub(crate) fn overdraw(&self, units: u64) {
+        self.free.fetch_sub(units.cast_signed(), Ordering::SeqCst);
+    }
+
     /// A lease ahead of everybody.
     #[inline]
     pub(crate) fn take_ahead(&self, units: u64) -> bool {

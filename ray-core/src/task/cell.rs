@@ -50,7 +50,8 @@ impl<F: Function> Body for FunctionBody<F> {
     }
 }
 
-static CLOSURE: Spec = Spec::new("closure", "ray::task", 0);
+/// Of all closures; each closure type has an instance of its own.
+static CLOSURE: Spec = Spec::new("closure", "ray::task", 0).local();
 
 /// A closure as a body; it is its own argument.
 pub(crate) struct ClosureBody<C, R>(PhantomData<(C, fn() -> R)>);

@@ -8,7 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use super::{Ran, TaskHead, children, conclude, give_back, leave_frame};
 use crate::actor::cell::ActorHead;
@@ -31,6 +32,10 @@ struct Body<R> {
     actor: Option<NonNull<ActorHead>>,
     caller: Cell<u64>,
     engine: Arc<Engine>,
+    /// It has been polled.
+    polled: bool,
+    /// It stands in [`Engine::futures`].
+    listed: bool,
 }
 
 // SAFETY: the future, the hold and `over` are Send; the actor is kept alive by `over` and by the call's hold on it.
@@ -65,9 +70,24 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     let engine = Arc::clone(&state.engine);
     // SAFETY: the caller runs it, so it is alive.
     let task = unsafe { Hold::new(entry) };
-    let mut body = Body { future: Some(future), task, end, over, actor, caller: Cell::new(0), engine: Arc::clone(&engine) };
+    let mut body = Body {
+        future: Some(future),
+        task,
+        end,
+        over,
+        actor,
+        caller: Cell::new(0),
+        engine: Arc::clone(&engine),
+        polled: false,
+        listed: false,
+    };
+    if state.first_poll.replace(false) && Pin::new(&mut body).poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+        return;
+    }
+    // A future that has been polled is polled again as soon as it is spawned, with a waker of the runtime's.
     match engine.tokio() {
         Ok(tokio) => {
+            body.listed = true;
             let key = entry.as_ptr().addr();
             // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
             // down drops the body at once.
@@ -101,7 +121,9 @@ pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
 impl<R> Body<R> {
     /// The body is over, one way or another.
     fn finish(&mut self, outcome: Outcome<R>, crashed: Option<Error>) {
-        self.engine.futures.lock().remove(&self.task.entry().as_ptr().addr());
+        if self.listed {
+            self.engine.futures.lock().remove(&self.task.entry().as_ptr().addr());
+        }
         let strict = self.engine.settings.strict;
         // SAFETY: the entry is ours to end, and this is the only place that does.
         let ran = unsafe { (self.end)(self.task.entry(), outcome, strict) };
@@ -158,13 +180,27 @@ impl<R> Future for Body<R> {
             below: state.frame.get(),
             entry: Some(this.task.entry()),
             actor: this.actor,
-            spec: head.vtable().spec,
+            spec: head.vtable().definition(),
             caller: Cell::new(this.caller.get()),
             is_async: true,
             crashed: Cell::new(None),
         };
         state.frame.set(&raw const frame);
-        let polled = crate::unwind::catch(|| future.as_mut().poll(context));
+        state.shared.running.store(std::ptr::from_ref(frame.spec).cast_mut(), Ordering::Relaxed);
+        let mut poll = || crate::unwind::catch(|| future.as_mut().poll(context));
+        let polled = if this.polled {
+            let outer = state.timed.replace(false);
+            let polled = poll();
+            state.timed.set(outer);
+            polled
+        } else {
+            this.polled = true;
+            let polled = super::timed(state, frame.spec, poll);
+            if matches!(polled, Ok(Poll::Pending)) {
+                frame.spec.has_waited();
+            }
+            polled
+        };
         leave_frame(state, &frame);
         this.caller.set(frame.caller.get());
         let mut crashed = None;

@@ -100,6 +100,7 @@ struct Memory {
     grow: usize,
     grown: Instant,
     reported: bool,
+    extra: super::extra::Watch,
 }
 
 fn beat(engine: &Weak<Engine>) {
@@ -115,6 +116,7 @@ fn beat(engine: &Weak<Engine>) {
             grow: 1,
             grown: now,
             reported: false,
+            extra: super::extra::Watch::default(),
         }
     };
     if let Some(engine) = engine.upgrade() {
@@ -193,6 +195,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     if claimed {
         engine.serve_claims();
     }
+    let stuck = memory.extra.look(engine, now);
     if cpu_work && engine.cpu.has_one() {
         engine.kick();
     } else if free_work && idle > 0 && lively < engine.settings.num_cpus {
@@ -216,6 +219,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         let startable = cpu_work && engine.cpu.has_one();
         if still > Duration::from_secs(1)
             && !startable
+            && !stuck
             && (memory.reported || engine.settings.stall_report.is_none() || !free_work)
         {
             return Some(SLOW_TICK);

@@ -99,7 +99,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     let output = call.output.ty();
     let refs = call.output.own_refs();
     let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
-    let local = model.options.local.then(|| quote!(, local));
+    let marks = options.marks(model.options.local);
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let state = quote_spanned!(ident.span()=> __bound_state);
@@ -123,7 +123,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
             type Args = #args;
             type Output = #output;
-            __ray::method_items! { #class; #refs; __ray::spec!(#name #local); #invoke; #options_value; #retry; #glue }
+            __ray::method_items! { #class; #refs; __ray::spec!(#name #marks); #invoke; #options_value; #retry; #glue }
         }
         #guard
     }

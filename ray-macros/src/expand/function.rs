@@ -37,7 +37,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let refs = call.output.refs();
     let own_refs = call.output.own_refs();
     let name = syn::ext::IdentExt::unraw(ident).to_string();
-    let local = options.local.then(|| quote!(, local));
+    let marks = options.marks(options.local);
     let surface = surface(call);
     let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let turbofish = parameters.turbofish();
@@ -71,7 +71,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
                 type Args = #args;
                 type Output = #output;
                 type Refs = #own_refs;
-                const SPEC: &'static __ray::Spec = __ray::spec!(#name #local);
+                const SPEC: &'static __ray::Spec = __ray::spec!(#name #marks);
                 const CALL: __ray::FunctionCallOf<Self> = #invoke;
                 #options_item
                 #retry

@@ -1,0 +1,93 @@
+//! An await runs the awaited work on the thread that polls, where that is known to be short.
+//!
+//! A thread of an async runtime must not be held. So an await runs bodies that are known to be short and never wait
+//! ([`Bodies::Brief`]), and polls an `async fn` once under the same condition; all other work is handed to a worker thread, at
+//! the price of one wake there and one back.
+//!
+//! # The budget
+//!
+//! Each thread has a *burst*: its awaits run work one after the other. An await that comes [`BURST`] after the burst began wakes
+//! itself and returns `Pending`, so that other futures of the thread have their turn, and so does one in the middle of an
+//! actor's queued calls. A pause of [`PAUSE`] ends a burst. On a thread of tokio each such await also takes a unit of the
+//! task's cooperative budget.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::inline::{self, Bodies};
+use crate::store::entry::Header;
+use crate::store::state::Phase;
+use crate::thread::ThreadState;
+use crate::worker::awaited::From;
+
+/// So long the awaits of one thread run work before other futures have their turn.
+const BURST: Duration = Duration::from_micros(100);
+/// A thread whose awaits ran nothing for this long begins a new burst.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The time is looked at after so many calls of an actor.
+const CALLS: u32 = 8;
+
+/// What an await did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Helped {
+    /// Something was run: look at the object again.
+    Ran,
+    /// The budget is spent, and the task has been woken: return `Pending`.
+    Yield,
+    /// There is nothing for this thread to run.
+    Nothing,
+}
+
+/// Runs the awaited work, if this thread may.
+#[inline]
+pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
+    // SAFETY: the await has a ref.
+    let header = unsafe { entry.as_ref() };
+    if header.phase() != Phase::Queued && header.vtable.kind != crate::store::entry::Kind::Part {
+        return Helped::Nothing;
+    }
+    let now = Instant::now();
+    let began = match state.burst.get() {
+        Some((began, last)) if now.duration_since(last) < PAUSE => began,
+        _ => now,
+    };
+    if now.duration_since(began) >= BURST {
+        state.burst.set(None);
+        context.waker().wake_by_ref();
+        return Helped::Yield;
+    }
+    let Poll::Ready(budget) = tokio::task::coop::poll_proceed(context) else {
+        state.burst.set(None);
+        return Helped::Yield;
+    };
+    let calls = Cell::new(0u32);
+    let goes_on = || {
+        calls.set(calls.get() + 1);
+        !calls.get().is_multiple_of(CALLS) || began.elapsed() < BURST
+    };
+    if !inline::run_while(state, entry, Bodies::Brief, &goes_on) {
+        return Helped::Nothing;
+    }
+    budget.made_progress();
+    state.burst.set(Some((began, now)));
+    if calls.get() > 0 && !header.phase().is_settled() && began.elapsed() >= BURST {
+        state.burst.set(None);
+        context.waker().wake_by_ref();
+        return Helped::Yield;
+    }
+    Helped::Ran
+}
+
+/// The await is about to wait: what it awaits should be begun soon.
+#[cold]
+pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
+    // In a sync body this is a `block_on`, which holds the body's CPU.
+    if state.frame().is_some_and(|frame| !frame.is_async) {
+        // SAFETY: the await has a ref.
+        state.engine.awaited.enter(unsafe { entry.as_ref() }, From::Body);
+    }
+    state.engine.kick();
+}

@@ -1,0 +1,99 @@
+//! What the operating system knows of a thread: whether it computes, and what it waits for.
+//!
+//! The monitor thread asks when bodies hold every CPU of the limit and nothing moves (see `worker::extra`). On systems other
+//! than Linux the answers are `None`, and the monitor thread is more patient.
+
+/// A thread, for questions from other threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadHandle {
+    #[cfg(target_os = "linux")]
+    id: libc::pid_t,
+    #[cfg(target_os = "linux")]
+    clock: Option<libc::clockid_t>,
+}
+
+/// What a thread does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// It has a processor, or waits for one, or sleeps for a time, or does I/O: it will go on by itself.
+    Moves,
+    /// It waits for another thread: for a lock, a condition, the end of a thread.
+    WaitsForAThread,
+}
+
+impl ThreadHandle {
+    /// The calling thread.
+    pub(crate) fn current() -> Self {
+        #[cfg(target_os = "linux")]
+        {
+            let mut clock = 0;
+            // SAFETY: plain calls on the calling thread; `clock` is written before it is read.
+            let (id, failed) = unsafe { (libc::gettid(), libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock)) };
+            Self { id, clock: (failed == 0).then_some(clock) }
+        }
+        #[cfg(not(target_os = "linux"))]
+        Self {}
+    }
+
+    /// Nanoseconds of processor time that the thread has had. `None`: the thread has ended, or the system does not say.
+    pub(crate) fn cpu_time(self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: the clock of a thread that has ended is refused, not followed.
+            let failed = unsafe { libc::clock_gettime(self.clock?, &raw mut time) };
+            let nanos =
+                |time: libc::timespec| Some(u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?);
+            (failed == 0).then(|| nanos(time)).flatten()
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// What the thread does now. `None`: the system does not say.
+    pub(crate) fn doing(self) -> Option<Doing> {
+        #[cfg(target_os = "linux")]
+        {
+            // "running", or the number of the system call that the thread is in, and its arguments.
+            let text = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", self.id)).ok()?;
+            let call = text.split_whitespace().next()?;
+            let waits = call.parse() == Ok(libc::SYS_futex);
+            Some(if waits { Doing::WaitsForAThread } else { Doing::Moves })
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_a_lock_is_told_from_one_that_computes() {
+        let lock = std::sync::Mutex::new(());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let held = lock.lock().unwrap();
+            scope.spawn(|| {
+                sender.send(ThreadHandle::current()).unwrap();
+                drop(lock.lock());
+            });
+            let other = receiver.recv().unwrap();
+            while other.doing() != Some(Doing::WaitsForAThread) {
+                std::thread::yield_now();
+            }
+            let before = other.cpu_time().unwrap();
+            assert_eq!(other.cpu_time(), Some(before));
+            drop(held);
+        });
+        let me = ThreadHandle::current();
+        let before = me.cpu_time().unwrap();
+        while me.cpu_time().unwrap() == before {
+            std::hint::black_box(0);
+        }
+        assert_eq!(me.doing(), Some(Doing::Moves));
+    }
+}

@@ -1,0 +1,152 @@
+//! Unstarted tasks that a thread waits for, which go before all other tasks.
+//!
+//! A getter that parks enters what it waits for, and takes it off when it goes on. A task stands here beside its place in an
+//! ordinary queue: whichever entry is taken first claims the task, and the other finds it claimed.
+//!
+//! Without this queue a getter's CPU would go to fresh work. If that work blocks on a lock that the getter holds, the awaited
+//! task never has a CPU.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::store::entry::{Header, Hold, Kind};
+use crate::store::state::Phase;
+use crate::task::{Class, TaskHead};
+
+/// A getter enters at most so many tasks.
+const MOST: usize = 256;
+
+/// Where a task is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// In a body, which may hold something that other bodies wait for.
+    Body,
+    /// On a thread of which the engine knows nothing.
+    Outside,
+}
+
+struct Awaited {
+    task: Hold,
+    from: From,
+}
+
+/// The queue.
+#[derive(Default)]
+pub(crate) struct AwaitedQueue {
+    count: AtomicUsize,
+    tasks: Mutex<VecDeque<Awaited>>,
+}
+
+impl AwaitedQueue {
+    /// There is none, as far as can be seen without the lock.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Enters what `entry` needs to begin: itself, if it is a task that waits for one CPU; else what it waits for.
+    pub(crate) fn enter(&self, entry: &Header, from: From) {
+        // SAFETY: the caller has a ref.
+        let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
+        let mut found = Vec::new();
+        while let Some(entry) = todo.pop() {
+            if todo.len() + found.len() > MOST {
+                break;
+            }
+            match (entry.vtable.kind, entry.phase()) {
+                (Kind::Part, phase) if !phase.is_settled() => {
+                    // SAFETY: held by the part.
+                    todo.extend(crate::task::parts::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
+                }
+                (Kind::Task | Kind::Call, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
+                (Kind::Task, Phase::Queued) if class_of(&entry) == Some(Class::OneCpu) => found.push(entry),
+                _ => {}
+            }
+        }
+        if found.is_empty() {
+            return;
+        }
+        let mut tasks = self.tasks.lock();
+        tasks.extend(found.into_iter().map(|task| Awaited { task, from }));
+        self.count.store(tasks.len(), Ordering::SeqCst);
+    }
+
+    /// The task that has waited longest and is not claimed yet.
+    pub(crate) fn take(&self) -> Option<Hold> {
+        self.take_if(|_| true)
+    }
+
+    /// As [`take`](Self::take), of those that a body awaits.
+    pub(crate) fn take_of_bodies(&self) -> Option<Hold> {
+        self.take_if(|from| from == From::Body)
+    }
+
+    fn take_if(&self, wanted: impl Fn(From) -> bool) -> Option<Hold> {
+        let mut stale = Vec::new();
+        let mut tasks = self.tasks.lock();
+        let mut taken = None;
+        let mut at = 0;
+        while let Some(next) = tasks.get(at) {
+            let queued = next.task.phase() == Phase::Queued;
+            if queued && !wanted(next.from) {
+                at += 1;
+                continue;
+            }
+            let Some(next) = tasks.remove(at) else { break };
+            if queued {
+                taken = Some(next.task);
+                break;
+            }
+            stale.push(next);
+        }
+        self.count.store(tasks.len(), Ordering::SeqCst);
+        drop(tasks);
+        // A last hold frees memory, and drops what lies in it, when the lock is open.
+        drop(stale);
+        taken
+    }
+
+    /// Whether a task waits that a body awaits, and whether any does.
+    pub(crate) fn waiting(&self) -> (bool, bool) {
+        if self.is_empty() {
+            return (false, false);
+        }
+        let tasks = self.tasks.lock();
+        let mut queued = tasks.iter().filter(|next| next.task.phase() == Phase::Queued).peekable();
+        let any = queued.peek().is_some();
+        (queued.any(|next| next.from == From::Body), any)
+    }
+
+    /// A getter goes on: what it entered and nobody took goes.
+    pub(crate) fn leave(&self) {
+        if self.is_empty() {
+            return;
+        }
+        let mut stale = Vec::new();
+        let mut tasks = self.tasks.lock();
+        let mut at = 0;
+        while at < tasks.len() {
+            if tasks[at].task.phase() == Phase::Queued {
+                at += 1;
+            } else {
+                stale.extend(tasks.remove(at));
+            }
+        }
+        self.count.store(tasks.len(), Ordering::SeqCst);
+        drop(tasks);
+        drop(stale);
+    }
+
+    /// Takes all out, for a shutdown.
+    pub(crate) fn clear(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        self.count.store(0, Ordering::SeqCst);
+        drop(tasks);
+    }
+}
+
+fn class_of(task: &Hold) -> Option<Class> {
+    task.task().map(TaskHead::class)
+}

@@ -1,0 +1,140 @@
+//! The extra CPU: what is done when bodies block in the operating system and nothing moves.
+//!
+//! A body may hold a lock over a get, or join threads that get. Then every CPU of the limit can be held by bodies that wait
+//! for what has no CPU left to run on. A program that would end on one thread must end here too, so the monitor thread lets
+//! one more body go on than there are CPUs.
+//!
+//! # Rules
+//!
+//! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun. A
+//!    getter on a thread of which the engine knows nothing (a driver, or a thread that a body has started and joins) awaits
+//!    for [`OUTSIDE`] before it qualifies.
+//! 2. Every CPU is held by a running body. What an actor holds for life while it idles is no running body: that program asks
+//!    for more than there is.
+//! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
+//!    system says that each waits for another thread. A holder that has lost its processor, sleeps for a time, or does I/O
+//!    will go on by itself. Where the system does not say, [`OUTSIDE`] counts for all.
+//! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that any body gives back is the one taken back, and no
+//!    fresh work ever starts on it.
+//! 5. While the same holders stay still, the next grant does not wait again, once the last one has come back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::os::Doing;
+use crate::resources::UNITS;
+use crate::runtime::{Engine, FreeJob};
+use crate::thread::{Job, Shared};
+
+/// A holder without processor time for this long is still.
+const STILL: Duration = Duration::from_millis(10);
+/// So long a getter on an unknown thread awaits before it qualifies.
+const OUTSIDE: Duration = Duration::from_millis(500);
+
+/// Extra CPUs that an engine has granted.
+#[derive(Debug, Default)]
+pub(crate) struct ExtraCpus(AtomicU64);
+
+impl ExtraCpus {
+    /// How often one was granted.
+    pub(crate) fn granted(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Holder {
+    cpu_time: Option<u64>,
+    bodies: u64,
+    still_since: Instant,
+    /// At the last look.
+    seen: u64,
+}
+
+/// What the monitor thread remembers of the holders.
+#[derive(Default)]
+pub(crate) struct Watch {
+    holders: HashMap<u64, Holder>,
+    looks: u64,
+    /// A getter outside has wanted something since.
+    wanted_since: Option<Instant>,
+}
+
+impl Watch {
+    /// One look. `true`: an extra CPU is wanted, so the next look must come soon.
+    pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
+        let (by_bodies, by_any) = engine.awaited.waiting();
+        let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
+        if !(by_any || returning) || engine.cpu.has_room_now(UNITS) {
+            *self = Self::default();
+            return false;
+        }
+        let wanted_since = *self.wanted_since.get_or_insert(now);
+        let outside = now.duration_since(wanted_since) >= OUTSIDE;
+        let holders = self.holders(engine, now);
+        let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
+        if held < engine.cpu.total() || !(by_bodies || returning || outside) {
+            return true;
+        }
+        let mut sure = true;
+        for shared in &holders {
+            let Some(holder) = self.holders.get_mut(&shared.number()) else { return true };
+            if now.duration_since(holder.still_since) < STILL {
+                return true;
+            }
+            match shared.handle.doing() {
+                Some(Doing::WaitsForAThread) => {}
+                Some(Doing::Moves) => {
+                    holder.still_since = now;
+                    return true;
+                }
+                None => sure = false,
+            }
+        }
+        if sure || outside {
+            self.grant(engine, returning, outside);
+        }
+        true
+    }
+
+    /// The threads whose bodies hold CPUs, with how long each has been still.
+    fn holders(&mut self, engine: &Engine, now: Instant) -> Vec<Arc<Shared>> {
+        self.looks += 1;
+        let mut found = Vec::new();
+        engine.threads.walk(0, |shared, _| {
+            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 {
+                found.push(Arc::clone(shared));
+            }
+            false
+        });
+        for shared in &found {
+            let (cpu_time, bodies) = (shared.handle.cpu_time(), shared.bodies.load(Ordering::Relaxed));
+            let fresh = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
+            let known = self.holders.entry(shared.number()).or_insert(fresh);
+            known.seen = self.looks;
+            if known.cpu_time != cpu_time || known.bodies != bodies {
+                *known = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
+            }
+        }
+        self.holders.retain(|_, holder| holder.seen == self.looks);
+        found
+    }
+
+    fn grant(&mut self, engine: &Engine, returning: bool, outside: bool) {
+        if returning {
+            let Some((units, getter)) = engine.claims.lock().take_return() else { return };
+            engine.cpu.overdraw(units);
+            engine.extra.0.fetch_add(1, Ordering::Relaxed);
+            getter.0.grant();
+            return;
+        }
+        let task = engine.awaited.take_of_bodies().or_else(|| if outside { engine.awaited.take() } else { None });
+        if let Some(task) = task {
+            engine.cpu.overdraw(UNITS);
+            engine.extra.0.fetch_add(1, Ordering::Relaxed);
+            engine.queue_free(FreeJob::Leased(Job::new(task)));
+            engine.kick();
+        }
+    }
+}
