@@ -209,7 +209,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
-    let spec = table.definition();
+    let spec = frame.spec;
     state.frame.set(&raw const frame);
     state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
     // SAFETY: claimed by the caller.

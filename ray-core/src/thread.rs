@@ -292,23 +292,27 @@ impl ThreadState {
 /// The time until this is dropped is not the running body's own.
 pub(crate) struct Outside<'a> {
     state: &'a ThreadState,
-    /// When it began, and what had been spent in waits before; only where the body's time is taken.
-    began: Option<(Instant, Duration)>,
+    began: Instant,
+    /// What had been spent in waits before.
+    before: Duration,
 }
 
 impl<'a> Outside<'a> {
+    /// Where the running body's time is taken.
     #[inline]
-    pub(crate) fn begin(state: &'a ThreadState) -> Self {
-        Self { state, began: state.timed.get().then(|| (Instant::now(), state.outside.get())) }
+    pub(crate) fn begin(state: &'a ThreadState) -> Option<Self> {
+        if state.timed.get() { Some(Self::begin_now(state)) } else { None }
+    }
+
+    #[cold]
+    fn begin_now(state: &'a ThreadState) -> Self {
+        Self { state, began: Instant::now(), before: state.outside.get() }
     }
 }
 
 impl Drop for Outside<'_> {
-    #[inline]
     fn drop(&mut self) {
-        if let Some((began, before)) = self.began {
-            self.state.outside.set(before + began.elapsed());
-        }
+        self.state.outside.set(self.before + self.began.elapsed());
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crossbeam_deque::Steal;
 
+use crate::callable::spec::Spec;
 use crate::resources::UNITS;
 use crate::runtime::{Engine, FreeJob};
 use crate::store::entry::{Header, Hold};
@@ -319,11 +320,17 @@ fn run_leased(state: &ThreadState, task: Hold) {
 pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
     // SAFETY: the caller has claimed the entry, a task or a call.
     let head = unsafe { TaskHead::of(entry) };
+    frame_with(state, entry, head.vtable().definition())
+}
+
+/// As [`frame_of`], of a definition that the caller knows.
+#[inline]
+pub(crate) fn frame_with(state: &ThreadState, entry: NonNull<Header>, spec: &'static Spec) -> Frame {
     Frame {
         below: state.frame.get(),
         entry: Some(entry),
         actor: None,
-        spec: head.vtable().definition(),
+        spec,
         caller: std::cell::Cell::new(0),
         is_async: false,
         crashed: std::cell::Cell::new(None),

@@ -247,22 +247,18 @@ fn where_it_runs() -> ObjectRef<ThreadId> {
     ray::task(|| std::thread::current().id()).remote()
 }
 
-/// Decision 9: a blocking get in somebody's runtime works, and runs no work on its thread; nor does any await.
+/// A blocking get on a thread of another runtime works, and runs no work on that thread.
 #[test]
 fn other_runtimes_threads_run_no_work() {
     alone(|| {
         let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let blocking = multi.spawn_blocking(|| (std::thread::current().id(), ray::get(where_it_runs()).unwrap()));
-        let (own, ran) = multi.block_on(blocking).unwrap();
-        assert_ne!(own, ran);
         let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for _ in 0..100 {
+            let blocking = multi.spawn_blocking(|| (std::thread::current().id(), ray::get(where_it_runs()).unwrap()));
+            let (own, ran) = multi.block_on(blocking).unwrap();
+            assert_ne!(own, ran);
             let (own, ran) = current.block_on(async { (std::thread::current().id(), ray::get(where_it_runs()).unwrap()) });
-            assert_ne!(own, ran, "a get in a runtime");
-            let ran = current.block_on(where_it_runs()).unwrap();
-            assert_ne!(own, ran, "an await in a runtime");
-            let ran = futures::executor::block_on(where_it_runs()).unwrap();
-            assert_ne!(own, ran, "an await outside");
+            assert_ne!(own, ran);
         }
     });
 }

@@ -128,11 +128,10 @@ fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
         gate.wait();
     } else {
         let below = tree.options().num_cpus(0.0).remote(depth - 1, running, gate, cancelled);
-        let ended = ray::get(below);
-        gate.wait();
-        if ended.is_err_and(|error| error.is_cancelled()) {
+        if ray::get(below).is_err_and(|error| error.is_cancelled()) {
             cancelled.add();
         }
+        gate.wait();
     }
     if ray::context().is_cancelled() {
         cancelled.add();
@@ -157,6 +156,7 @@ fn children() {
         running.wait_for(1);
         ray::cancel_with(&root, CancelOptions::new().recursive(false)).unwrap();
         assert!(ray::get(root).unwrap_err().is_cancelled());
+        cancelled.wait_for(1);
         gate.open();
         cancelled.wait_for(2);
         eventually("all have ended", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());

@@ -10,6 +10,7 @@ mod actor_life;
 mod actor_order;
 mod actors;
 mod asynchronous;
+mod awaiting;
 mod cancel;
 mod deadlock;
 mod handles;

@@ -3,9 +3,10 @@
 use std::ptr::NonNull;
 
 use super::call::CallHead;
-use super::mailbox::Record;
+use super::mailbox::{Buffer, Record};
 use super::run;
-use crate::blocking::inline::{Bodies, Lease};
+use crate::blocking::inline::{Bodies, Lease, enclosed};
+use crate::blocking::world;
 use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::thread::ThreadState;
@@ -36,8 +37,8 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         return false;
     }
     // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
-    let mine = run::next(actor, false).and_then(|front| front.peek()).is_some_and(|(caller, _, _)| caller == me);
-    if !mine {
+    let mut upcoming = run::next(actor, false).and_then(|front| front.peek());
+    if !matches!(upcoming, Some((caller, _, _)) if caller == me) {
         run::finish(actor);
         return false;
     }
@@ -45,26 +46,29 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         run::finish(actor);
         return false;
     };
-    let _world = crate::blocking::world::enter(state);
     let mut ran = false;
-    while !actor.runner_sees_death() {
-        let Some(front) = run::next(actor, false) else { break };
-        let Some((caller, spec, next)) = front.peek() else { break };
-        if caller != me || !bodies.include(state, spec) {
+    while let Some((caller, spec, next)) = upcoming {
+        if caller != me || !bodies.include(state, spec) || actor.runner_sees_death() {
             break;
         }
-        let Some(record) = front.pop() else { break };
+        let Some(record) = run::next(actor, false).and_then(Buffer::pop) else { break };
         let last = next == Some(entry);
         if last {
             crate::blocking::deepen(state, &call.task.header);
         }
         let long = !spec.is_short();
         debug_assert!(last || !matches!(&record, Record::Call(call) if call.entry() == entry));
-        run::run_record(state, actor, record, long);
+        let run = || run::run_record(state, actor, record, long);
+        if state.timed.get() || world::is_wanted(state) {
+            enclosed(state, run)
+        } else {
+            run()
+        }
         ran = true;
         if last || !goes_on() {
             break;
         }
+        upcoming = run::next(actor, false).and_then(|front| front.peek());
     }
     run::finish(actor);
     drop(lease);

@@ -4,11 +4,11 @@ use std::ptr::NonNull;
 
 use crate::callable::spec::Spec;
 use crate::resources::UNITS;
-use crate::store::entry::{Header, Kind};
+use crate::store::entry::{Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::{TaskHead, execute};
 use crate::thread::{Outside, ThreadState};
-use crate::worker::frame_of;
+use crate::worker::{frame_of, frame_with};
 
 /// With less stack than this left, work goes to another thread, in bytes.
 const ENOUGH_STACK: usize = 256 * 1024;
@@ -40,6 +40,7 @@ impl Bodies {
 }
 
 /// Whether this thread may run work at all.
+#[inline]
 pub(crate) fn thread_may(state: &ThreadState, bodies: Bodies) -> bool {
     if stacker::remaining_stack().is_none_or(|left| left < ENOUGH_STACK) {
         return false;
@@ -76,7 +77,11 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
     // SAFETY: the getter has a ref (or a hold, of a part's producer).
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
-    if head.header.phase() != Phase::Queued || !bodies.include(state, table.definition()) {
+    if head.header.phase() != Phase::Queued {
+        return false;
+    }
+    let spec = table.definition();
+    if !bodies.include(state, spec) {
         return false;
     }
     if table.is_async {
@@ -92,7 +97,6 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
         return false;
     }
     let Some(lease) = Lease::take(state, asks, bodies) else { return false };
-    let _world = super::world::enter(state);
     let mine = state.deque.pop();
     let hold = match mine {
         Some(job) => {
@@ -115,17 +119,24 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
     let claimed = head.header.state.claim();
     if claimed {
         super::deepen(state, &head.header);
-        let frame = frame_of(state, entry);
+        let frame = frame_with(state, entry, spec);
+        let hold = hold.map(Hold::into_entry).is_some();
         // SAFETY: claimed just now; the queue's hold if we have it, else the getter's ref outlives this.
-        unsafe {
-            match hold {
-                Some(hold) => execute(state, hold.into_entry(), true, frame),
-                None => execute(state, entry, false, frame),
-            };
-        }
+        let run = || unsafe {
+            execute(state, entry, hold, frame);
+        };
+        if state.timed.get() || super::world::is_wanted(state) { enclosed(state, run) } else { run() }
     }
     drop(lease);
     claimed
+}
+
+/// Runs a body inside another one whose time is taken, or where there is an async runtime to enter.
+#[cold]
+pub(crate) fn enclosed<R>(state: &ThreadState, run: impl FnOnce() -> R) -> R {
+    let _outside = Outside::begin(state);
+    let _world = super::world::enter(state);
+    run()
 }
 
 /// Makes the future of an `async fn` and polls it once. It asks for no CPU unless told otherwise, so none is taken.
@@ -154,38 +165,36 @@ pub(crate) struct Lease<'a> {
     taken: u64,
     /// Given up by the outer body, to be taken again.
     given: u64,
-    _outside: Outside<'a>,
 }
 
 impl<'a> Lease<'a> {
     /// The outer body is blocked while the inner one runs, so one CPU passes from it to the other; more or less than
     /// that is not arranged here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(state: &'a ThreadState, asks: u64, bodies: Bodies) -> Option<Self> {
         let held = state.cpu.get();
-        let lease = |taken, given| Some(Self { state, taken, given, _outside: Outside::begin(state) });
         // A short body that asks for none may as well run on the one that the outer body holds.
         if held == asks || (asks == 0 && bodies != Bodies::Any) {
-            return lease(0, 0);
+            return Some(Self { state, taken: 0, given: 0 });
         }
         if held == 0 {
             if !state.engine.cpu.take(asks) {
                 return None;
             }
             state.cpu.set(asks);
-            return lease(asks, 0);
+            return Some(Self { state, taken: asks, given: 0 });
         }
         if asks == 0 {
             state.cpu.set(0);
             state.engine.give_cpu(held);
-            return lease(0, held);
+            return Some(Self { state, taken: 0, given: held });
         }
         None
     }
 }
 
 impl Drop for Lease<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if self.taken > 0 {
             // What the inner body held it may have lent and taken again; it has it now.

@@ -4,7 +4,7 @@
 //! runtime) every body sees that one, wherever it runs: on a worker thread, on a getter's, on a thread of the user's runtime.
 //! Before that a sync body sees none.
 
-use tokio::runtime::EnterGuard;
+use tokio::runtime::{EnterGuard, Handle};
 
 use crate::error::Result;
 use crate::thread::ThreadState;
@@ -12,47 +12,42 @@ use crate::thread::ThreadState;
 /// The engine's runtime is the current one until this is dropped.
 pub(crate) struct World<'a> {
     state: &'a ThreadState,
-    guard: Option<EnterGuard<'a>>,
+    _guard: EnterGuard<'a>,
 }
 
 impl Drop for World<'_> {
-    #[inline]
     fn drop(&mut self) {
-        if self.guard.take().is_some() {
-            self.state.entered.set(false);
-        }
+        self.state.entered.set(false);
     }
 }
 
-/// For a sync body that a waiting thread runs.
+/// There is a runtime to enter.
 #[inline]
-pub(crate) fn enter(state: &ThreadState) -> World<'_> {
-    let guard = match state.engine.started_tokio() {
-        Some(handle) if !is_inside(state) => Some(handle.enter()),
-        _ => None,
-    };
-    enclose(state, guard)
+pub(crate) fn is_wanted(state: &ThreadState) -> bool {
+    state.engine.started_tokio().is_some()
+}
+
+/// For a sync body that a waiting thread runs.
+pub(crate) fn enter(state: &ThreadState) -> Option<World<'_>> {
+    match state.engine.started_tokio() {
+        None => None,
+        Some(handle) => enter_runtime(state, handle),
+    }
 }
 
 /// For a future: starts the runtime, if need be.
 ///
 /// # Errors
 /// As `Engine::tokio`.
-pub(crate) fn of_futures(state: &ThreadState) -> Result<World<'_>> {
-    let handle = state.engine.tokio()?;
-    Ok(enclose(state, (!is_inside(state)).then(|| handle.enter())))
+pub(crate) fn of_futures(state: &ThreadState) -> Result<Option<World<'_>>> {
+    Ok(enter_runtime(state, state.engine.tokio()?))
 }
 
-#[inline]
-fn enclose<'a>(state: &'a ThreadState, guard: Option<EnterGuard<'a>>) -> World<'a> {
-    if guard.is_some() {
-        state.entered.set(true);
+/// Unless the thread is inside already: a thread of the engine's runtime, or one that has entered it.
+fn enter_runtime<'a>(state: &'a ThreadState, runtime: &'a Handle) -> Option<World<'a>> {
+    if state.entered.get() || state.frame().is_some_and(|frame| frame.is_async) {
+        return None;
     }
-    World { state, guard }
-}
-
-/// The thread is inside already: a thread of the engine's runtime, or one that has entered it.
-#[inline]
-fn is_inside(state: &ThreadState) -> bool {
-    state.entered.get() || state.frame().is_some_and(|frame| frame.is_async)
+    state.entered.set(true);
+    Some(World { state, _guard: runtime.enter() })
 }

@@ -20,13 +20,13 @@ use crate::thread::{self, Job, ThreadState};
 /// Submits a task. Hop 2: the last generic frame.
 #[inline]
 pub fn submit<F: Function>(args: ArgsOf<F>) -> F::Refs {
-    F::Refs::from_whole(submit_function::<F>(args, None))
+    F::Refs::from_whole(submit_plain::<F>(args))
 }
 
 /// Submits a task whose result nobody wants; a failure is logged.
 #[inline]
 pub fn tell<F: Function>(args: ArgsOf<F>) {
-    drop(submit_function::<F>(args, None));
+    drop(submit_plain::<F>(args));
 }
 
 /// As [`submit`], with what cannot be begun as an error.
@@ -35,7 +35,7 @@ pub fn tell<F: Function>(args: ArgsOf<F>) {
 /// Whatever would have made the reference come back failed: options out of range, more resources than the node has, an
 /// argument that has failed, an engine that is gone.
 pub fn try_submit<F: Function>(args: ArgsOf<F>) -> Result<F::Refs> {
-    let whole = submit_function::<F>(args, None);
+    let whole = submit_plain::<F>(args);
     refuse_failed(&whole)?;
     Ok(F::Refs::from_whole(whole))
 }
@@ -64,14 +64,14 @@ const fn default_cpu<F: Function>() -> u64 {
     }
 }
 
-/// Submits a function's task, with or without options of its own.
+/// Submits a function's task without options of its own.
 #[inline]
-pub(crate) fn submit_function<F: Function>(args: ArgsOf<F>, options: Option<CallOptions>) -> ObjectRef<F::Output> {
-    if Known::<F>::PLAIN && options.is_none() {
+fn submit_plain<F: Function>(args: ArgsOf<F>) -> ObjectRef<F::Output> {
+    if Known::<F>::PLAIN {
         let class = if const { default_cpu::<F>() } == 0 { Class::Free } else { Class::OneCpu };
         return submit_body::<FunctionBody<F>>(args, class, None);
     }
-    submit_with::<F>(args, options, None)
+    submit_with::<F>(args, None, None)
 }
 
 /// The part for tasks with options; `keep` says how arguments are kept where the caller's options retry.

@@ -1,0 +1,347 @@
+//! Which work an await runs on the polling thread, and for how long.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::thread::ThreadId;
+
+use ray::{ObjectRef, remote};
+
+use crate::stage::{alone_on, late};
+use crate::support::Gate;
+
+#[remote(local)]
+fn here() -> ThreadId {
+    std::thread::current().id()
+}
+
+#[remote(local)]
+async fn async_here() -> ThreadId {
+    std::thread::current().id()
+}
+
+/// Its first poll waits.
+#[remote(local)]
+async fn async_late() -> ThreadId {
+    tokio::task::yield_now().await;
+    std::thread::current().id()
+}
+
+#[remote(local, inline = false)]
+fn elsewhere() -> ThreadId {
+    std::thread::current().id()
+}
+
+/// The first one waits, for the only CPU; the others find what they get.
+#[remote(local)]
+fn waits(object: Option<ObjectRef<ThreadId>>) -> ThreadId {
+    ray::get(object.unwrap_or_else(|| elsewhere.remote())).unwrap();
+    std::thread::current().id()
+}
+
+#[remote]
+struct Place {
+    calls: u64,
+}
+
+#[remote(local)]
+impl Place {
+    pub fn new() -> Self {
+        Place { calls: 0 }
+    }
+    pub fn here(&mut self) -> ThreadId {
+        self.calls += 1;
+        std::thread::current().id()
+    }
+    pub fn compute(&mut self) -> u64 {
+        let end = std::time::Instant::now() + std::time::Duration::from_micros(5);
+        while std::time::Instant::now() < end {}
+        self.calls += 1;
+        self.calls
+    }
+    #[method(inline = false)]
+    pub fn elsewhere(&mut self) -> ThreadId {
+        std::thread::current().id()
+    }
+}
+
+#[remote]
+struct Caller;
+
+#[remote(local)]
+impl Caller {
+    pub fn new() -> Self {
+        Caller
+    }
+    pub async fn awaits(&self) -> bool {
+        await_tasks().await
+    }
+}
+
+const TRIES: usize = 2000;
+
+/// Awaits until one ran on the thread that polled it; `false`: none did.
+async fn runs_here<F: Future<Output = ray::Result<ThreadId>>>(call: impl Fn() -> F) -> bool {
+    for _ in 0..TRIES {
+        let own = std::thread::current().id();
+        if call().await.unwrap() == own {
+            return true;
+        }
+    }
+    false
+}
+
+async fn await_tasks() -> bool {
+    runs_here(|| here.remote()).await
+}
+
+#[remote(local)]
+async fn awaits_inside() -> bool {
+    await_tasks().await
+}
+
+fn current() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn multi() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
+}
+
+#[test]
+fn awaits_run_short_work_on_any_executor() {
+    alone_on(2, || {
+        assert!(current().block_on(await_tasks()), "current_thread");
+        let multi = multi();
+        assert!(multi.block_on(multi.spawn(await_tasks())).unwrap(), "multi_thread");
+        let local = tokio::task::LocalSet::new();
+        assert!(local.block_on(&current(), async { tokio::task::spawn_local(await_tasks()).await.unwrap() }), "LocalSet");
+        assert!(futures::executor::block_on(await_tasks()), "futures");
+        assert!(ray::get(awaits_inside.remote()).unwrap(), "an async task of the engine");
+        assert!(ray::get(Caller::remote().awaits.remote()).unwrap(), "an async method of the engine");
+    });
+}
+
+#[test]
+fn awaits_run_an_actors_short_calls() {
+    alone_on(2, || {
+        let place = Place::remote();
+        assert!(current().block_on(runs_here(|| place.here.remote())));
+        let multi = multi();
+        let other = place.clone();
+        assert!(multi.block_on(multi.spawn(async move { runs_here(|| other.here.remote()).await })).unwrap());
+    });
+}
+
+#[test]
+fn awaits_and_gets_poll_a_short_async_fn() {
+    alone_on(2, || {
+        assert!(current().block_on(runs_here(|| async_here.remote())), "an await");
+        let own = std::thread::current().id();
+        assert!((0..TRIES).any(|_| ray::get(async_here.remote()).unwrap() == own), "a get");
+        // One that has waited once is for the engine's own threads.
+        current().block_on(async {
+            for _ in 0..50 {
+                async_late.remote().await.unwrap();
+            }
+            assert!(!runs_here(|| async_late.remote()).await);
+        });
+    });
+}
+
+#[test]
+fn what_is_not_to_be_inlined_runs_elsewhere() {
+    alone_on(2, || {
+        let place = Place::remote();
+        let own = std::thread::current().id();
+        for _ in 0..200 {
+            assert_ne!(ray::get(elsewhere.remote()).unwrap(), own);
+            assert_ne!(ray::get(place.elsewhere.remote()).unwrap(), own);
+        }
+        current().block_on(async {
+            for _ in 0..200 {
+                assert_ne!(elsewhere.remote().await.unwrap(), own);
+                assert_ne!(place.elsewhere.remote().await.unwrap(), own);
+            }
+        });
+    });
+}
+
+/// Its own time is short, but it may keep its thread waiting.
+#[test]
+fn a_function_that_waits_is_not_run_by_an_await() {
+    alone_on(1, || {
+        ray::get(waits.remote(None)).unwrap();
+        let ready = ray::put_local(std::thread::current().id());
+        current().block_on(async { assert!(!runs_here(|| waits.remote(Some(ready.clone()))).await) });
+    });
+}
+
+#[test]
+fn one_closure_says_nothing_of_another() {
+    alone_on(2, || {
+        let own = std::thread::current().id();
+        let short = || ray::get(ray::task(|| std::thread::current().id()).remote()).unwrap();
+        assert!((0..TRIES).any(|_| short() == own), "this one is known to be short");
+        assert_ne!(
+            ray::get(ray::task(move || (std::thread::current().id(), own).0).remote()).unwrap(),
+            own,
+            "and this one is not"
+        );
+    });
+}
+
+#[remote(local)]
+fn runtime_id() -> Option<tokio::runtime::Id> {
+    tokio::runtime::Handle::try_current().ok().map(|handle| handle.id())
+}
+
+#[remote(local)]
+async fn async_runtime_id() -> Option<tokio::runtime::Id> {
+    Some(tokio::runtime::Handle::current().id())
+}
+
+/// Bodies see the engine's runtime wherever they run: by awaits, on workers, by gets.
+#[test]
+fn a_body_sees_the_engines_runtime_everywhere() {
+    alone_on(2, || {
+        let engines = ray::get(async_runtime_id.remote()).unwrap();
+        current().block_on(async {
+            let own = tokio::runtime::Handle::current().id();
+            assert_ne!(engines, Some(own));
+            for _ in 0..200 {
+                assert_eq!(runtime_id.remote().await.unwrap(), engines);
+                assert_eq!(async_runtime_id.remote().await.unwrap(), engines);
+            }
+            assert_eq!(tokio::runtime::Handle::current().id(), own, "and the caller its own");
+        });
+        for _ in 0..200 {
+            assert_eq!(ray::get(runtime_id.remote()).unwrap(), engines);
+        }
+    });
+}
+
+/// What an inline body may do all the same: spawn on the engine's runtime and sleep there.
+#[remote]
+async fn spawns(x: u64) -> u64 {
+    tokio::spawn(async move { x + 1 }).await.unwrap()
+}
+
+#[test]
+fn an_async_fn_that_an_await_polls_has_the_engines_timers_and_tasks() {
+    alone_on(2, || {
+        futures::executor::block_on(async {
+            for x in 0..200 {
+                assert_eq!(spawns.remote(x).await.unwrap(), x + 1);
+            }
+        });
+    });
+}
+
+/// Has `work` awaited on a runtime of one thread; how often another future of the thread had its turn meanwhile.
+fn turns_of_others(work: impl Future<Output = ()>) -> u64 {
+    let (turns, done) = (Rc::new(Cell::new(0u64)), Rc::new(Cell::new(false)));
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&current(), async {
+        let (counter, ended) = (turns.clone(), done.clone());
+        let other = tokio::task::spawn_local(async move {
+            while !ended.get() {
+                counter.set(counter.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        });
+        work.await;
+        done.set(true);
+        other.await.unwrap();
+    });
+    turns.get()
+}
+
+#[test]
+fn a_loop_of_awaits_gives_others_their_turn() {
+    alone_on(2, || {
+        let turns = turns_of_others(async {
+            for _ in 0..20_000 {
+                here.remote().await.unwrap();
+            }
+        });
+        assert!(turns > 50, "{turns}");
+        let turns = turns_of_others(async {
+            for _ in 0..20_000 {
+                async_here.remote().await.unwrap();
+            }
+        });
+        assert!(turns > 50, "{turns}");
+    });
+}
+
+#[test]
+fn an_await_of_the_last_of_many_calls_gives_others_their_turn() {
+    alone_on(2, || {
+        let place = Place::remote();
+        ray::get((0..100).map(|_| place.compute.remote()).collect::<Vec<_>>()).unwrap();
+        let turns = turns_of_others(async {
+            for _ in 0..10_000 {
+                place.compute.tell();
+            }
+            assert_eq!(place.compute.remote().await.unwrap(), 10_101);
+        });
+        assert!(turns > 10, "{turns}");
+    });
+}
+
+#[remote]
+async fn fails_first(kind: u64) -> Result<u64, String> {
+    match kind {
+        0 => panic!("polled to a panic"),
+        1 => Err("polled to an error".to_owned()),
+        _ => Ok(kind),
+    }
+}
+
+#[test]
+fn a_first_poll_by_an_await_ends_as_any_other() {
+    alone_on(2, || {
+        current().block_on(async {
+            for _ in 0..100 {
+                assert_eq!(fails_first.remote(2).await.unwrap(), 2);
+                assert!(fails_first.remote(0).await.unwrap_err().is_panic());
+                assert!(fails_first.remote(1).await.unwrap_err().to_string().contains("polled to an error"));
+            }
+        });
+        crate::stage::eventually("all CPUs are free", || {
+            ray::available_resources().unwrap() == ray::cluster_resources().unwrap()
+        });
+    });
+}
+
+/// A recursion of async functions, each polled inside the other, goes on elsewhere when the stack runs short.
+#[remote(local)]
+async fn deep(levels: u64) -> u64 {
+    if levels == 0 { 0 } else { deep.remote(levels - 1).await.unwrap() + 1 }
+}
+
+#[test]
+fn deep_awaits_do_not_overflow() {
+    alone_on(2, || {
+        for _ in 0..3 {
+            assert_eq!(current().block_on(deep.remote(5_000)).unwrap(), 5_000);
+        }
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_with_awaits_pending() {
+    alone_on(2, || {
+        let gate = Gate::new();
+        let object = late(gate, 7u64);
+        for runtime in [current(), multi()] {
+            let awaits: Vec<_> = (0..8).map(|_| runtime.spawn(object.clone())).collect();
+            runtime.block_on(tokio::task::yield_now());
+            runtime.shutdown_background();
+            drop(awaits);
+        }
+        gate.open();
+        assert_eq!(ray::get(object).unwrap(), 7);
+    });
+}
