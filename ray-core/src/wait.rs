@@ -17,6 +17,7 @@ use crate::object_ref::{AnyRef, ObjectRef};
 use crate::options::WaitOptions;
 use crate::store::entry::Header;
 use crate::thread::{self, ThreadState};
+use crate::worker::awaited::{Getter, MOST};
 use set::Set;
 
 pub use completed::{AsCompleted, CompletedStream, as_completed};
@@ -75,6 +76,8 @@ pub struct Pending<R: Reference> {
     offered: usize,
     /// None before it is left.
     first: usize,
+    /// The engine knows that they are awaited.
+    announced: bool,
 }
 
 // SAFETY: the set is only touched through the references' entries, which are Sync, and by its owner.
@@ -159,6 +162,16 @@ impl<R: Reference> Pending<R> {
         picked.into_iter().filter_map(|index| self.refs[index].take()).collect()
     }
 
+    /// A body is about to wait for them: they go before fresh work.
+    fn announce(&mut self, state: &ThreadState) {
+        if state.frame().is_some() && !std::mem::replace(&mut self.announced, true) {
+            for object in self.refs.iter().flatten().take(MOST) {
+                // SAFETY: the reference keeps its entry alive.
+                state.engine.awaited.enter(unsafe { object.place().0.as_ref() }, Getter::InABody);
+            }
+        }
+    }
+
     /// Runs short unstarted work here until `need` are there; each is offered once.
     fn help(&mut self, state: &ThreadState, need: usize) {
         while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
@@ -173,7 +186,7 @@ impl<R: Reference> Pending<R> {
 impl<R: Reference> From<Vec<R>> for Pending<R> {
     fn from(refs: Vec<R>) -> Self {
         let left = refs.len();
-        Self { set: None, refs: refs.into_iter().map(Some).collect(), left, head: 0, offered: 0, first: 0 }
+        Self { set: None, refs: refs.into_iter().map(Some).collect(), left, head: 0, offered: 0, first: 0, announced: false }
     }
 }
 
@@ -262,6 +275,7 @@ pub fn wait<R: Reference>(refs: impl Into<Pending<R>>, n: impl Into<WaitOptions>
         if timeout.is_none() {
             pending.help(state, need);
         }
+        pending.announce(state);
         let set = pending.register()?;
         if set.count() < need && park_for(state, set, need, deadline)? == Waited::TimedOut {
             let there = set.count().saturating_sub(pending.head).min(count);

@@ -235,6 +235,15 @@ fn two_tasks(_: &ActorHandle<Child>) -> u64 {
     ray::get([child.remote(1), child.remote(1)]).unwrap().into_iter().sum()
 }
 
+fn a_wait_for_two_tasks(_: &ActorHandle<Child>) -> u64 {
+    let (ready, _) = ray::wait(&[child.remote(1), child.remote(1)], 2).unwrap();
+    ray::get(ready).unwrap().into_iter().sum()
+}
+
+fn two_tasks_as_completed(_: &ActorHandle<Child>) -> u64 {
+    ray::as_completed(vec![child.remote(1), child.remote(1)]).map(|object| ray::get(object).unwrap()).sum()
+}
+
 fn an_async_task(_: &ActorHandle<Child>) -> u64 {
     ray::get(async_child.remote(2)).unwrap()
 }
@@ -256,6 +265,16 @@ fn a_lock_over_a_get_of_two_tasks_on_two_cpus() {
 #[test]
 fn a_lock_over_a_get_of_two_tasks_on_eight_cpus() {
     alone_on(8, || locks_over_gets(two_tasks));
+}
+
+#[test]
+fn a_lock_over_a_wait() {
+    alone_on(2, || locks_over_gets(a_wait_for_two_tasks));
+}
+
+#[test]
+fn a_lock_over_as_completed() {
+    alone_on(1, || locks_over_gets(two_tasks_as_completed));
 }
 
 #[test]

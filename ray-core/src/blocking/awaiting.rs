@@ -20,7 +20,7 @@ use super::inline::{self, Bodies};
 use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::thread::ThreadState;
-use crate::worker::awaited::From;
+use crate::worker::awaited::Getter;
 
 /// So long the awaits of one thread run work before other futures have their turn.
 const BURST: Duration = Duration::from_micros(100);
@@ -87,7 +87,7 @@ pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
     // In a sync body this is a `block_on`, which holds the body's CPU.
     if state.frame().is_some_and(|frame| !frame.is_async) {
         // SAFETY: the await has a ref.
-        state.engine.awaited.enter(unsafe { entry.as_ref() }, From::Body);
+        state.engine.awaited.enter(unsafe { entry.as_ref() }, Getter::InABody);
     }
     state.engine.kick();
 }

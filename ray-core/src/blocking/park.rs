@@ -16,7 +16,7 @@ use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
 use crate::thread::{Outside, ThreadState};
-use crate::worker::awaited::From;
+use crate::worker::awaited::Getter;
 
 /// A getter looks this often before it parks: a result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
@@ -177,7 +177,7 @@ pub(crate) fn on_entry(
     if unsafe { header.link(node) }.is_err() {
         return Ok(Waited::Done);
     }
-    state.engine.awaited.enter(header, if state.frame().is_some() { From::Body } else { From::Outside });
+    state.engine.awaited.enter(header, if state.frame().is_some() { Getter::InABody } else { Getter::Outside });
     let verdict = RefCell::new(None);
     let judged_at = Cell::new(Instant::now());
     let waited = until_with(state, &back, deadline, || {

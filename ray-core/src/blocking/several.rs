@@ -16,6 +16,7 @@ use crate::object_ref::ObjectRef;
 use crate::store::entry::{Header, Kind};
 use crate::store::state::Phase;
 use crate::thread::{self, ThreadState};
+use crate::worker::awaited::{Getter, MOST};
 
 /// So many entries ahead are asked for: another thread wrote them.
 const AHEAD: usize = 8;
@@ -48,6 +49,8 @@ pub(super) struct Several {
     watching: Option<(Watching, u64)>,
     /// It has waited for [`SOON`].
     waited: bool,
+    /// The engine knows that they are awaited.
+    announced: bool,
 }
 
 #[inline]
@@ -58,7 +61,7 @@ fn header(one: &impl Awaited) -> &Header {
 
 impl Several {
     pub(super) fn new(until: Until) -> Self {
-        Self { until, thread: None, helped: usize::MAX, watching: None, waited: false }
+        Self { until, thread: None, helped: usize::MAX, watching: None, waited: false, announced: false }
     }
 
     /// Waits until all are settled.
@@ -141,6 +144,11 @@ impl Several {
     }
 
     fn park<A: Awaited>(&mut self, state: &ThreadState, all: &[A], last: &A) -> Result<()> {
+        if state.frame().is_some() && !std::mem::replace(&mut self.announced, true) {
+            for one in all.iter().rev().take(MOST) {
+                state.engine.awaited.enter(header(one), Getter::InABody);
+            }
+        }
         let mut deadline = self.until.deadline;
         let mut brief = false;
         if self.watching.is_none() {

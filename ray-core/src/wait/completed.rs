@@ -122,6 +122,7 @@ impl<R: Reference> Iterator for AsCompleted<R> {
             panic!("{error}; or iterate with `as_completed(..).stream()`");
         }
         pending.help(state, need);
+        pending.announce(state);
         let Ok(set) = pending.register() else { return pending.take_any() };
         if set.count() < need && park_for(state, set, need, None).is_err() {
             return pending.take_any();

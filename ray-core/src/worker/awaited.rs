@@ -15,21 +15,21 @@ use crate::store::entry::{Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::{Class, TaskHead};
 
-/// A getter enters at most so many tasks.
-const MOST: usize = 256;
+/// A getter enters at most so many objects, and for each of them at most so many tasks.
+pub(crate) const MOST: usize = 256;
 
-/// Where a task is awaited.
+/// Where the getter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Getter {
     /// In a body, which may hold something that other bodies wait for.
-    Body,
+    InABody,
     /// On a thread of which the engine knows nothing.
     Outside,
 }
 
 struct Awaited {
     task: Hold,
-    from: From,
+    from: Getter,
 }
 
 /// The queue.
@@ -47,7 +47,7 @@ impl AwaitedQueue {
     }
 
     /// Enters what `entry` needs to begin: itself, if it is a task that waits for one CPU; else what it waits for.
-    pub(crate) fn enter(&self, entry: &Header, from: From) {
+    pub(crate) fn enter(&self, entry: &Header, from: Getter) {
         // SAFETY: the caller has a ref.
         let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
         let mut found = Vec::new();
@@ -80,10 +80,10 @@ impl AwaitedQueue {
 
     /// As [`take`](Self::take), of those that a body awaits.
     pub(crate) fn take_of_bodies(&self) -> Option<Hold> {
-        self.take_if(|from| from == From::Body)
+        self.take_if(|from| from == Getter::InABody)
     }
 
-    fn take_if(&self, wanted: impl Fn(From) -> bool) -> Option<Hold> {
+    fn take_if(&self, wanted: impl Fn(Getter) -> bool) -> Option<Hold> {
         let mut stale = Vec::new();
         let mut tasks = self.tasks.lock();
         let mut taken = None;
@@ -116,7 +116,7 @@ impl AwaitedQueue {
         let tasks = self.tasks.lock();
         let mut queued = tasks.iter().filter(|next| next.task.phase() == Phase::Queued).peekable();
         let any = queued.peek().is_some();
-        (queued.any(|next| next.from == From::Body), any)
+        (queued.any(|next| next.from == Getter::InABody), any)
     }
 
     /// A getter goes on: what it entered and nobody took goes.
