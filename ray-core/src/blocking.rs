@@ -1,11 +1,40 @@
-//! Getting results from plain code: `get` and its kin.
+//! Waiting: which work a waiting thread runs, which work goes on meanwhile, and how a wait ends.
 //!
-//! A getter, in this order: takes what is ready; runs the unstarted work that it waits for, if it may; parks. While it
-//! parks inside a body it gives its CPU to others, and takes it again, ahead of unstarted tasks, before it goes on.
+//! # Which work a waiting thread runs itself
 //!
-//! It may run the work itself only if nobody else has started it, there is no time-out (a body cannot be left
-//! half-way), the thread is not part of somebody's async runtime, enough stack is left, and the lease that the work
-//! needs can be had at once. Foreign work it never runs.
+//! Only the work that it waits for, unstarted, and only if it is known to be short (`callable::spec`), if enough stack is
+//! left, and if the CPU that the work asks for can be had at once.
+//!
+//! | the wait | what it may run |
+//! |---|---|
+//! | `get`, `view`, `take` of one or several; `wait`, `as_completed` without a time-out | bodies known to be short; the first poll of an `async fn` that is known to be short and has never waited; of an actor, the getter's own calls up to the awaited one |
+//! | the same, sixteen gets deep or more | also bodies of definitions that were never seen long, or a first recursion would take a thread a level |
+//! | the same, when no other thread can be had | whatever it waits for |
+//! | the same, on a thread of another async runtime | nothing: a body that gets would block that runtime |
+//! | a wait with a time-out | nothing: a body cannot be left half-way |
+//! | an await | as a `get`, but no body that has ever waited itself, and within a budget: see [`awaiting`] |
+//!
+//! All other work is handed to a worker thread. A definition counts as short until one body was long; that first long body
+//! may hold the thread of its getter, or of a runtime, once.
+//!
+//! # Which work goes on meanwhile
+//!
+//! A body that waits lends its CPU. With it the engine runs, in this order: the return of a CPU to a body whose wait is over;
+//! tasks that a thread waits for (`worker::awaited`); fresh tasks. If bodies hold every CPU and block in the operating
+//! system, an extra CPU is granted (`worker::extra`).
+//!
+//! # How settling wakes
+//!
+//! Whoever settles an object first publishes it, then tells its dependants and wakes the waiting threads and futures, in the
+//! order in which they began to wait; callbacks come last, on a thread of the engine. Where a waiting body has lent its CPU,
+//! the settling thread enters the claim for it before it takes other work (`give_back`).
+//!
+//! # How a wait ends
+//!
+//! With the object; at once, too, when the object's task is cancelled or its actor killed (the object is settled with that
+//! error), when the waiting body itself is cancelled or its actor killed (`interrupt`), at its time-out, and at a shutdown. A
+//! restart settles the calls that it cuts off; those in the mailbox wait for the new instance. In a body the wait returns when
+//! the body has its CPU again.
 
 pub(crate) mod awaiting;
 pub(crate) mod get;
