@@ -121,7 +121,7 @@ fn ended_tasks_and_put_objects() {
 }
 
 /// Children, grandchildren: each level holds the next and waits for it.
-#[remote]
+#[remote(inline = false)]
 fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
     if depth == 0 {
         running.add();
