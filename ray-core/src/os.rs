@@ -15,8 +15,10 @@ pub(crate) struct ThreadHandle {
 /// What a thread does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing {
-    /// It has a processor, or waits for one, or sleeps for a time, or does I/O: it will go on by itself.
-    Moves,
+    /// It has a processor, or waits for one.
+    Computes,
+    /// It sleeps for a time, or does I/O: it will go on by itself.
+    Pauses,
     /// It waits for another thread: for a lock, a condition, the end of a thread.
     WaitsForAThread,
 }
@@ -57,8 +59,11 @@ impl ThreadHandle {
             // "running", or the number of the system call that the thread is in, and its arguments.
             let text = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", self.id)).ok()?;
             let call = text.split_whitespace().next()?;
-            let waits = call.parse() == Ok(libc::SYS_futex);
-            Some(if waits { Doing::WaitsForAThread } else { Doing::Moves })
+            Some(match call.parse::<libc::c_long>() {
+                Err(_) => Doing::Computes,
+                Ok(libc::SYS_futex) => Doing::WaitsForAThread,
+                Ok(_) => Doing::Pauses,
+            })
         }
         #[cfg(not(target_os = "linux"))]
         None
@@ -94,6 +99,6 @@ mod tests {
         while me.cpu_time().unwrap() == before {
             std::hint::black_box(0);
         }
-        assert_eq!(me.doing(), Some(Doing::Moves));
+        assert_ne!(me.doing(), Some(Doing::WaitsForAThread));
     }
 }

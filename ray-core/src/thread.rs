@@ -70,6 +70,11 @@ impl Shared {
         unsafe { self.running.load(Ordering::Relaxed).as_ref() }
     }
 
+    /// It idles, or waits in a get.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
     /// The thread's number, for reports.
     pub(crate) fn number(&self) -> u64 {
         std::ptr::from_ref(self).addr() as u64
@@ -255,13 +260,13 @@ impl ThreadState {
         }
     }
 
-    /// This thread is about to wait in a get; if it is a worker's, it is counted as blocked until what this returns is dropped.
-    pub(crate) fn block(&self) -> Option<Blocked<'_>> {
-        self.is_worker.then(|| {
-            self.shared.away.store(true, Ordering::Relaxed);
+    /// This thread is about to wait in a get: it is away, and a worker is counted as blocked, until what this returns is dropped.
+    pub(crate) fn block(&self) -> Blocked<'_> {
+        self.shared.away.store(true, Ordering::Relaxed);
+        if self.is_worker {
             self.engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
-            Blocked(self)
-        })
+        }
+        Blocked(self)
     }
 
     /// The innermost running body.
@@ -321,7 +326,9 @@ pub(crate) struct Blocked<'a>(&'a ThreadState);
 
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
-        self.0.engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
+        if self.0.is_worker {
+            self.0.engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
+        }
         self.0.shared.away.store(false, Ordering::Relaxed);
     }
 }

@@ -8,6 +8,7 @@
 pub(crate) mod awaited;
 pub(crate) mod extra;
 pub(crate) mod free;
+pub(crate) mod overrun;
 pub(crate) mod pulse;
 pub(crate) mod rest;
 

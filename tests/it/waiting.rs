@@ -398,3 +398,28 @@ fn awaited_work_goes_before_fresh_work() {
         assert_eq!(order.said()[0], "awaited");
     });
 }
+
+#[remote(local)]
+fn turns(gate: Option<(Tally, Gate)>) -> std::thread::ThreadId {
+    if let Some((running, gate)) = gate {
+        running.add();
+        gate.wait();
+    }
+    std::thread::current().id()
+}
+
+/// One getter's thread is held by the first long body; no second one is.
+#[test]
+fn a_definition_is_barred_while_its_first_long_body_runs() {
+    alone_on(4, || {
+        let own = std::thread::current().id();
+        let here = || ray::get(turns.remote(None)).unwrap() == own;
+        eventually("bodies run here", here);
+        let (running, gate) = (Tally::new(), Gate::new());
+        let held = std::thread::spawn(move || ray::get(turns.remote(Some((running, gate)))).unwrap());
+        running.wait_for(1);
+        eventually("bodies run elsewhere", || (0..10).all(|_| !here()));
+        gate.open();
+        held.join().unwrap();
+    });
+}

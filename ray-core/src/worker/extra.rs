@@ -85,7 +85,7 @@ impl Watch {
             }
             match shared.handle.doing() {
                 Some(Doing::WaitsForAThread) => {}
-                Some(Doing::Moves) => {
+                Some(Doing::Computes | Doing::Pauses) => {
                     holder.still_since = now;
                     return true;
                 }

@@ -101,6 +101,7 @@ struct Memory {
     grown: Instant,
     reported: bool,
     extra: super::extra::Watch,
+    overruns: super::overrun::Watch,
 }
 
 fn beat(engine: &Weak<Engine>) {
@@ -117,6 +118,7 @@ fn beat(engine: &Weak<Engine>) {
             grown: now,
             reported: false,
             extra: super::extra::Watch::default(),
+            overruns: super::overrun::Watch::default(),
         }
     };
     if let Some(engine) = engine.upgrade() {
@@ -196,6 +198,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         engine.serve_claims();
     }
     let stuck = memory.extra.look(engine, now);
+    memory.overruns.look(engine, now);
     if cpu_work && engine.cpu.has_one() {
         engine.kick();
     } else if free_work && idle > 0 && lively < engine.settings.num_cpus {

@@ -111,6 +111,7 @@ const LAYERS: &[Layer] = &[
             "worker::awaited",
             "worker::extra",
             "worker::free",
+            "worker::overrun",
             "worker::pulse",
             "deadlock",
             "blocking",
