@@ -214,15 +214,11 @@ fn switch(name: &str, value: Option<String>, default: bool) -> Result<bool> {
     }
 }
 
-/// What this process may have, in bytes: the machine's memory or the container's limit. Where neither can be read it is as
-/// good as unlimited.
+/// The memory that this process may have, in bytes: the machine's, or the container's limit. Where the system does not say it
+/// is as good as unlimited.
 fn machine_memory() -> u64 {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-    });
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
-    machine.into_iter().chain(container).min().unwrap_or(u64::MAX)
+    crate::os::memory().into_iter().chain(container).min().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -70,6 +70,20 @@ impl ThreadHandle {
     }
 }
 
+/// The machine's memory, in bytes. `None`: the system does not say.
+pub(crate) fn memory() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        // One call: reading /proc/meminfo takes a good part of the engine's start.
+        let mut info = std::mem::MaybeUninit::<libc::sysinfo>::uninit();
+        // SAFETY: the call fills `info`, if it does not fail.
+        let info = unsafe { (libc::sysinfo(info.as_mut_ptr()) == 0).then(|| info.assume_init()) }?;
+        u64::try_from(info.totalram).ok()?.checked_mul(u64::from(info.mem_unit))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::sync::mpsc;

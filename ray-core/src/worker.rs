@@ -41,9 +41,9 @@ impl Engine {
     /// and whether one is added the pulse decides.
     pub(crate) fn kick(&self) {
         let workers = &self.workers;
-        let waking = workers.waking.load(Ordering::Relaxed) as u64;
-        let wanted = self.cpu.free() / UNITS;
-        if waking > 0 && waking >= wanted && self.free.is_empty() {
+        let waking = workers.waking.load(Ordering::Relaxed);
+        if waking > 0 && self.free.is_empty() {
+            // It wakes the next, if there is more work.
             return;
         }
         let cpus = self.settings.num_cpus;

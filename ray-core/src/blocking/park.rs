@@ -22,6 +22,9 @@ use crate::worker::awaited::Getter;
 /// microsecond or two, and a park costs several.
 pub(crate) const LOOKS: u32 = 100;
 
+/// A driver that waits for a worker which is just starting stays awake for this long at most.
+const AWAKE: Duration = Duration::from_micros(100);
+
 /// A getter whose wait was no cycle when it began judges it again when it wakes after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -141,6 +144,20 @@ unsafe fn wake(node: *mut Waiter, _failed: bool) {
     }
 }
 
+/// A worker is on its way: it may have the result sooner than this thread could fall asleep and be woken.
+fn stay_awake(state: &ThreadState, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() && state.engine.workers.waking.load(Ordering::Relaxed) > 0 && began.elapsed() < AWAKE {
+        std::thread::yield_now();
+    }
+    for _ in 0..LOOKS {
+        if done() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+}
+
 /// Parks until the entry is settled, or `deadline`, or `also`.
 ///
 /// # Errors
@@ -178,6 +195,10 @@ pub(crate) fn on_entry(
         return Ok(Waited::Done);
     }
     state.engine.awaited.enter(header, if state.frame().is_some() { Getter::InABody } else { Getter::Outside });
+    if state.frame().is_none() {
+        state.engine.kick();
+        stay_awake(state, || header.phase().is_settled() || also());
+    }
     let verdict = RefCell::new(None);
     let judged_at = Cell::new(Instant::now());
     let waited = until_with(state, &back, deadline, || {

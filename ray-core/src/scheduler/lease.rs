@@ -61,12 +61,12 @@ impl CpuPool {
         self.urgent.load(Ordering::Relaxed) == 0 && self.free.load(Ordering::Relaxed) >= UNITS.cast_signed()
     }
 
-    /// So many units are free, whoever may claim them.
-    pub(crate) fn has_room_now(&self, units: u64) -> bool {
-        self.free.load(Ordering::SeqCst) >= units.cast_signed()
+    /// A claim keeps what is free from unstarted tasks.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.urgent.load(Ordering::SeqCst) != 0
     }
 
-    /// Takes units that are not there: the pool is below zero until they are given back. See `worker::extra`.
+    /// Takes units, be they there or not: the pool may be below zero until they are given back. See `worker::extra`.
     pub(crate) fn overdraw(&self, units: u64) {
         self.free.fetch_sub(units.cast_signed(), Ordering::SeqCst);
     }

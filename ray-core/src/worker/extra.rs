@@ -9,8 +9,8 @@
 //! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun. A
 //!    getter on a thread of which the engine knows nothing (a driver, or a thread that a body has started and joins) awaits
 //!    for [`OUTSIDE`] before it qualifies.
-//! 2. Every CPU is held by a running body. What an actor holds for life while it idles is no running body: that program asks
-//!    for more than there is.
+//! 2. Every CPU is held by a running body, or kept for a claim of several CPUs that waits for those bodies. What an actor
+//!    holds for life while it idles is no running body: that program asks for more than there is.
 //! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
 //!    system says that each waits for another thread. A holder that has lost its processor, sleeps for a time, or does I/O
 //!    will go on by itself. Where the system does not say, [`OUTSIDE`] counts for all.
@@ -66,7 +66,8 @@ impl Watch {
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
         let (by_bodies, by_any) = engine.awaited.waiting();
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
-        if !(by_any || returning) || engine.cpu.has_room_now(UNITS) {
+        let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
+        if !(by_any || returning) || engine.cpu.free() >= UNITS + withheld {
             *self = Self::default();
             return false;
         }
@@ -74,7 +75,7 @@ impl Watch {
         let outside = now.duration_since(wanted_since) >= OUTSIDE;
         let holders = self.holders(engine, now);
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
-        if held < engine.cpu.total() || !(by_bodies || returning || outside) {
+        if held + withheld < engine.cpu.total() || !(by_bodies || returning || outside) {
             return true;
         }
         let mut sure = true;

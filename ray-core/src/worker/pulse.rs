@@ -69,6 +69,10 @@ impl Engine {
                 let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else {
                     return;
                 };
+                if self.workers.count.load(Ordering::Relaxed) == 0 {
+                    // The first work of all: its thread starts while this one starts the monitor thread.
+                    let _ = self.add_worker();
+                }
                 let engine = Arc::downgrade(&engine);
                 let spawned =
                     std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
