@@ -213,19 +213,23 @@ fn ranks(given: &[(usize, Checkpoint)]) -> String {
     listed(&given.iter().map(|(rank, _)| *rank).collect::<Vec<_>>())
 }
 
-/// Which of the checkpoints with these scores, the oldest first, are beyond those to be kept: never the last.
+/// The indices of the checkpoints to remove, given the scores of all of them, the oldest first.
+///
+/// As in Ray: the best `num_to_keep` stay, and the last one stays in addition, because a run goes on from it. Without a score the
+/// newest are the best.
 fn surplus(scores: &[f64], keep: &CheckpointConfig) -> Vec<usize> {
     let Some(kept) = keep.num_to_keep else { return Vec::new() };
-    let mut candidates: Vec<usize> = (0..scores.len().saturating_sub(1)).collect();
     let order = keep.score.as_ref().map(|(_, order)| *order);
-    // The first to go first: the worst, of equals the oldest.
-    candidates.sort_by(|a, b| match order {
+    let mut worst_first: Vec<usize> = (0..scores.len()).collect();
+    // Of equal scores, the oldest goes first.
+    worst_first.sort_by(|a, b| match order {
         Some(order) if order.is_better(scores[*a], scores[*b]) => std::cmp::Ordering::Greater,
         Some(order) if order.is_better(scores[*b], scores[*a]) => std::cmp::Ordering::Less,
         Some(_) | None => a.cmp(b),
     });
-    candidates.truncate(scores.len().saturating_sub(kept.max(1)));
-    candidates
+    worst_first.truncate(scores.len().saturating_sub(kept.max(1)));
+    worst_first.retain(|at| at + 1 != scores.len());
+    worst_first
 }
 
 /// The best of scores: NaN never is.
@@ -248,10 +252,13 @@ mod tests {
         let keep = |n: usize| CheckpointConfig::new().num_to_keep(n);
         assert_eq!(surplus(&[1.0, 2.0, 3.0], &CheckpointConfig::new()), [0; 0]);
         assert_eq!(surplus(&[1.0, 2.0, 3.0], &keep(2)), [0]);
-        let worst_last = surplus(&[1.0, f64::NAN, 2.0, 3.0], &keep(2).score("loss", Order::Min));
-        assert_eq!(worst_last, [1, 2], "NaN goes first, then the worst; the last stays though it is worse");
+        let worst_last = surplus(&[1.0, f64::NAN, 4.0, 2.0, 3.0], &keep(2).score("loss", Order::Min));
+        assert_eq!(worst_last, [1, 2], "NaN goes first, then the worst; the last stays beside the two best");
+        let best_last = surplus(&[3.0, 4.0, 2.0], &keep(2).score("loss", Order::Min));
+        assert_eq!(best_last, [1], "the last is one of the two best");
+        assert_eq!(surplus(&[1.0, f64::NAN], &keep(1).score("loss", Order::Min)), [0; 0], "the last stays, though it is NaN");
         assert_eq!(surplus(&[f64::NAN], &keep(1).score("loss", Order::Max)), [0; 0]);
-        assert_eq!(surplus(&[2.0, 2.0, 1.0], &keep(2).score("loss", Order::Max)), [0], "of equals the oldest goes");
+        assert_eq!(surplus(&[2.0, 2.0, 1.0], &keep(1).score("loss", Order::Max)), [0], "of equals the oldest goes");
     }
 
     #[test]

@@ -55,10 +55,27 @@ fn the_last_ones_are_kept() {
 fn the_best_ones_are_kept_and_nan_is_none() {
     let config = CheckpointConfig::new().num_to_keep(2).score("score", Order::Max);
     let result = steps(run("best").checkpoints(config), &[0.5, f64::NAN, 0.9, 0.7, 0.1]).unwrap();
-    assert_eq!(kept(&result), [3, 5], "the best, and the last, which a run goes on from");
-    assert_eq!(on_disk(result.path()), [3, 5]);
+    assert_eq!(kept(&result), [3, 4, 5], "the two best, and the last, which a run goes on from");
+    assert_eq!(on_disk(result.path()), [3, 4, 5]);
     let best = result.best_checkpoints();
     assert_eq!(fs::read_to_string(best[0].0.path().join("step")).unwrap(), "2");
+}
+
+/// As Ray's `CheckpointConfig`: the last checkpoint does not take the place of one of the best.
+#[test]
+fn the_last_is_kept_beside_the_best() {
+    const LOSSES: &[f64] = &[0.9, 0.1, 0.5, 0.6, 0.7];
+    for (keep, expected) in [(1, &[2, 5][..]), (2, &[2, 3, 5]), (3, &[2, 3, 4, 5]), (4, &[2, 3, 4, 5]), (5, &[1, 2, 3, 4, 5])] {
+        let config = CheckpointConfig::new().num_to_keep(keep).score("score", Order::Min);
+        let run = run("beside").checkpoints(config);
+        let result = steps(run.clone(), LOSSES).unwrap();
+        assert_eq!(kept(&result), expected, "{keep}");
+        assert_eq!(on_disk(result.path()), expected, "{keep}");
+        assert_eq!(result.best_checkpoint("score", Order::Min).unwrap().path().file_name().unwrap(), "checkpoint_000002");
+        assert_eq!(result.checkpoint().unwrap().path().file_name().unwrap(), "checkpoint_000005");
+        // A run that goes on removes nothing of that.
+        assert_eq!(kept(&steps(run, LOSSES).unwrap()), expected, "{keep}");
+    }
 }
 
 /// Whoever goes on with fewer, because the disk is full, has room before the first report.
