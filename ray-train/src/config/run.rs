@@ -44,7 +44,7 @@ pub struct RunConfig {
     grace: Duration,
     seed: u64,
     fall_back: bool,
-    callback: Option<Callback>,
+    callbacks: Vec<Callback>,
 }
 
 impl Default for RunConfig {
@@ -60,7 +60,7 @@ impl Default for RunConfig {
             grace: GRACE,
             seed: 0,
             fall_back: false,
-            callback: None,
+            callbacks: Vec::new(),
         }
     }
 }
@@ -180,8 +180,11 @@ impl RunConfig {
         self
     }
 
-    /// What is called after each report of the group, on the thread that called `fit`, while the ranks wait: to print, to
-    /// plot, to log. A panic in it ends the run and comes out of `fit`; in place it is one of the loop.
+    /// Adds a callback, which `fit` calls after each report of the group while the ranks wait: to print, to plot, to log. Several
+    /// callbacks are called in the order in which they were added.
+    ///
+    /// The callback runs on the thread that called `fit`, or on a thread of its own where a task or an actor's method called
+    /// `fit`. A panic in it ends the run and comes out of `fit`; in place it is a panic of the loop.
     ///
     /// ```
     /// # use ray_train::{Metrics, RunConfig, TrainContext, Trainer};
@@ -191,7 +194,7 @@ impl RunConfig {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn on_report(mut self, callback: impl Fn(&Report) + Send + Sync + 'static) -> RunConfig {
-        self.callback = Some(Arc::new(callback));
+        self.callbacks.push(Arc::new(callback));
         self
     }
 
@@ -274,8 +277,8 @@ impl RunConfig {
         self.fall_back
     }
 
-    pub(crate) fn callback(&self) -> Option<&Callback> {
-        self.callback.as_ref()
+    pub(crate) fn callbacks(&self) -> &[Callback] {
+        &self.callbacks
     }
 }
 
@@ -347,8 +350,9 @@ impl CheckpointConfig {
         CheckpointConfig::default()
     }
 
-    /// So many: the last ones, or the best by [`score`](Self::score). The last is always among them, because it is what a
-    /// run goes on from. 0 is an error of `fit`.
+    /// How many checkpoints are kept: the last ones, or the best ones by [`score`](Self::score). As in Ray, the last checkpoint is
+    /// always kept, because a run goes on from it: where it is not among the best, it is kept in addition to them. 0 is an error
+    /// of `fit`.
     ///
     /// ```
     /// let last = ray_train::CheckpointConfig::new().num_to_keep(1);

@@ -25,9 +25,7 @@ impl Keeper {
             .filter_map(|(rank, report)| report.checkpoint.take().map(|checkpoint| (rank, checkpoint)))
             .collect();
         let report = self.directory.commit(metrics, &given)?;
-        if let Some(callback) = self.config.callback() {
-            callback(&report);
-        }
+        self.config.callbacks().iter().for_each(|callback| callback(&report));
         Ok(self.directory.latest())
     }
 

@@ -304,6 +304,25 @@ fn a_group_starts_anew_from_the_last_checkpoint() {
     assert_eq!(*callbacks.lock().unwrap(), [1, 2, 3, 4, 5, 4, 5, 6]);
 }
 
+/// In the order of registration.
+#[test]
+fn every_callback_is_called() {
+    for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let callback = |name: &'static str| {
+            let calls = Arc::clone(&calls);
+            move |report: &ray_train::Report| calls.lock().unwrap().push((report.number(), name))
+        };
+        let run = run("callbacks").on_report(callback("first")).on_report(callback("second"));
+        let train = |ctx: &TrainContext| {
+            ctx.report((), None)?;
+            ctx.report((), None)
+        };
+        Trainer::new(train).scaling(scaling).run_config(run).fit().unwrap();
+        assert_eq!(*calls.lock().unwrap(), [(1, "first"), (1, "second"), (2, "first"), (2, "second")]);
+    }
+}
+
 #[test]
 fn an_elastic_group_goes_on_smaller() {
     in_child("faults::an_elastic_group_goes_on_smaller", || {
