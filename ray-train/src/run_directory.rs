@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::checkpoint::{files, manifest};
+use crate::checkpoint::files;
+use crate::checkpoint::manifest::{self, Expected};
 use crate::config::{CheckpointConfig, RunConfig};
 use crate::faults::Damaged;
 use crate::{Checkpoint, Report};
@@ -37,7 +38,6 @@ const STAGING: &str = ".staging";
 /// The run's directory, while the run is in progress.
 pub(crate) struct RunDirectory {
     path: PathBuf,
-    name: String,
     keep: CheckpointConfig,
     fall_back: bool,
     temporary: Option<Arc<tempfile::TempDir>>,
@@ -74,7 +74,6 @@ impl RunDirectory {
         let mut directory = RunDirectory {
             reports: record::open_reports(&path)?,
             path,
-            name: config.name().to_owned(),
             keep: config.checkpoint_config().clone(),
             fall_back: config.falls_back(),
             temporary: config.temporary_storage(),
@@ -95,7 +94,9 @@ impl RunDirectory {
     pub(crate) fn rewind(&mut self) -> ray::Result<Option<Checkpoint>> {
         while let Some(listed) = self.record.checkpoints.last() {
             let path = self.path.join(&listed.directory);
-            let Err(damaged) = manifest::verify(&path, listed.report) else { break };
+            let time = self.lines.iter().find(|line| line.report == listed.report).map(|line| line.time.as_str());
+            let expected = Expected { run: &self.record.name, report: listed.report, time };
+            let Err(damaged) = manifest::verify(&path, expected) else { break };
             if !self.fall_back {
                 let why = format!(
                     "{}; RunConfig::fall_back(true) goes on from the checkpoint before it, another name begins anew",

@@ -35,8 +35,17 @@ pub(crate) struct Manifest {
     pub(crate) files: Vec<Entry>,
 }
 
-/// Reads the list of a checkpoint's directory, which is that of this report, and compares every file with it.
-pub(crate) fn verify(directory: &Path, report: u64) -> Result<Manifest, Damaged> {
+/// The checkpoint that a directory should hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) report: u64,
+    /// The time in the line of the report, unless the lines are lost.
+    pub(crate) time: Option<&'a str>,
+}
+
+/// Reads the list of a checkpoint's directory, checks that it is the expected one, and compares every file with the list.
+pub(crate) fn verify(directory: &Path, expected: Expected<'_>) -> Result<Manifest, Damaged> {
     let path = directory.join(MANIFEST);
     let damaged = |why: String| Damaged { path: directory.to_owned(), why };
     if !directory.is_dir() {
@@ -49,9 +58,22 @@ pub(crate) fn verify(directory: &Path, report: u64) -> Result<Manifest, Damaged>
     if manifest.format != FORMAT {
         return Err(damaged(format!("its format is `{}`, and this version reads `{FORMAT}`", manifest.format)));
     }
+    let Expected { run, report, time } = expected;
+    if manifest.run != run {
+        let there = &manifest.run;
+        return Err(damaged(format!("it is a checkpoint of the run `{there}`, and one of the run `{run}` should be here")));
+    }
     if manifest.report != report {
         let there = manifest.report;
         return Err(damaged(format!("it is the checkpoint of report {there}, and that of report {report} should be here")));
+    }
+    if let Some(time) = time
+        && manifest.time != time
+    {
+        let there = &manifest.time;
+        return Err(damaged(format!(
+            "it was reported at {there}, and this run made report {report} at {time}: it is of another run of the same name"
+        )));
     }
     for entry in &manifest.files {
         let path = directory.join(&entry.name);

@@ -30,7 +30,7 @@ impl RunDirectory {
         if !given.is_empty() {
             let head = Manifest {
                 format: FORMAT.to_owned(),
-                run: self.name.clone(),
+                run: self.record.name.clone(),
                 report: number,
                 time: line.time.clone(),
                 metrics: line.metrics.clone(),

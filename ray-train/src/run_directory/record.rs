@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Contents, RECORD, REPORTS, set_aside};
 use crate::Metrics;
-use crate::checkpoint::{files, manifest};
+use crate::checkpoint::files;
+use crate::checkpoint::manifest::{self, Expected};
 use crate::config::Order;
 use crate::faults::Damaged;
 
@@ -18,7 +19,8 @@ const FORMAT: &str = "ray-train run 1";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     format: String,
-    name: String,
+    /// The name that the run began with, which its checkpoints carry. A directory that is moved goes on with it.
+    pub(super) name: String,
     started: String,
     pub(super) workers: usize,
     /// The metric by which checkpoints are compared, and whether more of it is better.
@@ -163,7 +165,8 @@ pub(super) fn rebuild(run: &Path, name: &str, workers: usize) -> ray::Result<Con
     names.sort_by_key(|name| report_of(name));
     for directory in names {
         let path = run.join(&directory);
-        let Ok(whole) = manifest::verify(&path, report_of(&directory).unwrap_or_default()) else {
+        let expected = Expected { run: name, report: report_of(&directory).unwrap_or_default(), time: None };
+        let Ok(whole) = manifest::verify(&path, expected) else {
             set_aside(&path, &directory)?;
             continue;
         };

@@ -206,7 +206,7 @@ fn after(name: &str, damage: impl FnOnce(&Path), fall_back: bool) -> ray::Result
 #[test]
 fn a_checkpoint_that_is_not_what_it_was() {
     type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 7] = [
+    let cases: [(&str, Damage, &str); 9] = [
         ("cut", |last| fs::write(last.join("step"), "").unwrap(), "`step` has 0 bytes, and was written with 1"),
         ("changed", |last| fs::write(last.join("step"), "9").unwrap(), "CRC-32"),
         ("gone", |last| fs::remove_file(last.join("step")).unwrap(), "`step` cannot be read"),
@@ -214,6 +214,12 @@ fn a_checkpoint_that_is_not_what_it_was() {
         ("unfinished", |last| fs::remove_file(last.join(".manifest.json")).unwrap(), "no checkpoint that ray-train has finished"),
         ("foreign", |last| fs::write(last.join(".manifest.json"), "{\"format\": \"x\"}").unwrap(), "not what ray-train writes"),
         ("elsewhere", elsewhere, "it is the checkpoint of report 2, and that of report 3 should be here"),
+        (
+            "of_another_run",
+            of_another_run,
+            "it is a checkpoint of the run `other`, and one of the run `of_another_run` should be here",
+        ),
+        ("of_a_namesake", of_a_namesake, "it is of another run of the same name"),
     ];
     for (name, damage, text) in cases {
         let last = |run: &Path| damage(&run.join("checkpoint_000003"));
@@ -252,6 +258,34 @@ fn lists_that_are_not_what_they_were() {
 fn elsewhere(last: &Path) {
     fs::remove_dir_all(last).unwrap();
     Checkpoint::from_directory(last.with_file_name("checkpoint_000002")).to_directory(last).unwrap();
+}
+
+/// The same report of a run with another name.
+fn of_another_run(last: &Path) {
+    of_run("other", last);
+}
+
+/// The same report of a run that has the same name and lies elsewhere.
+fn of_a_namesake(last: &Path) {
+    of_run("of_a_namesake", last);
+}
+
+fn of_run(name: &str, last: &Path) {
+    let result = steps(run(name), &[9.0, 9.0, 9.0]).unwrap();
+    fs::remove_dir_all(last).unwrap();
+    result.checkpoint().unwrap().to_directory(last).unwrap();
+}
+
+/// A run whose directory got another name still knows its checkpoints, the old ones and the new ones.
+#[test]
+fn a_directory_that_was_renamed_goes_on() {
+    let storage = tempfile::tempdir().unwrap();
+    let named = |name: &str| RunConfig::new(name).storage(storage.path());
+    crate::support::engine();
+    let path = steps(named("before"), &[1.0, 2.0]).unwrap().path().to_owned();
+    fs::rename(&path, path.with_file_name("after")).unwrap();
+    assert_eq!(*steps(named("after"), &[1.0, 2.0, 3.0]).unwrap().value(), 2);
+    assert_eq!(*steps(named("after"), &[1.0, 2.0, 3.0, 4.0]).unwrap().value(), 3);
 }
 
 fn short(run: &Path) {
