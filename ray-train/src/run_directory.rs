@@ -28,7 +28,7 @@ use crate::checkpoint::manifest::{self, Expected};
 use crate::config::{CheckpointConfig, RunConfig};
 use crate::faults::Damaged;
 use crate::{Checkpoint, Report};
-pub(crate) use commit::best;
+pub(crate) use commit::{NotKept, best};
 use record::{Line, Listed, Record};
 
 const RECORD: &str = "run.json";

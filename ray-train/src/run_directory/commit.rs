@@ -13,13 +13,34 @@ use crate::config::{CheckpointConfig, Order};
 use crate::faults::{failed, listed};
 use crate::{Checkpoint, Metrics, Report};
 
+/// A report that could not be committed.
+#[derive(Debug)]
+pub(crate) struct NotKept {
+    /// The ranks whose checkpoint is the reason; none where the reason is the run's own files or the metrics.
+    pub(crate) ranks: Vec<usize>,
+    pub(crate) error: ray::Error,
+}
+
+impl From<ray::Error> for NotKept {
+    fn from(error: ray::Error) -> NotKept {
+        NotKept { ranks: Vec::new(), error }
+    }
+}
+
+impl NotKept {
+    /// The checkpoint of one rank is the reason.
+    fn of(rank: usize) -> impl Fn(ray::Error) -> NotKept {
+        move |error| NotKept { ranks: vec![rank], error }
+    }
+}
+
 impl RunDirectory {
     /// Enters a report: its metrics, and the checkpoints of those ranks that gave one, as one. Either all of it is there
     /// afterwards, or the run is as it was.
     ///
     /// # Errors
     /// A file that two ranks give; a score that is missing; what the file system says.
-    pub(crate) fn commit(&mut self, metrics: Metrics, given: &[(usize, Checkpoint)]) -> ray::Result<Report> {
+    pub(crate) fn commit(&mut self, metrics: Metrics, given: &[(usize, Checkpoint)]) -> Result<Report, NotKept> {
         let number = self.lines.last().map_or(0, |line| line.report) + 1;
         let time = jiff::Timestamp::now();
         if !given.is_empty() {
@@ -36,15 +57,20 @@ impl RunDirectory {
                 metrics: line.metrics.clone(),
                 files: Vec::new(),
             };
-            self.put_together(&directory, head, given)
-                .map_err(|error| failed(format!("the checkpoint of {} could not be kept: {error}", ranks(given))))?;
+            self.put_together(&directory, head, given).map_err(|NotKept { mut ranks, error }| {
+                if ranks.is_empty() {
+                    ranks = given.iter().map(|(rank, _)| *rank).collect();
+                }
+                let error = failed(format!("the checkpoint of {} could not be kept: {error}", listed(&ranks)));
+                NotKept { ranks, error }
+            })?;
             line.checkpoint = Some(directory.clone());
         }
         if let Err(error) = self.enter(&line) {
             if line.checkpoint.is_some() {
                 let _ = fs::remove_dir_all(self.path.join(&directory));
             }
-            return Err(error);
+            return Err(error.into());
         }
         let checkpoint = line.checkpoint.is_some().then(|| Checkpoint::kept(self.path.join(&directory), self.temporary.clone()));
         Ok(Report { number, time, metrics: line.metrics, checkpoint })
@@ -109,7 +135,7 @@ impl RunDirectory {
 
     /// Puts the files of all ranks into one directory, lists them, has them written to the disk, and gives the directory its
     /// name.
-    fn put_together(&self, directory: &str, mut manifest: Manifest, given: &[(usize, Checkpoint)]) -> ray::Result<()> {
+    fn put_together(&self, directory: &str, mut manifest: Manifest, given: &[(usize, Checkpoint)]) -> Result<(), NotKept> {
         let whole = self.staging().join(directory);
         if whole.exists() {
             fs::remove_dir_all(&whole).map_err(|error| files::at("it cannot be removed", &whole, &error))?;
@@ -122,7 +148,7 @@ impl RunDirectory {
                 fs::remove_dir_all(&place).map_err(|error| files::at("it cannot be removed", &place, &error))?;
             }
             fs::rename(&whole, &place).map_err(|error| files::at("the checkpoint cannot be given its name", &place, &error))?;
-            files::sync(&self.path)
+            Ok(files::sync(&self.path)?)
         });
         if placed.is_err() {
             let _ = fs::remove_dir_all(&whole);
@@ -130,34 +156,35 @@ impl RunDirectory {
         placed
     }
 
-    fn place(&self, whole: &Path, manifest: &mut Manifest, given: &[(usize, Checkpoint)]) -> ray::Result<()> {
+    fn place(&self, whole: &Path, manifest: &mut Manifest, given: &[(usize, Checkpoint)]) -> Result<(), NotKept> {
         let mut from: BTreeMap<PathBuf, usize> = BTreeMap::new();
         let mut metadata = Metrics::new();
         let mut lists = Vec::new();
         // Nothing is moved before it is known that all of it can be.
         for (rank, checkpoint) in given {
             if checkpoint.is_spent() {
-                return Err(failed(format!(
+                return Err(NotKept::of(*rank)(failed(format!(
                     "rank {rank} gives a checkpoint for the second time, and its files went with the first report: ctx.new_checkpoint() makes another"
-                )));
+                ))));
             }
-            let mut list = files::list(checkpoint.path())?;
+            let mut list = files::list(checkpoint.path()).map_err(NotKept::of(*rank))?;
             list.retain(|file| file != Path::new(METADATA) && file != Path::new(MANIFEST));
             for file in &list {
                 if let Some(other) = from.insert(file.clone(), *rank) {
-                    return Err(failed(format!(
+                    let error = failed(format!(
                         "rank {other} and rank {rank} both give a file `{}`: give each rank's files names of their own, or have one rank report them",
                         file.display()
-                    )));
+                    ));
+                    return Err(NotKept { ranks: vec![other, *rank], error });
                 }
             }
-            for (name, value) in checkpoint.all_metadata()?.iter() {
+            for (name, value) in checkpoint.all_metadata().map_err(NotKept::of(*rank))?.iter() {
                 match metadata.value(name) {
                     // NaN is the same here too, which `==` denies.
                     Some(there) if format!("{there:?}") != format!("{value:?}") => {
-                        return Err(failed(format!(
+                        return Err(NotKept::of(*rank)(failed(format!(
                             "rank {rank} says `{name}` is {value} in the checkpoint's metadata, and a rank before it {there}: they must say the same"
-                        )));
+                        ))));
                     }
                     Some(_) => {}
                     None => metadata.set(name.to_owned(), value.clone()),
@@ -171,12 +198,9 @@ impl RunDirectory {
             }
             for file in list {
                 let (source, target) = (checkpoint.path().join(&file), whole.join(&file));
-                if checkpoint.is_staged() {
-                    files::relocate(&source, &target)?
-                } else {
-                    files::copy(&source, &target)?
-                }
-                self.list(whole, &file, rank, manifest)?;
+                let moved =
+                    if checkpoint.is_staged() { files::relocate(&source, &target) } else { files::copy(&source, &target) };
+                moved.and_then(|()| self.list(whole, &file, rank, manifest)).map_err(NotKept::of(rank))?;
             }
         }
         if !metadata.is_empty() {
@@ -207,10 +231,6 @@ fn folders(manifest: &Manifest) -> Vec<PathBuf> {
     folders.sort();
     folders.dedup();
     folders
-}
-
-fn ranks(given: &[(usize, Checkpoint)]) -> String {
-    listed(&given.iter().map(|(rank, _)| *rank).collect::<Vec<_>>())
 }
 
 /// The indices of the checkpoints to remove, given the scores of all of them, the oldest first.

@@ -15,6 +15,7 @@ use super::worker::{Body, Job};
 use crate::WorkerFailure;
 use crate::context::Place;
 use crate::faults::{Released, failed, listed};
+use crate::run_directory::NotKept;
 
 /// How a group ended.
 pub(crate) enum Outcome {
@@ -152,8 +153,14 @@ impl<'a> Attempt<'a> {
         match step {
             Step::Wait => {}
             Step::Together(reports) => {
-                let answer = self.keeper.keep(reports);
-                self.board.answer_all(&answer);
+                match self.keeper.keep(reports) {
+                    Ok(latest) => self.board.answer_all(|_| Ok(latest.clone())),
+                    // The other ranks have not failed: where all of them pass the error on, the ranks at fault are the ones to name.
+                    Err(NotKept { ranks, error }) => self.board.answer_all(|rank| {
+                        let at_fault = ranks.is_empty() || ranks.contains(&rank);
+                        Err(if at_fault { error.clone() } else { Released::error(error.to_string()) })
+                    }),
+                }
             }
             Step::Unequal(faults) => {
                 for (rank, why) in faults {

@@ -143,10 +143,11 @@ impl Board {
         }
     }
 
-    /// Lets all ranks go on from their report.
-    pub(crate) fn answer_all(&self, answer: &Answer) {
-        for seat in &self.ranks {
-            *lock(&seat.answer) = Some(answer.clone());
+    /// Lets all ranks go on from their report, each with its own answer.
+    pub(crate) fn answer_all(&self, answer: impl Fn(usize) -> Answer) {
+        for (rank, seat) in self.ranks.iter().enumerate() {
+            // An answer that the rank has not taken yet stays: it says more than that the group has ended.
+            lock(&seat.answer).get_or_insert_with(|| answer(rank));
             seat.answered.notify_all();
         }
     }
@@ -156,7 +157,7 @@ impl Board {
         let mut closed = lock(&self.closed);
         if closed.is_none() {
             *closed = Some(why.clone());
-            self.answer_all(&Err(why.clone()));
+            self.answer_all(|_| Err(why.clone()));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::door::{Answer, RankReport};
 use crate::config::RunConfig;
 use crate::faults::{Interrupted, failed};
-use crate::run_directory::RunDirectory;
+use crate::run_directory::{NotKept, RunDirectory};
 use crate::{Checkpoint, Metrics};
 
 use super::interrupt::Watch;
@@ -16,8 +16,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Takes the reports of all ranks, in their order.
-    pub(crate) fn keep(&mut self, mut reports: Vec<RankReport>) -> Answer {
+    /// Takes the reports of all ranks, in their order; the run's last checkpoint then.
+    ///
+    /// # Errors
+    /// The reason why the report cannot be kept, and the ranks whose checkpoint it is.
+    pub(crate) fn keep(&mut self, mut reports: Vec<RankReport>) -> Result<Option<Checkpoint>, NotKept> {
         let metrics = metrics(&reports)?;
         let given: Vec<(usize, Checkpoint)> = reports
             .iter_mut()
@@ -32,7 +35,7 @@ impl Keeper {
     /// Takes the report of the one rank, on whose thread this is.
     pub(crate) fn keep_own(&mut self, report: RankReport) -> Answer {
         self.check_interrupt()?;
-        self.keep(vec![report])
+        self.keep(vec![report]).map_err(|not_kept| not_kept.error)
     }
 
     pub(crate) fn interrupted(&self) -> ray::Error {

@@ -8,6 +8,7 @@ mod fit;
 mod killed;
 mod mistakes;
 mod process;
+mod reports;
 mod restarts;
 mod resume;
 mod support;
