@@ -1,5 +1,6 @@
-//! Ctrl-C while a run is under way: the first is taken note of, the second ends the process, and what was there before the
-//! run is put back after it. On Unix; elsewhere the first one ends the process, as without us.
+//! Ctrl-C while a run is under way: the first one stops the run, the second one ends the process, and the action that was set
+//! before the run is put back after it. A process that ignores Ctrl-C (one that was started by `nohup`, or in the background of a
+//! script) goes on ignoring it. On Unix; elsewhere the first one ends the process, as without this module.
 //!
 //! Rules of the unsafe code: the handler stores to one atomic and does nothing else, which a signal handler may do at any
 //! moment; the action that is put back is the one that the system gave when ours was set, under the same lock.
@@ -62,9 +63,23 @@ impl Drop for Watch {
     }
 }
 
-/// Sets our action; the one that was there.
+/// Whether the process ignores Ctrl-C. This asks, and changes nothing: a signal that comes meanwhile is ignored too.
+#[cfg(unix)]
+fn is_ignored() -> bool {
+    let mut present = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
+    // SAFETY: without a new action, `sigaction` writes the present one, and nothing if it fails, where this does not read it.
+    unsafe {
+        nix::libc::sigaction(nix::libc::SIGINT, std::ptr::null(), present.as_mut_ptr()) == 0
+            && present.assume_init().sa_sigaction == nix::libc::SIG_IGN
+    }
+}
+
+/// Sets our action and returns the former one, unless the process ignores Ctrl-C.
 #[cfg(unix)]
 fn take() -> Option<SigAction> {
+    if is_ignored() {
+        return None;
+    }
     // `SA_RESETHAND`: the system puts its default back when the signal comes, so that the second one ends the process.
     let ours = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
     // SAFETY: by the rules at the head.

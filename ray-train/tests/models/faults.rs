@@ -2,7 +2,6 @@
 //! state have the same bits, compared by hash. Shuffled data, a checkpoint in mid-epoch, two workers, both kinds of model.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::network::{Network, engine};
-use crate::process::{await_line, child, is_child};
+use crate::process::{Process, child, is_child};
 
 const WORKERS: usize = 2;
 const EPOCHS: usize = 3;
@@ -178,8 +177,8 @@ fn waits_to_be_killed<N: Network>(make: Make) {
 /// The process is killed, and this one goes on with the run of that name.
 fn after_the_end_of_the_process<N: Network>(test: &str, make: Make) -> String {
     let storage = tempfile::tempdir().unwrap();
-    let mut process = child(test).env(STORAGE, storage.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    await_line(process.stdout.take().unwrap(), "at the step");
+    let mut process = Process::of(child(test).env(STORAGE, storage.path()));
+    process.await_line("at the step");
     let run = || RunConfig::new("killed").storage(storage.path());
 
     // As long as that process lives, the run is its own.
@@ -187,9 +186,7 @@ fn after_the_end_of_the_process<N: Network>(test: &str, make: Make) -> String {
     let holder = &error.downcast_ref::<InProgress>().unwrap_or_else(|| panic!("{error:?}")).holder;
     assert!(holder.contains(&process.id().to_string()), "{holder}");
 
-    // On Unix that is `kill -9`.
-    process.kill().unwrap();
-    process.wait().unwrap();
+    process.kill();
     ended(fit::<N>(run(), make, |_| {}))
 }
 

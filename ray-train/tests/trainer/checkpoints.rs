@@ -7,8 +7,8 @@ use ray_train::{
     Checkpoint, CheckpointConfig, Damaged, Metrics, Order, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer,
 };
 
-use crate::process::{child, is_child};
-use crate::support::{Model, Progress, in_child, run, said, write};
+use crate::process::{child, is_child, passes};
+use crate::support::{Model, Progress, in_child, run, write};
 
 /// A checkpoint after each of some steps, with a score; a run of the name goes on where it was.
 fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usize>> {
@@ -328,9 +328,7 @@ fn a_disk_that_is_full() {
         let mut shell = std::process::Command::new("sh");
         // 20 blocks of 512 or 1024 bytes. The signal is ignored, so that a write fails instead.
         shell.args(["-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "sh"]).arg(test.get_program()).args(test.get_args());
-        let output = shell.envs(test.get_envs().filter_map(|(name, value)| Some((name, value?)))).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        return;
+        return passes(shell.envs(test.get_envs().filter_map(|(name, value)| Some((name, value?)))));
     }
     let train = |ctx: &TrainContext| {
         let small = ctx.new_checkpoint()?;
@@ -383,9 +381,7 @@ fn the_home_directory_is_the_place_of_runs() {
     let test = "checkpoints::the_home_directory_is_the_place_of_runs";
     let home = tempfile::tempdir().unwrap();
     if !is_child(test) {
-        let output = child(test).env("HOME", home.path()).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-        return;
+        return passes(child(test).env("HOME", home.path()));
     }
     let result = Trainer::new(|_: &TrainContext| Ok(())).fit().unwrap();
     let home: PathBuf = std::env::var_os("HOME").unwrap().into();

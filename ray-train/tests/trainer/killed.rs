@@ -2,13 +2,11 @@
 //! bits.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use ray_train::{CheckpointConfig, Metrics, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer};
 
-use crate::process::{child, is_child};
+use crate::process::{Process, child, is_child};
 use crate::support::{Model, Progress, engine, run, write};
 
 const NAME: &str = "killed::at_any_moment";
@@ -53,17 +51,16 @@ fn at_any_moment() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut next = 0;
     for life in 0..KILLS {
-        let mut process = child(NAME).env(STORAGE, storage.path()).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut steps = lines.map_while(Result::ok).filter_map(|line| line.rsplit_once("step ")?.1.parse::<usize>().ok());
-        // What was said last is being reported now, or was just now. The pipe stays open, for those who write.
-        let reached = steps.by_ref().take(random.usize(1..4)).last().unwrap_or_else(|| panic!("life {life}: it did not go on"));
+        let mut process = Process::of(child(NAME).env(STORAGE, storage.path()));
+        let lines = std::iter::from_fn(|| process.next_line());
+        let steps = lines.filter_map(|line| line.rsplit_once("step ")?.1.parse::<usize>().ok());
+        // The step of the last line is being reported now, or was just now.
+        let reached = steps.take(random.usize(1..4)).last().unwrap_or_else(|| panic!("life {life}: it did not go on"));
         let (begin, moment) = (Instant::now(), CHECKPOINT.mul_f64(random.f64()));
         while begin.elapsed() < moment {
             std::hint::spin_loop();
         }
-        process.kill().unwrap();
-        process.wait().unwrap();
+        process.kill();
 
         assert!(reached >= next, "life {life}: step {reached} was made again, and {next} was to come");
         let left = TrainResult::from_path(&path).unwrap();

@@ -11,4 +11,6 @@ mod process;
 mod reports;
 mod restarts;
 mod resume;
+#[cfg(unix)]
+mod signal;
 mod support;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ray_train::{Checkpoint, Metrics, RunConfig, ScalingConfig, TrainContext, TrainResult, Trainer, TrainingFailed};
 
+#[cfg(unix)]
+use crate::process::Process;
 use crate::support::{run, write};
 
 fn failure(workers: usize, train: impl Fn(&TrainContext) -> ray::Result<()> + Send + Sync + 'static) -> (Vec<usize>, String) {
@@ -65,7 +67,8 @@ fn a_checkpoint_is_reported_twice() {
 #[test]
 fn a_checkpoint_holds_a_pipe() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    let made = Process::of(std::process::Command::new("mkfifo").arg(dir.path().join("pipe"))).end();
+    assert!(made.0.success(), "{}", made.1);
     let path = dir.path().to_owned();
     let (ranks, text) = failure(1, move |ctx| ctx.report((), Some(Checkpoint::from_directory(&path))));
     assert!(ranks == [0] && text.contains("pipe is no file"), "{text}");

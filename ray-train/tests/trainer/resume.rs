@@ -2,12 +2,11 @@
 //! for each rank, however it was cut off.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer, Worker};
 
-use crate::process::{await_line, child, is_child};
-use crate::support::{Model, Progress, engine, in_child, run, said};
+use crate::process::{Process, child, is_child};
+use crate::support::{Model, Progress, engine, run};
 
 const EPOCHS: usize = 3;
 const STEPS: usize = 7;
@@ -93,10 +92,9 @@ fn after_the_end_of_the_process() {
         unreachable!("it was to be killed");
     }
     let storage = tempfile::tempdir().unwrap();
-    let mut process = child(NAME).env(STORAGE, storage.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    await_line(process.stdout.take().unwrap(), "at the step");
-    process.kill().unwrap();
-    process.wait().unwrap();
+    let mut process = Process::of(child(NAME).env(STORAGE, storage.path()));
+    process.await_line("at the step");
+    process.kill();
 
     let run = RunConfig::new("killed").storage(storage.path());
     assert!(locked_by(&run.path().unwrap()).contains("process"));
@@ -118,40 +116,42 @@ fn locked_by(run: &Path) -> String {
 #[cfg(unix)]
 mod interrupted {
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Child, Output};
 
     use nix::sys::signal::{Signal, kill, raise};
     use nix::unistd::Pid;
     use ray_train::Interrupted;
 
     use super::*;
+    use crate::process::passes;
+    use crate::signal;
 
-    fn start(name: &str) -> Child {
-        child(name).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    /// Starts this test in a process of its own, and waits until it is under way; none: this is that process.
+    fn start(name: &str, under_way: &str) -> Option<Process> {
+        if is_child(name) {
+            signal::by_default();
+            return None;
+        }
+        let mut process = Process::of(&mut child(name));
+        process.await_line(under_way);
+        Some(process)
     }
 
-    fn press(process: &Child) {
+    fn press(process: &Process) {
         kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     }
 
-    fn end(process: Child) -> Output {
-        process.wait_with_output().unwrap()
+    /// Presses Ctrl-C once, after which the test in that process passes.
+    fn press_and_pass(process: Process) {
+        press(&process);
+        let (status, output) = process.end();
+        assert!(status.success() && output.contains("1 passed"), "it ended with {status}:\n{output}");
     }
 
     /// It stops at the next report and at the next collective, with the last checkpoint, and can be gone on with.
     #[test]
     fn the_run_stops() {
-        const NAME: &str = "resume::interrupted::the_run_stops";
-        if !is_child(NAME) {
-            let mut process = start(NAME);
-            let mut output = process.stdout.take().unwrap();
-            await_line(&mut output, "under way");
-            press(&process);
-            // Its output is held open to its end, though nobody reads on.
-            let ended = end(process);
-            assert!(ended.status.success(), "{}", said(&ended));
-            drop(output);
-            return;
+        if let Some(process) = start("resume::interrupted::the_run_stops", "under way") {
+            return press_and_pass(process);
         }
         let run = run("interrupted");
         let train = |ctx: &TrainContext| {
@@ -179,17 +179,8 @@ mod interrupted {
     /// A rank that waits in a collective, and one that is stuck, in place too.
     #[test]
     fn nobody_is_waited_for() {
-        const NAME: &str = "resume::interrupted::nobody_is_waited_for";
-        if !is_child(NAME) {
-            let mut process = start(NAME);
-            let mut output = process.stdout.take().unwrap();
-            await_line(&mut output, "under way");
-            press(&process);
-            // Its output is held open to its end, though nobody reads on.
-            let ended = end(process);
-            assert!(ended.status.success(), "{}", said(&ended));
-            drop(output);
-            return;
+        if let Some(process) = start("resume::interrupted::nobody_is_waited_for", "under way") {
+            return press_and_pass(process);
         }
         engine();
         let run = RunConfig::temporary("stuck").unwrap().grace(std::time::Duration::from_millis(50));
@@ -227,7 +218,12 @@ mod interrupted {
     /// A rank fails because of it, perhaps: that is forgiven, and yet no other group is started.
     #[test]
     fn a_failure_is_not_followed_by_a_restart() {
-        in_child("resume::interrupted::a_failure_is_not_followed_by_a_restart", || {
+        const NAME: &str = "resume::interrupted::a_failure_is_not_followed_by_a_restart";
+        if !is_child(NAME) {
+            return passes(&mut child(NAME));
+        }
+        signal::by_default();
+        {
             for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
                 let train = |ctx: &TrainContext| -> ray::Result<()> {
                     assert_eq!(ctx.attempt(), 0);
@@ -239,23 +235,19 @@ mod interrupted {
                 let error = Trainer::new(train).scaling(scaling).run_config(run("fails").max_failures(1)).fit().unwrap_err();
                 assert!(error.downcast_ref::<Interrupted>().is_some(), "{error:?}");
             }
-        });
+        }
     }
 
     #[test]
     fn a_second_one_ends_the_process() {
-        const NAME: &str = "resume::interrupted::a_second_one_ends_the_process";
-        if !is_child(NAME) {
-            let mut process = start(NAME);
-            let mut output = process.stdout.take().unwrap();
-            await_line(&mut output, "under way");
+        if let Some(mut process) = start("resume::interrupted::a_second_one_ends_the_process", "under way") {
             press(&process);
-            // The same signal, until it is gone: two that are pending at once are one.
-            while process.try_wait().unwrap().is_none() {
+            // The same signal, until the process is gone: two that are pending at once are one.
+            while process.ended().is_none() {
                 press(&process);
                 std::thread::yield_now();
             }
-            assert_eq!(end(process).status.signal(), Some(Signal::SIGINT as i32));
+            assert_eq!(process.end().0.signal(), Some(Signal::SIGINT as i32));
             return;
         }
         let train = |ctx: &TrainContext| {
@@ -272,12 +264,9 @@ mod interrupted {
     /// Outside of `fit` it does what it did before.
     #[test]
     fn what_was_there_is_put_back() {
-        const NAME: &str = "resume::interrupted::what_was_there_is_put_back";
-        if !is_child(NAME) {
-            let mut process = start(NAME);
-            await_line(process.stdout.take().unwrap(), "after it");
+        if let Some(process) = start("resume::interrupted::what_was_there_is_put_back", "after it") {
             press(&process);
-            assert_eq!(end(process).status.signal(), Some(Signal::SIGINT as i32));
+            assert_eq!(process.end().0.signal(), Some(Signal::SIGINT as i32));
             return;
         }
         Trainer::new(|_: &TrainContext| Ok(())).run_config(run("before")).fit().unwrap();
@@ -286,5 +275,34 @@ mod interrupted {
             // body: until the signal comes
             std::thread::park();
         }
+    }
+
+    /// A process that was started with Ctrl-C ignored (`nohup`, a shell's background) ignores it during a run too.
+    #[test]
+    fn an_ignored_one_stays_ignored() {
+        const NAME: &str = "resume::interrupted::an_ignored_one_stays_ignored";
+        if !is_child(NAME) {
+            return passes(&mut child(NAME));
+        }
+        signal::ignore();
+        for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
+            let train = |ctx: &TrainContext| {
+                raise(Signal::SIGINT).unwrap();
+                ctx.report((), None)?;
+                assert!(signal::is_ignored());
+                ctx.report((), None)
+            };
+            let result = Trainer::new(train).scaling(scaling).run_config(run("ignored")).fit().unwrap();
+            assert_eq!(result.history().len(), 2);
+            assert!(signal::is_ignored());
+        }
+        // The next run has Ctrl-C again, if the program changed its mind.
+        signal::by_default();
+        let train = |ctx: &TrainContext| {
+            raise(Signal::SIGINT).unwrap();
+            ctx.report((), None)
+        };
+        let error = Trainer::new(train).run_config(run("heeded")).fit().unwrap_err();
+        assert!(error.downcast_ref::<Interrupted>().is_some(), "{error:?}");
     }
 }

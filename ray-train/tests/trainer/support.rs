@@ -1,13 +1,12 @@
 //! What the tests share: an engine, and a model that is small enough to be read.
 
 use std::path::Path;
-use std::process::Output;
 use std::time::Duration;
 
 use ray_train::{Checkpoint, RunConfig, TrainContext};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{child, is_child};
+use crate::process::{child, is_child, passes};
 
 /// Long enough for anything that is to happen, on a busy machine too.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -17,12 +16,7 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     if is_child(name) {
         return body();
     }
-    let output = child(name).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-}
-
-pub(crate) fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    passes(&mut child(name));
 }
 
 /// The engine of the tests that share one: enough CPUs for all of them at once, whatever the machine has.

@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/worker.rs",
     "ray-train/src/model/mlp/product.rs",
     "ray-train/src/trainer/interrupt.rs",
+    "ray-train/tests/trainer/signal.rs",
 ];
 
 /// What a file must not be called, and why.
