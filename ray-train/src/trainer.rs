@@ -2,6 +2,7 @@
 
 mod admission;
 mod attempt;
+mod caller;
 pub(crate) mod door;
 #[allow(unsafe_code, reason = "what Ctrl-C does can be put back by no safe means")]
 mod interrupt;
@@ -30,6 +31,7 @@ use crate::run_directory::RunDirectory;
 use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure};
 use admission::Request;
 use attempt::{Attempt, LeftBehind, Outcome};
+use caller::Caller;
 use door::{Door, lock};
 use interrupt::Watch;
 use keeper::Keeper;
@@ -135,7 +137,12 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     /// Trains to the end, on the engine that runs, or on one that this starts with its defaults, and with the machine's GPUs
     /// where the ranks use them. Blocks until then.
     ///
-    /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process.
+    /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process. A process
+    /// that ignores Ctrl-C goes on ignoring it.
+    ///
+    /// A task that calls this lends its CPU to the workers until the group has ended, as in a get, and returns when it has a CPU
+    /// again. What an actor holds for life is lent to no group, and neither are GPUs and other resources: the group is admitted
+    /// beside them. A cancel of the task, or a kill of the actor, ends the run.
     ///
     /// A thread of the engine that a rank ran on stays in the rayon pool of that rank, with as many threads as the rank had CPUs:
     /// a task that comes to it later and uses rayon uses that pool.
@@ -144,7 +151,9 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     /// * [`TrainingFailed`] when ranks failed (an `Err`, a panic, a kill, too few reports or too many, a timeout) and no
     ///   retry is left, or the next group could not be started;
     /// * [`Interrupted`](crate::Interrupted) after Ctrl-C;
-    /// * [`NotAdmitted`](crate::NotAdmitted) when the node has too little, or others hold it too long;
+    /// * [`NotAdmitted`](crate::NotAdmitted) when the node has too little, or others hold it too long; at once where nothing can
+    ///   free it, because the caller holds it itself, or a group that waits for this call (the loop of that group, or a callback
+    ///   of its run, calls this);
     /// * [`InProgress`](crate::InProgress) when a run of this name is under way;
     /// * [`Damaged`](crate::Damaged) when what the run is to go on from is not as it was written;
     /// * `BlockingInAsync` in an `async fn` of the engine, as of [`ray::get`]: await a task that calls it there,
@@ -175,10 +184,19 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         self.embedded()?;
         let directory = RunDirectory::open(&run, workers)?;
         directory.write_config(&self.config)?;
-        let keeper = Keeper { config: run, directory, watch: Watch::begin() };
+        let caller = Caller::here();
+        let watched = |caller| Keeper { config: run, directory, watch: Watch::begin(caller) };
         match group {
-            Group::InPlace => self.fit_in_place(keeper),
-            Group::Workers { least, most } => self.fit_group(keeper, least, most),
+            Group::InPlace => self.fit_in_place(watched(caller)),
+            Group::Workers { least, most } => {
+                let fitter = Fitter {
+                    train_loop: Arc::clone(&self.train_loop),
+                    config: self.config.clone(),
+                    scaling: self.scaling.clone(),
+                    kind: self.kind,
+                };
+                caller.lending(move |caller| fitter.fit_group(watched(caller), least, most))
+            }
         }
     }
 
@@ -189,47 +207,6 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         }
         let gpus = if self.scaling.gpu_of(0).is_some() { Device::gpus() } else { 0 };
         ray::init_with(ray::Config::new().num_gpus(gpus).ignore_reinit_error(true)).map(drop)
-    }
-
-    fn fit_group(&self, mut keeper: Keeper, least: usize, most: usize) -> ray::Result<TrainResult<L::Output>> {
-        let share = self.scaling.share();
-        let mut left_behind: Vec<LeftBehind> = Vec::new();
-        let mut failures = 0;
-        let mut last = Vec::new();
-        loop {
-            let latest = keeper.directory.rewind().map_err(|error| not_started(&keeper, &last, failures, error))?;
-            let request = Request {
-                run: keeper.config.name(),
-                path: keeper.directory.path(),
-                share: share.clone(),
-                least,
-                most,
-                left_behind: left_behind.iter().map(LeftBehind::count).sum(),
-                longest: self.scaling.admission(),
-            };
-            let admitted = admission::admit(&request, &keeper.watch);
-            let admitted = admitted.map_err(|error| not_started(&keeper, &last, failures, error))?;
-            let Some(workers) = admitted else { return Err(keeper.interrupted()) };
-            let size = workers.workers.len();
-            let first = place(&keeper, latest, size, failures, share.threads());
-            let value = Arc::new(Mutex::new(None));
-            let attempt = Attempt::start(
-                &mut keeper,
-                workers,
-                |rank| Place { rank, gpu: self.scaling.gpu_of(rank), ..first.clone() },
-                || self.body(Arc::clone(&value)),
-            )?;
-            let (outcome, behind) = attempt.see_through()?;
-            let worker_failures = match outcome {
-                Outcome::Done => return finish(keeper, &value, size),
-                Outcome::Interrupted => return Err(keeper.interrupted()),
-                Outcome::Failed(worker_failures) => worker_failures,
-            };
-            left_behind.push(behind);
-            failures += 1;
-            last = worker_failures;
-            give_up_or_go_on(&keeper, &last, failures)?;
-        }
     }
 
     fn fit_in_place(&self, keeper: Keeper) -> ray::Result<TrainResult<L::Output>> {
@@ -246,7 +223,7 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
             let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
             let value = Arc::new(Mutex::new(None));
-            let body = self.body(Arc::clone(&value));
+            let body = body(&self.train_loop, &self.config, &value);
             let ended = catch_unwind(AssertUnwindSafe(|| body(&context)));
             drop(context);
             match ended.unwrap_or_else(|panic| Err(panicked(panic))) {
@@ -264,18 +241,70 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
             }
         }
     }
+}
 
-    /// The loop with a clone of its configuration; rank 0 puts what it returns into `value`.
-    fn body(&self, value: Arc<Mutex<Option<L::Output>>>) -> Body {
-        let (train_loop, config) = (Arc::clone(&self.train_loop), self.config.clone());
-        Box::new(move |context| {
-            let returned = train_loop.run(context, config)?;
-            if context.world_rank() == 0 {
-                *lock(&value) = Some(returned);
-            }
-            Ok(())
-        })
+/// What the thread that sees to a group needs of the trainer.
+struct Fitter<L, M, C> {
+    train_loop: Arc<L>,
+    config: C,
+    scaling: ScalingConfig,
+    kind: PhantomData<fn(M)>,
+}
+
+impl<L: TrainLoop<M>, M> Fitter<L, M, L::Config> {
+    fn fit_group(&self, mut keeper: Keeper, least: usize, most: usize) -> ray::Result<TrainResult<L::Output>> {
+        let share = self.scaling.share();
+        let mut left_behind: Vec<LeftBehind> = Vec::new();
+        let mut failures = 0;
+        let mut last = Vec::new();
+        loop {
+            let latest = keeper.directory.rewind().map_err(|error| not_started(&keeper, &last, failures, error))?;
+            let request = Request {
+                run: keeper.config.name(),
+                path: keeper.directory.path(),
+                share: share.clone(),
+                least,
+                most,
+                left_behind: left_behind.iter().map(LeftBehind::count).sum(),
+                longest: self.scaling.admission(),
+                caller: keeper.watch.caller(),
+            };
+            let admitted = admission::admit(&request, &keeper.watch);
+            let admitted = admitted.map_err(|error| not_started(&keeper, &last, failures, error))?;
+            let Some(workers) = admitted else { return Err(keeper.interrupted()) };
+            let size = workers.workers.len();
+            let first = place(&keeper, latest, size, failures, share.threads());
+            let value = Arc::new(Mutex::new(None));
+            let attempt = Attempt::start(
+                &mut keeper,
+                workers,
+                |rank| Place { rank, gpu: self.scaling.gpu_of(rank), ..first.clone() },
+                || body(&self.train_loop, &self.config, &value),
+            )?;
+            let (outcome, behind) = attempt.see_through()?;
+            let worker_failures = match outcome {
+                Outcome::Done => return finish(keeper, &value, size),
+                Outcome::Interrupted => return Err(keeper.interrupted()),
+                Outcome::Failed(worker_failures) => worker_failures,
+            };
+            left_behind.push(behind);
+            failures += 1;
+            last = worker_failures;
+            give_up_or_go_on(&keeper, &last, failures)?;
+        }
     }
+}
+
+/// The loop with a clone of its configuration; rank 0 puts what it returns into `value`.
+fn body<L: TrainLoop<M>, M>(train_loop: &Arc<L>, config: &L::Config, value: &Arc<Mutex<Option<L::Output>>>) -> Body {
+    let (train_loop, config, value) = (Arc::clone(train_loop), config.clone(), Arc::clone(value));
+    Box::new(move |context| {
+        let returned = train_loop.run(context, config)?;
+        if context.world_rank() == 0 {
+            *lock(&value) = Some(returned);
+        }
+        Ok(())
+    })
 }
 
 /// Where the engine refuses a wait it refuses this one: a group of one asks, and has nobody to wait for.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ray::{ActorHandle, ObjectRef, WeakActorHandle};
 
+use super::caller::Caller;
 use super::door::lock;
 use super::interrupt::Watch;
 use super::worker::Worker;
@@ -38,8 +39,18 @@ struct Entry {
     number: u64,
     run: String,
     path: PathBuf,
-    share: String,
+    share: Share,
+    /// How many of its workers hold their share; the others stand in for workers that were left behind with theirs.
+    holding: usize,
+    /// The group that waits for this one: the run's `fit` was called in its loop.
+    waiting: Option<u64>,
     workers: Vec<WeakActorHandle<Worker>>,
+}
+
+impl Entry {
+    fn title(&self) -> String {
+        format!("the run `{}` holds {} of {}", self.run, count(self.holding), amounts(self.share.iter()))
+    }
 }
 
 /// What a group asks for.
@@ -52,11 +63,12 @@ pub(crate) struct Request<'a> {
     /// Workers of this run's former groups that are still in code of their own, and hold what they hold.
     pub(crate) left_behind: usize,
     pub(crate) longest: Duration,
+    pub(crate) caller: &'a Caller,
 }
 
 /// A group that has its resources: its workers, killed when this goes.
 pub(crate) struct Admitted {
-    number: u64,
+    pub(crate) number: u64,
     pub(crate) workers: Vec<ActorHandle<Worker>>,
 }
 
@@ -121,6 +133,7 @@ pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<
         return Err(request.in_vain(granted.iter().filter(|at| **at >= substitutes).count()));
     }
     let more = if workers > request.least { candidates.await_ready(workers, Instant::now() + MORE, watch)? } else { granted };
+    let holding = more.iter().filter(|at| **at >= substitutes).count();
     let workers = candidates.take(&more);
     let mut groups = lock(&GROUPS);
     groups.next += 1;
@@ -129,7 +142,9 @@ pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<
         number,
         run: request.run.to_owned(),
         path: request.path.to_owned(),
-        share: amounts(request.share.iter()),
+        share: request.share.clone(),
+        holding,
+        waiting: request.caller.group,
         workers: workers.iter().map(ActorHandle::downgrade).collect(),
     });
     Ok(Some(Admitted { number, workers }))
@@ -217,6 +232,19 @@ impl Candidates {
     }
 }
 
+/// Resources that stay where they are until a group has ended.
+struct Kept {
+    /// Who holds them, as a sentence.
+    holder: String,
+    held: Vec<(String, f64)>,
+}
+
+impl Kept {
+    fn amount(&self, of: &str) -> f64 {
+        self.held.iter().filter(|(name, _)| name == of).map(|(_, amount)| amount).sum()
+    }
+}
+
 /// How many workers are made, and how many of them without resources, because one that was left behind has theirs.
 #[derive(Debug, PartialEq)]
 struct Plan {
@@ -227,13 +255,44 @@ struct Plan {
 impl Request<'_> {
     fn plan(&self) -> ray::Result<Plan> {
         let there = ray::cluster_resources()?;
-        let fits = |(name, amount): (&str, f64)| {
+        let kept = self.kept();
+        let fits = |(name, amount): (&str, f64), kept: &[Kept]| {
+            let kept: f64 = kept.iter().map(|kept| kept.amount(name)).sum();
             // Amounts are exact to a ten-thousandth.
-            let there = there.get(name).copied().unwrap_or(0.0);
-            ((there + 0.00005) / amount).floor() as usize
+            let there = there.get(name).copied().unwrap_or(0.0) - kept;
+            ((there + 0.00005) / amount).floor().max(0.0) as usize
         };
-        let capacity = self.share.iter().map(fits).min().unwrap_or(usize::MAX);
-        plan(capacity, self.least, self.most, self.left_behind).ok_or_else(|| self.impossible(&there))
+        let capacity = |kept: &[Kept]| self.share.iter().map(|share| fits(share, kept)).min().unwrap_or(usize::MAX);
+        if capacity(&[]) < self.least {
+            return Err(self.impossible(&there));
+        }
+        plan(capacity(&kept), self.least, self.most, self.left_behind).ok_or_else(|| self.never_free(&there, &kept))
+    }
+
+    /// Everything that cannot become free before this group has ended: the groups that wait for it hold their shares, and the
+    /// caller holds its own.
+    fn kept(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        let groups = lock(&GROUPS);
+        let mut waiting = self.caller.group;
+        while let Some(group) = waiting.and_then(|number| groups.admitted.iter().find(|group| group.number == number)) {
+            let times = group.holding as f64;
+            let held = group.share.iter().map(|(name, amount)| (name.to_owned(), amount * times)).collect();
+            kept.push(Kept { holder: group.title(), held });
+            waiting = group.waiting;
+        }
+        drop(groups);
+        // A rank's own share is its group's.
+        if kept.is_empty()
+            && let Some(caller) = self.caller.title()
+        {
+            let held = self.caller.keeps();
+            if !held.is_empty() {
+                let amounts = amounts(held.iter().map(|(name, amount)| (name.as_str(), *amount)));
+                kept.push(Kept { holder: format!("{caller}, which called `fit`, holds {amounts} itself"), held });
+            }
+        }
+        kept
     }
 
     fn title(&self) -> String {
@@ -255,17 +314,32 @@ impl Request<'_> {
         ray::Error::other(NotAdmitted { message })
     }
 
+    /// The node has enough, and not without what is kept until this group has ended.
+    fn never_free(&self, there: &std::collections::BTreeMap<String, f64>, kept: &[Kept]) -> ray::Error {
+        let free = self.share.iter().map(|(name, _)| {
+            let kept: f64 = kept.iter().map(|kept| kept.amount(name)).sum();
+            (name, (there.get(name).copied().unwrap_or(0.0) - kept).max(0.0))
+        });
+        let holders: Vec<&str> = kept.iter().map(|kept| kept.holder.as_str()).collect();
+        let message = format!(
+            "{}, and cannot get them, however long it waits: {}, until this `fit` has ended; besides that, free are {} at most. Take fewer workers or less for each, leave something free for them, or train in place (ScalingConfig::in_place)",
+            self.title(),
+            holders.join(", "),
+            amounts(free)
+        );
+        ray::Error::other(NotAdmitted { message })
+    }
+
     /// So many workers had been granted theirs, which is free again when this is read.
     fn in_vain(&self, granted: usize) -> ray::Error {
         let free = ray::available_resources().unwrap_or_default();
         let free =
             self.share.iter().map(|(name, amount)| (name, free.get(name).copied().unwrap_or(0.0) + amount * granted as f64));
         let free = amounts(free);
-        let mut holders: Vec<String> = lock(&GROUPS)
-            .admitted
-            .iter()
-            .map(|group| format!("the run `{}` holds {} of {}", group.run, count(group.workers.len()), group.share))
-            .collect();
+        let mut holders: Vec<String> = lock(&GROUPS).admitted.iter().map(Entry::title).collect();
+        // The groups among them are there already.
+        let caller = self.kept().into_iter().filter(|_| self.caller.group.is_none());
+        holders.extend(caller.map(|kept| kept.holder));
         if self.left_behind > 0 {
             holders
                 .push(format!("{} of this run that were left behind in code of their own hold theirs", count(self.left_behind)));

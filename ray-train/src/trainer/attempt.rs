@@ -8,6 +8,7 @@ use ray::ObjectRef;
 use ray::collective::{Group, Poisoner};
 
 use super::admission::{Admitted, SLICE};
+use super::caller::Inside;
 use super::door::{Board, Event};
 use super::keeper::Keeper;
 use super::rendezvous::{Rendezvous, Step};
@@ -70,7 +71,13 @@ impl<'a> Attempt<'a> {
         let poisoner = members[0].poisoner();
         let mut calls = Vec::new();
         for (rank, (group, worker)) in members.into_iter().zip(&workers.workers).enumerate() {
-            let job = Job { place: place(rank), group: group.with_timeout(timeout), board: Arc::clone(&board), body: body() };
+            let job = Job {
+                place: place(rank),
+                number: workers.number,
+                group: group.with_timeout(timeout),
+                board: Arc::clone(&board),
+                body: body(),
+            };
             let call = worker.run.remote(Arc::new(Mutex::new(Some(job))));
             let told = Arc::clone(&board);
             call.on_ready(move || told.post(Event::Settled { rank }));
@@ -153,7 +160,10 @@ impl<'a> Attempt<'a> {
         match step {
             Step::Wait => {}
             Step::Together(reports) => {
-                match self.keeper.keep(reports) {
+                let inside = Inside::of(self.workers.number);
+                let kept = self.keeper.keep(reports);
+                drop(inside);
+                match kept {
                     Ok(latest) => self.board.answer_all(|_| Ok(latest.clone())),
                     // The other ranks have not failed: where all of them pass the error on, the ranks at fault are the ones to name.
                     Err(NotKept { ranks, error }) => self.board.answer_all(|rank| {

@@ -107,8 +107,8 @@ impl Board {
 
     /// What was posted first, or is within that time.
     ///
-    /// Not a wait of the engine's: that would lend the CPU of a task that calls `fit`, a worker could come to hold it for
-    /// life, and the wait could not end before the worker does.
+    /// Not a wait of the engine's, which would take the CPU of a task that calls `fit` again after each event: see
+    /// [`caller`](super::caller).
     pub(crate) fn await_event(&self, longest: Duration) -> Option<Event> {
         let events = lock(&self.events);
         let waited = self.arrived.wait_timeout_while(events, longest, |events| events.is_empty());

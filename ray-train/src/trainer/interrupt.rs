@@ -14,6 +14,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 #[cfg(not(unix))]
 type SigAction = ();
 
+use super::caller::Caller;
+
 static RAISED: AtomicBool = AtomicBool::new(false);
 
 /// The runs that are under way, and what was set before the first of them.
@@ -29,25 +31,37 @@ extern "C" fn note(_: nix::libc::c_int) {
     RAISED.store(true, Ordering::SeqCst);
 }
 
-/// Ctrl-C is ours for as long as this lives.
+/// Ctrl-C is ours for as long as this lives. It also watches the caller, whose cancel ends the run too.
 #[derive(Debug)]
-pub(crate) struct Watch(());
+pub(crate) struct Watch {
+    caller: Caller,
+}
 
 impl Watch {
-    pub(crate) fn begin() -> Watch {
+    pub(crate) fn begin(caller: Caller) -> Watch {
         let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
         runs.watching += 1;
         if runs.watching == 1 {
             RAISED.store(false, Ordering::SeqCst);
             runs.former = take();
         }
-        Watch(())
+        Watch { caller }
+    }
+
+    /// Whether the run is to end: Ctrl-C was pressed, or the caller was cancelled.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.is_pressed() || self.caller.is_cancelled()
     }
 
     /// Whether Ctrl-C was pressed.
-    #[allow(clippy::unused_self, reason = "only who watches may ask")]
-    pub(crate) fn is_raised(&self) -> bool {
+    #[allow(clippy::unused_self, reason = "only a run that watches may ask")]
+    pub(crate) fn is_pressed(&self) -> bool {
         RAISED.load(Ordering::SeqCst)
+    }
+
+    /// The caller of the run.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 

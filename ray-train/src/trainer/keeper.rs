@@ -38,7 +38,12 @@ impl Keeper {
         self.keep(vec![report]).map_err(|not_kept| not_kept.error)
     }
 
+    /// The error of a run that was stopped.
     pub(crate) fn interrupted(&self) -> ray::Error {
+        if let (false, Some(caller)) = (self.watch.is_pressed(), self.watch.caller().title()) {
+            let run = self.config.name();
+            return failed(format!("the run `{run}` has ended, because {caller}, which called `fit`, was cancelled or killed"));
+        }
         ray::Error::other(Interrupted { run: self.config.name().to_owned(), checkpoint: self.directory.latest() })
     }
 

@@ -7,6 +7,7 @@ use ray::collective::{Group, Poisoner};
 use ray::{ActorHandle, remote};
 
 use super::admission;
+use super::caller::Inside;
 use super::door::{Board, Door, Event, lock};
 use crate::context::Place;
 use crate::faults::{Released, failed};
@@ -45,6 +46,8 @@ pub struct Worker {}
 /// What a rank is to do, on its way to the actor.
 pub(crate) struct Job {
     pub(crate) place: Place,
+    /// The number of its group.
+    pub(crate) number: u64,
     pub(crate) group: Group,
     pub(crate) board: Arc<Board>,
     pub(crate) body: Body,
@@ -85,7 +88,8 @@ impl Worker {
 }
 
 fn run(job: Job) {
-    let Job { place, group, board, body } = job;
+    let Job { place, number, group, board, body } = job;
+    let _inside = Inside::of(number);
     let (rank, threads) = (place.rank, place.threads);
     let poisoner = group.poisoner();
     let _leaving = Leaving { board: &board, rank };

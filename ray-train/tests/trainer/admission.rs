@@ -49,24 +49,6 @@ fn more_workers_than_are_free() {
     });
 }
 
-/// A task that trains keeps its CPU meanwhile.
-#[test]
-fn fit_in_a_task() {
-    in_child("admission::fit_in_a_task", || {
-        ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
-        let fit = |workers| {
-            let train = move || {
-                let scaling = ScalingConfig::workers(workers).wait_for_resources(Duration::from_millis(50));
-                let run = RunConfig::temporary("in_a_task")?;
-                Trainer::new(|ctx: &TrainContext| ctx.barrier()).scaling(scaling).run_config(run).fit().map(drop)
-            };
-            ray::get(ray::task(train).remote()).unwrap()
-        };
-        fit(2).unwrap();
-        assert!(fit(3).unwrap_err().downcast_ref::<NotAdmitted>().is_some());
-    });
-}
-
 /// A group waits for what tasks hold.
 #[test]
 fn a_group_waits_for_its_resources() {

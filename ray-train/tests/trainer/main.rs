@@ -2,6 +2,7 @@
 //! the one test (see `support`).
 
 mod admission;
+mod callers;
 mod checkpoints;
 mod faults;
 mod fit;
