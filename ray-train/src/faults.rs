@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use thiserror::Error;
+
 use crate::Checkpoint;
 
 /// An error of ours that is no more than its text.
@@ -53,7 +55,7 @@ pub struct WorkerFailure {
 /// assert!(failed.checkpoint.is_none());
 /// # Ok::<(), ray::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub struct TrainingFailed {
     /// The run's name.
@@ -82,7 +84,7 @@ impl fmt::Display for TrainingFailed {
         if let Some(error) = &self.restart {
             write!(f, "; it could not be started again: {error}")?;
         }
-        write_checkpoint(f, self.checkpoint.as_ref())
+        Last(self.checkpoint.as_ref()).fmt(f)
     }
 }
 
@@ -136,7 +138,8 @@ impl fmt::Display for Nth {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("the run `{run}` was interrupted{}", Last(.checkpoint.as_ref()))]
 #[non_exhaustive]
 pub struct Interrupted {
     /// The run's name.
@@ -145,19 +148,17 @@ pub struct Interrupted {
     pub checkpoint: Option<Checkpoint>,
 }
 
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the run `{}` was interrupted", self.run)?;
-        write_checkpoint(f, self.checkpoint.as_ref())
-    }
-}
+/// The last checkpoint of a run that has ended early, as the end of a sentence.
+struct Last<'a>(Option<&'a Checkpoint>);
 
-fn write_checkpoint(f: &mut fmt::Formatter<'_>, checkpoint: Option<&Checkpoint>) -> fmt::Result {
-    match checkpoint {
-        Some(checkpoint) => {
-            write!(f, "; the last checkpoint is {}, and a run of the same name goes on from it", checkpoint.path().display())
+impl fmt::Display for Last<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(checkpoint) => {
+                write!(f, "; the last checkpoint is {}, and a run of the same name goes on from it", checkpoint.path().display())
+            }
+            None => write!(f, "; there is no checkpoint yet"),
         }
-        None => write!(f, "; there is no checkpoint yet"),
     }
 }
 
@@ -174,19 +175,14 @@ fn write_checkpoint(f: &mut fmt::Formatter<'_>, checkpoint: Option<&Checkpoint>)
 /// assert!(error.downcast_ref::<ray_train::Damaged>().unwrap().path.ends_with("run.json"));
 /// # Ok::<(), ray::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{}: {why}", path.display())]
 #[non_exhaustive]
 pub struct Damaged {
     /// The file or directory.
     pub path: PathBuf,
     /// What is wrong with it.
     pub why: String,
-}
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
-    }
 }
 
 /// A run of the same name and place is in progress.
@@ -202,24 +198,17 @@ impl fmt::Display for Damaged {
 /// ray_train::Trainer::new(train).run_config(run).fit()?;
 /// # Ok::<(), ray::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error(
+    "a run of this name is in progress in {} ({holder}): wait for its end, or take another name or storage",
+    path.display()
+)]
 #[non_exhaustive]
 pub struct InProgress {
     /// The run's directory.
     pub path: PathBuf,
     /// Which process has it, as it wrote there itself.
     pub holder: String,
-}
-
-impl fmt::Display for InProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a run of this name is in progress in {} ({}): wait for its end, or take another name or storage",
-            self.path.display(),
-            self.holder
-        )
-    }
 }
 
 /// The group's resources could not be had.
@@ -235,29 +224,19 @@ impl fmt::Display for InProgress {
 /// assert!(error.to_string().contains("CPU"));
 /// # Ok::<(), ray::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{message}")]
 #[non_exhaustive]
 pub struct NotAdmitted {
     /// What is asked for, what there is and who has it.
     pub message: String,
 }
 
-impl fmt::Display for NotAdmitted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
 /// What a rank gets that was released because of others: no failure of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Error)]
+#[error("{why}")]
 pub(crate) struct Released {
     pub(crate) why: String,
-}
-
-impl fmt::Display for Released {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
-    }
 }
 
 impl Released {

@@ -246,3 +246,18 @@ fn fit_in_async_code() {
     }
     assert_eq!(ray::get(awaits.remote(run("a_run"))).unwrap(), 2);
 }
+
+/// What `fit` fails with goes through code that knows `std::error::Error` alone.
+#[test]
+fn failures_are_errors_of_std() {
+    fn is_error<E: std::error::Error + Clone + Send + Sync + 'static>() {}
+    is_error::<TrainingFailed>();
+    is_error::<ray_train::Interrupted>();
+    is_error::<ray_train::Damaged>();
+    is_error::<ray_train::InProgress>();
+    is_error::<ray_train::NotAdmitted>();
+    let error = Trainer::new(|_: &TrainContext| -> ray::Result<()> { Err(ray::Error::other("no weights")) });
+    let error = error.run_config(run("std")).fit().unwrap_err();
+    let boxed: Box<dyn std::error::Error> = Box::new(error.downcast_ref::<TrainingFailed>().unwrap().clone());
+    assert!(boxed.to_string().starts_with("the run `std` failed: rank 0: no weights; there is no checkpoint yet"), "{boxed}");
+}
