@@ -60,6 +60,8 @@ pub(crate) struct Place {
     pub(crate) gpu: Option<usize>,
     pub(crate) timeout: Duration,
     pub(crate) latest: Option<Checkpoint>,
+    /// The states of the ranks' generators when that checkpoint was reported.
+    pub(crate) generators: Vec<u64>,
 }
 
 impl TrainContext {
@@ -67,7 +69,10 @@ impl TrainContext {
         Ok(TrainContext {
             device: place.gpu.map_or(Ok(Device::Cpu), Device::gpu)?,
             group: RefCell::new(group),
-            generator: RefCell::new(generator(place.seed, place.rank)),
+            generator: RefCell::new(match place.generators.get(place.rank) {
+                Some(state) => fastrand::Rng::with_seed(*state),
+                None => generator(place.seed, place.rank),
+            }),
             latest: RefCell::new(place.latest.clone()),
             door,
             place,
@@ -221,8 +226,10 @@ impl TrainContext {
         self.place.seed
     }
 
-    /// This rank's own generator, which the run's seed and the rank decide. Its state is one number: a checkpoint keeps
-    /// `ctx.rng().get_seed()`, and `ctx.rng().seed(..)` goes on from there.
+    /// This rank's own generator, which the run's seed and the rank decide. Every checkpoint that is reported has the state of each
+    /// rank's generator at that moment, and a run that goes on from the checkpoint begins with it. So draw from it what the steps
+    /// need, and what a loop needs before its first step from [`seed`](Self::seed): it is drawn again when the run goes on. With
+    /// more workers than before, the ranks that are new begin anew.
     ///
     /// # Panics
     /// If what an earlier call gave is still held.
@@ -353,7 +360,7 @@ impl TrainContext {
     /// ([`RunConfig::timeout`](crate::RunConfig::timeout)); the user has interrupted the run. These must be passed on.
     ///
     /// # Panics
-    /// If what [`collective`](Self::collective) gave is still held.
+    /// If what [`collective`](Self::collective) or [`rng`](Self::rng) gave is still held.
     ///
     /// ```
     /// #[derive(serde::Serialize)]
@@ -393,7 +400,8 @@ impl TrainContext {
 
     #[track_caller]
     fn report_as(&self, metrics: impl Serialize, checkpoint: Option<Checkpoint>, mean: bool) -> ray::Result<()> {
-        let report = RankReport { metrics: Metrics::of(&metrics)?, checkpoint, mean };
+        let generator = self.generator.borrow().get_seed();
+        let report = RankReport { metrics: Metrics::of(&metrics)?, checkpoint, mean, generator };
         let latest = match &self.door {
             Door::InPlace(keeper) => keeper.borrow_mut().keep_own(report)?,
             Door::Group(board) => {

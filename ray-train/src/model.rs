@@ -24,6 +24,8 @@
 mod adam;
 #[cfg(feature = "burn")]
 mod burn_model;
+#[cfg(feature = "burn")]
+mod dropout;
 mod gradients;
 mod mlp;
 mod optimizer;
@@ -35,6 +37,8 @@ mod state;
 pub use adam::Adam;
 #[cfg(feature = "burn")]
 pub use burn_model::BurnModel;
+#[cfg(feature = "burn")]
+pub use dropout::DropoutExt;
 pub use gradients::Gradients;
 pub use mlp::Mlp;
 pub use optimizer::Optimizer;

@@ -43,6 +43,8 @@ pub(crate) struct RunDirectory {
     temporary: Option<Arc<tempfile::TempDir>>,
     record: Record,
     lines: Vec<Line>,
+    /// The states of the ranks' generators at the checkpoint that the run went back to.
+    generators: Vec<u64>,
     reports: File,
     /// Held until this is dropped.
     _lock: lock::Lock,
@@ -79,6 +81,7 @@ impl RunDirectory {
             temporary: config.temporary_storage(),
             record: contents.record,
             lines: contents.lines,
+            generators: Vec::new(),
             _lock: lock,
         };
         directory.write_record()?;
@@ -92,11 +95,18 @@ impl RunDirectory {
     /// # Errors
     /// [`Damaged`], unless the run falls back; what the file system says.
     pub(crate) fn rewind(&mut self) -> ray::Result<Option<Checkpoint>> {
+        self.generators = Vec::new();
         while let Some(listed) = self.record.checkpoints.last() {
             let path = self.path.join(&listed.directory);
             let time = self.lines.iter().find(|line| line.report == listed.report).map(|line| line.time.as_str());
             let expected = Expected { run: &self.record.name, report: listed.report, time };
-            let Err(damaged) = manifest::verify(&path, expected) else { break };
+            let damaged = match manifest::verify(&path, expected) {
+                Ok(manifest) => {
+                    self.generators = manifest.generators;
+                    break;
+                }
+                Err(damaged) => damaged,
+            };
             if !self.fall_back {
                 let why = format!(
                     "{}; RunConfig::fall_back(true) goes on from the checkpoint before it, another name begins anew",
@@ -152,6 +162,11 @@ impl RunDirectory {
 
     pub(crate) fn latest(&self) -> Option<Checkpoint> {
         self.record.checkpoints.last().map(|listed| self.kept(listed))
+    }
+
+    /// The states of the ranks' generators at the checkpoint that [`rewind`](Self::rewind) returned.
+    pub(crate) fn generators(&self) -> &[u64] {
+        &self.generators
     }
 
     fn kept(&self, listed: &Listed) -> Checkpoint {

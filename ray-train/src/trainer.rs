@@ -325,6 +325,7 @@ fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attemp
         threads,
         gpu: None,
         latest,
+        generators: keeper.directory.generators().to_vec(),
         timeout: keeper.config.longest_wait(),
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct Manifest {
     pub(crate) time: String,
     pub(crate) metrics: Metrics,
     pub(crate) files: Vec<Entry>,
+    /// The states of the ranks' generators; none in a checkpoint of a version that did not write them.
+    #[serde(default)]
+    pub(crate) generators: Vec<u64>,
 }
 
 /// The checkpoint that a directory should hold.

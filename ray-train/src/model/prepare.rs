@@ -43,8 +43,9 @@ impl TrainContext {
     /// This rank's replica of a module of burn, on the rank's device, as [`prepare_model`](Self::prepare_model) makes it. Initial
     /// parameters repeat for the run's seed.
     ///
-    /// (burn draws everything random from one generator for the whole process. So what layers draw while they train, dropout
-    /// for one, repeats with a single worker only.)
+    /// burn draws everything random from one generator for the whole process, and no checkpoint has its state. So what burn's
+    /// layers draw while they train repeats with a single worker only, and not after a resume; dropout can draw from the rank's
+    /// own generator instead: [`DropoutExt`](super::DropoutExt).
     ///
     /// # Errors
     /// As [`prepare_model`](Self::prepare_model), and as [`BurnModel::new`](super::BurnModel::new).

@@ -35,12 +35,18 @@ impl NotKept {
 }
 
 impl RunDirectory {
-    /// Enters a report: its metrics, and the checkpoints of those ranks that gave one, as one. Either all of it is there
+    /// Enters a report: its metrics, and the checkpoints of those ranks that gave one, as one, with the states of all ranks'
+    /// generators. Either all of it is there
     /// afterwards, or the run is as it was.
     ///
     /// # Errors
     /// A file that two ranks give; a score that is missing; what the file system says.
-    pub(crate) fn commit(&mut self, metrics: Metrics, given: &[(usize, Checkpoint)]) -> Result<Report, NotKept> {
+    pub(crate) fn commit(
+        &mut self,
+        metrics: Metrics,
+        given: &[(usize, Checkpoint)],
+        generators: Vec<u64>,
+    ) -> Result<Report, NotKept> {
         let number = self.lines.last().map_or(0, |line| line.report) + 1;
         let time = jiff::Timestamp::now();
         if !given.is_empty() {
@@ -56,6 +62,7 @@ impl RunDirectory {
                 time: line.time.clone(),
                 metrics: line.metrics.clone(),
                 files: Vec::new(),
+                generators,
             };
             self.put_together(&directory, head, given).map_err(|NotKept { mut ranks, error }| {
                 if ranks.is_empty() {

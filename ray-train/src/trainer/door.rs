@@ -19,6 +19,8 @@ pub(crate) struct RankReport {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// Asked to be averaged.
     pub(crate) mean: bool,
+    /// The state of the rank's generator.
+    pub(crate) generator: u64,
 }
 
 /// The way out of a loop.

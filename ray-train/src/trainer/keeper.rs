@@ -27,7 +27,7 @@ impl Keeper {
             .enumerate()
             .filter_map(|(rank, report)| report.checkpoint.take().map(|checkpoint| (rank, checkpoint)))
             .collect();
-        let report = self.directory.commit(metrics, &given)?;
+        let report = self.directory.commit(metrics, &given, reports.iter().map(|report| report.generator).collect())?;
         self.config.callbacks().iter().for_each(|callback| callback(&report));
         Ok(self.directory.latest())
     }

@@ -102,7 +102,7 @@ mod tests {
     use crate::Metrics;
 
     fn report(of: usize) -> RankReport {
-        RankReport { metrics: Metrics::new().with("rank", of), checkpoint: None, mean: false }
+        RankReport { metrics: Metrics::new().with("rank", of), checkpoint: None, mean: false, generator: 0 }
     }
 
     #[test]

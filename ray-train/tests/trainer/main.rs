@@ -6,6 +6,7 @@ mod callers;
 mod checkpoints;
 mod faults;
 mod fit;
+mod generators;
 mod killed;
 mod mistakes;
 mod process;

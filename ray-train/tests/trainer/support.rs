@@ -60,14 +60,13 @@ impl Model {
         Ok(self.weights.iter().sum())
     }
 
-    /// Writes rank 0's model, and each rank's generator.
+    /// Writes rank 0's model; the run keeps each rank's generator itself.
     pub(crate) fn save(&self, ctx: &TrainContext, progress: Progress) -> ray::Result<Checkpoint> {
         let checkpoint = ctx.new_checkpoint()?;
         if ctx.world_rank() == 0 {
             let bytes: Vec<u8> = self.weights.iter().chain(&self.momentum).flat_map(|number| number.to_le_bytes()).collect();
             write(&checkpoint.path().join("model"), &bytes)?;
         }
-        write(&checkpoint.path().join(generator(ctx)), &ctx.rng().get_seed().to_le_bytes())?;
         checkpoint.set_metadata(&progress)?;
         Ok(checkpoint)
     }
@@ -82,18 +81,12 @@ impl Model {
     /// Goes on from the run's checkpoint, or begins.
     pub(crate) fn resume(ctx: &TrainContext) -> ray::Result<(Model, Option<Progress>)> {
         let Some(checkpoint) = ctx.checkpoint() else { return Ok((Model::new(), None)) };
-        let bytes = read(&checkpoint.path().join(generator(ctx)))?;
-        ctx.rng().seed(u64::from_le_bytes(bytes.try_into().unwrap()));
         Ok((Model::load(&checkpoint)?, Some(checkpoint.metadata()?)))
     }
 
     pub(crate) fn bits(&self) -> Vec<u64> {
         self.weights.iter().chain(&self.momentum).map(|number| number.to_bits()).collect()
     }
-}
-
-fn generator(ctx: &TrainContext) -> String {
-    format!("generator-{}", ctx.world_rank())
 }
 
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> ray::Result<()> {
