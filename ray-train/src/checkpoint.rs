@@ -154,7 +154,7 @@ impl Checkpoint {
     }
 
     /// Writes metadata, in the place of what was there: the fields of a struct or the entries of a map, beside the files.
-    /// It is where the loop says how far it is: the epoch, the step, the generator's state.
+    /// It is where the loop says how far it is: the epoch, the step. The states of the ranks' generators are kept anyway.
     ///
     /// # Errors
     /// As [`Metrics::of`], and what the file system says.

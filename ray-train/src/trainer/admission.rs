@@ -234,7 +234,7 @@ impl Candidates {
 
 /// Resources that stay where they are until a group has ended.
 struct Kept {
-    /// Who holds them, as a sentence.
+    /// The holder and what it holds, as a part of a sentence.
     holder: String,
     held: Vec<(String, f64)>,
 }

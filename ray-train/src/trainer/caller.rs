@@ -88,7 +88,7 @@ impl Caller {
         let end = Arc::new(End::default());
         let ended = finished.remote(Arc::clone(&end));
         self.lends = true;
-        // Where no thread is to be had, both are still there.
+        // Behind a lock, so that both are still here if the system refuses the thread.
         let fit = Mutex::new(Some((self, fit)));
         let take = || lock(&fit).take().expect("it is taken once");
         thread::scope(|scope| {
@@ -114,7 +114,7 @@ impl Caller {
     }
 }
 
-/// Whether `fit` has finished, and who waits for that.
+/// Whether `fit` has finished, and the waker of the task that waits for that.
 #[derive(Debug, Default)]
 struct End(Mutex<(bool, Option<Waker>)>);
 
@@ -134,7 +134,7 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// What a body gets whose `fit` is under way: an object that is settled with its end.
+/// A task without a CPU, which ends with `fit`: the body that called `fit` gets its result, and lends its own CPU meanwhile.
 #[remote(local)]
 async fn finished(end: Arc<End>) {
     poll_fn(|context| {

@@ -81,7 +81,7 @@ impl Drop for Watch {
 #[cfg(unix)]
 fn is_ignored() -> bool {
     let mut present = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
-    // SAFETY: without a new action, `sigaction` writes the present one, and nothing if it fails, where this does not read it.
+    // SAFETY: without a new action, `sigaction` only writes the present one. It is read only if the call succeeded.
     unsafe {
         nix::libc::sigaction(nix::libc::SIGINT, std::ptr::null(), present.as_mut_ptr()) == 0
             && present.assume_init().sa_sigaction == nix::libc::SIG_IGN

@@ -247,7 +247,7 @@ fn fit_in_async_code() {
     assert_eq!(ray::get(awaits.remote(run("a_run"))).unwrap(), 2);
 }
 
-/// What `fit` fails with goes through code that knows `std::error::Error` alone.
+/// The types that `fit` fails with can be used by code that knows `std::error::Error` alone.
 #[test]
 fn failures_are_errors_of_std() {
     fn is_error<E: std::error::Error + Clone + Send + Sync + 'static>() {}

@@ -143,7 +143,7 @@ fn read(from: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines: mps
     });
 }
 
-/// A watchdog that was never seen to bite may be none.
+/// Each kind of wait for a process that hangs ends with its output, and the process is gone.
 #[cfg(unix)]
 #[test]
 fn a_process_that_hangs_is_killed() {
