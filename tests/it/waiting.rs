@@ -330,6 +330,21 @@ fn blocks_on_awaits() -> u64 {
     })
 }
 
+fn loops_with_rayon() -> u64 {
+    use rayon::prelude::*;
+    (0..40u64).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() / 2
+}
+
+#[test]
+fn a_body_that_loops_with_rayon_on_one_cpu() {
+    alone_on(1, || blocked_bodies(2, loops_with_rayon));
+}
+
+#[test]
+fn a_body_that_loops_with_rayon_on_two_cpus() {
+    alone_on(2, || blocked_bodies(3, loops_with_rayon));
+}
+
 #[test]
 fn a_body_that_joins_threads_on_one_cpu() {
     alone_on(1, || blocked_bodies(2, joins_threads));

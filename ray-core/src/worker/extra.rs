@@ -59,6 +59,8 @@ pub(crate) struct Watch {
     looks: u64,
     /// A getter outside has wanted something since.
     wanted_since: Option<Instant>,
+    /// The last grant, and the holders of then: while they stay still, the next one does not wait again.
+    granted: Option<(Instant, Vec<u64>)>,
 }
 
 impl Watch {
@@ -67,13 +69,24 @@ impl Watch {
         let (by_bodies, by_any) = engine.awaited.waiting();
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
-        if !(by_any || returning) || engine.cpu.free() >= UNITS + withheld {
+        if engine.cpu.free() >= UNITS + withheld {
             *self = Self::default();
             return false;
         }
-        let wanted_since = *self.wanted_since.get_or_insert(now);
-        let outside = now.duration_since(wanted_since) >= OUTSIDE;
+        if !(by_any || returning) && self.granted.is_none() {
+            *self = Self::default();
+            return false;
+        }
         let holders = self.holders(engine, now);
+        let still_stuck = self.is_still_stuck();
+        if !(by_any || returning) {
+            if !still_stuck {
+                *self = Self::default();
+            }
+            return false;
+        }
+        let wanted_since = *self.wanted_since.get_or_insert(now);
+        let outside = still_stuck || now.duration_since(wanted_since) >= OUTSIDE;
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
         if held + withheld < engine.cpu.total() || !(by_bodies || returning || outside) {
             return true;
@@ -95,8 +108,18 @@ impl Watch {
         }
         if sure || outside {
             self.grant(engine, returning, outside);
+            let stuck = holders.iter().map(|shared| shared.number()).collect();
+            self.granted = Some((now, stuck));
         }
         true
+    }
+
+    /// None of the holders of the last grant has moved since.
+    fn is_still_stuck(&self) -> bool {
+        self.granted.as_ref().is_some_and(|(at, stuck)| {
+            let still = |number| self.holders.get(number).is_some_and(|holder: &Holder| holder.still_since <= *at);
+            stuck.iter().all(still)
+        })
     }
 
     /// The threads whose bodies hold CPUs, with how long each has been still.
