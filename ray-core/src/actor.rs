@@ -74,6 +74,8 @@ pub trait Constructor: 'static {
     type Actor: Actor;
     /// Its arguments as they are kept.
     type Args: Args;
+    /// Name and place.
+    const SPEC: &'static Spec;
     /// The body.
     const CALL: fn(Self::Args) -> Outcome<Self::Actor>;
     /// How arguments are kept for a restart, where the attribute asks for restarts.

@@ -55,7 +55,7 @@ pub fn context() -> RuntimeContext {
     };
     let head = task.as_ref().and_then(|task| task.task());
     RuntimeContext {
-        name: head.map(|head| head.name().to_owned()).or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
+        name: head.map(|head| head.name().into_owned()).or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
         function: frame.map(|frame| frame.spec.path()),
         resources: assigned(state, head, actor.as_ref()),
         namespace: state.engine.settings.namespace.to_string(),

@@ -142,16 +142,17 @@ impl<T, X> IntoAny<T> for X {}
 /// Compiles where `A` is `Sync` or need not be.
 pub const fn sync_if<A: ?Sized + SyncIf<NEEDED>, const NEEDED: bool>() {}
 
-/// The name and the place of a function, a class or a method: one `static` each.
+/// The name and the place of a function, a class, a constructor or a method: one `static` each. `$shown` is its name in
+/// messages, where that is not the last part of its path.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_spec {
-    ($name:expr $(, $mark:ident)*) => {{
+    ($name:literal $($shown:literal)? $(, $mark:ident)*) => {{
         static __RAY_SPEC: $crate::__private::Spec = $crate::__private::Spec::new(
             ::core::concat!(::core::module_path!(), "::", $name),
             ::core::file!(),
             ::core::line!(),
-        )$(.$mark())*;
+        )$(.named($shown))?$(.$mark())*;
         &__RAY_SPEC
     }};
 }

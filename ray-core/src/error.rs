@@ -5,14 +5,15 @@
 //! of theirs did, the tasks whose bodies passed it on. The [kind](ErrorKind) and the user's own value stay those of the origin.
 
 pub(crate) mod glue;
+mod payload;
+mod show;
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::fmt::{self, Display};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt::Display;
 use std::sync::Arc;
 
-pub(crate) use glue::Source;
+use payload::{Head, Owned, Payload};
 
 /// The result of whatever can fail here: `ray::Result<T>` is `Result<T, ray::Error>`.
 ///
@@ -104,9 +105,13 @@ kinds! {
 
 /// Why a task, a call or a request failed.
 ///
-/// `Display` is one line: what happened and, where there is something to do about it, what to do. `Debug`, which is what
-/// `fn main() -> ray::Result<()>` shows, is that line and below it the way the failure took: the place of a panic, the tasks
-/// that it went through, its causes.
+/// `Display` is one line: what happened and, where there is something to do about it, what to do; `{:#}` adds the causes to
+/// that line. `Debug`, which is what `fn main() -> ray::Result<()>` shows, is that line and below it the path of the failure:
+/// the tasks that it went through, and its causes, each after "because".
+///
+/// The causes of a user's own error are kept: those that its `source()` gives, and those of an `anyhow::Error`, an
+/// `eyre::Report` or a `Box<dyn Error + Send + Sync>`. [`source`](std::error::Error::source) walks them, and
+/// [`downcast_ref`](Error::downcast_ref) finds each of them by its type.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -149,15 +154,6 @@ struct Link {
 /// The two ends tell the story.
 const KEPT_LINKS: usize = 32;
 
-/// A user's own error value, erased.
-trait Payload: Send + Sync {
-    fn as_any(&self) -> &dyn Any;
-    fn text(&self) -> String;
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)>;
-    /// Through MessagePack and back; none where the type has no glue or does not survive it.
-    fn round_trip(&self) -> Option<Arc<dyn Payload>>;
-}
-
 impl Error {
     /// An error of the user's own making, of kind [`ErrorKind::Other`].
     ///
@@ -172,7 +168,24 @@ impl Error {
     /// ```
     #[must_use]
     pub fn other<E: Display + Send + Sync + 'static>(error: E) -> Error {
-        Error::of_user(ErrorKind::Other, error, no_source, None)
+        Error::of_user(ErrorKind::Other, error, payload::no_head, None)
+    }
+
+    /// As [`other`](Error::other), and keeps what caused the error too: `source()` of the result walks the chain of
+    /// `error`, `{:?}` prints it, and [`downcast_ref`](Error::downcast_ref) finds each error in it.
+    ///
+    /// `Error::other` takes any type that can be displayed, and so cannot ask it for a source.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let error = std::io::Error::other("seven".parse::<i64>().unwrap_err());
+    /// let error = ray::Error::from_std(error);
+    /// assert!(error.downcast_ref::<std::io::Error>().is_some());
+    /// assert!(error.is_other());
+    /// ```
+    #[must_use]
+    pub fn from_std<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
+        Error::of_user(ErrorKind::Other, error, |error| Some(error), None)
     }
 
     /// An error of the engine's own; `message` says what happened and what to do, in one line.
@@ -183,7 +196,7 @@ impl Error {
     /// What a body returned as `Err`, where nothing more is known of its type.
     #[cfg(test)]
     pub(crate) fn user<E: Display + Send + Sync + 'static>(error: E) -> Error {
-        Error::of_user(ErrorKind::Task, error, no_source, None)
+        Error::of_user(ErrorKind::Task, error, payload::no_head, None)
     }
 
     /// A panic of a body; `location` is `file:line:column`.
@@ -216,18 +229,22 @@ impl Error {
         self.with_link(Link { name: name.into(), defined: None })
     }
 
-    /// The same error after a journey to another process and back, and whether the user's value in it came back as itself:
-    /// where it did not, its text took its place.
+    /// The same error after a journey to another process and back, and whether the user's value in it came back as itself.
+    /// Where it did not, its text has taken its place, and the texts of its causes the places of those.
     pub(crate) fn portable_round_trip(mut self) -> (Error, bool) {
         let mut typed = true;
         if let What::User(payload) = &self.0.what {
             let arrived = payload.round_trip();
             typed = arrived.is_some();
-            let what = match arrived {
-                Some(payload) => What::User(payload),
-                None => What::Message(text_of(&**payload).into()),
+            let (what, cause) = match arrived {
+                Some(payload) => (What::User(payload), None),
+                None => {
+                    (What::Message(payload.text(false).into()), self.0.cause.is_none().then(|| self.causes_as_text()).flatten())
+                }
             };
-            self.inner_mut().what = what;
+            let inner = self.inner_mut();
+            inner.what = what;
+            inner.cause = inner.cause.take().or(cause);
         }
         if let Some(cause) = self.0.cause.clone() {
             let (cause, cause_typed) = cause.portable_round_trip();
@@ -237,13 +254,31 @@ impl Error {
         (self, typed)
     }
 
+    /// The causes of the user's value, each as an error of ray's that has its text; an error of ray's among them is the last.
+    fn causes_as_text(&self) -> Option<Error> {
+        let mut causes = Vec::new();
+        for cause in payload::chain(std::error::Error::source(self)) {
+            if let Some(own) = cause.downcast_ref::<Error>() {
+                causes.push(own.clone());
+                break;
+            }
+            causes.push(Error::new(ErrorKind::Other, payload::shown(cause, false)));
+        }
+        causes.into_iter().rev().reduce(|cause, error| error.with_cause(cause))
+    }
+
     /// What sort of failure this is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The value that a body returned as `Err`, or that was given to [`Error::other`], if it is an `E`.
+    /// The value that a body returned as `Err`, or that was given to [`Error::other`], if it is an `E`; otherwise the first
+    /// of its causes that is one.
+    ///
+    /// Among causes that are no error of ray's it knows the types of the standard library only, because `E` need not be an
+    /// error here; [`find`](Error::find) knows all. A context that was attached with `anyhow` or `eyre` has a private type of
+    /// that crate: find the `anyhow::Error` with this function, and ask it.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -261,9 +296,60 @@ impl Error {
     /// ```
     #[must_use]
     pub fn downcast_ref<E: 'static>(&self) -> Option<&E> {
-        match &self.0.what {
-            What::User(payload) => payload.as_any().downcast_ref(),
-            What::Message(_) => None,
+        self.search(|value| value.downcast_ref(), payload::as_known)
+    }
+
+    /// The first error of type `E` in the whole chain: the value that [`downcast_ref`](Error::downcast_ref) finds, or any of
+    /// its causes, whatever crate their types are of.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// #[derive(Debug)]
+    /// struct NoSeat;
+    /// impl std::fmt::Display for NoSeat {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         f.write_str("no seat is left")
+    ///     }
+    /// }
+    /// impl std::error::Error for NoSeat {}
+    ///
+    /// let error = ray::Error::from_std(std::io::Error::other(std::io::Error::other(NoSeat)));
+    /// assert!(error.find::<NoSeat>().is_some());
+    /// ```
+    #[must_use]
+    pub fn find<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.search(|value| value.downcast_ref(), |cause| cause.downcast_ref())
+    }
+
+    /// The first in the chain that is found: `in_value` looks at a user's value, `in_cause` at an error of its chain.
+    fn search<E: 'static>(
+        &self,
+        in_value: impl for<'a> Fn(&'a dyn Any) -> Option<&'a E>,
+        in_cause: impl for<'a> Fn(&'a (dyn std::error::Error + 'static)) -> Option<&'a E>,
+    ) -> Option<&E> {
+        // A loop over errors of ray's: each of them holds a value, which is no link of a chain that `source` gives, and that
+        // value has a chain of its own.
+        let mut error = self;
+        loop {
+            let mut inner = None;
+            if let What::User(payload) = &error.0.what {
+                if let Some(value) = in_value(payload.as_any()) {
+                    return Some(value);
+                }
+                for cause in payload::chain(payload.head()) {
+                    if let Some(value) = in_cause(cause) {
+                        return Some(value);
+                    }
+                    inner = cause.downcast_ref::<Error>();
+                    if inner.is_some() {
+                        break;
+                    }
+                }
+            }
+            error = inner.or(error.0.cause.as_ref())?;
+            if let Some(value) = in_value(error) {
+                return Some(value);
+            }
         }
     }
 
@@ -271,23 +357,21 @@ impl Error {
         Error(Arc::new(Inner { kind, what, location: None, links: Vec::new(), elided: 0, cause: None }))
     }
 
-    fn of_user<E>(kind: ErrorKind, error: E, source: Source<E>, round_trip: Option<fn(&E) -> Result<E>>) -> Error
+    fn of_user<E>(kind: ErrorKind, error: E, head: Head<E>, round_trip: Option<fn(&E) -> Result<E>>) -> Error
     where
         E: Display + Send + Sync + 'static,
     {
         // Ray's own errors pass through unwrapped where method resolution does not see them: in generic code, and in the
-        // box that `?` makes in a body that returns `Box<dyn Error + Send + Sync>`.
-        let mut error = Some(error);
-        let any = &mut error as &mut dyn Any;
-        if let Some(own) = any.downcast_mut::<Option<Error>>().and_then(Option::take) {
-            return own;
+        // value that `?` makes in a body that returns `Box<dyn Error + Send + Sync>`, `anyhow::Result` or `eyre::Result`.
+        let any = &error as &dyn Any;
+        if let Some(own) = any.downcast_ref::<Error>() {
+            return own.clone();
         }
-        let boxed = any.downcast_mut::<Option<BoxedError>>().and_then(|boxed| boxed.take_if(|boxed| boxed.is::<Error>()));
-        if let Some(Ok(own)) = boxed.map(|boxed| boxed.downcast()) {
-            return *own;
+        let error = Owned::new(error, head, round_trip);
+        match error.head().and_then(|head| head.downcast_ref::<Error>()) {
+            Some(own) => own.clone(),
+            None => Error::of(kind, What::User(Arc::new(error))),
         }
-        let error = error.expect("only an error of ours is taken out");
-        Error::of(kind, What::User(Arc::new(Owned { error, source, round_trip })))
     }
 
     /// The fields, for a change; copied first where the error is shared.
@@ -304,141 +388,22 @@ impl Error {
         inner.links.push(link);
         self
     }
-
-    /// What happened, without the name of the task, in as many lines as its author wrote.
-    fn text(&self) -> Cow<'_, str> {
-        match &self.0.what {
-            What::Message(message) => Cow::Borrowed(message),
-            What::User(payload) => Cow::Owned(text_of(&**payload)),
-        }
-    }
-
-    /// What happened, where, and to which task; the text on one line if `one_line`, else with its own line breaks.
-    fn write_headline(&self, f: &mut fmt::Formatter<'_>, one_line: bool) -> fmt::Result {
-        let Inner { kind, links, location, .. } = &*self.0;
-        let origin = links.first();
-        match (kind, origin) {
-            (ErrorKind::Panic, Some(task)) => write!(f, "task `{}` panicked", task.name)?,
-            (ErrorKind::Panic, None) => f.write_str("a panic")?,
-            (_, Some(task)) => write!(f, "task `{}` failed", task.name)?,
-            (_, None) => {}
-        }
-        if let Some(location) = location {
-            write!(f, " at {location}")?;
-        }
-        if origin.is_some() || *kind == ErrorKind::Panic {
-            f.write_str(": ")?;
-        }
-        let text = self.text();
-        let separator = if one_line { "; " } else { "\n    " };
-        let mut lines = text.lines().map(|line| if one_line { line.trim() } else { line }).filter(|line| !line.is_empty());
-        f.write_str(lines.next().unwrap_or("(no message)"))?;
-        lines.try_for_each(|line| write!(f, "{separator}{line}"))
-    }
-
-    fn write_links(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, link) in self.0.links.iter().enumerate() {
-            if i == KEPT_LINKS / 2 && self.0.elided > 0 {
-                write!(f, "\n    .. through {} more tasks ..", self.0.elided)?;
-            }
-            match link.defined {
-                Some((file, line)) => write!(f, "\n    in task `{}` ({file}:{line})", link.name)?,
-                None => write!(f, "\n    so task `{}`, which has it for an argument, did not run", link.name)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_headline(f, true)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_headline(f, false)?;
-        self.write_links(f)?;
-        let mut cause = self.0.cause.as_ref();
-        while let Some(error) = cause {
-            f.write_str("\n  because: ")?;
-            error.write_headline(f, false)?;
-            error.write_links(f)?;
-            error.write_sources(f)?;
-            cause = error.0.cause.as_ref();
-        }
-        self.write_sources(f)
-    }
-}
-
-impl Error {
-    fn write_sources(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let What::User(payload) = &self.0.what else { return Ok(()) };
-        let mut source = payload.source();
-        while let Some(error) = source {
-            write!(f, "\n  because: {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match (&self.0.cause, &self.0.what) {
             (Some(cause), _) => Some(cause),
-            (None, What::User(payload)) => payload.source(),
+            (None, What::User(payload)) => payload.head().and_then(payload::source_of),
             (None, What::Message(_)) => None,
         }
     }
 }
 
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A user's error with what the macro found out about its type.
-struct Owned<E> {
-    error: E,
-    source: Source<E>,
-    round_trip: Option<fn(&E) -> Result<E>>,
-}
-
-impl<E: Display + Send + Sync + 'static> Payload for Owned<E> {
-    fn as_any(&self) -> &dyn Any {
-        &self.error
-    }
-
-    fn text(&self) -> String {
-        self.error.to_string()
-    }
-
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match (&self.error as &dyn Any).downcast_ref::<BoxedError>() {
-            Some(boxed) => boxed.source(),
-            None => (self.source)(&self.error),
-        }
-    }
-
-    fn round_trip(&self) -> Option<Arc<dyn Payload>> {
-        let error = self.round_trip?(&self.error).ok()?;
-        Some(Arc::new(Owned { error, source: self.source, round_trip: self.round_trip }))
-    }
-}
-
-fn no_source<E>(_: &E) -> Option<&(dyn std::error::Error + 'static)> {
-    None
-}
-
-/// The engine writes errors on its own threads too, where a panic of a user's `Display` must do no harm.
-fn text_of(payload: &dyn Payload) -> String {
-    catch_unwind(AssertUnwindSafe(|| payload.text())).unwrap_or_else(|panic| {
-        std::mem::forget(panic);
-        "(an error whose Display panicked)".to_owned()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
 
     #[test]

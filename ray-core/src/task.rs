@@ -6,6 +6,7 @@ pub(crate) mod dependency;
 pub(crate) mod future;
 pub(crate) mod parts;
 
+use std::borrow::Cow;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub(crate) struct TaskVTable {
     /// Shows the references among the arguments of an entry in `Waiting`, under its lock.
     pub(crate) each_dependency: unsafe fn(NonNull<Header>, &mut dyn FnMut(crate::callable::arg::Dependency)),
     pub(crate) spec: &'static Spec,
+    /// The class, of a method that every handle has: its spec does not name one.
+    pub(crate) class: Option<&'static Spec>,
     pub(crate) is_async: bool,
 }
 
@@ -46,6 +49,19 @@ impl TaskVTable {
     #[inline]
     pub(crate) fn definition(&'static self) -> &'static Spec {
         spec::instance(self.spec, self)
+    }
+
+    /// The name of the definition in messages.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        match self.class {
+            Some(class) => format!("{}.{}", class.name(), self.spec.name()).into(),
+            None => self.spec.name().into(),
+        }
+    }
+
+    /// Adds a task of this definition to an error's chain.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        error.in_task(&self.name(), self.spec.file(), self.spec.line())
     }
 }
 
@@ -155,15 +171,16 @@ impl TaskHead {
         self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))
     }
 
-    /// The name it goes by in errors and reports.
-    pub(crate) fn name(&self) -> &str {
-        self.extra().and_then(|extra| extra.settings.name.as_deref()).unwrap_or(self.vtable().spec.name())
+    /// Its name in errors and reports.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        let given = self.extra().and_then(|extra| extra.settings.name.as_deref());
+        given.map_or_else(|| self.vtable().name(), Cow::Borrowed)
     }
 
     /// Adds this task to an error's chain.
     pub(crate) fn blame(&self, error: Error) -> Error {
         let spec = self.vtable().spec;
-        error.in_task(self.name(), spec.file(), spec.line())
+        error.in_task(&self.name(), spec.file(), spec.line())
     }
 
     /// Whether a call is tried again whose actor crashed under it and starts anew.

@@ -33,6 +33,7 @@ mod collective;
 mod collective_faults;
 mod collective_named;
 mod context;
+mod error_chains;
 mod errors;
 mod get;
 mod large;

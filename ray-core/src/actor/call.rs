@@ -54,6 +54,8 @@ pub(crate) trait CallBody: 'static {
     type Args: ArgList + Send + 'static;
     type Output: Send + Sync + 'static;
     const SPEC: &'static Spec;
+    /// It is a method of every handle, so its spec does not name the class.
+    const OF_HANDLES: bool = false;
     const EXCLUSIVE: bool;
     const CREATES: bool = false;
     const IS_ASYNC: bool = false;
@@ -106,7 +108,7 @@ impl<C: Constructor> CallBody for InitBody<C> {
     type Class = C::Actor;
     type Args = InitArgs<C>;
     type Output = ();
-    const SPEC: &'static Spec = C::Actor::SPEC;
+    const SPEC: &'static Spec = C::SPEC;
     const EXCLUSIVE: bool = true;
     const CREATES: bool = true;
     const GLUE: Option<Glue<InitArgs<C>, ()>> = C::GLUE;
@@ -127,6 +129,7 @@ impl<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static
     type Args = (Closure<C>,);
     type Output = R;
     const SPEC: &'static Spec = &WITH;
+    const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
     const GLUE: Option<Glue<Self::Args, R>> = None;
 
@@ -145,11 +148,12 @@ pub(crate) struct CallCell<B: CallBody> {
 }
 
 impl<B: CallBody> CallCell<B> {
-    const TASK: &'static TaskVTable = &TaskVTable {
+    pub(super) const TASK: &'static TaskVTable = &TaskVTable {
         run: Self::run,
         drop_args: Self::drop_args,
         each_dependency: Self::each_dependency,
         spec: B::SPEC,
+        class: if B::OF_HANDLES { Some(<B::Class as Actor>::SPEC) } else { None },
         is_async: B::IS_ASYNC,
     };
 

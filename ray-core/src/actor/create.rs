@@ -149,7 +149,6 @@ fn prepare<C: Constructor>(
         // A named one may be called by others before its creation is sent.
         gated |= !settings.resources.is_none() || settings.name.is_some();
         let mut call = super::send::no_settings();
-        call.name = Some(format!("{}::new", C::Actor::SPEC.name()).into());
         call.resources = settings.resources.clone();
         extra = Some(Box::new(Extra { settings: call, keep, granted: false.into() }));
         rare.set_settings(settings);

@@ -48,6 +48,7 @@ impl<A: Actor> CallBody for ReadyBody<A> {
     type Args = ();
     type Output = ();
     const SPEC: &'static Spec = &READY;
+    const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = false;
     const GLUE: Option<Glue<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
@@ -124,6 +125,7 @@ impl<A: Actor> CallBody for TerminateBody<A> {
     type Args = ();
     type Output = ();
     const SPEC: &'static Spec = &TERMINATE;
+    const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
     const GLUE: Option<Glue<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {

@@ -106,7 +106,7 @@ pub(crate) fn no_settings() -> CallSettings {
 pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
     // SAFETY: the caller borrows a handle.
     let actor = unsafe { head.as_ref() };
-    let blame = |error: Error| error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line());
+    let blame = |error: Error| CallCell::<B>::TASK.blame(error);
     let state = match usable(actor) {
         Ok(state) => state,
         Err(error) => return ObjectRef::failed(blame(error), crate::runtime::epoch()),

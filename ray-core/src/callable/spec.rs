@@ -37,6 +37,7 @@ const MOST: u32 = 4 * OVERRUN;
 #[derive(Debug)]
 pub struct Spec {
     path: &'static str,
+    name: Option<&'static str>,
     file: &'static str,
     line: u32,
     local: bool,
@@ -60,6 +61,7 @@ impl Spec {
     pub const fn new(path: &'static str, file: &'static str, line: u32) -> Self {
         Self {
             path,
+            name: None,
             file,
             line,
             local: false,
@@ -85,16 +87,22 @@ impl Spec {
         Self { inline: false, ..self }
     }
 
+    /// Gives it the name that messages use: `Class.method` for a method or a constructor.
+    #[must_use]
+    pub const fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
     /// Module path and name.
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
     }
 
-    /// The last part of the path.
+    /// The name in messages: `function`, `Class` or `Class.method`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.path.rsplit("::").next().unwrap_or(self.path)
+        self.name.unwrap_or_else(|| self.path.rsplit("::").next().unwrap_or(self.path))
     }
 
     /// Source file.
@@ -230,7 +238,7 @@ fn find(spec: &'static Spec, table: usize) -> &'static Spec {
             };
         }
         if known == table {
-            return place.spec.get_or_init(|| Spec { inline: spec.inline, ..Spec::new(spec.path, spec.file, spec.line) });
+            return place.spec.get_or_init(|| Spec { name: spec.name, inline: spec.inline, ..Spec::new(spec.path, spec.file, spec.line) });
         }
     }
     spec

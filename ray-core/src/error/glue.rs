@@ -9,10 +9,8 @@ use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::payload::Head;
 use super::{Error, ErrorKind, Result};
-
-/// How to find what an error was caused by.
-pub type Source<E> = for<'a> fn(&'a E) -> Option<&'a (dyn std::error::Error + 'static)>;
 
 /// A type, in a value that methods can be looked up on.
 #[derive(Debug)]
@@ -94,7 +92,7 @@ impl<E> TextKind for Carrier<E> {}
 impl Own {
     /// The error itself.
     #[must_use]
-    pub fn ray_error(self, error: Error, _: Source<Error>) -> Error {
+    pub fn ray_error(self, error: Error, _: Head<Error>) -> Error {
         error
     }
 }
@@ -102,19 +100,19 @@ impl Own {
 impl Portable {
     /// The error with its glue.
     #[must_use]
-    pub fn ray_error<E>(self, error: E, source: Source<E>) -> Error
+    pub fn ray_error<E>(self, error: E, head: Head<E>) -> Error
     where
         E: Serialize + DeserializeOwned + Display + Send + Sync + 'static,
     {
-        Error::of_user(ErrorKind::Task, error, source, Some(round_trip::<E>))
+        Error::of_user(ErrorKind::Task, error, head, Some(round_trip::<E>))
     }
 }
 
 impl Text {
     /// The error alone.
     #[must_use]
-    pub fn ray_error<E: UserError>(self, error: E, source: Source<E>) -> Error {
-        Error::of_user(ErrorKind::Task, error, source, None)
+    pub fn ray_error<E: UserError>(self, error: E, head: Head<E>) -> Error {
+        Error::of_user(ErrorKind::Task, error, head, None)
     }
 }
 
@@ -122,25 +120,36 @@ fn round_trip<E: Serialize + DeserializeOwned>(error: &E) -> Result<E> {
     crate::value::decode(&crate::value::encode(error)?)
 }
 
-/// An error that tells what caused it.
-pub trait SourceOf<E> {
-    /// How to ask it.
-    fn ray_error_source(&self) -> Source<E>;
+/// First choice: an error, which can be asked for its source.
+pub trait ErrorHead<E> {
+    /// How to see the value as the first error of its chain.
+    fn ray_error_head(&self) -> Head<E>;
 }
-impl<E: std::error::Error + 'static> SourceOf<E> for &Carrier<E> {
-    fn ray_error_source(&self) -> Source<E> {
-        E::source
+impl<E: std::error::Error + 'static> ErrorHead<E> for &&Carrier<E> {
+    fn ray_error_head(&self) -> Head<E> {
+        |error| Some(error)
     }
 }
 
-/// An error that does not.
-pub trait NoSource<E> {
-    /// How to get nothing.
-    fn ray_error_source(&self) -> Source<E>;
+/// Second choice: a wrapper of an error, such as `anyhow::Error`, `eyre::Report` and `Box<dyn Error + Send + Sync>`.
+pub trait WrappedHead<E> {
+    /// How to see what it wraps.
+    fn ray_error_head(&self) -> Head<E>;
 }
-impl<E> NoSource<E> for Carrier<E> {
-    fn ray_error_source(&self) -> Source<E> {
-        super::no_source
+impl<E: AsRef<dyn std::error::Error + Send + Sync> + 'static> WrappedHead<E> for &Carrier<E> {
+    fn ray_error_head(&self) -> Head<E> {
+        |error| Some(error.as_ref())
+    }
+}
+
+/// Last choice: a value that is only `Display`.
+pub trait NoHead<E> {
+    /// How to get nothing.
+    fn ray_error_head(&self) -> Head<E>;
+}
+impl<E> NoHead<E> for Carrier<E> {
+    fn ray_error_head(&self) -> Head<E> {
+        super::payload::no_head
     }
 }
 
@@ -153,10 +162,12 @@ macro_rules! task_error {
         match $error {
             // A binding called as a unit struct in scope would match it, and a user's remote function is a unit struct.
             __bound_error => {
-                use $crate::__private::{KnownKind as _, NoSource as _, PortableKind as _, SourceOf as _, TextKind as _};
+                use $crate::__private::{
+                    ErrorHead as _, KnownKind as _, NoHead as _, PortableKind as _, TextKind as _, WrappedHead as _,
+                };
                 let __bound_carrier = $crate::__private::Carrier::of(&__bound_error);
-                let __bound_source = (&&__bound_carrier).ray_error_source();
-                (&&&__bound_carrier).ray_error_kind().ray_error(__bound_error, __bound_source)
+                let __bound_head = (&&&__bound_carrier).ray_error_head();
+                (&&&__bound_carrier).ray_error_kind().ray_error(__bound_error, __bound_head)
             }
         }
     };

@@ -81,6 +81,7 @@ impl<B: Body> TaskCell<B> {
         drop_args: Self::drop_args,
         each_dependency: Self::each_dependency,
         spec: B::SPEC,
+        class: None,
         is_async: B::IS_ASYNC,
     };
 

@@ -129,7 +129,7 @@ fn later(task: Hold, error: Option<Error>) {
 fn tell(task: Hold, error: Option<Error>) {
     match error {
         Some(error) => {
-            let name = task.task().map_or_else(String::new, |head| head.name().to_owned());
+            let name = task.task().map_or_else(String::new, |head| head.name().into_owned());
             // SAFETY: alive by the hold.
             unsafe { super::abort(task.entry(), error.as_dependency_of(&name)) };
             if let Some(head) = task.task() {
@@ -167,5 +167,5 @@ pub(crate) fn pending_arguments(task: &Hold) -> Vec<Hold> {
 
 /// Adds the task's name to the error of an argument.
 pub(crate) fn failed_argument(head: &TaskHead, error: Error) -> Error {
-    error.as_dependency_of(head.name())
+    error.as_dependency_of(&head.name())
 }

@@ -98,8 +98,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.own_refs();
-    let name = format!("{}::{}", model.name, syn::ext::IdentExt::unraw(ident));
-    let marks = options.marks(model.options.local);
+    let spec = spec(model, &syn::ext::IdentExt::unraw(ident), options.marks(model.options.local));
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let state = quote_spanned!(ident.span()=> __bound_state);
@@ -123,10 +122,16 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
             type Args = #args;
             type Output = #output;
-            __ray::method_items! { #class; #refs; __ray::spec!(#name #marks); #invoke; #options_value; #retry; #glue }
+            __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #glue }
         }
         #guard
     }
+}
+
+/// The name and the place of a method or a constructor; messages call it `Class.method`.
+fn spec(model: &Actor, ident: &Ident, marks: TokenStream) -> TokenStream {
+    let (path, shown) = (format!("{}::{ident}", model.name), format!("{}.{ident}", model.name));
+    quote!(__ray::spec!(#path #shown #marks))
 }
 
 fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStream {
@@ -136,6 +141,8 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
     let args = args_type(call);
     let arguments = surface(call);
+    let local = model.options.local.then(|| quote!(, local));
+    let spec = spec(model, call.ident(), quote!(#local));
     let names = named(&["remote", "try_remote", "options"], call.ident());
     let surface = (check::clashes(model).count() == 0)
         .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
@@ -148,6 +155,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
             type Actor = #class;
             type Args = #args;
+            const SPEC: &'static __ray::Spec = #spec;
             const CALL: __ray::InitCall<Self> = #invoke;
             const RETRY: __ray::InitRetry<Self> = #kept;
             const GLUE: __ray::InitGlue<Self> = #glue;

@@ -30,6 +30,8 @@ const LAYERS: &[Layer] = &[
             "id",
             "error",
             "error::glue",
+            "error::payload",
+            "error::show",
             "event",
             "os",
             "unwind",
