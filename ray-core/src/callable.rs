@@ -2,7 +2,9 @@
 
 pub(crate) mod arg;
 pub(crate) mod bounds;
+pub(crate) mod closure;
 pub(crate) mod configured;
+pub(crate) mod flatten;
 pub(crate) mod function;
 pub(crate) mod params;
 pub(crate) mod refs;

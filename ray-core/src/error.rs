@@ -199,6 +199,11 @@ impl Error {
         Error::of_user(ErrorKind::Task, error, payload::no_head, None)
     }
 
+    /// The `Err` of a closure; `head` sees it as the first error of its chain.
+    pub(crate) fn of_body<E: Display + Send + Sync + 'static>(error: E, head: Head<E>) -> Error {
+        Error::of_user(ErrorKind::Task, error, head, None)
+    }
+
     /// A panic of a body; `location` is `file:line:column`.
     pub(crate) fn panic(message: impl Into<Cow<'static, str>>, location: Option<String>) -> Error {
         let mut error = Error::new(ErrorKind::Panic, message);

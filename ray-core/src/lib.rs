@@ -41,7 +41,7 @@ pub use actor::handle::{ActorHandle, WeakActorHandle, exit_actor, kill, kill_and
 pub use actor::life::ActorState;
 pub use actor::names::{get_actor, get_actor_in, list_named_actors};
 pub use blocking::get::{Get, get, get_all_settled, get_timeout};
-pub use callable::configured::{Task, task};
+pub use callable::closure::{Task, task};
 pub use cancel::{CancelOnDrop, cancel, cancel_with};
 pub use config::Config;
 pub use context::{RuntimeContext, context};

@@ -30,8 +30,8 @@ fn a_closure_gets_what_it_captured_a_reference_to() {
         let object = object.clone();
         move || object.view().map(|numbers| numbers.iter().sum::<i32>())
     });
-    let sum: ObjectRef<ray::Result<i32>> = sum.remote();
-    assert_eq!(ray::get(sum).unwrap().unwrap(), 6, "a closure's Result is its value");
+    let sum: ObjectRef<i32> = sum.remote();
+    assert_eq!(ray::get(sum).unwrap(), 6);
 }
 
 #[test]
@@ -90,4 +90,121 @@ fn a_closure_runs_once_and_elsewhere() {
     gate.open();
     assert_eq!(ray::get(&object).unwrap(), 1);
     assert_eq!(ray::get(object).unwrap(), 1, "its value is kept, it is not run again");
+}
+
+#[derive(Debug, PartialEq)]
+struct Mute;
+
+/// A closure's `Result` is flattened as a function's is, whatever kind of error it has.
+#[test]
+fn a_closures_result_is_flattened() {
+    engine();
+    let good: ObjectRef<i64> = ray::task(|| "7".parse::<i64>()).remote();
+    assert_eq!(ray::get(good).unwrap(), 7);
+    let bad: ObjectRef<i64> = ray::task(|| "x".parse::<i64>()).name("parses").remote();
+    let error = ray::get(bad).unwrap_err();
+    assert!(error.is_task() && error.downcast_ref::<std::num::ParseIntError>().is_some());
+    assert_eq!(error.to_string(), "task `parses` failed: invalid digit found in string");
+
+    let wrapped: ObjectRef<i64> =
+        ray::task(|| -> anyhow::Result<i64> { "x".parse().map_err(|error| anyhow::Error::new(error).context("a number")) })
+            .remote();
+    let error = ray::get(wrapped).unwrap_err();
+    assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+    assert!(format!("{error:?}").ends_with("because: invalid digit found in string"), "{error:?}");
+    let boxed: ObjectRef<i64> =
+        ray::task(|| -> Result<i64, Box<dyn std::error::Error + Send + Sync>> { Ok("x".parse()?) }).remote();
+    assert!(ray::get(boxed).unwrap_err().find::<std::num::ParseIntError>().is_some());
+
+    let text: ObjectRef<()> = ray::task(|| Err("a word")).remote();
+    assert_eq!(ray::get(text).unwrap_err().downcast_ref(), Some(&"a word"));
+    let own: ObjectRef<u8> = ray::task(|| Err::<u8, _>(ray::Error::other("own"))).remote();
+    assert!(ray::get(own).unwrap_err().is_other(), "an error of ray's passes through");
+    let none: ObjectRef<u8> =
+        ray::task(|| -> ray::Result<u8> { ray::get(ray::task(|| -> u8 { panic!("inner") }).remote()) }).remote();
+    assert!(ray::get(none).unwrap_err().is_panic());
+}
+
+/// Every other type is the value, and so is a `Result` that a function could not return.
+#[test]
+fn any_type_is_a_value() {
+    engine();
+    let number: ObjectRef<u8> = ray::task(|| 7).remote();
+    assert_eq!(ray::get(number).unwrap(), 7);
+    let mute: ObjectRef<Result<u8, Mute>> = ray::task(|| Err::<u8, _>(Mute)).remote();
+    assert_eq!(mute.take().unwrap(), Err(Mute), "an error that is not `Display`");
+    let error: ObjectRef<ray::Error> = ray::task(|| ray::Error::other("a value")).remote();
+    assert!(ray::get(error).unwrap().is_other());
+    let option: ObjectRef<Option<Result<u8, String>>> = ray::task(|| Some(Ok(1))).remote();
+    assert_eq!(ray::get(option).unwrap(), Some(Ok(1)));
+    ray::get(ray::task(|| {}).remote()).unwrap();
+}
+
+/// A closure that only panics is of any type that its reference is of.
+#[test]
+fn a_closure_that_never_returns() {
+    engine();
+    let number: ObjectRef<u64> = ray::task(|| panic!("no number")).remote();
+    let text: ObjectRef<String> = ray::task(|| panic!("no text")).name("mute").remote();
+    assert!(ray::get(number).unwrap_err().is_panic() && ray::get(text).unwrap_err().is_panic());
+    let tally = Tally::new();
+    ray::task(move || {
+        tally.add();
+        panic!("nobody asked");
+    })
+    .tell();
+    tally.wait_for(1);
+}
+
+fn in_generic_code<R: Send + Sync + 'static>(body: impl FnOnce() -> R + Send + 'static) -> ObjectRef<R> {
+    ray::task(body).remote()
+}
+
+/// In generic code the bounds count: the reference holds the `Result`, or what is in it where the bounds name one.
+#[test]
+fn closures_of_generic_code() {
+    fn flattened<T, E>(body: impl FnOnce() -> Result<T, E> + Send + 'static) -> ObjectRef<T>
+    where
+        T: Send + Sync + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        ray::task(body).remote()
+    }
+    engine();
+    assert!(in_generic_code(|| "x".parse::<i64>()).take().unwrap().is_err());
+    assert!(flattened(|| "x".parse::<i64>()).take().is_err());
+    in_generic_code(|| {}).take().unwrap();
+}
+
+/// The closure goes with the first submission.
+#[test]
+fn a_task_is_submitted_once() {
+    engine();
+    let task = ray::task(|| 7);
+    let (first, second) = (task.remote(), task.remote());
+    assert_eq!(ray::get(first).unwrap(), 7);
+    let error = ray::get(second).unwrap_err();
+    assert!(error.is_invalid_argument() && error.to_string().contains("was submitted before"), "{error}");
+    assert_eq!(format!("{task:?}"), "Task(submitted)");
+}
+
+/// The `Err` of a told closure is a failure that nobody reads.
+#[test]
+fn a_told_closures_error_is_logged() {
+    let said = crate::support::in_child("closures::a_told_closures_error_is_logged", || {
+        engine();
+        let tally = Tally::new();
+        let counted = move |word: &'static str| {
+            tally.add();
+            word
+        };
+        ray::task(move || counted("x").parse::<i64>()).name("parses").tell();
+        ray::task(move || Err::<(), _>(counted("a word"))).name("says").tell();
+        ray::task(move || Err::<(), _>(anyhow::anyhow!(counted("a context")))).name("wraps").tell();
+        tally.wait_for(3);
+        ray::shutdown().unwrap();
+    });
+    for part in ["`parses` failed: invalid digit", "`says` failed: a word", "`wraps` failed: a context"] {
+        assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);
+    }
 }

@@ -1,19 +1,15 @@
-//! Builders for submissions with options.
+//! The builder for a submission of a function with options.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::arg::Closure;
 use super::function::{ArgsOf, Function};
 use super::params::IntoParam;
 use super::refs::Refs;
 use crate::error::Result;
-use crate::object_ref::ObjectRef;
-use crate::options::{CallOptions, RetryOn, TaskOptions};
-use crate::resources::UNITS;
+use crate::options::{CallOptions, RetryOn};
 use crate::runtime::submit;
 use crate::task::Keep;
-use crate::task::cell::ClosureBody;
 
 /// A submission of a function with options, made by `f.options()`; ends with `.remote(..)`, `.try_remote(..)` or
 /// `.tell(..)`.
@@ -40,35 +36,36 @@ macro_rules! resources {
     () => {
         /// The name that the task goes by in errors and reports.
         pub fn name(mut self, name: impl Into<String>) -> Self {
-            self.options.name(name.into());
+            self.options_mut().name(name.into());
             self
         }
 
         /// CPUs that the task asks for, in steps of 0.0001; 1 otherwise (0 for an `async fn`).
         pub fn num_cpus(mut self, amount: f64) -> Self {
-            self.options.num_cpus(amount);
+            self.options_mut().num_cpus(amount);
             self
         }
 
         /// GPUs that the task asks for.
         pub fn num_gpus(mut self, amount: f64) -> Self {
-            self.options.num_gpus(amount);
+            self.options_mut().num_gpus(amount);
             self
         }
 
         /// Memory that the task asks for, in bytes; logical, as in Ray.
         pub fn memory(mut self, bytes: u64) -> Self {
-            self.options.memory(bytes);
+            self.options_mut().memory(bytes);
             self
         }
 
         /// A custom resource that the task asks for.
         pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
-            self.options.resource(name.into(), amount);
+            self.options_mut().resource(name.into(), amount);
             self
         }
     };
 }
+pub(super) use resources;
 
 impl<F: Function, P> Configured<F, P> {
     /// No options.
@@ -77,6 +74,10 @@ impl<F: Function, P> Configured<F, P> {
     }
 
     resources!();
+
+    fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.options
+    }
 
     /// How often the task is tried again after errors that [`retry_exceptions`](Self::retry_exceptions) allows; 3
     /// otherwise, -1: for ever.
@@ -128,59 +129,3 @@ macro_rules! arities {
     };
 }
 crate::arity::for_each_arity!(arities);
-
-/// A closure as a task; made by [`task`], ends with `.remote()` or `.tell()`.
-#[must_use = "the task does nothing until `.remote()`"]
-pub struct Task<C> {
-    closure: C,
-    options: CallOptions,
-}
-
-impl<C> fmt::Debug for Task<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Task({:?})", self.options)
-    }
-}
-
-/// Makes a task of a closure, for this process only: a closure has no name that a cluster could know. What it captures
-/// is moved, so capture references (`object.clone()`) rather than large values.
-///
-/// ```
-/// # extern crate ray_core as ray;
-/// let base = 40;
-/// let answer = ray::task(move || base + 2).name("answer").remote();
-/// assert_eq!(ray::get(answer)?, 42);
-/// # Ok::<(), ray::Error>(())
-/// ```
-pub fn task<C, R>(closure: C) -> Task<C>
-where
-    C: FnOnce() -> R + Send + 'static,
-    R: Send + Sync + 'static,
-{
-    Task { closure, options: CallOptions::new() }
-}
-
-impl<C> Task<C> {
-    resources!();
-
-    /// Submits the task; returns at once.
-    pub fn remote<R>(self) -> ObjectRef<R>
-    where
-        C: FnOnce() -> R + Send + 'static,
-        R: Send + Sync + 'static,
-    {
-        match self.options.over_task(&TaskOptions::new(), UNITS) {
-            Ok(settings) => submit::submit_settings::<ClosureBody<C, R>>((Closure(self.closure),), settings, None),
-            Err(error) => ObjectRef::failed(error, crate::runtime::epoch()),
-        }
-    }
-
-    /// Submits the task and keeps no reference to the result; a failure is logged.
-    pub fn tell<R>(self)
-    where
-        C: FnOnce() -> R + Send + 'static,
-        R: Send + Sync + 'static,
-    {
-        drop(self.remote());
-    }
-}

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use super::{Extra, Ran, TaskHead, TaskVTable};
 use crate::callable::arg::{ArgList, Closure, Dependency};
+use crate::callable::flatten::Finish;
 use crate::callable::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
 use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
@@ -54,16 +55,22 @@ impl<F: Function> Body for FunctionBody<F> {
 static CLOSURE: Spec = Spec::new("closure", "ray::task", 0).local();
 
 /// A closure as a body; it is its own argument.
-pub(crate) struct ClosureBody<C, R>(PhantomData<(C, fn() -> R)>);
+pub(crate) struct ClosureBody<C, R, T, F>(PhantomData<(C, fn() -> (R, T, F))>);
 
-impl<C: FnOnce() -> R + Send + 'static, R: Send + Sync + 'static> Body for ClosureBody<C, R> {
+impl<C, R, T, F> Body for ClosureBody<C, R, T, F>
+where
+    C: FnOnce() -> R + Send + 'static,
+    R: 'static,
+    T: Send + Sync + 'static,
+    F: Finish<R, T>,
+{
     type Args = (Closure<C>,);
-    type Output = R;
+    type Output = T;
     const SPEC: &'static Spec = &CLOSURE;
     const IS_ASYNC: bool = false;
-    const GLUE: Option<Glue<Self::Args, R>> = None;
-    fn start((closure,): Self::Args) -> Started<R> {
-        Started::Ended(Ok((closure.0)()))
+    const GLUE: Option<Glue<Self::Args, T>> = None;
+    fn start((closure,): Self::Args) -> Started<T> {
+        Started::Ended(F::finish((closure.0)()))
     }
 }
 
