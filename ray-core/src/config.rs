@@ -13,6 +13,14 @@ const SPARE_THREADS: usize = 10_500;
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 const DEFAULT_STALL: Duration = Duration::from_secs(5);
 
+/// The stack of a worker thread, in bytes, where neither the program nor `RUST_MIN_STACK` asks for another: that of any
+/// thread in Rust.
+const DEFAULT_STACK: usize = 2 * 1024 * 1024;
+/// A getter runs work on its own thread while so much of its stack is left. A worker thread has at least that much.
+const ENOUGH_STACK: usize = 256 * 1024;
+/// No system gives a thread more.
+const LARGEST_STACK: usize = 1 << 40;
+
 /// The namespace of named actors that nobody chose another for.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
@@ -40,6 +48,7 @@ pub struct Config {
     stall_report: Option<Duration>,
     max_threads: Option<usize>,
     tips: Option<bool>,
+    worker_stack_size: Option<usize>,
 }
 
 impl Config {
@@ -48,7 +57,11 @@ impl Config {
         Config::default()
     }
 
-    /// CPUs that tasks may hold at once; by default those that this process may run on. 0 is an error of `init`.
+    /// CPUs that tasks may hold at once; by default those that this process may run on.
+    ///
+    /// With 0, as in Ray, work that asks for no CPU runs (`num_cpus = 0`, an `async fn`, an actor that does not ask for
+    /// CPUs), and work that asks for one fails at once with `Infeasible`. An actor holds no CPU here unless it asks for one;
+    /// Ray asks for one to place an actor, so without CPUs it starts none.
     pub fn num_cpus(mut self, cpus: usize) -> Config {
         self.num_cpus = Some(cpus);
         self
@@ -125,6 +138,22 @@ impl Config {
         self
     }
 
+    /// The stack of each thread that runs bodies, async ones too, in bytes; else as `RUST_MIN_STACK` says, by default 2 MiB.
+    /// Memory is used as far as a stack grows, so a large one costs address space only.
+    ///
+    /// A `get` may run the body that it waits for on the getter's own stack: where this is set, only while at least half as
+    /// much is left there. So a body has at least half of it, whichever thread runs it. Less than 256 KiB is an error of
+    /// `init`.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let config = ray::Config::new().worker_stack_size(64 << 20);
+    /// ```
+    pub fn worker_stack_size(mut self, bytes: usize) -> Config {
+        self.worker_stack_size = Some(bytes);
+        self
+    }
+
     /// Whether a second `init` is to be forgiven: the one thing that counts when nothing is started.
     pub(crate) fn ignores_reinit_error(&self) -> bool {
         self.ignore_reinit_error
@@ -149,13 +178,22 @@ impl Config {
             ));
         }
         let num_cpus = self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-        if num_cpus == 0 {
-            return Err(invalid("Config::num_cpus must be 1 or more, as every task asks for one unless told otherwise".into()));
-        }
+        // Work that asks for no CPU needs a thread too.
+        let workers = num_cpus.max(1);
         let max_threads = self.max_threads.unwrap_or(num_cpus.saturating_add(SPARE_THREADS));
-        if max_threads < num_cpus {
-            return Err(invalid(format!("Config::max_threads ({max_threads}) must be at least num_cpus ({num_cpus})")));
+        if max_threads < workers {
+            return Err(invalid(format!(
+                "Config::max_threads ({max_threads}) must be at least 1 and at least num_cpus ({num_cpus})"
+            )));
         }
+        if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(ENOUGH_STACK..=LARGEST_STACK).contains(bytes)) {
+            return Err(invalid(format!("Config::worker_stack_size ({bytes} bytes) must be at least 256 KiB and at most 1 TiB")));
+        }
+        // As the standard library does, which ignores a value that is no number.
+        let from_environment =
+            || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(ENOUGH_STACK, LARGEST_STACK));
+        let chosen_stack = self.worker_stack_size.or_else(from_environment);
+        let strict = self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?;
         let namespace = self.namespace.unwrap_or(Cow::Borrowed(DEFAULT_NAMESPACE));
         if namespace.is_empty() {
             return Err(invalid("Config::namespace must have a character or more".into()));
@@ -169,9 +207,13 @@ impl Config {
         );
         Ok(Resolved {
             num_cpus,
+            workers,
             total,
             namespace,
-            strict: self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?,
+            strict,
+            checks_submissions: strict || num_cpus == 0,
+            worker_stack: chosen_stack.unwrap_or(DEFAULT_STACK),
+            inline_stack: chosen_stack.map_or(ENOUGH_STACK, |bytes| (bytes / 2).max(ENOUGH_STACK)),
             tips: self.tips.map_or_else(|| switch("RAY_TIPS", set("RAY_TIPS"), true), Ok)?,
             shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_GRACE),
             stall_report: Some(self.stall_report.unwrap_or(DEFAULT_STALL)).filter(|after| !after.is_zero()),
@@ -183,11 +225,18 @@ impl Config {
 /// What the engine starts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
-    /// As many threads start for work that holds CPUs.
     pub(crate) num_cpus: usize,
+    /// So many threads start when there is work for them: one for each CPU, and one where there is none.
+    pub(crate) workers: usize,
     pub(crate) total: Resources,
     pub(crate) namespace: Cow<'static, str>,
     pub(crate) strict: bool,
+    /// A task of one CPU is not simply queued: in strict mode, and where there is no CPU at all.
+    pub(crate) checks_submissions: bool,
+    /// In bytes.
+    pub(crate) worker_stack: usize,
+    /// A getter runs work on its own thread while so many bytes of its stack are left.
+    pub(crate) inline_stack: usize,
     pub(crate) tips: bool,
     pub(crate) shutdown_grace: Duration,
     /// None: never.
@@ -246,9 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn no_cpus_at_all() {
+        let resolved = resolve(Config::new().num_cpus(0), &[]).unwrap();
+        assert_eq!((resolved.num_cpus, resolved.workers, resolved.total.cpu()), (0, 1, 0));
+        assert!(resolved.checks_submissions && !resolved.strict);
+        assert!(!resolve(Config::new().num_cpus(1), &[]).unwrap().checks_submissions);
+    }
+
+    #[test]
+    fn stacks() {
+        let stacks = |config: Config, environment: &[(&str, &str)]| {
+            let resolved = resolve(config, environment).unwrap();
+            (resolved.worker_stack, resolved.inline_stack)
+        };
+        const MIB: usize = 1 << 20;
+        assert_eq!(stacks(Config::new(), &[]), (2 * MIB, MIB / 4));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "67108864")]), (64 * MIB, 32 * MIB));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "1")]), (MIB / 4, MIB / 4));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "much")]), (2 * MIB, MIB / 4));
+        assert_eq!(stacks(Config::new().worker_stack_size(4 * MIB), &[("RUST_MIN_STACK", "67108864")]), (4 * MIB, 2 * MIB));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for config in [
-            Config::new().num_cpus(0),
+            Config::new().num_cpus(0).max_threads(0),
+            Config::new().worker_stack_size(0),
+            Config::new().worker_stack_size(256 * 1024 - 1),
+            Config::new().worker_stack_size(usize::MAX),
             Config::new().num_cpus(usize::MAX).max_threads(usize::MAX),
             Config::new().num_cpus(4).max_threads(3),
             Config::new().resource("CPU", 1.0),

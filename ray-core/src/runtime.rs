@@ -276,7 +276,8 @@ impl Engine {
         }
         let built = self.tokio.get_or_init(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(self.settings.num_cpus.max(1))
+                .worker_threads(self.settings.workers)
+                .thread_stack_size(self.settings.worker_stack)
                 .thread_name("ray-async")
                 .enable_all()
                 .build()?;

@@ -32,8 +32,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const ELSEWHERE_EVERY: u32 = 61;
 /// Every so many turns tasks come before CPU-free work.
 const TASKS_FIRST_EVERY: u32 = 8;
-/// What a worker's stack holds, in bytes; deep gets go on on another thread when it runs short.
-const STACK: usize = 2 * 1024 * 1024;
 
 impl Engine {
     /// Wakes a worker for work that somebody is about to wait for, or starts one: one a free lease for work that needs
@@ -46,7 +44,7 @@ impl Engine {
             // It wakes the next, if there is more work.
             return;
         }
-        let cpus = self.settings.num_cpus;
+        let cpus = self.settings.workers;
         if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < cpus {
             if !self.wake_idle() {
                 let _ = self.add_worker();
@@ -89,8 +87,8 @@ impl Engine {
             )));
         }
         self.workers.waking.fetch_add(1, Ordering::SeqCst);
-        let spawned =
-            std::thread::Builder::new().name(format!("ray-worker-{count}")).stack_size(STACK).spawn(move || run(engine));
+        let thread = std::thread::Builder::new().name(format!("ray-worker-{count}")).stack_size(self.settings.worker_stack);
+        let spawned = thread.spawn(move || run(engine));
         spawned.map(drop).inspect_err(|_| {
             self.workers.waking.fetch_sub(1, Ordering::SeqCst);
             self.workers.count.fetch_sub(1, Ordering::SeqCst);
@@ -364,7 +362,7 @@ fn park(state: &ThreadState, anyway: bool) -> bool {
         return true;
     }
     loop {
-        let spare = engine.workers.count.load(Ordering::Relaxed) > engine.settings.num_cpus;
+        let spare = engine.workers.count.load(Ordering::Relaxed) > engine.settings.workers;
         if spare {
             std::thread::park_timeout(LINGER);
         } else {

@@ -68,7 +68,7 @@ pub(crate) fn try_create_with<C: Constructor>(
         return Ok(begin::<C>(state, args, None, None));
     }
     let settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
-    settings_allow(state, &settings, C::Actor::SPEC.path())?;
+    settings_allow(state, &settings, &format_args!("actor `{}`", C::Actor::SPEC.name()))?;
     let keep = keep.or(C::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
     if let Some(name) = settings.name.clone() {
         let namespace =
@@ -89,8 +89,8 @@ pub(crate) fn try_create_with<C: Constructor>(
     Ok(begin::<C>(state, args, Some(settings), keep))
 }
 
-fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &str) -> Result<()> {
-    state.engine.total().check_covers(&settings.resources, &who)
+fn settings_allow(state: &ThreadState, settings: &CreateSettings, who: &dyn std::fmt::Display) -> Result<()> {
+    state.engine.total().check_covers(&settings.resources, who)
 }
 
 /// Makes the cell and sends its creation.

@@ -10,9 +10,6 @@ use crate::task::{TaskHead, execute};
 use crate::thread::{Outside, ThreadState};
 use crate::worker::{frame_of, frame_with};
 
-/// With less stack than this left, work goes to another thread, in bytes.
-const ENOUGH_STACK: usize = 256 * 1024;
-
 /// So deep in nested gets, bodies of definitions that were never seen long are run here too: the first run of a recursion
 /// would otherwise take a thread for each of its levels.
 const DEEP: u32 = 16;
@@ -39,10 +36,16 @@ impl Bodies {
     }
 }
 
+/// Whether as much of this thread's stack is left as a body may use; otherwise work goes to another thread.
+#[inline]
+fn has_stack(state: &ThreadState) -> bool {
+    stacker::remaining_stack().is_some_and(|left| left >= state.engine.settings.inline_stack)
+}
+
 /// Whether this thread may run work at all.
 #[inline]
 pub(crate) fn thread_may(state: &ThreadState, bodies: Bodies) -> bool {
-    if stacker::remaining_stack().is_none_or(|left| left < ENOUGH_STACK) {
+    if !has_stack(state) {
         return false;
     }
     // The engine's own threads are no part of a runtime; a user's thread may be, and a getter would block it.
@@ -142,7 +145,7 @@ pub(crate) fn enclosed<R>(state: &ThreadState, run: impl FnOnce() -> R) -> R {
 /// Makes the future of an `async fn` and polls it once. It asks for no CPU unless told otherwise, so none is taken.
 fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
     let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
-    if !free || head.vtable().definition().waits() || stacker::remaining_stack().is_none_or(|left| left < ENOUGH_STACK) {
+    if !free || head.vtable().definition().waits() || !has_stack(state) {
         return false;
     }
     let Ok(_world) = super::world::of_futures(state) else { return false };

@@ -1,5 +1,6 @@
 //! From a call to a queue: hops 2 to 4 of a task's way.
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use super::{Engine, FreeJob};
@@ -9,7 +10,7 @@ use crate::callable::refs::Refs;
 use crate::error::{Error, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::{CallOptions, CallSettings};
-use crate::resources::UNITS;
+use crate::resources::{Resources, UNITS};
 use crate::scheduler::claims::Term;
 use crate::store::entry::{Hold, Kind};
 use crate::store::state::Phase;
@@ -113,8 +114,8 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
         Ok(state) => state,
         Err(error) => return ObjectRef::failed(blame::<B>(error), super::epoch()),
     };
-    let args = if state.engine.settings.strict {
-        match strictly::<B>(args) {
+    let args = if state.engine.settings.checks_submissions {
+        match checked::<B>(&state.engine, args, class) {
             Ok(args) => args,
             Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
         }
@@ -123,7 +124,7 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     };
     if class == Class::Shaped
         && let Some(extra) = &extra
-        && let Err(error) = feasible(&state.engine, extra, B::SPEC.path())
+        && let Err(error) = feasible(&state.engine, extra, &format_args!("`{}`", B::SPEC.name()))
     {
         return ObjectRef::failed(blame::<B>(error), state.epoch);
     }
@@ -150,8 +151,15 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     object
 }
 
+/// The arguments of a task that the node can run, in strict mode after a journey through their glue.
 #[cold]
-fn strictly<B: Body>(args: B::Args) -> Result<B::Args> {
+fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::Args> {
+    if class == Class::OneCpu {
+        engine.total().check_covers(&Resources::ONE_CPU, &format_args!("`{}`", B::SPEC.name()))?;
+    }
+    if !engine.settings.strict {
+        return Ok(args);
+    }
     match B::GLUE {
         Some(glue) => (glue.args)(args),
         None => {
@@ -169,8 +177,8 @@ fn strictly<B: Body>(args: B::Args) -> Result<B::Args> {
 
 /// Refuses what the node can never give.
 #[cold]
-pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &str) -> Result<()> {
-    engine.total().check_covers(&extra.settings.resources, &who)
+pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Result<()> {
+    engine.total().check_covers(&extra.settings.resources, who)
 }
 
 #[cold]

@@ -205,14 +205,14 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     memory.overruns.look(engine, now);
     if cpu_work && engine.cpu.has_one() {
         engine.kick();
-    } else if free_work && idle > 0 && lively < engine.settings.num_cpus {
+    } else if free_work && idle > 0 && lively < engine.settings.workers {
         engine.wake_idle();
     }
     if free_work && idle == 0 {
         add_for_free_work(engine, memory, now, lively);
     }
     // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
-    engine.workers.surplus.store(lively.saturating_sub(engine.settings.num_cpus), Ordering::Relaxed);
+    engine.workers.surplus.store(lively.saturating_sub(engine.settings.workers), Ordering::Relaxed);
     if cpu_work || free_work || claimed {
         memory.last_queued = now;
         let still = now.duration_since(memory.stirred);
@@ -243,7 +243,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
 /// millisecond, twice as many each time that holds on.
 fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) {
     let workers = engine.workers.count.load(Ordering::Relaxed);
-    if workers < engine.settings.num_cpus {
+    if workers < engine.settings.workers {
         let _ = engine.add_worker();
         return;
     }
