@@ -358,6 +358,11 @@ impl Error {
         }
     }
 
+    /// The name of the last task that the failure went through.
+    pub(crate) fn last_task(&self) -> Option<&str> {
+        self.0.links.last().map(|link| &*link.name)
+    }
+
     fn of(kind: ErrorKind, what: What) -> Error {
         Error(Arc::new(Inner { kind, what, location: None, links: Vec::new(), elided: 0, cause: None }))
     }

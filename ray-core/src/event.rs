@@ -3,6 +3,8 @@
 //! One place, so that it all looks alike and can be turned to where a program's other words go: to `tracing` where a
 //! subscriber is set, under the target `ray`; else to standard error.
 
+mod unread;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Write;
@@ -12,7 +14,7 @@ use parking_lot::Mutex;
 
 use tracing::subscriber::NoSubscriber;
 
-use crate::error::Error;
+pub(crate) use unread::{keep_unread, log_unread, log_unread_in_time, unhandled};
 
 /// What is being said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +51,6 @@ pub(crate) fn tip(text: &str) {
     warn(Notice::Tip, &text);
 }
 
-/// A failed object that nobody read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Whoever shut the engine down knows that what
-/// had not ended then has failed.
-pub(crate) fn unhandled(error: &Error) {
-    if !error.is_runtime_gone() && !*UNHANDLED_IGNORED {
-        let advice = "nobody read this failure (get the reference, or set RAY_IGNORE_UNHANDLED_ERRORS=1)";
-        warn(Notice::Unhandled, &format_args!("{advice}: {error:?}"));
-    }
-}
-
 /// What strict mode could not check, once each.
 pub(crate) fn strict_listing(text: &str) {
     static LISTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -65,6 +58,17 @@ pub(crate) fn strict_listing(text: &str) {
     if new {
         warn(Notice::Strict, &format_args!("strict mode: {text}"));
     }
+}
+
+/// Ends the process because of a count that would overflow, with a line on standard error: no error could be returned.
+#[cold]
+#[inline(never)]
+pub(crate) fn abort(why: &str) -> ! {
+    // Without a lock or an allocation of its own where that can be: the process may be in any state.
+    let _ = std::io::stderr().write_all(b"ray: the process is aborted: ");
+    let _ = std::io::stderr().write_all(why.as_bytes());
+    let _ = std::io::stderr().write_all(b"\n");
+    std::process::abort();
 }
 
 /// Says `text`, which may have several lines. Never fails and never panics, whatever a user's `Display` or subscriber does: a

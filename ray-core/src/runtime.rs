@@ -66,6 +66,8 @@ impl PartialEq for Returning {
 /// An embedded engine.
 pub(crate) struct Engine {
     pub(crate) epoch: u32,
+    /// The process whose threads these are: a fork has a copy of all this, and none of the threads.
+    process: u32,
     pub(crate) settings: Resolved,
     pub(crate) cpu: CpuPool,
     pub(crate) claims: Mutex<Claims<Returning, Hold>>,
@@ -143,6 +145,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let lenient = config.ignores_reinit_error();
     let mut slot = ENGINE.write();
     if let Some(engine) = &*slot {
+        engine.of_this_process()?;
         if join || lenient {
             return Ok(Arc::clone(engine));
         }
@@ -156,6 +159,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
     let engine = Arc::new(Engine {
         epoch,
+        process: std::process::id(),
         cpu: CpuPool::new(settings.total.cpu()),
         claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
         injector: Injector::new(),
@@ -264,6 +268,24 @@ impl Engine {
                 self.kick();
             }
         }
+    }
+
+    /// Refuses a process that was forked from the one that started the engine. Asks the system: for paths that wait or start
+    /// threads anyway.
+    ///
+    /// # Errors
+    /// `RuntimeGone`.
+    pub(crate) fn of_this_process(&self) -> Result<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::RuntimeGone,
+            format!(
+                "this process was made by `fork` from process {}, whose engine it cannot use: a fork has none of the engine's threads; fork before the first use of ray, or start another program (`std::process::Command`)",
+                self.process
+            ),
+        ))
     }
 
     /// The tokio runtime on which async bodies run; started by the first of them.

@@ -237,7 +237,7 @@ impl ActorHead {
     fn add_holds(&self, count: u32) {
         if self.holds.fetch_add(count, Ordering::Relaxed) > u32::MAX / 2 {
             // As Arc does: only leaked holds get here.
-            std::process::abort();
+            crate::event::abort("an actor is held by too many handles, calls and other owners of the engine");
         }
     }
 

@@ -167,7 +167,7 @@ impl<A: Actor> Deref for ActorHandle<A> {
 impl<A: Actor> Clone for ActorHandle<A> {
     fn clone(&self) -> Self {
         if self.head().handles.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
-            std::process::abort();
+            crate::event::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
         }
         Self { head: self.head, class: PhantomData }
     }

@@ -56,6 +56,7 @@ fn until_with(
     done: impl Fn() -> bool,
 ) -> Result<Waited> {
     let engine = &*state.engine;
+    engine.of_this_process()?;
     let _outside = Outside::begin(state);
     let interrupted = interrupt::register(state);
     interrupt::check(state)?;

@@ -238,7 +238,11 @@ fn find(spec: &'static Spec, table: usize) -> &'static Spec {
             };
         }
         if known == table {
-            return place.spec.get_or_init(|| Spec { name: spec.name, inline: spec.inline, ..Spec::new(spec.path, spec.file, spec.line) });
+            return place.spec.get_or_init(|| Spec {
+                name: spec.name,
+                inline: spec.inline,
+                ..Spec::new(spec.path, spec.file, spec.line)
+            });
         }
     }
     spec

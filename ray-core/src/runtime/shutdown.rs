@@ -57,6 +57,7 @@ pub fn shutdown() -> Result<()> {
         );
     }
     engine.drain();
+    crate::event::log_unread();
     Ok(())
 }
 

@@ -277,7 +277,7 @@ impl State {
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
         if Snapshot(before).refs() >= MAX_REFS {
             // As Arc does: the count would overflow into nonsense, and only leaked references get here.
-            std::process::abort();
+            crate::event::abort("an object has more than 134,217,728 references: are clones of an `ObjectRef` leaked?");
         }
     }
 
@@ -310,7 +310,7 @@ impl State {
         let before = self.0.fetch_add(HOLD, Ordering::Relaxed);
         if Snapshot(before).holds() >= MAX_HOLDS {
             // As above. What a user can ask for in numbers is refused long before: see `dependency::register`.
-            std::process::abort();
+            crate::event::abort("an object is held by more than 8,388,608 tasks and other owners of the engine");
         }
     }
 
@@ -335,5 +335,44 @@ impl State {
     /// Raises the cooperative flag; the reading before it.
     pub(crate) fn set_cancel(&self) -> Snapshot {
         Snapshot(self.0.fetch_or(CANCEL, Ordering::AcqRel))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// In a process of its own, which `State` aborts: what that says.
+    fn aborted(name: &str, overflow: impl FnOnce()) -> String {
+        const MARK: &str = "RAY_TEST_ABORT";
+        if std::env::var_os(MARK).is_some() {
+            overflow();
+            std::process::exit(0);
+        }
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = command.args([name, "--exact", "--nocapture"]).env(MARK, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        said
+    }
+
+    #[test]
+    fn too_many_references_end_the_process_with_a_line() {
+        let said = aborted("store::state::tests::too_many_references_end_the_process_with_a_line", || {
+            let state = State::new(Phase::Ready, MAX_REFS - 1, 0);
+            state.add_ref();
+            state.add_ref();
+        });
+        assert!(said.contains("ray: the process is aborted: an object has more than 134,217,728 references"), "{said}");
+    }
+
+    #[test]
+    fn too_many_holds_end_the_process_with_a_line() {
+        let said = aborted("store::state::tests::too_many_holds_end_the_process_with_a_line", || {
+            let state = State::new(Phase::Ready, 0, MAX_HOLDS - 1);
+            state.add_hold();
+            state.add_hold();
+        });
+        assert!(said.contains("ray: the process is aborted: an object is held by more than 8,388,608"), "{said}");
     }
 }

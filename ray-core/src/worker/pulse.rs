@@ -128,6 +128,7 @@ fn beat(engine: &Weak<Engine>) {
     if let Some(engine) = engine.upgrade() {
         // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
         *engine.pulse.thread.lock() = Some(std::thread::current());
+        crate::event::keep_unread();
     }
     loop {
         let Some(engine) = engine.upgrade() else {
@@ -139,6 +140,7 @@ fn beat(engine: &Weak<Engine>) {
             return;
         }
         let pause = look(&engine, &mut memory);
+        let _ = crate::event::log_unread_in_time();
         match pause {
             Some(pause) => {
                 // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
@@ -164,7 +166,10 @@ fn beat(engine: &Weak<Engine>) {
                     continue;
                 }
                 while engine.is_live() && engine.pulse.rest.is_resting() {
-                    std::thread::park();
+                    match crate::event::log_unread_in_time() {
+                        Some(wait) => std::thread::park_timeout(wait),
+                        None => std::thread::park(),
+                    }
                 }
                 let now = Instant::now();
                 memory.last_queued = now;

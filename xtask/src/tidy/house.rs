@@ -69,6 +69,7 @@ const UNSAFE: &[&str] = &[
     "ray-train/src/model/mlp/product.rs",
     "ray-train/src/trainer/interrupt.rs",
     "ray-train/tests/trainer/signal.rs",
+    "tests/it/forks.rs",
 ];
 
 /// What a file must not be called, and why.

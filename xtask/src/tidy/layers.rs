@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
             "error::payload",
             "error::show",
             "event",
+            "event::unread",
             "os",
             "unwind",
             "value",

@@ -1,0 +1,61 @@
+//! A fork of a process whose engine runs: it has none of the engine's threads, and is told so.
+#![cfg(unix)]
+
+use std::time::Duration;
+
+use ray::ErrorKind;
+
+use crate::support::{Gate, engine, in_child};
+
+/// Runs `body` in a fork of this process; whether it returned `true`. A fork that hangs is ended by its alarm.
+fn in_a_fork(body: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the fork calls `body`, which ends by itself or by the alarm, and leaves by `_exit`; locks that another thread
+    // held at the fork stay locked in it, so the test's other threads are at rest.
+    unsafe {
+        let pid = libc::fork();
+        assert!(pid >= 0, "the system refuses a fork");
+        if pid == 0 {
+            libc::alarm(20);
+            let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
+            libc::_exit(i32::from(!good));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(pid, &raw mut status, 0), pid);
+        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    }
+}
+
+fn is_told(result: &ray::Result<()>) -> bool {
+    let told = result.as_ref().is_err_and(|error| {
+        error.kind() == ErrorKind::RuntimeGone && error.to_string().contains("was made by `fork` from process")
+    });
+    if !told {
+        eprintln!("{result:?}");
+    }
+    told
+}
+
+/// What would wait for ever is an error at once; what is ready is there.
+#[test]
+fn a_fork_is_told_that_it_has_no_engine() {
+    in_child("forks::a_fork_is_told_that_it_has_no_engine", || {
+        engine();
+        let (started, gate) = (Gate::new(), Gate::new());
+        let pending = ray::task(move || {
+            started.open();
+            gate.wait();
+        })
+        .remote();
+        started.wait();
+        let ready = ray::put(7);
+        assert!(in_a_fork(|| ray::get(&ready).is_ok_and(|value| value == 7)), "a ready object");
+        assert!(in_a_fork(|| is_told(&ray::get(&pending))), "get");
+        assert!(in_a_fork(|| is_told(&ray::get_timeout(&pending, Duration::from_secs(60)))), "get_timeout");
+        assert!(in_a_fork(|| is_told(&ray::get([pending.clone(), pending.clone()]).map(drop))), "get of several");
+        assert!(in_a_fork(|| is_told(&ray::wait([pending.any()], 1).map(drop))), "wait");
+        assert!(in_a_fork(|| is_told(&ray::get(ray::task(|| std::thread::yield_now()).remote()))), "a task of the fork's own");
+        assert!(in_a_fork(|| is_told(&ray::init().map(drop))), "init");
+        gate.open();
+        ray::get(pending).unwrap();
+    });
+}

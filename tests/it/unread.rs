@@ -1,0 +1,75 @@
+//! Failures that nobody reads: the first few of each name in full, the others counted, none lost.
+
+use ray::remote;
+
+use crate::support::{Said, in_child};
+
+#[remote]
+struct Till;
+
+#[remote]
+impl Till {
+    pub fn new() -> Self {
+        Till
+    }
+    pub fn pay(&mut self, amount: u64) -> Result<u64, String> {
+        Err(format!("no change for {amount}"))
+    }
+    pub fn end(&mut self) {}
+}
+
+#[remote]
+fn count(amount: u64) -> Result<u64, String> {
+    Err(format!("no coin of {amount}"))
+}
+
+const MANY: u64 = 20_000;
+
+/// How many failures of `name` were logged in full, and how many were counted, in how many lines.
+fn logged(said: &Said, name: &str) -> (usize, u64, usize) {
+    let full = said
+        .stderr
+        .lines()
+        .filter(|line| line.contains("nobody read this failure") && line.contains(&format!("task `{name}` failed")));
+    let lines: Vec<_> = said.stderr.lines().filter(|line| line.contains("more failures of the same tasks: ")).collect();
+    let counted = lines.iter().flat_map(|line| line.split([':', ',']).filter(|part| part.ends_with(&format!(" of `{name}`"))));
+    let counted = counted.map(|part| part.trim().split(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    (full.count(), counted, lines.len())
+}
+
+fn fail_often() {
+    let till = Till::remote();
+    for amount in 0..MANY {
+        till.pay.tell(amount);
+        count.tell(amount);
+    }
+    ray::get(till.end.remote()).unwrap();
+    let last: Vec<_> = (0..64).map(|amount| count.remote(amount)).collect();
+    assert!(ray::get_all_settled(last).iter().all(Result::is_err), "what is read is not logged");
+}
+
+/// A shutdown logs what was counted.
+#[test]
+fn many_failures_are_few_lines() {
+    let said = in_child("unread::many_failures_are_few_lines", || {
+        fail_often();
+        ray::shutdown().unwrap();
+    });
+    let (full, counted, lines) = logged(&said, "Till.pay");
+    assert_eq!((full, counted), (5, MANY - 5), "{}", said.stderr);
+    assert!(lines < 100, "a line a second");
+    let (full, counted, _) = logged(&said, "count");
+    assert!(full == 5 && counted <= MANY - 5, "{full} and {counted}");
+    assert!(said.stderr.contains("no change for 4") && !said.stderr.contains("no change for 9\n"), "{}", said.stderr);
+}
+
+/// Without a shutdown the monitor thread logs it, when no failure follows.
+#[test]
+fn the_last_failures_are_logged_without_a_shutdown() {
+    let said = in_child("unread::the_last_failures_are_logged_without_a_shutdown", || {
+        fail_often();
+        std::thread::sleep(std::time::Duration::from_secs(4)); // body: the second that a line waits for, and more
+    });
+    let (full, counted, _) = logged(&said, "Till.pay");
+    assert_eq!((full, counted), (5, MANY - 5), "{}", said.stderr);
+}
