@@ -192,7 +192,7 @@ fn a_task_is_submitted_once() {
 #[test]
 fn a_told_closures_error_is_logged() {
     let said = crate::support::in_child("closures::a_told_closures_error_is_logged", || {
-        engine();
+        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let tally = Tally::new();
         let counted = move |word: &'static str| {
             tally.add();
@@ -202,7 +202,8 @@ fn a_told_closures_error_is_logged() {
         ray::task(move || Err::<(), _>(counted("a word"))).name("says").tell();
         ray::task(move || Err::<(), _>(anyhow::anyhow!(counted("a context")))).name("wraps").tell();
         tally.wait_for(3);
-        ray::shutdown().unwrap();
+        // Runs when the last of them has given the one CPU back, and so was logged.
+        ray::get(ray::task(|| ()).remote()).unwrap();
     });
     for part in ["`parses` failed: invalid digit", "`says` failed: a word", "`wraps` failed: a context"] {
         assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);

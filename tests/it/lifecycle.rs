@@ -283,7 +283,7 @@ fn a_configured_address_is_refused() {
 fn absurd_settings() {
     in_child("lifecycle::absurd_settings", || {
         let absurd = [
-            (Config::new().num_cpus(0), "num_cpus"),
+            (Config::new().worker_stack_size(1), "worker_stack_size"),
             (Config::new().num_cpus(usize::MAX), "CPU"),
             (Config::new().max_threads(0), "max_threads"),
             (Config::new().namespace(""), "namespace"),
