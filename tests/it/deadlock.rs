@@ -330,3 +330,21 @@ fn at_once() {
         assert!(error.is_deadlock(), "{error}");
     });
 }
+
+/// `wait` has other ways to end than its objects, so a wait of a body for its own end is no error: it ends with its time.
+#[test]
+fn a_wait_for_oneself_ends_with_its_time() {
+    alone_on(2, || {
+        let node = Node::remote();
+        let (pending, ready) = ray::get(node.with(move |_| {
+            let me = ray::context().current_actor::<Node>().unwrap();
+            // A serial actor's next call starts when this one has ended.
+            let next = me.leaf.remote();
+            let (ready, pending) = ray::wait([next.any()], ray::first(1).timeout(Duration::from_millis(20))).unwrap();
+            (pending.len(), ready.len())
+        }))
+        .unwrap();
+        assert_eq!((pending, ready), (1, 0));
+        assert_eq!(ray::get(node.leaf.remote()).unwrap(), 1);
+    });
+}
