@@ -2,7 +2,7 @@
 
 use ray::{ActorHandle, Config, ErrorKind, remote};
 
-use crate::support::{engine, in_child};
+use crate::support::{Gate, engine, in_child};
 
 #[remote]
 struct Bakery {
@@ -28,7 +28,11 @@ impl Bakery {
         Err("no rest".to_owned())
     }
     pub async fn blocks(&self) -> ray::Result<()> {
-        ray::get(ray::task(|| ()).remote())
+        let gate = Gate::new();
+        let pending = ray::task(move || gate.wait()).remote();
+        let told = ray::get(&pending);
+        gate.open();
+        told
     }
 }
 

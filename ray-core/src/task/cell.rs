@@ -55,7 +55,7 @@ impl<F: Function> Body for FunctionBody<F> {
 static CLOSURE: Spec = Spec::new("closure", "ray::task", 0).local();
 
 /// A closure as a body; it is its own argument.
-pub(crate) struct ClosureBody<C, R, T, F>(PhantomData<(C, fn() -> (R, T, F))>);
+pub(crate) struct ClosureBody<C, R, T, F>(PhantomData<C>, PhantomData<R>, PhantomData<T>, PhantomData<F>);
 
 impl<C, R, T, F> Body for ClosureBody<C, R, T, F>
 where
