@@ -4,19 +4,26 @@ use crate::measure::Case;
 
 pub(crate) mod allreduce;
 pub(crate) mod ask;
+pub(crate) mod ask_async;
+pub(crate) mod async_fn;
+pub(crate) mod async_fn_get;
+pub(crate) mod axum;
 pub(crate) mod chain1000;
 pub(crate) mod fib25;
 pub(crate) mod idle;
 pub(crate) mod many;
 pub(crate) mod mem;
+pub(crate) mod nest10k;
 pub(crate) mod par20;
 pub(crate) mod pipe;
 pub(crate) mod putget;
 pub(crate) mod rt;
+pub(crate) mod rt_async;
 pub(crate) mod spawnstop;
 pub(crate) mod start;
 pub(crate) mod tasks;
 pub(crate) mod tell;
+pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod wait1000;
@@ -41,6 +48,13 @@ pub(crate) const ALL: &[Case] = &[
     start::CASE,
     idle::CASE,
     par20::CASE,
+    nest10k::CASE,
+    rt_async::CASE,
+    ask_async::CASE,
+    async_fn::CASE,
+    async_fn_get::CASE,
+    ticker::CASE,
+    axum::CASE,
     allreduce::CASE,
     #[cfg(feature = "train")]
     train::CASE,

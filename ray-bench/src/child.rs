@@ -57,10 +57,8 @@ pub(crate) fn main(case: &Case, who: &str) -> Outcome {
     Ok(())
 }
 
-#[cfg(feature = "train")]
 pub(crate) use stays::{Stays, answer, asked};
 
-#[cfg(feature = "train")]
 mod stays {
     use std::{
         io::{self, BufRead, BufReader, Write},

@@ -5,6 +5,7 @@
 mod alive;
 mod cases;
 mod child;
+mod load;
 mod measure;
 mod memory;
 mod ours;
@@ -31,7 +32,8 @@ Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH]
 
   CASE        what to measure; without one, everything that is built in:
               rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
-              chain1000 start idle par20 allreduce
+              chain1000 start idle par20 nest10k rt_async ask_async async_fn
+              async_fn_get ticker axum allreduce
               train: the article's network, an epoch at a time; it is built in
               by --features train, which takes minutes, and FASHION_MNIST_DIR
               names the folder of its images

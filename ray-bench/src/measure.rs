@@ -34,19 +34,24 @@ pub(crate) struct Case {
     pub(crate) serve: Option<fn(who: &str) -> Outcome>,
     /// Whether what the case needs is there; asked before anything is measured.
     pub(crate) ready: fn() -> Outcome,
-    /// The row whose median the others are set against.
-    pub(crate) yardstick: &'static str,
+    /// The rows whose medians the others are set against: a column of the table each.
+    pub(crate) yardsticks: &'static [&'static str],
 }
 
 /// What most cases have in common.
 pub(crate) const USUAL: Case =
-    Case { name: "", what: "", unit: "", contenders: Vec::new, child: None, serve: None, ready: || Ok(()), yardstick: OURS };
+    Case { name: "", what: "", unit: "", contenders: Vec::new, child: None, serve: None, ready: || Ok(()), yardsticks: &[OURS] };
+
+/// The group of the rows whose caller is async code, in the cases whose other rows have a plain thread for a caller.
+pub(crate) const ASYNC: &str = "async callers";
 
 /// One way of doing a case's work.
 pub(crate) struct Contender {
     whos: Vec<String>,
     /// Of the samples of each of `whos`, where it is not the case's.
     units: Vec<Option<&'static str>>,
+    /// Of each of `whos`, what it has in common with the rows that it may be compared with.
+    groups: Vec<&'static str>,
     round: Box<dyn FnMut() -> Vec<f64>>,
 }
 
@@ -56,13 +61,30 @@ impl Contender {
         Self::many([who.into()], move || vec![round()])
     }
 
+    /// A contender whose caller is async code, in a case that is about plain threads too.
+    pub(crate) fn awaiting(who: impl Into<String>, round: impl FnMut() -> f64 + 'static) -> Self {
+        Self::new(who, round).among(ASYNC)
+    }
+
     /// A contender whose `round` returns a sample for each of `whos`.
     pub(crate) fn many(whos: impl Into<Vec<String>>, round: impl FnMut() -> Vec<f64> + 'static) -> Self {
         let whos = whos.into();
-        Contender { units: vec![None; whos.len()], whos, round: Box::new(round) }
+        Contender { units: vec![None; whos.len()], groups: vec![""; whos.len()], whos, round: Box::new(round) }
     }
 
-    #[cfg(feature = "train")]
+    /// Puts all rows into one group: the table sets them against rows of the same group.
+    pub(crate) fn among(self, group: &'static str) -> Self {
+        let groups = vec![group; self.whos.len()];
+        self.in_groups(groups)
+    }
+
+    /// Puts each row into the group that stands at its place.
+    pub(crate) fn in_groups(mut self, groups: impl Into<Vec<&'static str>>) -> Self {
+        self.groups = groups.into();
+        assert_eq!(self.groups.len(), self.whos.len());
+        self
+    }
+
     /// The samples of `who` are in a unit of their own: they are no times, but something else that the rounds tell.
     pub(crate) fn with_unit(mut self, who: &str, unit: &'static str) -> Self {
         let at = self.whos.iter().position(|name| name == who).expect("one of the contender's rows");
@@ -77,6 +99,8 @@ pub(crate) struct Row {
     pub(crate) case: &'static str,
     pub(crate) who: String,
     pub(crate) unit: &'static str,
+    /// The rows of one group do the same work for the same kind of caller.
+    pub(crate) group: &'static str,
     samples: Vec<f64>,
 }
 
@@ -103,7 +127,8 @@ impl Row {
     }
 }
 
-/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender whose name begins with `who`.
+/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender whose name begins with `who`, those of
+/// one group together.
 pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     let mut contenders = (case.contenders)();
     contenders.retain(|contender| contender.whos.iter().any(|name| name.starts_with(who)));
@@ -120,15 +145,27 @@ pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
             }
         }
     }
-    contenders
-        .iter()
-        .zip(samples)
-        .flat_map(|(contender, rows)| contender.whos.iter().zip(&contender.units).zip(rows))
-        .map(|((who, unit), mut samples)| {
+    let mut rows = Vec::new();
+    for (contender, samples) in contenders.iter().zip(samples) {
+        for (index, mut samples) in samples.into_iter().enumerate() {
             samples.sort_by(f64::total_cmp);
-            Row { case: case.name, who: who.clone(), unit: unit.unwrap_or(case.unit), samples }
-        })
-        .collect()
+            rows.push(Row {
+                case: case.name,
+                who: contender.whos[index].clone(),
+                unit: contender.units[index].unwrap_or(case.unit),
+                group: contender.groups[index],
+                samples,
+            });
+        }
+    }
+    let mut groups: Vec<&str> = Vec::new();
+    for row in &rows {
+        if !groups.contains(&row.group) {
+            groups.push(row.group);
+        }
+    }
+    rows.sort_by_key(|row| groups.iter().position(|group| *group == row.group));
+    rows
 }
 
 /// Nanoseconds that `body` takes for each of the `n` operations that it does.

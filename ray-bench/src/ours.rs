@@ -11,17 +11,31 @@ use crate::{
     alive::{Alive, Census},
     cases::{chain1000, fib25, par20, putget, wait1000},
     measure::{Contender, ns_per, per},
-    peers::{on_worker, sum_of_counts},
+    peers::{async_callers, on_worker, sum_of_counts},
 };
 
+pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
+pub(crate) mod web;
 
 /// Ours in the cases whose contenders have a process each.
 pub(crate) const ALONE: [&str; 1] = ["ray"];
 
+/// Waits for `value`, which must not fail.
+macro_rules! get {
+    ($value:expr) => {
+        ray::get($value).expect("the call succeeds")
+    };
+}
+
 #[remote]
 fn noop() -> u64 {
+    1
+}
+
+#[remote]
+async fn noop_async() -> u64 {
     1
 }
 
@@ -42,6 +56,11 @@ fn fib(n: u64) -> ray::Result<u64> {
     }
     let (left, right) = (fib.remote(n - 1), fib.remote(n - 2));
     Ok(ray::get(left)? + ray::get(right)?)
+}
+
+#[remote]
+fn down(n: u64) -> u64 {
+    if n == 0 { 0 } else { get!(down.remote(n - 1)) + 1 }
 }
 
 #[remote]
@@ -71,19 +90,34 @@ impl Counter {
     }
 }
 
+/// An actor that computes.
+#[remote]
+pub(crate) struct Worker {
+    value: u64,
+}
+
+#[remote]
+impl Worker {
+    pub(crate) fn new() -> Self {
+        Worker { value: 0 }
+    }
+
+    pub(crate) fn noop(&mut self) -> u64 {
+        1
+    }
+
+    pub(crate) fn work(&mut self, steps: u64) -> u64 {
+        self.value = par20::Work::of_steps(steps).run(self.value);
+        self.value
+    }
+}
+
 /// Starts the engine where it does not run yet, without the tip about a `get` right after each `remote`, which some
 /// cases are about.
 fn engine() {
     if !ray::is_initialized() {
         ray::init_with(Config::new().tips(false)).expect("the engine starts");
     }
-}
-
-/// Waits for `value`, which must not fail.
-macro_rules! get {
-    ($value:expr) => {
-        ray::get($value).expect("the call succeeds")
-    };
 }
 
 pub(crate) fn rt(n: usize) -> [Contender; 2] {
@@ -98,18 +132,50 @@ pub(crate) fn rt(n: usize) -> [Contender; 2] {
                 assert_eq!(sum, n as u64);
             })
         }),
-        Contender::new("ray (async caller)", move || {
-            on_worker(async move {
-                let start = Instant::now();
-                let mut sum = 0;
-                for _ in 0..n / 10 {
-                    sum += noop.remote().await.expect("the call succeeds");
-                }
-                assert_eq!(sum, n as u64 / 10);
-                per(n / 10, start.elapsed())
-            })
-        }),
+        Contender::awaiting("ray (async caller)", move || on_worker(awaits(n / 10))),
     ]
+}
+
+/// `n` no-op tasks, each awaited before the next.
+async fn awaits(n: usize) -> f64 {
+    let start = Instant::now();
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += noop.remote().await.expect("the call succeeds");
+    }
+    assert_eq!(sum, n as u64);
+    per(n, start.elapsed())
+}
+
+pub(crate) fn rt_async(n: usize) -> [Contender; 2] {
+    engine();
+    async_callers("ray", move || awaits(n))
+}
+
+pub(crate) fn async_fn(n: usize) -> [Contender; 2] {
+    engine();
+    async_callers("ray", move || async move {
+        let start = Instant::now();
+        let mut sum = 0;
+        for _ in 0..n {
+            sum += noop_async.remote().await.expect("the call succeeds");
+        }
+        assert_eq!(sum, n as u64);
+        per(n, start.elapsed())
+    })
+}
+
+pub(crate) fn async_fn_get(n: usize) -> [Contender; 1] {
+    engine();
+    [Contender::new("ray", move || {
+        ns_per(n, || {
+            let mut sum = 0;
+            for _ in 0..n {
+                sum += get!(noop_async.remote());
+            }
+            assert_eq!(sum, n as u64);
+        })
+    })]
 }
 
 pub(crate) fn tasks(n: usize) -> [Contender; 1] {
@@ -137,21 +203,26 @@ pub(crate) fn ask(n: usize) -> [Contender; 2] {
             assert_eq!(sum, sum_of_counts(n));
             sample
         }),
-        Contender::new("ray (async caller)", move || {
-            on_worker(async move {
-                let n = n / 10;
-                let counter = Counter::remote();
-                let start = Instant::now();
-                let mut sum = 0;
-                for _ in 0..n {
-                    sum += counter.increment.remote().await.expect("the call succeeds");
-                }
-                let elapsed = start.elapsed();
-                assert_eq!(sum, sum_of_counts(n));
-                per(n, elapsed)
-            })
-        }),
+        Contender::awaiting("ray (async caller)", move || on_worker(asks(n / 10))),
     ]
+}
+
+/// `n` calls of an actor, each awaited before the next.
+async fn asks(n: usize) -> f64 {
+    let counter = Counter::remote();
+    let start = Instant::now();
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += counter.increment.remote().await.expect("the call succeeds");
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(sum, sum_of_counts(n));
+    per(n, elapsed)
+}
+
+pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
+    engine();
+    async_callers("ray", move || asks(n))
 }
 
 pub(crate) fn pipe(n: usize) -> [Contender; 1] {
@@ -279,6 +350,12 @@ pub(crate) fn par(work: par20::Work) -> [Contender; 1] {
             get!(refs).into_iter().fold(0, u64::wrapping_add)
         })
     })]
+}
+
+/// Starts the engine; what it returns counts down from a number by calls that get each other's results.
+pub(crate) fn recursion() -> fn(u64) -> u64 {
+    engine();
+    |depth| get!(down.remote(depth))
 }
 
 /// `n` actors, each called once; they live as long as what this returns.

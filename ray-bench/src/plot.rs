@@ -1,7 +1,7 @@
 //! The medians as a picture: a panel a case, a bar a contender, on a logarithmic scale.
 //!
-//! The rows that look at the same rounds in another way, resident and peak memory and spans with the submission, are left
-//! out.
+//! The rows that look at the same rounds in another way, resident and peak memory, spans with the submission and
+//! numbers of late ticks, are left out.
 
 use std::{error::Error, path::Path};
 
@@ -59,7 +59,7 @@ pub(crate) fn svg(path: &Path, panels: &[(&Case, Vec<Row>)]) -> Result<(), Box<d
 
 /// The rows of a case that are drawn.
 fn drawn(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    let other_ways = ["(resident)", "(with submit)", "peak memory"];
+    let other_ways = ["(resident)", "(with submit)", "peak memory", "late ticks"];
     rows.iter().filter(move |row| !other_ways.iter().any(|way| row.who.ends_with(way)))
 }
 

@@ -14,6 +14,9 @@ pub(crate) const OURS: &str = "ray";
 struct Line<'a> {
     case: &'a str,
     who: &'a str,
+    /// What this row has in common with those that it may be compared with; absent where that is true of all.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'a str,
     median: f64,
     min: f64,
     max: f64,
@@ -27,6 +30,7 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
         let line = Line {
             case: row.case,
             who: &row.who,
+            group: row.group,
             median: rounded(row.median()),
             min: rounded(row.min()),
             max: rounded(row.max()),
@@ -39,30 +43,51 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the table of one case.
+/// Writes the table of one case: the rows of a group below its name, each set against the yardsticks of its group.
 pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Result<()> {
-    let yardstick = if case.yardstick == OURS { "ours" } else { case.yardstick };
     writeln!(out, "\n{}: {}", case.name, case.what)?;
     let names = rows.iter().map(|row| row.who.len()).fold(34, usize::max);
-    writeln!(out, "  {:<names$} {:>12} {:>12} {:>12}  {:>9}", "", "median", "min", "max", format!("to {yardstick}"))?;
-    let measure = rows.iter().find(|row| row.who == case.yardstick).map(Row::median);
+    write!(out, "  {:<names$} {:>12} {:>12} {:>12}", "", "median", "min", "max")?;
+    let columns: Vec<String> =
+        case.yardsticks.iter().map(|yardstick| format!("to {}", if *yardstick == OURS { "ours" } else { yardstick })).collect();
+    for column in &columns {
+        write!(out, "  {column:>9}")?;
+    }
+    writeln!(out)?;
+
+    let mut group = "";
     for row in rows {
-        let ratio = match measure {
-            _ if row.unit != case.unit => row.unit.to_owned(),
-            Some(measure) => format!("{:.2}", row.median() / measure),
-            None => String::new(),
-        };
-        writeln!(
-            out,
-            "  {:<names$} {:>12} {:>12} {:>12}  {:>9}",
-            row.who,
-            number(row.median()),
-            number(row.min()),
-            number(row.max()),
-            ratio
-        )?;
+        if row.group != group {
+            group = row.group;
+            writeln!(out, "  - {group}")?;
+        }
+        let (median, min, max) = (number(row.median()), number(row.min()), number(row.max()));
+        write!(out, "  {:<names$} {median:>12} {min:>12} {max:>12}", row.who)?;
+        for (index, yardstick) in case.yardsticks.iter().enumerate() {
+            let width = columns[index].len().max(9);
+            let ratio = match measure(rows, row, yardstick) {
+                _ if row.unit != case.unit => {
+                    if index == 0 {
+                        row.unit.to_owned()
+                    } else {
+                        String::new()
+                    }
+                }
+                Some(measure) => format!("{:.2}", row.median() / measure),
+                None => String::new(),
+            };
+            write!(out, "  {ratio:>width$}")?;
+        }
+        writeln!(out)?;
     }
     out.flush()
+}
+
+/// The median that `row` is set against: that of the yardstick in the row's group, or of the case's where its group has none.
+fn measure(rows: &[Row], row: &Row, yardstick: &str) -> Option<f64> {
+    let named = |other: &&Row| other.who == yardstick || other.who.split(" (").next() == Some(yardstick);
+    let within = rows.iter().filter(|other| other.group == row.group && other.unit == row.unit).find(named);
+    within.or_else(|| rows.iter().find(|other| other.who == yardstick)).map(Row::median)
 }
 
 /// `value` for a reader: as many decimals as say something, thousands set apart.
@@ -90,7 +115,29 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, table};
+    use crate::measure::{ASYNC, Case, Contender, USUAL, run};
+
+    /// The ratio of a row is to ours for the same kind of caller.
+    #[test]
+    fn a_row_is_set_against_the_yardstick_of_its_group() {
+        fn contenders() -> Vec<Contender> {
+            vec![
+                Contender::new("ray", || 10.0),
+                Contender::new("ray (async caller)", || 40.0).among(ASYNC),
+                Contender::new("tokio", || 20.0),
+                Contender::new("tokio (async caller)", || 20.0).among(ASYNC),
+            ]
+        }
+        let case = Case { contenders, ..USUAL };
+        let mut text = Vec::new();
+        table(&mut text, &case, &run(&case, 1, "")).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<_> = text.lines().skip(3).map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        let (names, ratios): (Vec<_>, Vec<_>) = lines.iter().map(|line| (line[0], line[line.len() - 1])).unzip();
+        assert_eq!(names, ["ray", "tokio", "-", "ray", "tokio"]);
+        assert_eq!(ratios, ["1.00", "2.00", "callers", "1.00", "0.50"]);
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -59,7 +59,7 @@ pub(crate) const CASE: Case = Case {
     contenders,
     serve: Some(serve),
     ready,
-    yardstick: BY_HAND,
+    yardsticks: &[BY_HAND],
     ..USUAL
 };
 

@@ -9,7 +9,7 @@ use std::{cell::Cell, time::Instant};
 use actix::prelude::*;
 use futures::executor;
 
-use super::sum_of_counts;
+use super::{Caller, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
     measure::{Contender, cores, ns_per, per},
@@ -100,7 +100,7 @@ fn on_system<T>(future: impl Future<Output = T>) -> T {
     })
 }
 
-async fn ask_async(counter: Addr<Counter>, n: usize) -> f64 {
+async fn asks(counter: Addr<Counter>, n: usize) -> f64 {
     let start = Instant::now();
     let mut sum = 0;
     for _ in 0..n {
@@ -148,22 +148,30 @@ async fn many_async(counters: &[Addr<Counter>], rounds: usize) {
 
 pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
     [
-        Contender::new("actix", move || executor::block_on(ask_async(start_in(0), plain))),
-        Contender::new("actix (same thread)", move || on_system(async move { ask_async(Counter::new().start(), within).await })),
+        Contender::new("actix", move || executor::block_on(asks(start_in(0), plain))),
+        Contender::awaiting("actix (same thread)", move || on_system(async move { asks(Counter::new().start(), within).await })),
+    ]
+}
+
+/// A task on a worker calls an actor on an arbiter; on a current_thread runtime, which an actix system is, both are on it.
+pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
+    [
+        Caller::Worker.contender("actix", move || Caller::Worker.run(asks(start_in(0), n))),
+        Caller::CurrentThread.contender("actix", move || on_system(async move { asks(Counter::new().start(), n).await })),
     ]
 }
 
 pub(crate) fn pipe(n: usize) -> [Contender; 2] {
     [
         Contender::new("actix", move || executor::block_on(pipe_async(start_in(0), n))),
-        Contender::new("actix (same thread)", move || on_system(async move { pipe_async(Counter::new().start(), n).await })),
+        Contender::awaiting("actix (same thread)", move || on_system(async move { pipe_async(Counter::new().start(), n).await })),
     ]
 }
 
 pub(crate) fn tell(n: usize) -> [Contender; 2] {
     [
         Contender::new("actix", move || executor::block_on(tell_async(start_in(0), n))),
-        Contender::new("actix (same thread)", move || on_system(async move { tell_async(Counter::new().start(), n).await })),
+        Contender::awaiting("actix (same thread)", move || on_system(async move { tell_async(Counter::new().start(), n).await })),
     ]
 }
 
@@ -175,7 +183,7 @@ pub(crate) fn many(actors: usize, rounds: usize) -> [Contender; 2] {
                 executor::block_on(many_async(&counters, rounds));
             })
         }),
-        Contender::new("actix (same thread)", move || {
+        Contender::awaiting("actix (same thread)", move || {
             on_system(async move {
                 let counters: Vec<_> = (0..actors).map(|_| Counter::new().start()).collect();
                 let start = Instant::now();
@@ -197,7 +205,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
                 census.wait(n);
             })
         }),
-        Contender::new("actix (same thread)", move || {
+        Contender::awaiting("actix (same thread)", move || {
             on_system(async move {
                 let census = Census::begin();
                 let start = Instant::now();

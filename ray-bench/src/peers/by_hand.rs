@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::{
     alive::{Alive, Census},
     measure::{Contender, ns_per, per},
-    peers::{on_worker, runtime, sum_of_counts},
+    peers::{async_callers, on_worker, runtime, sum_of_counts},
 };
 
 /// The messages of the counter; `R` takes a reply.
@@ -90,14 +90,16 @@ fn start<M: Mailbox>(host: Host) -> M::Sender {
 }
 
 fn start_task<M: Mailbox>() -> (M::Sender, JoinHandle<()>) {
-    let (sender, mut receiver) = M::open();
-    let task = runtime().spawn(async move {
-        let mut counter = Counter::new();
-        while let Some(message) = M::recv_async(&mut receiver).await {
-            counter.handle::<M>(message);
-        }
-    });
-    (sender, task)
+    let (sender, receiver) = M::open();
+    (sender, runtime().spawn(serve::<M>(receiver)))
+}
+
+/// A counter's life.
+async fn serve<M: Mailbox>(mut receiver: M::Receiver) {
+    let mut counter = Counter::new();
+    while let Some(message) = M::recv_async(&mut receiver).await {
+        counter.handle::<M>(message);
+    }
 }
 
 /// Asks and waits, on a plain thread.
@@ -131,19 +133,26 @@ pub(crate) fn asks<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
 
 /// `n` calls, one at a time, by a task.
 pub(crate) fn asks_async<M: Mailbox>(who: &str, n: usize) -> Contender {
-    Contender::new(format!("{who} (async caller)"), move || {
-        on_worker(async move {
-            let counter = start::<M>(Host::Task);
-            let start = Instant::now();
-            let mut sum = 0;
-            for _ in 0..n {
-                sum += ask_async::<M>(&counter).await;
-            }
-            let elapsed = start.elapsed();
-            assert_eq!(sum, sum_of_counts(n));
-            per(n, elapsed)
-        })
-    })
+    Contender::awaiting(format!("{who} (async caller)"), move || on_worker(asks_of_a_task::<M>(n)))
+}
+
+/// `n` calls, one at a time, by a task of either kind of runtime, on which the actor is a task too.
+pub(crate) fn asks_on_both<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
+    async_callers(who, move || asks_of_a_task::<M>(n))
+}
+
+/// `n` calls, one at a time, of a task of the caller's runtime.
+async fn asks_of_a_task<M: Mailbox>(n: usize) -> f64 {
+    let (counter, receiver) = M::open();
+    tokio::spawn(serve::<M>(receiver));
+    let start = Instant::now();
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += ask_async::<M>(&counter).await;
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(sum, sum_of_counts(n));
+    per(n, elapsed)
 }
 
 /// `n` calls submitted, then all results taken, by a plain thread.
@@ -168,7 +177,7 @@ pub(crate) fn pipe<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
 
 /// `n` calls submitted, then all results taken, by a task.
 pub(crate) fn pipe_async<M: Mailbox>(who: &str, n: usize) -> Contender {
-    Contender::new(format!("{who} (async caller)"), move || {
+    Contender::awaiting(format!("{who} (async caller)"), move || {
         on_worker(async move {
             let counter = start::<M>(Host::Task);
             let start = Instant::now();
@@ -225,7 +234,7 @@ pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
             census.wait(n);
         })
     });
-    let within = Contender::new(format!("{who} (async caller)"), move || {
+    let within = Contender::awaiting(format!("{who} (async caller)"), move || {
         on_worker(async move {
             let census = Census::begin();
             let start = Instant::now();

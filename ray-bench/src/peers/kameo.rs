@@ -12,7 +12,7 @@ use kameo::{
     message::{Context, Message},
 };
 
-use super::{new_runtime, on_worker, runtime, sum_of_counts};
+use super::{async_callers, new_runtime, on_worker, runtime, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
     measure::{Contender, ns_per, per},
@@ -76,20 +76,25 @@ pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
             assert_eq!(sum, sum_of_counts(plain));
             sample
         }),
-        Contender::new("kameo (async caller)", move || {
-            on_worker(async move {
-                let counter = bounded();
-                let start = Instant::now();
-                let mut sum = 0;
-                for _ in 0..within {
-                    sum += counter.ask(Increment).await.expect("reply");
-                }
-                let elapsed = start.elapsed();
-                assert_eq!(sum, sum_of_counts(within));
-                per(within, elapsed)
-            })
-        }),
+        Contender::awaiting("kameo (async caller)", move || on_worker(asks(within))),
     ]
+}
+
+/// `n` calls, one at a time, of an actor on the caller's runtime.
+async fn asks(n: usize) -> f64 {
+    let counter = Counter::spawn(Counter::new());
+    let start = Instant::now();
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += counter.ask(Increment).await.expect("reply");
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(sum, sum_of_counts(n));
+    per(n, elapsed)
+}
+
+pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
+    async_callers("kameo", move || asks(n))
 }
 
 pub(crate) fn pipe(n: usize) -> [Contender; 2] {
@@ -106,7 +111,7 @@ pub(crate) fn pipe(n: usize) -> [Contender; 2] {
             assert_eq!(sum, sum_of_counts(n));
             sample
         }),
-        Contender::new("kameo (async caller)", move || {
+        Contender::awaiting("kameo (async caller)", move || {
             on_worker(async move {
                 let counter = unbounded();
                 let start = Instant::now();
@@ -138,7 +143,7 @@ pub(crate) fn tell(n: usize) -> [Contender; 2] {
                 assert_eq!(value, n as u64);
             })
         }),
-        Contender::new("kameo (async caller)", move || {
+        Contender::awaiting("kameo (async caller)", move || {
             on_worker(async move {
                 let counter = unbounded();
                 let start = Instant::now();
@@ -183,7 +188,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
                 census.wait(n);
             })
         }),
-        Contender::new("kameo (async caller)", move || {
+        Contender::awaiting("kameo (async caller)", move || {
             on_worker(async move {
                 let census = Census::begin();
                 let start = Instant::now();

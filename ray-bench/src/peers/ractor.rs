@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call, cast, concurrency};
 
-use super::{new_runtime, on_worker, runtime, sum_of_counts};
+use super::{async_callers, new_runtime, on_worker, runtime, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
     measure::{Contender, ns_per, per},
@@ -45,7 +45,7 @@ impl Actor for Counter {
     }
 }
 
-/// Spawns a counter; the shared runtime must be entered.
+/// Spawns a counter on the runtime that is entered.
 async fn start() -> ActorRef<Message> {
     let (counter, _) = Actor::spawn(None, Counter, ()).await.expect("spawned");
     counter
@@ -72,21 +72,26 @@ pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
             counter.stop(None);
             sample
         }),
-        Contender::new("ractor (async caller)", move || {
-            on_worker(async move {
-                let counter = start().await;
-                let start = Instant::now();
-                let mut sum = 0;
-                for _ in 0..within {
-                    sum += call!(counter, Message::Increment).expect("reply");
-                }
-                let elapsed = start.elapsed();
-                assert_eq!(sum, sum_of_counts(within));
-                counter.stop(None);
-                per(within, elapsed)
-            })
-        }),
+        Contender::awaiting("ractor (async caller)", move || on_worker(asks(within))),
     ]
+}
+
+/// `n` calls, one at a time, of an actor on the caller's runtime.
+async fn asks(n: usize) -> f64 {
+    let counter = start().await;
+    let start = Instant::now();
+    let mut sum = 0;
+    for _ in 0..n {
+        sum += call!(counter, Message::Increment).expect("reply");
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(sum, sum_of_counts(n));
+    counter.stop(None);
+    per(n, elapsed)
+}
+
+pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
+    async_callers("ractor", move || asks(n))
 }
 
 pub(crate) fn pipe(n: usize) -> [Contender; 2] {
@@ -104,7 +109,7 @@ pub(crate) fn pipe(n: usize) -> [Contender; 2] {
             counter.stop(None);
             sample
         }),
-        Contender::new("ractor (async caller)", move || {
+        Contender::awaiting("ractor (async caller)", move || {
             on_worker(async move {
                 let counter = start().await;
                 let start = Instant::now();
@@ -136,7 +141,7 @@ pub(crate) fn tell(n: usize) -> [Contender; 2] {
             counter.stop(None);
             sample
         }),
-        Contender::new("ractor (async caller)", move || {
+        Contender::awaiting("ractor (async caller)", move || {
             on_worker(async move {
                 let counter = start().await;
                 let start = Instant::now();
@@ -189,7 +194,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
                 census.wait(n);
             })
         }),
-        Contender::new("ractor (async caller)", move || {
+        Contender::awaiting("ractor (async caller)", move || {
             on_worker(async move {
                 let census = Census::begin();
                 let start = Instant::now();

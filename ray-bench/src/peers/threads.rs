@@ -35,6 +35,16 @@ pub(crate) fn tasks(n: usize) -> Contender {
     })
 }
 
+/// Counts down from a number by threads that join each other.
+pub(crate) fn recursion(n: u64) -> u64 {
+    if n == 0 {
+        return 0;
+    }
+    // What a call needs, and not the two megabytes that a thread is given: ten thousand of them are alive at once.
+    let next = std::thread::Builder::new().stack_size(64 << 10).spawn(move || recursion(n - 1));
+    next.expect("start a thread").join().expect("result") + 1
+}
+
 /// An object stored, read and let go.
 pub(crate) fn objects(shared: usize, copied: usize) -> [Contender; 3] {
     [

@@ -8,10 +8,10 @@ use futures::{
 };
 use tokio::{
     sync::oneshot,
-    task::{JoinHandle, JoinSet},
+    task::{JoinHandle, JoinSet, spawn_blocking},
 };
 
-use super::{new_runtime, on_worker, runtime};
+use super::{async_callers, new_runtime, on_worker, runtime};
 use crate::{
     cases::{chain1000, fib25, par20, wait1000},
     measure::{Contender, ns_per, per},
@@ -37,13 +37,63 @@ pub(crate) fn rt(plain: usize, within: usize) -> [Contender; 3] {
                 }
             })
         }),
-        Contender::new("tokio (async caller)", move || {
+        Contender::awaiting("tokio (async caller)", move || {
             on_worker(async move {
                 let start = Instant::now();
                 for i in 0..within {
                     assert_eq!(tokio::spawn(async move { i }).await.expect("result"), i);
                 }
                 per(within, start.elapsed())
+            })
+        }),
+    ]
+}
+
+/// The function that does nothing, as an `async fn`.
+async fn noop(value: u64) -> u64 {
+    value
+}
+
+/// A no-op `async fn`, spawned and awaited, again and again.
+pub(crate) fn spawn_async(n: usize) -> [Contender; 2] {
+    async_callers("tokio::spawn", move || async move {
+        let start = Instant::now();
+        for i in 0..n as u64 {
+            assert_eq!(tokio::spawn(noop(i)).await.expect("result"), i);
+        }
+        per(n, start.elapsed())
+    })
+}
+
+/// A no-op function on the threads for blocking work, awaited, again and again.
+pub(crate) fn spawn_blocking_async(n: usize) -> [Contender; 2] {
+    async_callers("spawn_blocking", move || async move {
+        let start = Instant::now();
+        for i in 0..n as u64 {
+            assert_eq!(spawn_blocking(move || i).await.expect("result"), i);
+        }
+        per(n, start.elapsed())
+    })
+}
+
+/// A no-op `async fn`, spawned and its result got by a plain thread, again and again.
+pub(crate) fn async_fn_get(n: usize) -> [Contender; 2] {
+    [
+        Contender::new("tokio + oneshot", move || {
+            ns_per(n, || {
+                for i in 0..n as u64 {
+                    let (sender, receiver) = oneshot::channel();
+                    runtime().spawn(async move { sender.send(noop(i).await) });
+                    assert_eq!(receiver.blocking_recv(), Ok(i));
+                }
+            })
+        }),
+        Contender::new("tokio", move || {
+            ns_per(n, || {
+                for i in 0..n as u64 {
+                    let task = runtime().spawn(noop(i));
+                    assert_eq!(runtime().block_on(task).expect("result"), i);
+                }
             })
         }),
     ]
@@ -66,7 +116,7 @@ pub(crate) fn tasks(n: usize) -> [Contender; 2] {
                 assert_eq!(runtime().block_on(sum(tasks)), expected);
             })
         }),
-        Contender::new("tokio (async caller)", move || {
+        Contender::awaiting("tokio (async caller)", move || {
             on_worker(async move {
                 let start = Instant::now();
                 let tasks = (0..n as u64).map(|i| tokio::spawn(async move { i })).collect();
@@ -89,6 +139,15 @@ pub(crate) fn fib() -> Contender {
         })
     }
     Contender::new("tokio", || fib25::microseconds(|| on_worker(async { fib(fib25::N).await.expect("result") })))
+}
+
+/// Starts the runtime; what it returns counts down from a number by tasks that await each other.
+pub(crate) fn recursion() -> fn(u64) -> u64 {
+    fn down(n: u64) -> JoinHandle<u64> {
+        tokio::spawn(async move { if n == 0 { 0 } else { down(n - 1).await.expect("result") + 1 } })
+    }
+    runtime();
+    |depth| on_worker(async move { down(depth).await.expect("result") })
 }
 
 /// Tasks that wait for the one before, in a chain.
