@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compare;
 mod steps;
 mod tidy;
 
@@ -15,6 +16,9 @@ Usage: cargo xtask <COMMAND>
 Commands:
   test           everything that CI checks; stops at the first step that fails
   test --quick   of these only the ones wanted while writing: fmt, tidy, clippy, tests
+  compare [--base COMMIT] [--pairs N] [CASE..]
+                 instructions, times and memory of the bench's cases, beside those
+                 of another version, 469ada4 unless told; it needs valgrind
   tidy           the rules of the house that no compiler knows: layers, sizes, names";
 
 fn main() -> ExitCode {
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     let passed = match arguments.as_slice() {
         ["test"] => steps::run(workspace(), steps::Extent::Full),
         ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
+        ["compare", rest @ ..] => compare::run(workspace(), rest),
         ["tidy"] => tidy::run(workspace()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -1,0 +1,392 @@
+//! `cargo xtask compare`: what the engine's operations cost in this tree, beside what they cost in an earlier version of it.
+//!
+//! One small program, `ray-bench/compare/probe.rs`, is built against both trees, the earlier one a worktree below `target`.
+//! Instructions are counted by callgrind, each count twice, and again where threads that met in another order made the two
+//! differ; where no two agree, the count is shown but not judged. Times are taken in pairs of processes, one of each tree, in
+//! alternating order, and the ratio is the median of the pairs' ratios, so that a slow spell of the machine hits both sides.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The version that is compared with where no other is named.
+const BASE: &str = "469ada4";
+/// Pairs of processes whose times are compared.
+const PAIRS: usize = 9;
+/// Two counts of the same that differ by more do not repeat.
+const REPEATS: f64 = 0.01;
+/// After so many it is given up.
+const COUNTS: usize = 5;
+/// By how much this tree may have more instructions.
+const INSTRUCTIONS: f64 = 1.02;
+/// By how much this tree may take longer, or more memory.
+const TIME: f64 = 1.05;
+
+type Result<T> = std::result::Result<T, String>;
+
+/// How a case is measured.
+struct Case {
+    name: &'static str,
+    /// The size of a round under callgrind (the larger, the more often counts repeat where threads race), and the rounds of the shorter and of the longer of two runs: their difference is
+    /// free of what starting costs. With 0 rounds for the shorter one it is a program that does not start the engine.
+    counted: Option<(u64, [usize; 2])>,
+    /// The size of a round that is timed, the rounds of a process, and the processes of a sample.
+    timed: (u64, usize, usize),
+    unit: &'static str,
+    limit: f64,
+}
+
+const fn case(name: &'static str, counted: Option<(u64, [usize; 2])>, timed: (u64, usize, usize), unit: &'static str) -> Case {
+    Case { name, counted, timed, unit, limit: TIME }
+}
+
+const CASES: &[Case] = &[
+    case("rt", Some((5_000, [1, 3])), (20_000, 40, 1), "ns"),
+    case("tasks", Some((50_000, [1, 3])), (100_000, 15, 1), "ns"),
+    case("ask", Some((5_000, [1, 3])), (20_000, 40, 1), "ns"),
+    case("pipe", Some((20_000, [1, 3])), (100_000, 15, 1), "ns"),
+    case("tell", Some((100_000, [1, 3])), (200_000, 15, 1), "ns"),
+    case("many", Some((250, [1, 3])), (500, 9, 1), "ns"),
+    case("spawnstop", Some((10_000, [1, 3])), (20_000, 15, 1), "ns"),
+    case("mem", Some((10_000, [1, 3])), (100_000, 1, 1), "bytes"),
+    case("wait1000", Some((3, [1, 3])), (20, 15, 1), "ns"),
+    case("fib25", Some((21, [1, 3])), (25, 5, 1), "ns"),
+    case("par20", Some((100, [1, 3])), (2_000, 9, 1), "ns"),
+    case("chain1000", Some((3, [1, 3])), (20, 15, 1), "ns"),
+    case("start", Some((1, [0, 1])), (1, 1, 9), "ns"),
+    case("idle", Some((1, [0, 1])), (1, 1, 9), "KiB"),
+    // Its stacks are too many and too deep for callgrind; a first recursion is allowed twice the time.
+    Case { limit: 2.0, ..case("nest10k", None, (10_000, 1, 3), "ns") },
+];
+
+/// What the command line asks for.
+struct Plan {
+    base: String,
+    pairs: usize,
+    cases: Vec<&'static Case>,
+}
+
+/// Compares, and prints; true if nothing is beyond its limit.
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
+    match parse(arguments).and_then(|plan| compare(root, &plan)) {
+        Ok(within) => within,
+        Err(error) => {
+            eprintln!("cargo xtask compare: {error}");
+            false
+        }
+    }
+}
+
+fn parse(arguments: &[&str]) -> Result<Plan> {
+    let mut plan = Plan { base: BASE.into(), pairs: PAIRS, cases: Vec::new() };
+    let mut rest = arguments.iter();
+    while let Some(&argument) = rest.next() {
+        match argument {
+            "--base" => plan.base = (*rest.next().ok_or("--base needs a commit")?).into(),
+            "--pairs" => {
+                let pairs = rest.next().and_then(|number| number.parse().ok()).filter(|pairs| *pairs > 0);
+                plan.pairs = pairs.ok_or("--pairs needs a number, at least 1")?;
+            }
+            name => match CASES.iter().find(|case| case.name == name) {
+                Some(case) => plan.cases.push(case),
+                None => {
+                    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+                    return Err(format!("no case is called `{name}`; there are {}", names.join(" ")));
+                }
+            },
+        }
+    }
+    if plan.cases.is_empty() {
+        plan.cases = CASES.iter().collect();
+    }
+    Ok(plan)
+}
+
+fn compare(root: &Path, plan: &Plan) -> Result<bool> {
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Err("valgrind, which counts instructions, is missing: install it (Debian and Ubuntu: `apt-get install \
+                    valgrind`, Fedora: `dnf install valgrind`), then run this again"
+            .into());
+    }
+    let commit = output(git(root).args(["rev-parse", "--verify", "--quiet", &format!("{}^{{commit}}", plan.base)]))
+        .map_err(|_| format!("`{}` is no commit of this repository", plan.base))?;
+    let folder = root.join("target/compare");
+    let tree = worktree(root, &folder, commit.trim())?;
+    let trees = [Probe::build(root, &folder, "base", &tree)?, Probe::build(root, &folder, "here", root)?];
+
+    println!("{} and this tree; instructions by callgrind, the rest as median ratio of {} pairs", plan.base, plan.pairs);
+    println!("{:<10} {:>12} {:>12} {:>7}  {:>12} {:>12} {:>7}", "", "instructions", "here", "ratio", "measured", "here", "ratio");
+    let mut within = true;
+    for case in &plan.cases {
+        let counts = case.counted.map(|(size, rounds)| count_both(&trees, case.name, size, rounds)).transpose()?;
+        let measured = measure_pairs(&trees, case, plan.pairs)?;
+        let (line, passed) = line(case, counts, measured);
+        println!("{line}");
+        within &= passed;
+    }
+    Ok(within)
+}
+
+/// A worktree of that commit, kept for the next time.
+fn worktree(root: &Path, folder: &Path, commit: &str) -> Result<PathBuf> {
+    let tree = folder.join(commit);
+    if !tree.join("Cargo.toml").exists() {
+        // One that was deleted by hand is still registered.
+        output(git(root).args(["worktree", "prune"]))?;
+        output(git(root).args(["worktree", "add", "--detach", "--force"]).arg(&tree).arg(commit))?;
+    }
+    Ok(tree)
+}
+
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root);
+    command
+}
+
+/// The program that does the work of the cases, built against one tree.
+struct Probe {
+    program: PathBuf,
+}
+
+impl Probe {
+    /// Builds it by a manifest of its own below `folder`, with the versions that the tree's lock file names.
+    fn build(root: &Path, folder: &Path, name: &str, tree: &Path) -> Result<Self> {
+        let package = folder.join(format!("probe-{name}"));
+        let source = root.join("ray-bench/compare/probe.rs");
+        let manifest = format!(
+            "# Written by `cargo xtask compare`.\n\
+             [package]\nname = \"probe-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
+             [[bin]]\nname = \"probe-{name}\"\npath = {source:?}\n\n\
+             [dependencies]\nray = {{ path = {tree:?} }}\n\n\
+             [profile.release]\ndebug = \"line-tables-only\"\n\n\
+             [workspace]\n"
+        );
+        let failed = |error| format!("{}: {error}", package.display());
+        fs::create_dir_all(&package).map_err(failed)?;
+        fs::write(package.join("Cargo.toml"), manifest).map_err(failed)?;
+        fs::copy(tree.join("Cargo.lock"), package.join("Cargo.lock")).map_err(failed)?;
+        let target = folder.join("build");
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let built = cargo.args(["build", "--release", "--quiet"]).current_dir(&package).env("CARGO_TARGET_DIR", &target).status();
+        match built {
+            Ok(status) if status.success() => Ok(Probe { program: target.join(format!("release/probe-{name}")) }),
+            Ok(_) => Err(format!("the probe does not build with the tree at {}", tree.display())),
+            Err(error) => Err(format!("cargo could not be started: {error}")),
+        }
+    }
+
+    /// The operations of a round, and the sample of the rounds.
+    fn sample(&self, case: &str, size: u64, rounds: usize) -> Result<(f64, f64)> {
+        let text = output(&mut self.start(Command::new(&self.program), case, size, rounds))?;
+        let mut numbers = text.split_whitespace().map(|word| word.parse().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(operations), Some(sample)) => Ok((operations, sample)),
+            _ => Err(format!("the probe of {case} printed `{}`", text.trim())),
+        }
+    }
+
+    /// The instructions of a whole run, on all threads, and the operations of a round.
+    fn count(&self, case: &str, size: u64, rounds: usize) -> Result<(f64, f64)> {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.program);
+        let run = self
+            .start(valgrind, case, size, rounds)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("valgrind could not be started: {error}"))?;
+        let (words, log) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        let operations = words.split_whitespace().next().and_then(|word| word.parse().ok());
+        match (run.status.success(), collected(&log), operations) {
+            (true, Some(count), Some(operations)) => Ok((count, operations)),
+            _ => Err(format!("callgrind gave no count of {case}, {}:\n{log}", run.status)),
+        }
+    }
+
+    /// The command with the case's arguments, and without what the environment says of the engine.
+    fn start(&self, mut command: Command, case: &str, size: u64, rounds: usize) -> Command {
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RAY_")) {
+            command.env_remove(name);
+        }
+        command.args([case, &size.to_string(), &rounds.to_string()]);
+        command
+    }
+}
+
+/// The number in callgrind's line `==pid== Collected : number`.
+fn collected(log: &str) -> Option<f64> {
+    let (_, number) = log.lines().find_map(|line| line.split_once("Collected :"))?;
+    number.trim().parse().ok()
+}
+
+/// What a command prints; an error has what it says.
+fn output(command: &mut Command) -> Result<String> {
+    let run = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    if run.status.success() {
+        Ok(String::from_utf8_lossy(&run.stdout).into_owned())
+    } else {
+        Err(format!("{command:?}, {}: {}", run.status, String::from_utf8_lossy(&run.stderr).trim()))
+    }
+}
+
+/// The instructions of an operation: the two least counts.
+#[derive(Clone, Copy, Debug)]
+struct Counts([f64; 2]);
+
+impl Counts {
+    /// Counts twice, and again where the two least counts differ.
+    fn of(mut once: impl FnMut() -> Result<f64>) -> Result<Self> {
+        let mut all = vec![once()?];
+        loop {
+            all.push(once()?);
+            all.sort_by(f64::total_cmp);
+            let least = Counts([all[0], all[1]]);
+            if least.repeat() || all.len() == COUNTS {
+                return Ok(least);
+            }
+        }
+    }
+
+    fn mean(self) -> f64 {
+        f64::midpoint(self.0[0], self.0[1])
+    }
+
+    fn repeat(self) -> bool {
+        (self.0[0] - self.0[1]).abs() <= REPEATS * self.mean().abs()
+    }
+}
+
+fn count_both(trees: &[Probe; 2], case: &str, size: u64, rounds: [usize; 2]) -> Result<[Counts; 2]> {
+    let once = |probe: &Probe| -> Result<f64> {
+        let [fewer, more] = rounds;
+        let (least, _) = if fewer == 0 { probe.count("empty", 1, 1)? } else { probe.count(case, size, fewer)? };
+        let (most, operations) = probe.count(case, size, more)?;
+        Ok((most - least) / (operations * (more - fewer) as f64))
+    };
+    let counts = |probe: &Probe| Counts::of(|| once(probe));
+    Ok([counts(&trees[0])?, counts(&trees[1])?])
+}
+
+/// Samples in pairs: the median of either tree, and the median of the pairs' ratios.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    medians: [f64; 2],
+    ratio: f64,
+}
+
+fn measure_pairs(trees: &[Probe; 2], case: &Case, pairs: usize) -> Result<Measured> {
+    let (size, rounds, processes) = case.timed;
+    let sample = |probe: &Probe| -> Result<f64> {
+        let samples: Result<Vec<f64>> =
+            (0..processes).map(|_| probe.sample(case.name, size, rounds).map(|(_, sample)| sample)).collect();
+        Ok(median(samples?))
+    };
+    let mut samples = [Vec::new(), Vec::new()];
+    for pair in 0..pairs {
+        for turn in 0..2 {
+            let tree = (pair + turn) % 2;
+            samples[tree].push(sample(&trees[tree])?);
+        }
+    }
+    let ratios = samples[0].iter().zip(&samples[1]).map(|(base, here)| here / base).collect();
+    let [base, here] = samples;
+    Ok(Measured { medians: [median(base), median(here)], ratio: median(ratios) })
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    let middle = samples.len() / 2;
+    if samples.len() % 2 == 1 { samples[middle] } else { f64::midpoint(samples[middle - 1], samples[middle]) }
+}
+
+/// A case's line of the table; true if nothing in it is beyond its limit.
+fn line(case: &Case, counts: Option<[Counts; 2]>, measured: Measured) -> (String, bool) {
+    let mut remarks = Vec::new();
+    let mut within = true;
+    let mut text = format!("{:<10}", case.name);
+    match counts {
+        Some([base, here]) => {
+            let ratio = here.mean() / base.mean();
+            text += &format!(" {:>12.0} {:>12.0} {ratio:>7.3}", base.mean(), here.mean());
+            if !base.repeat() || !here.repeat() {
+                remarks.push("the count does not repeat and is not judged".to_owned());
+            } else if ratio > INSTRUCTIONS {
+                within = false;
+                remarks.push(beyond("instructions", INSTRUCTIONS));
+            }
+        }
+        None => text += &format!(" {:>12} {:>12} {:>7}", "-", "-", "-"),
+    }
+    let [base, here] = measured.medians;
+    text += &format!("  {:>12.1} {:>12.1} {:>7.3} {}", base, here, measured.ratio, case.unit);
+    if measured.ratio > case.limit {
+        within = false;
+        remarks.push(beyond(case.unit, case.limit));
+    }
+    if !remarks.is_empty() {
+        text += &format!("  {}", remarks.join("; "));
+    }
+    (text, within)
+}
+
+fn beyond(what: &str, limit: f64) -> String {
+    format!("BEYOND {:.0} %, {what}", (limit - 1.0) * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probe_has_every_case() {
+        let probe = include_str!("../../ray-bench/compare/probe.rs");
+        for case in CASES {
+            assert!(probe.contains(&format!("(\"{}\", ", case.name)), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn the_command_line_names_the_base_the_pairs_and_the_cases() {
+        let plan = parse(&["--base", "v1", "ask", "--pairs", "3", "rt"]).ok().unwrap();
+        let names: Vec<_> = plan.cases.iter().map(|case| case.name).collect();
+        assert_eq!((plan.base.as_str(), plan.pairs, names), ("v1", 3, vec!["ask", "rt"]));
+        assert_eq!(parse(&[]).ok().unwrap().cases.len(), CASES.len());
+        for wrong in [&["--pairs", "0"][..], &["--pairs"], &["--base"], &["nothing"]] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_a_limit_is_marked_and_what_does_not_repeat_is_not_judged() {
+        let rt = &CASES[0];
+        let same = Measured { medians: [10.0, 10.0], ratio: 1.0 };
+        let counts = |base: [f64; 2], here: [f64; 2]| Some([Counts(base), Counts(here)]);
+        assert!(line(rt, counts([100.0, 100.5], [101.0, 101.0]), same).1);
+        let (text, within) = line(rt, counts([100.0, 100.0], [103.0, 103.0]), same);
+        assert!(!within && text.contains("BEYOND 2 %, instructions"), "{text}");
+        let (text, within) = line(rt, counts([100.0, 100.0], [100.0, 150.0]), same);
+        assert!(within && text.contains("does not repeat"), "{text}");
+        let (text, within) = line(rt, None, Measured { medians: [10.0, 11.0], ratio: 1.06 });
+        assert!(!within && text.contains("BEYOND 5 %, ns"), "{text}");
+    }
+
+    #[test]
+    fn a_count_that_does_not_repeat_is_taken_again_until_two_agree() {
+        let mut given = [150.0, 100.0, 130.0, 100.5, 0.0].into_iter();
+        let counts = Counts::of(|| given.next().ok_or_else(String::new)).unwrap();
+        assert!(counts.repeat());
+        assert_eq!((counts.0, given.len()), ([100.0, 100.5], 1));
+
+        let mut given = 0..;
+        let counts = Counts::of(|| Ok(f64::from(given.next().unwrap()))).unwrap();
+        assert!(!counts.repeat());
+        assert_eq!(given.next(), Some(COUNTS as i32));
+    }
+
+    #[test]
+    fn callgrinds_count_is_read() {
+        assert_eq!(collected("==7== Events    : Ir\n==7== Collected : 123456\n"), Some(123_456.0));
+        assert_eq!(collected("==7== nothing"), None);
+    }
+}
