@@ -11,6 +11,7 @@ mod promise_thread;
 mod put_by_value;
 mod put_once;
 mod tasks;
+mod web_service;
 
 use crate::report::Report;
 
@@ -40,4 +41,5 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("pipeline_get", pipeline_get::main, "Pipeline data processing: get, then process"),
     program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: as results come"),
     program("image_batch", image_batch::main, "beyond the article: images through three tasks"),
+    program("web_service", web_service::main, "beyond the article: a web service that awaits tasks and an actor"),
 ];
