@@ -5,6 +5,7 @@
 //! the epoch and wakes whoever waits, and all of them see that their engine is gone.
 
 pub(crate) mod api;
+pub(crate) mod claim;
 pub(crate) mod shutdown;
 pub(crate) mod submit;
 
@@ -12,17 +13,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, RwLock};
-use std::time::Instant;
-
 use crossbeam_deque::Injector;
+use parking_lot::{Mutex, RwLock};
 
 use crate::actor::names::Names;
 use crate::blocking::give_back::Return;
 use crate::config::{Config, Resolved};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resources::{Available, Resources};
-use crate::scheduler::claims::{Claims, Grant};
+use crate::scheduler::claims::Claims;
 use crate::scheduler::lease::CpuPool;
 use crate::store::entry::Hold;
 use crate::thread::{Job, Shared, Threads};
@@ -53,15 +52,8 @@ impl FreeJob {
     }
 }
 
-/// A getter that wants its CPU back. Compared by identity.
-#[derive(Clone, Debug)]
-pub(crate) struct Returning(pub(crate) Arc<Return>);
-
-impl PartialEq for Returning {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
+/// A getter that wants its CPU back.
+pub(crate) type Returning = Arc<Return>;
 
 /// An embedded engine.
 pub(crate) struct Engine {
@@ -210,63 +202,6 @@ impl Engine {
     pub(crate) fn give_cpu(&self, units: u64) {
         if units > 0 && self.cpu.give(units) {
             self.serve_claims();
-        }
-    }
-
-    /// Lets everybody see how many claims there are.
-    pub(crate) fn count_claims(&self, claims: &Claims<Returning, Hold>) {
-        let (all, urgent) = claims.counts(Instant::now(), |units, term| self.cpu.has_room(units, term));
-        self.cpu.set_claims(all, urgent);
-    }
-
-    /// Gives back what an actor held for life.
-    pub(crate) fn give_back_of_life(&self, demand: &Resources) {
-        self.cpu.end_of_life(demand.cpu());
-        self.give_back(demand);
-    }
-
-    /// Gives back what a task was granted.
-    pub(crate) fn give_back(&self, demand: &Resources) {
-        self.claims.lock().others.give_back(&demand.without_cpu());
-        let _ = self.cpu.give(demand.cpu());
-        self.serve_claims();
-    }
-
-    /// Serves claims for as long as resources reach.
-    #[cold]
-    pub(crate) fn serve_claims(&self) {
-        let mut granted = Vec::new();
-        {
-            let mut claims = self.claims.lock();
-            while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
-                granted.push(grant);
-            }
-            self.count_claims(&claims);
-            // Somebody may have given CPU back between the last look and the raised count.
-            while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
-                granted.push(grant);
-            }
-            self.count_claims(&claims);
-        }
-        for grant in granted {
-            match grant {
-                Grant::Return(getter) => getter.0.grant(),
-                Grant::Start(task, _) => self.start_granted(task),
-            }
-        }
-    }
-
-    /// A task has been granted what it asked for.
-    fn start_granted(&self, task: Hold) {
-        if let Some(head) = task.task() {
-            head.mark_granted(true);
-        }
-        match task.vtable.kind {
-            crate::store::entry::Kind::Call => crate::actor::create::granted(task),
-            _ => {
-                self.queue_free(FreeJob::Granted(Job::new(task)));
-                self.kick();
-            }
         }
     }
 

@@ -358,16 +358,16 @@ unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
     let header = unsafe { entry.as_ref() };
     let unstarted = header.state.step(Phase::Waiting, Phase::Running) || header.state.step(Phase::Queued, Phase::Running);
     if unstarted && let Some(head) = header.task() {
+        // SAFETY: a call's entry.
+        let call = (header.vtable.kind == Kind::Call).then(|| unsafe { crate::actor::call::CallHead::of(entry) });
+        match call {
+            Some(call) if !call.creates => crate::actor::run::started(&call.actor),
+            _ => crate::runtime::claim::withdraw(head),
+        }
         // SAFETY: moved to Running by us, so the arguments are ours.
         unsafe { (head.vtable().drop_args)(entry) };
-        if header.vtable.kind == Kind::Call {
-            // SAFETY: a call's entry.
-            let call = unsafe { crate::actor::call::CallHead::of(entry) };
-            if !call.creates {
-                crate::actor::run::started(&call.actor);
-            } else if let Some(rare) = call.actor.known_rare() {
-                rare.set_unready(None);
-            }
+        if let Some(rare) = call.filter(|call| call.creates).and_then(|call| call.actor.known_rare()) {
+            rare.set_unready(None);
         }
     }
     // SAFETY: alive by the caller's promise.

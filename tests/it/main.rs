@@ -12,6 +12,7 @@ mod actors;
 mod asynchronous;
 mod awaiting;
 mod cancel;
+mod claims;
 mod deadlock;
 mod handles;
 mod honesty;

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use super::Actor;
 use super::life::Rare;
 use super::mailbox::Buffer;
-use super::right::{Guard, Right};
+use super::right::{DEAD, Guard, ORPHAN, Right};
 use crate::callable::spec::Spec;
 use crate::id::ActorId;
 use crate::resources::Resources;
@@ -149,6 +149,12 @@ impl ActorHead {
     /// Dead, as far as can be seen without the lock.
     pub(crate) fn is_dead(&self) -> bool {
         self.right.is_dead()
+    }
+
+    /// An actor that has not begun and need not: it is dead, or nobody can call it and it was sent nothing.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        let states = self.lock();
+        states.is(DEAD) || states.is(ORPHAN) && states.back().is_empty() && !self.has_backlog.load(Ordering::Acquire)
     }
 
     /// Who the actor is as a caller of others.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, ActorHold};
+use super::cell::{ActorCell, ActorHead, ActorHold};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
 use super::right::{DEAD, GATED};
@@ -11,8 +11,8 @@ use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
 use crate::callable::arg::ArgList;
 use crate::error::{Error, Result};
 use crate::options::{CreateOptions, CreateSettings};
-use crate::runtime::{FreeJob, submit};
-use crate::store::entry::Hold;
+use crate::runtime::{FreeJob, claim};
+use crate::store::entry::{Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::{Extra, Keep, TaskHead, children, dependency};
 use crate::thread::{self, ThreadState};
@@ -214,7 +214,7 @@ pub(crate) fn arguments_ready(creation: Hold) {
         return;
     }
     match thread::of(creation.epoch) {
-        Ok(state) => submit::claim(&state.engine, creation),
+        Ok(state) => claim::claim(&state.engine, creation),
         Err(gone) => {
             // SAFETY: a call's entry, alive by the hold.
             let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
@@ -229,7 +229,6 @@ pub(crate) fn granted(creation: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let (head, actor) = unsafe { (TaskHead::of(creation.entry()), CallHead::of(creation.entry()).actor.clone()) };
     // The actor gives the resources back, not the creation.
-    head.mark_granted(false);
     actor.rare().granted.store(true, Ordering::Release);
     // Under the lock: either this sees that it was killed meanwhile, or its burial sees `granted`.
     if actor.lock().is(DEAD) {
@@ -268,8 +267,41 @@ fn open(creation: Hold) {
     }
 }
 
+/// The claim of a task that was cancelled, or of an actor that died or that nobody can call: it is not made.
+pub(crate) fn refused(task: Hold) {
+    if task.vtable.kind == Kind::Call {
+        // SAFETY: a call's entry, alive by the hold.
+        let actor = unsafe { CallHead::of(task.entry()) }.actor.clone();
+        if actor.is_unwanted() {
+            life::end_from_outside(&actor, life::death(&actor));
+            never(&task);
+        }
+        // Else it was cancelled, and its canceller ends the actor.
+    }
+}
+
+/// Nobody is left who could call the actor: if it still waits for its resources, it need not begin.
+pub(crate) fn forsaken(actor: &ActorHold) {
+    if actor.known_rare().is_some()
+        && actor.is_unwanted()
+        && let Some(creation) = claim::withdraw_actor(actor)
+    {
+        life::end_from_outside(actor, life::death(actor));
+        never(&creation);
+    }
+}
+
+/// A dead actor waits no longer for its resources, nor for the arguments of its constructor.
+pub(crate) fn withdraw(actor: &ActorHead) {
+    let creation = claim::withdraw_actor(actor).or_else(|| actor.known_rare()?.unready());
+    if let Some(creation) = creation {
+        never(&creation);
+    }
+}
+
 /// The actor died before its constructor was begun.
 fn never(creation: &Hold) {
+    creation.state.set_seen();
     // SAFETY: a call's entry, alive by the hold.
     unsafe {
         let actor = &CallHead::of(creation.entry()).actor;

@@ -216,6 +216,7 @@ pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
         // SAFETY: alive by the hold.
         unsafe { crate::task::abort(call.entry(), death(actor)) };
     }
+    super::create::withdraw(actor);
     if let Some(engine) = crate::runtime::running() {
         engine.names.remove(actor);
     }

@@ -353,6 +353,8 @@ pub(crate) fn orphaned(head: NonNull<ActorHead>) {
     };
     if push {
         enqueue(actor);
+    } else {
+        super::create::forsaken(&actor);
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::runtime::{Engine, Returning};
+use crate::runtime::Engine;
 use crate::thread::ThreadState;
 
 const HELD: u8 = 0;
@@ -66,7 +66,7 @@ impl Return {
         if self.step(LENT, ASKED) {
             {
                 let mut claims = engine.claims.lock();
-                claims.claim_return(self.units, Returning(Arc::clone(self)));
+                claims.claim_return(self.units, Arc::clone(self));
                 engine.count_claims(&claims);
             }
             engine.serve_claims();
@@ -109,13 +109,12 @@ impl Return {
         self.ask(engine);
         while !self.is_granted() {
             if !engine.is_live() {
-                // Nobody counts CPUs any more.
-                let _ = engine.claims.lock().withdraw(&Returning(Arc::clone(self)));
+                // Nobody counts CPUs any more, and the claim goes with the engine.
                 break;
             }
             if super::park::starved(state) {
                 // What this thread wants may be held by work that was granted it, and that nobody is left to start.
-                crate::runtime::submit::take_grants_back(engine);
+                crate::runtime::claim::take_grants_back(engine);
                 if self.is_granted() {
                     break;
                 }

@@ -1,8 +1,8 @@
 //! From a call to a queue: hops 2 to 4 of a task's way.
 
 use std::fmt::Display;
-use std::time::Instant;
 
+use super::claim::claim;
 use super::{Engine, FreeJob};
 use crate::callable::arg::ArgList;
 use crate::callable::function::{ArgsOf, Function, FunctionCall};
@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::{CallOptions, CallSettings};
 use crate::resources::{Resources, UNITS};
-use crate::scheduler::claims::Term;
 use crate::store::entry::{Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::cell::{Body, FunctionBody, TaskCell};
@@ -255,44 +254,6 @@ fn enqueue(state: &ThreadState, task: Hold, class: Class) {
             state.engine.queue_free(FreeJob::Task(Job::new(task)));
         }
         Class::Shaped => claim(&state.engine, task),
-    }
-}
-
-/// Puts a task that asks for more than one CPU, or for other resources, in the claims.
-#[cold]
-pub(crate) fn claim(engine: &Engine, task: Hold) {
-    let Some(demand) = task.task().and_then(|head| Some(head.extra()?.settings.resources.clone())) else { return };
-    {
-        let mut claims = engine.claims.lock();
-        let term = if task.vtable.kind == Kind::Call { Term::Life } else { Term::Body };
-        claims.claim_start(demand, term, task, Instant::now());
-        engine.count_claims(&claims);
-    }
-    engine.serve_claims();
-    engine.notify();
-}
-
-/// Takes back what was granted to tasks that have not started: they stand in the claims again.
-#[cold]
-pub(crate) fn take_grants_back(engine: &Engine) {
-    let (mut granted, mut others) = (Vec::new(), Vec::new());
-    while let Some(job) = engine.free.take_any() {
-        match job {
-            FreeJob::Granted(job) => granted.push(job.into_hold()),
-            other => others.push(other),
-        }
-    }
-    for job in others {
-        engine.queue_free(job);
-    }
-    // After all have been taken out: what is given back may be granted to the next one at once.
-    for task in granted {
-        if let Some(head) = task.task() {
-            crate::task::give_back(engine, head);
-        }
-        if !task.phase().is_settled() {
-            claim(engine, task);
-        }
     }
 }
 

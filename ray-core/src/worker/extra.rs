@@ -150,7 +150,7 @@ impl Watch {
             let Some((units, getter)) = engine.claims.lock().take_return() else { return };
             engine.cpu.overdraw(units);
             engine.extra.0.fetch_add(1, Ordering::Relaxed);
-            getter.0.grant();
+            getter.grant();
             return;
         }
         let task = engine.awaited.take_of_bodies().or_else(|| if outside { engine.awaited.take() } else { None });

@@ -53,6 +53,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/object_ref/any.rs",
     "ray-core/src/object_ref/future.rs",
     "ray-core/src/object_ref/put.rs",
+    "ray-core/src/runtime/claim.rs",
     "ray-core/src/runtime/shutdown.rs",
     "ray-core/src/runtime/submit.rs",
     "ray-core/src/store/block.rs",

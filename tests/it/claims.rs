@@ -1,0 +1,268 @@
+//! Claims on resources that are not free: served in turn, and withdrawn as soon as they are not wanted any more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ray::{Config, ObjectRef, remote};
+
+use crate::stage::{Crowd, Token, alone, alone_on, eventually, hold_every_cpu};
+use crate::support::{Gate, PATIENCE, Tally};
+
+/// A claim that waits for so long is urgent: no smaller work may pass it.
+const URGENT: Duration = Duration::from_millis(100);
+
+#[remote(num_cpus = 2)]
+struct Wide {
+    #[allow(dead_code, reason = "its drop is what is looked at")]
+    token: Arc<Token>,
+}
+
+#[remote(local)]
+impl Wide {
+    pub fn new(token: Arc<Token>, made: Tally) -> Self {
+        made.add();
+        Wide { token }
+    }
+    pub fn call(&self) -> u64 {
+        1
+    }
+}
+
+/// One of two CPUs is held until the gate opens.
+fn hold_one(gate: Gate) -> ObjectRef<()> {
+    let held = Gate::new();
+    let holder = ray::task(move || {
+        held.open();
+        gate.wait();
+    });
+    let holder = holder.remote();
+    held.wait();
+    holder
+}
+
+fn let_claims_become_urgent() {
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * URGENT {
+        std::thread::park_timeout(URGENT);
+    }
+}
+
+/// The free CPU is used, and nothing is left to wait for.
+fn small_work_starts(what: &str) {
+    for _ in 0..3 {
+        assert_eq!(ray::get_timeout(ray::task(|| 7).remote(), PATIENCE).expect(what), 7);
+    }
+}
+
+/// Each way in which work that waits for two CPUs becomes unwanted: its claim is gone at once, with what it captured, and
+/// the CPU that is free is free for others, however old the claim was.
+#[test]
+fn an_unwanted_claim_is_withdrawn() {
+    alone_on(2, || {
+        type Unwanted = fn(Token, Tally);
+        let ways: [(&str, Unwanted); 7] = [
+            ("a cancelled task", |token, ran| {
+                let wide = ray::task(move || {
+                    ran.add();
+                    drop(token);
+                });
+                let wide = wide.num_cpus(2.0).remote();
+                let_claims_become_urgent();
+                ray::cancel(&wide).unwrap();
+                assert!(ray::get(wide).unwrap_err().is_cancelled());
+            }),
+            ("a task whose guard goes", |token, ran| {
+                let wide = ray::task(move || {
+                    ran.add();
+                    drop(token);
+                });
+                let guard = wide.num_cpus(2.0).remote().cancel_on_drop();
+                let_claims_become_urgent();
+                drop(guard);
+            }),
+            ("a child of a cancelled task", |token, ran| {
+                let (submitted, end) = (Gate::new(), Gate::new());
+                let parent = ray::task(move || {
+                    let child = ray::task(move || {
+                        ran.add();
+                        drop(token);
+                    });
+                    drop(child.num_cpus(2.0).remote());
+                    submitted.open();
+                    end.wait();
+                });
+                let parent = parent.num_cpus(0.0).remote();
+                submitted.wait();
+                let_claims_become_urgent();
+                ray::cancel(&parent).unwrap();
+                end.open();
+            }),
+            ("a killed actor", |token, ran| {
+                let wide = Wide::remote(Arc::new(token), ran);
+                let call = wide.call.remote();
+                let_claims_become_urgent();
+                ray::kill(&wide);
+                assert!(ray::get(call).unwrap_err().is_actor_died());
+            }),
+            ("a killed actor that would start again", |token, ran| {
+                let wide = Wide::options().max_restarts(3).remote(Arc::new(token), ran);
+                let_claims_become_urgent();
+                ray::kill(&wide);
+            }),
+            ("a dropped actor", |token, ran| {
+                let wide = Wide::remote(Arc::new(token), ran);
+                let_claims_become_urgent();
+                drop(wide);
+            }),
+            ("an actor whose creator was cancelled", |token, ran| {
+                let (submitted, end, handles) = (Gate::new(), Gate::new(), Gate::new());
+                let creator = ray::task(move || {
+                    let wide = Wide::remote(Arc::new(token), ran);
+                    submitted.open();
+                    end.wait();
+                    drop(wide);
+                    handles.open();
+                });
+                let creator = creator.num_cpus(0.0).remote();
+                submitted.wait();
+                let_claims_become_urgent();
+                ray::cancel(&creator).unwrap();
+                end.open();
+                handles.wait();
+            }),
+        ];
+        for (what, way) in ways {
+            let (gate, dropped, ran) = (Gate::new(), Tally::new(), Tally::new());
+            let holder = hold_one(gate);
+            way(Token(dropped), ran);
+            assert_eq!(dropped.count(), 1, "{what}: what it captured goes with it");
+            small_work_starts(what);
+            // A thread that has just ended a task holds its CPU for a moment.
+            eventually(what, || ray::available_resources().unwrap()["CPU"] as u64 == 1);
+            gate.open();
+            ray::get(holder).unwrap();
+            eventually("all is free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+            assert_eq!(ran.count(), 0, "{what}: it has never begun");
+            let wide = ray::task(|| 2).num_cpus(2.0).remote();
+            assert_eq!(ray::get_timeout(wide, PATIENCE).unwrap(), 2, "{what}: the next one has its turn");
+        }
+    });
+}
+
+/// An actor that was sent calls is wanted, with or without handles.
+#[test]
+fn calls_keep_an_actors_claim() {
+    alone_on(2, || {
+        let (gate, dropped, made) = (Gate::new(), Tally::new(), Tally::new());
+        let holder = hold_one(gate);
+        let wide = Wide::remote(Arc::new(Token(dropped)), made);
+        let call = wide.call.remote();
+        drop(wide);
+        assert_eq!((dropped.count(), made.count()), (0, 0));
+        gate.open();
+        assert_eq!(ray::get_timeout(call, PATIENCE).unwrap(), 1);
+        ray::get(holder).unwrap();
+        dropped.wait_for(1);
+    });
+}
+
+/// A constructor that waits for an argument lets go of the others when its actor is killed.
+#[test]
+fn a_killed_actor_lets_go_of_its_arguments() {
+    alone_on(2, || {
+        let (gate, dropped) = (Gate::new(), Tally::new());
+        let late: ObjectRef<Tally> = crate::stage::late(gate, Tally::new());
+        let wide = Wide::remote(Arc::new(Token(dropped)), &late);
+        ray::kill(&wide);
+        assert_eq!(dropped.count(), 1);
+        gate.open();
+        ray::get(late).unwrap();
+        small_work_starts("afterwards");
+    });
+}
+
+/// What was granted and has not begun goes back when it is cancelled: here no thread is left to begin it.
+#[test]
+fn a_cancelled_grant_goes_back() {
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+        let (gate, dropped, ran, running) = (Gate::new(), Tally::new(), Tally::new(), Tally::new());
+        let work = move || {
+            running.add();
+            gate.wait();
+        };
+        let busy: Vec<_> = (0..2).map(|_| ray::task(work).num_cpus(0.0).remote()).collect();
+        running.wait_for(2);
+        let token = Token(dropped);
+        let wide = ray::task(move || {
+            ran.add();
+            drop(token);
+        });
+        let wide = wide.num_cpus(2.0).remote();
+        eventually("it is granted", || ray::available_resources().unwrap()["CPU"] as u64 == 0);
+        ray::cancel(&wide).unwrap();
+        assert_eq!(dropped.count(), 1);
+        eventually("it is given back", || ray::available_resources().unwrap()["CPU"] as u64 == 2);
+        gate.open();
+        ray::get(busy).unwrap();
+        assert_eq!(ran.count(), 0);
+    });
+}
+
+/// Claims of many sizes, cancelled while they wait, while bodies compute and get: never do bodies with more CPUs than there
+/// are compute at once, and in the end everything is free.
+#[test]
+fn claims_of_many_sizes_are_cancelled_while_they_wait() {
+    const CPUS: usize = 4;
+    static COMPUTING: Crowd = Crowd::new();
+    fn compute(cpus: usize) {
+        let inside: Vec<_> = (0..cpus).map(|_| COMPUTING.enter()).collect();
+        assert!(COMPUTING.now() <= CPUS, "{} of {CPUS} CPUs compute", COMPUTING.now());
+        std::hint::black_box((0..200).sum::<u64>());
+        drop(inside);
+    }
+    alone_on(CPUS, || {
+        let dropped = Tally::new();
+        let mut made = 0;
+        for round in 0..150usize {
+            let gate = Gate::new();
+            let held = if round % 5 == 0 {
+                // Cancelled bodies may still run, and wait for CPUs that the holders would keep.
+                dropped.wait_for(made);
+                hold_every_cpu(gate)
+            } else {
+                Vec::new()
+            };
+            let work: Vec<ObjectRef<()>> = (0..12usize)
+                .map(|n| {
+                    let (cpus, token) = (1 + (round + n) % CPUS, Token(dropped));
+                    made += 1;
+                    let work = ray::task(move || {
+                        compute(cpus);
+                        if n % 3 == 0 {
+                            let child = ray::task(|| compute(1)).remote();
+                            let _ = ray::get_timeout(child, PATIENCE);
+                            compute(cpus);
+                        }
+                        drop(token);
+                    });
+                    work.num_cpus(cpus as f64).remote()
+                })
+                .collect();
+            for at in (round % 3..work.len()).step_by(2) {
+                ray::cancel(&work[at]).unwrap();
+            }
+            gate.open();
+            for work in work {
+                match ray::get_timeout(work, PATIENCE) {
+                    Ok(()) => {}
+                    Err(error) => assert!(error.is_cancelled(), "{error}"),
+                }
+            }
+            ray::get(held).unwrap();
+        }
+        dropped.wait_for(made);
+        eventually("all is free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+        assert!(COMPUTING.most() <= CPUS);
+    });
+}
