@@ -5,16 +5,19 @@
 //! the epoch and wakes whoever waits, and all of them see that their engine is gone.
 
 pub(crate) mod api;
+mod async_runtime;
 pub(crate) mod claim;
 pub(crate) mod shutdown;
 pub(crate) mod submit;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crossbeam_deque::Injector;
 use parking_lot::{Mutex, RwLock};
+
+use async_runtime::AsyncRuntime;
 
 use crate::actor::names::Names;
 use crate::blocking::give_back::Return;
@@ -82,13 +85,7 @@ pub(crate) struct Engine {
     pub(crate) waits: crate::deadlock::Graph,
     /// Actors that hold resources for life, by their addresses, for reports.
     pub(crate) holders: Mutex<HashMap<usize, String>>,
-    tokio: OnceLock<std::io::Result<Tokio>>,
-}
-
-/// The runtime of async bodies, until the shutdown takes it down.
-struct Tokio {
-    handle: tokio::runtime::Handle,
-    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    pub(crate) async_runtime: AsyncRuntime,
 }
 
 /// The worker threads, counted.
@@ -167,7 +164,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
         next_waker: AtomicU64::new(0),
         waits: crate::deadlock::Graph::default(),
         holders: Mutex::new(HashMap::new()),
-        tokio: OnceLock::new(),
+        async_runtime: AsyncRuntime::new(),
         settings,
     });
     *slot = Some(Arc::clone(&engine));
@@ -231,32 +228,12 @@ impl Engine {
         if !self.is_live() {
             return Err(crate::thread::gone("the future had not started"));
         }
-        let built = self.tokio.get_or_init(|| {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(self.settings.workers)
-                .thread_stack_size(self.settings.worker_stack)
-                .thread_name("ray-async")
-                .enable_all()
-                .build()?;
-            Ok(Tokio { handle: runtime.handle().clone(), runtime: Mutex::new(Some(runtime)) })
-        });
-        built.as_ref().map(|tokio| &tokio.handle).map_err(|error| {
-            Error::new(ErrorKind::Threads, format!("the system refuses the threads of the async runtime: {error}"))
-        })
+        self.async_runtime.handle(self.settings.workers, self.settings.worker_stack)
     }
 
     /// The tokio runtime, if it has been started.
     #[inline]
     pub(crate) fn started_tokio(&self) -> Option<&tokio::runtime::Handle> {
-        self.tokio.get()?.as_ref().ok().map(|tokio| &tokio.handle)
-    }
-
-    /// Takes the tokio runtime down, if it was started: its futures are dropped at their next await, then its threads end.
-    pub(crate) fn close_tokio(&self) {
-        if let Some(Ok(tokio)) = self.tokio.get()
-            && let Some(runtime) = tokio.runtime.lock().take()
-        {
-            runtime.shutdown_background();
-        }
+        self.async_runtime.started()
     }
 }

@@ -1,8 +1,14 @@
 //! What a thread knows of the engine: its deque, the frames it runs, the CPU it holds.
 //!
 //! Every thread that calls into the engine has a [`ThreadState`], the user's own too: a submitted task goes on the
-//! submitter's deque, from which workers steal. The state of a former engine is kept until the thread ends, since a
-//! frame below may still look at it.
+//! submitter's deque, from which workers steal.
+//!
+//! # How long a state lives
+//!
+//! References to a state lie in frames of the engine's own code, and end with them. A thread gets another state only when
+//! it uses another engine. Frames of the engine can lie below that call only if the engine has called code of the user's,
+//! which [`unwind::is_in_users_code`](crate::unwind::is_in_users_code) knows. So the states of former engines are freed
+//! when the thread gets another one, or shuts the engine down, outside of such code; at the latest when the thread ends.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null};
@@ -164,6 +170,31 @@ pub(crate) struct ThreadState {
 thread_local! {
     static CURRENT: Cell<*const ThreadState> = const { Cell::new(null()) };
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
+    /// The engine's own thread, or in a callback: a shutdown would wait for itself.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs work of an engine, so that it cannot wait for that engine's end.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
+}
+
+/// This thread is the engine's own, until it ends.
+#[cfg_attr(loom, allow(dead_code, reason = "tokio has no hooks there"))]
+pub(crate) fn belongs_to_engine() {
+    INSIDE.set(true);
+}
+
+/// Runs a callback of the user's.
+pub(crate) fn call_back(callback: impl FnOnce()) {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            INSIDE.set(self.0);
+        }
+    }
+    let _restore = Restore(INSIDE.replace(true));
+    callback();
 }
 
 static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
@@ -342,7 +373,7 @@ impl Drop for Blocked<'_> {
 pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
     let state = CURRENT.get();
     if !state.is_null() {
-        // SAFETY: states live until their thread ends (`Owned`), and the reference cannot leave the thread:
+        // SAFETY: it lives as long as a frame of the engine may look at it, see the module, and the reference cannot leave the thread:
         // ThreadState is not Sync.
         let state = unsafe { &*state };
         if state.epoch == runtime::epoch() {
@@ -398,7 +429,29 @@ pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> 
     enter(engine, true)
 }
 
+/// Frees this thread's states of engines that were shut down, unless a frame below may look at one.
+pub(crate) fn free_former() {
+    if crate::unwind::is_in_users_code() {
+        return;
+    }
+    let current = existing().filter(|state| state.engine.is_live());
+    let kept = current.map_or(null(), std::ptr::from_ref);
+    let mut former = Vec::new();
+    let _ = OWNED.try_with(|owned| {
+        let all = std::mem::take(&mut owned.borrow_mut().0);
+        let (here, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(|state| std::ptr::eq(&raw const **state, kept));
+        owned.borrow_mut().0 = here;
+        former = gone;
+    });
+    CURRENT.set(kept);
+    // What is dropped with them may come back here: they are nobody's by now.
+    for state in former {
+        state.leave();
+    }
+}
+
 fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
+    free_former();
     let raw = OWNED
         .try_with(|owned| {
             // Made only where it can be kept: a state enters itself among the engine's threads.
@@ -409,7 +462,7 @@ fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
         })
         .map_err(|_| gone("this thread is ending"))?;
     CURRENT.set(raw);
-    // SAFETY: owned by this thread until it ends.
+    // SAFETY: owned by this thread, see the module.
     Ok(unsafe { &*raw })
 }
 

@@ -17,6 +17,8 @@ const LONGEST_MESSAGE: usize = 16 * 1024;
 
 thread_local! {
     static IN_BODY: Cell<bool> = const { Cell::new(false) };
+    /// Calls of users' code outside of bodies that this thread is in.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
     static NOTED: RefCell<Option<Note>> = const { RefCell::new(None) };
 }
 
@@ -64,6 +66,30 @@ impl Drop for InBody {
     }
 }
 
+/// Whether this thread is in code of the user's that the engine called, so that frames of the engine lie below on its stack.
+pub(crate) fn is_in_users_code() -> bool {
+    IN_BODY.get() || CALLS.get() > 0
+}
+
+/// From here to the guard's end the engine may call code of the user's other than a body, such as a waker's `clone`.
+#[inline]
+#[must_use = "it counts for as long as the guard lives"]
+pub(crate) fn call_user() -> UsersCode {
+    CALLS.set(CALLS.get() + 1);
+    UsersCode
+}
+
+/// See [`call_user`].
+#[derive(Debug)]
+pub(crate) struct UsersCode;
+
+impl Drop for UsersCode {
+    #[inline]
+    fn drop(&mut self) {
+        CALLS.set(CALLS.get() - 1);
+    }
+}
+
 /// Runs a body inside the guard, and turns its panic into an error.
 #[inline]
 pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R> {
@@ -101,6 +127,7 @@ pub(crate) fn take_panic(payload: Box<dyn Any + Send>) -> Error {
 /// engine's thread must go on.
 #[inline]
 pub(crate) fn quietly(drop: impl FnOnce()) {
+    let _inside = call_user();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
         drop_payload(payload);
     }

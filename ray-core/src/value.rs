@@ -63,6 +63,7 @@ fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
 
 /// The caller may stand deep in nested calls; what bytes from elsewhere make the decoder do must not end the process.
 fn with_stack<R>(body: impl FnOnce() -> R) -> R {
+    let _inside = crate::unwind::call_user();
     stacker::maybe_grow(STACK, 2 * STACK, body)
 }
 

@@ -121,7 +121,13 @@ fn everything_is_settled() {
             }
             waiting.wait_for(7 * open.len() as u64);
             assert!(open.iter().all(|object| !object.is_ready()));
-            ray::shutdown().unwrap();
+            let left = ray::shutdown().unwrap_err();
+            assert!(left.is_timeout(), "{left}");
+            let left = left.to_string();
+            for name in ["long_body", "long_call", "shutdown.rs:", "still run"] {
+                assert!(left.contains(name), "{name} in: {left}");
+            }
+            assert!(!left.contains("wait_async"), "async bodies are dropped: {left}");
         });
         assert!(!ray::is_initialized());
         assert!(is_gone(ray::get(put)) && is_gone(ray::get(&runs)));
@@ -131,10 +137,7 @@ fn everything_is_settled() {
         gate.open();
         dropped.wait_for(2);
     });
-    for name in ["long_body", "long_call", "shutdown.rs:", "still run"] {
-        assert!(said.stderr.contains(name), "{name} in:\n{}", said.stderr);
-    }
-    assert!(!said.stderr.contains("wait_async ("), "async bodies are dropped:\n{}", said.stderr);
+    assert!(!said.stderr.contains("still run"), "the error says it, so that it is not logged:\n{}", said.stderr);
 }
 
 /// Running bodies get a grace: those that look whether they should stop end in it.
@@ -195,7 +198,7 @@ fn a_body_that_outlives_its_engine() {
         };
         let object = ray::task(outlive).remote();
         running.wait_for(1);
-        ray::shutdown().unwrap();
+        assert!(ray::shutdown().unwrap_err().is_timeout());
         start(1, Duration::ZERO);
         assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
         gate.open();
@@ -252,9 +255,183 @@ fn from_inside() {
         });
         let parent = parent.remote();
         running.wait_for(1);
-        ray::shutdown().unwrap();
+        assert!(ray::shutdown().unwrap_err().is_timeout());
         assert!(is_gone(ray::get(parent)));
         ended.wait_for(1);
         gate.open();
+    });
+}
+
+/// A guard logs what is left: it has nobody to return it to.
+#[test]
+fn a_guard_names_what_is_left() {
+    let said = alone(|| {
+        let guard = ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap().shutdown_on_drop();
+        let (running, gate) = (Tally::new(), Gate::new());
+        let _runs = long_body.remote(running, gate);
+        running.wait_for(1);
+        drop(guard);
+        assert!(!ray::is_initialized());
+        gate.open();
+    });
+    assert!(said.stderr.contains("still run") && said.stderr.contains("long_body"), "{}", said.stderr);
+}
+
+/// An async body that blocks its thread is left and named as any other.
+#[test]
+fn an_async_body_that_blocks_is_named() {
+    #[remote]
+    async fn blocks(running: Tally, gate: Gate) {
+        running.add();
+        gate.wait();
+    }
+    alone(|| {
+        start(1, Duration::from_millis(20));
+        let (running, gate) = (Tally::new(), Gate::new());
+        let _runs = blocks.remote(running, gate);
+        running.wait_for(1);
+        let left = ray::shutdown().unwrap_err().to_string();
+        assert!(left.contains("blocks"), "{left}");
+        gate.open();
+        eventually("its thread is gone", || threads() <= OWN);
+    });
+}
+
+/// In a callback, and in a future that a body spawned, as in a body.
+#[test]
+fn from_callbacks() {
+    #[remote]
+    async fn spawns() -> bool {
+        tokio::spawn(async { ray::shutdown().unwrap_err().is_invalid_argument() }).await.unwrap()
+    }
+    alone(|| {
+        start(2, Duration::from_secs(50));
+        let (gate, refused) = (Gate::new(), Tally::new());
+        let refuse = move || {
+            assert_eq!(ray::shutdown().unwrap_err().kind(), ErrorKind::InvalidArgument);
+            refused.add();
+        };
+        let object = late(gate, 1);
+        object.on_ready(refuse);
+        gate.open();
+        ray::get(&object).unwrap();
+        refused.wait_for(1);
+        object.on_ready(refuse);
+        refused.wait_for(2);
+        assert!(ray::get(spawns.remote()).unwrap());
+        ray::shutdown().expect("from the driver it works");
+    });
+}
+
+/// Threads of the test itself: of the harness, of the test, and of what a test may have left to end.
+const OWN: usize = 3;
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// When the shutdown returns nothing of the engine is left: no thread, no value, whatever the engine was doing.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left() {
+    alone(|| {
+        for round in 0..100usize {
+            start(1 + round % 4, Duration::from_secs(50));
+            let (dropped, waiting, gate) = (Tally::new(), Tally::new(), Gate::new());
+            let mut made = 0;
+            let mut token = || {
+                made += 1;
+                Token(dropped)
+            };
+            let worker = Worker::remote(dropped);
+            let asynchronous = wait_async.remote(waiting, gate, dropped);
+            let tasks: Vec<ObjectRef<()>> = (0..20)
+                .map(|n| {
+                    let token = token();
+                    ray::task(move || drop(token)).num_cpus([0.0, 1.0, 1.5][n % 3]).remote()
+                })
+                .filter(|_| round % 2 == 0)
+                .collect();
+            let calls: Vec<_> = (0..5).map(|_| worker.call.remote()).collect();
+            if round % 3 == 0 {
+                waiting.wait_for(1);
+            }
+            ray::shutdown().unwrap();
+            drop((worker, asynchronous, tasks, calls));
+            assert!(dropped.count() >= made, "round {round}: {} of {made}", dropped.count());
+            eventually("no thread is left", || threads() <= OWN);
+        }
+    });
+}
+
+/// The first async task races the shutdown: it never leaves a runtime behind.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_async_task_races_the_shutdown() {
+    #[remote]
+    async fn nothing() {}
+    alone(|| {
+        for round in 0..200u32 {
+            start(2, Duration::from_secs(50));
+            let racer = std::thread::spawn(move || {
+                for _ in 0..round % 20 * 50 {
+                    std::hint::spin_loop();
+                }
+                drop(nothing.try_remote());
+            });
+            ray::shutdown().unwrap();
+            racer.join().unwrap();
+            // It may have started another engine.
+            ray::shutdown().unwrap();
+        }
+        eventually("no thread is left", || threads() <= OWN);
+    });
+}
+
+/// Resident memory, in bytes.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// Ten thousand engines one after the other leave nothing, neither in this thread nor in another that lives as long; at
+/// times with async bodies, actors and waits.
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_engines_leave_nothing() {
+    #[remote]
+    async fn nothing() -> u64 {
+        1
+    }
+    alone(|| {
+        let (to_other, asked) = std::sync::mpsc::channel::<()>();
+        let (answer, answered) = std::sync::mpsc::channel();
+        let _other = std::thread::spawn(move || {
+            for () in asked {
+                assert_eq!(ray::get(ray::put(7)).unwrap(), 7);
+                answer.send(()).unwrap();
+            }
+        });
+        let mut before = 0;
+        for round in 0..10_000usize {
+            ray::init_with(Config::new().num_cpus(1)).unwrap();
+            assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
+            to_other.send(()).unwrap();
+            answered.recv().unwrap();
+            if round % 50 == 0 {
+                let dropped = Tally::new();
+                let worker = Worker::remote(dropped);
+                let (first, _) = ray::wait([worker.call.remote(), nothing.remote()], 1).unwrap();
+                drop((worker, first));
+            }
+            ray::shutdown().unwrap();
+            if round == 1_000 {
+                before = resident();
+            }
+        }
+        let grown = resident().saturating_sub(before);
+        println!("{grown} bytes in 9,000 rounds");
+        // What each round left before was 6 to 7 KB a thread, 120 MB here.
+        assert!(grown < 8 << 20, "{grown} bytes in 9,000 rounds");
     });
 }

@@ -20,10 +20,22 @@ impl Engine {
         if self.rest.is_roused_by_work() {
             match self.rest.rouse() {
                 Rouse::Wake => self.token.notify(),
-                Rouse::Start => unreachable!("it was started"),
+                // The thread is there, or could not be had.
+                Rouse::Start => {}
                 Rouse::Nothing => {}
+                Rouse::Drain => self.drain(),
             }
         }
+    }
+
+    fn drain(&self) {
+        self.queued.swap(0, Ordering::Relaxed);
+    }
+
+    /// A shutdown.
+    fn close(&self) {
+        self.rest.close();
+        self.drain();
     }
 
     /// The pulse, until it has seen `all`.
@@ -72,4 +84,46 @@ fn one_submitter() {
 #[test]
 fn two_submitters() {
     submitters(2);
+}
+
+/// A shutdown beside submitters, and beside a monitor that lies down or gets up: nothing stays in the queue, and what is
+/// queued after both is drained by its submitter.
+fn shutdowns(submitters: usize, monitor: fn(&Rest)) {
+    check(move || {
+        let engine = Arc::new(Engine { rest: Rest::new(), queued: AtomicUsize::new(0), token: Notify::new() });
+        assert_eq!(engine.rest.rouse(), Rouse::Start);
+        let mut threads: Vec<_> = (0..submitters)
+            .map(|_| {
+                let engine = engine.clone();
+                thread::spawn(move || engine.submit())
+            })
+            .collect();
+        let beside = engine.clone();
+        threads.push(thread::spawn(move || monitor(&beside.rest)));
+        engine.close();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(engine.queued.load(Ordering::Relaxed), 0);
+        engine.submit();
+        assert_eq!(engine.queued.load(Ordering::Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_shutdown_beside_a_submitter() {
+    shutdowns(1, |rest| {
+        rest.announce();
+        rest.go_on();
+    });
+}
+
+#[test]
+fn a_shutdown_beside_two_submitters() {
+    shutdowns(2, |_| {});
+}
+
+#[test]
+fn a_shutdown_beside_a_monitor_that_could_not_start() {
+    shutdowns(1, Rest::give_up);
 }

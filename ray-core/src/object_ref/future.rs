@@ -36,6 +36,8 @@ unsafe fn ring(node: *mut Waiter, _failed: bool) {
 impl<T> ObjectRef<T> {
     /// Has `waker` woken when the object is settled; `false`: it is already.
     fn set_alarm(&self, waker: &Waker) -> bool {
+        // The waker's own code may do anything.
+        let _inside = crate::unwind::call_user();
         let Ok(state) = crate::thread::of(self.header().epoch) else { return false };
         let engine = &state.engine;
         // SAFETY: a node on the heap, freed by whoever fires it.
@@ -83,7 +85,7 @@ impl<T> ObjectRef<T> {
             fn wake(self: Arc<Self>) {
                 let f = self.0.lock().take();
                 if let Some(f) = f {
-                    f();
+                    crate::thread::call_back(f);
                 }
             }
         }

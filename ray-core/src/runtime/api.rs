@@ -78,8 +78,10 @@ impl std::ops::Deref for ShutdownGuard {
 impl Drop for ShutdownGuard {
     fn drop(&mut self) {
         if super::epoch() == self.0.epoch {
-            // What does not end in time is named in the log; a drop has nobody to return it to.
-            let _ = super::shutdown::shutdown();
+            // A drop has nobody to return it to.
+            if let Err(error) = super::shutdown::shutdown() {
+                crate::event::warn(crate::event::Notice::Shutdown, &error);
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The end of an engine.
 //!
-//! In this order: the epoch changes, so that every entry and handle of the engine is stale and no body can submit;
-//! everybody who waits is woken and finds that out; what is queued is dropped; running bodies get a grace; then the
-//! shutdown returns and names those that are left. Their threads end when their bodies do.
+//! In this order: the epoch changes, so that every entry and handle of the engine is stale and no body can submit; the
+//! queues are closed, so that whoever still queues something drains it (see [`rest`](crate::worker::rest)); everybody who
+//! waits is woken and finds that out; what is queued is dropped; the async runtime is closed. Then the shutdown waits, for
+//! the grace at most, until the bodies that run have ended, and the engine's threads with them. The threads of bodies that
+//! are left end when those do, and drop what they hold.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +12,15 @@ use crossbeam_deque::Steal;
 
 use super::{Engine, FreeJob, retire};
 use crate::error::Result;
-use crate::event::Notice;
 use crate::thread::{self, gone};
 
-/// Shuts the engine down: settles every object at once (with `RuntimeGone`), waits a grace for the bodies that run (5
-/// s, [`Config::shutdown_grace`](crate::Config::shutdown_grace)), and logs the names of those that are left. Nothing
-/// happens if no engine runs. [`init`](crate::init) works again after it.
+/// Shuts the engine down: settles every object at once (with `RuntimeGone`), then waits a grace for the bodies that run (5
+/// s, [`Config::shutdown_grace`](crate::Config::shutdown_grace)) and for the engine's threads. Nothing happens if no engine
+/// runs. [`init`](crate::init) works again after it, whatever it returns.
 ///
 /// # Errors
-/// `InvalidArgument` inside a body of the engine, which would wait for itself.
+/// `GetTimeout` if bodies still run after the grace, with their names: the engine is gone all the same, and their threads
+/// end when they do. `InvalidArgument` inside a body or a callback of the engine, which would wait for itself.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -29,36 +31,39 @@ use crate::thread::{self, gone};
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn shutdown() -> Result<()> {
-    if thread::existing().is_some_and(|state| state.frame().is_some()) {
+    if thread::is_inside() {
         return Err(crate::Error::new(
             crate::ErrorKind::InvalidArgument,
-            "a task or an actor cannot shut down the engine that runs it: return, and let the driver do it",
+            "a task, an actor or a callback cannot shut down the engine that runs it: return, and let the driver do it",
         ));
     }
     let Some(engine) = retire() else { return Ok(()) };
+    engine.pulse.close();
     engine.wake_everybody();
     engine.drain();
-    engine.close_tokio();
+    engine.async_runtime.close();
     let end = Instant::now() + engine.settings.shutdown_grace;
     let mut pause = Duration::from_micros(50);
-    while !(engine.running_bodies().is_empty() && engine.futures.lock().is_empty()) && Instant::now() < end {
+    while !engine.has_ended() && Instant::now() < end {
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
-    let left = engine.running_bodies();
-    if !left.is_empty() {
-        crate::event::warn(
-            Notice::Shutdown,
-            &format!(
-                "shut down while {} bodies still run, which cannot be interrupted: {}; look at `ray::context().is_cancelled()` in long ones",
-                left.len(),
-                left.join(", ")
-            ),
-        );
-    }
     engine.drain();
     crate::event::log_unread();
-    Ok(())
+    let left = engine.running_bodies();
+    drop(engine);
+    thread::free_former();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(crate::Error::new(
+        crate::ErrorKind::GetTimeout,
+        format!(
+            "shut down while {} bodies still run, which cannot be interrupted: {}; look at `ray::context().is_cancelled()` in long ones, or give them more time with `Config::shutdown_grace`",
+            left.len(),
+            left.join(", ")
+        ),
+    ))
 }
 
 impl Drop for Engine {
@@ -124,6 +129,16 @@ impl Engine {
         for actor in actors {
             crate::actor::run::abandon(actor);
         }
+    }
+
+    /// No body runs any more, and no thread of the engine is left.
+    fn has_ended(&self) -> bool {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.workers.count.load(SeqCst) == 0
+            && !self.pulse.is_there()
+            && self.async_runtime.threads() == 0
+            && self.futures.lock().is_empty()
+            && self.running_bodies().is_empty()
     }
 
     /// The names of the bodies that run now, on the engine's threads and on users' that help.

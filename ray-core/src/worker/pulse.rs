@@ -6,7 +6,7 @@
 //!
 //! Why no work is left behind: see [`rest`](super::rest).
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -38,17 +38,29 @@ const PREEMPTED: Duration = Duration::from_millis(5);
 pub(crate) struct Pulse {
     rest: Rest,
     thread: Mutex<Option<Thread>>,
+    /// The thread was started and has not ended.
+    there: AtomicBool,
 }
 
 impl Pulse {
     pub(crate) fn new() -> Self {
-        Self { rest: Rest::new(), thread: Mutex::new(None) }
+        Self { rest: Rest::new(), thread: Mutex::new(None), there: AtomicBool::new(false) }
     }
 
     /// After something was queued: it must be roused for that to be seen.
     #[inline]
     pub(crate) fn is_roused_by_work(&self) -> bool {
         self.rest.is_roused_by_work()
+    }
+
+    /// Its thread has not ended.
+    pub(crate) fn is_there(&self) -> bool {
+        self.there.load(Ordering::SeqCst)
+    }
+
+    /// No work is taken any more: whoever queues some drains it.
+    pub(crate) fn close(&self) {
+        self.rest.close();
     }
 
     /// Wakes the thread, whatever it does.
@@ -73,10 +85,12 @@ impl Engine {
                     // The first work of all: its thread starts while this one starts the monitor thread.
                     let _ = self.add_worker();
                 }
+                self.pulse.there.store(true, Ordering::SeqCst);
                 let engine = Arc::downgrade(&engine);
                 let spawned =
                     std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
                 if let Err(error) = spawned {
+                    self.pulse.there.store(false, Ordering::SeqCst);
                     let text = format!(
                         "the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}"
                     );
@@ -87,6 +101,7 @@ impl Engine {
                 }
             }
             Rouse::Nothing => {}
+            Rouse::Drain => self.drain(),
         }
     }
 }
@@ -137,6 +152,7 @@ fn beat(engine: &Weak<Engine>) {
         };
         if !engine.is_live() {
             crate::clock::sleep();
+            engine.pulse.there.store(false, Ordering::SeqCst);
             return;
         }
         let pause = look(&engine, &mut memory);

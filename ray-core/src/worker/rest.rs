@@ -1,20 +1,28 @@
-//! The pulse's rest: announcing it, and being roused from it.
+//! The states of the monitor thread: resting, being roused, and closed for good.
 //!
-//! Resting is announced first (then a fence), then the queues are looked at once more; a submitter queues first (then a
-//! fence), then looks whether the pulse rests. One of the two sees the other, so no work is left behind. Apart from the
-//! pulse, so that the model checker tries it (`crate::loom::rest`).
+//! # Why no work is left behind
+//!
+//! *By a resting monitor*: it announces its rest first, with a sequentially consistent exchange, then looks at the queues
+//! once more; a submitter queues first, then (after a fence) looks at the state. One of the two sees the other.
+//!
+//! *By a shutdown*: it sets `CLOSED` in the same way, then drains the queues; a submitter that sees `CLOSED` after it
+//! queued drains them itself. `CLOSED` is final, so whatever is queued later is drained by whoever queued it, and work
+//! that is queued costs no second look at the engine.
+//!
+//! Apart from the monitor, so that the model checker tries it (`crate::loom::rest`).
 
 use crate::sync::{AtomicU8, Ordering, fence};
 
 const ABSENT: u8 = 0;
 const RESTS: u8 = 1;
 const GOES: u8 = 2;
+const CLOSED: u8 = 3;
 
-/// Whether the pulse goes.
+/// Whether the monitor thread goes.
 #[derive(Debug)]
 pub(crate) struct Rest(AtomicU8);
 
-/// What a submitter that found the pulse resting has to do.
+/// What a submitter that found the monitor not going has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Rouse {
@@ -24,10 +32,12 @@ pub(crate) enum Rouse {
     Wake,
     /// Somebody else was first.
     Nothing,
+    /// The engine was shut down: drain the queues.
+    Drain,
 }
 
 impl Rest {
-    /// There is no pulse yet.
+    /// There is no monitor thread yet.
     pub(crate) fn new() -> Self {
         Self(AtomicU8::new(ABSENT))
     }
@@ -40,34 +50,53 @@ impl Rest {
         self.0.load(Ordering::Relaxed) != GOES
     }
 
-    /// Makes the pulse go.
+    /// Moves to a state, unless it is closed; the state before.
+    fn go_to(&self, next: u8) -> u8 {
+        let mut now = self.0.load(Ordering::SeqCst);
+        while now != CLOSED {
+            match self.0.compare_exchange_weak(now, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => break,
+                Err(seen) => now = seen,
+            }
+        }
+        now
+    }
+
+    /// Makes the monitor go.
     pub(crate) fn rouse(&self) -> Rouse {
-        match self.0.swap(GOES, Ordering::SeqCst) {
+        match self.go_to(GOES) {
             ABSENT => Rouse::Start,
             RESTS => Rouse::Wake,
+            CLOSED => Rouse::Drain,
             _ => Rouse::Nothing,
         }
     }
 
     /// The thread could not be started.
     pub(crate) fn give_up(&self) {
-        self.0.store(ABSENT, Ordering::SeqCst);
+        self.go_to(ABSENT);
     }
 
-    /// By the pulse: it is about to rest. It looks at the queues once more after this, and goes on ([`Self::go_on`]) if there is anything.
+    /// By the monitor: it is about to rest. It looks at the queues once more after this, and goes on ([`Self::go_on`]) if there is anything.
     pub(crate) fn announce(&self) {
-        self.0.store(RESTS, Ordering::SeqCst);
+        self.go_to(RESTS);
         fence(Ordering::SeqCst);
     }
 
-    /// By the pulse: it rests no longer.
+    /// By the monitor: it rests no longer.
     pub(crate) fn go_on(&self) {
-        self.0.store(GOES, Ordering::SeqCst);
+        self.go_to(GOES);
     }
 
-    /// By the pulse, between two parks: nobody has roused it.
+    /// By the monitor, between two parks: nobody has roused it.
     #[must_use]
     pub(crate) fn is_resting(&self) -> bool {
         self.0.load(Ordering::SeqCst) == RESTS
+    }
+
+    /// By the shutdown, which drains the queues after it.
+    pub(crate) fn close(&self) {
+        self.0.swap(CLOSED, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 }

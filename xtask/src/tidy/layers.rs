@@ -110,6 +110,7 @@ const LAYERS: &[Layer] = &[
             "thread",
             "tips",
             "runtime",
+            "runtime::async_runtime",
             "runtime::claim",
             "runtime::submit",
             "worker",
