@@ -146,27 +146,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let settings = config.resolve()?;
     crate::unwind::install_hook();
     let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
-    let engine = Arc::new(Engine {
-        epoch,
-        process: std::process::id(),
-        cpu: CpuPool::new(settings.total.cpu()),
-        claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
-        injector: Injector::new(),
-        free: FreeQueue::new(),
-        awaited: AwaitedQueue::default(),
-        extra: ExtraCpus::default(),
-        threads: Threads::new(),
-        workers: Workers::default(),
-        pulse: Pulse::new(),
-        names: Names::default(),
-        futures: Mutex::new(HashMap::new()),
-        wakers: Mutex::new(HashMap::new()),
-        next_waker: AtomicU64::new(0),
-        waits: crate::deadlock::Graph::default(),
-        holders: Mutex::new(HashMap::new()),
-        async_runtime: AsyncRuntime::new(),
-        settings,
-    });
+    let engine = Arc::new(Engine::new(epoch, settings));
     *slot = Some(Arc::clone(&engine));
     EPOCH.store(epoch, Ordering::SeqCst);
     Ok(engine)
@@ -183,6 +163,30 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
 }
 
 impl Engine {
+    fn new(epoch: u32, settings: Resolved) -> Self {
+        Self {
+            epoch,
+            process: std::process::id(),
+            cpu: CpuPool::new(settings.total.cpu()),
+            claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
+            injector: Injector::new(),
+            free: FreeQueue::new(),
+            awaited: AwaitedQueue::default(),
+            extra: ExtraCpus::default(),
+            threads: Threads::new(),
+            workers: Workers::default(),
+            pulse: Pulse::new(),
+            names: Names::default(),
+            futures: Mutex::new(HashMap::new()),
+            wakers: Mutex::new(HashMap::new()),
+            next_waker: AtomicU64::new(0),
+            waits: crate::deadlock::Graph::default(),
+            holders: Mutex::new(HashMap::new()),
+            async_runtime: AsyncRuntime::new(),
+            settings,
+        }
+    }
+
     /// Not shut down.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {

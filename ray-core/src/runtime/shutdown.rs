@@ -153,3 +153,84 @@ impl Engine {
         names
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::callable::arg::Closure;
+    use crate::config::Config;
+    use crate::object_ref::ObjectRef;
+    use crate::resources::Resources;
+    use crate::runtime::claim::claim;
+    use crate::scheduler::claims::{Key, Term};
+    use crate::store::entry::Hold;
+    use crate::store::state::Phase;
+    use crate::task::Extra;
+    use crate::task::cell::{ClosureBody, TaskCell};
+    use crate::thread::Job;
+
+    /// No engine of this process has it.
+    const EPOCH: u32 = u32::MAX;
+
+    /// An engine whose shutdown has done all that it does: whatever is queued now comes too late.
+    fn ended() -> Arc<Engine> {
+        let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap());
+        engine.pulse.close();
+        engine.drain();
+        Arc::new(engine)
+    }
+
+    fn body<C: FnOnce() + Send + 'static>(closure: C, extra: Option<Box<Extra>>) -> (ObjectRef<()>, Hold) {
+        let entry = TaskCell::<ClosureBody<C, ()>>::allocate((Closure(closure),), EPOCH, Phase::Queued, false, extra);
+        // SAFETY: the ref and the hold that `allocate` counted.
+        unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) }
+    }
+
+    /// A task that asks for so many CPU units and holds the token.
+    fn task(token: &Arc<()>, units: u64) -> (ObjectRef<()>, Hold) {
+        let token = Arc::clone(token);
+        let mut settings = crate::actor::send::no_settings();
+        settings.resources = Resources::new(units, 0, 0, []);
+        body(move || drop(token), Some(Box::new(Extra { settings, keep: None, granted: false.into() })))
+    }
+
+    /// Each thread that may be late with work finds the end by itself: nothing stays in a queue, with nobody to look.
+    #[test]
+    fn what_is_queued_late_is_dropped_by_its_submitter() {
+        use crate::resources::UNITS;
+        type Late = fn(&Arc<Engine>, Hold);
+        let ways: [(&str, u64, Late); 7] = [
+            ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::Task(Job::new(task)))),
+            ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
+                engine.queue_free(FreeJob::Granted(Job::new(task)));
+            }),
+            ("a claim that is granted at once", 2 * UNITS, |engine, task| claim(engine, task)),
+            ("a claim that is not", 3 * UNITS, |engine, task| claim(engine, task)),
+            ("resources that an async body gives back", 2 * UNITS, |engine, task| {
+                let demand = Resources::new(UNITS, 0, 0, []);
+                assert!(engine.cpu.take(UNITS));
+                engine.claims.lock().claim_start(Key(1), Resources::new(2 * UNITS, 0, 0, []), Term::Body, task, Instant::now());
+                engine.give_back(&demand);
+            }),
+            ("a task of a thread that was half-way", UNITS, |engine, task| {
+                let state = thread::attach_worker(Arc::clone(engine)).unwrap();
+                state.deque.push(Job::new(task));
+                engine.notify();
+            }),
+            ("what a thread has queued when it ends", UNITS, |engine, task| {
+                let engine = Arc::clone(engine);
+                let late = move || thread::attach_worker(engine).unwrap().deque.push(Job::new(task));
+                std::thread::spawn(late).join().unwrap();
+            }),
+        ];
+        for (what, units, late) in ways {
+            let (engine, token) = (ended(), Arc::new(()));
+            let (object, hold) = task(&token, units);
+            late(&engine, hold);
+            assert_eq!(Arc::strong_count(&token), 1, "{what}");
+            assert!(object.is_ready(), "{what}");
+        }
+    }
+}
