@@ -5,10 +5,9 @@
 //!
 //! # How long a state lives
 //!
-//! References to a state lie in frames of the engine's own code, and end with them. A thread gets another state only when
-//! it uses another engine. Frames of the engine can lie below that call only if the engine has called code of the user's,
-//! which [`unwind::is_in_users_code`](crate::unwind::is_in_users_code) knows. So the states of former engines are freed
-//! when the thread gets another one, or shuts the engine down, outside of such code; at the latest when the thread ends.
+//! References to a state lie in frames of the engine's own code. A thread gets another state only when it uses another engine,
+//! and frames of the engine lie below that call only if the engine has called code of the user's, which `unwind` counts. So
+//! former states are freed when the thread gets another one, or shuts the engine down, outside of such code.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null};
@@ -180,21 +179,16 @@ pub(crate) fn is_inside() -> bool {
 }
 
 /// This thread is the engine's own, until it ends.
-#[cfg_attr(loom, allow(dead_code, reason = "tokio has no hooks there"))]
 pub(crate) fn belongs_to_engine() {
     INSIDE.set(true);
 }
 
 /// Runs a callback of the user's.
 pub(crate) fn call_back(callback: impl FnOnce()) {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            INSIDE.set(self.0);
-        }
-    }
-    let _restore = Restore(INSIDE.replace(true));
-    callback();
+    let outer = INSIDE.replace(true);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback));
+    INSIDE.set(outer);
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
