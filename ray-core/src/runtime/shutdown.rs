@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::callable::arg::Closure;
+    use crate::callable::flatten::Whole;
     use crate::config::Config;
     use crate::object_ref::ObjectRef;
     use crate::resources::Resources;
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn body<C: FnOnce() + Send + 'static>(closure: C, extra: Option<Box<Extra>>) -> (ObjectRef<()>, Hold) {
-        let entry = TaskCell::<ClosureBody<C, ()>>::allocate((Closure(closure),), EPOCH, Phase::Queued, false, extra);
+        let entry = TaskCell::<ClosureBody<C, (), (), Whole>>::allocate((Closure(closure),), EPOCH, Phase::Queued, false, extra);
         // SAFETY: the ref and the hold that `allocate` counted.
         unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) }
     }
