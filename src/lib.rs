@@ -393,7 +393,7 @@ pub use ray_core::{
 
 // Objects.
 #[doc(inline)]
-pub use ray_core::{AnyRef, Get, ObjectRef, TakeError, View, get, get_all_settled, get_timeout, put, put_local};
+pub use ray_core::{AnyRef, Get, ObjectRef, RefFuture, TakeError, View, get, get_all_settled, get_timeout, put, put_local};
 #[doc(inline)]
 pub use ray_core::{AsCompleted, CompletedStream, Pending, Reference, WaitOptions, as_completed, first, wait};
 

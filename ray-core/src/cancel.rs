@@ -1,5 +1,9 @@
 //! Cancelling tasks.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::CancelOptions;
@@ -79,7 +83,8 @@ pub(crate) fn is_asked(header: &Header) -> bool {
     header.state.load().is_cancelled()
 }
 
-/// Cancels the task when it is dropped; made by [`ObjectRef::cancel_on_drop`].
+/// Cancels the task when it is dropped; made by [`ObjectRef::cancel_on_drop`]. It is a future, as the reference is: awaited
+/// to its end it cancels nothing, given up before that it does.
 #[derive(Debug)]
 #[must_use]
 pub struct CancelOnDrop<T>(Option<ObjectRef<T>>);
@@ -95,6 +100,15 @@ impl<T> std::ops::Deref for CancelOnDrop<T> {
     type Target = ObjectRef<T>;
     fn deref(&self) -> &ObjectRef<T> {
         self.0.as_ref().expect("it is there until the guard goes")
+    }
+}
+
+impl<T: Clone> Future for CancelOnDrop<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        // A reference that has given its result is ready, so the drop of the guard cancels nothing.
+        Pin::new(self.0.as_mut().expect("it is there until the guard goes")).poll(context)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Nobody keeps the time.
-const ASLEEP: u64 = 0;
+pub(crate) const ASLEEP: u64 = 0;
 
 static NOW: AtomicU64 = AtomicU64::new(ASLEEP);
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -17,12 +17,17 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Microseconds since the process first asked, at least 1. Behind the true time by as much as the monitor thread is late,
 /// ordinarily by a millisecond at most.
 #[inline]
-#[allow(dead_code, reason = "its users come with the next commits")]
 pub(crate) fn coarse() -> u64 {
     match NOW.load(Ordering::Relaxed) {
         ASLEEP => exact(),
         now => now,
     }
+}
+
+/// The time as it is kept, or [`ASLEEP`].
+#[inline]
+pub(crate) fn kept() -> u64 {
+    NOW.load(Ordering::Relaxed)
 }
 
 /// Microseconds since the process first asked, at least 1.

@@ -47,6 +47,7 @@ pub use config::Config;
 pub use context::{RuntimeContext, context};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};
+pub use object_ref::future::RefFuture;
 pub use object_ref::put::{put, put_local};
 pub use object_ref::{AnyRef, ObjectRef, TakeError, View};
 pub use options::{CancelOptions, WaitOptions, first};

@@ -2,6 +2,7 @@
 //! `LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom" cargo test --release -p ray-core --lib --target-dir target/loom -- loom`.
 //! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
 
+mod alarm;
 mod arrivals;
 mod board;
 mod cell;

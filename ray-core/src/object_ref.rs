@@ -1,6 +1,8 @@
 //! References to objects.
 
+pub(crate) mod alarm;
 pub(crate) mod any;
+pub(crate) mod callbacks;
 pub(crate) mod future;
 pub(crate) mod put;
 pub(crate) mod travel;
@@ -12,6 +14,8 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+use alarm::Target;
 
 use crate::error::{Error, Result};
 use crate::id::{ObjectId, TaskId};
@@ -37,7 +41,7 @@ pub use view::{TakeError, View};
 /// ```
 #[must_use = "a dropped reference loses the result; call `.tell(..)` where none is wanted"]
 pub struct ObjectRef<T> {
-    entry: NonNull<Header>,
+    target: Target,
     object: PhantomData<Arc<T>>,
 }
 
@@ -56,23 +60,26 @@ impl<T> ObjectRef<T> {
     /// The caller owns that ref, and the entry's value is a `T` (or an adopted `Arc<T>`).
     #[inline]
     pub(crate) unsafe fn adopt(entry: NonNull<Header>) -> Self {
-        Self { entry, object: PhantomData }
+        Self { target: Target::new(entry), object: PhantomData }
     }
 
     #[inline]
     pub(crate) fn entry(&self) -> NonNull<Header> {
-        self.entry
+        self.target.entry()
     }
 
     #[inline]
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: alive by our ref.
-        unsafe { self.entry.as_ref() }
+        unsafe { self.entry().as_ref() }
     }
 
     /// Gives the ref to the caller.
+    #[inline]
     pub(crate) fn into_entry(self) -> NonNull<Header> {
-        ManuallyDrop::new(self).entry
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not touched again.
+        unsafe { std::ptr::read(&raw const this.target) }.into_entry()
     }
 
     /// The value of a ready entry.
@@ -82,7 +89,7 @@ impl<T> ObjectRef<T> {
         assert!(header.phase() == Phase::Ready, "the object is read before it is ready");
         // SAFETY: ready, so written, and not taken while we have a ref.
         unsafe {
-            let place = self.entry.as_ptr().cast::<u8>().add(header.vtable.value);
+            let place = self.entry().as_ptr().cast::<u8>().add(header.vtable.value);
             if header.vtable.adopted { Arc::as_ref(&*place.cast::<Arc<T>>()) } else { &*place.cast::<T>() }
         }
     }
@@ -96,26 +103,33 @@ impl<T> ObjectRef<T> {
     /// Moves the value out of a ready entry if this is the only reference.
     #[inline]
     pub(crate) fn take_sole(self) -> Result<T, Self> {
-        if self.header().vtable.adopted {
-            return self.take_adopted();
+        let entry = self.into_entry();
+        // SAFETY: alive by the ref that was ours, and is again at every end below.
+        let header = unsafe { entry.as_ref() };
+        let table = header.vtable;
+        if table.adopted {
+            // SAFETY: our ref.
+            return unsafe { Self::adopt(entry) }.take_adopted();
         }
-        let header = self.header();
         let now = header.state.load();
         if now.is_exclusive() && now.phase() == Phase::Ready {
             // SAFETY: nobody else can reach the entry: value and memory are ours.
             unsafe {
-                let table = header.vtable;
-                let entry = self.into_entry();
                 let value = entry.as_ptr().cast::<u8>().add(table.value).cast::<T>().read();
                 (table.free)(entry);
                 return Ok(value);
             }
         }
         if header.state.take() {
-            // SAFETY: the exchange made the value ours; dropping `self` frees the rest.
-            return Ok(unsafe { self.entry.as_ptr().cast::<u8>().add(header.vtable.value).cast::<T>().read() });
+            // SAFETY: the exchange made the value ours, and the ref is.
+            unsafe {
+                let value = entry.as_ptr().cast::<u8>().add(table.value).cast::<T>().read();
+                entry::drop_ref(entry);
+                return Ok(value);
+            }
         }
-        Err(self)
+        // SAFETY: our ref.
+        Err(unsafe { Self::adopt(entry) })
     }
 
     /// As [`take_sole`](Self::take_sole), leaving a reference whose value is taken: making another one costs an allocation.
@@ -124,7 +138,7 @@ impl<T> ObjectRef<T> {
         let header = self.header();
         // SAFETY: the exchange made the value ours.
         (!header.vtable.adopted && header.state.take())
-            .then(|| unsafe { self.entry.as_ptr().cast::<u8>().add(header.vtable.value).cast::<T>().read() })
+            .then(|| unsafe { self.entry().as_ptr().cast::<u8>().add(header.vtable.value).cast::<T>().read() })
     }
 
     #[cold]
@@ -133,7 +147,7 @@ impl<T> ObjectRef<T> {
             return Err(self);
         }
         // SAFETY: the exchange made the value ours.
-        let adopted = unsafe { self.entry.as_ptr().cast::<u8>().add(self.header().vtable.value).cast::<Arc<T>>().read() };
+        let adopted = unsafe { self.entry().as_ptr().cast::<u8>().add(self.header().vtable.value).cast::<Arc<T>>().read() };
         match Arc::try_unwrap(adopted) {
             Ok(value) => Ok(value),
             // The user has kept the Arc: a reference to the same object, as before.
@@ -167,7 +181,7 @@ impl<T> ObjectRef<T> {
     /// take references to objects of different types.
     pub fn any(&self) -> AnyRef {
         // SAFETY: alive by our ref.
-        unsafe { AnyRef::share(self.entry) }
+        unsafe { AnyRef::share(self.entry()) }
     }
 }
 
@@ -191,22 +205,24 @@ impl<T> Clone for ObjectRef<T> {
     #[inline]
     fn clone(&self) -> Self {
         self.header().state.add_ref();
-        Self { entry: self.entry, object: PhantomData }
+        // A clone is a future of its own.
+        Self { target: Target::new(self.entry()), object: PhantomData }
     }
 }
 
 impl<T> Drop for ObjectRef<T> {
     #[inline]
     fn drop(&mut self) {
+        self.target.disarm();
         // SAFETY: it is ours.
-        unsafe { entry::drop_ref(self.entry) }
+        unsafe { entry::drop_ref(self.entry()) }
     }
 }
 
 /// By identity: references are equal if they refer to the same object.
 impl<T> PartialEq for ObjectRef<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.entry == other.entry
+        self.entry() == other.entry()
     }
 }
 
@@ -214,7 +230,7 @@ impl<T> Eq for ObjectRef<T> {}
 
 impl<T> Hash for ObjectRef<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.entry.hash(state);
+        self.entry().hash(state);
     }
 }
 

@@ -11,8 +11,8 @@ pub(crate) mod shutdown;
 pub(crate) mod submit;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use crossbeam_deque::Injector;
 use parking_lot::{Mutex, RwLock};
@@ -43,6 +43,8 @@ pub(crate) enum FreeJob {
     Actor(crate::actor::cell::ActorHold),
     /// A call of a concurrent actor, admitted.
     Call(crate::actor::concurrent::Admitted),
+    /// Callbacks of an object that is settled.
+    Callback(crate::object_ref::callbacks::CallbackJob),
 }
 
 impl FreeJob {
@@ -79,9 +81,8 @@ pub(crate) struct Engine {
     /// Futures that run, by their entries' addresses, so that a canceller can drop them.
     /// A future that is just being spawned has no handle yet.
     pub(crate) futures: Mutex<HashMap<usize, Option<tokio::task::AbortHandle>>>,
-    /// Wakers of those who await, so that a shutdown can wake them.
-    pub(crate) wakers: Mutex<HashMap<u64, std::task::Waker>>,
-    pub(crate) next_waker: AtomicU64,
+    /// Itself, for threads that it starts when it ends.
+    pub(crate) me: Weak<Engine>,
     pub(crate) waits: crate::deadlock::Graph,
     /// Actors that hold resources for life, by their addresses, for reports.
     pub(crate) holders: Mutex<HashMap<usize, String>>,
@@ -146,7 +147,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     let settings = config.resolve()?;
     crate::unwind::install_hook();
     let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
-    let engine = Arc::new(Engine::new(epoch, settings));
+    let engine = Engine::new(epoch, settings);
     *slot = Some(Arc::clone(&engine));
     EPOCH.store(epoch, Ordering::SeqCst);
     Ok(engine)
@@ -163,8 +164,9 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
 }
 
 impl Engine {
-    fn new(epoch: u32, settings: Resolved) -> Self {
-        Self {
+    fn new(epoch: u32, settings: Resolved) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             epoch,
             process: std::process::id(),
             cpu: CpuPool::new(settings.total.cpu()),
@@ -178,13 +180,11 @@ impl Engine {
             pulse: Pulse::new(),
             names: Names::default(),
             futures: Mutex::new(HashMap::new()),
-            wakers: Mutex::new(HashMap::new()),
-            next_waker: AtomicU64::new(0),
             waits: crate::deadlock::Graph::default(),
             holders: Mutex::new(HashMap::new()),
             async_runtime: AsyncRuntime::new(),
             settings,
-        }
+        })
     }
 
     /// Not shut down.

@@ -3,5 +3,6 @@
 pub(crate) mod block;
 pub(crate) mod entry;
 pub(crate) mod region;
+pub(crate) mod stamp;
 pub(crate) mod state;
 pub(crate) mod waiter;

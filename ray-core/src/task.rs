@@ -83,7 +83,7 @@ pub(crate) struct TaskHead {
     pub(crate) header: Header,
     /// Where it stands in its parent's list of children.
     pub(crate) sibling: AtomicPtr<Header>,
-    /// The newest task that this one has submitted; see [`children`].
+    /// The newest task that this one has submitted, see [`children`]; before it runs, its [edges](dependency).
     pub(crate) children: AtomicPtr<Header>,
     pub(crate) child_count: AtomicU32,
     /// Attempts that have failed.
@@ -364,8 +364,11 @@ unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
             Some(call) if !call.creates => crate::actor::run::started(&call.actor),
             _ => crate::runtime::claim::withdraw(head),
         }
-        // SAFETY: moved to Running by us, so the arguments are ours.
-        unsafe { (head.vtable().drop_args)(entry) };
+        // SAFETY: moved to Running by us, so the edges and the arguments are ours.
+        unsafe {
+            dependency::release_edges(head);
+            (head.vtable().drop_args)(entry);
+        }
         if let Some(rare) = call.filter(|call| call.creates).and_then(|call| call.actor.known_rare()) {
             rare.set_unready(None);
         }

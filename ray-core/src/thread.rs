@@ -169,7 +169,7 @@ pub(crate) struct ThreadState {
 thread_local! {
     static CURRENT: Cell<*const ThreadState> = const { Cell::new(null()) };
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
-    /// The engine's own thread, or in a callback: a shutdown would wait for itself.
+    /// The engine's own thread: a shutdown would wait for itself.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -181,14 +181,6 @@ pub(crate) fn is_inside() -> bool {
 /// This thread is the engine's own, until it ends.
 pub(crate) fn belongs_to_engine() {
     INSIDE.set(true);
-}
-
-/// Runs a callback of the user's.
-pub(crate) fn call_back(callback: impl FnOnce()) {
-    let outer = INSIDE.replace(true);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback));
-    INSIDE.set(outer);
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
@@ -442,6 +434,11 @@ pub(crate) fn free_former() {
     for state in former {
         state.leave();
     }
+}
+
+/// Attaches this thread to an engine that has ended, to run what is left of it.
+pub(crate) fn attach_late<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
+    enter(engine, false)
 }
 
 fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {

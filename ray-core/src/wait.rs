@@ -6,7 +6,7 @@ mod set;
 
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::task::Waker;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blocking::inline::{self, Bodies};
@@ -67,7 +67,7 @@ impl Reference for AnyRef {
 /// ```
 pub struct Pending<R: Reference> {
     /// Declared before the references: it unlinks its nodes from their entries.
-    set: Option<Box<Set>>,
+    set: Option<Arc<Set>>,
     refs: Vec<Option<R>>,
     left: usize,
     /// Results handed out so far.
@@ -292,16 +292,8 @@ fn park_for(state: &ThreadState, set: &Set, need: usize, deadline: Option<Instan
         }
         std::hint::spin_loop();
     }
-    set.alert(need, Waker::from(std::sync::Arc::new(Unpark(std::thread::current()))));
+    set.alert_thread(need);
     let waited = park::until(state, deadline, || set.count() >= need);
     set.calm();
     waited
-}
-
-struct Unpark(std::thread::Thread);
-
-impl std::task::Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.unpark();
-    }
 }

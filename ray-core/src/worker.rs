@@ -281,6 +281,7 @@ fn run_work(state: &ThreadState, work: Work) {
         Work::Free(FreeJob::Leased(job)) => run_leased(state, job.into_hold()),
         Work::Free(FreeJob::Actor(actor)) => crate::actor::run::work(state, actor),
         Work::Free(FreeJob::Call(call)) => crate::actor::concurrent::run(state, call),
+        Work::Free(FreeJob::Callback(job)) => crate::object_ref::callbacks::run(state, &job),
     }
 }
 

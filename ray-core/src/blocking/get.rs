@@ -156,9 +156,10 @@ impl<T: Clone> ObjectRef<T> {
     /// The value of a settled entry.
     #[inline]
     fn settled(self) -> Result<T> {
-        match self.header().phase() {
+        let header = self.header();
+        match header.phase() {
             Phase::Ready => {
-                same_engine(self.header())?;
+                same_engine(header)?;
                 Ok(self.take_ready())
             }
             _ => Err(self.unready()),
@@ -183,18 +184,20 @@ impl<T: Clone> Get for ObjectRef<T> {
     type Output = T;
     #[inline]
     fn get_until(self, until: Until) -> Result<T> {
-        tip(&self, until);
-        wait_one(self.entry(), until)?;
+        let entry = self.entry();
+        tip(entry, until);
+        wait_one(entry, until)?;
         self.settled()
     }
 }
 
 #[inline]
-fn tip<T>(object: &ObjectRef<T>, until: Until) {
+fn tip(entry: NonNull<Header>, until: Until) {
     if let Some(state) = thread::existing()
         && state.engine.settings.tips
-        && state.tip.got(object.entry(), until.site)
-        && let Some(head) = object.header().task()
+        && state.tip.got(entry, until.site)
+        // SAFETY: the caller has a ref.
+        && let Some(head) = unsafe { entry.as_ref() }.task()
     {
         crate::tips::warn(head.vtable().definition(), until.site, state.tip.enough());
     }
@@ -204,8 +207,9 @@ impl<T: Clone> Get for &ObjectRef<T> {
     type Output = T;
     #[inline]
     fn get_until(self, until: Until) -> Result<T> {
-        tip(self, until);
-        wait_one(self.entry(), until)?;
+        let entry = self.entry();
+        tip(entry, until);
+        wait_one(entry, until)?;
         match self.header().phase() {
             Phase::Ready => Ok(self.ready_value().clone()),
             _ => Err(self.unready()),

@@ -1,76 +1,75 @@
 //! References as futures, and callbacks.
 
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Wake, Waker};
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
 
 use super::ObjectRef;
+use super::alarm::Target;
 use crate::blocking::awaiting::{self, Helped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::Engine;
+use crate::store::entry::Header;
 use crate::store::state::Phase;
-use crate::store::waiter::Waiter;
+use crate::thread::ThreadState;
 
-/// So many waiters are looked at for one that wakes the same task; a busy object has one more for each poll.
-const LOOK_AT: usize = 8;
-
-/// Wakes a task when the object is settled.
-#[repr(C)]
-struct Alarm {
-    waiter: Waiter,
-    waker: Waker,
-    /// Where a shutdown finds the waker.
-    engine: Arc<Engine>,
-    key: u64,
+/// What an await does on its own thread before it sets its alarm, for an object that is not settled. It is called by owned and
+/// by borrowed futures. It may settle the object: the caller looks again.
+#[inline]
+fn poll_entry(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
+    awaiting::help(state, entry, context)
 }
 
-unsafe fn ring(node: *mut Waiter, _failed: bool) {
-    // SAFETY: made by `set_alarm`, fired once.
-    let alarm = unsafe { Box::from_raw(node.cast::<Alarm>()) };
-    alarm.engine.wakers.lock().remove(&alarm.key);
-    crate::unwind::quietly(|| alarm.waker.wake());
+/// Waits until the target is settled, and disarms it then. The future has a ref to its entry.
+///
+/// # Errors
+/// `RuntimeGone` when the entry's engine has ended.
+#[inline]
+fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<()>> {
+    let entry = target.entry();
+    // SAFETY: the future has a ref.
+    let header = unsafe { entry.as_ref() };
+    let mut helps = true;
+    loop {
+        if let Err(stale) = crate::blocking::same_engine(header) {
+            target.disarm();
+            return Poll::Ready(Err(stale));
+        }
+        if header.phase().is_settled() {
+            target.disarm();
+            return Poll::Ready(Ok(()));
+        }
+        let state = match crate::thread::of(header.epoch) {
+            Ok(state) => state,
+            Err(gone) => return Poll::Ready(Err(gone)),
+        };
+        if helps {
+            match poll_entry(state, entry, context) {
+                Helped::Ran => continue,
+                Helped::Yield => return Poll::Pending,
+                Helped::Nothing => helps = false,
+            }
+        }
+        // SAFETY: the future has a ref until it has disarmed the target.
+        let known = unsafe { target.arm(context.waker()) };
+        // The bell may have rung before it had this waker: then what it rang for is there now.
+        if known || (!header.phase().is_settled() && crate::blocking::same_engine(header).is_ok()) {
+            awaiting::hand_over(state, entry);
+            return Poll::Pending;
+        }
+    }
 }
 
 impl<T> ObjectRef<T> {
-    /// Has `waker` woken when the object is settled; `false`: it is already.
-    fn set_alarm(&self, waker: &Waker) -> bool {
-        // The waker's own code may do anything.
-        let _inside = crate::unwind::call_user();
-        let Ok(state) = crate::thread::of(self.header().epoch) else { return false };
-        let engine = &state.engine;
-        // SAFETY: a node on the heap, freed by whoever fires it.
-        let linked = unsafe {
-            self.header().with_waiters(|waiters| {
-                let mut node = waiters.first();
-                for _ in 0..LOOK_AT {
-                    if node.is_null() {
-                        break;
-                    }
-                    // SAFETY: linked, under the lock.
-                    if std::ptr::fn_addr_eq((*node).fire, ring as unsafe fn(*mut Waiter, bool))
-                        && (*node.cast::<Alarm>()).waker.will_wake(waker)
-                    {
-                        return;
-                    }
-                    node = (*node).next;
-                }
-                let key = engine.next_waker.fetch_add(1, Ordering::Relaxed);
-                engine.wakers.lock().insert(key, waker.clone());
-                let alarm = Alarm { waiter: Waiter::new(ring), waker: waker.clone(), engine: Arc::clone(engine), key };
-                waiters.link(Box::into_raw(Box::new(alarm)).cast());
-            })
-        };
-        if linked.is_ok() && !self.is_ready() {
-            // Somebody waits now: what this needs should not have to wait for the pulse.
-            crate::blocking::awaiting::hand_over(state, self.entry());
-        }
-        linked.is_ok()
-    }
-
-    /// Calls `f` when the object is settled, at once if it is; on the thread that settles it, so it should be short.
-    /// At a shutdown it is called too.
+    /// Has `f` called after the object is settled, by a thread of the engine. It may block and may use the whole API, as
+    /// any plain code; it holds no CPU. (If the engine can have no thread, the thread that settles the object calls it.)
+    /// The callbacks of one object are called one after the other, in the order of registration, and after those who wait
+    /// for the object have been woken. One that panics is logged and harms nobody. If the object is settled
+    /// already it is called all the same, as soon as those before it have ended.
+    ///
+    /// A shutdown settles every object: it waits for the callbacks as it waits for bodies. If the object's engine has
+    /// ended before, `f` is called at once, here.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -80,77 +79,115 @@ impl<T> ObjectRef<T> {
     /// assert_eq!(receiver.recv(), Ok("done"));
     /// ```
     pub fn on_ready(&self, f: impl FnOnce() + Send + 'static) {
-        struct Callback<F>(parking_lot::Mutex<Option<F>>);
-        impl<F: FnOnce() + Send> Wake for Callback<F> {
-            fn wake(self: Arc<Self>) {
-                let f = self.0.lock().take();
-                if let Some(f) = f {
-                    crate::thread::call_back(f);
-                }
-            }
-        }
-        let waker = Waker::from(Arc::new(Callback(parking_lot::Mutex::new(Some(f)))));
-        // The engine may have gone before it could find the waker: then it is woken here, and the callback runs once.
-        if self.is_ready() || !self.set_alarm(&waker) || crate::blocking::same_engine(self.header()).is_err() {
-            waker.wake();
-        }
+        // SAFETY: alive by our ref.
+        unsafe { super::callbacks::register(self.entry(), Box::new(f)) };
     }
 }
 
-/// In async code `reference.await` gives the value, moved out where the reference is the last, else cloned. Dropping
-/// the future does not cancel the task.
+/// In async code `reference.await` gives the value, moved out where the reference is the last, else cloned;
+/// `(&reference).await` gives a clone and leaves the reference usable. Polled again after it gave its value, it gives an
+/// error, not a panic.
 ///
-/// # Panics
-/// Polled again after it gave its value, it gives an error, not a panic.
+/// # Cancel safety
+///
+/// An await may be given up at any time (`select!`, `timeout`, a dropped future): nothing is lost, and no memory is kept.
+/// Giving up does not cancel the task; [`cancel_on_drop`](Self::cancel_on_drop) does. `select!(&mut reference)` keeps the
+/// reference, which can be awaited, polled or got again; only a poll that returns `Ready` takes the value out. A clone is a
+/// future of its own, so several tasks may await one object.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// # futures::executor::block_on(async {
+/// let object = ray::task(|| 7).remote();
+/// assert_eq!((&object).await?, 7);
+/// assert_eq!(object.await?, 7);
+/// # Ok::<(), ray::Error>(())
+/// # }).unwrap();
+/// ```
 impl<T: Clone> Future for ObjectRef<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        let mut waits = false;
-        loop {
-            if let Err(stale) = crate::blocking::same_engine(this.header()) {
-                return Poll::Ready(Err(stale));
-            }
-            match this.header().phase() {
-                Phase::Ready => {
-                    if let Some(value) = this.take_in_place() {
-                        return Poll::Ready(Ok(value));
-                    }
-                    let taken = ObjectRef::<T>::failed(
-                        Error::new(ErrorKind::InvalidArgument, "this future has given its value already"),
-                        this.header().epoch,
-                    );
-                    taken.header().state.set_seen();
-                    let object = std::mem::replace(this, taken);
-                    return Poll::Ready(Ok(object.take_ready()));
-                }
-                Phase::Failed => return Poll::Ready(Err(this.seen_error())),
-                Phase::Taken => {
-                    return Poll::Ready(Err(Error::new(ErrorKind::InvalidArgument, "the value was taken already")));
-                }
-                _ => {}
-            }
-            if !waits {
-                let Ok(state) = crate::thread::of(this.header().epoch) else {
-                    return Poll::Ready(Err(crate::blocking::stale()));
-                };
-                match awaiting::help(state, this.entry(), context) {
-                    Helped::Ran => continue,
-                    Helped::Yield => return Poll::Pending,
-                    Helped::Nothing => waits = true,
-                }
-            }
-            if this.set_alarm(context.waker()) {
-                // The engine may have gone between the look above and the entry in its list of wakers.
-                if let Err(stale) = crate::blocking::same_engine(this.header()) {
-                    return Poll::Ready(Err(stale));
-                }
-                return Poll::Pending;
-            }
-            if !this.is_ready() && crate::thread::of(this.header().epoch).is_err() {
-                return Poll::Ready(Err(crate::blocking::stale()));
-            }
+        match poll_settled(&mut this.target, context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
+            Poll::Ready(Ok(())) => {}
         }
+        if this.header().phase() != Phase::Ready {
+            return Poll::Ready(Err(this.settled_error()));
+        }
+        if let Some(value) = this.take_in_place() {
+            return Poll::Ready(Ok(value));
+        }
+        let taken = ObjectRef::<T>::failed(
+            Error::new(ErrorKind::InvalidArgument, "this future has given its value already"),
+            this.header().epoch,
+        );
+        taken.header().state.set_seen();
+        let object = std::mem::replace(this, taken);
+        Poll::Ready(Ok(object.take_ready()))
+    }
+}
+
+impl<T> ObjectRef<T> {
+    /// The error of an object that is settled and not ready.
+    #[cold]
+    fn settled_error(&self) -> Error {
+        match self.header().phase() {
+            Phase::Failed => self.seen_error(),
+            _ => Error::new(ErrorKind::InvalidArgument, "the value was taken already"),
+        }
+    }
+}
+
+/// The future of a borrowed reference, made by `(&reference).await`: it gives a clone of the value.
+#[must_use = "a future does nothing until it is awaited"]
+pub struct RefFuture<'a, T> {
+    object: &'a ObjectRef<T>,
+    /// The same entry, and this future's own alarm.
+    target: Target,
+}
+
+// SAFETY: an alarm may be given up on any thread, and the entry is reached by the reference's rules.
+unsafe impl<T: Send + Sync> Send for RefFuture<'_, T> {}
+// SAFETY: as above; a shared one can only be shown.
+unsafe impl<T: Send + Sync> Sync for RefFuture<'_, T> {}
+
+impl<T> fmt::Debug for RefFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RefFuture").field(self.object).finish()
+    }
+}
+
+impl<T: Clone> Future for RefFuture<'_, T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self.get_mut();
+        match poll_settled(&mut this.target, context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
+            Poll::Ready(Ok(())) => {}
+        }
+        Poll::Ready(match this.object.header().phase() {
+            Phase::Ready => Ok(this.object.ready_value().clone()),
+            _ => Err(this.object.settled_error()),
+        })
+    }
+}
+
+impl<T> Drop for RefFuture<'_, T> {
+    fn drop(&mut self) {
+        self.target.disarm();
+    }
+}
+
+impl<'a, T: Clone> IntoFuture for &'a ObjectRef<T> {
+    type Output = Result<T>;
+    type IntoFuture = RefFuture<'a, T>;
+
+    fn into_future(self) -> RefFuture<'a, T> {
+        RefFuture { object: self, target: Target::new(self.entry()) }
     }
 }

@@ -25,7 +25,11 @@ pub(crate) struct Stored<V> {
 impl<V> Stored<V> {
     #[inline]
     pub(crate) fn allocate(table: &'static VTable, epoch: u32, phase: Phase, value: MaybeUninit<V>) -> NonNull<Header> {
-        let cell = Self { header: Header::new(State::new(phase, 1, 0), table, epoch), value: UnsafeCell::new(value) };
+        let header = Header::new(State::new(phase, 1, 0), table, epoch);
+        if phase == Phase::Ready {
+            header.set_stamp(crate::store::stamp::next_if_kept());
+        }
+        let cell = Self { header, value: UnsafeCell::new(value) };
         block::place(cell).cast()
     }
 

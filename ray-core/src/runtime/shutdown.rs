@@ -12,6 +12,7 @@ use crossbeam_deque::Steal;
 
 use super::{Engine, FreeJob, retire};
 use crate::error::Result;
+use crate::object_ref::callbacks;
 use crate::thread::{self, gone};
 
 /// Shuts the engine down: settles every object at once (with `RuntimeGone`), then waits a grace for the bodies that run (5
@@ -42,9 +43,10 @@ pub fn shutdown() -> Result<()> {
     engine.wake_everybody();
     engine.drain();
     engine.async_runtime.close();
+    callbacks::end(&engine);
     let end = Instant::now() + engine.settings.shutdown_grace;
     let mut pause = Duration::from_micros(50);
-    while !engine.has_ended() && Instant::now() < end {
+    while !(engine.has_ended() && callbacks::are_over(engine.epoch)) && Instant::now() < end {
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
@@ -80,10 +82,7 @@ impl Engine {
             shared.thread.unpark();
             false
         });
-        let wakers: Vec<_> = self.wakers.lock().drain().map(|(_, waker)| waker).collect();
-        for waker in wakers {
-            crate::unwind::quietly(|| waker.wake());
-        }
+        crate::object_ref::alarm::ring_all(self.epoch);
     }
 
     /// Drops what is queued, failing it.
@@ -107,12 +106,13 @@ impl Engine {
             false
         });
         let mut tasks: Vec<_> = jobs.into_iter().map(thread::Job::into_hold).collect();
-        let mut actors = Vec::new();
+        let (mut actors, mut late) = (Vec::new(), Vec::new());
         while let Some(job) = self.free.take_any() {
             match job {
                 FreeJob::Task(job) | FreeJob::Granted(job) | FreeJob::Leased(job) => tasks.push(job.into_hold()),
                 FreeJob::Actor(actor) => actors.push(actor),
                 FreeJob::Call(call) => crate::actor::concurrent::abandon(call),
+                FreeJob::Callback(job) => late.push(job),
             }
         }
         self.awaited.clear();
@@ -129,6 +129,7 @@ impl Engine {
         for actor in actors {
             crate::actor::run::abandon(actor);
         }
+        callbacks::run_late(self.me.upgrade().as_ref(), late);
     }
 
     /// No body runs any more, and no thread of the engine is left.
@@ -180,7 +181,7 @@ mod tests {
         let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap());
         engine.pulse.close();
         engine.drain();
-        Arc::new(engine)
+        engine
     }
 
     fn body<C: FnOnce() + Send + 'static>(closure: C, extra: Option<Box<Extra>>) -> (ObjectRef<()>, Hold) {

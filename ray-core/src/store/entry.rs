@@ -2,12 +2,14 @@
 //!
 //! One allocation holds the header, what the entry's kind adds (a task's place in the tree, an actor call's address),
 //! the value, and a task's arguments. [`state`](super::state) has the phases and the rules; this file keeps them:
-//! nothing else touches `waiters` or `error`.
+//! nothing else touches `rest`.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::stamp;
 use super::state::{DropRef, Phase, Publish, State};
 use super::waiter::{Waiter, Waiters};
 use crate::error::Error;
@@ -47,8 +49,9 @@ pub(crate) enum Kind {
 pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
-    waiters: UnsafeCell<Waiters>,
-    error: UnsafeCell<Option<Error>>,
+    rest: UnsafeCell<Rest>,
+    /// When it was settled; see [`stamp`]. Written before the settled phase is published.
+    stamp: AtomicU64,
     id: AtomicU64,
     /// The engine it belongs to; see [`crate::runtime::epoch`].
     pub(crate) epoch: u32,
@@ -56,7 +59,18 @@ pub(crate) struct Header {
     pub(crate) pending: AtomicU32,
 }
 
-// SAFETY: the cells are guarded by the state word (rules 1 and 3 of `state`), what they hold is Send.
+/// What is needed before an entry is settled, and what is needed after it has failed: never both.
+union Rest {
+    /// Unless the entry has failed.
+    waiters: ManuallyDrop<Waiters>,
+    /// Of a failed entry.
+    error: ManuallyDrop<Error>,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 48, "every object pays for the header");
+
+// SAFETY: `rest` is guarded by the state word (rules 1 and 3 of `state`), what it holds is Send.
 unsafe impl Send for Header {}
 // SAFETY: as above.
 unsafe impl Sync for Header {}
@@ -70,8 +84,8 @@ impl Header {
         Self {
             state,
             vtable,
-            waiters: UnsafeCell::new(Waiters::new()),
-            error: UnsafeCell::new(None),
+            rest: UnsafeCell::new(Rest { waiters: ManuallyDrop::new(Waiters::new()) }),
+            stamp: AtomicU64::new(0),
             id: AtomicU64::new(0),
             epoch,
             pending: AtomicU32::new(0),
@@ -101,7 +115,24 @@ impl Header {
     pub(crate) fn error(&self) -> Error {
         debug_assert_eq!(self.phase(), Phase::Failed);
         // SAFETY: written before Failed was published, never changed after (rule 3).
-        unsafe { (*self.error.get()).clone() }.expect("a failed entry has its error")
+        unsafe { Error::clone(&(*self.rest.get()).error) }
+    }
+
+    /// When it was settled, to be compared with the stamps of other settled entries.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::Relaxed)
+    }
+
+    /// It is about to be settled, as the stamp says.
+    #[inline]
+    pub(crate) fn set_stamp(&self, stamp: u64) {
+        self.stamp.store(stamp, Ordering::Relaxed);
+    }
+
+    /// The list, to be touched while the lock is held and the entry is not settled.
+    fn waiters(&self) -> *mut Waiters {
+        // SAFETY: nothing is read; the address of a field of a live union.
+        unsafe { (&raw mut (*self.rest.get()).waiters).cast() }
     }
 
     /// Links a waiter, unless the entry is settled.
@@ -112,27 +143,9 @@ impl Header {
         match self.state.lock_if(|phase| !phase.is_settled()) {
             Ok(_) => {
                 // SAFETY: the lock is held; the rest is the caller's promise.
-                unsafe { (*self.waiters.get()).link(node) };
+                unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
                 Ok(())
-            }
-            Err(now) => Err(now.phase()),
-        }
-    }
-
-    /// Calls `see` on the list under the lock, unless the entry is settled; `see` may link a node.
-    ///
-    /// # Safety
-    /// As [`Self::link`] for what `see` links.
-    pub(crate) unsafe fn with_waiters<R>(&self, see: impl FnOnce(&mut Waiters) -> R) -> Result<R, Phase> {
-        match self.state.lock_if(|phase| !phase.is_settled()) {
-            Ok(_) => {
-                // SAFETY: the lock is held.
-                let list = unsafe { &mut *self.waiters.get() };
-                let seen = see(list);
-                let any = !list.is_empty();
-                self.state.unlock(any);
-                Ok(seen)
             }
             Err(now) => Err(now.phase()),
         }
@@ -148,18 +161,41 @@ impl Header {
         if done() {
             return;
         }
-        if self.state.lock_if(|phase| !phase.is_settled()).is_ok() {
-            // SAFETY: not settled under the lock, so still linked.
-            let list = unsafe { &mut *self.waiters.get() };
-            // SAFETY: as above.
-            unsafe { list.unlink(node) };
-            let any = !list.is_empty();
-            self.state.unlock(any);
+        // SAFETY: linked by the caller, here.
+        if unsafe { self.try_unlink(node) } {
             return;
         }
         let mut turn = 0;
         while !done() {
             crate::sync::spin(&mut turn);
+        }
+    }
+
+    /// Unlinks a waiter; `false`: the entry was settled first, and the settling thread fires the node, or has done so.
+    ///
+    /// # Safety
+    /// The node was linked here, and only its owner unlinks it.
+    pub(crate) unsafe fn try_unlink(&self, node: *mut Waiter) -> bool {
+        if self.state.lock_if(|phase| !phase.is_settled()).is_err() {
+            return false;
+        }
+        // SAFETY: not settled under the lock, so the node is still linked.
+        unsafe {
+            let list = &mut *self.waiters();
+            list.unlink(node);
+            let any = !list.is_empty();
+            self.state.unlock(any);
+        }
+        true
+    }
+}
+
+impl Drop for Header {
+    #[inline]
+    fn drop(&mut self) {
+        if self.phase() == Phase::Failed {
+            // SAFETY: a failed entry's word is its error, and nobody else reaches the entry any more.
+            unsafe { ManuallyDrop::drop(&mut self.rest.get_mut().error) };
         }
     }
 }
@@ -173,13 +209,15 @@ impl Header {
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
     // SAFETY: alive by the caller's hold or ref.
     let header = unsafe { entry.as_ref() };
-    match header.state.publish(hold) {
+    let stamp = stamp::next();
+    match header.state.publish(hold, || header.set_stamp(stamp)) {
         Publish::Done => {}
         // SAFETY: the outcome says that the value is ours to drop, and our hold (or ref) is still there.
         Publish::DropValue | Publish::Lost => unsafe { drop_unread(entry, hold) },
         Publish::Locked => {
+            header.set_stamp(stamp);
             // SAFETY: the lock is held.
-            let waiters = unsafe { (*header.waiters.get()).take() };
+            let waiters = unsafe { (*header.waiters()).take() };
             let before = header.state.unlock_as(Phase::Ready, hold);
             // SAFETY: taken under the lock, published since. The entry itself is not touched by firing.
             unsafe { waiters.fire(false) };
@@ -214,10 +252,12 @@ pub(crate) unsafe fn fail(entry: NonNull<Header>, from: impl Fn(Phase) -> bool, 
     if header.state.lock_if(|phase| !phase.is_settled() && from(phase)).is_err() {
         return false;
     }
+    header.set_stamp(stamp::next());
     // SAFETY: the lock is held, the entry not settled.
     let waiters = unsafe {
-        *header.error.get() = Some(error.clone());
-        (*header.waiters.get()).take()
+        let waiters = (*header.waiters()).take();
+        (*header.rest.get()).error = ManuallyDrop::new(error.clone());
+        waiters
     };
     let before = header.state.unlock_as(Phase::Failed, false);
     // SAFETY: taken under the lock, published since.

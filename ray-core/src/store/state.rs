@@ -24,8 +24,9 @@
 //! 1. The value is written before `Ready` is published (Release) and read after it was seen (Acquire).
 //! 2. The value is dropped once: by the publisher if it saw no refs, else by whoever drops the last ref of a ready entry.
 //!    Both are decided by one atomic on this word, so exactly one of them is told.
-//! 3. The list of waiters and the error are touched only under `LOCK`; who publishes takes the list under it.
-//!    After `Ready` or `Failed` nobody links a waiter any more.
+//! 3. The list of waiters and the error share a word. The list is touched only under `LOCK`, and the thread that settles
+//!    the entry takes it under the lock; after `Ready` or `Failed` nobody links a waiter any more. The error is written
+//!    under the lock too, in the place of the list, and never changed after `Failed` was published.
 //! 4. The memory is freed by whoever brings holds to nought; refs > 0 implies holds > 0.
 
 use crate::sync::{AtomicU64, Ordering, spin};
@@ -187,9 +188,10 @@ impl State {
         }
     }
 
-    /// `Running -> Ready`, the value being written; gives up the caller's hold with it if `release`.
+    /// `Running -> Ready`, the value being written; gives up the caller's hold with it if `release`. `stamp` is called just
+    /// before the step.
     #[inline]
-    pub(crate) fn publish(&self, release: bool) -> Publish {
+    pub(crate) fn publish(&self, release: bool, stamp: impl Fn()) -> Publish {
         let mut turn = 0;
         let mut now = self.0.load(Ordering::Acquire);
         loop {
@@ -208,6 +210,7 @@ impl State {
                 }
                 continue;
             }
+            stamp();
             let unread = Snapshot(now).refs() == 0;
             let give_up = if release && !unread { HOLD } else { 0 };
             let next = (now & !PHASE | Phase::Ready as u64) - give_up;

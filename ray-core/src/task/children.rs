@@ -6,6 +6,7 @@
 //!    written before the head is stored (Release).
 //! 2. Each child in the list is held by it. The list is taken down (at the parent's end, or when it is swept of ended
 //!    children) and walked by a canceller under the parent's `LOCK` alone.
+//! 3. Before a task runs, the list's head may be its edges instead; see [`dependency`](super::dependency).
 
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::Ordering;
@@ -90,6 +91,10 @@ pub(crate) fn collect(parent: &TaskHead) -> Vec<Hold> {
     let mut found = Vec::new();
     lock(parent);
     let mut next = parent.children.load(Ordering::Acquire);
+    if super::dependency::is_edges(next) {
+        // It has not begun, so it has no children yet.
+        next = null_mut();
+    }
     while let Some(child) = NonNull::new(next) {
         // SAFETY: held by the list, which cannot be taken down while we have the lock.
         unsafe {

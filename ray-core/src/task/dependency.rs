@@ -6,27 +6,130 @@
 //!
 //! A long chain of tasks must not become a deep stack: what an ended task sets off is put on a list of this thread,
 //! and worked off by the outermost call.
+//!
+//! # Rules of edges
+//!
+//! 1. An edge is in two lists: in that of its object's waiters, under the object's `LOCK`, and in that of its task's edges,
+//!    under the task's `LOCK`. The task's list begins in the word of its children, marked by the lowest bit: a task in
+//!    `Waiting` has none yet.
+//! 2. An edge that fires takes itself out of its task's list, if the task is in `Waiting` still, and is freed by the firing
+//!    thread. It does so before it counts, so a task that becomes ready has no edges.
+//! 3. The thread that moves a task from `Waiting` to `Running` to end it owns its list of edges. It takes each edge out of
+//!    its object's list and frees it. If the object was settled first, the edge belongs to the firing thread too: of the
+//!    two, the second to set `left` frees it.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::TaskHead;
 use crate::callable::arg::{ArgList, Dependency};
 use crate::error::Error;
-use crate::store::entry::Hold;
+use crate::store::entry::{Header, Hold};
 use crate::store::state::Phase;
 use crate::store::waiter::Waiter;
 
 /// Each edge takes one of the task's holds, of which there are some eight million.
 const MOST: u32 = 1 << 22;
 
+/// In the word of a task's children: the rest is the address of its first edge.
+const EDGES: usize = 1;
+
 /// An edge from an object to a task that needs it.
 #[repr(C)]
 struct Edge {
     waiter: Waiter,
-    /// The object; valid when the edge fires, since whoever settles it holds it.
-    object: std::ptr::NonNull<crate::store::entry::Header>,
-    task: Hold,
+    /// The object. Valid while the edge is in both lists: the task's arguments hold it then, and the settling thread when
+    /// the edge fires.
+    object: NonNull<Header>,
+    /// Taken by the firing thread.
+    task: Cell<Option<Hold>>,
+    /// In the task's list.
+    next: Cell<*mut Edge>,
+    prev: Cell<*mut Edge>,
+    /// One of the two sides has let go.
+    left: AtomicBool,
+}
+
+/// The edges of a task that is not running.
+fn first_edge(task: &TaskHead) -> Option<*mut Edge> {
+    let word = task.children.load(Ordering::Relaxed);
+    (word.addr() & EDGES != 0).then(|| word.map_addr(|address| address & !EDGES).cast())
+}
+
+fn set_first_edge(task: &TaskHead, edge: *mut Edge) {
+    let word = if edge.is_null() { null_mut() } else { edge.map_addr(|address| address | EDGES).cast() };
+    task.children.store(word, Ordering::Relaxed);
+}
+
+/// The word of a task's children is a list of edges.
+pub(super) fn is_edges(word: *mut Header) -> bool {
+    word.addr() & EDGES != 0
+}
+
+/// # Safety
+/// The edge is alive and the task's lock is held.
+unsafe fn enter(task: &TaskHead, edge: *mut Edge) {
+    let first = first_edge(task).unwrap_or(null_mut());
+    // SAFETY: the edge is alive by the caller's promise, those in the list are.
+    unsafe {
+        (*edge).next.set(first);
+        if !first.is_null() {
+            (*first).prev.set(edge);
+        }
+    }
+    set_first_edge(task, edge);
+}
+
+/// # Safety
+/// The edge is in the list of the task, whose lock is held.
+unsafe fn leave(task: &TaskHead, edge: *mut Edge) {
+    // SAFETY: what is in the list is alive.
+    unsafe {
+        let (prev, next) = ((*edge).prev.get(), (*edge).next.get());
+        if prev.is_null() {
+            set_first_edge(task, next);
+        } else {
+            (*prev).next.set(next);
+        }
+        if !next.is_null() {
+            (*next).prev.set(prev);
+        }
+    }
+}
+
+/// One of the two sides lets go of an edge; the second frees it.
+///
+/// # Safety
+/// The caller is one of the two, and touches the edge no more.
+unsafe fn let_go(edge: *mut Edge) {
+    // SAFETY: the other side, if it is there, frees nothing before it has seen `left`.
+    unsafe {
+        if (*edge).left.swap(true, Ordering::AcqRel) {
+            drop(Box::from_raw(edge));
+        }
+    }
+}
+
+/// Takes the edges of a task out of their objects' lists: it will not run.
+///
+/// # Safety
+/// The caller moved the task to `Running`, and its arguments are still there.
+pub(super) unsafe fn release_edges(task: &TaskHead) {
+    let Some(mut edge) = first_edge(task) else { return };
+    set_first_edge(task, null_mut());
+    while !edge.is_null() {
+        // SAFETY: an edge of this list stays until both sides have let go of it; its object is held by the arguments.
+        unsafe {
+            let next = (*edge).next.get();
+            if (*edge).object.as_ref().try_unlink(edge.cast()) {
+                drop(Box::from_raw(edge));
+            } else {
+                let_go(edge);
+            }
+            edge = next;
+        }
+    }
 }
 
 /// Registers a task in `Waiting` with every argument that is not ready. `true`: all are ready, the caller queues it;
@@ -35,6 +138,7 @@ struct Edge {
 /// # Errors
 /// The error of an argument that has failed already, or is of a former engine.
 pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> {
+    let Some(head) = task.task() else { return Ok(true) };
     task.pending.store(1, Ordering::Relaxed);
     // Under the task's lock: an edge that fires at once, a canceller or a killer would drop the arguments while they are
     // read here, were it not for `State::step`, which waits for the lock.
@@ -71,11 +175,25 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         task.pending.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the task is alive by our hold.
         let hold = unsafe { Hold::new(task.entry()) };
-        let edge = Box::into_raw(Box::new(Edge { waiter: Waiter::new(fire), object, task: hold }));
-        // SAFETY: the node is ours, on the heap, and freed by whoever fires it.
-        if let Err(phase) = unsafe { header.link(edge.cast()) } {
-            // SAFETY: it was not linked, so it is still ours.
-            drop(unsafe { Box::from_raw(edge) });
+        let edge = Box::into_raw(Box::new(Edge {
+            waiter: Waiter::new(fire),
+            object,
+            task: Cell::new(Some(hold)),
+            next: Cell::new(null_mut()),
+            prev: Cell::new(null_mut()),
+            left: AtomicBool::new(false),
+        }));
+        // SAFETY: the node is ours, on the heap, and freed by the rules above; if it fires at once, the firing thread waits
+        // for the lock that we hold.
+        let linked = unsafe {
+            let linked = header.link(edge.cast());
+            match linked {
+                Ok(()) => enter(head, edge),
+                Err(_) => drop(Box::from_raw(edge)),
+            }
+            linked
+        };
+        if let Err(phase) = linked {
             task.pending.fetch_sub(1, Ordering::Relaxed);
             if phase == Phase::Failed {
                 header.state.set_seen();
@@ -91,20 +209,42 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
 }
 
 unsafe fn fire(node: *mut Waiter, failed: bool) {
-    // SAFETY: the node is the first field of an edge made by `register`, and is fired once.
-    let edge = unsafe { Box::from_raw(node.cast::<Edge>()) };
-    let error = failed.then(|| {
-        // SAFETY: who fires holds the object.
-        let object = unsafe { edge.object.as_ref() };
-        object.state.set_seen();
-        object.error()
-    });
-    later(edge.task, error);
+    let edge = node.cast::<Edge>();
+    // SAFETY: the node is the first field of an edge made by `register`, and is fired once; the settling thread holds the
+    // object.
+    let (task, error) = unsafe {
+        let error = failed.then(|| {
+            let object = (*edge).object.as_ref();
+            object.state.set_seen();
+            object.error()
+        });
+        ((*edge).task.take(), error)
+    };
+    let Some(task) = task else { return };
+    if let Some(head) = task.task() {
+        // SAFETY: in `Waiting`, under the lock, the edge is in the task's list, so nobody else reaches it after that. In any
+        // other phase it belongs to the thread that ends the task, too.
+        unsafe {
+            if task.state.lock_if(|phase| phase == Phase::Waiting).is_ok() {
+                leave(head, edge);
+                task.state.unlock_keeping();
+                drop(Box::from_raw(edge));
+            } else {
+                let_go(edge);
+            }
+        }
+    }
+    later(task, error);
 }
 
 thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
     static LIST: RefCell<Vec<(Hold, Option<Error>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread is telling dependants of what they wait for.
+pub(crate) fn is_telling() -> bool {
+    AT_WORK.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Tells a task that an argument of its is settled; without recursion.
@@ -124,6 +264,7 @@ fn later(task: Hold, error: Option<Error>) {
         tell(task, error);
     }
     AT_WORK.set(false);
+    crate::object_ref::callbacks::run_put_off();
 }
 
 fn tell(task: Hold, error: Option<Error>) {

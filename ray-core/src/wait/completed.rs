@@ -158,11 +158,13 @@ impl<R: Reference> Stream for CompletedStream<R> {
         let need = pending.head + 1;
         let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
         if set.count() < need {
-            set.alert(need, context.waker().clone());
+            let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
+            let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
+            set.alert_task(need, context.waker(), state.epoch);
             if set.count() < need {
-                let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
                 state.engine.kick();
-                return Poll::Pending;
+                // The engine may have ended before it could find the stream's bell.
+                return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
             }
             set.calm();
         }

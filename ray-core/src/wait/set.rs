@@ -3,20 +3,29 @@
 //! # States and rules
 //!
 //! 1. Each entry has a node, linked in the entry's list until it fires or is unlinked; the set lives on the heap and
-//!    does not move.
-//! 2. Firing a node writes its number at the next free place of `order` and, if that makes as many as the owner waits
-//!    for, wakes the owner; setting the node's `done` is its last touch of the set.
-//! 3. The owner alone reads `order`, from the front, and frees the set after every node is unlinked or done. It hands a
+//!    does not move, and all that reach it share it.
+//! 2. Firing a node writes its number at the next free place of `arrived` and, if that makes as many as the owner waits
+//!    for, wakes the owner. Setting the node's `done` is the firing thread's last touch of the set: the owner is woken after
+//!    that, since waking may run the user's code.
+//! 3. The owner alone reads `arrived`, from the front, and frees the set after every node is unlinked or done. It hands a
 //!    reference out when its node is done, no sooner: the entry may be freed then, and could not be unlinked from.
 //! 4. No wake is lost: see [`arrivals`](super::arrivals).
+//! 5. Results come in the order in which they were settled: those that are there when the registration ends (found settled,
+//!    or arrived meanwhile) by their stamps, later ones as they arrive. So what has been ready for longer comes first, and
+//!    a result that is ready is not passed over by those that become ready after it.
 
-use parking_lot::Mutex;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+use std::thread::Thread;
+
+use parking_lot::Mutex;
 
 use super::arrivals::Arrivals;
+use crate::object_ref::alarm::KnownBell;
 use crate::store::entry::Header;
 use crate::store::waiter::Waiter;
 
@@ -26,7 +35,7 @@ const AHEAD: usize = 4;
 #[repr(C)]
 struct Node {
     waiter: Waiter,
-    set: *const Set,
+    set: Cell<*const Set>,
     entry: NonNull<Header>,
     index: u32,
     linked: Cell<bool>,
@@ -34,122 +43,179 @@ struct Node {
 
 pub(super) struct Set {
     nodes: Box<[Node]>,
-    order: Box<[AtomicU32]>,
+    /// Numbers, plus one, in the order in which nodes fired.
+    arrived: Box<[AtomicU32]>,
     arrivals: Arrivals,
-    owner: Mutex<Option<Waker>>,
+    /// What was there when the registration ended, and how many of `arrived` are among it.
+    there: OnceCell<(Box<[u32]>, usize)>,
+    /// The owner, while it is parked.
+    thread: Mutex<Option<Thread>>,
+    /// The owner, if it is a stream.
+    bell: OnceLock<KnownBell>,
 }
+
+// SAFETY: the nodes are touched by the rules above. `there`, `set` and `linked` are the owner's, which one thread is at a
+// time; firing threads only read `set`, written before its node was linked. The rest is atomic or locked.
+unsafe impl Send for Set {}
+// SAFETY: as above.
+unsafe impl Sync for Set {}
 
 impl Set {
     /// # Safety
     /// The entries outlive the set.
-    pub(super) unsafe fn new(entries: &[NonNull<Header>]) -> Box<Self> {
-        let nodes = entries
-            .iter()
-            .zip(0u32..)
-            .map(|(entry, index)| Node {
-                waiter: Waiter::new(fire),
-                set: std::ptr::null(),
-                entry: *entry,
-                index,
-                linked: Cell::new(false),
-            })
-            .collect();
-        let mut set = Box::new(Self {
-            nodes,
-            order: entries.iter().map(|_| AtomicU32::new(0)).collect(),
+    pub(super) unsafe fn new(entries: &[NonNull<Header>]) -> Arc<Self> {
+        let node = |(entry, index): (&NonNull<Header>, u32)| Node {
+            waiter: Waiter::new(fire),
+            set: Cell::new(std::ptr::null()),
+            entry: *entry,
+            index,
+            linked: Cell::new(false),
+        };
+        let set = Arc::new(Self {
+            nodes: entries.iter().zip(0u32..).map(node).collect(),
+            arrived: entries.iter().map(|_| AtomicU32::new(0)).collect(),
             arrivals: Arrivals::new(),
-            owner: Mutex::new(None),
+            there: OnceCell::new(),
+            thread: Mutex::new(None),
+            bell: OnceLock::new(),
         });
-        let place: *const Self = &raw const *set;
-        let nodes: *mut Node = set.nodes.as_mut_ptr();
-        for at in 0..entries.len() {
-            // SAFETY: within the slice. From the first link on other threads reach the set, through `place` and the
-            // nodes only, and every field they touch is atomic, locked, or read-only.
-            unsafe {
-                let node = nodes.add(at);
-                (*node).set = place;
-                (*node).linked.set(true);
-                if (*node).entry.as_ref().link(node.cast()).is_err() {
-                    (*node).linked.set(false);
-                    (*place).push((*node).index);
-                }
+        let mut there = Vec::new();
+        for node in &set.nodes {
+            node.set.set(Arc::as_ptr(&set));
+            node.linked.set(true);
+            // SAFETY: the entries outlive the set, and the set its nodes' places in the lists.
+            if unsafe { node.entry.as_ref().link(node.place()) }.is_err() {
+                node.linked.set(false);
+                there.push(node.index);
             }
         }
+        // One thread may have settled an entry that was not linked yet, and then one that was.
+        let meanwhile = set.arrivals.count();
+        there.extend((0..meanwhile).map(|at| set.nodes[set.arrived(at)].index));
+        if there.len() > 1 {
+            // SAFETY: the entries outlive the set.
+            there.sort_by_cached_key(|index| (unsafe { set.nodes[*index as usize].entry.as_ref() }.stamp(), *index));
+        }
+        let _ = set.there.set((there.into_boxed_slice(), meanwhile));
         set
+    }
+
+    /// Those that were there at first.
+    fn there(&self) -> (&[u32], usize) {
+        self.there.get().map_or((&[], 0), |(there, meanwhile)| (&**there, *meanwhile))
+    }
+
+    /// Results that never arrive, since their entries were settled before they could be linked.
+    fn never_arrive(&self) -> usize {
+        let (there, meanwhile) = self.there();
+        there.len() - meanwhile
     }
 
     /// How many are there, handed out ones included.
     pub(super) fn count(&self) -> usize {
-        self.arrivals.count()
+        self.arrivals.count() + self.never_arrive()
     }
 
     /// `true`: the owner is to be woken.
     fn push(&self, index: u32) -> bool {
         let arrival = self.arrivals.arrive();
-        self.order[arrival.place].store(index + 1, Ordering::Release);
+        self.arrived[arrival.place].store(index + 1, Ordering::Release);
         arrival.wakes
+    }
+
+    /// The number of the `at`-th that arrived.
+    fn arrived(&self, at: usize) -> usize {
+        let mut turn = 0;
+        loop {
+            match self.arrived[at].load(Ordering::Acquire) {
+                // Its firing thread has the place but has not written yet.
+                0 => crate::sync::spin(&mut turn),
+                index => return index as usize - 1,
+            }
+        }
     }
 
     /// The number of the `at`-th that became ready; `at` is below the count. Its node is let go of: its reference may go.
     pub(super) fn index(&self, at: usize) -> usize {
-        let mut turn = 0;
-        let index = loop {
-            match self.order[at].load(Ordering::Acquire) {
-                // Its firer has the place but has not written yet.
-                0 => crate::sync::spin(&mut turn),
-                index => break index as usize - 1,
-            }
+        let (there, meanwhile) = self.there();
+        let index = match there.get(at) {
+            Some(index) => *index as usize,
+            None => self.arrived(at - there.len() + meanwhile),
         };
-        if let Some(soon) = self.order.get(at + AHEAD).map(|soon| soon.load(Ordering::Relaxed))
-            && let Some(soon) = self.nodes.get((soon as usize).wrapping_sub(1))
-        {
+        let soon = there.get(at + AHEAD).map(|soon| *soon as usize).or_else(|| {
+            let soon = self.arrived.get((at + AHEAD + meanwhile).checked_sub(there.len())?)?;
+            (soon.load(Ordering::Relaxed) as usize).checked_sub(1)
+        });
+        if let Some(soon) = soon.and_then(|soon| self.nodes.get(soon)) {
             crate::sync::prefetch(soon.entry.as_ptr());
         }
         let node = &self.nodes[index];
+        let mut turn = 0;
         while node.linked.get() && !node.waiter.is_done() {
             crate::sync::spin(&mut turn);
         }
         index
     }
 
-    /// Has `waker` woken when `need` are there.
-    pub(super) fn alert(&self, need: usize, waker: Waker) {
-        *self.owner.lock() = Some(waker);
+    fn alert(&self, need: usize) {
         // The owner looks at the count again before it sleeps.
-        let _ = self.arrivals.alert(need);
+        let _ = self.arrivals.alert(need.saturating_sub(self.never_arrive()));
+    }
+
+    /// Has this thread unparked when `need` are there.
+    pub(super) fn alert_thread(&self, need: usize) {
+        *self.thread.lock() = Some(std::thread::current());
+        self.alert(need);
+    }
+
+    /// Has `waker` woken when `need` are there, or when the engine of that number ends.
+    pub(super) fn alert_task(&self, need: usize, waker: &Waker, epoch: u32) {
+        self.bell.get_or_init(|| KnownBell::new(epoch)).bell().set(waker);
+        self.alert(need);
     }
 
     pub(super) fn calm(&self) {
         self.arrivals.calm();
-        *self.owner.lock() = None;
+        *self.thread.lock() = None;
+        if let Some(bell) = self.bell.get() {
+            bell.bell().silence();
+        }
+    }
+}
+
+impl Node {
+    fn place(&self) -> *mut Waiter {
+        std::ptr::from_ref(self).cast_mut().cast()
     }
 }
 
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
     // SAFETY: the first field of a node; the set lives until `done` (rule 3).
-    unsafe {
-        let node = node.cast::<Node>();
-        let set = &*(*node).set;
-        if set.push((*node).index) {
-            let owner = set.owner.lock().clone();
-            if let Some(owner) = owner {
-                owner.wake();
-            }
-        }
-        (*node).waiter.done.store(true, Ordering::Release);
+    let (thread, bell) = unsafe {
+        let node = &*node.cast::<Node>();
+        let set = &*node.set.get();
+        let woken = if set.push(node.index) {
+            (set.thread.lock().clone(), set.bell.get().map(|known| Arc::clone(known.bell())))
+        } else {
+            (None, None)
+        };
+        node.waiter.done.store(true, Ordering::Release);
+        woken
+    };
+    if let Some(thread) = thread {
+        thread.unpark();
+    }
+    if let Some(bell) = bell {
+        bell.ring();
     }
 }
 
 impl Drop for Set {
     fn drop(&mut self) {
-        let nodes = self.nodes.as_mut_ptr();
-        for at in 0..self.nodes.len() {
-            // SAFETY: the entries outlive the set, and linked nodes are ours to unlink.
-            unsafe {
-                let node = nodes.add(at);
-                if (*node).linked.get() && !(*node).waiter.is_done() {
-                    (*node).entry.as_ref().unlink(node.cast());
-                }
+        for node in &self.nodes {
+            if node.linked.get() && !node.waiter.is_done() {
+                // SAFETY: the entries outlive the set, and linked nodes are ours to unlink.
+                unsafe { node.entry.as_ref().unlink(node.place()) };
             }
         }
     }
@@ -157,18 +223,6 @@ impl Drop for Set {
 
 /// Whether an entry stands there twice.
 pub(super) fn has_duplicates(entries: &[NonNull<Header>]) -> bool {
-    let size = (entries.len() * 2).next_power_of_two();
-    let mut table: Vec<usize> = vec![0; size];
-    for entry in entries {
-        let address = entry.as_ptr().addr();
-        let mut at = (address >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20 & (size - 1);
-        while table[at] != 0 {
-            if table[at] == address {
-                return true;
-            }
-            at = (at + 1) & (size - 1);
-        }
-        table[at] = address;
-    }
-    false
+    let mut seen = HashSet::with_capacity(entries.len());
+    !entries.iter().all(|entry| seen.insert(*entry))
 }

@@ -16,10 +16,13 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/mailbox.rs",
     "ray-core/src/collective/kernel.rs",
     "ray-core/src/collective/shared.rs",
+    "ray-core/src/object_ref/alarm.rs",
+    "ray-core/src/object_ref/callbacks.rs",
     "ray-core/src/store/entry.rs",
     "ray-core/src/store/region.rs",
     "ray-core/src/store/waiter.rs",
     "ray-core/src/task/children.rs",
+    "ray-core/src/task/dependency.rs",
     "ray-core/src/wait/set.rs",
 ];
 
@@ -60,7 +63,6 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/sync.rs",
     "ray-core/src/task.rs",
     "ray-core/src/task/cell.rs",
-    "ray-core/src/task/dependency.rs",
     "ray-core/src/task/future.rs",
     "ray-core/src/task/parts.rs",
     "ray-core/src/thread.rs",
@@ -71,6 +73,7 @@ const UNSAFE: &[&str] = &[
     "ray-train/src/trainer/interrupt.rs",
     "ray-train/tests/trainer/signal.rs",
     "tests/it/forks.rs",
+    "tests/it/awaits.rs",
 ];
 
 /// What a file must not be called, and why.

@@ -1,0 +1,199 @@
+//! Alarms, and the order of firing: a future that is polled, polled again and given up while its object is settled.
+
+use std::ptr::NonNull;
+use std::task::{Wake, Waker};
+
+use ::loom::sync::Arc;
+use ::loom::sync::atomic::{AtomicUsize, Ordering};
+use ::loom::thread;
+
+use super::check;
+use crate::object_ref::alarm::Alarm;
+use crate::store::entry::{self, Header, Kind, VTable};
+use crate::store::state::{Phase, State};
+use crate::store::waiter::Waiter;
+
+static TABLE: VTable = VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: nothing, free, task: None };
+
+unsafe fn nothing(_entry: NonNull<Header>) {}
+
+unsafe fn free(entry: NonNull<Header>) {
+    drop(unsafe { Box::from_raw(entry.as_ptr()) });
+}
+
+#[derive(Clone, Copy)]
+struct Entry(NonNull<Header>);
+
+unsafe impl Send for Entry {}
+
+impl Entry {
+    /// In `Running`, with so many refs, and one hold for the runner.
+    fn new(refs: u64) -> Self {
+        let header = Header::new(State::new(Phase::Running, refs, 1), &TABLE, 0);
+        header.state.set_seen();
+        Self(NonNull::from(Box::leak(Box::new(header))))
+    }
+
+    fn header(&self) -> &Header {
+        unsafe { self.0.as_ref() }
+    }
+
+    fn publish(self) {
+        unsafe { entry::publish(self.0, true) };
+    }
+
+    fn drop_ref(self) {
+        unsafe { entry::drop_ref(self.0) };
+    }
+}
+
+/// Counts its wakes, and says when it is dropped.
+struct Counter {
+    woken: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Wake for Counter {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Clone)]
+struct Counts {
+    woken: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self { woken: Arc::new(AtomicUsize::new(0)), dropped: Arc::new(AtomicUsize::new(0)) }
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::from(std::sync::Arc::new(Counter { woken: self.woken.clone(), dropped: self.dropped.clone() }))
+    }
+
+    fn woken(&self) -> usize {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::SeqCst)
+    }
+}
+
+/// A future that stays is woken, with the waker of its last poll.
+#[test]
+fn the_last_poll_is_woken() {
+    check(|| {
+        let entry = Entry::new(1);
+        let runner = thread::spawn(move || entry.publish());
+        let (first, second) = (Counts::new(), Counts::new());
+        if let Ok(alarm) = Alarm::link(entry.header(), first.waker()) {
+            assert!(!alarm.set(&second.waker()));
+            // As a future looks again before it waits.
+            if !entry.header().phase().is_settled() {
+                while second.woken() == 0 {
+                    thread::yield_now();
+                }
+            }
+            unsafe { Alarm::give_up(&alarm) };
+        }
+        runner.join().unwrap();
+        assert!(first.woken() + second.woken() <= 1);
+        assert_eq!(first.dropped(), 1);
+        entry.drop_ref();
+    });
+}
+
+/// A future that is given up leaves neither a waker nor an alarm behind, whether the object is settled before or after.
+#[test]
+fn given_up_while_it_fires() {
+    check(|| {
+        let entry = Entry::new(2);
+        let counts = Counts::new();
+        let future = {
+            let counts = counts.clone();
+            thread::spawn(move || {
+                let made = Alarm::link(entry.header(), counts.waker()).ok();
+                let weak = made.as_ref().map(std::sync::Arc::downgrade);
+                if let Some(alarm) = made {
+                    unsafe { Alarm::give_up(&alarm) };
+                }
+                entry.drop_ref();
+                weak
+            })
+        };
+        entry.publish();
+        let weak = future.join().unwrap();
+        assert!(weak.is_none_or(|weak| weak.strong_count() == 0), "the alarm is freed");
+        assert_eq!(counts.dropped(), 1);
+        assert!(counts.woken() <= 1);
+        entry.drop_ref();
+    });
+}
+
+/// Two futures of one object, of which one is given up: the other is woken.
+#[test]
+fn given_up_beside_another() {
+    check(|| {
+        let entry = Entry::new(1);
+        let (stays, goes) = (Counts::new(), Counts::new());
+        let first = Alarm::link(entry.header(), goes.waker()).expect("it runs still");
+        let second = Alarm::link(entry.header(), stays.waker()).expect("it runs still");
+        let runner = thread::spawn(move || entry.publish());
+        unsafe { Alarm::give_up(&first) };
+        runner.join().unwrap();
+        assert_eq!((stays.woken(), stays.dropped(), goes.dropped()), (1, 1, 1));
+        unsafe { Alarm::give_up(&second) };
+        entry.drop_ref();
+    });
+}
+
+#[repr(C)]
+struct Node {
+    waiter: Waiter,
+    order: Arc<AtomicUsize>,
+    /// When it was fired; the nodes before it have been by then.
+    at: AtomicUsize,
+}
+
+unsafe fn fire(node: *mut Waiter, _failed: bool) {
+    let node = unsafe { &*node.cast::<Node>() };
+    node.at.store(node.order.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    node.waiter.done.store(true, crate::sync::Ordering::Release);
+}
+
+/// The callbacks of an entry are fired after all that wait for it, wherever they stand in the list.
+#[test]
+fn callbacks_are_fired_last() {
+    check(|| {
+        let entry = Entry::new(1);
+        let order = Arc::new(AtomicUsize::new(0));
+        let node = |waiter| Node { waiter, order: order.clone(), at: AtomicUsize::new(0) };
+        let nodes = [node(Waiter::new(fire)), node(Waiter::late(fire)), node(Waiter::new(fire))];
+        let linked = nodes.each_ref().map(|node| {
+            let place = std::ptr::from_ref(node).cast_mut().cast::<Waiter>();
+            unsafe { entry.header().link(place) }.is_ok()
+        });
+        assert_eq!(linked, [true; 3]);
+        let runner = thread::spawn(move || entry.publish());
+        let at = |index: usize| {
+            while !nodes[index].waiter.is_done() {
+                thread::yield_now();
+            }
+            nodes[index].at.load(Ordering::SeqCst)
+        };
+        assert_eq!(at(1), 3);
+        assert_eq!((at(0), at(2)), (1, 2));
+        runner.join().unwrap();
+        entry.drop_ref();
+    });
+}
