@@ -1,0 +1,387 @@
+//! Awaits that end early, are shared or borrowed, and wakers that misbehave.
+
+use std::future::{Future, IntoFuture};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::time::Duration;
+
+use futures::future::{FutureExt, join_all};
+use futures::task::noop_waker_ref;
+use futures::{Stream, StreamExt};
+use ray::{CancelOnDrop, Config, ObjectRef, remote};
+
+use crate::stage::{alone_on, eventually, late};
+use crate::support::{Gate, PATIENCE, Tally, engine, in_child};
+
+#[remote]
+fn square(x: i64) -> i64 {
+    x * x
+}
+
+#[remote]
+fn sum(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[remote]
+struct Adder(i64);
+
+#[remote]
+impl Adder {
+    pub fn new() -> Self {
+        Adder(0)
+    }
+    pub fn add(&mut self, x: i64) -> i64 {
+        self.0 += x;
+        self.0
+    }
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(noop_waker_ref()))
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Count {
+    fn woken(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_borrowed_reference_is_awaited() {
+    engine();
+    let gate = Gate::new();
+    let object = late(gate, vec![7]);
+    let mut borrowed = (&object).into_future();
+    assert!(poll_once(&mut borrowed).is_pending());
+    let two = async { ((&object).await, (&object).await) };
+    gate.open();
+    let (one, other) = futures::executor::block_on(two);
+    assert_eq!((one.unwrap(), other.unwrap()), (vec![7], vec![7]));
+    assert_eq!(futures::executor::block_on(borrowed).unwrap(), [7]);
+    assert_eq!(object.take().unwrap(), [7], "the reference is the only one, as before");
+    let failed = ray::task(|| -> i64 { panic!("no value") }).remote();
+    assert!(futures::executor::block_on(async { (&failed).await }).unwrap_err().is_panic());
+}
+
+/// What an await loses when it is given up: nothing.
+#[test]
+fn select_timeout_and_join_lose_nothing() {
+    engine();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let gate = Gate::new();
+        let mut object = late(gate, 7);
+        for _ in 0..3 {
+            tokio::select! {
+                biased;
+                _ = &mut object => panic!("the gate is closed"),
+                () = std::future::ready(()) => {}
+            }
+            assert!(tokio::time::timeout(Duration::ZERO, &mut object).await.is_err());
+            assert!(tokio::time::timeout(Duration::ZERO, object.clone()).await.is_err());
+            assert!((&object).into_future().now_or_never().is_none());
+        }
+        let others: Vec<_> = (0..5).map(|_| object.clone()).collect();
+        let all = tokio::spawn(join_all(others));
+        tokio::task::yield_now().await;
+        gate.open();
+        assert_eq!((&mut object).await.unwrap(), 7);
+        assert_eq!(all.await.unwrap().into_iter().map(Result::unwrap).collect::<Vec<_>>(), [7; 5]);
+        assert!(object.await.unwrap_err().is_invalid_argument(), "it has given its value");
+    });
+}
+
+/// The last poll's waker is the one that is woken; the others are dropped.
+#[test]
+fn a_future_that_moves_between_tasks() {
+    engine();
+    let gate = Gate::new();
+    let mut object = late(gate, 7);
+    let counts: [Arc<Count>; 3] = Default::default();
+    for count in &counts {
+        for _ in 0..2 {
+            let waker = Waker::from(Arc::clone(count));
+            assert!(Pin::new(&mut object).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+    assert_eq!(counts.each_ref().map(Arc::strong_count), [1, 1, 2]);
+    gate.open();
+    eventually("the last waker is woken", || counts[2].woken() == 1);
+    assert_eq!(counts.each_ref().map(|count| count.woken()), [0, 0, 1]);
+    assert_eq!(futures::executor::block_on(object).unwrap(), 7);
+    assert_eq!(counts.each_ref().map(Arc::strong_count), [1, 1, 1]);
+}
+
+/// A guard that is awaited to its end cancels nothing; one that is given up before does.
+#[test]
+fn a_guard_is_awaited() {
+    engine();
+    let gate = Gate::new();
+    let object = late(gate, 7);
+    let other = object.clone();
+    let mut guard = object.cancel_on_drop();
+    assert!(poll_once(&mut guard).is_pending());
+    gate.open();
+    assert_eq!(futures::executor::block_on(guard).unwrap(), 7);
+    assert_eq!(ray::get(other).unwrap(), 7);
+
+    let gate = Gate::new();
+    let object = late(gate, 7);
+    let other = object.clone();
+    let mut guard: CancelOnDrop<i32> = object.cancel_on_drop();
+    assert!(poll_once(&mut guard).is_pending());
+    drop(guard);
+    assert!(ray::get(other).unwrap_err().is_cancelled());
+    gate.open();
+}
+
+/// An executor that goes leaves the objects, and who else waits for them, alone.
+#[test]
+fn an_executor_is_dropped_with_awaits_pending() {
+    engine();
+    let gate = Gate::new();
+    let object = late(gate, 7);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let polled = Tally::new();
+    for _ in 0..50 {
+        let mut object = object.clone();
+        runtime.spawn(std::future::poll_fn(move |context| {
+            let poll = Pin::new(&mut object).poll(context);
+            polled.add();
+            poll
+        }));
+    }
+    polled.wait_for(50);
+    runtime.shutdown_timeout(PATIENCE);
+    gate.open();
+    assert_eq!(ray::get(object).unwrap(), 7);
+}
+
+/// How a waker misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rude {
+    Clone,
+    Wake,
+    Drop,
+}
+
+/// A waker that panics in the way that its data says. The first one that is made never panics when it is dropped.
+fn rude(how: Rude) -> Waker {
+    fn manners(data: *const ()) -> Rude {
+        [Rude::Clone, Rude::Wake, Rude::Drop][data.addr() & 0xF]
+    }
+    fn check(data: *const (), now: Rude) {
+        assert!(manners(data) != now, "a waker that panics in {now:?}");
+    }
+    fn clone(data: *const ()) -> RawWaker {
+        check(data, Rude::Clone);
+        // Another address, so that it is never taken for the same.
+        RawWaker::new(data.wrapping_byte_add(0x10), &TABLE)
+    }
+    fn wake(data: *const ()) {
+        check(data, Rude::Wake);
+        drop_one(data);
+    }
+    fn wake_by_ref(data: *const ()) {
+        check(data, Rude::Wake);
+    }
+    fn drop_one(data: *const ()) {
+        if data.addr() >= 0x10 {
+            check(data, Rude::Drop);
+        }
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_one);
+    // SAFETY: the data is a number, which needs no care and is good on any thread.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::without_provenance(how as usize), &TABLE)) }
+}
+
+/// A waker that panics harms neither those who settle the object nor those who wait beside it.
+#[test]
+fn wakers_that_panic() {
+    engine();
+    for how in [Rude::Clone, Rude::Wake, Rude::Drop] {
+        let gate = Gate::new();
+        let object = late(gate, 7);
+        let good = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&good));
+        let mut before = object.clone();
+        assert!(Pin::new(&mut before).poll(&mut Context::from_waker(&waker)).is_pending());
+        let rude = rude(how);
+        let mut futures: Vec<_> = (0..3).map(|_| object.clone()).collect();
+        for future in &mut futures {
+            for _ in 0..2 {
+                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(&mut Context::from_waker(&rude))));
+                assert_eq!(polled.is_err(), how == Rude::Clone, "{how:?}: a panic in `clone` is the poller's");
+            }
+        }
+        let mut after = object.clone();
+        assert!(Pin::new(&mut after).poll(&mut Context::from_waker(&waker)).is_pending());
+        futures.pop();
+        let mut stream = ray::as_completed([object.clone()]).stream();
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut stream).poll_next(&mut Context::from_waker(&rude)).is_pending()));
+        assert_eq!(polled.is_err(), how == Rude::Clone);
+        gate.open();
+        assert_eq!(ray::get(&object).unwrap(), 7, "{how:?}");
+        eventually("those beside it are woken", || good.woken() == 2);
+        assert!(futures::executor::block_on(stream.next()).is_some());
+        drop(futures);
+        assert_eq!(futures::executor::block_on(before).unwrap(), 7);
+        assert_eq!(futures::executor::block_on(after).unwrap(), 7);
+    }
+}
+
+/// A shutdown wakes every await of a body that goes on: owned, borrowed and in a stream.
+#[test]
+fn a_shutdown_wakes_every_await() {
+    in_child("awaits::a_shutdown_wakes_every_await", || {
+        ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
+        let (gate, begun) = (Gate::new(), Gate::new());
+        let object: ObjectRef<i32> = ray::task(move || {
+            begun.open();
+            gate.wait();
+            7
+        })
+        .remote();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        let mut owned = object.clone();
+        let mut borrowed = (&object).into_future();
+        let mut stream = ray::as_completed([object.clone()]).stream();
+        assert!(Pin::new(&mut owned).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut borrowed).poll(&mut context).is_pending());
+        assert!(Pin::new(&mut stream).poll_next(&mut context).is_pending());
+        begun.wait();
+        assert_eq!(count.woken(), 0);
+        ray::shutdown().unwrap();
+        assert_eq!(count.woken(), 3);
+        let gone = |polled: Poll<ray::Result<i32>>| matches!(polled, Poll::Ready(Err(error)) if error.is_runtime_gone());
+        assert!(gone(Pin::new(&mut owned).poll(&mut context)));
+        assert!(gone(Pin::new(&mut borrowed).poll(&mut context)));
+        assert!(matches!(Pin::new(&mut stream).poll_next(&mut context), Poll::Ready(Some(_))));
+        gate.open();
+    });
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// The number of rounds: the whole of it with `RAY_TEST_FULL=1`.
+fn rounds(few: usize, all: usize) -> usize {
+    if std::env::var("RAY_TEST_FULL").is_ok_and(|value| value == "1") { all } else { few }
+}
+
+/// Runs `round` so often, and fails if memory grows by more than `most` bytes after the first tenth.
+fn flat(what: &str, rounds: usize, most: usize, mut round: impl FnMut()) {
+    (0..rounds / 10).for_each(|_| round());
+    let before = resident();
+    (0..rounds).for_each(|_| round());
+    let grown = resident().saturating_sub(before);
+    println!("{what}: {rounds} rounds, {grown} bytes");
+    assert!(grown < most, "{what}: {grown} bytes more after {rounds} rounds");
+}
+
+/// However often an await of a pending object is given up, no memory stays.
+#[test]
+fn awaits_given_up_keep_no_memory() {
+    in_child("awaits::awaits_given_up_keep_no_memory", || {
+        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        let gate = Gate::new();
+        let mut object = late(gate, 7);
+        let most = 6 << 20;
+        let share = rounds(600_000, 10_000_000) / 6;
+        flat("a clone", share, most, || assert!(poll_once(&mut object.clone()).is_pending()));
+        flat("a borrow", share, most, || assert!(poll_once(&mut (&object).into_future()).is_pending()));
+        flat("another waker each time", share, most, || {
+            let waker = Waker::from(Arc::new(Count::default()));
+            assert!(Pin::new(&mut object).poll(&mut Context::from_waker(&waker)).is_pending());
+        });
+        flat("the first awaits stay", share, most, || {
+            let (mut one, mut other) = (object.clone(), object.clone());
+            assert!(poll_once(&mut one).is_pending() && poll_once(&mut other).is_pending());
+        });
+        flat("a stream", share / 10, most, || {
+            let mut stream = ray::as_completed([object.clone()]).stream();
+            assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(noop_waker_ref())).is_pending());
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut more = share;
+            while more > 0 {
+                let before = resident();
+                for _ in 0..share.min(100_000) {
+                    more = more.saturating_sub(1);
+                    let mut given_up = pin!(tokio::time::timeout(PATIENCE, object.clone()));
+                    assert!(futures::poll!(given_up.as_mut()).is_pending());
+                }
+                assert!(resident().saturating_sub(before) < most, "time-outs");
+            }
+        });
+        gate.open();
+        assert_eq!(ray::get(object).unwrap(), 7);
+    });
+}
+
+/// A dependant that is cancelled, or fails with another argument, leaves nothing at an object that stays pending.
+#[test]
+fn cancelled_dependants_keep_no_memory() {
+    in_child("awaits::cancelled_dependants_keep_no_memory", || {
+        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        let gate = Gate::new();
+        let (object, second) = (late(gate, 7i64), late(gate, 8i64));
+        let most = 6 << 20;
+        let share = rounds(80_000, 1_000_000) / 4;
+        flat("tasks", share, most, || ray::cancel(&square.remote(&object)).unwrap());
+        flat("tasks of two objects", share, most, || ray::cancel(&sum.remote(&object, &second)).unwrap());
+        flat("a chain", share / 2, most, || {
+            let first = square.remote(&object);
+            let last = square.remote(&first);
+            ray::cancel(&first).unwrap();
+            assert!(ray::get(last).unwrap_err().is_cancelled());
+        });
+        let adder = Adder::remote();
+        flat("calls", share, most, || ray::cancel(&adder.add.remote(&object)).unwrap());
+        let waiting: Vec<_> = (0..share).map(|_| sum.remote(&object, &second)).collect();
+        waiting.iter().step_by(2).for_each(|object| ray::cancel(object).unwrap());
+        gate.open();
+        for (at, object) in waiting.into_iter().enumerate() {
+            assert_eq!(ray::get(object).ok(), (at % 2 == 1).then_some(15), "the others are told as ever");
+        }
+        assert_eq!(ray::get(adder.add.remote(&object)).unwrap(), 7);
+    });
+}
+
+/// An argument that fails takes the task away from those that are pending.
+#[test]
+fn a_dependant_that_fails_with_one_argument() {
+    alone_on(1, || {
+        for _ in 0..200 {
+            let (gate, other) = (Gate::new(), Gate::new());
+            let (pending, failing) = (late(gate, 1i64), late(other, 2i64));
+            let dependant = sum.remote(&pending, &failing);
+            ray::cancel(&failing).unwrap();
+            assert!(ray::get(dependant).unwrap_err().is_cancelled());
+            other.open();
+            gate.open();
+            assert_eq!(ray::get(pending).unwrap(), 1);
+        }
+    });
+}

@@ -1,0 +1,130 @@
+//! The order in which `wait` and `as_completed` give results that are there.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use ray::{ObjectRef, Pending, remote};
+
+use crate::stage::{alone_on, eventually};
+use crate::support::{Gate, engine};
+
+#[remote]
+async fn later(gate: Gate, x: usize) -> usize {
+    gate.opened().await;
+    x
+}
+
+/// So many objects that only a cancel settles, and an order for that.
+fn to_be_cancelled(count: usize) -> (Vec<ObjectRef<usize>>, Vec<usize>) {
+    let gate = Gate::new();
+    let refs = (0..count).map(|x| later.remote(gate, x)).collect();
+    // 7 and the counts used here have no common factor, so each number comes once.
+    (refs, (0..count).map(|at| (at * 7 + 3) % count).collect())
+}
+
+fn positions(refs: &[ObjectRef<usize>], of: impl IntoIterator<Item = ObjectRef<usize>>) -> Vec<usize> {
+    of.into_iter().map(|object| refs.iter().position(|known| *known == object).unwrap()).collect()
+}
+
+/// What one thread has settled comes in exactly that order, through every door.
+#[test]
+fn what_one_thread_settles_is_in_order() {
+    engine();
+    let (refs, order) = to_be_cancelled(100);
+    let half = refs.clone();
+    for at in &order[..50] {
+        ray::cancel(&refs[*at]).unwrap();
+    }
+    // Registered when half of them are there.
+    let registered = ray::as_completed(half);
+    for at in &order[50..] {
+        ray::cancel(&refs[*at]).unwrap();
+    }
+    assert_eq!(positions(&refs, registered), order);
+    assert_eq!(positions(&refs, ray::as_completed(&refs)), order);
+    let streamed = futures::executor::block_on(ray::as_completed(&refs).stream().collect::<Vec<_>>());
+    assert_eq!(positions(&refs, streamed), order);
+    let mut rest = Pending::from(&refs);
+    let mut given = Vec::new();
+    while !rest.is_empty() {
+        let (ready, others) = ray::wait(rest, 1).unwrap();
+        given.extend(ready);
+        rest = others;
+    }
+    assert_eq!(positions(&refs, given), order);
+    let (ready, _) = ray::wait(&refs, 10).unwrap();
+    let mut first: Vec<_> = order[..10].to_vec();
+    first.sort_unstable();
+    assert_eq!(positions(&refs, ready), first, "the ten that were ready first, in the order of the input");
+}
+
+/// The order holds for what is settled while a wait is being registered.
+#[test]
+fn while_they_are_registered() {
+    engine();
+    for _ in 0..50 {
+        let (refs, order) = to_be_cancelled(100);
+        let settling = std::thread::spawn({
+            let (refs, order) = (refs.clone(), order.clone());
+            move || order.iter().for_each(|at| ray::cancel(&refs[*at]).unwrap())
+        });
+        assert_eq!(positions(&refs, ray::as_completed(&refs)), order);
+        settling.join().unwrap();
+    }
+}
+
+/// Objects that are put are ready from then on.
+#[test]
+fn what_is_put_is_in_order() {
+    engine();
+    let mut refs: Vec<_> = (0..20usize).map(ray::put).collect();
+    refs.reverse();
+    let given: Vec<_> = ray::as_completed(&refs).map(|object| ray::get(object).unwrap()).collect();
+    assert_eq!(given, (0..20).collect::<Vec<_>>());
+}
+
+/// What several threads settle, with time between, is in order too.
+#[test]
+fn what_several_threads_settle_with_time_between() {
+    alone_on(4, || {
+        let gates: Vec<_> = (0..4).map(|_| Gate::new()).collect();
+        let wait_at = |(x, gate): (usize, &Gate)| {
+            let gate = *gate;
+            let wait = move || {
+                gate.wait();
+                x
+            };
+            ray::task(wait).remote()
+        };
+        let refs: Vec<_> = gates.iter().enumerate().map(wait_at).collect();
+        let none = Gate::new();
+        let never = later.remote(none, 0);
+        for at in [1, 3, 2, 0] {
+            gates[at].open();
+            eventually("it has ended", || refs[at].is_ready());
+            // Much longer than the time is allowed to be behind.
+            let (ready, _) = ray::wait([&never].map(Clone::clone), ray::first(1).timeout(Duration::from_millis(60))).unwrap();
+            assert_eq!(ready, []);
+        }
+        let (ready, rest) = ray::wait(&refs, 1).unwrap();
+        assert_eq!(ray::get(ready).unwrap(), [1]);
+        let (ready, _) = ray::wait(rest, 2).unwrap();
+        assert_eq!(ray::get(ready).unwrap(), [2, 3]);
+        let given: Vec<_> = ray::as_completed(&refs).map(|object| ray::get(object).unwrap()).collect();
+        assert_eq!(given, [1, 3, 2, 0]);
+        none.open();
+    });
+}
+
+/// In a loop that puts new work in front, what is ready is not passed over again and again.
+#[test]
+fn a_loop_that_refills_in_front() {
+    engine();
+    let mut refs = vec![ray::put(0usize), ray::put(1)];
+    for next in 2..200 {
+        refs.insert(0, ray::put(next));
+        let (ready, rest) = ray::wait(&refs, 1).unwrap();
+        assert_eq!(ray::get(&ready[0]).unwrap(), next - 2, "the one that has been ready longest");
+        refs = rest.into_iter().collect();
+    }
+}
