@@ -41,6 +41,7 @@ pub(crate) mod get;
 pub(crate) mod give_back;
 pub(crate) mod inline;
 pub(crate) mod interrupt;
+pub(crate) mod last_resort;
 pub(crate) mod park;
 pub(crate) mod several;
 pub(crate) mod world;
@@ -115,11 +116,6 @@ pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -
         ));
     }
     Ok(())
-}
-
-/// Whether a thread that nobody is left to help may run what it waits for, be it long.
-pub(crate) fn may_help_itself(state: &ThreadState) -> bool {
-    depth_of(state) < DEEPEST
 }
 
 /// As deep as gets may nest: each level keeps a stack frame, and at times a thread.

@@ -107,6 +107,14 @@ pub(crate) struct Workers {
     pub(crate) lively: AtomicUsize,
 }
 
+impl Workers {
+    /// A worker ends if there are more than `needed`: of several that look at once as many stay. `true`: it is counted out.
+    pub(crate) fn count_out_a_spare(&self, needed: usize) -> bool {
+        let spare = |count: usize| (count > needed).then(|| count - 1);
+        self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_ok()
+    }
+}
+
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 static LAST_EPOCH: AtomicU32 = AtomicU32::new(0);
 static ENGINE: RwLock<Option<Arc<Engine>>> = RwLock::new(None);

@@ -161,6 +161,8 @@ pub(crate) struct ThreadState {
     pub(crate) entered: Cell<bool>,
     /// When the awaits of this thread began to run work without a pause, and when the last did; see `blocking::awaiting`.
     pub(crate) burst: Cell<Option<(Instant, Instant)>>,
+    /// Of a worker that ends since it is one too many: it is no longer among the workers that are counted.
+    pub(crate) counted_out: Cell<bool>,
     /// The user's thread as a caller of actors.
     caller: u64,
     pub(crate) tip: crate::tips::Watch,
@@ -246,6 +248,7 @@ impl ThreadState {
             first_poll: Cell::new(false),
             entered: Cell::new(false),
             burst: Cell::new(None),
+            counted_out: Cell::new(false),
             caller: fresh_caller(),
             tip: crate::tips::Watch::new(),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blocking::inline::{self, Bodies};
+use crate::blocking::last_resort::LastResort;
 use crate::blocking::park::{self, Waited};
 use crate::blocking::{may_block, same_engine};
 use crate::error::{Error, ErrorKind, Result};
@@ -172,6 +173,31 @@ impl<R: Reference> Pending<R> {
         }
     }
 
+    /// Waits until `need` are there.
+    fn wait_for(&mut self, state: &ThreadState, need: usize, deadline: Option<Instant>) -> Result<Waited> {
+        self.announce(state);
+        let mut last_resort = LastResort::default();
+        loop {
+            let set = self.register()?;
+            if set.count() >= need {
+                return Ok(Waited::Done);
+            }
+            match park_for(state, set, need, deadline) {
+                Err(error) if error.is_threads() && deadline.is_none() => {
+                    let entries = self.refs.iter().flatten().map(|object| object.place().0);
+                    let open = |entry: &NonNull<Header>| {
+                        // SAFETY: the reference keeps its entry alive.
+                        !unsafe { entry.as_ref() }.phase().is_settled()
+                    };
+                    if !last_resort.helps(state, entries.filter(open)) {
+                        return Err(error);
+                    }
+                }
+                waited => return waited,
+            }
+        }
+    }
+
     /// Runs short unstarted work here until `need` are there; each is offered once.
     fn help(&mut self, state: &ThreadState, need: usize) {
         while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
@@ -275,9 +301,8 @@ pub fn wait<R: Reference>(refs: impl Into<Pending<R>>, n: impl Into<WaitOptions>
         if timeout.is_none() {
             pending.help(state, need);
         }
-        pending.announce(state);
-        let set = pending.register()?;
-        if set.count() < need && park_for(state, set, need, deadline)? == Waited::TimedOut {
+        if pending.wait_for(state, need, deadline)? == Waited::TimedOut {
+            let set = pending.register()?;
             let there = set.count().saturating_sub(pending.head).min(count);
             return Ok((pending.take(there), pending));
         }

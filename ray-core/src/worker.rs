@@ -59,11 +59,16 @@ impl Engine {
         if self.workers.idle_count.load(Ordering::SeqCst) == 0 {
             return false;
         }
-        let Some(worker) = self.workers.idle.lock().pop() else { return false };
+        let worker = {
+            // All under the lock: a worker that looks for itself in the list in vain finds that it was woken, and counted.
+            let mut idle = self.workers.idle.lock();
+            let Some(worker) = idle.pop() else { return false };
+            self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
+            self.workers.waking.fetch_add(1, Ordering::SeqCst);
+            worker.woken.store(true, Ordering::Release);
+            worker
+        };
         self.workers.surplus.store(0, Ordering::Relaxed);
-        self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
-        self.workers.waking.fetch_add(1, Ordering::SeqCst);
-        worker.woken.store(true, Ordering::Release);
         worker.thread.unpark();
         true
     }
@@ -104,9 +109,14 @@ impl Engine {
             .saturating_sub(workers.idle_count.load(Ordering::SeqCst) + workers.blocked.load(Ordering::SeqCst))
     }
 
+    /// No worker lives: the system refuses threads, or none was needed so far.
+    pub(crate) fn has_no_worker(&self) -> bool {
+        self.workers.count.load(Ordering::SeqCst) == 0
+    }
+
     /// There is work for one CPU in some queue.
     pub(crate) fn has_cpu_work(&self) -> bool {
-        if !self.injector.is_empty() || !self.awaited.is_empty() {
+        if !self.injector.is_empty() || self.awaited.waiting().1 {
             return true;
         }
         let mut found = false;
@@ -162,7 +172,9 @@ fn run(engine: Arc<Engine>) {
     }
     drop(world);
     release_lease(state);
-    engine.workers.count.fetch_sub(1, Ordering::SeqCst);
+    if !state.counted_out.get() {
+        engine.workers.count.fetch_sub(1, Ordering::SeqCst);
+    }
     if !engine.is_live() {
         engine.drain();
     }
@@ -316,6 +328,26 @@ fn run_leased(state: &ThreadState, task: Hold) {
     release_lease(state);
 }
 
+/// Runs one unit of queued work on a thread that is no worker, where none can be had. `true`: something was run.
+pub(crate) fn run_one_here(state: &ThreadState) -> bool {
+    if state.engine.cpu.is_claimed() {
+        state.engine.serve_claims();
+    }
+    let held = state.cpu.get();
+    let work = state.engine.free.take_any().map(Work::Free).or_else(|| find_awaited(state)).or_else(|| find_task(state, 0));
+    let found = work.is_some();
+    if let Some(work) = work {
+        if held == 0 && matches!(work, Work::Free(_)) {
+            release_lease(state);
+        }
+        run_work(state, work);
+    }
+    if held == 0 {
+        release_lease(state);
+    }
+    found
+}
+
 /// The frame of a task that is about to run on this thread.
 pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
     // SAFETY: the caller has claimed the entry, a task or a call.
@@ -378,18 +410,22 @@ fn park(state: &ThreadState, anyway: bool) -> bool {
             return false;
         }
         if spare && leave_idle(engine, me) {
-            return false;
+            if engine.workers.count_out_a_spare(engine.settings.workers) {
+                state.counted_out.set(true);
+                return false;
+            }
+            // Others that were spare with it have left first.
+            return true;
         }
     }
 }
 
-/// Takes this worker off the idle list; `false`: somebody is waking it.
+/// Takes this worker off the idle list; `false`: another thread has woken it.
 fn leave_idle(engine: &Engine, me: &Arc<Shared>) -> bool {
     let mut idle = engine.workers.idle.lock();
     let before = idle.len();
     idle.retain(|other| !Arc::ptr_eq(other, me));
     let left = idle.len() < before;
-    drop(idle);
     if left {
         engine.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
     }

@@ -22,6 +22,7 @@ mod machine;
 mod named;
 mod naming;
 mod nesting;
+mod no_threads;
 mod resources;
 mod restarts;
 mod shutdown;

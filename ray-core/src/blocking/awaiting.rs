@@ -12,6 +12,8 @@
 //! task's cooperative budget.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -55,9 +57,7 @@ pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Co
         _ => now,
     };
     if now.duration_since(began) >= BURST {
-        state.burst.set(None);
-        context.waker().wake_by_ref();
-        return Helped::Yield;
+        return give_way(state, context);
     }
     let Poll::Ready(budget) = tokio::task::coop::poll_proceed(context) else {
         state.burst.set(None);
@@ -74,11 +74,20 @@ pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Co
     budget.made_progress();
     state.burst.set(Some((began, now)));
     if calls.get() > 0 && !header.phase().is_settled() && began.elapsed() >= BURST {
-        state.burst.set(None);
-        context.waker().wake_by_ref();
-        return Helped::Yield;
+        return give_way(state, context);
     }
     Helped::Ran
+}
+
+/// Ends the burst, and has the task polled again after others. On tokio it goes behind the timers and the I/O, too: a task
+/// that wakes itself would be polled many times before the runtime looks at those.
+#[cold]
+fn give_way(state: &ThreadState, context: &mut Context<'_>) -> Helped {
+    state.burst.set(None);
+    if pin!(tokio::task::yield_now()).poll(context).is_ready() {
+        context.waker().wake_by_ref();
+    }
+    Helped::Yield
 }
 
 /// The await is about to wait: what it awaits should be begun soon.
@@ -90,4 +99,7 @@ pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
         state.engine.awaited.enter(unsafe { entry.as_ref() }, Getter::InABody);
     }
     state.engine.kick();
+    if state.engine.has_no_worker() {
+        super::last_resort::help_an_await(state, entry);
+    }
 }

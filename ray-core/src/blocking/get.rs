@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use super::inline::{self, Bodies};
+use super::last_resort::LastResort;
 use super::park::{self, Waited};
 use super::same_engine;
 use super::several::{Awaited, Several};
@@ -120,6 +121,7 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
     // SAFETY: the caller has a ref.
     let header = unsafe { entry.as_ref() };
     same_engine(header)?;
+    let mut last_resort = LastResort::default();
     while !header.phase().is_settled() {
         let state = thread::of(header.epoch)?;
         super::may_block(state, until.site)?;
@@ -127,9 +129,8 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
             continue;
         }
         let waited = match park::on_entry(state, entry, until.deadline, true, || false, until.site) {
-            Err(error) if error.is_threads() && until.deadline.is_none() && super::may_help_itself(state) => {
-                // No thread is left but this one: it may as well run what it waits for, be it long.
-                if inline::run(state, entry, Bodies::Any) {
+            Err(error) if error.is_threads() && until.deadline.is_none() => {
+                if last_resort.helps(state, std::iter::once(entry)) {
                     continue;
                 }
                 return Err(error);

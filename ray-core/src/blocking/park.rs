@@ -45,15 +45,17 @@ pub(crate) enum Waited {
 /// The error of the body that waits, when it was cancelled or its actor killed; `RuntimeGone` when the engine is shut down;
 /// `Threads` when no thread is left that could ever make `done` true.
 pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool) -> Result<Waited> {
-    until_with(state, &Return::new(state), deadline, done)
+    until_with(state, &Return::new(state), deadline, done, || true)
 }
 
-/// As [`until`], with the CPU's return made before, so that the thread that settles what is awaited can ask for it.
+/// As [`until`], with the CPU's return made before, so that the thread that settles what is awaited can ask for it. Only while
+/// what is awaited is `unstarted` can the wait suffer from a lack of threads.
 fn until_with(
     state: &ThreadState,
     back: &Option<Arc<Return>>,
     deadline: Option<Instant>,
     done: impl Fn() -> bool,
+    unstarted: impl Fn() -> bool,
 ) -> Result<Waited> {
     let engine = &*state.engine;
     engine.of_this_process()?;
@@ -69,7 +71,7 @@ fn until_with(
         let units = back.lend(state);
         state.frame().is_some_and(|frame| frame.actor.is_some()).then(|| engine.cpu.lend(units))
     });
-    let waited = wait(state, deadline, done);
+    let waited = wait(state, deadline, done, unstarted);
     drop(interrupted);
     drop(lent);
     drop(blocked);
@@ -79,7 +81,7 @@ fn until_with(
     waited
 }
 
-fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool) -> Result<Waited> {
+fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool, unstarted: impl Fn() -> bool) -> Result<Waited> {
     let engine = &*state.engine;
     engine.kick();
     loop {
@@ -90,7 +92,7 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool)
             return Err(super::stale());
         }
         interrupt::check(state)?;
-        if starved(state) && !done() {
+        if starved(state) && unstarted() && !done() {
             return Err(Error::new(
                 ErrorKind::Threads,
                 "every thread of the engine waits in a get and no further one can be had, so nobody is left to run what they wait for: gets nest too deep; raise `Config::max_threads` (or the system's limit), or use `async fn` and await",
@@ -118,7 +120,7 @@ pub(super) fn starved(state: &ThreadState) -> bool {
     if !engine.has_cpu_work() && engine.free.is_empty() {
         return false;
     }
-    engine.add_worker().is_err() && engine.workers_at_work() == 0 && engine.is_live() && state.frame().is_some()
+    engine.add_worker().is_err() && engine.workers_at_work() == 0 && engine.is_live()
 }
 
 /// A node that unparks a thread.
@@ -202,7 +204,7 @@ pub(crate) fn on_entry(
     }
     let verdict = RefCell::new(None);
     let judged_at = Cell::new(Instant::now());
-    let waited = until_with(state, &back, deadline, || {
+    let is_done = || {
         if header.phase().is_settled() || also() {
             return true;
         }
@@ -213,7 +215,9 @@ pub(crate) fn on_entry(
             *verdict.borrow_mut() = waiting.look_again();
         }
         verdict.borrow().is_some()
-    });
+    };
+    let unstarted = || header.phase() != Phase::Running;
+    let waited = until_with(state, &back, deadline, is_done, unstarted);
     // SAFETY: linked above, by us.
     unsafe { header.unlink(node) };
     state.engine.awaited.leave();

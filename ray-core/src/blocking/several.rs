@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::get::{Until, timed_out};
 use super::inline::{self, Bodies};
+use super::last_resort::LastResort;
 use super::park::{self, Waited};
 use super::{Watching, same_engine};
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ pub(super) struct Several {
     waited: bool,
     /// The engine knows that they are awaited.
     announced: bool,
+    last_resort: LastResort,
 }
 
 #[inline]
@@ -61,7 +63,15 @@ fn header(one: &impl Awaited) -> &Header {
 
 impl Several {
     pub(super) fn new(until: Until) -> Self {
-        Self { until, thread: None, helped: usize::MAX, watching: None, waited: false, announced: false }
+        Self {
+            until,
+            thread: None,
+            helped: usize::MAX,
+            watching: None,
+            waited: false,
+            announced: false,
+            last_resort: LastResort::default(),
+        }
     }
 
     /// Waits until all are settled.
@@ -172,9 +182,8 @@ impl Several {
                     self.waited = true;
                 }
             }
-            // No thread is left but this one: it may as well run what it waits for, be it long.
-            Err(error) if error.is_threads() && self.until.deadline.is_none() && super::may_help_itself(state) => {
-                if !all.iter().rev().any(|one| inline::run(state, one.entry(), Bodies::Any)) {
+            Err(error) if error.is_threads() && self.until.deadline.is_none() => {
+                if !self.last_resort.helps(state, all.iter().rev().map(Awaited::entry)) {
                     return Err(error);
                 }
             }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 
-use super::{Pending, Reference, park_for};
+use super::{Pending, Reference};
 use crate::blocking::{may_block, same_engine};
 use crate::store::entry::Header;
 
@@ -25,7 +25,8 @@ pub struct AsCompleted<R: Reference> {
 /// says so.
 ///
 /// # Panics
-/// Iterating inside an `async fn` of the engine, where it would stall others, and if a reference stands there twice.
+/// Iterating inside an `async fn` of the engine, where it would stall others; if a reference stands there twice; when no
+/// thread is left that could run what it waits for.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -122,12 +123,12 @@ impl<R: Reference> Iterator for AsCompleted<R> {
             panic!("{error}; or iterate with `as_completed(..).stream()`");
         }
         pending.help(state, need);
-        pending.announce(state);
-        let Ok(set) = pending.register() else { return pending.take_any() };
-        if set.count() < need && park_for(state, set, need, None).is_err() {
-            return pending.take_any();
+        match pending.wait_for(state, need, None) {
+            Ok(_) => pending.take(1).pop(),
+            Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", self.site),
+            // The engine is gone, or this body was stopped: getting one says so.
+            Err(_) => pending.take_any(),
         }
-        pending.take(1).pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -46,8 +46,9 @@ impl AwaitedQueue {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Enters what `entry` needs to begin: itself, if it is a task that waits for one CPU; else what it waits for.
-    pub(crate) fn enter(&self, entry: &Header, from: Getter) {
+    /// What `entry` needs to begin and a thread could run now: itself, if it is a task for one CPU that has not begun; else
+    /// the tasks that it waits for.
+    pub(crate) fn startable(entry: &Header) -> Vec<Hold> {
         // SAFETY: the caller has a ref.
         let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
         let mut found = Vec::new();
@@ -65,6 +66,12 @@ impl AwaitedQueue {
                 _ => {}
             }
         }
+        found
+    }
+
+    /// Enters what `entry` needs to begin.
+    pub(crate) fn enter(&self, entry: &Header, from: Getter) {
+        let found = Self::startable(entry);
         if found.is_empty() {
             return;
         }

@@ -42,6 +42,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/blocking/get.rs",
     "ray-core/src/blocking/inline.rs",
     "ray-core/src/blocking/interrupt.rs",
+    "ray-core/src/blocking/last_resort.rs",
     "ray-core/src/os.rs",
     "ray-core/src/worker/awaited.rs",
     "ray-core/src/blocking/park.rs",
@@ -73,6 +74,7 @@ const UNSAFE: &[&str] = &[
     "ray-train/src/trainer/interrupt.rs",
     "ray-train/tests/trainer/signal.rs",
     "tests/it/forks.rs",
+    "tests/it/no_threads.rs",
     "tests/it/awaits.rs",
 ];
 

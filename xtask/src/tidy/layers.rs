@@ -127,6 +127,7 @@ const LAYERS: &[Layer] = &[
             "blocking::give_back",
             "blocking::inline",
             "blocking::interrupt",
+            "blocking::last_resort",
             "blocking::park",
             "blocking::world",
             "object_ref::callbacks",

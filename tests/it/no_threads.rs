@@ -1,0 +1,109 @@
+//! The system refuses every thread: what a driver waits for is run on its own thread, or is an error.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ray::{ObjectRef, remote};
+
+use crate::stage::alone;
+
+#[remote]
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+#[remote(num_cpus = 2)]
+fn wide(x: u64) -> u64 {
+    x + 1
+}
+
+#[remote]
+fn sum(n: u64) -> u64 {
+    if n == 0 { 0 } else { ray::get([sum.remote(n - 1), square.remote(0)]).unwrap()[0] + n }
+}
+
+#[remote]
+struct Counter {
+    count: u64,
+}
+
+#[remote]
+impl Counter {
+    pub fn new() -> Self {
+        Counter { count: 0 }
+    }
+    pub fn add(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+}
+
+/// From now on no thread of this process, and no process of it, can be started: `clone` and `clone3` give `EAGAIN`.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn refuse_threads() {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        step(LOAD, 0, 0, 0),
+        step(IS, libc::SYS_clone as u32, 2, 0),
+        step(IS, libc::SYS_clone3 as u32, 1, 0),
+        step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+        step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: plain calls of the system; the filter outlives the second one, which copies it.
+    let failed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0
+    };
+    assert!(!failed, "{}", std::io::Error::last_os_error());
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "threads are refused");
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_driver_goes_on_by_itself() {
+    static CALLED: AtomicU64 = AtomicU64::new(0);
+    alone(|| {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        refuse_threads();
+        assert_eq!(ray::get(square.remote(3)).unwrap(), 9, "a get");
+        let squares: Vec<ObjectRef<u64>> = (0..20).map(|x| square.remote(x)).collect();
+        assert_eq!(ray::get(&squares).unwrap()[19], 361, "a get of several");
+        let (ready, rest) = ray::wait((0..20).map(|x| square.remote(x)).collect::<Vec<_>>(), 5).unwrap();
+        assert_eq!((ready.len(), rest.len()), (5, 15), "wait");
+        assert_eq!(ray::as_completed((0..20).map(|x| square.remote(x)).collect::<Vec<_>>()).count(), 20, "as_completed");
+        assert_eq!(futures::executor::block_on(square.remote(4)).unwrap(), 16, "an await");
+        let counter = Counter::remote();
+        let counts: Vec<_> = (0..10).map(|_| counter.add.remote()).collect();
+        assert_eq!(ray::get(counts).unwrap()[9], 10, "calls of an actor");
+        assert_eq!(ray::get(wide.remote(1)).unwrap(), 2, "a task for both CPUs");
+        assert_eq!(ray::get(sum.remote(20)).unwrap(), 210, "gets in bodies");
+        let chained = square.remote(&square.remote(&square.remote(2)));
+        assert_eq!(ray::get(chained).unwrap(), 256, "a chain");
+        let object = square.remote(5);
+        object.on_ready(|| {
+            CALLED.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(ray::get(object).unwrap(), 25);
+        ray::shutdown().unwrap();
+        assert_eq!(CALLED.load(Ordering::SeqCst), 1, "a callback");
+    });
+}
+
+#[remote]
+async fn doubled(x: u64) -> u64 {
+    x * 2
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn an_async_body_without_a_thread_is_an_error() {
+    alone(|| {
+        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        refuse_threads();
+        assert!(ray::get(doubled.remote(1)).unwrap_err().is_threads());
+        assert!(futures::executor::block_on(doubled.remote(1)).unwrap_err().is_threads());
+    });
+}
