@@ -423,3 +423,42 @@ pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, T
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// ```compile_fail,E0080
+/// use ray::remote;
+/// struct Ticket;
+/// #[remote(local)]
+/// struct Booth;
+/// #[remote(local)]
+/// impl Booth {
+///     pub fn new() -> Self {
+///         Booth
+///     }
+///     pub fn take(&self, ticket: Ticket) {
+///         drop(ticket);
+///     }
+/// }
+/// // `take` could not be called again: its argument is not `Clone`.
+/// let booth = Booth::options().max_restarts(1).max_task_retries(-1).remote();
+/// ray::get(booth.take.remote(Ticket)).unwrap();
+/// ```
+///
+/// ```
+/// use ray::remote;
+/// struct Ticket;
+/// #[remote(local)]
+/// struct Booth;
+/// #[remote(local)]
+/// impl Booth {
+///     pub fn new() -> Self {
+///         Booth
+///     }
+///     pub fn take(&self, ticket: Ticket) {
+///         drop(ticket);
+///     }
+/// }
+/// let booth = Booth::options().max_restarts(1).remote();
+/// ray::get(booth.take.remote(Ticket)).unwrap();
+/// ```
+#[cfg(doctest)]
+struct RetriesNeedClone;

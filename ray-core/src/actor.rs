@@ -9,13 +9,17 @@ pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod concurrent;
 pub(crate) mod create;
+pub(crate) mod current;
 pub(crate) mod handle;
+pub(crate) mod interrupt;
 pub(crate) mod life;
+pub(crate) mod living;
 pub(crate) mod mailbox;
 pub(crate) mod method;
 pub(crate) mod names;
-pub(crate) mod right;
+pub(crate) mod outcome;
 pub(crate) mod run;
+pub(crate) mod run_state;
 pub(crate) mod send;
 pub(crate) mod steal;
 
@@ -105,6 +109,8 @@ pub trait RemoteMethod: 'static {
     const OPTIONS: MethodOptions = MethodOptions::new();
     /// How arguments are kept for another attempt, where they can be cloned.
     const RETRY: Option<RetryArgs<MethodArgs<Self>>> = None;
+    /// How arguments can be kept, where they can be cloned: for a creation that asks for retries.
+    const KEEP: Option<RetryArgs<MethodArgs<Self>>>;
     /// The way through MessagePack; none for `local` ones.
     const GLUE: Option<Glue<MethodArgs<Self>, Self::Output>>;
 }

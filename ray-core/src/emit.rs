@@ -76,6 +76,21 @@ impl<P: Clone> KeptIf<Yes> for P {
     const RETRY: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
 }
 
+/// Arguments that can be kept, if they are `Clone`: `<Keeping<P>>::KEEP`, with [`NotClone`] in scope.
+#[derive(Debug)]
+pub struct Keeping<P>(PhantomData<P>);
+impl<P: Clone> Keeping<P> {
+    /// Each attempt gets a clone.
+    pub const KEEP: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
+}
+
+/// The answer of arguments that are not `Clone`.
+pub trait NotClone<P> {
+    /// They are not kept.
+    const KEEP: Option<RetryArgs<P>> = None;
+}
+impl<P> NotClone<P> for Keeping<P> {}
+
 /// The flags of a class, asked of its [`Carrier`]: by a method, so that a type that is no class answers [`No`] here and
 /// is complained about elsewhere, once.
 pub trait ClassFlags<A: ActorClass> {
@@ -237,6 +252,12 @@ macro_rules! __ray_method_items {
         const CALL: $crate::__private::MethodCallOf<Self> = $call;
         const OPTIONS: $crate::__private::MethodOptions = $options;
         const RETRY: $crate::__private::MethodRetry<Self> = $retry;
+        const KEEP: $crate::__private::MethodRetry<Self> = {
+            // The inherent constant goes before the trait's, where its bound holds.
+            #[allow(unused_imports)]
+            use $crate::__private::NotClone as _;
+            <$crate::__private::Keeping<$crate::__private::MethodArgs<Self>>>::KEEP
+        };
         const GLUE: $crate::__private::MethodGlue<Self> = $glue;
     };
 }

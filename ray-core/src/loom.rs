@@ -2,12 +2,13 @@
 //! `LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom" cargo test --release -p ray-core --lib --target-dir target/loom -- loom`.
 //! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
 
+mod actor;
 mod alarm;
 mod arrivals;
 mod board;
 mod cell;
+mod pool;
 mod rest;
-mod right;
 
 /// Tries a model in every order; two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn check(model: impl Fn() + Sync + Send + 'static) {

@@ -186,7 +186,7 @@ impl Engine {
             threads: Threads::new(),
             workers: Workers::default(),
             pulse: Pulse::new(),
-            names: Names::default(),
+            names: Names::new(),
             futures: Mutex::new(HashMap::new()),
             waits: crate::deadlock::Graph::default(),
             holders: Mutex::new(HashMap::new()),

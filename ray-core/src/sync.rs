@@ -2,13 +2,13 @@
 //! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees what its locks order.
 
 #[cfg(loom)]
-pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub(crate) use locks::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
 /// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
 /// again. A hint, harmless for any address.
@@ -43,6 +43,50 @@ pub(crate) fn spin(turn: &mut u32) {
         std::thread::yield_now();
     } else {
         std::hint::spin_loop();
+    }
+}
+
+/// A barrier between a store and a later load of this thread, as seen by a thread that makes a [`heavy_barrier`] between its
+/// own store and its own later load: at least one of the two sees the other's store. On Linux it costs nothing here.
+#[inline]
+pub(crate) fn light_barrier() {
+    #[cfg(all(target_os = "linux", not(loom)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(target_os = "linux", not(loom))))]
+    fence(Ordering::SeqCst);
+}
+
+/// The other side of [`light_barrier`]: on Linux, `membarrier` has every running thread of the process make a full barrier.
+/// `false`: the kernel refuses it (it is older than 4.14, or a sandbox forbids it), and nothing is promised.
+#[must_use]
+pub(crate) fn heavy_barrier() -> bool {
+    fence(Ordering::SeqCst);
+    #[cfg(all(target_os = "linux", not(loom)))]
+    {
+        membarrier::everywhere()
+    }
+    #[cfg(not(all(target_os = "linux", not(loom))))]
+    {
+        true
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom)))]
+mod membarrier {
+    use std::sync::OnceLock;
+
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED` and the command that registers for it, of `linux/membarrier.h`.
+    const EVERYWHERE: libc::c_int = 1 << 3;
+    const REGISTER: libc::c_int = 1 << 4;
+
+    fn call(command: libc::c_int) -> bool {
+        // SAFETY: membarrier takes a command, no flags and no CPU; it touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    pub(super) fn everywhere() -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| call(REGISTER)) && call(EVERYWHERE)
     }
 }
 

@@ -218,11 +218,11 @@ impl Header {
     }
 }
 
-/// Runs a task that the caller moved to `Running`, and ends it; of an actor's call, the panic that it crashed with.
+/// Runs a task that the caller moved to `Running`, and ends it.
 ///
 /// # Safety
 /// With `hold` the caller gives a hold away; without one it borrows a ref or a hold that outlives the call.
-pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) -> Option<Error> {
+pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) {
     // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
@@ -239,17 +239,16 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
             // SAFETY: given to us; the future has its own.
             unsafe { entry::drop_hold(entry) };
         }
-        return None;
+        return;
     }
     if let Some(actor) = frame.actor {
         // SAFETY: the actor outlives the frames that run its calls.
-        unsafe { actor.as_ref() }.clear_current();
+        unsafe { actor.as_ref() }.current.end_call();
     }
     children::release(head);
     give_back(&state.engine, head);
     // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
     unsafe { conclude(state, entry, ran, hold) };
-    frame.crashed.take()
 }
 
 /// Runs a body, and takes its own time for its definition where that wants it.

@@ -132,8 +132,8 @@ pub(crate) struct Frame {
     pub(crate) caller: Cell<u64>,
     /// A future is being polled: blocking here would stall others.
     pub(crate) is_async: bool,
-    /// The panic of an actor's method, for whoever runs the actor.
-    pub(crate) crashed: Cell<Option<Error>>,
+    /// The constructor that runs here has panicked.
+    pub(crate) crashed: Cell<bool>,
 }
 
 /// The state; see the module.

@@ -365,7 +365,7 @@ pub(crate) fn frame_with(state: &ThreadState, entry: NonNull<Header>, spec: &'st
         spec,
         caller: std::cell::Cell::new(0),
         is_async: false,
-        crashed: std::cell::Cell::new(None),
+        crashed: std::cell::Cell::new(false),
     }
 }
 

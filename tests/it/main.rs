@@ -6,6 +6,8 @@
 mod stage;
 mod support;
 
+mod actor_constructors;
+mod actor_faults;
 mod actor_life;
 mod actor_order;
 mod actors;

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cell::{ActorCell, ActorHold};
 use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod, life};
@@ -30,6 +31,8 @@ pub(crate) struct CallHead {
     pub(crate) exclusive: bool,
     /// It makes the instance.
     pub(crate) creates: bool,
+    /// The actor starts anew under it: when the body is over it is made again. Only where its arguments are kept.
+    pub(crate) cut_off: AtomicBool,
 }
 
 impl CallHead {
@@ -188,6 +191,7 @@ impl<B: CallBody> CallCell<B> {
                 caller,
                 exclusive: B::EXCLUSIVE,
                 creates: B::CREATES,
+                cut_off: AtomicBool::new(false),
             },
             value: UnsafeCell::new(MaybeUninit::uninit()),
             args: UnsafeCell::new(MaybeUninit::new(args)),
@@ -213,6 +217,8 @@ impl<B: CallBody> CallCell<B> {
                 unsafe { (*cell.args.get()).assume_init_read() }
             }
             Some(keep) => {
+                // Said of an attempt that had just ended by itself.
+                cell.head.cut_off.store(false, Ordering::Relaxed);
                 // SAFETY: as above; they stay for another attempt, and the type is the one that Keep was made with.
                 let clone = || unsafe { keep.get::<B::Args>()((*cell.args.get()).assume_init_ref()) };
                 match crate::unwind::catch(clone) {
@@ -259,6 +265,11 @@ impl<B: CallBody> CallCell<B> {
             _ => outcome,
         };
         let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
+        if kept && cell.head.cut_off.swap(false, Ordering::AcqRel) {
+            // It was made on an instance that is no more.
+            crate::unwind::quietly(|| drop(outcome));
+            return Ran::Again;
+        }
         match outcome {
             Ok(value) => {
                 // SAFETY: the runner alone writes the value; kept arguments are the runner's.
@@ -290,21 +301,21 @@ impl<B: CallBody> CallCell<B> {
     unsafe fn crashed(entry: NonNull<Header>, panic: Error, state: &ThreadState) -> Ran {
         // SAFETY: as in `run`.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
-        if let Some(frame) = state.frame() {
-            frame.crashed.set(Some(cell.head.task.blame(panic.clone())));
-        }
         if B::CREATES {
+            if let Some(frame) = state.frame() {
+                frame.crashed.set(true);
+            }
             return Ran::Failed(panic);
         }
-        let kept = cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
-        if kept {
-            if life::can_restart(&cell.head.actor) && cell.head.task.may_retry_crash() {
+        let error = life::crashed(&cell.head.actor, Some(entry), &cell.head.task.blame(panic));
+        if cell.head.task.extra().is_some_and(|extra| extra.keep.is_some()) {
+            if cell.head.cut_off.swap(false, Ordering::AcqRel) {
                 return Ran::Again;
             }
             // SAFETY: the runner's.
             unsafe { Self::drop_args(entry) };
         }
-        Ran::Failed(life::mourn(&cell.head.actor, panic))
+        Ran::Failed(error)
     }
 
     unsafe fn each_dependency(entry: NonNull<Header>, see: &mut dyn FnMut(Dependency)) {

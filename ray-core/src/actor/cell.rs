@@ -2,7 +2,7 @@
 //!
 //! # Rules
 //!
-//! 1. Every change of a state is made under the lock of [`right`](super::right), which has the states.
+//! 1. Every change of a state is made under the lock of [`run_state`](super::run_state), which has the states.
 //! 2. `handles` count those who may send; `holds` keep the memory: one for all handles together, one for each run
 //!    queue entry, call, weak handle and running future. A call's is taken out of `prepaid`, under the lock that its
 //!    sender has anyway, and given back with the call's memory. What is left of `prepaid` goes back when the actor dies.
@@ -25,15 +25,16 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::Actor;
+use super::current::{Borrowed, Current, Seen};
 use super::life::Rare;
+use super::living::Links;
 use super::mailbox::Buffer;
-use super::right::{DEAD, Guard, ORPHAN, Right};
+use super::run_state::{Guard, Life, RunState};
 use crate::callable::spec::Spec;
 use crate::id::ActorId;
 use crate::resources::Resources;
 use crate::store::block;
 use crate::store::entry::{Header, Hold};
-use crate::sync::spin;
 
 /// What differs from class to class.
 pub(crate) struct ActorVTable {
@@ -48,32 +49,36 @@ pub(crate) struct ActorVTable {
 pub(crate) struct ActorHead {
     rare: AtomicPtr<Rare>,
     pub(crate) epoch: u32,
-    right: Right,
-    /// Calls wait in the backlog for their arguments.
-    pub(crate) has_backlog: AtomicBool,
+    run_state: RunState,
     pub(crate) handles: AtomicU32,
     holds: AtomicU32,
     /// Holds that are counted and not yet given to a call; the lock's.
-    prepaid: Cell<u32>,
+    prepaid: Cell<u16>,
+    /// Calls wait in the backlog for their arguments.
+    pub(crate) has_backlog: AtomicBool,
     pub(crate) back: UnsafeCell<Buffer>,
 
     pub(crate) vtable: &'static ActorVTable,
     caller: AtomicU64,
     /// There is an instance; written by the runner.
     pub(crate) alive: AtomicBool,
-    _between: [u64; 3],
+    /// Its place among the living actors of its engine.
+    pub(crate) links: Links,
+    _between: u64,
 
     pub(crate) front: UnsafeCell<Buffer>,
-    /// The call that a serial actor runs; see [`ActorHead::running_call`].
-    pub(crate) current: AtomicPtr<Header>,
+    /// Where the runner is, and the call that a serial actor runs.
+    pub(crate) current: Current<Header>,
     /// The rarely used part has been made. Without it the actor is not dead, not concurrent, and not to be replaced.
     has_rare: AtomicBool,
 }
 
 const _: () = assert!(offset_of!(ActorHead, front) - offset_of!(ActorHead, vtable) == 48);
+#[cfg(not(loom))]
+const _: () = assert!(offset_of!(ActorHead, back) == 32);
 
 /// So many holds are counted at once.
-const PREPAID: u32 = 1024;
+const PREPAID: u16 = 1024;
 
 // SAFETY: the cells are guarded by the lock and the run right, and hold Send data.
 unsafe impl Send for ActorHead {}
@@ -85,9 +90,6 @@ impl fmt::Debug for ActorHead {
         write!(f, "ActorHead({})", self.vtable.spec.path())
     }
 }
-
-/// Set in `current` while somebody else looks at the running call.
-const BORROWED: usize = 1;
 
 /// The lock, held, and with it `back`.
 pub(crate) struct Locked<'a> {
@@ -109,7 +111,7 @@ impl Locked<'_> {
     pub(crate) fn pay_hold(&self) {
         let left = match self.actor.prepaid.get() {
             0 => {
-                self.actor.add_holds(PREPAID);
+                self.actor.add_holds(PREPAID.into());
                 PREPAID
             }
             left => left,
@@ -120,7 +122,16 @@ impl Locked<'_> {
     /// Holds that no call will take any more; for the caller to give back, which has a hold itself, when the lock is
     /// open.
     pub(crate) fn take_prepaid(&self) -> u32 {
-        self.actor.prepaid.take()
+        self.actor.prepaid.take().into()
+    }
+
+    /// Takes out what is in `front`.
+    ///
+    /// # Safety
+    /// There is no runner, or it does not look at `front` without the lock any more.
+    pub(crate) unsafe fn take_front(&self) -> Buffer {
+        // SAFETY: the lock is held; the rest is the caller's promise.
+        unsafe { (*self.actor.front.get()).take() }
     }
 
     #[inline]
@@ -134,27 +145,26 @@ impl Locked<'_> {
 impl ActorHead {
     #[inline]
     pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked { actor: self, guard: self.right.lock() }
+        Locked { actor: self, guard: self.run_state.lock() }
     }
 
     /// Counts a hold for the creation and one for the run queue, and marks the actor as scheduled.
     ///
     /// # Safety
     /// Nobody else knows the actor yet.
-    pub(crate) unsafe fn be_born(&self) {
+    pub(crate) unsafe fn schedule_at_birth(&self) {
         self.holds.store(3, Ordering::Relaxed);
-        self.right.be_born();
+        self.run_state.scheduled_from_birth();
+    }
+
+    /// As far as can be seen without the lock.
+    pub(crate) fn life(&self) -> Life {
+        self.run_state.life()
     }
 
     /// Dead, as far as can be seen without the lock.
     pub(crate) fn is_dead(&self) -> bool {
-        self.right.is_dead()
-    }
-
-    /// An actor that has not begun and need not: it is dead, or nobody can call it and it was sent nothing.
-    pub(crate) fn is_unwanted(&self) -> bool {
-        let states = self.lock();
-        states.is(DEAD) || states.is(ORPHAN) && states.back().is_empty() && !self.has_backlog.load(Ordering::Acquire)
+        self.life().is_dead()
     }
 
     /// Who the actor is as a caller of others.
@@ -205,11 +215,11 @@ impl ActorHead {
         unsafe { self.rare.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Dead, as far as the runner can see without the lock.
+    /// Dead or to be replaced, as far as the runner can see without the lock: it begins no call, and leaves `front` alone.
     #[inline]
-    pub(crate) fn runner_sees_death(&self) -> bool {
-        // Who kills makes the rarely used part first, which is to say why.
-        self.runners_rare().is_some() && self.is_dead()
+    pub(crate) fn runner_must_stop(&self) -> bool {
+        // A killer allocates the rarely used part first, to store the cause.
+        self.runners_rare().is_some() && self.life().stops_calls()
     }
 
     /// As [`known_rare`](Self::known_rare), for the runner, which looks at each call.
@@ -252,50 +262,19 @@ impl ActorHead {
         self.holds.fetch_sub(count, Ordering::Release);
     }
 
-    /// The call that runs, if a serial actor runs one.
+    /// The call that runs, if a serial actor runs one that has an entry.
     pub(crate) fn running_call(&self) -> Option<Hold> {
-        let mut turn = 0;
-        loop {
-            let now = self.current.load(Ordering::Acquire);
-            let entry = NonNull::new(now)?;
-            if now.addr() & BORROWED != 0 {
-                spin(&mut turn);
-                continue;
-            }
-            let borrowed = now.map_addr(|address| address | BORROWED);
-            if self.current.compare_exchange(now, borrowed, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                // The runner does not let go of it while it is borrowed.
-                // SAFETY: so it is alive.
-                let held = unsafe { Hold::new(entry) };
-                self.current.store(now, Ordering::Release);
-                return Some(held);
-            }
+        match self.current.look() {
+            Seen::Call(call) => held(&call),
+            Seen::InMailbox | Seen::Away => None,
         }
     }
+}
 
-    /// The runner begins a call.
-    #[inline]
-    pub(crate) fn set_current(&self, entry: NonNull<Header>) {
-        self.current.store(entry.as_ptr(), Ordering::Release);
-    }
-
-    /// The runner lets go of the call, when nobody looks at it.
-    #[inline]
-    pub(crate) fn clear_current(&self) {
-        let mut turn = 0;
-        loop {
-            let now = self.current.load(Ordering::Relaxed);
-            if now.is_null() {
-                return;
-            }
-            if now.addr() & BORROWED == 0
-                && self.current.compare_exchange_weak(now, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            {
-                return;
-            }
-            spin(&mut turn);
-        }
-    }
+/// A hold on a call that cannot end now.
+pub(crate) fn held(call: &Borrowed<'_, Header>) -> Option<Hold> {
+    // SAFETY: the runner does not let go of it while it is borrowed, so it is alive.
+    NonNull::new(call.call).map(|entry| unsafe { Hold::new(entry) })
 }
 
 impl Drop for ActorHead {
@@ -327,18 +306,19 @@ impl<A: Actor> ActorCell<A> {
             head: ActorHead {
                 rare: AtomicPtr::new(null_mut()),
                 epoch,
-                right: Right::new(),
-                has_backlog: AtomicBool::new(false),
+                run_state: RunState::new(),
                 handles: AtomicU32::new(1),
                 holds: AtomicU32::new(1),
                 prepaid: Cell::new(0),
+                has_backlog: AtomicBool::new(false),
                 back: UnsafeCell::new(Buffer::new()),
                 vtable: Self::TABLE,
                 caller: AtomicU64::new(0),
                 alive: AtomicBool::new(false),
-                _between: [0; 3],
+                links: Links::new(),
+                _between: 0,
                 front: UnsafeCell::new(Buffer::new()),
-                current: AtomicPtr::new(null_mut()),
+                current: Current::new(),
                 has_rare: AtomicBool::new(false),
             },
             instance: UnsafeCell::new(MaybeUninit::uninit()),

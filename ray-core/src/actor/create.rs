@@ -3,16 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, ActorHead, ActorHold};
+use super::cell::{ActorCell, ActorHold};
 use super::concurrent::Admission;
 use super::handle::ActorHandle;
-use super::right::{DEAD, GATED};
-use super::{Actor, ActorClass, Constructor, InitArgs, life, run};
+use super::life::{self, By};
+use super::{Actor, ActorClass, Constructor, InitArgs, run};
 use crate::callable::arg::ArgList;
 use crate::error::{Error, Result};
 use crate::options::{CreateOptions, CreateSettings};
 use crate::runtime::{FreeJob, claim};
-use crate::store::entry::{Hold, Kind};
+use crate::store::entry::Hold;
 use crate::store::state::Phase;
 use crate::task::{Extra, Keep, TaskHead, children, dependency};
 use crate::thread::{self, ThreadState};
@@ -41,7 +41,7 @@ pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
     let epoch = crate::runtime::epoch();
     // SAFETY: a fresh cell, with one handle.
     let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(epoch)) };
-    life::mark_dead(&handle.hold(), error);
+    life::end(&handle.hold(), error, By::Other);
     handle
 }
 
@@ -116,7 +116,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
     // SAFETY: a fresh cell that nobody else knows: its one hold is the handles', and two more are counted for the
     // creation and the run queue.
     unsafe {
-        head.as_ref().be_born();
+        head.as_ref().schedule_at_birth();
         let actor = ActorHold::adopt(head);
         let entry = CallCell::<InitBody<C>>::allocate(actor, state.caller(), args, Phase::Queued, parent.is_some(), true, None);
         if let Some(parent) = parent {
@@ -154,7 +154,7 @@ fn prepare<C: Constructor>(
         rare.set_settings(settings);
     }
     if gated {
-        actor.lock().set(GATED);
+        actor.lock().pend();
     }
     let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
@@ -173,6 +173,10 @@ fn prepare<C: Constructor>(
         // SAFETY: alive by the hold.
         actor.rare().set_unready(Some(unsafe { Hold::new(entry) }));
     }
+    if gated {
+        // SAFETY: alive by the hold.
+        actor.rare().set_pending(Some(unsafe { Hold::new(entry) }));
+    }
     (handle, creation)
 }
 
@@ -181,7 +185,7 @@ fn launch<C: Constructor>(creation: Hold) {
     let entry = creation.entry();
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(entry) }.actor.clone();
-    if !actor.lock().is(GATED) {
+    if !actor.lock().is_pending() {
         super::send::post(&actor, actor.head(), creation);
         return;
     }
@@ -194,7 +198,7 @@ fn launch<C: Constructor>(creation: Hold) {
         Ok(true) => arguments_ready(creation),
         Ok(false) => {}
         Err(error) => {
-            life::end_from_outside(&actor, life::stillborn(&actor, error));
+            life::end(&actor, life::constructor_error(&actor, error), By::Other);
             never(&creation);
         }
     }
@@ -205,7 +209,8 @@ pub(crate) fn arguments_ready(creation: Hold) {
     creation.state.set_seen();
     let _ = creation.state.step(Phase::Waiting, Phase::Queued);
     // SAFETY: a call's entry, alive by the hold.
-    if let Some(rare) = unsafe { CallHead::of(creation.entry()) }.actor.known_rare() {
+    let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
+    if let Some(rare) = actor.known_rare() {
         rare.set_unready(None);
     }
     let needs = creation.task().and_then(|head| head.extra()).is_some_and(|extra| !extra.settings.resources.is_none());
@@ -213,12 +218,14 @@ pub(crate) fn arguments_ready(creation: Hold) {
         open(creation);
         return;
     }
+    if actor.is_dead() || run::end_if_unwanted(&actor) {
+        never(&creation);
+        return;
+    }
     match thread::of(creation.epoch) {
         Ok(state) => claim::claim(&state.engine, creation),
         Err(gone) => {
-            // SAFETY: a call's entry, alive by the hold.
-            let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
-            life::end_from_outside(&actor, gone);
+            life::end(&actor, gone, By::Other);
             never(&creation);
         }
     }
@@ -230,8 +237,9 @@ pub(crate) fn granted(creation: Hold) {
     let (head, actor) = unsafe { (TaskHead::of(creation.entry()), CallHead::of(creation.entry()).actor.clone()) };
     // The actor gives the resources back, not the creation.
     actor.rare().granted.store(true, Ordering::Release);
-    // Under the lock: either this sees that it was killed meanwhile, or its burial sees `granted`.
-    if actor.lock().is(DEAD) {
+    // Under the lock: either this sees that it was killed meanwhile, or its last duties see `granted`.
+    let dead = actor.lock().is_dead();
+    if dead {
         if actor.rare().granted.swap(false, Ordering::AcqRel)
             && let Some(engine) = crate::runtime::running()
             && let Some(extra) = head.extra()
@@ -251,51 +259,21 @@ fn open(creation: Hold) {
     let actor = unsafe { CallHead::of(creation.entry()) }.actor.clone();
     let late = {
         let states = actor.lock();
-        states.clear(GATED);
-        if states.is(DEAD) {
-            Some(creation)
-        } else {
-            // SAFETY: gated, so nobody has had the run right, and `front` is empty.
+        if states.open() {
+            // SAFETY: pending until now, so nobody has had the run right, and `front` is empty.
             unsafe { (*actor.front.get()).push_call(creation) };
             None
+        } else {
+            Some(creation)
         }
     };
     match late {
         // Killed meanwhile.
         Some(creation) => never(&creation),
-        None => run::schedule(&actor, false),
-    }
-}
-
-/// The claim of a task that was cancelled, or of an actor that died or that nobody can call: it is not made.
-pub(crate) fn refused(task: Hold) {
-    if task.vtable.kind == Kind::Call {
-        // SAFETY: a call's entry, alive by the hold.
-        let actor = unsafe { CallHead::of(task.entry()) }.actor.clone();
-        if actor.is_unwanted() {
-            life::end_from_outside(&actor, life::death(&actor));
-            never(&task);
+        None => {
+            drop(actor.rare().set_pending(None));
+            run::schedule(&actor);
         }
-        // Else it was cancelled, and its canceller ends the actor.
-    }
-}
-
-/// Nobody is left who could call the actor: if it still waits for its resources, it need not begin.
-pub(crate) fn forsaken(actor: &ActorHold) {
-    if actor.known_rare().is_some()
-        && actor.is_unwanted()
-        && let Some(creation) = claim::withdraw_actor(actor)
-    {
-        life::end_from_outside(actor, life::death(actor));
-        never(&creation);
-    }
-}
-
-/// A dead actor waits no longer for its resources, nor for the arguments of its constructor.
-pub(crate) fn withdraw(actor: &ActorHead) {
-    let creation = claim::withdraw_actor(actor).or_else(|| actor.known_rare()?.unready());
-    if let Some(creation) = creation {
-        never(&creation);
     }
 }
 
@@ -314,6 +292,6 @@ pub(crate) fn argument_failed(creation: &CallHead) {
     if creation.task.header.phase() == Phase::Failed {
         let error = creation.task.header.error();
         creation.task.header.state.set_seen();
-        life::end_from_outside(&creation.actor, life::stillborn(&creation.actor, error));
+        life::end(&creation.actor, life::constructor_error(&creation.actor, error), By::Other);
     }
 }

@@ -13,7 +13,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::call::{CallBody, Started, WithBody};
 use super::cell::{ActorCell, ActorHead, ActorHold};
-use super::life::{self, ActorState};
+use super::life::{self, ActorState, By};
 use super::{Actor, run, send};
 use crate::callable::arg::Closure;
 use crate::callable::registry::Glue;
@@ -21,6 +21,7 @@ use crate::callable::spec::Spec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ActorId;
 use crate::object_ref::ObjectRef;
+use crate::store::entry::Header;
 
 /// A handle of an actor: it dereferences to the actor's methods, so `counter.increment.remote()` calls one.
 ///
@@ -129,29 +130,38 @@ impl<A: Actor> CallBody for TerminateBody<A> {
     const EXCLUSIVE: bool = true;
     const GLUE: Option<Glue<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
-        Started::Ended(exit_actor())
+        // Its own reference is ready when it has ended the actor.
+        let own = running_frame().and_then(|frame| frame.entry);
+        Started::Ended(exit(own))
     }
 }
 
-/// Ends the running actor: calls that it was sent before fail with `ActorDied`, the running one goes on to its end,
-/// then the state is dropped. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/terminating-actors.html).
+/// Ends the running actor: all its calls fail with `ActorDied`, those that it was sent before, those that run beside, and the
+/// running one, whatever it returns. The state is dropped when the last body has ended, so return soon; an async body is
+/// dropped at its next await. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/terminating-actors.html).
 ///
 /// # Errors
 /// `InvalidArgument` outside of an actor's method.
 pub fn exit_actor() -> Result<()> {
-    let actor = crate::thread::existing()
-        .and_then(|state| state.frame())
-        .and_then(|frame| frame.actor)
-        // SAFETY: alive while its frame runs.
-        .map(|actor| unsafe { ActorHold::new(actor) });
+    exit(None)
+}
+
+fn running_frame() -> Option<&'static crate::thread::Frame> {
+    crate::thread::existing().and_then(|state| state.frame())
+}
+
+/// Ends the running actor; the call `spared` goes on to its end.
+fn exit(spared: Option<NonNull<Header>>) -> Result<()> {
+    // SAFETY: alive while its frame runs.
+    let actor = running_frame().and_then(|frame| frame.actor).map(|actor| unsafe { ActorHold::new(actor) });
     let Some(actor) = actor else {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`",
         ));
     };
-    let name = actor.vtable.spec.name();
-    life::mark_dead(&actor, Error::new(ErrorKind::ActorDied, format!("actor `{name}` has exited by itself")));
+    let by = if life::is_concurrent(&actor) { By::Other } else { By::Runner };
+    life::end_sparing(&actor, life::exited(&actor), by, spared);
     Ok(())
 }
 

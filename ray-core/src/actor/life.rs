@@ -1,19 +1,23 @@
 //! How an actor ends, and starts again.
 
 use std::collections::{HashMap, VecDeque};
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold};
 use super::concurrent::Admission;
-use super::mailbox::{Buffer, Record};
-use super::right::{DEAD, OPEN, RUNNING};
+use super::interrupt::{cut_off, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
+use super::mailbox::Buffer;
+use super::run_state::{AfterMade, Crash, Life, Restart, Start};
 use crate::error::{Error, ErrorKind};
 use crate::options::CreateSettings;
-use crate::store::entry::Hold;
-use crate::thread;
+use crate::store::entry::{Header, Hold, fail, publish};
+use crate::store::state::Phase;
+use crate::thread::ThreadState;
 
 /// Where an actor stands. [Ray's states](https://docs.ray.io/en/latest/ray-observability/reference/doc/ray.util.state.common.ActorState.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,12 +37,14 @@ pub enum ActorState {
 #[derive(Default)]
 pub(crate) struct Rare {
     settings: OnceLock<CreateSettings>,
+    /// Restarts that were used up; written under the actor's lock.
     pub(crate) restarts: AtomicU32,
-    pub(crate) restarting: AtomicBool,
     /// The creation, whose arguments are kept for a restart.
     creation: Mutex<Option<Hold>>,
     /// The creation, while it waits for arguments.
     unready: Mutex<Option<Hold>>,
+    /// The creation, while it waits for arguments or resources.
+    pending: Mutex<Option<Hold>>,
     death: Mutex<Option<Error>>,
     /// Calls that wait for arguments, and those of the same callers behind them.
     pub(crate) backlog: Mutex<HashMap<u64, VecDeque<Hold>>>,
@@ -48,11 +54,6 @@ pub(crate) struct Rare {
     pub(crate) granted: AtomicBool,
     pub(crate) admission: OnceLock<Admission>,
     pub(crate) namespace: OnceLock<String>,
-    /// The instance is to be replaced before the next call: it crashed, or `kill_and_restart` was asked for.
-    pub(crate) replace: AtomicBool,
-    /// The constructor was begun: from then on kept arguments are the actor's to drop, before that the creation's.
-    pub(crate) begun: AtomicBool,
-    buried: AtomicBool,
 }
 
 impl Rare {
@@ -70,24 +71,35 @@ impl Rare {
         drop(former);
     }
 
+    pub(crate) fn is_unready(&self) -> bool {
+        self.unready.lock().is_some()
+    }
+
     /// The creation, if it waits for arguments.
     pub(crate) fn unready(&self) -> Option<Hold> {
         // SAFETY: alive by its place there, under the lock.
         self.unready.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) })
     }
 
+    /// The creation waits for arguments or resources, or (none) does so no longer; the one that did.
+    pub(crate) fn set_pending(&self, creation: Option<Hold>) -> Option<Hold> {
+        std::mem::replace(&mut *self.pending.lock(), creation)
+    }
+
+    /// Uses up a restart, if one is left. Under the actor's lock.
+    fn spend_restart(&self) -> bool {
+        let used = self.restarts.load(Ordering::Relaxed);
+        let left = self.settings().is_some_and(|settings| settings.max_restarts < 0 || i64::from(used) < settings.max_restarts);
+        if left {
+            self.restarts.store(used.saturating_add(1), Ordering::Relaxed);
+        }
+        left
+    }
+
     /// Keeps the creation for restarts.
     pub(crate) fn keep_creation(&self, creation: Hold) {
         *self.creation.lock() = Some(creation);
     }
-}
-
-/// Whether a crash now would be followed by a restart.
-pub(crate) fn can_restart(actor: &ActorHead) -> bool {
-    let Some(rare) = actor.known_rare() else { return false };
-    let Some(settings) = rare.settings() else { return false };
-    let left = settings.max_restarts < 0 || i64::from(rare.restarts.load(Ordering::Relaxed)) < settings.max_restarts;
-    left && rare.creation.lock().is_some() && !actor.is_dead()
 }
 
 fn title(actor: &ActorHead) -> String {
@@ -97,36 +109,38 @@ fn title(actor: &ActorHead) -> String {
     }
 }
 
-/// What the call gets during which the actor crashed.
-pub(crate) fn mourn(actor: &ActorHead, panic: Error) -> Error {
-    if can_restart(actor) {
-        Error::new(
-            ErrorKind::ActorUnavailable,
-            format!(
-                "{} crashed during the call ({panic}) and starts anew without its state: call again, or set max_task_retries",
-                title(actor)
-            ),
-        )
-        .with_cause(panic)
-    } else {
-        Error::new(
-            ErrorKind::ActorDied,
-            format!("{} died of a panic in its method ({panic}); create a new one, or set max_restarts", title(actor)),
-        )
-        .with_cause(panic)
-    }
+/// The error of calls that a crash has cut off, where the actor starts anew.
+fn unavailable(actor: &ActorHead, panic: &Error) -> Error {
+    Error::new(
+        ErrorKind::ActorUnavailable,
+        format!(
+            "{} crashed during the call ({panic}) and starts anew without its state: call again, or set max_task_retries",
+            title(actor)
+        ),
+    )
+    .with_cause(panic.clone())
+}
+
+/// Why an actor is dead that has crashed.
+fn fatal(actor: &ActorHead, panic: &Error) -> Error {
+    Error::new(
+        ErrorKind::ActorDied,
+        format!("{} died of a panic in its method ({panic}); create a new one, or set max_restarts", title(actor)),
+    )
+    .with_cause(panic.clone())
 }
 
 /// Why calls of a dead actor fail.
 pub(crate) fn death(actor: &ActorHead) -> Error {
-    actor
-        .known_rare()
-        .and_then(|rare| rare.death.lock().clone())
-        .unwrap_or_else(|| Error::new(ErrorKind::ActorDied, format!("{} has ended: no handle was left", title(actor))))
+    actor.known_rare().and_then(|rare| rare.death.lock().clone()).unwrap_or_else(|| without_handles(actor))
+}
+
+pub(crate) fn without_handles(actor: &ActorHead) -> Error {
+    Error::new(ErrorKind::ActorDied, format!("{} has ended: no handle was left", title(actor)))
 }
 
 /// The death of an actor whose constructor failed.
-pub(crate) fn stillborn(actor: &ActorHead, error: Error) -> Error {
+pub(crate) fn constructor_error(actor: &ActorHead, error: Error) -> Error {
     Error::new(ErrorKind::ActorDied, format!("the constructor of {} failed: {error}", title(actor))).with_cause(error)
 }
 
@@ -134,123 +148,203 @@ pub(crate) fn killed(actor: &ActorHead) -> Error {
     Error::new(ErrorKind::ActorDied, format!("{} was killed by `ray::kill`", title(actor)))
 }
 
-/// After a crash in a body of a serial actor (or the last body of a concurrent one): starts anew, or ends. The caller
-/// has the run right.
-pub(crate) fn crashed(actor: &ActorHold, panic: Error) {
-    if can_restart(actor) && restart(actor) {
-        return;
-    }
-    let error =
-        Error::new(ErrorKind::ActorDied, format!("{} died of a panic in its method ({panic})", title(actor))).with_cause(panic);
-    end(actor, error);
+pub(crate) fn exited(actor: &ActorHead) -> Error {
+    Error::new(ErrorKind::ActorDied, format!("{} has ended itself", title(actor)))
 }
 
-/// Runs the constructor again on the kept arguments; `false`: it failed, and the actor has been ended. The caller has
-/// the run right, and no body of the actor runs.
-pub(crate) fn restart(actor: &ActorHold) -> bool {
-    let rare = actor.rare();
-    if !rare.begun.load(Ordering::Acquire) {
-        // Its first instance is still to be made, and will do.
-        return true;
+/// Whether the calls of an actor run side by side, so that its runner is not the thread that runs a body.
+#[inline]
+pub(crate) fn is_concurrent(actor: &ActorHead) -> bool {
+    actor.known_rare().is_some_and(|rare| rare.admission.get().is_some())
+}
+
+/// A method has panicked: the actor starts anew, or ends. The error of its call; one that is made again instead is marked
+/// as cut off. The caller is the thread that runs the body.
+pub(crate) fn crashed(actor: &ActorHold, call: Option<NonNull<Header>>, panic: &Error) -> Error {
+    let crash = actor.lock().crash(|| actor.known_rare().is_some_and(Rare::spend_restart));
+    match crash {
+        Crash::Restarts => {
+            let error = unavailable(actor, panic);
+            // As a process that ends: the calls beside it are cut off with it, now.
+            cut_off_running(actor, &error, call);
+            if let Some(call) = call {
+                // SAFETY: a call's entry, which the caller runs.
+                mark_for_retry(unsafe { CallHead::of(call) });
+            }
+            error
+        }
+        Crash::Replaced => unavailable(actor, panic),
+        Crash::Dies => {
+            let error = fatal(actor, panic);
+            let by = if is_concurrent(actor) { By::Other } else { By::Runner };
+            end_sparing(actor, error.clone(), by, call);
+            error
+        }
+        Crash::Dead => death(actor),
     }
-    // SAFETY: alive by its place in `creation`, which only the end of the actor empties.
-    let Some(creation) = rare.creation.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) }) else { return false };
-    let Ok(state) = thread::of(actor.epoch) else { return false };
-    rare.restarts.fetch_add(1, Ordering::Relaxed);
-    rare.restarting.store(true, Ordering::Release);
+}
+
+/// The runner runs the constructor again on the kept arguments; `false`: bodies still use the old instance, or the actor is
+/// dead.
+pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> bool {
+    let start = actor.lock().start();
+    match start {
+        Start::Begin => {}
+        Start::Bodies | Start::Dead => return false,
+    }
     if actor.alive.swap(false, Ordering::AcqRel) {
         // SAFETY: we have the run right and no body runs.
         unsafe { (actor.vtable.drop_instance)(actor.head()) };
     }
-    let error = super::run::construct(state, actor, &creation);
-    rare.restarting.store(false, Ordering::Release);
-    if let Some(admission) = rare.admission.get() {
-        admission.forget_crash();
+    // SAFETY: alive by its place in `creation`, which only the last duties empty.
+    let creation = actor.rare().creation.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) });
+    match creation {
+        Some(creation) => run_constructor(state, actor, &creation),
+        None => end(actor, death(actor), By::Runner),
     }
-    match error {
-        None => true,
-        Some(error) => {
-            end(actor, stillborn(actor, error));
-            true
+    !actor.is_dead()
+}
+
+/// Runs the creation. The caller has the run right.
+pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
+    if !creation.state.claim() {
+        // Cancelled before it began; the canceller may be about to write the error.
+        let error = match creation.phase() {
+            Phase::Failed => creation.error(),
+            _ => Error::new(ErrorKind::Cancelled, "its creation was cancelled"),
+        };
+        end(actor, constructor_error(actor, error), By::Runner);
+        return;
+    }
+    let start = actor.lock().start();
+    match start {
+        Start::Begin => run_constructor(state, actor, creation),
+        Start::Bodies | Start::Dead => {
+            if let Some(head) = creation.task() {
+                // SAFETY: claimed, so the arguments are ours.
+                unsafe { (head.vtable().drop_args)(creation.entry()) };
+            }
+            fail_creation(creation, death(actor));
         }
     }
 }
 
-/// Ends an actor for good. The caller has the run right, or knows that nobody has.
-pub(crate) fn end(actor: &ActorHold, error: Error) {
-    mark_dead(actor, error);
-    bury(actor);
-}
-
-/// Ends an actor, whoever may run it at the moment: then the last of those buries it.
-pub(crate) fn end_from_outside(actor: &ActorHold, error: Error) {
-    let running = mark_dead(actor, error);
-    if !running && !actor.known_rare().is_some_and(super::concurrent::is_busy) {
-        bury(actor);
+/// Runs the constructor. The caller has the run right, and there is no instance.
+fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
+    let (made, error) = super::run::construct(state, actor, creation);
+    let after = actor.lock().made(made, || actor.known_rare().is_some_and(Rare::spend_restart));
+    match (after, error) {
+        (AfterMade::Live, _) => {
+            if creation.phase() == Phase::Running {
+                // SAFETY: claimed, the unit value is written, and the hold outlives this.
+                unsafe { publish(creation.entry(), false) };
+            }
+        }
+        // The runner sees that there is an instance to be replaced, or that none was made.
+        (AfterMade::Again, _) => {}
+        (AfterMade::Dies, error) => {
+            let error = error.unwrap_or_else(|| death(actor));
+            let error = constructor_error(actor, error);
+            end(actor, error.clone(), By::Runner);
+            fail_creation(creation, error);
+        }
+        (AfterMade::Dead, _) => fail_creation(creation, death(actor)),
     }
 }
 
-/// Marks an actor dead and fails what is queued, as far as it is in reach; `true`: a body runs, whose runner buries it.
-pub(crate) fn mark_dead(actor: &ActorHold, error: Error) -> bool {
+/// Calls have the cause from the actor; the creation's own reference is the engine's.
+fn fail_creation(creation: &Hold, error: Error) {
+    creation.state.set_seen();
+    // SAFETY: alive by the hold.
+    unsafe { fail(creation.entry(), |phase| phase == Phase::Running, error) };
+}
+
+/// Which thread ends an actor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The one that has the run right.
+    Runner,
+    Other,
+}
+
+/// Ends an actor for good: what is queued and what runs fails at once, and the instance goes when no body uses it any more.
+pub(crate) fn end(actor: &ActorHold, error: Error, by: By) {
+    end_sparing(actor, error, by, None);
+}
+
+/// As [`end`], but the call `spared` goes on to its own end.
+pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Option<NonNull<Header>>) {
     let rare = actor.rare();
     rare.death.lock().get_or_insert(error);
-    let (running, back, front, prepaid) = {
+    let (found, back, mut front, prepaid) = {
         let states = actor.lock();
-        let running = states.is(RUNNING);
-        states.set(DEAD);
-        let front = if !running || states.is(OPEN) {
-            // SAFETY: nobody has the run right, or its holder has opened the buffer to the lock.
-            unsafe { (*actor.front.get()).take() }
+        let found = states.die();
+        let front = if !found.running || by == By::Runner {
+            // SAFETY: there is no runner, or it is the caller, who is not in the mailbox.
+            unsafe { states.take_front() }
         } else {
             Buffer::new()
         };
-        (running, states.back().take(), front, states.take_prepaid())
+        (found, states.back().take(), front, states.take_prepaid())
     };
     crate::blocking::interrupt::wake(actor.head());
+    crate::blocking::interrupt::wake(actor.head());
     actor.give_holds_back(prepaid);
+    let error = death(actor);
+    if found.first && found.running {
+        let (call, reached) = reach_runner(actor, by);
+        if let Some(call) = call.filter(|call| Some(call.entry()) != spared) {
+            stop(&call, &error);
+        }
+        if by == By::Other {
+            front = reached;
+        }
+    }
+    for call in running_beside(actor, spared) {
+        stop(&call, &error);
+    }
     fail_all(actor, front);
     fail_all(actor, back);
     let waiting: Vec<Hold> = rare.backlog.lock().drain().flat_map(|(_, calls)| calls).collect();
     actor.has_backlog.store(false, Ordering::Release);
     for call in waiting {
         // SAFETY: alive by the hold.
-        unsafe { crate::task::abort(call.entry(), death(actor)) };
+        unsafe { crate::task::abort(call.entry(), error.clone()) };
     }
-    super::create::withdraw(actor);
-    if let Some(engine) = crate::runtime::running() {
+    free_name(actor);
+    withdraw_creation(actor, error);
+    if found.finalize {
+        finalize(actor);
+    }
+}
+
+/// A creation that waits for arguments or resources is wanted no longer: its arguments go now.
+fn withdraw_creation(actor: &ActorHead, error: Error) {
+    let Some(creation) = actor.known_rare().and_then(|rare| rare.set_pending(None)) else { return };
+    creation.state.set_seen();
+    // SAFETY: alive by the hold.
+    unsafe { crate::task::abort(creation.entry(), error) };
+}
+
+/// The name of a dead actor is free again.
+pub(crate) fn free_name(actor: &ActorHold) {
+    if actor.known_rare().is_some_and(|rare| rare.namespace.get().is_some())
+        && let Some(engine) = crate::runtime::running()
+    {
         engine.names.remove(actor);
     }
-    running
 }
 
-/// Fails what a buffer holds.
-pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
-    while let Some(record) = buffer.pop() {
-        match record {
-            Record::Call(call) => {
-                // SAFETY: alive by the hold.
-                unsafe { crate::task::abort(call.entry(), death(actor)) };
-            }
-            Record::Told(told, args) => {
-                // SAFETY: popped, so the arguments are ours.
-                crate::unwind::quietly(|| unsafe { (told.drop)(args) });
-            }
-        }
-    }
-}
-
-/// The last rites: instance, kept arguments, resources. The actor is dead, the caller alone deals with it now.
-pub(crate) fn bury(actor: &ActorHold) {
-    if actor.known_rare().is_some_and(|rare| rare.buried.swap(true, Ordering::AcqRel)) {
-        return;
-    }
-    let front = {
-        // Others may mark it dead too, or try to schedule it.
-        let _states = actor.lock();
-        // SAFETY: the lock is held, and nobody else has the run right of a dead actor after this.
-        unsafe { (*actor.front.get()).take() }
+/// The last duties: the instance, kept arguments, resources. The actor is in `Final` by the caller's doing, who alone deals
+/// with it now.
+pub(crate) fn finalize(actor: &ActorHold) {
+    let (listed, begun) = {
+        let states = actor.lock();
+        (states.is_listed(), states.has_begun())
     };
-    fail_all(actor, front);
+    if listed && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) {
+        engine.names.living.leave(actor);
+    }
     if actor.alive.swap(false, Ordering::AcqRel) {
         // SAFETY: no body runs.
         unsafe { (actor.vtable.drop_instance)(actor.head()) };
@@ -258,7 +352,7 @@ pub(crate) fn bury(actor: &ActorHold) {
     let Some(rare) = actor.known_rare() else { return };
     let creation = rare.creation.lock().take();
     if let Some(creation) = creation {
-        if !rare.begun.load(Ordering::Acquire) {
+        if !begun {
             // SAFETY: alive by the hold.
             unsafe { crate::task::abort(creation.entry(), death(actor)) };
         } else if let Some(head) = creation.task() {
@@ -275,74 +369,57 @@ pub(crate) fn bury(actor: &ActorHold) {
     }
 }
 
-/// Enters an actor among those that hold resources, for reports; taken off when it is buried.
+/// Enters an actor among those that hold resources, for reports; the last duties take it off.
 pub(crate) fn note_holder(actor: &ActorHold) {
     let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) else { return };
     engine.holders.lock().insert(actor.head().as_ptr().addr(), format!("{} holds {} for life", title(actor), actor.resources()));
-    if actor.rare().buried.load(Ordering::Acquire) {
+    if actor.life() == Life::Final {
         engine.holders.lock().remove(&actor.head().as_ptr().addr());
     }
 }
 
-/// Kills an actor: what is queued and what runs fails at once; the instance goes when no body uses it any more.
+/// Kills an actor.
 pub(crate) fn kill(actor: &ActorHold) {
-    if actor.is_dead() {
-        return;
-    }
-    let error = killed(actor);
-    let running = mark_dead(actor, error.clone());
-    fail_running(actor, &error);
-    if !running && !actor.known_rare().is_some_and(super::concurrent::is_busy) {
-        bury(actor);
+    if !actor.is_dead() {
+        end(actor, killed(actor), By::Other);
     }
 }
 
-/// Fails the calls that run.
-pub(crate) fn fail_running(actor: &ActorHead, error: &Error) {
-    if let Some(call) = actor.running_call() {
-        call.state.set_cancel();
-        // SAFETY: alive by the hold.
-        unsafe { crate::task::abort(call.entry(), error.clone()) };
-    }
-    if let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) {
-        for call in admission.running() {
-            call.state.set_cancel();
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::abort(call.entry(), error.clone()) };
-            if call.task().is_some_and(|head| head.vtable().is_async)
-                && let Some(engine) = crate::runtime::running()
-            {
-                crate::task::future::abort(&engine, call.entry());
+/// Kills an actor and starts it anew, as a crash would: the running calls are cut off, queued ones go on with the new one.
+pub(crate) fn kill_and_restart(actor: &ActorHold) {
+    let error = Error::new(
+        ErrorKind::ActorUnavailable,
+        format!("{} was killed by `ray::kill_and_restart` and starts anew: call again", title(actor)),
+    );
+    let rare = actor.rare();
+    let (restart, running) = {
+        let states = actor.lock();
+        let unready = states.is_pending() && rare.is_unready();
+        (states.restart(unready, || rare.spend_restart()), states.has_runner())
+    };
+    match restart {
+        Restart::Nothing | Restart::Counted => {}
+        Restart::Kill => kill(actor),
+        Restart::Replace { enqueue } => {
+            if running && let (Some(call), _) = reach_runner(actor, By::Other) {
+                cut_off(&call, &error);
+            }
+            cut_off_running(actor, &error, None);
+            // The next runner replaces the instance before it takes another call.
+            if enqueue {
+                super::run::enqueue(actor.clone());
             }
         }
     }
 }
 
-/// Kills an actor and starts it anew, as a crash would: the running call fails, queued ones go on with the new one.
-pub(crate) fn kill_and_restart(actor: &ActorHold) {
-    if !can_restart(actor) {
-        kill(actor);
-        return;
-    }
-    let error = Error::new(
-        ErrorKind::ActorUnavailable,
-        format!("{} was killed by `ray::kill_and_restart` and starts anew: call again", title(actor)),
-    );
-    actor.rare().replace.store(true, Ordering::Release);
-    fail_running(actor, &error);
-    // Whoever has the run right (next) replaces the instance before it takes another call.
-    super::run::schedule(actor, true);
-}
-
 /// Where the actor stands.
 pub(crate) fn state_of(actor: &ActorHead) -> ActorState {
-    if actor.is_dead() {
-        ActorState::Dead
-    } else if actor.known_rare().is_some_and(|rare| rare.restarting.load(Ordering::Acquire)) {
-        ActorState::Restarting
-    } else if actor.alive.load(Ordering::Acquire) {
-        ActorState::Alive
-    } else {
-        ActorState::PendingCreation
+    match actor.life() {
+        Life::Dead | Life::Final => ActorState::Dead,
+        Life::Replacing => ActorState::Restarting,
+        Life::Live => ActorState::Alive,
+        Life::Pending | Life::Queued | Life::Starting if actor.restarts() > 0 => ActorState::Restarting,
+        Life::Pending | Life::Queued | Life::Starting => ActorState::PendingCreation,
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! 1. A *call* is one word: the address of its entry, with a hold. A *told* call (no reference, no entry) is the
 //!    address of its table with the lowest bit set, its caller, and its arguments in as many words as they take.
-//! 2. `back` is touched under the lock. `front` belongs to the run right; while a body that may be long runs, the
-//!    runner *opens* it (under the lock), and then it belongs to the lock too, so that a killer can fail what is in it.
+//! 2. `back` is touched under the lock. `front` belongs to the runner; of a dead actor whose runner is not in the mailbox
+//!    (see [`current`](super::current)) it belongs to the lock, so that a killer can fail what is in it.
 //! 3. A record is consumed or dropped once.
 
 use std::mem::MaybeUninit;
@@ -19,6 +19,7 @@ use super::cell::ActorHead;
 use smallvec::SmallVec;
 
 use crate::callable::spec::Spec;
+use crate::error::Error;
 use crate::store::entry::{Header, Hold};
 use crate::thread::ThreadState;
 
@@ -32,8 +33,8 @@ const KEPT: usize = 4;
 
 /// What there is to know of a told call without its types.
 pub(crate) struct Told {
-    /// Reads the arguments from the words, opens `front` if the body may be `long`, and runs it.
-    pub(crate) run: unsafe fn(NonNull<ActorHead>, *const Word, &ThreadState, bool) -> super::run::Ended,
+    /// Reads the arguments from the words, leaves the mailbox, and runs the body; the panic, if it ended in one.
+    pub(crate) run: unsafe fn(NonNull<ActorHead>, *const Word, &ThreadState) -> Option<Error>,
     /// Drops the arguments.
     pub(crate) drop: unsafe fn(*const Word),
     /// Words that the arguments take.

@@ -9,6 +9,7 @@ use super::handle::ActorHandle;
 use super::send;
 use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
 use crate::callable::params::IntoParam;
+use crate::callable::registry::MethodEntry;
 use crate::error::Result;
 use crate::options::{CallOptions, CreateOptions, RetryOn};
 use crate::task::Keep;
@@ -159,9 +160,15 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
-    /// How often a call is tried again when the actor crashes under it and starts anew; -1: for ever. For methods whose
-    /// arguments are `Clone`.
+    /// How often a call is tried again when the actor crashes under it and starts anew; -1: for ever. Does not
+    /// compile for a class with a method whose arguments are not `Clone`.
     pub fn max_task_retries(mut self, retries: i64) -> Self {
+        const {
+            assert!(
+                MethodEntry::all_repeatable(C::Actor::METHODS),
+                "`max_task_retries` of a creation needs arguments that are `Clone` in all methods of the class: give it to the calls instead, `method.options().max_task_retries(..)`"
+            );
+        };
         self.options.max_task_retries(retries);
         self
     }

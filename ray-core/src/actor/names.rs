@@ -2,19 +2,26 @@
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::Actor;
 use super::cell::ActorHold;
 use super::handle::{ActorHandle, WeakActorHandle};
+use super::living::Living;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The named actors of an engine, by namespace and name.
-#[derive(Debug, Default)]
 pub(crate) struct Names {
     actors: Mutex<HashMap<(String, String), ActorHold>>,
+    /// All actors of the engine, with a name or without.
+    pub(crate) living: Living,
 }
 
 impl Names {
+    pub(crate) fn new() -> Self {
+        Self { actors: Mutex::new(HashMap::new()), living: Living::new() }
+    }
+
     /// Creates an actor under a name, or finds the one that has it, in one step.
     pub(crate) fn create_or_get<A: Actor>(
         &self,
@@ -58,12 +65,16 @@ impl Names {
         }
     }
 
-    /// An ended actor's name is free again.
+    /// An ended actor's name is free again, unless another has taken it since.
     pub(crate) fn remove(&self, actor: &ActorHold) {
-        let removed = {
-            let mut actors = self.actors.lock();
-            let key = actors.iter().find(|(_, other)| other.head() == actor.head()).map(|(key, _)| key.clone());
-            key.and_then(|key| actors.remove(&key))
+        let Some(rare) = actor.known_rare() else { return };
+        let (Some(namespace), Some(name)) = (rare.namespace.get(), rare.settings().and_then(|settings| settings.name.clone()))
+        else {
+            return;
+        };
+        let removed = match self.actors.lock().entry((namespace.clone(), name.into_owned())) {
+            Entry::Occupied(there) if there.get().head() == actor.head() => Some(there.remove()),
+            _ => None,
         };
         drop(removed);
     }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold};
-use super::life;
+use super::interrupt;
+use super::life::{self, By};
 use super::mailbox::{Buffer, Record};
-use super::right::{DEAD, GATED, OPEN, ORPHAN, RUNNING};
+use super::run_state::{Finish, Life, Made};
 use crate::deadlock::{Blocker, Blockers};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::runtime::FreeJob;
 use crate::store::entry::Hold;
 use crate::store::state::Phase;
@@ -25,29 +26,22 @@ const BUSY: usize = 16;
 /// Turns of a spin, a few microseconds.
 const PATIENCE: u32 = 200;
 
-/// How a told call ended.
-pub(crate) enum Ended {
-    Fine,
-    Crashed(Error),
-}
-
 /// Takes the run right.
 pub(crate) fn begin(actor: &ActorHead, from_queue: bool) -> bool {
     actor.lock().begin(from_queue)
 }
 
-/// Puts the actor in the run queue, if it is not there and has something to do (or `anyway`).
-pub(crate) fn schedule(actor: &ActorHold, anyway: bool) {
-    let push = {
+/// Puts the actor in the run queue, if it is not there and has something to do.
+pub(crate) fn schedule(actor: &ActorHold) {
+    let enqueue_it = {
         let states = actor.lock();
-        // SAFETY: without the run right taken, `front` is the lock's.
-        let something = anyway
-            || states.is(ORPHAN)
+        let something = states.is_orphan()
             || !states.back().is_empty()
-            || !states.is(RUNNING) && unsafe { !(*actor.front.get()).is_empty() };
+            // SAFETY: without a runner, `front` is the lock's.
+            || !states.has_runner() && unsafe { !(*actor.front.get()).is_empty() };
         something && states.schedule()
     };
-    if push {
+    if enqueue_it {
         enqueue(actor.clone());
     }
 }
@@ -58,21 +52,13 @@ pub(crate) fn enqueue(actor: ActorHold) {
         Ok(state) => {
             state.engine.queue_free(FreeJob::Actor(actor));
         }
-        Err(_) => abandon(actor),
+        Err(_) => abandon(&actor),
     }
 }
 
 /// The engine is gone: the actor ends here, or when its last body does.
-pub(crate) fn abandon(actor: ActorHold) {
-    let free = {
-        let states = actor.lock();
-        states.clear(GATED);
-        states.begin(true)
-    };
-    if free {
-        life::mark_dead(&actor, crate::thread::gone("its actors ended with it"));
-        finish(&actor);
-    }
+pub(crate) fn abandon(actor: &ActorHold) {
+    life::end(actor, crate::thread::gone("its actors ended with it"), By::Other);
 }
 
 /// A worker's turn with an actor, or several while nothing else waits.
@@ -111,70 +97,66 @@ pub(crate) fn next(actor: &ActorHead, patient: bool) -> Option<&mut Buffer> {
     (!front.is_empty()).then_some(front)
 }
 
-/// Runs the next call; `false`: there is none, or none that may start now.
+/// Runs the next call; `false`: there is none, or none that may start now. Between two turns the runner is out of the
+/// mailbox, as [`Current`](super::current::Current) has it.
 fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
+    actor.current.enter_mailbox();
     if let Some(rare) = actor.runners_rare() {
-        if actor.is_dead() {
-            return false;
-        }
-        if rare.replace.load(Ordering::Acquire) {
-            if super::concurrent::hold_back(rare) {
+        match actor.life() {
+            Life::Dead | Life::Final => {
+                actor.current.leave_mailbox();
                 return false;
             }
-            rare.replace.store(false, Ordering::Release);
-            return life::restart(actor) && !actor.is_dead();
+            Life::Replacing => {
+                actor.current.leave_mailbox();
+                return life::replace(state, actor);
+            }
+            _ => {}
         }
         if let Some(admission) = rare.admission.get() {
             return super::concurrent::admit(state, actor, admission);
         }
     }
-    let Some(front) = next(actor, patient) else { return false };
-    let long = front.peek().is_some_and(|(_, spec, _)| !spec.is_short());
-    let Some(record) = front.pop() else { return false };
-    run_record(state, actor, record, long);
+    let Some(record) = next(actor, patient).and_then(Buffer::pop) else {
+        actor.current.leave_mailbox();
+        return false;
+    };
+    run_record(state, actor, record);
     true
 }
 
-/// Runs one record of a serial actor. The caller has the run right.
-pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record, long: bool) {
-    let crashed = match record {
+/// Runs one record of a serial actor. The caller has the run right, and is in the mailbox.
+#[inline]
+pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record) {
+    match record {
         Record::Call(call) => {
             // SAFETY: a call's entry.
             if unsafe { CallHead::of(call.entry()) }.creates {
-                create(state, actor, call);
+                actor.current.leave_mailbox();
+                life::create(state, actor, &call);
                 return;
             }
             if !call.state.claim() {
+                actor.current.leave_mailbox();
                 return;
             }
+            actor.current.begin_call(call.entry().as_ptr());
             started(actor);
-            if long {
-                open(actor, true);
-            }
-            actor.set_current(call.entry());
             let frame = frame(state, actor, &call);
             let held = hold(state, actor);
-            // SAFETY: claimed just now; the record's hold goes along, and `current` is cleared before it is given back.
-            let crashed = unsafe { execute(state, call.into_entry(), true, frame) };
+            // SAFETY: claimed just now; the record's hold goes along, and `current` lets go of it before it is given back.
+            unsafe { execute(state, call.into_entry(), true, frame) };
             state.cpu.set(held);
-            if long {
-                open(actor, false);
-            }
-            crashed
         }
         Record::Told(told, args) => {
             let held = hold(state, actor);
-            // SAFETY: popped, so the arguments are ours; the buffer is not touched before they are read.
-            let ended = unsafe { (told.run)(actor.head(), args, state, long) };
+            // SAFETY: popped, so the arguments are ours, and the caller is in the mailbox, so the buffer is not touched.
+            let panic = unsafe { (told.run)(actor.head(), args, state) };
             state.cpu.set(held);
-            match ended {
-                Ended::Fine => None,
-                Ended::Crashed(panic) => Some(panic),
+            if let Some(panic) = panic {
+                life::crashed(actor, None, &panic);
             }
         }
-    };
-    if let Some(panic) = crashed {
-        life::crashed(actor, panic);
     }
 }
 
@@ -214,16 +196,6 @@ fn counted(actor: &ActorHead) -> Option<&AtomicU64> {
     rare.settings()?.max_pending_calls.map(|_| &rare.unstarted)
 }
 
-/// Opens `front` to the lock, or closes it again.
-pub(crate) fn open(actor: &ActorHead, open: bool) {
-    let states = actor.lock();
-    if open {
-        states.set(OPEN);
-    } else {
-        states.clear(OPEN);
-    }
-}
-
 fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
     let spec = call.task().map_or(actor.vtable.spec, |head| head.vtable().definition());
     Frame {
@@ -233,112 +205,96 @@ fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
         spec,
         caller: Cell::new(0),
         is_async: false,
-        crashed: Cell::new(None),
+        crashed: Cell::new(false),
     }
 }
 
-/// Runs the creation.
-pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
-    if !creation.state.claim() {
-        // Cancelled before it began; who cancels it may be about to write the error.
-        let error = match creation.phase() {
-            Phase::Failed => creation.error(),
-            _ => Error::new(ErrorKind::Cancelled, "its creation was cancelled"),
-        };
-        life::end(actor, life::stillborn(actor, error));
-        return;
-    }
-    if let Some(rare) = actor.known_rare() {
-        rare.begun.store(true, Ordering::Release);
-    }
-    match construct(state, actor, &creation) {
-        None => {
-            // SAFETY: claimed, and the unit value is written; the record's hold goes along.
-            unsafe { crate::store::entry::publish(creation.into_entry(), true) };
-        }
-        Some(error) => {
-            let error = life::stillborn(actor, error);
-            // What was called meanwhile has the cause from the actor; the creation's own reference is the engine's.
-            creation.state.set_seen();
-            // SAFETY: alive by the hold.
-            unsafe { crate::store::entry::fail(creation.entry(), |_| true, error.clone()) };
-            life::end(actor, error);
-        }
-    }
-}
-
-/// Runs the constructor; the error it failed with, if it did. The caller has the run right.
-pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold) -> Option<Error> {
-    let head = creation.task()?;
+/// Runs the constructor: how it ended, and with what error. The caller has the run right, and is not in the mailbox.
+pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold) -> (Made, Option<Error>) {
+    let Some(head) = creation.task() else { return (Made::Error, None) };
     let frame = frame(state, actor, creation);
-    // A constructor may be long, and what came with the creation is to fail when the actor is killed meanwhile.
-    // SAFETY: `front` is ours with the run right.
-    let queued = unsafe { !(*actor.front.get()).is_empty() };
-    if queued {
-        open(actor, true);
-    }
     state.frame.set(&raw const frame);
     let held = hold(state, actor);
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
     let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
     state.cpu.set(held);
     crate::task::leave_frame(state, &frame);
-    if queued {
-        open(actor, false);
-    }
     crate::task::children::release(head);
     match ran {
         Ran::Value => {
             actor.alive.store(true, Ordering::Release);
-            None
+            (Made::Instance, None)
         }
-        Ran::Failed(error) => Some(head.blame(error)),
-        Ran::Again | Ran::Spawned => None,
+        Ran::Failed(error) => {
+            let made = if frame.crashed.get() { Made::Panic } else { Made::Error };
+            (made, Some(head.blame(error)))
+        }
+        Ran::Again | Ran::Spawned => unreachable!("a constructor is not tried again by itself, and is no future"),
     }
 }
 
-/// Gives the run right back; ends the actor if nobody can call it any more.
+/// Gives the run right back; ends the actor if nobody can call it any more. The caller is not in the mailbox.
 pub(crate) fn finish(actor: &ActorHold) {
-    let rare = actor.known_rare();
-    let admission = rare.and_then(|rare| rare.admission.get());
-    let (push, dead, orphan, prepaid) = {
+    let (finish, prepaid, unlisted) = {
         let states = actor.lock();
-        if states.is(DEAD) {
-            // Who buries it keeps the run right; the last of the calls that still run will take it.
-            let busy = admission.is_some_and(|admission| admission.is_busy());
-            if busy {
-                states.clear(RUNNING);
-            }
-            (false, !busy, false, 0)
-        } else {
-            // SAFETY: the run right is still ours.
-            let front = unsafe { &mut *actor.front.get() };
-            let empty = front.is_empty() && states.back().is_empty();
-            if empty {
-                front.shrink();
-            }
-            let stuck = admission.is_some_and(|admission| admission.is_waiting());
-            let busy = admission.is_some_and(|admission| admission.is_busy());
-            let orphan = empty && states.is(ORPHAN) && !busy && !actor.has_backlog.load(Ordering::Acquire);
-            let replace = rare.is_some_and(|rare| rare.replace.load(Ordering::Acquire)) && !busy;
-            let mut prepaid = 0;
-            if orphan {
-                states.set(DEAD);
-                prepaid = states.take_prepaid();
-            }
-            (!orphan && states.finish(!empty && !stuck || replace), false, orphan, prepaid)
+        if states.is_dead() {
+            drop(states);
+            return finish_dead(actor);
         }
+        // SAFETY: the run right is still ours, and the lock is held.
+        let front = unsafe { &mut *actor.front.get() };
+        let empty = front.is_empty() && states.back().is_empty();
+        if empty {
+            front.shrink();
+        }
+        let finish = states.finish(empty, actor.has_backlog.load(Ordering::Acquire));
+        let prepaid = if finish == Finish::End { states.take_prepaid() } else { 0 };
+        let unlisted = finish == Finish::Nothing && states.list();
+        (finish, prepaid, unlisted)
     };
-    if push {
-        enqueue(actor.clone());
-    } else if orphan {
-        actor.give_holds_back(prepaid);
-        if let Some(engine) = rare.and_then(|_| crate::runtime::running()) {
-            engine.names.remove(actor);
+    match finish {
+        Finish::Nothing if unlisted => list(actor),
+        Finish::Nothing => {}
+        Finish::Enqueue => enqueue(actor.clone()),
+        Finish::End | Finish::Finalize => {
+            actor.give_holds_back(prepaid);
+            life::free_name(actor);
+            life::finalize(actor);
         }
-        life::bury(actor);
-    } else if dead {
-        life::bury(actor);
+    }
+}
+
+#[cold]
+fn finish_dead(actor: &ActorHold) {
+    let (finish, front) = {
+        let states = actor.lock();
+        // What the killer could not reach.
+        // SAFETY: the run right is still ours, and the lock is held.
+        let front = unsafe { states.take_front() };
+        (states.finish(true, false), front)
+    };
+    interrupt::fail_all(actor, front);
+    if finish == Finish::Finalize {
+        life::finalize(actor);
+    }
+}
+
+/// Enters the actor among the living, for the shutdown of its engine.
+#[cold]
+fn list(actor: &ActorHold) {
+    let entered = match crate::thread::of(actor.epoch) {
+        Ok(state) => {
+            let entered = state.engine.names.living.enter(actor);
+            if entered && actor.is_dead() {
+                // The thread that ended it may have looked for it before.
+                state.engine.names.living.leave(actor);
+            }
+            entered
+        }
+        Err(_) => false,
+    };
+    if !entered {
+        abandon(actor);
     }
 }
 
@@ -346,16 +302,31 @@ pub(crate) fn finish(actor: &ActorHold) {
 pub(crate) fn orphaned(head: NonNull<ActorHead>) {
     // SAFETY: the handles' common hold, which is given back at the end.
     let actor = unsafe { ActorHold::adopt(head) };
-    let push = {
+    let (push, waits) = {
         let states = actor.lock();
-        states.set(ORPHAN);
-        states.schedule()
+        (states.orphan(), states.is_pending() && states.back().is_empty())
     };
     if push {
         enqueue(actor);
-    } else {
-        super::create::forsaken(&actor);
+    } else if waits {
+        end_if_unwanted(&actor);
     }
+}
+
+/// Ends an actor without handles and calls that waits for resources: its constructor need not run. `true`: it has ended.
+pub(crate) fn end_if_unwanted(actor: &ActorHold) -> bool {
+    let unwanted = {
+        let states = actor.lock();
+        states.is_pending()
+            && states.is_orphan()
+            && states.back().is_empty()
+            && !actor.has_backlog.load(Ordering::Acquire)
+            && actor.known_rare().is_some_and(|rare| !rare.is_unready())
+    };
+    if unwanted {
+        life::end(actor, life::without_handles(actor), By::Other);
+    }
+    unwanted
 }
 
 /// What a call that has not begun waits for with certainty: the creation of its actor, or the bodies that hold that.
@@ -373,7 +344,7 @@ pub(crate) fn holders(call: &Hold) -> Blockers {
     if let Some(admission) = rare.and_then(|rare| rare.admission.get())
         && actor.alive.load(Ordering::Acquire)
     {
-        return admission.holders(call, head.exclusive);
+        return admission.holders(actor, call, head.exclusive);
     }
     Blockers::each(match actor.running_call() {
         // It has begun since it was looked at.

@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 
 use super::call::{CallBody, CallCell, CallHead, MethodBody};
 use super::cell::{ActorHead, ActorHold, Link};
+use super::life::{self, is_concurrent};
 use super::mailbox::{Told, fits, words_of};
-use super::right::DEAD;
-use super::run::{self, Ended};
-use super::{MethodArgs, RemoteMethod, life};
+use super::run;
+use super::{MethodArgs, RemoteMethod};
 use crate::callable::arg::ArgList;
 use crate::callable::refs::Refs;
 use crate::error::{Error, ErrorKind, Result};
@@ -92,7 +92,7 @@ fn retries(actor: &ActorHead) -> bool {
 fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOptions>, keep: Option<Keep>) -> Result<Box<Extra>> {
     let class = actor.known_rare().and_then(|rare| rare.settings()).map_or(0, |settings| settings.max_task_retries);
     let settings = options.unwrap_or_default().over_method(Known::<M>::OPTIONS, class)?;
-    let keep = keep.or(M::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
+    let keep = keep.or(M::RETRY.or(M::KEEP).map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
     Ok(Box::new(Extra { settings, keep, granted: false.into() }))
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     }
     let caller = state.caller();
     let plain = args.is_plain();
-    let concurrent = actor.known_rare().is_some_and(|rare| rare.admission.get().is_some());
+    let concurrent = is_concurrent(actor);
     let behind = !concurrent && actor.has_backlog.load(Ordering::Acquire);
     let direct = plain && !behind;
     let parent = state.frame().and_then(|frame| frame.entry);
@@ -191,7 +191,7 @@ fn put_in(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold, unpaid: bool)
 #[inline]
 fn append(actor: &ActorHead, call: Hold, unpaid: bool) -> Result<bool, Hold> {
     let states = actor.lock();
-    if states.is(DEAD) {
+    if states.is_dead() {
         drop(states);
         if unpaid {
             actor.add_hold();
@@ -260,22 +260,24 @@ pub(crate) fn arguments_ready(_state: &ThreadState, call: Hold) {
 impl CallHead {
     /// Where it stands in the backlog: behind the earlier calls of its caller; of a concurrent actor, alone.
     fn line(&self) -> u64 {
-        if self.actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
-            std::ptr::from_ref(self).addr() as u64
-        } else {
-            self.caller
-        }
+        if is_concurrent(&self.actor) { std::ptr::from_ref(self).addr() as u64 } else { self.caller }
     }
 }
 
-/// A call will not run: those behind it need not wait for it.
+/// A call was cancelled, or an argument of its failed: those behind it need not wait for it.
 pub(crate) fn argument_failed(head: &TaskHead) {
     // SAFETY: the caller has seen that it is a call.
     let call = unsafe { CallHead::of(NonNull::from(&head.header)) };
     if call.creates {
         super::create::argument_failed(call);
-    } else if call.actor.has_backlog.load(Ordering::Acquire) {
+        return;
+    }
+    if call.actor.has_backlog.load(Ordering::Acquire) {
         go_on(&call.actor, call.line());
+    }
+    if is_concurrent(&call.actor) && call.actor.lock().look_again() {
+        // It was perhaps the one that waited for its turn.
+        run::enqueue(call.actor.clone());
     }
 }
 
@@ -333,7 +335,7 @@ fn go_on(actor: &ActorHold, line: u64) {
     if push {
         run::enqueue(actor.clone());
     } else if empty {
-        run::schedule(actor, false);
+        run::schedule(actor);
     }
 }
 
@@ -342,13 +344,15 @@ pub(crate) fn again(_state: &ThreadState, call: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
     run::unstarted(&actor);
-    if actor.known_rare().is_some_and(|rare| rare.admission.get().is_some()) {
+    // A crash that cut it off has told the body to stop; this attempt is another one.
+    call.state.clear_cancel();
+    if is_concurrent(&actor) {
         post(&actor, actor.head(), call);
         return;
     }
     let refused = {
         let states = actor.lock();
-        if states.is(DEAD) {
+        if states.is_dead() {
             true
         } else {
             // SAFETY: the run right is the caller's, and the lock is held, whose `front` may be at the moment.
@@ -387,7 +391,7 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
     let caller = state.caller();
     let push = {
         let states = actor.lock();
-        if states.is(DEAD) {
+        if states.is_dead() {
             drop(states);
             return crate::event::unhandled(&blame(life::death(actor)));
         }
@@ -413,13 +417,10 @@ unsafe fn run_told<M: RemoteMethod>(
     head: NonNull<ActorHead>,
     words: *const MaybeUninit<usize>,
     state: &ThreadState,
-    long: bool,
-) -> Ended {
+) -> Option<Error> {
     // SAFETY: the words hold the method's arguments, which are the caller's; the actor is alive and its run right taken.
     let (args, actor) = unsafe { (words.cast::<MethodArgs<M>>().read(), head.as_ref()) };
-    if long {
-        run::open(actor, true);
-    }
+    actor.current.leave_mailbox();
     let frame = Frame {
         below: state.frame.get(),
         entry: None,
@@ -427,7 +428,7 @@ unsafe fn run_told<M: RemoteMethod>(
         spec: M::SPEC,
         caller: Cell::new(0),
         is_async: false,
-        crashed: Cell::new(None),
+        crashed: Cell::new(false),
     };
     state.frame.set(&raw const frame);
     let spec = crate::callable::spec::instance(M::SPEC, const { &told_of::<M>() });
@@ -441,20 +442,17 @@ unsafe fn run_told<M: RemoteMethod>(
     };
     let ended = crate::task::timed(state, spec, || crate::unwind::catch(body));
     crate::task::leave_frame(state, &frame);
-    if long {
-        run::open(actor, false);
-    }
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
     match ended {
-        Ok(Ok(())) => Ended::Fine,
+        Ok(Ok(())) => None,
         Ok(Err(error)) => {
             crate::event::unhandled(&blame(error));
-            Ended::Fine
+            None
         }
         Err(panic) => {
             let panic = blame(panic);
             crate::event::unhandled(&panic);
-            Ended::Crashed(panic)
+            Some(panic)
         }
     }
 }

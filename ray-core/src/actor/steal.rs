@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use super::call::CallHead;
-use super::mailbox::{Buffer, Record};
+use super::mailbox::Buffer;
 use super::run;
 use crate::blocking::inline::{Bodies, Lease, enclosed};
 use crate::blocking::world;
@@ -29,7 +29,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     }
     let actor = &call.actor;
     if let Some(rare) = actor.known_rare()
-        && (rare.admission.get().is_some() || rare.replace.load(std::sync::atomic::Ordering::Relaxed))
+        && (rare.admission.get().is_some() || actor.life().stops_calls())
     {
         return false;
     }
@@ -37,28 +37,39 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         return false;
     }
     // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
-    let mut upcoming = run::next(actor, false).and_then(|front| front.peek());
-    if !matches!(upcoming, Some((caller, _, _)) if caller == me) {
+    actor.current.enter_mailbox();
+    let stopped = actor.runner_must_stop();
+    let first = if stopped { None } else { run::next(actor, false).and_then(|front| front.peek()) };
+    actor.current.leave_mailbox();
+    let Some(first) = first.filter(|(caller, _, _)| *caller == me) else {
         run::finish(actor);
         return false;
-    }
+    };
     let Some(lease) = Lease::take(state, 0, bodies) else {
         run::finish(actor);
         return false;
     };
+    let mut first = Some(first);
     let mut ran = false;
-    while let Some((caller, spec, next)) = upcoming {
-        if caller != me || !bodies.include(state, spec) || actor.runner_sees_death() {
+    loop {
+        actor.current.enter_mailbox();
+        // The first one was looked at before, and stays where it is unless a killer takes it.
+        let upcoming = match first.take() {
+            _ if actor.runner_must_stop() => None,
+            None => run::next(actor, false).and_then(|front| front.peek()),
+            first => first,
+        };
+        let mine = upcoming.filter(|(caller, spec, _)| *caller == me && bodies.include(state, spec));
+        let record = mine.and_then(|_| run::next(actor, false)).and_then(Buffer::pop);
+        let (Some((_, _, next)), Some(record)) = (mine, record) else {
+            actor.current.leave_mailbox();
             break;
-        }
-        let Some(record) = run::next(actor, false).and_then(Buffer::pop) else { break };
+        };
         let last = next == Some(entry);
         if last {
             crate::blocking::deepen(state, &call.task.header);
         }
-        let long = !spec.is_short();
-        debug_assert!(last || !matches!(&record, Record::Call(call) if call.entry() == entry));
-        let run = || run::run_record(state, actor, record, long);
+        let run = || run::run_record(state, actor, record);
         if state.timed.get() || world::is_wanted(state) {
             enclosed(state, run)
         } else {
@@ -68,7 +79,6 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         if last || !goes_on() {
             break;
         }
-        upcoming = run::next(actor, false).and_then(|front| front.peek());
     }
     run::finish(actor);
     drop(lease);

@@ -73,6 +73,9 @@ pub(super) fn check(state: &ThreadState) -> Result<()> {
         if header.phase() == Phase::Failed {
             return Err(header.error());
         }
+        if let Some(error) = crate::actor::interrupt::cut_off_error(header) {
+            return Err(error);
+        }
     }
     if let Some(actor) = frame.actor {
         // SAFETY: an actor outlives the frames that run its calls.

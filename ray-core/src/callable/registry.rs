@@ -97,19 +97,33 @@ pub struct Registration {
 #[derive(Debug)]
 pub struct MethodEntry {
     spec: &'static Spec,
+    /// Its arguments can be kept for another attempt.
+    repeatable: bool,
 }
 
 impl MethodEntry {
     /// The entry of a method.
     #[must_use]
     pub const fn new<M: crate::actor::RemoteMethod>() -> Self {
-        Self { spec: M::SPEC }
+        Self { spec: M::SPEC, repeatable: M::KEEP.is_some() }
     }
 
     /// Name and place.
     #[must_use]
     pub fn spec(&self) -> &'static Spec {
         self.spec
+    }
+
+    /// Whether the arguments of all these methods can be kept for another attempt.
+    pub(crate) const fn all_repeatable(methods: &[Self]) -> bool {
+        let mut at = 0;
+        while at < methods.len() {
+            if !methods[at].repeatable {
+                return false;
+            }
+            at += 1;
+        }
+        true
     }
 }
 

@@ -187,7 +187,7 @@ fn run_in(state: Option<&ThreadState>, job: &CallbackJob) {
             spec: &CALLBACK,
             caller: Cell::new(0),
             is_async: false,
-            crashed: Cell::new(None),
+            crashed: Cell::new(false),
         };
         state.frame.set(&raw const frame);
         state.shared.running.store((&raw const CALLBACK).cast_mut(), Ordering::Relaxed);

@@ -2,9 +2,9 @@
 //!
 //! # Why no unwanted claim stays, and no grant is lost
 //!
-//! 1. A start enters the claims under their lock, and only if it is still wanted then. Whoever makes it unwanted does so
-//!    first (the task leaves `Queued`, the actor becomes `DEAD` or an unused `ORPHAN`) and takes the lock after it, to
-//!    withdraw the claim. So one of the two sees the other.
+//! 1. A start enters the claims under their lock, and only if it is still wanted then. A thread that makes it unwanted does so
+//!    first (the task, or the actor's creation, leaves `Queued`) and takes the lock after it, to withdraw the claim. So one
+//!    of the two sees the other.
 //! 2. A task is marked as granted under the same lock under which its claim is served. A canceller that finds no claim
 //!    sees that mark, and gives the grant back itself; the mark is taken off once, so nobody gives it back twice.
 //! 3. An actor's grant belongs to the actor from then on: see [`granted`](crate::actor::create::granted).
@@ -41,7 +41,7 @@ fn actor_of(head: &TaskHead) -> Option<&ActorHead> {
 
 /// Whether a task or a creation that is about to claim is still to begin.
 fn is_wanted(head: &TaskHead) -> bool {
-    head.header.phase() == Phase::Queued && !actor_of(head).is_some_and(ActorHead::is_unwanted)
+    head.header.phase() == Phase::Queued
 }
 
 /// Puts a task or a creation in the claims.
@@ -50,23 +50,19 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
     let Some(head) = task.task() else { return };
     let Some(demand) = head.extra().map(|extra| extra.settings.resources.clone()) else { return };
     let (key, term) = key_of(head);
-    let refused = {
+    {
         let mut claims = engine.claims.lock();
-        if is_wanted(head) {
-            claims.claim_start(key, demand, term, task, Instant::now());
-            engine.count_claims(&claims);
-            None
-        } else {
-            Some(task)
+        if !is_wanted(head) {
+            // Cancelled, or its actor was killed.
+            drop(claims);
+            drop(task);
+            return;
         }
-    };
-    match refused {
-        None => {
-            engine.serve_claims();
-            engine.notify();
-        }
-        Some(task) => crate::actor::create::refused(task),
+        claims.claim_start(key, demand, term, task, Instant::now());
+        engine.count_claims(&claims);
     }
+    engine.serve_claims();
+    engine.notify();
 }
 
 /// A task will not begin, or a creation: takes its claim back, or what it was granted.
@@ -80,14 +76,6 @@ pub(crate) fn withdraw(head: &TaskHead) {
     if engine.withdraw(key_of(head).0).is_none() && head.header.vtable.kind == Kind::Task {
         crate::task::give_back(&engine, head);
     }
-}
-
-/// An actor that stands in the claims will not begin: its creation, if it has not been granted what it asks for.
-pub(crate) fn withdraw_actor(actor: &ActorHead) -> Option<Hold> {
-    if actor.known_rare()?.settings()?.resources.is_none() {
-        return None;
-    }
-    super::running().filter(|engine| engine.epoch == actor.epoch)?.withdraw(key_of_actor(actor))
 }
 
 /// Takes back what was granted to tasks that have not started: they stand in the claims again.

@@ -126,8 +126,10 @@ impl Engine {
                 super::submit::forget(head);
             }
         }
+        // The idle ones too, which no queue refers to.
+        actors.extend(self.names.living.close());
         for actor in actors {
-            crate::actor::run::abandon(actor);
+            crate::actor::run::abandon(&actor);
         }
         callbacks::run_late(self.me.upgrade().as_ref(), late);
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::{Ran, TaskHead, children, conclude, give_back, leave_frame};
-use crate::actor::cell::ActorHead;
+use crate::actor::cell::{ActorHead, ActorHold};
 use crate::callable::function::{BoxFuture, Outcome};
 use crate::runtime::Engine;
 use crate::store::entry::{self, Header, Hold};
@@ -21,8 +21,8 @@ use crate::thread::{self, Frame, ThreadState};
 /// Turns an outcome into how the attempt ended; see `TaskCell::end`.
 type End<R> = unsafe fn(NonNull<Header>, Outcome<R>, bool) -> Ran;
 
-/// Called once when the body is over, with the panic it ended in: an actor frees the call's slot.
-pub(crate) type Over = Box<dyn FnOnce(Option<Error>) + Send>;
+/// Called once when the body is over: an actor frees the call's slot.
+pub(crate) type Over = Box<dyn FnOnce() + Send>;
 
 struct Body<R> {
     future: Option<BoxFuture<'static, Outcome<R>>>,
@@ -98,14 +98,15 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
             if let Some(place) = engine.futures.lock().get_mut(&key) {
                 *place = Some(handle.clone());
             }
-            if task.phase().is_settled() || !engine.is_live() {
-                // Whoever cancelled it meanwhile found no handle.
+            let now = task.state.load();
+            if now.phase().is_settled() || now.is_cancelled() || !engine.is_live() {
+                // A thread that cancelled it or cut it off meanwhile found no handle.
                 handle.abort();
             }
         }
         Err(error) => {
             body.future = None;
-            body.finish(Err(error), None);
+            body.finish(Err(error));
         }
     }
 }
@@ -120,7 +121,7 @@ pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
 
 impl<R> Body<R> {
     /// The body is over, one way or another.
-    fn finish(&mut self, outcome: Outcome<R>, crashed: Option<Error>) {
+    fn finish(&mut self, outcome: Outcome<R>) {
         if self.listed {
             self.engine.futures.lock().remove(&self.task.entry().as_ptr().addr());
         }
@@ -131,7 +132,7 @@ impl<R> Body<R> {
         let head = unsafe { TaskHead::of(self.task.entry()) };
         children::release(head);
         if let Some(over) = self.over.take() {
-            over(crashed);
+            over();
         }
         give_back(&self.engine, head);
         let ran = match (thread::of(self.engine.epoch), ran) {
@@ -167,7 +168,7 @@ impl<R> Future for Body<R> {
             Err(gone) => {
                 let future = this.future.take();
                 crate::unwind::quietly(|| drop(future));
-                this.finish(Err(gone), None);
+                this.finish(Err(gone));
                 return Poll::Ready(());
             }
         };
@@ -183,7 +184,7 @@ impl<R> Future for Body<R> {
             spec: head.vtable().definition(),
             caller: Cell::new(this.caller.get()),
             is_async: true,
-            crashed: Cell::new(None),
+            crashed: Cell::new(false),
         };
         state.frame.set(&raw const frame);
         state.shared.running.store(std::ptr::from_ref(frame.spec).cast_mut(), Ordering::Relaxed);
@@ -203,19 +204,21 @@ impl<R> Future for Body<R> {
         };
         leave_frame(state, &frame);
         this.caller.set(frame.caller.get());
-        let mut crashed = None;
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) => outcome,
-            Err(panic) => {
-                crashed = this.actor.map(|_| head.blame(panic.clone()));
-                // SAFETY: the actor lives until `over` is called.
-                Err(this.actor.map_or(panic.clone(), |actor| crate::actor::life::mourn(unsafe { actor.as_ref() }, panic)))
-            }
+            Err(panic) => Err(match this.actor {
+                Some(actor) => {
+                    // SAFETY: the actor lives until `over` is called.
+                    let actor = unsafe { ActorHold::new(actor) };
+                    crate::actor::life::crashed(&actor, Some(this.task.entry()), &head.blame(panic))
+                }
+                None => panic,
+            }),
         };
         let future = this.future.take();
         crate::unwind::quietly(|| drop(future));
-        this.finish(outcome, crashed);
+        this.finish(outcome);
         Poll::Ready(())
     }
 }
@@ -226,7 +229,7 @@ impl<R> Drop for Body<R> {
         if let Some(future) = self.future.take() {
             crate::unwind::quietly(|| drop(future));
             let error = Error::new(ErrorKind::Cancelled, "the task was cancelled");
-            self.finish(Err(error), None);
+            self.finish(Err(error));
         }
     }
 }

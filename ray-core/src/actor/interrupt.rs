@@ -1,0 +1,125 @@
+//! Reaching the calls of an actor whose state has just changed: those that run, and those that its runner has taken out of
+//! `back` and not begun.
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use super::call::CallHead;
+use super::cell::{ActorHead, held};
+use super::concurrent::Admission;
+use super::current::Seen;
+use super::life::{By, death};
+use super::mailbox::{Buffer, Record};
+use crate::error::{Error, ErrorKind};
+use crate::store::entry::{Header, Hold, Kind};
+
+/// The call is made again when its body is over, if its retries allow.
+pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
+    let again = call.task.may_retry_crash();
+    if again {
+        call.cut_off.store(true, Ordering::Release);
+    }
+    again
+}
+
+/// For a thread that has just changed the state so that the runner begins no further call: the call that runs, if it has an
+/// entry, and, if the actor is dead, what is in `front`.
+pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) {
+    let (call, reached) = match actor.current.look() {
+        Seen::Call(call) => (Some(call), true),
+        _ if by == By::Runner => (None, false),
+        Seen::InMailbox | Seen::Away => {
+            // Without `membarrier` the runner fails what is in `front`, when its body is over.
+            let reached = crate::sync::heavy_barrier();
+            let call = actor.current.look_outside();
+            let reached = reached || call.is_some();
+            (call, reached)
+        }
+    };
+    let front = {
+        let states = actor.lock();
+        if reached && by == By::Other && states.is_dead() {
+            // SAFETY: the runner was not in the mailbox after the actor had died, so it does not look at `front` without the
+            // lock any more; while a call is borrowed, it cannot even end that.
+            unsafe { states.take_front() }
+        } else {
+            Buffer::new()
+        }
+    };
+    (call.as_ref().and_then(held), front)
+}
+
+/// The calls of a concurrent actor that run, but one.
+pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>) -> Vec<Hold> {
+    let mut calls = actor.known_rare().and_then(|rare| rare.admission.get()).map_or_else(Vec::new, Admission::running);
+    calls.retain(|call| Some(call.entry()) != spared);
+    calls
+}
+
+/// Fails a call that runs; its body is told, and dropped at its next await.
+pub(crate) fn stop(call: &Hold, error: &Error) {
+    call.state.set_cancel();
+    // SAFETY: alive by the hold.
+    unsafe { crate::task::abort(call.entry(), error.clone()) };
+    drop_future(call);
+}
+
+fn drop_future(call: &Hold) {
+    if call.task().is_some_and(|head| head.vtable().is_async)
+        && let Some(engine) = crate::runtime::running()
+    {
+        crate::task::future::abort(&engine, call.entry());
+    }
+}
+
+/// Cuts a call off whose actor starts anew: it fails now, or is made again when its body is over.
+pub(crate) fn cut_off(call: &Hold, error: &Error) {
+    if call.phase().is_settled() {
+        return;
+    }
+    // SAFETY: a call's entry, alive by the hold.
+    if mark_for_retry(unsafe { CallHead::of(call.entry()) }) {
+        call.state.set_cancel();
+        // Its waits end.
+        crate::blocking::interrupt::wake(call.entry());
+        drop_future(call);
+    } else {
+        stop(call, error);
+    }
+}
+
+/// Cuts off the calls of a concurrent actor that run, but one.
+pub(crate) fn cut_off_running(actor: &ActorHead, error: &Error, spared: Option<NonNull<Header>>) {
+    for call in running_beside(actor, spared) {
+        cut_off(&call, error);
+    }
+}
+
+/// Fails what a buffer holds.
+pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
+    while let Some(record) = buffer.pop() {
+        match record {
+            Record::Call(call) => {
+                // SAFETY: alive by the hold.
+                unsafe { crate::task::abort(call.entry(), death(actor)) };
+            }
+            Record::Told(told, args) => {
+                // SAFETY: popped, so the arguments are ours.
+                crate::unwind::quietly(|| unsafe { (told.drop)(args) });
+            }
+        }
+    }
+}
+
+/// Why the waits in a body end whose call is made again on another instance.
+pub(crate) fn cut_off_error(header: &Header) -> Option<Error> {
+    if header.vtable.kind != Kind::Call {
+        return None;
+    }
+    // SAFETY: a call's entry, alive by the caller's borrow.
+    let call = unsafe { CallHead::of(NonNull::from(header)) };
+    call.cut_off.load(Ordering::Acquire).then(|| {
+        let message = "the actor starts anew, and this call of its is made again";
+        call.task.blame(Error::new(ErrorKind::ActorUnavailable, message))
+    })
+}

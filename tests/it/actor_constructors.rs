@@ -1,0 +1,211 @@
+//! Constructors that fail, and calls that are made again: what is used up, and what is told.
+
+use ray::{ActorState, ErrorKind, remote};
+use serde::{Deserialize, Serialize};
+
+use crate::actor_faults::Stop;
+use crate::stage::{alone, late};
+use crate::support::{Gate, Tally};
+
+#[remote(max_restarts = 2)]
+struct Starting {
+    number: u64,
+}
+
+#[remote]
+impl Starting {
+    /// Panics in its first lives, or returns an error in the life `fails`.
+    pub fn new(made: Tally, panics: u64, fails: u64, stop: Option<Stop>) -> Result<Self, std::num::ParseIntError> {
+        let number = made.add();
+        if let Some(stop) = stop {
+            stop.meet();
+        }
+        assert!(number > panics, "life {number} does not begin");
+        if number == fails {
+            "x".parse::<u64>()?;
+        }
+        Ok(Starting { number })
+    }
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// `kill_and_restart` while the constructor runs: what it makes is replaced.
+#[test]
+fn a_restart_while_the_constructor_runs() {
+    alone(|| {
+        let (made, stop) = (Tally::new(), Stop::new());
+        let starting = Starting::remote(made, 0, NEVER, Some(stop));
+        let call = starting.number.remote();
+        stop.running.wait_for(1);
+        ray::kill_and_restart(&starting);
+        assert_eq!(starting.state(), ActorState::Restarting);
+        stop.gate.open();
+        assert_eq!(ray::get(call).unwrap(), 2);
+        assert_eq!(made.count(), 2);
+    });
+}
+
+/// A panic in the constructor is a crash and uses restarts; an `Err` ends the actor.
+#[test]
+fn a_constructor_that_panics_uses_restarts() {
+    alone(|| {
+        let made = Tally::new();
+        let starting = Starting::remote(made, 2, NEVER, None);
+        assert_eq!(ray::get(starting.number.remote()).unwrap(), 3);
+        assert_eq!(ray::get(starting.ready()).map(|()| made.count()).unwrap(), 3);
+
+        let made = Tally::new();
+        let never = Starting::remote(made, NEVER, NEVER, None);
+        let error = ray::get(never.number.remote()).unwrap_err();
+        assert!(error.is_actor_died() && format!("{error:?}").contains("life 3 does not begin"), "{error:?}");
+        assert_eq!(made.count(), 3);
+
+        for (panics, fails) in [(0, 1), (1, 2)] {
+            let made = Tally::new();
+            let fails = Starting::remote(made, panics, fails, None);
+            let error = ray::get(fails.number.remote()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ActorDied);
+            assert!(error.downcast_ref::<std::num::ParseIntError>().is_some() || crate::support::strict(), "{error:?}");
+            assert_eq!(made.count(), panics + 1);
+        }
+
+        let stop = Stop::new();
+        let forever = Starting::options().max_restarts(-1).remote(Tally::new(), NEVER, NEVER, Some(stop));
+        let call = forever.number.remote();
+        stop.gate.open();
+        stop.running.wait_for(10);
+        ray::kill(&forever);
+        assert!(ray::get(call).unwrap_err().is_actor_died(), "a kill ends it");
+    });
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct NoSuchTable(u32);
+
+impl std::fmt::Display for NoSuchTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no table {}", self.0)
+    }
+}
+
+#[remote]
+fn table(number: u32) -> Result<u32, NoSuchTable> {
+    Err(NoSuchTable(number))
+}
+
+#[remote]
+struct Waiter;
+
+#[remote]
+impl Waiter {
+    pub fn new(number: u32) -> Result<Self, NoSuchTable> {
+        if number > 0 { Err(NoSuchTable(number)) } else { Ok(Waiter) }
+    }
+    pub fn serve(&self) -> u32 {
+        1
+    }
+}
+
+/// The error of a constructor, and that of an argument of its, is found by its own type in the errors of all calls.
+#[test]
+fn the_error_of_a_constructor_keeps_its_type() {
+    alone(|| {
+        let failed = table.remote(8);
+        let _ = ray::get(&failed);
+        let late_argument = Gate::new();
+        for (waiter, number) in [
+            (Waiter::remote(7), 7),
+            (Waiter::remote(table.remote(8)), 8),
+            (Waiter::remote(&failed), 8),
+            (Waiter::options().name("of a late argument").remote(late(late_argument, 9)), 9),
+        ] {
+            late_argument.open();
+            for error in [
+                ray::get(waiter.serve.remote()).unwrap_err(),
+                ray::get(waiter.ready()).unwrap_err(),
+                waiter.serve.try_remote().unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::ActorDied);
+                assert_eq!(error.downcast_ref(), Some(&NoSuchTable(number)), "{error:?}");
+                assert!(error.downcast_ref::<String>().is_none());
+            }
+        }
+    });
+}
+
+#[remote(max_restarts = -1)]
+struct Sleepy {
+    number: u64,
+}
+
+#[remote]
+impl Sleepy {
+    pub fn new(made: Tally) -> Self {
+        Sleepy { number: made.add() }
+    }
+    /// Never ends in its first life.
+    pub async fn sleep(&self, inside: Tally) -> u64 {
+        inside.add();
+        if self.number == 1 {
+            std::future::pending::<()>().await;
+        }
+        self.number
+    }
+    pub async fn fall(&self, inside: Tally) -> u64 {
+        inside.reached(3).await;
+        assert!(self.number > 1, "falls");
+        self.number
+    }
+}
+
+/// Async bodies that would never end are dropped at their await and begin again; the class's own option says so, too, given
+/// at the creation.
+#[test]
+fn async_calls_that_were_cut_off_begin_again() {
+    alone(|| {
+        let inside = Tally::new();
+        let sleepy = Sleepy::options().max_task_retries(-1).remote(Tally::new());
+        let calls: Vec<_> = (0..3).map(|_| sleepy.sleep.remote(inside)).collect();
+        assert_eq!(ray::get(sleepy.fall.remote(inside)).unwrap(), 2);
+        assert_eq!(ray::get(calls).unwrap(), [2; 3]);
+
+        let inside = Tally::new();
+        let sleepy = Sleepy::options().max_task_retries(0).remote(Tally::new());
+        let calls: Vec<_> = (0..3).map(|_| sleepy.sleep.remote(inside)).collect();
+        assert!(ray::get(sleepy.fall.remote(inside)).unwrap_err().is_actor_unavailable());
+        for call in calls {
+            assert!(ray::get(call).unwrap_err().is_actor_unavailable());
+        }
+    });
+}
+
+#[remote]
+struct Plain {
+    number: u64,
+}
+
+#[remote]
+impl Plain {
+    pub fn new(made: Tally) -> Self {
+        Plain { number: made.add() }
+    }
+    pub fn fall_at_first(&self, word: String) -> (u64, String) {
+        assert!(self.number > 1, "falls");
+        (self.number, word)
+    }
+}
+
+/// `max_task_retries` of a creation holds for the calls of a class that says nothing of it.
+#[test]
+fn retries_given_at_the_creation() {
+    alone(|| {
+        let plain = Plain::options().max_restarts(1).max_task_retries(-1).remote(Tally::new());
+        assert_eq!(ray::get(plain.fall_at_first.remote("word".to_owned())).unwrap(), (2, "word".to_owned()));
+        let plain = Plain::options().max_restarts(1).remote(Tally::new());
+        assert!(ray::get(plain.fall_at_first.remote("word".to_owned())).unwrap_err().is_actor_unavailable());
+    });
+}
