@@ -12,7 +12,7 @@
 //! admitted) is found when the getter looks again, about a second later.
 
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -210,58 +210,119 @@ impl Blockers {
     }
 }
 
-/// Something on the way, whose blockers are being judged.
-struct Visit {
+/// Something that the target waits for, directly or through others.
+struct Node {
     at: Blocker,
-    rest: std::vec::IntoIter<Blocker>,
-    one: bool,
+    /// The nodes that must end before it can: each of them, or one.
+    of: Vec<usize>,
+    /// The nodes that wait for it, once for each edge.
+    waiting: Vec<usize>,
+    /// So many of its blockers must be found free before it is; of a body of the asking thread, more than there are.
+    missing: usize,
+    free: bool,
 }
 
-/// Whether `target` is stuck: then the names on a way to one of `bodies`, the last included. Without recursion, since
-/// gets nest deep.
-fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option<Vec<String>> {
-    // SAFETY: held by the caller.
-    let mut next = Some(Blocker::Entry(unsafe { Hold::new(target.entry()) }));
-    let mut path: Vec<Visit> = Vec::new();
-    // On the way to here: taken to be stuck, which is right if all the others are.
-    let mut open = HashSet::new();
-    // Known to be able to go on, even so.
-    let mut free = HashSet::new();
-    let mut names = Vec::new();
-    loop {
-        let mut stuck = false;
-        if let Some(blocker) = next.take() {
-            let address = blocker.address();
-            if bodies.contains(&address) || open.contains(&address) {
-                names = path.iter().map(|passed| passed.at.name(waits)).chain([blocker.name(waits)]).collect();
-                stuck = true;
-            } else if !blocker.has_ended() && !free.contains(&address) {
-                let Blockers { of, one } = blocker.blockers(waits);
-                open.insert(address);
-                path.push(Visit { at: blocker, one: one && !of.is_empty(), rest: of.into_iter() });
-                next = path.last_mut().and_then(|visit| visit.rest.next());
-                if next.is_some() {
-                    continue;
+/// What the target waits for, in the order of distance; the target is the first.
+struct Reach {
+    nodes: Vec<Node>,
+    known: HashMap<usize, usize>,
+}
+
+impl Reach {
+    /// Walks along the edges, each once.
+    fn of(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Self {
+        let mut reach = Self { nodes: Vec::new(), known: HashMap::new() };
+        // SAFETY: held by the caller.
+        reach.node(Blocker::Entry(unsafe { Hold::new(target.entry()) }));
+        let mut next = 0;
+        while let Some(node) = reach.nodes.get(next) {
+            if bodies.contains(&node.at.address()) {
+                reach.nodes[next].missing = usize::MAX;
+            } else if !node.at.has_ended() {
+                let Blockers { of, one } = node.at.blockers(waits);
+                let of: Vec<usize> = of.into_iter().map(|blocker| reach.node(blocker)).collect();
+                for &blocker in &of {
+                    reach.nodes[blocker].waiting.push(next);
                 }
+                let node = &mut reach.nodes[next];
+                node.missing = if one { of.len().min(1) } else { of.len() };
+                node.of = of;
             }
+            next += 1;
         }
-        // What was judged last decides what is above it, or the next beside it is looked at.
-        loop {
-            let Some(visit) = path.last_mut() else { return stuck.then_some(names) };
-            if stuck == visit.one {
-                next = visit.rest.next();
-                if next.is_some() {
-                    break;
+        reach.free();
+        reach
+    }
+
+    fn node(&mut self, at: Blocker) -> usize {
+        let fresh = self.nodes.len();
+        let index = *self.known.entry(at.address()).or_insert(fresh);
+        if index == fresh {
+            self.nodes.push(Node { at, of: Vec::new(), waiting: Vec::new(), missing: 0, free: false });
+        }
+        index
+    }
+
+    /// Finds all that can go on, from those that wait for nothing. The others wait for each other, or for a body of the asking
+    /// thread.
+    fn free(&mut self) {
+        let mut todo: Vec<usize> = (0..self.nodes.len()).filter(|&index| self.nodes[index].missing == 0).collect();
+        todo.iter().for_each(|&index| self.nodes[index].free = true);
+        while let Some(free) = todo.pop() {
+            for index in std::mem::take(&mut self.nodes[free].waiting) {
+                let node = &mut self.nodes[index];
+                node.missing = node.missing.saturating_sub(1);
+                if node.missing == 0 && !node.free {
+                    node.free = true;
+                    todo.push(index);
                 }
             }
-            let address = visit.at.address();
-            open.remove(&address);
-            if !stuck {
-                free.insert(address);
-            }
-            path.pop();
         }
     }
+
+    /// The way from the target, which is stuck, to the nearest body of the asking thread; or round a circle, if it waits for
+    /// one that others have closed.
+    fn way(&self) -> Vec<usize> {
+        let stuck = |index: usize| self.nodes[index].of.iter().copied().filter(|&blocker| !self.nodes[blocker].free);
+        let mut before = vec![usize::MAX; self.nodes.len()];
+        let mut order = vec![0];
+        let mut next = 0;
+        while let Some(&index) = order.get(next) {
+            if self.nodes[index].missing == usize::MAX {
+                let mut way = vec![index];
+                while let Some(&last) = way.last().filter(|&&last| last != 0) {
+                    way.push(before[last]);
+                }
+                way.reverse();
+                return way;
+            }
+            for blocker in stuck(index) {
+                if blocker != 0 && before[blocker] == usize::MAX {
+                    before[blocker] = index;
+                    order.push(blocker);
+                }
+            }
+            next += 1;
+        }
+        let mut way = vec![0];
+        while let Some(blocker) = way.last().and_then(|&last| stuck(last).next()) {
+            let known = way.contains(&blocker);
+            way.push(blocker);
+            if known {
+                break;
+            }
+        }
+        way
+    }
+}
+
+/// Whether `target` is stuck: then the names on a way to one of `bodies`, the last included.
+fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option<Vec<String>> {
+    let reach = Reach::of(waits, target, bodies);
+    if reach.nodes[0].free {
+        return None;
+    }
+    Some(reach.way().into_iter().map(|index| reach.nodes[index].at.name(waits)).collect())
 }
 
 /// Says who waits for what while nothing moves.

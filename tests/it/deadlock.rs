@@ -348,3 +348,61 @@ fn a_wait_for_oneself_ends_with_its_time() {
         assert_eq!(ray::get(node.leaf.remote()).unwrap(), 1);
     });
 }
+
+#[remote(max_concurrency = 2)]
+struct Layer;
+
+#[remote(local)]
+impl Layer {
+    pub fn new() -> Self {
+        Layer
+    }
+    pub fn ask(&self, below: ActorHandle<Layer>, inside: Tally) -> ray::Result<u64> {
+        inside.add();
+        ray::get(below.leaf.remote())
+    }
+    pub fn hold(&self, root: Vec<ObjectRef<u64>>, inside: Tally) -> ray::Result<u64> {
+        inside.add();
+        ray::get(&root[0])
+    }
+    pub fn leaf(&self) -> u64 {
+        1
+    }
+}
+
+#[remote(local)]
+fn climb(top: Mutex<std::sync::mpsc::Receiver<ActorHandle<Layer>>>, first: Gate, gate: Gate) -> ray::Result<u64> {
+    first.open();
+    let top = top.lock().unwrap().recv().unwrap();
+    gate.wait();
+    ray::get(top.leaf.remote())
+}
+
+/// Layers of actors with two slots each, where every call has two ways to the ground: the search takes each edge once, or
+/// this would take a billion steps.
+#[test]
+fn layers_of_two_ways() {
+    const LAYERS: usize = 30;
+    alone(|| {
+        let (gate, first) = (Gate::new(), Gate::new());
+        let (asks, asked) = std::sync::mpsc::channel::<ActorHandle<Layer>>();
+        let root = climb.options().num_cpus(0.0).remote(Mutex::new(asked), first, gate);
+        first.wait();
+        let inside = Tally::new();
+        let mut layer = Layer::remote();
+        let mut calls: Vec<_> = (0..2).map(|_| layer.hold.remote(vec![root.clone()], inside)).collect();
+        for depth in 1..LAYERS {
+            inside.wait_for(2 * depth as u64);
+            let above = Layer::remote();
+            calls.extend((0..2).map(|_| above.ask.remote(&layer, inside)));
+            layer = above;
+        }
+        inside.wait_for(2 * LAYERS as u64);
+        asks.send(layer).unwrap();
+        gate.open();
+        // The root's get, or that of a layer that was late, is refused; all the others follow from it.
+        assert!(ray::get(root).map_or_else(|error| error.is_deadlock(), |one| one == 1));
+        let errors = calls.into_iter().filter_map(|call| ray::get(call).err()).collect::<Vec<_>>();
+        assert!(errors.iter().all(ray::Error::is_deadlock), "{errors:?}");
+    });
+}

@@ -155,12 +155,12 @@ fn a_killer_beside_bodies() {
         let pool = Pool::new(&[(false, call()), (false, call())]);
         assert_eq!(pool.admit().len(), 2);
         let other = pool.clone();
-        let thread = thread::spawn(move || other.body(false));
-        let killed = pool.clone();
-        let killer = thread::spawn(move || killed.actor.kill());
-        pool.body(false);
+        let thread = thread::spawn(move || {
+            other.body(false);
+            other.body(false);
+        });
+        pool.actor.kill();
         thread.join().unwrap();
-        killer.join().unwrap();
         assert_eq!(pool.actor.finalized.load(Ordering::Relaxed), 1);
     });
 }

@@ -199,13 +199,12 @@ impl Driver<'_> {
         if actor.restarts {
             kinds = kinds.and(Kinds::of(ErrorKind::ActorUnavailable));
         }
-        if again && actor.restarts {
-            if !matches!(actor.handle, Handle::Ledger(_)) {
-                // Calls that are admitted while the old ones end.
-                actor.doom = actor.doom.and(kinds);
-            }
-        } else {
+        if !again {
             actor.dead = true;
+        } else if !actor.restarts || !matches!(actor.handle, Handle::Ledger(_)) {
+            // Without a restart it ends, unless its creation still waits for the argument; with one, calls are cut off that
+            // are admitted while the old ones end.
+            actor.doom = actor.doom.and(kinds);
         }
         self.model.widen_calls(number, kinds);
     }
