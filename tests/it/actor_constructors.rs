@@ -138,17 +138,17 @@ fn the_error_of_a_constructor_keeps_its_type() {
 }
 
 #[remote(max_restarts = -1)]
-struct Sleepy {
+struct Lasting {
     number: u64,
 }
 
 #[remote]
-impl Sleepy {
+impl Lasting {
     pub fn new(made: Tally) -> Self {
-        Sleepy { number: made.add() }
+        Lasting { number: made.add() }
     }
     /// Never ends in its first life.
-    pub async fn sleep(&self, inside: Tally) -> u64 {
+    pub async fn stay(&self, inside: Tally) -> u64 {
         inside.add();
         if self.number == 1 {
             std::future::pending::<()>().await;
@@ -168,15 +168,15 @@ impl Sleepy {
 fn async_calls_that_were_cut_off_begin_again() {
     alone(|| {
         let inside = Tally::new();
-        let sleepy = Sleepy::options().max_task_retries(-1).remote(Tally::new());
-        let calls: Vec<_> = (0..3).map(|_| sleepy.sleep.remote(inside)).collect();
-        assert_eq!(ray::get(sleepy.fall.remote(inside)).unwrap(), 2);
+        let lasting = Lasting::options().max_task_retries(-1).remote(Tally::new());
+        let calls: Vec<_> = (0..3).map(|_| lasting.stay.remote(inside)).collect();
+        assert_eq!(ray::get(lasting.fall.remote(inside)).unwrap(), 2);
         assert_eq!(ray::get(calls).unwrap(), [2; 3]);
 
         let inside = Tally::new();
-        let sleepy = Sleepy::options().max_task_retries(0).remote(Tally::new());
-        let calls: Vec<_> = (0..3).map(|_| sleepy.sleep.remote(inside)).collect();
-        assert!(ray::get(sleepy.fall.remote(inside)).unwrap_err().is_actor_unavailable());
+        let lasting = Lasting::options().max_task_retries(0).remote(Tally::new());
+        let calls: Vec<_> = (0..3).map(|_| lasting.stay.remote(inside)).collect();
+        assert!(ray::get(lasting.fall.remote(inside)).unwrap_err().is_actor_unavailable());
         for call in calls {
             assert!(ray::get(call).unwrap_err().is_actor_unavailable());
         }

@@ -360,23 +360,23 @@ fn an_actor_that_ends_itself() {
         inside.wait_for(1);
         assert!(ray::get(side.leave.remote(None)).unwrap_err().is_actor_died());
         assert!(ray::get(beside).unwrap_err().is_actor_died());
-        let sleepy = LeavingSleepy::remote();
-        let beside = sleepy.sleep.remote(inside);
+        let lasting = LeavingLasting::remote();
+        let beside = lasting.stay.remote(inside);
         inside.wait_for(2);
-        assert!(ray::get(sleepy.leave.remote()).unwrap_err().is_actor_died());
+        assert!(ray::get(lasting.leave.remote()).unwrap_err().is_actor_died());
         assert!(ray::get(beside).unwrap_err().is_actor_died());
     });
 }
 
 #[remote]
-struct LeavingSleepy;
+struct LeavingLasting;
 
 #[remote]
-impl LeavingSleepy {
+impl LeavingLasting {
     pub fn new() -> Self {
-        LeavingSleepy
+        LeavingLasting
     }
-    pub async fn sleep(&self, inside: Tally) -> u64 {
+    pub async fn stay(&self, inside: Tally) -> u64 {
         inside.add();
         std::future::pending().await
     }

@@ -324,7 +324,7 @@ fn a_killer_beside(step: fn(&Actor) -> bool) {
 }
 
 #[test]
-fn a_killer_beside_calls() {
+fn a_killer_beside_a_worker() {
     a_killer_beside(Actor::call);
 }
 
