@@ -427,7 +427,7 @@ struct Readme;
 /// ```compile_fail,E0080
 /// use ray::remote;
 /// struct Ticket;
-/// #[remote(local)]
+/// #[remote]
 /// struct Booth;
 /// #[remote(local)]
 /// impl Booth {
@@ -446,7 +446,7 @@ struct Readme;
 /// ```
 /// use ray::remote;
 /// struct Ticket;
-/// #[remote(local)]
+/// #[remote]
 /// struct Booth;
 /// #[remote(local)]
 /// impl Booth {
