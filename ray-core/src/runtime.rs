@@ -97,6 +97,8 @@ pub(crate) struct Workers {
     pub(crate) idle_count: AtomicUsize,
     /// All that live.
     pub(crate) count: AtomicUsize,
+    /// Counted out, and not yet gone.
+    pub(crate) leaving: AtomicUsize,
     /// Woken or spawned, and not yet looking for work.
     pub(crate) waking: AtomicUsize,
     /// Waiting in a get.
@@ -111,7 +113,12 @@ impl Workers {
     /// A worker ends if there are more than `needed`: of several that look at once as many stay. `true`: it is counted out.
     pub(crate) fn count_out_a_spare(&self, needed: usize) -> bool {
         let spare = |count: usize| (count > needed).then(|| count - 1);
-        self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_ok()
+        self.leaving.fetch_add(1, Ordering::SeqCst);
+        let leaves = self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_ok();
+        if !leaves {
+            self.leaving.fetch_sub(1, Ordering::SeqCst);
+        }
+        leaves
     }
 }
 

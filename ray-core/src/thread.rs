@@ -268,6 +268,11 @@ impl ThreadState {
         } else {
             self.engine.drain();
         }
+        if self.is_worker {
+            let workers = &self.engine.workers;
+            let counted = if self.counted_out.get() { &workers.leaving } else { &workers.count };
+            counted.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     /// This worker is about to block or to idle: the CPU-free work that it has taken and not begun is for others.

@@ -172,12 +172,7 @@ fn run(engine: Arc<Engine>) {
     }
     drop(world);
     release_lease(state);
-    if !state.counted_out.get() {
-        engine.workers.count.fetch_sub(1, Ordering::SeqCst);
-    }
-    if !engine.is_live() {
-        engine.drain();
-    }
+    // The state leaves with the thread: until then the worker counts, so that a shutdown waits for what it still drains.
 }
 
 enum Work {

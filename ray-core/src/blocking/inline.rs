@@ -48,8 +48,9 @@ pub(crate) fn thread_may(state: &ThreadState, bodies: Bodies) -> bool {
     if !has_stack(state) {
         return false;
     }
-    // The engine's own threads are no part of a runtime; a user's thread may be, and a getter would block it.
-    state.is_worker || bodies == Bodies::Brief || tokio::runtime::Handle::try_current().is_err()
+    // The engine's own threads are no part of a runtime, nor does one count that a body has entered (`world`); a user's thread
+    // may be part of one, and a getter would block it.
+    state.is_worker || bodies == Bodies::Brief || state.entered.get() || tokio::runtime::Handle::try_current().is_err()
 }
 
 /// Runs the task that makes `entry`, if it is unstarted and this thread may. `true`: something was run, look again.

@@ -138,6 +138,7 @@ impl Engine {
     fn has_ended(&self) -> bool {
         use std::sync::atomic::Ordering::SeqCst;
         self.workers.count.load(SeqCst) == 0
+            && self.workers.leaving.load(SeqCst) == 0
             && !self.pulse.is_there()
             && self.async_runtime.threads() == 0
             && self.futures.lock().is_empty()
