@@ -70,6 +70,18 @@ impl ThreadHandle {
     }
 }
 
+/// How often the calling thread has lost its processor to another one before it gave it away. 0 where the system does not say.
+pub(crate) fn lost_processor() -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+        // SAFETY: the call fills `usage`, if it does not fail.
+        unsafe { if libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) == 0 { usage.assume_init().ru_nivcsw } else { 0 } }
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
 /// The machine's memory, in bytes. `None`: the system does not say.
 pub(crate) fn memory() -> Option<u64> {
     #[cfg(target_os = "linux")]

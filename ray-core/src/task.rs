@@ -266,10 +266,16 @@ pub(crate) fn timed<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOn
 #[cold]
 fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
     let outer = state.outside.replace(Duration::ZERO);
+    let switches = (!spec.is_short()).then(crate::os::lost_processor);
     let began = Instant::now();
     let result = body();
-    let took = began.elapsed();
-    spec.sample(took.saturating_sub(state.outside.replace(outer)));
+    let took = began.elapsed().saturating_sub(state.outside.replace(outer));
+    // A body that lost its processor is not long: nothing is known of it. Of a definition that is known to be short the monitor
+    // thread finds the long bodies, which tells the two apart.
+    let lost = took >= spec::OVERRUN && switches.is_none_or(|before| crate::os::lost_processor() != before);
+    if !lost {
+        spec.sample(took);
+    }
     crate::clock::advance(crate::clock::exact());
     result
 }

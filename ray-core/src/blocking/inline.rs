@@ -13,6 +13,8 @@ use crate::worker::{frame_of, frame_with};
 /// So deep in nested gets, bodies of definitions that were never seen long are run here too: the first run of a recursion
 /// would otherwise take a thread for each of its levels.
 const DEEP: u32 = 16;
+/// So do getters in bodies when so many workers wait in gets already: a recursion may be wide, too.
+const CROWD: usize = 64;
 
 /// Which bodies a waiting thread may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,18 @@ impl Bodies {
     #[inline]
     pub(crate) fn include(self, state: &ThreadState, spec: &Spec) -> bool {
         match self {
-            Self::Short => spec.is_short() || (super::depth_of(state) >= DEEP && spec.was_never_long()),
+            Self::Short => spec.is_short() || (spec.was_never_long() && is_nested(state)),
             Self::Brief => spec.is_short() && !spec.waits(),
             Self::Any => true,
         }
     }
+}
+
+/// Whether to spare a further thread: gets nest deep, or many wait.
+#[cold]
+fn is_nested(state: &ThreadState) -> bool {
+    super::depth_of(state) >= DEEP
+        || (state.frame().is_some() && state.engine.workers.blocked.load(std::sync::atomic::Ordering::Relaxed) >= CROWD)
 }
 
 /// Whether as much of this thread's stack is left as a body may use; otherwise work goes to another thread.

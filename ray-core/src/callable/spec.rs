@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// Bodies below this are short, in nanoseconds.
 const SHORT: u32 = 100_000;
-/// A body of this length bars its definition, in nanoseconds.
-const OVERRUN: u32 = 1_000_000;
+/// A body of this length bars its definition.
+pub(crate) const OVERRUN: Duration = Duration::from_millis(1);
 /// So many short bodies lift the first bar.
 const BAR: u32 = 16;
 /// No bar asks for more.
@@ -31,7 +31,7 @@ const SAMPLE_EVERY: u32 = 64;
 /// So many bodies are timed before a definition is known.
 const FIRST_SAMPLES: u32 = 3;
 /// What one body adds to the mean at most, in nanoseconds: bars see to the longer ones.
-const MOST: u32 = 4 * OVERRUN;
+const MOST: u32 = 4_000_000;
 
 /// Name and place of a definition, and how long its bodies take. Made by `#[remote]`.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ impl Spec {
 
     /// Takes the time of a body in. Lost updates between threads only cost a sample.
     pub(crate) fn sample(&self, took: Duration) {
+        let long = took >= OVERRUN;
         let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
         let seen = self.sampled.load(Ordering::Relaxed);
         let mean = self.mean.load(Ordering::Relaxed);
@@ -142,7 +143,7 @@ impl Spec {
         };
         self.mean.store(next, Ordering::Relaxed);
         self.sampled.store(seen.saturating_add(1), Ordering::Relaxed);
-        if took >= OVERRUN {
+        if long {
             self.overran();
         } else if took < SHORT {
             let barred = self.barred.load(Ordering::Relaxed);

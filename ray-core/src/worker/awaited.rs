@@ -17,6 +17,8 @@ use crate::task::{Class, TaskHead};
 
 /// A getter enters at most so many objects, and for each of them at most so many tasks.
 pub(crate) const MOST: usize = 256;
+/// Every so many turns the oldest task goes first.
+const OLDEST_EVERY: usize = 16;
 
 /// Where the getter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ struct Awaited {
 #[derive(Default)]
 pub(crate) struct AwaitedQueue {
     count: AtomicUsize,
+    turn: AtomicUsize,
     tasks: Mutex<VecDeque<Awaited>>,
 }
 
@@ -80,12 +83,30 @@ impl AwaitedQueue {
         self.count.store(tasks.len(), Ordering::SeqCst);
     }
 
-    /// The task that has waited longest and is not claimed yet.
+    /// A task that is not claimed yet: the newest, so that a recursion goes down and not wide, with a thread for each body that
+    /// waits; now and then the oldest, so that none waits for ever.
     pub(crate) fn take(&self) -> Option<Hold> {
-        self.take_if(|_| true)
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if turn.is_multiple_of(OLDEST_EVERY) {
+            return self.take_if(|_| true);
+        }
+        let mut stale = Vec::new();
+        let mut tasks = self.tasks.lock();
+        let mut taken = None;
+        while let Some(next) = tasks.pop_back() {
+            if next.task.phase() == Phase::Queued {
+                taken = Some(next.task);
+                break;
+            }
+            stale.push(next);
+        }
+        self.count.store(tasks.len(), Ordering::SeqCst);
+        drop(tasks);
+        drop(stale);
+        taken
     }
 
-    /// As [`take`](Self::take), of those that a body awaits.
+    /// The oldest of those that a body awaits.
     pub(crate) fn take_of_bodies(&self) -> Option<Hold> {
         self.take_if(|from| from == Getter::InABody)
     }
