@@ -95,7 +95,13 @@ impl Drop for Watching {
 }
 
 /// Refuses to block where that would stall others, and for entries of a former engine.
+#[inline]
 pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -> Result<()> {
+    // Outside of bodies there is nothing to refuse.
+    if state.frame.get().is_null() { Ok(()) } else { may_block_in_a_body(state, site) }
+}
+
+fn may_block_in_a_body(state: &ThreadState, site: &'static Location<'static>) -> Result<()> {
     if let Some(frame) = state.frame()
         && frame.is_async
     {

@@ -248,7 +248,12 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     children::release(head);
     give_back(&state.engine, head);
     // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
-    unsafe { conclude(state, entry, ran, hold) };
+    unsafe {
+        match ran {
+            Ran::Value => entry::publish(entry, hold),
+            ran => conclude(state, entry, ran, hold),
+        }
+    }
 }
 
 /// Runs a body, and takes its own time for its definition where that wants it.
