@@ -119,7 +119,7 @@ impl Return {
                     break;
                 }
             }
-            std::thread::park_timeout(Duration::from_secs(1));
+            std::thread::park_timeout(super::park::park_cap());
         }
         drop(blocked);
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -28,8 +28,16 @@ const AWAKE: Duration = Duration::from_micros(100);
 /// A getter whose wait was no cycle when it began judges it again when it wakes after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A parked thread looks around after this time, whatever wakes it.
-const CAP: Duration = Duration::from_secs(1);
+/// A parked thread looks around after this time, although it is woken when there is something to see. `RAY_PARK_CAP_MS`
+/// sets it, 0 to never: then a lost wake-up is a hang, not a delay. For tests; read once.
+pub(super) fn park_cap() -> Duration {
+    static CAP: OnceLock<Duration> = OnceLock::new();
+    *CAP.get_or_init(|| match std::env::var("RAY_PARK_CAP_MS").ok().and_then(|text| text.parse().ok()) {
+        Some(0) => Duration::MAX,
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+        None => Duration::from_secs(1),
+    })
+}
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +107,13 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool,
             ));
         }
         match deadline {
-            None => std::thread::park_timeout(CAP),
+            None => std::thread::park_timeout(park_cap()),
             Some(deadline) => {
                 let now = Instant::now();
                 if now >= deadline {
                     return Ok(Waited::TimedOut);
                 }
-                std::thread::park_timeout((deadline - now).min(CAP));
+                std::thread::park_timeout((deadline - now).min(park_cap()));
             }
         }
     }

@@ -1,0 +1,259 @@
+//! Situations that gates bring about: what must go on goes on while a body is held back. The driver is alone with its
+//! engine, and has settled everything else.
+
+use std::time::{Duration, Instant};
+
+use ray::ErrorKind;
+
+use super::Driver;
+use crate::gate::Key;
+use crate::program::{Crowd, Desk, Ledger, Thing, add, at_gate, gets, make, next_instance, perhaps_at_gate};
+use crate::state::{ASKED, CALLED, give_up, plan};
+
+/// Whatever comes at once may take so long on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+impl Driver {
+    /// Nothing else is under way.
+    fn calm(&mut self, what: &'static str) {
+        self.note(what, []);
+        for (node, object) in std::mem::take(&mut self.objects) {
+            let outcome = ray::get_timeout(object, plan().watchdog).map(|thing| thing.value());
+            self.observe(node, outcome);
+        }
+        for _ in 0..4 {
+            self.make();
+        }
+    }
+
+    fn check(&self, what: &str, so: bool) {
+        if !so {
+            give_up(&format!("driver {}, turn {}: {what}", self.number, self.turn));
+        }
+    }
+
+    fn reached(&self, key: &Key) {
+        self.check("a body starts", key.reached_by(1, SOON));
+    }
+
+    /// A claim that is no longer wanted holds nobody up.
+    pub(super) fn stage_claim(&mut self) {
+        let cpus = self.shared.era.cpus;
+        if cpus < 2 {
+            return;
+        }
+        self.calm("stage: claims");
+        let (key, way) = (Key::new(), self.chance.below(3));
+        let held = at_gate.remote(key.number());
+        self.reached(&key);
+        match way {
+            0 => {
+                let claim = add.options().num_cpus(cpus as f64).remote(Thing::new(0), Thing::new(0));
+                let _ = ray::cancel(&claim);
+            }
+            1 => {
+                let actor = Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0));
+                ray::kill(&actor);
+            }
+            _ => drop(Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0))),
+        }
+        // Claims are passed by smaller work for 100 ms.
+        let end = Instant::now() + Duration::from_millis(120);
+        while Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        // The dropped actor comes to life and ends when the CPUs are free, so its claim still counts.
+        if way < 2 {
+            let outcome = ray::get_timeout(make.remote(1), SOON).map(|thing| thing.value());
+            self.expect("work for a free CPU, behind a claim that was withdrawn", outcome, 1);
+        }
+        key.open();
+        self.expect("the body at the gate", ray::get(held).map(|thing| thing.value()), 1);
+    }
+
+    /// A call that waits to be alone is cancelled: those behind it start.
+    pub(super) fn stage_admit(&mut self) {
+        self.calm("stage: admission");
+        let key = Key::new();
+        let actor = Crowd::remote(Thing::new(1));
+        let held = actor.block.remote(key.number());
+        self.reached(&key);
+        let alone = actor.swap.remote(Thing::new(0));
+        let behind = actor.note.remote(Thing::new(1));
+        let _ = ray::cancel(&alone);
+        let outcome = ray::get_timeout(behind, SOON).map(|thing| thing.value());
+        self.expect("a call behind one that was cancelled", outcome, 2);
+        key.open();
+        self.expect("the call at the gate", ray::get(held).map(|thing| thing.value()), 0);
+    }
+
+    /// A kill fails the running call and the queued ones at once.
+    pub(super) fn stage_kill(&mut self) {
+        self.calm("stage: kill");
+        let (key, class) = (Key::new(), self.chance.below(3));
+        let many = 1 + self.chance.below(50);
+        macro_rules! program {
+            ($actor:expr, $block:ident, $note:expr) => {{
+                let (actor, note) = ($actor, $note);
+                for _ in 0..8 {
+                    let _ = ray::get(note(&actor));
+                }
+                let running = actor.$block.remote(key.number());
+                self.reached(&key);
+                let queued: Vec<_> = (0..many).map(|_| note(&actor)).collect();
+                ray::kill(&actor);
+                match ray::get_timeout(running, SOON) {
+                    Err(error) if error.is_actor_died() => {}
+                    other => give_up(&format!("the running call of a killed actor: {other:?}")),
+                }
+                queued
+            }};
+        }
+        let queued: Vec<Result<Thing, ray::Error>> = if class == 0 {
+            program!(Ledger::remote(Thing::new(0)), block, |actor: &ray::ActorHandle<Ledger>| actor.echo.remote(Thing::new(1)))
+                .into_iter()
+                .map(|call| ray::get_timeout(call, SOON))
+                .collect()
+        } else if class == 1 {
+            program!(Ledger::remote(Thing::new(0)), perhaps, |actor: &ray::ActorHandle<Ledger>| actor.perhaps.remote(0))
+                .into_iter()
+                .map(|call| ray::get_timeout(call, SOON).map(|_| Thing::new(0)))
+                .collect()
+        } else {
+            // Three slots, of which one is held back: the calls beside it may still have ended well.
+            program!(Crowd::remote(Thing::new(0)), block, |actor: &ray::ActorHandle<Crowd>| actor.swap.remote(Thing::new(1)))
+                .into_iter()
+                .map(|call| ray::get_timeout(call, SOON))
+                .collect()
+        };
+        for outcome in queued {
+            match outcome {
+                Err(error) if error.is_actor_died() => {}
+                other => give_up(&format!("a queued call of a killed actor (class {class}): {other:?}")),
+            }
+        }
+    }
+
+    /// A restart while a getter runs the actor's calls: what is queued runs on the new instance.
+    pub(super) fn stage_restart(&mut self) {
+        self.calm("stage: restart");
+        let key = Key::new();
+        let actor = Ledger::options().max_restarts(-1).remote(Thing::new(1));
+        for _ in 0..8 {
+            let _ = ray::get(actor.perhaps.remote(0));
+        }
+        let running = actor.perhaps.remote(key.number());
+        if self.chance.one_in(2) {
+            let theirs = running.clone();
+            self.assistant.send(move || drop(ray::get(theirs)));
+        }
+        self.reached(&key);
+        let queued: Vec<_> = (0..1 + self.chance.below(20)).map(|_| actor.perhaps.remote(0)).collect();
+        if self.chance.one_in(2) {
+            let last = queued.last().cloned();
+            self.assistant.send(move || drop(last.map(ray::get)));
+        }
+        let next = next_instance();
+        ray::kill_and_restart(&actor);
+        let outcome = ray::get_timeout(running, SOON);
+        self.check("the running call of a restarted actor fails", outcome.is_err());
+        key.open();
+        for call in queued {
+            match ray::get_timeout(call, SOON) {
+                Ok(instance) if instance >= next => {}
+                Err(error) if error.is_actor_unavailable() => {}
+                other => give_up(&format!("a queued call of a restarted actor, on an instance from {next} on: {other:?}")),
+            }
+        }
+    }
+
+    /// A call that ends its actor while others are pending: all of them end.
+    pub(super) fn stage_exit(&mut self) {
+        self.calm("stage: exit");
+        let key = Key::new();
+        let actor = Crowd::remote(Thing::new(1));
+        let held = actor.block.remote(key.number());
+        self.reached(&key);
+        let leaving = actor.leave.remote();
+        match ray::get_timeout(leaving, SOON) {
+            Err(error) if error.is_actor_died() => {}
+            other => give_up(&format!("a call that ends a threaded actor: {other:?}")),
+        }
+        match ray::get_timeout(held, SOON) {
+            Err(error) if error.is_actor_died() => {}
+            other => give_up(&format!("a call beside one that ends a threaded actor: {other:?}")),
+        }
+        key.open();
+        let desk = Desk::remote(Thing::new(1));
+        let pending = desk.block.remote(0);
+        match (ray::get_timeout(desk.leave.remote(), SOON), ray::get_timeout(pending, SOON)) {
+            (Err(leaving), Err(pending)) if leaving.is_actor_died() && pending.is_actor_died() => {}
+            other => give_up(&format!("the leaving and a pending call of an async actor: {other:?}")),
+        }
+    }
+
+    /// Every kind of get returns when its object is cancelled, killed, or its own body is cancelled.
+    pub(super) fn stage_get(&mut self) {
+        self.calm("stage: get");
+        let (key, way) = (Key::new(), self.chance.below(3));
+        match way {
+            0 => {
+                // Some short bodies first, so that the getter takes it for short; then a worker has it.
+                for _ in 0..8 {
+                    let _ = ray::get(perhaps_at_gate.remote(0));
+                }
+                let object = perhaps_at_gate.remote(key.number());
+                self.reached(&key);
+                let theirs = object.clone();
+                self.assistant.send(move || drop(ray::cancel(&theirs)));
+                let outcome = ray::get_timeout(&object, SOON);
+                self.check("a get ends with the cancel", outcome.is_err_and(|error| error.is_cancelled()));
+            }
+            1 => {
+                let actor = Ledger::remote(Thing::new(0));
+                let call = actor.block.remote(key.number());
+                self.reached(&key);
+                self.assistant.send(move || ray::kill(&actor));
+                let outcome = ray::get_timeout(call, SOON);
+                self.check("a get ends with the kill", outcome.is_err_and(|error| error.is_actor_died()));
+            }
+            _ => {
+                // The get inside a cancelled body ends too: the body frees its CPU.
+                let awaited = at_gate.remote(key.number());
+                self.reached(&key);
+                let getters: Vec<_> = (0..self.shared.era.cpus).map(|_| gets.remote(&awaited)).collect();
+                for getter in &getters {
+                    let _ = ray::cancel(getter);
+                }
+                for getter in getters {
+                    let outcome = ray::get_timeout(getter, SOON);
+                    let kind = outcome.map(|thing| thing.value()).map_err(|error| error.kind());
+                    self.check("a cancelled getter fails", kind == Err(ErrorKind::Cancelled));
+                }
+            }
+        }
+        key.open();
+    }
+
+    /// A slow callback holds nobody up who waits for its object.
+    pub(super) fn stage_callback(&mut self) {
+        self.calm("stage: callback");
+        let (held, slow) = (Key::new(), Key::new());
+        let object = at_gate.remote(held.number());
+        self.reached(&held);
+        let (number, other) = (slow.number(), object.clone());
+        ASKED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        object.on_ready(move || {
+            crate::gate::pass(number);
+            let _ = ray::get(other);
+            CALLED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
+        let dependant = add.remote(&object, Thing::new(1));
+        self.assistant.send(move || held.open());
+        let outcome = ray::get_timeout(&object, SOON).map(|thing| thing.value());
+        self.expect("an object whose callback is slow", outcome, 1);
+        let outcome = ray::get_timeout(dependant, SOON).map(|thing| thing.value());
+        self.expect("what depends on an object whose callback is slow", outcome, 2);
+        slow.open();
+    }
+}

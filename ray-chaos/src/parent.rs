@@ -1,0 +1,139 @@
+//! The parent process: children by seed and number of CPUs, and what they tell.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::plan::Plan;
+use crate::shrink::shrink;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Everything was as it should be.
+    pub good: bool,
+    /// The last era that it began.
+    pub era: u64,
+    /// Operations done.
+    pub operations: u64,
+}
+
+/// Runs everything; `false`: something failed, or nothing was done.
+pub fn run(plan: &Plan) -> bool {
+    let begin = Instant::now();
+    let end = plan.minutes.map(|minutes| begin + Duration::from_secs_f64(minutes * 60.0));
+    let first = plan.seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_nanos() as u64 / 1000 % 1_000_000_000_000
+    });
+    let mut operations = 0;
+    'seeds: for seed in first..first.saturating_add(plan.seeds) {
+        for cpus in &plan.cpus {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                println!("stopped: the time is over");
+                break 'seeds;
+            }
+            let mut one = plan.clone();
+            one.seed = Some(seed);
+            one.cpus = vec![*cpus];
+            one.minutes = left.map(|left| left.as_secs_f64() / 60.0);
+            let start = Instant::now();
+            let ended = child(&one, false, None);
+            operations += ended.operations;
+            let took = start.elapsed().as_secs_f64();
+            println!(
+                "seed {seed}, {cpus} CPUs: {} operations in {took:.1} s, {:.0} a second",
+                ended.operations,
+                ended.operations as f64 / took
+            );
+            if !ended.good {
+                println!("failed in era {}. Again:\n\n    {}\n", ended.era, line(&one));
+                one.minutes = None;
+                if !plan.shrink.is_zero() {
+                    let small = shrink(&one, ended, plan.shrink);
+                    println!("reduced:\n\n    {}\n", line(&small));
+                }
+                println!("{operations} operations done");
+                return false;
+            }
+        }
+    }
+    println!("{operations} operations done in {:.1} s", begin.elapsed().as_secs_f64());
+    operations > 0
+}
+
+/// The command that runs a plan again.
+fn line(plan: &Plan) -> String {
+    format!("cargo xtask chaos {}", plan.arguments().join(" "))
+}
+
+/// Runs a plan of one seed and one number of CPUs in a process of its own, no longer than `limit`.
+pub fn child(plan: &Plan, quiet: bool, limit: Option<Duration>) -> Ended {
+    let mut command = Command::new(std::env::current_exe().expect("this program's path"));
+    command.arg("--child").args(plan.arguments()).stdin(Stdio::null()).stdout(Stdio::piped());
+    if let Some(minutes) = plan.minutes {
+        command.args(["--minutes", &minutes.to_string()]);
+    }
+    // Without it a lost wake-up is made good a second later, and not seen.
+    if plan.park_cap {
+        command.env_remove("RAY_PARK_CAP_MS");
+    } else {
+        command.env("RAY_PARK_CAP_MS", "0");
+    }
+    command.env("RAY_IGNORE_UNHANDLED_ERRORS", "1").env_remove("RAY_ADDRESS").env_remove("RAY_STRICT");
+    if quiet {
+        command.arg("--quiet").stderr(Stdio::null());
+    }
+    let mut child = command.spawn().expect("this program starts again");
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let (sender, lines) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut ended = Ended { good: false, era: 0, operations: 0 };
+    let end = limit.map(|limit| Instant::now() + limit);
+    // The child's own watchdog comes first; this is for a child that cannot even do that.
+    let patience = plan.watchdog * 4 + Duration::from_secs(60);
+    let over = loop {
+        let now = Instant::now();
+        let wait = end.map_or(patience, |end| end.saturating_duration_since(now).min(patience));
+        match lines.recv_timeout(wait) {
+            Ok(line) => {
+                let mut words = line.split(' ');
+                let word = words.next().unwrap_or_default();
+                let mut number = || words.next().and_then(|word| word.parse().ok());
+                if let (Some(era), Some(operations)) = (number(), number()) {
+                    ended.good = word == "done";
+                    ended.operations = operations;
+                    if word != "done" {
+                        ended.era = era;
+                    }
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break false,
+            Err(mpsc::RecvTimeoutError::Timeout) => break true,
+        }
+    };
+    if over {
+        // It may have ended by itself by now.
+        let _ = child.kill();
+    }
+    let status = child.wait().expect("a child can be waited for");
+    let _ = reader.join();
+    if over && limit.is_some() && end.is_some_and(|end| Instant::now() >= end) {
+        // Out of time, not a failure.
+        ended.good = true;
+    } else {
+        ended.good &= status.success();
+        if !status.success() && status.code() != Some(1) && !quiet {
+            eprintln!("the child ended with {status}");
+        }
+    }
+    ended
+}

@@ -1,0 +1,172 @@
+//! One seed on one number of CPUs: lives of an engine, one after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::chance::Chance;
+use crate::count::{STATES, THINGS};
+use crate::driver::{self, Shared};
+use crate::kinds::{Kind, Kinds, Pace};
+use crate::program;
+use crate::state::{self, ASKED, CALLED, MOST_DRIVERS, eventually, give_up, plan};
+
+/// Turns of a driver in an era.
+const TURNS: u64 = 1500;
+
+/// The life of an engine, as its seed has it.
+#[derive(Clone, Debug)]
+pub struct Era {
+    pub seed: u64,
+    pub number: u64,
+    pub cpus: usize,
+    pub turns: u64,
+    pub kinds: Kinds,
+    /// Objects and handles outlive the engine.
+    pub keeps: bool,
+    drivers: usize,
+    /// Shut down under its drivers, after this part of their turns.
+    cut: Option<u64>,
+    few_threads: bool,
+}
+
+impl Era {
+    fn new(seed: u64, number: u64, cpus: usize) -> Self {
+        let mut chance = Chance::new(&[seed, number]);
+        // A part of the kinds in each era, so that rare ones meet.
+        let dropped = Kinds::all().iter().filter(|_| chance.one_in(4)).fold(Kinds::all().but(Kinds::all()), |set, kind| set.and(kind.into()));
+        let mut kinds = Kinds::of(Pace::Fast).but(dropped).and(crate::kinds::needed());
+        let stage = chance.one_in(24);
+        if stage {
+            kinds = kinds.and(Kinds::of(Pace::Stage));
+        } else if chance.one_in(8) {
+            kinds = kinds.and(Kinds::of(Pace::Slow));
+        }
+        let drivers = if stage { 1 } else { 1 + chance.below(MOST_DRIVERS) };
+        let turns = match chance.below(6) {
+            0 => 1 + chance.below(80) as u64,
+            _ if stage => 200,
+            _ => TURNS,
+        };
+        let on = |kind| plan().kinds.has(kind);
+        let cut = (!stage && chance.one_in(2)).then(|| chance.below(turns as usize) as u64 * drivers as u64);
+        let (few_threads, keeps) = (!stage && chance.one_in(10), chance.one_in(4));
+        let (cut, few_threads, keeps) =
+            (cut.filter(|_| on(Kind::Cut)), few_threads && on(Kind::FewThreads), keeps && on(Kind::Keep));
+        Era { seed, number, cpus, turns, kinds, keeps, drivers, cut, few_threads }
+    }
+}
+
+/// Runs the plan of this process to its end.
+pub fn run() {
+    let plan = plan();
+    let seed = plan.seed.expect("a child has a seed");
+    std::panic::set_hook(Box::new(|panic| {
+        // Bodies panic as a matter of course, on the drivers' threads too; anything else that panics is a failure.
+        if !panic.location().is_some_and(|at| at.file().contains("program")) {
+            give_up(&panic.to_string());
+        }
+    }));
+    std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch).expect("a thread");
+    let end = plan.minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+    let in_time = || end.is_none_or(|end| Instant::now() < end);
+    let mut number = plan.eras.as_ref().map_or(0, |eras| eras.start);
+    let last = plan.eras.as_ref().map_or(u64::MAX, |eras| eras.end);
+    for _ in 0..plan.tries {
+        let before = state::operations();
+        let first = number;
+        while number < last && in_time() && state::operations() - before < plan.ops {
+            era(&Era::new(seed, number, plan.cpus[0]));
+            number += 1;
+        }
+        if plan.eras.is_some() {
+            number = first;
+        }
+    }
+    println!("done {} {}", number, state::operations());
+}
+
+/// Ends the process where nothing moves any more.
+fn watch() {
+    let mut before = u64::MAX;
+    loop {
+        // Looks often enough that a hang is found within one and a half times its time.
+        let end = Instant::now() + plan().watchdog;
+        while Instant::now() < end {
+            std::thread::park_timeout(plan().watchdog / 2);
+        }
+        let now = state::operations() + (state::era() << 40);
+        if now == before {
+            give_up("hangs");
+        }
+        before = now;
+    }
+}
+
+fn era(era: &Era) {
+    state::set_era(era.number);
+    let threads_before = engine_threads();
+    let mut config = ray::Config::new()
+        .num_cpus(era.cpus)
+        .resource("slot", 2.0)
+        .resource("seat", 2.0)
+        .tips(false)
+        .strict(plan().strict)
+        .stall_report(Duration::from_secs(600));
+    if era.few_threads {
+        config = config.max_threads(era.cpus + (era.seed % 4) as usize);
+    }
+    state::set_few_threads(era.few_threads);
+    ray::init_with(config).expect("no engine runs");
+    let shared = Arc::new(Shared::new(era.clone()));
+    let before = state::operations();
+    let drivers: Vec<_> = (0..era.drivers)
+        .map(|number| {
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("driver {number}"));
+            thread.spawn(move || driver::run(number, shared)).expect("a thread")
+        })
+        .collect();
+    if let Some(cut) = era.cut {
+        while state::operations() - before < cut && !drivers.iter().all(|driver| driver.is_finished()) {
+            std::thread::park_timeout(Duration::from_micros(50));
+        }
+        state::set_ending(true);
+        ray::shutdown().expect("no body asks for it");
+    }
+    let kept: Vec<_> = drivers.into_iter().map(|driver| driver.join().expect("it gave up if it failed")).collect();
+    shared.check();
+    if era.keeps {
+        ray::shutdown().expect("no body asks for it");
+        eventually("the states of actors are dropped in the shutdown", || STATES.alive() == 0);
+        drop((shared, kept));
+    } else {
+        drop((shared, kept));
+        if era.cut.is_none() {
+            all_gone("while the engine runs");
+        }
+        ray::shutdown().expect("no body asks for it");
+    }
+    all_gone("after the shutdown");
+    eventually("every callback has run", || ASKED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));
+    if program::DISORDER.load(Ordering::SeqCst) != 0 {
+        give_up("calls of one caller begin in another order");
+    }
+    eventually("the engine's threads end", || engine_threads() <= threads_before);
+    program::forget_cells();
+    state::set_ending(false);
+}
+
+/// Every value was dropped.
+fn all_gone(when: &str) {
+    eventually(&format!("all values are dropped {when}"), || THINGS.alive() == 0 && STATES.alive() == 0);
+}
+
+/// How many threads of this process an engine has started; 0 where the system does not tell.
+fn engine_threads() -> usize {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0 };
+    tasks
+        .flatten()
+        .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("ray-")))
+        .count()
+}
