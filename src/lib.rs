@@ -391,6 +391,13 @@ pub use ray_core::{
     nodes, shutdown,
 };
 
+// What it is doing.
+#[doc(inline)]
+pub use ray_core::dump;
+#[cfg(unix)]
+#[doc(inline)]
+pub use ray_core::dump_on_signal;
+
 // Objects.
 #[doc(inline)]
 pub use ray_core::{AnyRef, Get, ObjectRef, RefFuture, TakeError, View, get, get_all_settled, get_timeout, put, put_local};

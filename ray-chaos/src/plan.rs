@@ -83,7 +83,8 @@ impl Plan {
                     Long("seeds") => plan.seeds = parser.value()?.parse()?,
                     Long("seed") => plan.seed = Some(parser.value()?.parse()?),
                     Long("cpus") => {
-                        plan.cpus = parser.value()?.parse_with(|list| list.split(',').map(str::parse).collect::<Result<_, _>>())?;
+                        plan.cpus =
+                            parser.value()?.parse_with(|list| list.split(',').map(str::parse).collect::<Result<_, _>>())?;
                     }
                     Long("strict") => plan.strict = true,
                     Long("minutes") => plan.minutes = Some(parser.value()?.parse()?),
@@ -119,7 +120,10 @@ impl Plan {
         }
         add("cpus", self.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
         let without = Kinds::all().but(self.kinds);
-        if !without.is_empty() {
+        let only = self.kinds.but(kinds::needed());
+        if without.iter().count() > only.iter().count() {
+            add("only", if only.is_empty() { kinds::needed() } else { only }.to_string());
+        } else if !without.is_empty() {
             add("without", without.to_string());
         }
         if let Some(eras) = &self.eras {

@@ -178,4 +178,3 @@ pub fn visit(ledger: ActorHandle<Ledger>, caller: u64, calls: u64) -> ray::Resul
     let notes: Vec<_> = (1..=calls).map(|seq| ledger.note.remote(caller, seq, Thing::new(0))).collect();
     Ok(Thing::new(ray::get(notes)?.iter().map(Thing::value).sum()))
 }
-

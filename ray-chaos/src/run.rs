@@ -34,12 +34,18 @@ impl Era {
     fn new(seed: u64, number: u64, cpus: usize) -> Self {
         let mut chance = Chance::new(&[seed, number]);
         // A part of the kinds in each era, so that rare ones meet.
-        let dropped = Kinds::all().iter().filter(|_| chance.one_in(4)).fold(Kinds::all().but(Kinds::all()), |set, kind| set.and(kind.into()));
+        let dropped = Kinds::all()
+            .iter()
+            .filter(|_| chance.one_in(4))
+            .fold(Kinds::all().but(Kinds::all()), |set, kind| set.and(kind.into()));
         let mut kinds = Kinds::of(Pace::Fast).but(dropped).and(crate::kinds::needed());
-        let stage = chance.one_in(24);
+        // Where only such kinds are wanted, every era has them.
+        let only = |pace| plan().kinds.but(crate::kinds::needed()).but(Kinds::of(pace)).but(Kinds::of(Pace::Era)).is_empty();
+        let (stage, slow) = (chance.one_in(16), chance.one_in(8));
+        let (stage, slow) = (stage || only(Pace::Stage), slow || only(Pace::Slow));
         if stage {
             kinds = kinds.and(Kinds::of(Pace::Stage));
-        } else if chance.one_in(8) {
+        } else if slow {
             kinds = kinds.and(Kinds::of(Pace::Slow));
         }
         let drivers = if stage { 1 } else { 1 + chance.below(MOST_DRIVERS) };

@@ -93,7 +93,13 @@ impl Shrinker {
             return false;
         }
         let failed = !child(plan, true, Some(left)).good;
-        println!("  {} with {} kinds, skipping {:?}: {}", plan.eras.clone().map_or(0, |eras| eras.end - eras.start), plan.kinds.iter().count(), plan.skip, if failed { "fails" } else { "passes" });
+        println!(
+            "  {} with {} kinds, skipping {:?}: {}",
+            plan.eras.clone().map_or(0, |eras| eras.end - eras.start),
+            plan.kinds.iter().count(),
+            plan.skip,
+            if failed { "fails" } else { "passes" }
+        );
         failed
     }
 }

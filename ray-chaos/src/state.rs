@@ -46,9 +46,9 @@ struct Diary {
     last: Mutex<VecDeque<Note>>,
 }
 
-static DIARIES: [Diary; MOST_DRIVERS] =
-    [const { Diary { done: AtomicU64::new(0), turn: AtomicU64::new(0), kind: AtomicU64::new(0), last: Mutex::new(VecDeque::new()) } };
-    MOST_DRIVERS];
+static DIARIES: [Diary; MOST_DRIVERS] = [const {
+    Diary { done: AtomicU64::new(0), turn: AtomicU64::new(0), kind: AtomicU64::new(0), last: Mutex::new(VecDeque::new()) }
+}; MOST_DRIVERS];
 
 /// The settings of this process.
 pub fn plan() -> &'static Plan {
@@ -134,7 +134,7 @@ pub fn give_up(why: &str) -> ! {
     let _first = FIRST.lock();
     println!("failed {} {}", era(), operations());
     if !plan().quiet {
-        eprintln!("\n{}", String::new());
+        eprintln!("\n{}", ray::dump());
         for (number, diary) in DIARIES.iter().enumerate() {
             for Note { turn, what, with } in diary.last.lock().iter() {
                 eprintln!("  driver {number}, turn {turn}: {what} {with:?}");

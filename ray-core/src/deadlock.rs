@@ -80,6 +80,13 @@ fn address(entry: NonNull<Header>) -> usize {
 }
 
 impl Graph {
+    /// The bodies and drivers that wait, with what they wait for; none where that cannot be looked at within a time.
+    pub(crate) fn snapshot(&self, patience: Duration) -> Option<Vec<(String, Hold)>> {
+        let waits = self.waits.try_lock_for(patience)?;
+        // SAFETY: held by the table, which is locked.
+        Some(waits.values().map(|wait| (wait.who.clone(), unsafe { Hold::new(wait.target.entry()) })).collect())
+    }
+
     /// Enters the wait of this thread's bodies for `target`, unless that closes a cycle.
     ///
     /// # Errors

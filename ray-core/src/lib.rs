@@ -55,6 +55,9 @@ pub use resources::Resources;
 pub use runtime::api::{
     Context, Node, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized, nodes,
 };
+pub use runtime::dump::dump;
+#[cfg(unix)]
+pub use runtime::dump::dump_on_signal;
 pub use runtime::shutdown::shutdown;
 pub use wait::{AsCompleted, CompletedStream, Pending, Reference, as_completed, wait};
 

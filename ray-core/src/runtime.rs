@@ -7,6 +7,7 @@
 pub(crate) mod api;
 mod async_runtime;
 pub(crate) mod claim;
+pub(crate) mod dump;
 pub(crate) mod shutdown;
 pub(crate) mod submit;
 

@@ -489,6 +489,21 @@ impl Threads {
         all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
     }
 
+    /// Calls `see` for each thread until it says to stop; `false`: the threads cannot be looked at within a time.
+    pub(crate) fn walk_within(
+        &self,
+        patience: std::time::Duration,
+        mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool,
+    ) -> bool {
+        let Some(all) = self.all.try_read_for(patience) else { return false };
+        for (shared, stealer) in all.iter() {
+            if see(shared, stealer) {
+                break;
+            }
+        }
+        true
+    }
+
     /// Calls `see` for each thread until it says to stop, beginning at `from`.
     pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
         let all = self.all.read();

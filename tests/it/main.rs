@@ -18,6 +18,7 @@ mod callbacks;
 mod cancel;
 mod claims;
 mod deadlock;
+mod dump;
 mod handles;
 mod honesty;
 mod machine;

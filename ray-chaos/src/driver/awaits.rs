@@ -13,9 +13,8 @@ use crate::program::Thing;
 /// A multi-thread runtime that outlives the engines.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime")
-    })
+    RUNTIME
+        .get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime"))
 }
 
 async fn value_of(object: ObjectRef<Thing>) -> ray::Result<i64> {
@@ -69,7 +68,13 @@ impl Driver {
             }
             3 => {
                 let (node, outcome) = futures::executor::block_on(async {
-                    futures::future::select(std::pin::pin!(value_of(first).map(|outcome| (a, outcome))), std::pin::pin!(value_of(second).map(|outcome| (b, outcome)))).await.factor_first().0
+                    futures::future::select(
+                        std::pin::pin!(value_of(first).map(|outcome| (a, outcome))),
+                        std::pin::pin!(value_of(second).map(|outcome| (b, outcome))),
+                    )
+                    .await
+                    .factor_first()
+                    .0
                 });
                 self.observe(node, outcome);
             }

@@ -128,7 +128,9 @@ impl Driver {
             ray::kill_and_restart(&actor);
             match ray::get_timeout(actor.instance.remote(), plan().watchdog) {
                 Ok(instance) if instance >= next => {}
-                Ok(instance) => give_up(&format!("a call after a restart ran on instance {instance}, and {next} is the first new one")),
+                Ok(instance) => {
+                    give_up(&format!("a call after a restart ran on instance {instance}, and {next} is the first new one"))
+                }
                 Err(error) if is_excused(&error) || ending() => return,
                 Err(error) => give_up(&format!("a call after a restart: {error}")),
             }

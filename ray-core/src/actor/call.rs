@@ -14,7 +14,7 @@ use crate::callable::registry::Glue;
 use crate::callable::spec::Spec;
 use crate::error::Error;
 use crate::store::block;
-use crate::store::entry::{Header, Kind, VTable};
+use crate::store::entry::{Header, Hold, Kind, VTable};
 use crate::store::state::{Phase, State};
 use crate::task::cell::strict_outcome;
 use crate::task::{Extra, Ran, TaskHead, TaskVTable};
@@ -43,6 +43,12 @@ impl CallHead {
         // SAFETY: the caller's promise.
         unsafe { entry.cast().as_ref() }
     }
+}
+
+/// The actor that an entry is a call of.
+pub(crate) fn actor_of(entry: &Hold) -> Option<ActorHold> {
+    // SAFETY: a call's entry begins with a `CallHead`, and is alive by the hold.
+    (entry.vtable.kind == Kind::Call).then(|| unsafe { CallHead::of(entry.entry()) }.actor.clone())
 }
 
 /// What a body does when it is started.

@@ -148,6 +148,32 @@ impl ActorHead {
         Locked { actor: self, guard: self.run_state.lock() }
     }
 
+    /// What it is and does, for a dump.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = format!("actor `{}`", self.vtable.spec.name());
+        if let Some(name) = self.name() {
+            text += &format!(" (named `{name}`)");
+        }
+        let Some(guard) = self.run_state.try_lock() else { return text + ": locked" };
+        let locked = Locked { actor: self, guard };
+        text += &format!(": {}", locked.describe());
+        let mut sent = locked.back().len();
+        let taken = locked.has_runner();
+        if !taken {
+            // SAFETY: `front` belongs to the lock while there is no runner.
+            sent += unsafe { &*self.front.get() }.len();
+        }
+        drop(locked);
+        text += &format!(", {sent} call(s) in its mailbox");
+        if taken {
+            text += " beside those that its runner has taken";
+        }
+        if self.has_backlog.load(Ordering::Relaxed) {
+            text += ", others wait for arguments";
+        }
+        text
+    }
+
     /// Counts a hold for the creation and one for the run queue, and marks the actor as scheduled.
     ///
     /// # Safety

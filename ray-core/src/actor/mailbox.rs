@@ -93,6 +93,21 @@ impl Buffer {
         }
     }
 
+    /// How many records it holds.
+    pub(crate) fn len(&self) -> usize {
+        let (mut at, mut records) = (self.next as usize, 0);
+        while at < self.words.len() {
+            let first = self.at(at);
+            at += 1;
+            if first.addr() & 1 != 0 {
+                // SAFETY: made of a table's address by `push_told`.
+                at += 1 + unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() }.words;
+            }
+            records += 1;
+        }
+        records
+    }
+
     fn at(&self, index: usize) -> *mut () {
         // SAFETY: a record's first word is initialised, with a pointer's bytes.
         unsafe { self.words.as_ptr().add(index).cast::<*mut ()>().read() }

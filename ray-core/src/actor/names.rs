@@ -79,6 +79,11 @@ impl Names {
         drop(removed);
     }
 
+    /// The named actors; none where they cannot be looked at within a time.
+    pub(crate) fn all_within(&self, patience: std::time::Duration) -> Option<Vec<ActorHold>> {
+        self.actors.try_lock_for(patience).map(|actors| actors.values().cloned().collect())
+    }
+
     pub(crate) fn list(&self) -> Vec<(String, String)> {
         let mut names: Vec<_> =
             self.actors.lock().iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect();

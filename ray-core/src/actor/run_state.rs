@@ -91,6 +91,9 @@ const WAITS_ALONE: u16 = 1 << 6;
 const BEGUN: u16 = 1 << 7;
 const LISTED: u16 = 1 << 8;
 
+/// A dump of the engine looks so often whether the lock is free.
+const TRIES: u32 = 10_000;
+
 /// The lock, a byte that is held for a few instructions, and the state.
 #[derive(Debug)]
 #[repr(C)]
@@ -130,6 +133,18 @@ impl RunState {
             spin(&mut turn);
         }
         Guard(self)
+    }
+
+    /// The lock, unless it stays taken for many looks.
+    pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
+        let mut turn = 0;
+        for _ in 0..TRIES {
+            if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return Some(Guard(self));
+            }
+            spin(&mut turn);
+        }
+        None
     }
 
     /// Marks an actor that nobody else knows yet as scheduled.
@@ -202,6 +217,26 @@ impl Guard<'_> {
 
     pub(crate) fn has_begun(&self) -> bool {
         self.is(BEGUN)
+    }
+
+    /// The state, for a dump.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = format!("{:?}", self.life()).to_lowercase();
+        let flags = [
+            (SCHEDULED, "scheduled"),
+            (RUNNING, "running"),
+            (ORPHAN, "without handles"),
+            (EXCLUSIVE, "exclusive"),
+            (WAITING, "its first call waits for admission"),
+        ];
+        for (_, name) in flags.iter().filter(|(flag, _)| self.is(*flag)) {
+            text.push_str(", ");
+            text.push_str(name);
+        }
+        if self.inside() > 0 {
+            text.push_str(&format!(", {} call(s) run side by side", self.inside()));
+        }
+        text
     }
 
     /// Nobody may run until [`open`](Self::open).

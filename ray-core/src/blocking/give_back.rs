@@ -20,7 +20,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::Thread;
-use std::time::Duration;
 
 use crate::runtime::Engine;
 use crate::thread::ThreadState;

@@ -3,8 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 

@@ -149,6 +149,11 @@ impl<R, S> Claims<R, S> {
         (self.returns.len() + self.places.len(), self.returns.len() + overdue)
     }
 
+    /// Getters that want their CPU back.
+    pub(crate) fn returning(&self) -> usize {
+        self.returns.len()
+    }
+
     /// The starts in waiting: what they ask for, and how many.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Resources, usize)> {
         self.queues.values().map(|queue| (&queue.demand, queue.waiting.len()))

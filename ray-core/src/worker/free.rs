@@ -82,6 +82,12 @@ impl FreeQueue {
         self.queue.len() + self.workers().iter().map(|(_, jobs)| jobs.len()).sum::<usize>()
     }
 
+    /// As [`len`](Self::len), or none where the batches cannot be looked at within a time.
+    pub(crate) fn len_within(&self, patience: std::time::Duration) -> Option<usize> {
+        let workers = self.workers.try_read_for(patience)?;
+        Some(self.queue.len() + workers.iter().map(|(_, jobs)| jobs.len()).sum::<usize>())
+    }
+
     fn workers(&self) -> parking_lot::RwLockReadGuard<'_, Vec<(u64, Stealer<FreeJob>)>> {
         self.workers.read()
     }

@@ -157,6 +157,7 @@ const LAYERS: &[Layer] = &[
         name: "doors",
         modules: &[
             "runtime::api",
+            "runtime::dump",
             "runtime::shutdown",
             "object_ref::put",
             "object_ref::future",
