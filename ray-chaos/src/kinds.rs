@@ -12,7 +12,7 @@ pub enum Pace {
     Slow,
     /// It brings the engine into a certain state by gates, which needs an engine of its own: in eras of one driver.
     Stage,
-    /// No operation, but something that whole eras are given.
+    /// No operation, but something that whole eras are given or checked for.
     Era,
 }
 
@@ -80,6 +80,7 @@ kinds! {
     Cut "cut" 0 Era,
     Keep "keep" 0 Era,
     FewThreads "few-threads" 0 Era,
+    ThreadsEnd "threads-end" 0 Era,
 }
 
 /// A set of kinds.

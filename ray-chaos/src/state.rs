@@ -111,6 +111,7 @@ pub fn era() -> u64 {
 /// See [`era`]; the parent process reads it too.
 pub fn set_era(era: u64) {
     ERA.store(era, Ordering::Relaxed);
+    DIARIES.iter().for_each(|diary| diary.last.lock().clear());
     println!("era {era} {}", operations());
 }
 

@@ -65,7 +65,7 @@ fn bodies_claims_gets_and_mailboxes() {
         clerk.hear.tell((1, 2));
         let body = held.remote(running, gate);
         running.wait_for(2);
-        let claim = held.options().num_cpus(2).resource("licence", 1.0).remote(running, gate);
+        let claim = held.options().num_cpus(2.0).resource("licence", 1.0).remote(running, gate);
         let getter = std::thread::Builder::new().name("patient".to_owned()).spawn(move || ray::get(served));
         let getter = getter.expect("a thread");
         eventually("the getter waits", || ray::dump().contains("thread `patient` waits for"));
@@ -122,7 +122,7 @@ fn while_everything_hangs() {
         running.wait_for(2);
         let text = ray::dump();
         has(&text, "CPUs: 0 of 2 free");
-        assert_eq!(text.matches("dump::while_everything_hangs::").count(), 2, "two bodies run:\n{text}");
+        assert_eq!(text.matches("runs it::dump::stuck (").count(), 2, "two bodies run:\n{text}");
         drop(guard);
         assert_eq!(ray::get(all).expect("all end"), [1, 1, 1]);
     });

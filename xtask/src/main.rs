@@ -19,6 +19,7 @@ Commands:
   compare [--base COMMIT] [--pairs N] [CASE..]
                  instructions, times and memory of the bench's cases, beside those
                  of another version, 469ada4 unless told; it needs valgrind
+  chaos OPTIONS  random programs against a model of the engine; --help lists the options
   tidy           the rules of the house that no compiler knows: layers, sizes, names";
 
 fn main() -> ExitCode {
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["test"] => steps::run(workspace(), steps::Extent::Full),
         ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
         ["compare", rest @ ..] => compare::run(workspace(), rest),
+        ["chaos", options @ ..] => steps::chaos(workspace(), options),
         ["tidy"] => tidy::run(workspace()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -123,11 +123,23 @@ fn steps() -> Vec<Step> {
             .set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("docs", Full, &format!("doc {ALL} --no-deps --lib --bins --examples")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
+        Step::new("chaos", Full, &format!("{CHAOS} --ops 400000 --seeds 2 --cpus 1,2,8 --minutes 1")),
+        Step::new("chaos, strict", Full, &format!("{CHAOS} --ops 200000 --cpus 2 --strict --minutes 0.5")),
         Step::new("loom models", Full, "test --release --package ray-core --lib --target-dir target/loom -- loom")
             .set("RUSTFLAGS", "--cfg loom")
             .default("LOOM_MAX_PREEMPTIONS", "2")
             .must_match(),
     ]
+}
+
+/// Builds the random programs, with the assertions of a debug build and the speed of a release, and runs them.
+const CHAOS: &str = "run --quiet --profile chaos --package ray-chaos --";
+
+/// `cargo xtask chaos`: hands the options on.
+pub(crate) fn chaos(root: &Path, options: &[&str]) -> bool {
+    let mut step = Step::new("chaos", Extent::Full, CHAOS);
+    step.cargo.extend(options.iter().map(|option| (*option).to_owned()));
+    step.passes(root)
 }
 
 /// Runs the steps; the first that fails ends it, with the line that runs that step alone.

@@ -36,6 +36,14 @@ impl Driver {
         self.check("a body starts", key.reached_by(1, SOON));
     }
 
+    /// Gives the engine time to look at what was sent, or none.
+    fn breathe(&mut self) {
+        let end = Instant::now() + Duration::from_millis([0, 0, 1, 5][self.chance.below(4)]);
+        while Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// A claim that is no longer wanted holds nobody up.
     pub(super) fn stage_claim(&mut self) {
         let cpus = self.shared.era.cpus;
@@ -80,6 +88,7 @@ impl Driver {
         self.reached(&key);
         let alone = actor.swap.remote(Thing::new(0));
         let behind = actor.note.remote(Thing::new(1));
+        self.breathe();
         let _ = ray::cancel(&alone);
         let outcome = ray::get_timeout(behind, SOON).map(|thing| thing.value());
         self.expect("a call behind one that was cancelled", outcome, 2);
@@ -91,7 +100,7 @@ impl Driver {
     pub(super) fn stage_kill(&mut self) {
         self.calm("stage: kill");
         let (key, class) = (Key::new(), self.chance.below(3));
-        let many = 1 + self.chance.below(50);
+        let (many, early) = (1 + self.chance.below(50), self.chance.one_in(2));
         macro_rules! program {
             ($actor:expr, $block:ident, $note:expr) => {{
                 let (actor, note) = ($actor, $note);
@@ -99,8 +108,12 @@ impl Driver {
                     let _ = ray::get(note(&actor));
                 }
                 let running = actor.$block.remote(key.number());
-                self.reached(&key);
+                if !early {
+                    self.reached(&key);
+                }
+                // Sent together with the one that blocks, or while it runs.
                 let queued: Vec<_> = (0..many).map(|_| note(&actor)).collect();
+                self.reached(&key);
                 ray::kill(&actor);
                 match ray::get_timeout(running, SOON) {
                     Err(error) if error.is_actor_died() => {}
@@ -109,21 +122,24 @@ impl Driver {
                 queued
             }};
         }
+        // One time for all of them.
+        let end = Instant::now() + SOON;
+        let left = || end.saturating_duration_since(Instant::now());
         let queued: Vec<Result<Thing, ray::Error>> = if class == 0 {
             program!(Ledger::remote(Thing::new(0)), block, |actor: &ray::ActorHandle<Ledger>| actor.echo.remote(Thing::new(1)))
                 .into_iter()
-                .map(|call| ray::get_timeout(call, SOON))
+                .map(|call| ray::get_timeout(call, left()))
                 .collect()
         } else if class == 1 {
             program!(Ledger::remote(Thing::new(0)), perhaps, |actor: &ray::ActorHandle<Ledger>| actor.perhaps.remote(0))
                 .into_iter()
-                .map(|call| ray::get_timeout(call, SOON).map(|_| Thing::new(0)))
+                .map(|call| ray::get_timeout(call, left()).map(|_| Thing::new(0)))
                 .collect()
         } else {
             // Three slots, of which one is held back: the calls beside it may still have ended well.
             program!(Crowd::remote(Thing::new(0)), block, |actor: &ray::ActorHandle<Crowd>| actor.swap.remote(Thing::new(1)))
                 .into_iter()
-                .map(|call| ray::get_timeout(call, SOON))
+                .map(|call| ray::get_timeout(call, left()))
                 .collect()
         };
         for outcome in queued {
@@ -147,8 +163,11 @@ impl Driver {
             let theirs = running.clone();
             self.assistant.send(move || drop(ray::get(theirs)));
         }
-        self.reached(&key);
+        if self.chance.one_in(2) {
+            self.reached(&key);
+        }
         let queued: Vec<_> = (0..1 + self.chance.below(20)).map(|_| actor.perhaps.remote(0)).collect();
+        self.reached(&key);
         if self.chance.one_in(2) {
             let last = queued.last().cloned();
             self.assistant.send(move || drop(last.map(ray::get)));

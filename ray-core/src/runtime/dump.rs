@@ -225,6 +225,9 @@ pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
     if asked.contains(&signal) {
         return Ok(());
     }
+    if !(1..=64).contains(&signal) {
+        return Err(refused("there is no such signal".to_owned()));
+    }
     if signal_hook::consts::FORBIDDEN.contains(&signal) {
         return Err(refused("the system, or a crash, has it; use SIGUSR1 or SIGUSR2".to_owned()));
     }
