@@ -90,7 +90,10 @@ pub(crate) fn memory() -> Option<u64> {
         let mut info = std::mem::MaybeUninit::<libc::sysinfo>::uninit();
         // SAFETY: the call fills `info`, if it does not fail.
         let info = unsafe { (libc::sysinfo(info.as_mut_ptr()) == 0).then(|| info.assume_init()) }?;
-        u64::try_from(info.totalram).ok()?.checked_mul(u64::from(info.mem_unit))
+        // `c_ulong` has 32 bits on some systems.
+        #[allow(clippy::useless_conversion)]
+        let units = u64::try_from(info.totalram).ok()?;
+        units.checked_mul(u64::from(info.mem_unit))
     }
     #[cfg(not(target_os = "linux"))]
     None

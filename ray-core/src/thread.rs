@@ -9,6 +9,8 @@
 //! and frames of the engine lie below that call only if the engine has called code of the user's, which `unwind` counts. So
 //! former states are freed when the thread gets another one, or shuts the engine down, outside of such code.
 
+mod threads;
+
 use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
@@ -16,13 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::{Stealer, Worker};
+use crossbeam_deque::Worker;
 
 use crate::callable::spec::Spec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{self, Engine};
 use crate::store::entry::{Header, Hold};
 use crate::worker::free::Batch;
+
+pub(crate) use threads::Threads;
 
 /// A hold on an unstarted task, in a queue.
 pub(crate) struct Job(NonNull<Header>);
@@ -468,51 +472,4 @@ fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
 #[cold]
 pub(crate) fn gone(why: &'static str) -> Error {
     Error::new(ErrorKind::RuntimeGone, format!("the engine was shut down: {why}; call `ray::init()` and submit again"))
-}
-
-/// All threads that have a state, with a snapshot that thieves walk without a lock.
-pub(crate) struct Threads {
-    all: parking_lot::RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
-}
-
-impl Threads {
-    pub(crate) fn new() -> Self {
-        Self { all: parking_lot::RwLock::new(Vec::new()) }
-    }
-
-    fn enter(&self, shared: Arc<Shared>, stealer: Stealer<Job>) {
-        self.all.write().push((shared, stealer));
-    }
-
-    fn leave(&self, shared: &Arc<Shared>) {
-        let mut all = self.all.write();
-        all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
-    }
-
-    /// Calls `see` for each thread until it says to stop; `false`: the threads cannot be looked at within a time.
-    pub(crate) fn walk_within(
-        &self,
-        patience: std::time::Duration,
-        mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool,
-    ) -> bool {
-        let Some(all) = self.all.try_read_for(patience) else { return false };
-        for (shared, stealer) in all.iter() {
-            if see(shared, stealer) {
-                break;
-            }
-        }
-        true
-    }
-
-    /// Calls `see` for each thread until it says to stop, beginning at `from`.
-    pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
-        let all = self.all.read();
-        let count = all.len();
-        for step in 0..count {
-            let (shared, stealer) = &all[(from + step) % count];
-            if see(shared, stealer) {
-                return;
-            }
-        }
-    }
 }

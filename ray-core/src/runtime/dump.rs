@@ -250,8 +250,6 @@ pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// Whoever holds a lock of the engine's for ever, the dump comes, and tells which.
     #[test]
     fn locks_that_are_held_are_told() {

@@ -112,6 +112,7 @@ const LAYERS: &[Layer] = &[
             "task::future",
             "task::parts",
             "thread",
+            "thread::threads",
             "tips",
             "runtime",
             "runtime::async_runtime",
