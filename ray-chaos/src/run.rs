@@ -138,12 +138,12 @@ fn era(era: &Era) {
             std::thread::park_timeout(Duration::from_micros(50));
         }
         state::set_ending(true);
-        ray::shutdown().expect("no body asks for it");
+        ray::shutdown().expect("no body is left, and none asks for it");
     }
     let kept: Vec<_> = drivers.into_iter().map(|driver| driver.join().expect("it gave up if it failed")).collect();
     shared.check();
     if era.keeps {
-        ray::shutdown().expect("no body asks for it");
+        ray::shutdown().expect("no body is left, and none asks for it");
         eventually("the states of actors are dropped in the shutdown", || STATES.alive() == 0);
         drop((shared, kept));
     } else {
@@ -151,7 +151,7 @@ fn era(era: &Era) {
         if era.cut.is_none() {
             all_gone("while the engine runs");
         }
-        ray::shutdown().expect("no body asks for it");
+        ray::shutdown().expect("no body is left, and none asks for it");
     }
     all_gone("after the shutdown");
     eventually("every callback has run", || ASKED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));

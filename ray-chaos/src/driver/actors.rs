@@ -186,13 +186,12 @@ impl Driver {
         if actor.restarts {
             kinds = unavailable();
         }
-        if again && actor.restarts {
-            if !actor.is_ledger() {
-                // Calls that are admitted while the old ones end.
-                actor.doom = actor.doom.and(kinds);
-            }
-        } else {
+        if !again {
             actor.dead = true;
+        } else if !actor.restarts || !actor.is_ledger() {
+            // Without a restart it ends, unless its creation still waits for the argument; with one, calls are cut off that
+            // are admitted while the old ones end.
+            actor.doom = actor.doom.and(kinds);
         }
         self.note(if again { "kill and restart" } else { "kill" }, [number as i64]);
         self.model.widen_calls(number, kinds);

@@ -17,7 +17,7 @@ fn children(how: u8, ledger: &ActorHandle<Ledger>, desk: &ActorHandle<Desk>) -> 
     let sum = match how {
         0 => ray::get(make.remote(3))?.value(),
         1 => ray::get([make.remote(1), make.remote(2)])?.iter().map(Thing::value).sum(),
-        2 => ray::get(later.remote(&ray::put(Thing::new(3)), 2))?.value(),
+        2 => ray::get(later.remote(ray::put(Thing::new(3)), 2))?.value(),
         3 => ray::get(ledger.echo.remote(Thing::new(3)))?.value(),
         4 => ray::get(desk.note.remote(Thing::new(3)))?.value(),
         5 => {
