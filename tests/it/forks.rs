@@ -53,7 +53,7 @@ fn a_fork_is_told_that_it_has_no_engine() {
         assert!(in_a_fork(|| is_told(&ray::get_timeout(&pending, Duration::from_secs(60)))), "get_timeout");
         assert!(in_a_fork(|| is_told(&ray::get([pending.clone(), pending.clone()]).map(drop))), "get of several");
         assert!(in_a_fork(|| is_told(&ray::wait([pending.any()], 1).map(drop))), "wait");
-        assert!(in_a_fork(|| is_told(&ray::get(ray::task(|| std::thread::yield_now()).remote()))), "a task of the fork's own");
+        assert!(in_a_fork(|| is_told(&ray::get(ray::task(std::thread::yield_now).remote()))), "a task of the fork's own");
         assert!(in_a_fork(|| is_told(&ray::init().map(drop))), "init");
         gate.open();
         ray::get(pending).unwrap();

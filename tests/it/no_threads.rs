@@ -80,7 +80,7 @@ fn a_driver_goes_on_by_itself() {
         assert_eq!(ray::get(counts).unwrap()[9], 10, "calls of an actor");
         assert_eq!(ray::get(wide.remote(1)).unwrap(), 2, "a task for both CPUs");
         assert_eq!(ray::get(sum.remote(20)).unwrap(), 210, "gets in bodies");
-        let chained = square.remote(&square.remote(&square.remote(2)));
+        let chained = square.remote(square.remote(square.remote(2)));
         assert_eq!(ray::get(chained).unwrap(), 256, "a chain");
         let object = square.remote(5);
         object.on_ready(|| {

@@ -296,17 +296,23 @@ fn initialisers_that_get() {
 
 #[test]
 fn an_initialiser_that_gets_on_one_cpu() {
-    alone_on(1, || initialisers_that_get());
+    alone_on(1, || {
+        initialisers_that_get();
+    });
 }
 
 #[test]
 fn an_initialiser_that_gets_on_two_cpus() {
-    alone_on(2, || initialisers_that_get());
+    alone_on(2, || {
+        initialisers_that_get();
+    });
 }
 
 #[test]
 fn an_initialiser_that_gets_on_eight_cpus() {
-    alone_on(8, || initialisers_that_get());
+    alone_on(8, || {
+        initialisers_that_get();
+    });
 }
 
 /// A body that waits in the operating system for threads that get.

@@ -52,11 +52,11 @@ fn all_is_given_back(cpus: f64) {
 fn a_task_lends_its_cpu_to_the_group() {
     in_child("callers::a_task_lends_its_cpu_to_the_group", || {
         init(4);
-        assert_eq!(ray::get(ray::task(|| fit(4)).remote()).unwrap().unwrap(), 4);
-        assert_eq!(ray::get(ray::task(|| fit(4)).num_cpus(3.0).remote()).unwrap().unwrap(), 4);
+        assert_eq!(ray::get(ray::task(|| fit(4)).remote()).unwrap(), 4);
+        assert_eq!(ray::get(ray::task(|| fit(4)).num_cpus(3.0).remote()).unwrap(), 4);
         // Several at once, each of which asks for every CPU, while they wait for each other.
         let tasks: Vec<_> = (0..6).map(|_| ray::task(|| fit(4)).remote()).collect();
-        assert_eq!(ray::get(tasks).unwrap().into_iter().map(Result::unwrap).sum::<usize>(), 24);
+        assert_eq!(ray::get(tasks).unwrap().into_iter().sum::<usize>(), 24);
         all_is_given_back(4.0);
     });
 }
@@ -65,8 +65,8 @@ fn a_task_lends_its_cpu_to_the_group() {
 fn with_one_cpu_too() {
     in_child("callers::with_one_cpu_too", || {
         init(1);
-        let nested = || ray::get(ray::task(|| fit(1)).remote())?;
-        assert_eq!(ray::get(ray::task(nested).remote()).unwrap().unwrap(), 1);
+        let nested = || ray::get(ray::task(|| fit(1)).remote());
+        assert_eq!(ray::get(ray::task(nested).remote()).unwrap(), 1);
         all_is_given_back(1.0);
     });
 }
@@ -77,8 +77,7 @@ fn what_the_caller_holds_itself_is_named() {
     in_child("callers::what_the_caller_holds_itself_is_named", || {
         init(4);
         let fit = |workers| fit_with(ScalingConfig::workers(workers).resource_per_worker("gold", 1.0));
-        let asks =
-            move |workers| ray::get(ray::task(move || fit(workers)).name("digger").resource("gold", 2.0).remote()).unwrap();
+        let asks = move |workers| ray::get(ray::task(move || fit(workers)).name("digger").resource("gold", 2.0).remote());
         assert_eq!(asks(2).unwrap(), 2);
         let text = refused(asks(3));
         assert!(text.contains("the task `digger`, which called `fit`, holds {gold: 2} itself"), "{text}");
