@@ -8,9 +8,11 @@ mod model;
 mod program;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
 
 use crate::stage::{alone_with, eventually};
 use crate::support::PATIENCE;
@@ -34,7 +36,7 @@ static LAST: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 /// Notes an operation for the report of a failure.
 fn log(text: String) {
     STEPS.fetch_add(1, Ordering::Relaxed);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = LAST.lock();
     if last.len() == 60 {
         last.pop_front();
     }
@@ -43,7 +45,7 @@ fn log(text: String) {
 
 /// Ends the process with all that is known.
 fn give_up(why: &str) -> ! {
-    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = LAST.lock();
     for operation in &*last {
         eprintln!("  {operation}");
     }

@@ -5,10 +5,12 @@ use std::future::Future;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, mpsc};
+use std::sync::{Arc, Once, mpsc};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+// Not the standard library's locks: it is not compiled with the sanitizers, so ThreadSanitizer would not see what they order.
+use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 /// How long anything that should come at once may take before a test fails instead of hanging.
@@ -88,7 +90,7 @@ pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce(
         let _ = child.kill();
     }
     let status = child.wait().expect("a child can be waited for");
-    let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&lock(bytes)).into_owned();
+    let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock()).into_owned();
     let said = Said { success: status.success(), stdout: text(&stdout), stderr: text(&stderr) };
     assert!(in_time, "{name} hung in its child process\n{}\n{}", said.stdout, said.stderr);
     said
@@ -101,15 +103,11 @@ fn drain(mut from: impl Read + Send + 'static, ended: mpsc::Sender<()>) -> Arc<M
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut chunk) {
-            lock(&bytes).extend_from_slice(&chunk[..count]);
+            bytes.lock().extend_from_slice(&chunk[..count]);
         }
         let _ = ended.send(());
     });
     into
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts that bodies and tests meet at. Kept here under a number, so that a gate travels through a serialised form too.
@@ -129,7 +127,7 @@ fn number() -> u64 {
 }
 
 fn with_counts<R>(act: impl FnOnce(&mut Counts) -> R) -> R {
-    act(lock(&COUNTS).get_or_insert_default())
+    act(COUNTS.lock().get_or_insert_default())
 }
 
 /// How often something happened; can be waited for.
@@ -165,7 +163,7 @@ impl Tally {
     #[track_caller]
     pub(crate) fn wait_for(self, count: u64) {
         let deadline = Instant::now() + PATIENCE;
-        let mut counts = lock(&COUNTS);
+        let mut counts = COUNTS.lock();
         loop {
             let there = counts.as_ref().and_then(|counts| counts.counts.get(&self.0)).copied().unwrap_or(0);
             if there >= count {
@@ -173,7 +171,7 @@ impl Tally {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{there} of {count} after {PATIENCE:?}");
-            counts = CHANGED.wait_timeout(counts, left).unwrap_or_else(PoisonError::into_inner).0;
+            CHANGED.wait_for(&mut counts, left);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The pulse's rest: work that is queued while the pulse lies down is seen by it, or rouses it.
+//! The monitor thread's rest: work that is queued while the thread lies down is seen by it, or rouses it.
 
 use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::sync::{Arc, Notify};
@@ -126,4 +126,34 @@ fn a_shutdown_beside_two_submitters() {
 #[test]
 fn a_shutdown_beside_a_monitor_that_could_not_start() {
     shutdowns(1, Rest::give_up);
+}
+
+/// The system refuses the thread: a submitter that found it starting is seen by the one that gives up, or it tries to
+/// start the thread again.
+#[test]
+fn a_refused_thread() {
+    check(|| {
+        let rest = Arc::new((Rest::new(), AtomicUsize::new(0)));
+        let submit = |(rest, queued): &(Rest, AtomicUsize)| {
+            queued.fetch_add(1, Ordering::Relaxed);
+            if !rest.is_roused_by_work() {
+                return 0;
+            }
+            match rest.rouse() {
+                Rouse::Start => {
+                    rest.give_up();
+                    // What `kick` does with it: it starts a worker if it sees any.
+                    queued.load(Ordering::Relaxed)
+                }
+                Rouse::Wake | Rouse::Drain => unreachable!("there is no thread, and no shutdown"),
+                Rouse::Nothing => 0,
+            }
+        };
+        let other = {
+            let rest = rest.clone();
+            thread::spawn(move || submit(&rest))
+        };
+        let mine = submit(&rest);
+        assert_eq!(mine.max(other.join().unwrap()), 2, "somebody sees both");
+    });
 }

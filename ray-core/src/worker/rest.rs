@@ -75,6 +75,8 @@ impl Rest {
     /// The thread could not be started.
     pub(crate) fn give_up(&self) {
         self.go_to(ABSENT);
+        // The caller looks at the queues next.
+        fence(Ordering::SeqCst);
     }
 
     /// By the monitor: it is about to rest. It looks at the queues once more after this, and goes on ([`Self::go_on`]) if there is anything.
