@@ -12,9 +12,12 @@ mod rest;
 
 /// Tries a model in every order; two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_within(usize::MAX, model);
+}
+
+/// As [`check`], with at most so many preemptions.
+fn check_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = ::loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    // With three preemptions a thread may look at a lock more often than loom's default of 1000 steps allows.
-    builder.max_branches = builder.max_branches.max(10_000);
+    builder.preemption_bound = builder.preemption_bound.or(Some(2)).map(|bound| bound.min(preemptions));
     builder.check(model);
 }

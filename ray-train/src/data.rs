@@ -15,7 +15,7 @@
 #[cfg(feature = "download")]
 mod download;
 mod fashion_mnist;
-mod idx;
+pub(crate) mod idx;
 mod images;
 mod loader;
 mod prepare;

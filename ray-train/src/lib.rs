@@ -77,6 +77,9 @@ mod context;
 pub mod data;
 mod device;
 mod faults;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 pub mod model;
 mod pool;

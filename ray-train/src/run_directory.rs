@@ -31,6 +31,17 @@ use crate::{Checkpoint, Report};
 pub(crate) use commit::{NotKept, best};
 use record::{Line, Listed, Record};
 
+/// Reads a run's two lists and makes its history of them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_lists(run: &Path, record: &[u8], reports: &[u8]) {
+    fs::write(run.join(RECORD), record).expect("a temporary directory can be written");
+    fs::write(run.join(REPORTS), reports).expect("a temporary directory can be written");
+    if let Ok(Some(contents)) = Contents::read(run) {
+        let _ = contents.record.score();
+        let _ = history(run, &contents.lines, &contents.record, None);
+    }
+}
+
 const RECORD: &str = "run.json";
 const REPORTS: &str = "reports.jsonl";
 const STAGING: &str = ".staging";

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod sanitize;
 mod steps;
 mod tidy;
 
@@ -20,6 +21,8 @@ Commands:
                  instructions, times and memory of the bench's cases, beside those
                  of another version, 469ada4 unless told; it needs valgrind
   chaos OPTIONS  random programs against a model of the engine; --help lists the options
+  sanitize [thread|address] [FILTER]
+                 the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
   tidy           the rules of the house that no compiler knows: layers, sizes, names";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
         ["compare", rest @ ..] => compare::run(workspace(), rest),
         ["chaos", options @ ..] => steps::chaos(workspace(), options),
+        ["sanitize", rest @ ..] => sanitize::run(workspace(), rest),
         ["tidy"] => tidy::run(workspace()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -117,6 +117,10 @@ fn steps() -> Vec<Step> {
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
         // Every value through the MessagePack glue: what a cluster would refuse fails here.
         Step::new("tests, strict", Full, "test --package ray --test it").set("RAY_STRICT", "1"),
+        // The corpora, then a minute of mutations, all targets together; compiled by "tests" above.
+        Step::new("fuzz targets", Full, &format!("test {ALL} --test fuzz -- --nocapture"))
+            .default("RAY_FUZZ_SECONDS", "60")
+            .must_match(),
         Step::new("doc tests", Full, &format!("test {ALL} --doc")),
         // With the examples, so that dependencies have the features that they have for clippy, and none is checked again: burn is large.
         Step::new("docs, no burn", Full, "doc --package ray-train --no-default-features --no-deps --lib --examples")

@@ -8,7 +8,7 @@ use ::loom::sync::Arc;
 use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
-use super::check;
+use super::{check, check_within};
 use crate::error::{Error, ErrorKind};
 use crate::store::entry::{self, Header, Kind, VTable};
 use crate::store::state::{Phase, State};
@@ -103,7 +103,12 @@ impl Entry {
 
 /// Runs `model` with its counts, and checks them at the end: `made` entries, of which `taken` values were moved out.
 fn counted(made: usize, model: impl Fn(&Arc<Seen>) -> usize + Sync + Send + 'static) {
-    check(move || {
+    counted_within(usize::MAX, made, model);
+}
+
+/// As [`counted`], with at most so many preemptions.
+fn counted_within(preemptions: usize, made: usize, model: impl Fn(&Arc<Seen>) -> usize + Sync + Send + 'static) {
+    check_within(preemptions, move || {
         let seen = Arc::new(Seen::default());
         let taken = model(&seen);
         assert_eq!(seen.freed.load(Ordering::Relaxed), made, "freed once each");
@@ -225,22 +230,19 @@ fn published_while_a_waiter_gives_up() {
     });
 }
 
+/// Three at once. With a third preemption loom runs out of steps: it lets the two threads that spin take turns while the
+/// thread that holds the lock stands still. The models of each two of them are tried with three.
 #[test]
 fn cancelled_while_a_waiter_gives_up_and_it_is_published() {
-    counted(1, |seen| {
-        let entry = Entry::new(2, seen);
+    counted_within(2, 1, |seen| {
+        let entry = Entry::new(1, seen);
         let counts = seen.clone();
-        let waiter = thread::spawn(move || {
-            wait_and_give_up(entry, &counts);
-            entry.drop_ref();
-        });
-        let canceller = thread::spawn(move || {
-            entry.cancel();
-            entry.drop_ref();
-        });
+        let waiter = thread::spawn(move || wait_and_give_up(entry, &counts));
+        let canceller = thread::spawn(move || entry.cancel());
         entry.publish();
         waiter.join().unwrap();
         canceller.join().unwrap();
+        entry.drop_ref();
         0
     });
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +53,12 @@ pub(crate) fn list(root: &Path) -> ray::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Whether a name that a list gives leads to a place below the list's own directory: plain names alone, no `..`, no root.
+pub(crate) fn is_below(name: &str) -> bool {
+    let mut parts = Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
 /// Copies a file; the directories above it are made.
 pub(crate) fn copy(from: &Path, to: &Path) -> ray::Result<()> {
     make_parent(to)?;
@@ -76,7 +82,14 @@ fn make_parent(path: &Path) -> ray::Result<()> {
 }
 
 /// Length and CRC-32 of a file.
+///
+/// # Errors
+/// What the system says; that it is no regular file: a pipe or a device may never end.
 pub(crate) fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    // Before it is opened, since opening a pipe waits for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let mut file = File::open(path)?;
     let mut hasher = crc32fast::Hasher::new();
     let mut buffer = vec![0; 1 << 16];

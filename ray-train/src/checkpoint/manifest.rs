@@ -81,6 +81,9 @@ pub(crate) fn verify(directory: &Path, expected: Expected<'_>) -> Result<Manifes
     for entry in &manifest.files {
         let path = directory.join(&entry.name);
         let name = &entry.name;
+        if !files::is_below(name) {
+            return Err(damaged(format!("its {MANIFEST} lists `{name}`, which is not below its directory")));
+        }
         let (bytes, crc32) = files::sum(&path).map_err(|error| damaged(format!("`{name}` cannot be read: {error}")))?;
         if bytes != entry.bytes {
             return Err(damaged(format!("`{name}` has {bytes} bytes, and was written with {}", entry.bytes)));
@@ -93,4 +96,36 @@ pub(crate) fn verify(directory: &Path, expected: Expected<'_>) -> Result<Manifes
         }
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `verify` says of a manifest that lists one file.
+    fn verified(directory: &Path, name: &str) -> String {
+        let text = format!(
+            r#"{{"format":"{FORMAT}","run":"r","report":1,"time":"","metrics":{{}},
+                "files":[{{"name":"{name}","bytes":1,"crc32":0,"rank":0}}]}}"#
+        );
+        std::fs::write(directory.join(MANIFEST), text).unwrap();
+        verify(directory, 1).unwrap_err().why
+    }
+
+    /// A list from outside leads neither out of its directory nor to a file that never ends.
+    #[test]
+    fn a_list_leads_to_regular_files_below_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["/dev/zero", "../other", "a/../../other", "..", "/", ""] {
+            let why = verified(directory.path(), name);
+            assert!(why.contains("not below its directory"), "{name}: {why}");
+        }
+        std::fs::create_dir(directory.path().join("folder")).unwrap();
+        assert!(verified(directory.path(), "folder").contains("no regular file"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/dev/zero", directory.path().join("endless")).unwrap();
+            assert!(verified(directory.path(), "endless").contains("no regular file"));
+        }
+    }
 }

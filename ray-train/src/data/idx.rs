@@ -13,7 +13,7 @@ const LABELS: u32 = 0x0801;
 const IMAGES: u32 = 0x0803;
 
 /// More bytes than this a file may hold, but no header makes us reserve them before they are there.
-const RESERVE: usize = 64 << 20;
+const RESERVE: usize = 1 << 20;
 
 /// So many images of so many rows and columns, one byte a pixel, in the file's order.
 #[derive(Debug, PartialEq)]
@@ -43,6 +43,13 @@ fn read<T>(path: &Path, parse: impl FnOnce(&mut dyn Read) -> Result<T, String>) 
 fn parse_any<T>(mut input: impl BufRead, parse: impl FnOnce(&mut dyn Read) -> Result<T, String>) -> Result<T, String> {
     let zipped = input.fill_buf().map_err(|error| error.to_string())?.starts_with(&[0x1f, 0x8b]);
     if zipped { parse(&mut GzDecoder::new(input)) } else { parse(&mut input) }
+}
+
+/// Reads bytes both as images and as labels.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse(bytes: &[u8]) {
+    let _ = parse_any(bytes, parse_images);
+    let _ = parse_any(bytes, parse_labels);
 }
 
 fn parse_images(input: &mut dyn Read) -> Result<Images, String> {

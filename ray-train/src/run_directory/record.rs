@@ -75,6 +75,13 @@ impl Record {
                 format!("its format is `{}`, and this version reads `{FORMAT}`; take another name or storage", record.format);
             return Err(Damaged { path, why });
         }
+        // A list from outside must not lead to another place: what it names is read, moved and removed.
+        if let Some(Listed { directory, report }) =
+            record.checkpoints.iter().find(|listed| report_of(&listed.directory) != Some(listed.report))
+        {
+            let why = format!("it lists `{directory}` as the checkpoint of report {report}");
+            return Err(advised(Damaged { path, why }));
+        }
         Ok(Some(record))
     }
 
@@ -174,4 +181,25 @@ pub(super) fn rebuild(run: &Path, name: &str, workers: usize) -> ray::Result<Con
         record.checkpoints.push(Listed { report: whole.report, directory });
     }
     Ok(Contents { record, lines })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_checkpoints_of_its_own_run_alone() {
+        let run = tempfile::tempdir().unwrap();
+        let read = |directory: &str| {
+            let mut record = Record::new("name", 1);
+            record.checkpoints.push(Listed { directory: directory.to_owned(), report: 4 });
+            files::write_json(&run.path().join(RECORD), &record).unwrap();
+            Record::read(run.path())
+        };
+        assert!(read("checkpoint_000004").is_ok());
+        for elsewhere in ["../checkpoint_000004", "/tmp", "checkpoint_000005", "checkpoint_", ""] {
+            let why = read(elsewhere).unwrap_err().why;
+            assert!(why.contains("as the checkpoint of report 4"), "{elsewhere}: {why}");
+        }
+    }
 }

@@ -1,0 +1,208 @@
+//! `cargo xtask sanitize`: the tests under ThreadSanitizer and AddressSanitizer, with the nightly toolchain.
+//!
+//! Each sanitizer has a target folder of its own below `target/sanitize`. The standard library is used as it comes,
+//! without the sanitizer, so `sanitize/thread.supp` lists the parts of it that ThreadSanitizer would report.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// What finds faults while the tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sanitizer {
+    Thread,
+    Address,
+}
+
+use Sanitizer::{Address, Thread};
+
+impl Sanitizer {
+    fn name(self) -> &'static str {
+        match self {
+            Thread => "thread",
+            Address => "address",
+        }
+    }
+
+    fn flags(self) -> &'static str {
+        match self {
+            // The standard library is compiled without it, which rustc otherwise refuses for this sanitizer.
+            Thread => "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+            Address => "-Zsanitizer=address",
+        }
+    }
+
+    /// The variable of its runtime, and the value.
+    fn options(self, root: &Path) -> (&'static str, String) {
+        match self {
+            Thread => {
+                let suppressions = root.join("xtask/src/sanitize/thread.supp");
+                ("TSAN_OPTIONS", format!("suppressions={} history_size=4", suppressions.display()))
+            }
+            Address => ("ASAN_OPTIONS", "detect_leaks=1".into()),
+        }
+    }
+}
+
+/// A test that is not run, and why.
+struct Excluded {
+    /// None: under neither.
+    under: Option<Sanitizer>,
+    /// What the test's name begins with, or contains.
+    test: &'static str,
+    why: &'static str,
+}
+
+const EXCLUDED: &[Excluded] = &[Excluded {
+    under: Some(Thread),
+    test: "value::tests::depth_is_refused_and_never_overflows",
+    why: "it recurses on a stack of the crate `stacker`, which ThreadSanitizer does not follow: its runtime crashes",
+}];
+
+/// What is run: the arguments for cargo, up to those of the test binary.
+const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray --test it"];
+
+/// The random programs, where they are a package of the workspace.
+const CHAOS: &str = "run --package ray-chaos -- --ops 20000 --seeds 2 --cpus 1,2,8";
+
+/// Operations of the random programs of `tests/it`: each costs about ten times as much here.
+const OPERATIONS: &str = "20000";
+
+const USAGE: &str = "Usage: cargo xtask sanitize [thread|address] [FILTER]";
+
+/// Runs what the arguments ask for: one sanitizer or both, all tests or those whose names contain the filter.
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
+    let (sanitizers, filter): (&[Sanitizer], _) = match arguments {
+        ["thread", rest @ ..] => (&[Thread], rest),
+        ["address", rest @ ..] => (&[Address], rest),
+        rest => (&[Thread, Address], rest),
+    };
+    let filter = match filter {
+        [] => None,
+        [filter] if !filter.starts_with('-') => Some(*filter),
+        _ => {
+            eprintln!("{USAGE}");
+            return false;
+        }
+    };
+    let target = match target() {
+        Ok(target) => target,
+        Err(why) => {
+            eprintln!("{why}");
+            return false;
+        }
+    };
+    // All are run, also where the first has found something.
+    sanitizers.iter().filter(|sanitizer| !passes(root, **sanitizer, filter, &target)).count() == 0
+}
+
+/// The triple for which nightly compiles here.
+fn target() -> Result<String, String> {
+    let missing = |why: &str| {
+        format!(
+            "the sanitizers need the nightly toolchain, and {why}: install it with\n\n    rustup toolchain install nightly --profile minimal\n"
+        )
+    };
+    let version =
+        nightly("rustc").arg("-vV").output().map_err(|error| missing(&format!("rustup cannot be started ({error})")))?;
+    if !version.status.success() {
+        return Err(missing(String::from_utf8_lossy(&version.stderr).trim()));
+    }
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let target = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or_else(|| missing("it names no host"))?;
+    match target {
+        "x86_64-unknown-linux-gnu" | "aarch64-unknown-linux-gnu" => Ok(target.to_owned()),
+        other => Err(format!("this command knows the sanitizers on 64-bit Linux with glibc, and this is {other}")),
+    }
+}
+
+/// A program of the nightly toolchain, whichever toolchain runs us.
+fn nightly(program: &str) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", program]).stdin(Stdio::null());
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn passes(root: &Path, sanitizer: Sanitizer, filter: Option<&str>, target: &str) -> bool {
+    let excluded: Vec<_> = EXCLUDED.iter().filter(|test| test.under.is_none_or(|under| under == sanitizer)).collect();
+    for Excluded { test, why, .. } in &excluded {
+        println!("    not run under the {} sanitizer: {test}: {why}", sanitizer.name());
+    }
+    let mut suites: Vec<&str> = SUITES.to_vec();
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.contains("\"ray-chaos\"") {
+        println!("    not run: the random programs of ray-chaos, for the workspace has no such package");
+    } else if filter.is_none() {
+        suites.push(CHAOS);
+    }
+    suites.into_iter().filter(|suite| !passes_suite(root, sanitizer, suite, filter, &excluded, target)).count() == 0
+}
+
+fn passes_suite(
+    root: &Path,
+    sanitizer: Sanitizer,
+    suite: &str,
+    filter: Option<&str>,
+    excluded: &[&Excluded],
+    target: &str,
+) -> bool {
+    let name = sanitizer.name();
+    println!("==> {name} sanitizer: cargo {suite}");
+    let begin = Instant::now();
+    let (variable, options) = sanitizer.options(root);
+    let (words, program) = suite.split_once(" -- ").unwrap_or((suite, ""));
+    let mut words: Vec<&str> = words.split_whitespace().collect();
+    let folder = format!("target/sanitize/{name}");
+    // tokio's locks are the standard library's otherwise, which the sanitizer does not see.
+    let common = ["--features", "tokio/parking_lot", "--target", target, "--target-dir", &folder];
+    words.splice(1..1, common);
+    let mut command = nightly("cargo");
+    command.args(words).arg("--").args(program.split_whitespace());
+    if suite.starts_with("test") {
+        command.args(filter);
+        command.args(excluded.iter().flat_map(|test| ["--skip", test.test]));
+    }
+    command.current_dir(root).env("RUSTFLAGS", sanitizer.flags());
+    // What a caller sets goes after ours, so it wins.
+    let options = env::var(variable).map_or(options.clone(), |more| format!("{options} {more}"));
+    command.env(variable, options);
+    if env::var_os("RAY_TEST_OPS").is_none() {
+        command.env("RAY_TEST_OPS", OPERATIONS);
+    }
+    let passed = match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cargo could not be started: {error}");
+            false
+        }
+    };
+    let outcome = if passed { "passed" } else { "FAILED" };
+    println!("    {name} sanitizer, {suite}: {outcome} after {:.1} s", begin.elapsed().as_secs_f64());
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A suppression hides what it names, so none may name a part of the engine.
+    #[test]
+    fn no_suppression_names_the_engine() {
+        let list = include_str!("sanitize/thread.supp");
+        for line in list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (kind, pattern) = line.split_once(':').expect("a kind and a pattern");
+            assert_eq!(kind, "race", "{line}");
+            let foreign = ["std::", "test::", "<alloc::"].iter().any(|begin| pattern.starts_with(begin));
+            assert!(foreign && !pattern.contains("ray"), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_exclusion_says_why() {
+        assert!(EXCLUDED.iter().all(|test| test.why.len() > 20 && !test.test.is_empty()));
+    }
+}
