@@ -1,4 +1,4 @@
-//! Models of the engine's protocols, tried in every order of steps up to two preemptions:
+//! Models of the engine's protocols, tried in every order of steps up to two preemptions, or as many as are asked for:
 //! `LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom" cargo test --release -p ray-core --lib --target-dir target/loom -- loom`.
 //! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
 
@@ -7,6 +7,10 @@ mod alarm;
 mod arrivals;
 mod board;
 mod cell;
+mod children;
+mod dependency;
+mod depot;
+mod lease;
 mod pool;
 mod rest;
 

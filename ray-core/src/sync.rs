@@ -2,13 +2,25 @@
 //! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees what its locks order.
 
 #[cfg(loom)]
-pub(crate) use ::loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use ::loom::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 #[cfg(loom)]
 pub(crate) use locks::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
+
+/// Between two sequentially consistent accesses of a thread. They are ordered as they stand; loom, which takes them for
+/// acquire and release, needs a fence in their place.
+#[inline(always)]
+pub(crate) fn seq_cst_in_models() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
 
 /// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
 /// again. A hint, harmless for any address.

@@ -8,7 +8,6 @@ pub(crate) mod parts;
 
 use std::borrow::Cow;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::callable::spec::{self, Spec};
@@ -17,6 +16,7 @@ use crate::options::CallSettings;
 use crate::runtime::Engine;
 use crate::store::entry::{self, Header, Hold, Kind};
 use crate::store::state::Phase;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::thread::{Frame, ThreadState};
 
 /// What a task asks of the node.

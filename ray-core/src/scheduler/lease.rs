@@ -5,13 +5,13 @@
 //! once (a getter that comes back, a task that asks for more than one CPU or for other resources) stands in
 //! [`claims`](super::claims), and `claimed` sends those who give CPU back there first.
 //!
-//! Why no claim is overlooked: a claimant raises `claimed`, then looks at `free`; a giver raises `free`, then looks at
-//! `claimed`; both sequentially consistent, so one of them sees the other.
-
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+//! Why no claim is overlooked: a claimant raises `claimed`, then (after a fence) looks at `free`; a thread that gives CPU
+//! back raises `free`, then looks at `claimed`, both sequentially consistent. One of them sees the other
+//! (`crate::loom::lease`).
 
 use super::claims::Term;
 use crate::resources::UNITS;
+use crate::sync::{AtomicI64, AtomicU64, AtomicUsize, Ordering, fence, seq_cst_in_models};
 
 /// The pool.
 #[derive(Debug)]
@@ -121,6 +121,7 @@ impl CpuPool {
     #[must_use]
     pub(crate) fn give(&self, units: u64) -> bool {
         self.free.fetch_add(units.cast_signed(), Ordering::SeqCst);
+        seq_cst_in_models();
         self.claimed.load(Ordering::SeqCst) != 0
     }
 
@@ -130,10 +131,12 @@ impl CpuPool {
         self.claimed.load(Ordering::Relaxed) != 0
     }
 
-    /// Kept by `Claims`, under its lock.
+    /// Lets everybody see how many claims there are; under their lock. The looks at `free` that follow are relaxed, which is
+    /// why a fence stands between.
     pub(crate) fn set_claims(&self, all: usize, urgent: usize) {
         self.claimed.store(all, Ordering::SeqCst);
         self.urgent.store(urgent, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 }
 

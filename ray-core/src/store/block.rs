@@ -3,8 +3,8 @@
 //! A call costs one allocation, and a general allocator makes that about a third of its price when many are in flight,
 //! more where one thread makes what another frees. So blocks, which are cut from [regions](super::region) of one size
 //! class, are chained through their first word into *magazines* of [`ROUNDS`]. Each thread has two magazines a class: it frees into one and takes from it; with
-//! both full it hands one to the *depot*, with both empty it asks the depot for one. The depot is shared, keeps at most
-//! [`MOST`] bytes, of which the sizes that are wanted now take from those that were, and costs one lock a magazine. (Bonwick and Adams, Magazines and Vmem, USENIX 2001.)
+//! both full it hands one to the [depot](super::depot), with both empty it asks the depot for one, at the cost of one lock a
+//! magazine. (Bonwick and Adams, Magazines and Vmem, USENIX 2001.)
 //!
 //! # State and rules
 //!
@@ -13,125 +13,11 @@
 //!
 //! With debug assertions nothing is kept, so that sanitizers see every use after a free.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
-use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::NonNull;
 
-use super::region::{self, Uncut};
-
-/// Size classes are multiples of this, in bytes.
-const STEP: usize = 32;
-const CLASSES: usize = 8;
-/// Blocks of a magazine.
-const ROUNDS: u32 = 128;
-/// Blocks that a thread is given at once where there are only fresh ones.
-const CUT: usize = 16;
-/// The most that the depot keeps, in bytes.
-const MOST: usize = 16 * 1024 * 1024;
-
-/// A chain of blocks.
-#[derive(Clone, Copy)]
-struct Magazine {
-    first: *mut u8,
-    rounds: u32,
-}
-
-// SAFETY: its blocks are nobody else's.
-unsafe impl Send for Magazine {}
-
-impl Magazine {
-    const EMPTY: Self = Self { first: null_mut(), rounds: 0 };
-
-    /// A block; of the next one so many bytes will be `wanted` soon.
-    #[inline]
-    fn pop(&mut self, wanted: usize) -> Option<*mut u8> {
-        if self.first.is_null() {
-            return None;
-        }
-        let block = self.first;
-        // SAFETY: a block in a chain holds the next one's address.
-        self.first = unsafe { block.cast::<*mut u8>().read() };
-        self.rounds -= 1;
-        // The lines of those that come next are missing more often than not: another thread freed them, or it was long ago.
-        // The one after the next is asked for now, so that the next one is there already.
-        if !self.first.is_null() {
-            // SAFETY: as above.
-            let after = unsafe { self.first.cast::<*mut u8>().read() };
-            crate::sync::prefetch_all(after, wanted);
-        }
-        Some(block)
-    }
-
-    #[inline]
-    fn push(&mut self, block: *mut u8) {
-        // SAFETY: a free block of at least a word.
-        unsafe { block.cast::<*mut u8>().write(self.first) };
-        self.first = block;
-        self.rounds += 1;
-    }
-
-    fn free(mut self) {
-        while let Some(block) = self.pop(0) {
-            // SAFETY: cut from a region, and out of every chain.
-            unsafe { region::give_back(block) };
-        }
-    }
-}
-
-/// What the depot has of a class.
-struct Rack {
-    stock: Mutex<Stock>,
-    /// So many magazines, for a look from outside.
-    count: AtomicUsize,
-}
-
-struct Stock {
-    magazines: Vec<Magazine>,
-    uncut: Uncut,
-}
-
-impl Rack {
-    const fn new() -> Self {
-        Self { stock: Mutex::new(Stock { magazines: Vec::new(), uncut: Uncut::NONE }), count: AtomicUsize::new(0) }
-    }
-
-    /// Whatever panics, a chain is whole.
-    fn lock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock()
-    }
-
-    fn put(&self, full: Magazine) {
-        let mut stock = self.lock();
-        stock.magazines.push(full);
-        self.count.store(stock.magazines.len(), Ordering::Relaxed);
-    }
-
-    fn take(&self) -> Option<Magazine> {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let mut stock = self.lock();
-        let full = stock.magazines.pop();
-        self.count.store(stock.magazines.len(), Ordering::Relaxed);
-        full
-    }
-
-    /// Fresh blocks, the first on top.
-    fn cut(&self, class: usize) -> Magazine {
-        let mut stock = self.lock();
-        let mut blocks = [null_mut(); CUT];
-        for block in &mut blocks {
-            *block = stock.uncut.cut(size_of_class(class));
-        }
-        drop(stock);
-        let mut magazine = Magazine::EMPTY;
-        for block in blocks.into_iter().rev() {
-            magazine.push(block);
-        }
-        magazine
-    }
-}
+use super::depot::{CLASSES, Depot, Magazine, ROUNDS, STEP};
+use super::region;
 
 struct Shelf {
     loaded: Cell<Magazine>,
@@ -154,7 +40,17 @@ thread_local! {
     static GUARD: Guard = const { Guard };
 }
 
-static DEPOT: [Rack; CLASSES] = [const { Rack::new() }; CLASSES];
+#[cfg(not(loom))]
+fn depot() -> &'static Depot {
+    static DEPOT: Depot = Depot::new();
+    &DEPOT
+}
+
+/// loom's locks live as long as one run of a model: models have a depot of their own.
+#[cfg(loom)]
+fn depot() -> &'static Depot {
+    unreachable!("nothing is cached in a model")
+}
 
 /// Gives back what an ending thread has kept.
 struct Guard;
@@ -175,17 +71,9 @@ const fn class_of(size: usize) -> usize {
     if size == 0 { 0 } else { (size - 1) / STEP }
 }
 
-const fn size_of_class(class: usize) -> usize {
-    (class + 1) * STEP
-}
-
-const fn bytes_of(class: usize) -> usize {
-    size_of_class(class) * ROUNDS as usize
-}
-
 /// Whether values of the type come from the cache.
 const fn is_cached<T>() -> bool {
-    cfg!(any(test, not(debug_assertions))) && class_of(size_of::<T>()) < CLASSES && align_of::<T>() <= 16
+    cfg!(all(any(test, not(debug_assertions)), not(loom))) && class_of(size_of::<T>()) < CLASSES && align_of::<T>() <= 16
 }
 
 /// Puts a value on the heap.
@@ -214,12 +102,12 @@ pub(crate) fn place<T>(value: T) -> NonNull<T> {
 #[cold]
 fn refill(cache: &Cache, class: usize) -> *mut u8 {
     if !is_guarded(cache) {
-        return DEPOT[class].lock().uncut.cut(size_of_class(class));
+        return depot().cut_one(class);
     }
     let shelf = &cache.shelves[class];
     let mut next = shelf.spare.replace(Magazine::EMPTY);
     if next.rounds == 0 {
-        next = DEPOT[class].take().unwrap_or_else(|| DEPOT[class].cut(class));
+        next = depot().take(class);
     }
     let block = next.pop(0).expect("a magazine of the depot has blocks");
     shelf.loaded.set(next);
@@ -275,27 +163,11 @@ fn keep(cache: &Cache, class: usize, block: *mut u8) {
         let full = shelf.spare.replace(loaded);
         loaded = Magazine::EMPTY;
         if full.rounds > 0 {
-            store(full, class);
+            depot().put(full, class);
         }
     }
     loaded.push(block);
     shelf.loaded.set(loaded);
-}
-
-/// Hands a full magazine to the depot; one of the size that has most there makes room for it.
-fn store(full: Magazine, class: usize) {
-    debug_assert_eq!(full.rounds, ROUNDS);
-    let bytes = |class: usize| DEPOT[class].count.load(Ordering::Relaxed) * bytes_of(class);
-    if (0..CLASSES).map(bytes).sum::<usize>() + bytes_of(class) > MOST {
-        let largest = (0..CLASSES).max_by_key(|class| bytes(*class)).unwrap_or(class);
-        if largest == class {
-            return full.free();
-        }
-        if let Some(former) = DEPOT[largest].take() {
-            former.free();
-        }
-    }
-    DEPOT[class].put(full);
 }
 
 #[cfg(all(test, not(loom)))]

@@ -7,12 +7,13 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use super::stamp;
 use super::state::{DropRef, Phase, Publish, State};
 use super::waiter::{Waiter, Waiters};
 use crate::error::Error;
+use crate::sync::{AtomicU32, Ordering};
 
 /// What differs from kind to kind and from type to type.
 pub(crate) struct VTable {

@@ -12,10 +12,11 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::sync::{AtomicU32, Ordering};
 
 /// Bytes of a region.
-const SIZE: usize = 256 * 1024;
+const SIZE: usize = if cfg!(loom) { 1024 } else { 256 * 1024 };
 
 const LAYOUT: Layout = match Layout::from_size_align(SIZE, SIZE) {
     Ok(layout) => layout,

@@ -9,13 +9,13 @@
 //! 3. Before a task runs, the list's head may be its edges instead; see [`dependency`](super::dependency).
 
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::Ordering;
 
 use super::TaskHead;
 use crate::store::entry::{self, Header, Hold};
+use crate::sync::Ordering;
 
 /// A list this long is swept of ended children when it has doubled.
-const SWEEP_FROM: u32 = 64;
+const SWEEP_FROM: u32 = if cfg!(loom) { 2 } else { 64 };
 
 /// Puts a new task in its parent's list.
 ///

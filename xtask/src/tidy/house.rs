@@ -63,6 +63,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/runtime/shutdown.rs",
     "ray-core/src/runtime/submit.rs",
     "ray-core/src/store/block.rs",
+    "ray-core/src/store/depot.rs",
     "ray-core/src/sync.rs",
     "ray-core/src/task.rs",
     "ray-core/src/task/cell.rs",

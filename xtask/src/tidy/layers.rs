@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
         modules: &[
             "store",
             "store::block",
+            "store::depot",
             "store::region",
             "store::stamp",
             "store::state",
