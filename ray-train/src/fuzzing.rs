@@ -15,7 +15,7 @@ pub fn idx(bytes: &[u8]) {
 /// The manifest of a checkpoint, in a directory that holds the other files.
 pub fn manifest(directory: &Path, bytes: &[u8]) {
     fs::write(directory.join(manifest::MANIFEST), bytes).expect("a temporary directory can be written");
-    let _ = manifest::verify(directory, 1);
+    let _ = manifest::verify(directory, manifest::Expected { run: "run", report: 1, time: None });
 }
 
 /// A checkpoint's metadata.

@@ -109,7 +109,7 @@ mod tests {
                 "files":[{{"name":"{name}","bytes":1,"crc32":0,"rank":0}}]}}"#
         );
         std::fs::write(directory.join(MANIFEST), text).unwrap();
-        verify(directory, 1).unwrap_err().why
+        verify(directory, Expected { run: "r", report: 1, time: None }).unwrap_err().why
     }
 
     /// A list from outside leads neither out of its directory nor to a file that never ends.
