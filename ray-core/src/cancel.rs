@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object_ref::ObjectRef;
 use crate::options::CancelOptions;
 use crate::runtime::Engine;
-use crate::store::entry::{Header, Hold, Kind};
+use crate::store::entry::{Hold, Kind};
 use crate::task::{TaskHead, abort, children, parts};
 
 /// Cancels the task that makes the object, and the tasks that it has submitted: getting it gives `Cancelled` at once.
@@ -76,11 +76,6 @@ fn cancel_entry(engine: &Engine, root: Hold, recursive: bool) {
 
 fn cancelled(head: &TaskHead) -> Error {
     head.blame(Error::new(ErrorKind::Cancelled, "the task was cancelled"))
-}
-
-/// Whether the task of an entry was asked to stop.
-pub(crate) fn is_asked(header: &Header) -> bool {
-    header.state.load().is_cancelled()
 }
 
 /// Cancels the task when it is dropped; made by [`ObjectRef::cancel_on_drop`]. It is a future, as the reference is: awaited

@@ -142,7 +142,7 @@ impl RuntimeContext {
     /// shutdown. Long sync bodies look at it now and then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.task.as_ref().is_some_and(|task| crate::cancel::is_asked(task))
+        self.task.as_ref().is_some_and(|task| crate::actor::interrupt::is_asked_to_stop(task))
             || self.actor.as_ref().is_some_and(|actor| actor.is_dead())
             || self.epoch != crate::runtime::epoch()
     }

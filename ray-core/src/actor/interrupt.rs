@@ -79,8 +79,8 @@ pub(crate) fn cut_off(call: &Hold, error: &Error) {
     }
     // SAFETY: a call's entry, alive by the hold.
     if mark_for_retry(unsafe { CallHead::of(call.entry()) }) {
-        call.state.set_cancel();
-        // Its waits end.
+        // Its waits end. The mark itself tells the body to stop, and goes with this attempt; the cancel flag could be set when
+        // the body has ended meanwhile, and stop the next attempt.
         crate::blocking::interrupt::wake(call.entry());
         drop_future(call);
     } else {
@@ -113,13 +113,19 @@ pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
 
 /// Why the waits in a body end whose call is made again on another instance.
 pub(crate) fn cut_off_error(header: &Header) -> Option<Error> {
-    if header.vtable.kind != Kind::Call {
-        return None;
-    }
-    // SAFETY: a call's entry, alive by the caller's borrow.
-    let call = unsafe { CallHead::of(NonNull::from(header)) };
-    call.cut_off.load(Ordering::Acquire).then(|| {
-        let message = "the actor starts anew, and this call of its is made again";
-        call.task.blame(Error::new(ErrorKind::ActorUnavailable, message))
+    is_cut_off(header).then(|| {
+        let error = Error::new(ErrorKind::ActorUnavailable, "the actor starts anew, and this call of its is made again");
+        header.task().map_or(error.clone(), |head| head.blame(error))
     })
+}
+
+/// Whether the running body of an entry was asked to stop.
+pub(crate) fn is_asked_to_stop(header: &Header) -> bool {
+    header.state.load().is_cancelled() || is_cut_off(header)
+}
+
+/// The running attempt of a call is to stop, and is made again on another instance.
+fn is_cut_off(header: &Header) -> bool {
+    // SAFETY: a call's entry, alive by the caller's borrow.
+    header.vtable.kind == Kind::Call && unsafe { CallHead::of(NonNull::from(header)) }.cut_off.load(Ordering::Acquire)
 }

@@ -344,8 +344,6 @@ pub(crate) fn again(_state: &ThreadState, call: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
     run::unstarted(&actor);
-    // A crash that cut it off has told the body to stop; this attempt is another one.
-    call.state.clear_cancel();
     if is_concurrent(&actor) {
         post(&actor, actor.head(), call);
         return;

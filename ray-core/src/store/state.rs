@@ -339,13 +339,6 @@ impl State {
     pub(crate) fn set_cancel(&self) -> Snapshot {
         Snapshot(self.0.fetch_or(CANCEL, Ordering::AcqRel))
     }
-
-    /// Takes the cooperative flag back, for another attempt.
-    pub(crate) fn clear_cancel(&self) {
-        if self.load().is_cancelled() {
-            self.0.fetch_and(!CANCEL, Ordering::AcqRel);
-        }
-    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -99,7 +99,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
                 *place = Some(handle.clone());
             }
             let now = task.state.load();
-            if now.phase().is_settled() || now.is_cancelled() || !engine.is_live() {
+            if now.phase().is_settled() || crate::actor::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
                 // A thread that cancelled it or cut it off meanwhile found no handle.
                 handle.abort();
             }
@@ -131,18 +131,21 @@ impl<R> Body<R> {
         // SAFETY: a task or a call, alive by our hold.
         let head = unsafe { TaskHead::of(self.task.entry()) };
         children::release(head);
+        let state = thread::of(self.engine.epoch);
+        // An actor without handles ends when it has no calls. So a call that is made again keeps its slot until it is queued.
+        let over_late = self.over.take_if(|_| state.is_ok() && matches!(ran, Ran::Again));
         if let Some(over) = self.over.take() {
             over();
         }
         give_back(&self.engine, head);
-        let ran = match (thread::of(self.engine.epoch), ran) {
-            (Ok(state), ran) => {
-                // SAFETY: as above; the hold stays ours.
-                unsafe { conclude(state, self.task.entry(), ran, false) };
-                return;
+        if let Ok(state) = state {
+            // SAFETY: as above; the hold stays ours.
+            unsafe { conclude(state, self.task.entry(), ran, false) };
+            if let Some(over) = over_late {
+                over();
             }
-            (Err(_), ran) => ran,
-        };
+            return;
+        }
         // The engine is gone, and nothing begins again; but what there is must find its end.
         // SAFETY: the value or the arguments are ours, as `ran` says, and alive by our hold.
         unsafe {
