@@ -63,8 +63,9 @@ pub fn on_threads(many: usize) -> ray::Result<Thing> {
     sums.into_iter().sum::<ray::Result<i64>>().map(Thing::new)
 }
 
-/// Awaits what it has submitted, in a sync body: 0 + 1 + .. + (`many` - 1).
-#[remote]
+/// Awaits what it has submitted, in a sync body: 0 + 1 + .. + (`many` - 1). Not inside of the driver's await, which is this
+/// executor's, too: it panics where it is nested.
+#[remote(inline = false)]
 pub fn blocking_on(many: usize) -> ray::Result<Thing> {
     let objects = (0..many).map(|value| make.remote(value as i64));
     let things = futures::executor::block_on(futures::future::try_join_all(objects))?;
