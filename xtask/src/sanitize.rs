@@ -61,6 +61,11 @@ const EXCLUDED: &[Excluded] = &[
         why: "its ten thousand threads take minutes with a sanitizer, longer than a child process of a test may",
     },
     Excluded {
+        under: None,
+        test: "shutdown::ten_thousand_engines_leave_nothing",
+        why: "it bounds the resident memory of the process, to which a sanitizer adds what it notes of threads and freed memory",
+    },
+    Excluded {
         under: Some(Thread),
         test: "value::tests::depth_is_refused_and_never_overflows",
         why: "it recurses on a stack of the crate `stacker`, which ThreadSanitizer does not follow: its runtime crashes",
