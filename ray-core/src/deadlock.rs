@@ -37,6 +37,8 @@ struct Wait {
     target: Hold,
     /// Its name, for reports.
     who: String,
+    /// It is a body, not a thread of which the engine knows nothing.
+    inside: bool,
 }
 
 /// The waits of now, by the address of the waiting body's entry.
@@ -87,6 +89,12 @@ impl Graph {
         Some(waits.values().map(|wait| (wait.who.clone(), unsafe { Hold::new(wait.target.entry()) })).collect())
     }
 
+    /// What is waited for now, and whether a body waits for it.
+    pub(crate) fn targets(&self) -> Vec<(Hold, bool)> {
+        // SAFETY: held by the table, which is locked.
+        self.waits.lock().values().map(|wait| (unsafe { Hold::new(wait.target.entry()) }, wait.inside)).collect()
+    }
+
     /// Enters the wait of this thread's bodies for `target`, unless that closes a cycle.
     ///
     /// # Errors
@@ -116,7 +124,8 @@ impl Graph {
             // SAFETY: frames below are on this thread's stack.
             frame = unsafe { body.below.as_ref() };
         }
-        if bodies.is_empty() {
+        let inside = !bodies.is_empty();
+        if !inside {
             // A driver: nobody waits for it, so it closes no cycle, but a report names it.
             bodies.push(std::ptr::from_ref(state).addr());
             names.push(format!("thread `{}`", std::thread::current().name().unwrap_or("unnamed")));
@@ -130,7 +139,7 @@ impl Graph {
         }
         for (body, who) in bodies.iter().zip(names) {
             // SAFETY: as above.
-            waits.insert(*body, Wait { target: unsafe { Hold::new(target) }, who });
+            waits.insert(*body, Wait { target: unsafe { Hold::new(target) }, who, inside });
         }
         drop(waits);
         Ok(Waiting { graph: self, bodies, target, who })

@@ -244,6 +244,15 @@ fn two_tasks_as_completed(_: &ActorHandle<Child>) -> u64 {
     ray::as_completed(vec![child.remote(1), child.remote(1)]).map(|object| ray::get(object).unwrap()).sum()
 }
 
+/// The awaited task cannot begin before its arguments are there.
+fn a_chain(_: &ActorHandle<Child>) -> u64 {
+    ray::get(child.remote(child.remote(child.remote(2)))).unwrap()
+}
+
+fn a_chain_as_completed(_: &ActorHandle<Child>) -> u64 {
+    ray::as_completed(vec![child.remote(child.remote(2))]).map(|object| ray::get(object).unwrap()).sum()
+}
+
 fn an_async_task(_: &ActorHandle<Child>) -> u64 {
     ray::get(async_child.remote(2)).unwrap()
 }
@@ -265,6 +274,21 @@ fn a_lock_over_a_get_of_two_tasks_on_two_cpus() {
 #[test]
 fn a_lock_over_a_get_of_two_tasks_on_eight_cpus() {
     alone_on(8, || locks_over_gets(two_tasks));
+}
+
+#[test]
+fn a_lock_over_a_get_of_a_chain_on_one_cpu() {
+    alone_on(1, || locks_over_gets(a_chain));
+}
+
+#[test]
+fn a_lock_over_a_get_of_a_chain_on_two_cpus() {
+    alone_on(2, || locks_over_gets(a_chain));
+}
+
+#[test]
+fn a_lock_over_a_chain_as_completed() {
+    alone_on(2, || locks_over_gets(a_chain_as_completed));
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Drop for Registered {
     }
 }
 
+/// A body waits somewhere.
+pub(crate) fn some_wait() -> bool {
+    COUNT.load(Ordering::Relaxed) > 0
+}
+
 /// The innermost body has been cancelled, or its actor killed.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use crate::store::state::Phase;
 use crate::task::cell::{Body, FunctionBody, TaskCell};
 use crate::task::{Class, Extra, Keep, TaskHead, children, dependency};
 use crate::thread::{self, Job, ThreadState};
+use crate::worker::awaited::Getter;
 
 /// Submits a task. Hop 2: the last generic frame.
 #[inline]
@@ -221,6 +222,10 @@ fn ready_on(state: &ThreadState, task: Hold) {
     }
     let class = head.class();
     if task.state.step(Phase::Waiting, Phase::Queued) {
+        if class == Class::OneCpu && crate::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
+            // A body may wait for it, or for what waits for it: it goes before fresh work, as its arguments did.
+            state.engine.awaited.enter(&task, Getter::InABody);
+        }
         enqueue(state, task, class);
     }
 }

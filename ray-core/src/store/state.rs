@@ -98,6 +98,10 @@ impl Snapshot {
         self.0 & CANCEL != 0
     }
     #[inline]
+    pub(crate) fn has_waiters(self) -> bool {
+        self.0 & WAITERS != 0
+    }
+    #[inline]
     pub(crate) fn is_watched(self) -> bool {
         self.0 & WATCHED != 0
     }

@@ -27,6 +27,7 @@ use crate::os::Doing;
 use crate::resources::UNITS;
 use crate::runtime::{Engine, FreeJob};
 use crate::thread::{Job, Shared};
+use crate::worker::awaited::Getter;
 
 /// A holder without processor time for this long is still.
 const STILL: Duration = Duration::from_millis(10);
@@ -59,6 +60,8 @@ pub(crate) struct Watch {
     looks: u64,
     /// A getter outside has wanted something since.
     wanted_since: Option<Instant>,
+    /// When the awaited tasks were last entered anew.
+    entered: Option<Instant>,
     /// The last grant, and the holders of then: while they stay still, the next one does not wait again.
     granted: Option<(Instant, Vec<u64>)>,
 }
@@ -66,15 +69,24 @@ pub(crate) struct Watch {
 impl Watch {
     /// One look. `true`: an extra CPU is wanted, so the next look must come soon.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
-        let (by_bodies, by_any) = engine.awaited.waiting();
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
         if engine.cpu.free() >= UNITS + withheld {
             *self = Self::default();
             return false;
         }
+        let (mut by_bodies, mut by_any) = engine.awaited.waiting();
+        if !by_any && engine.has_cpu_work() && self.entered.is_none_or(|at| now.duration_since(at) >= STILL) {
+            // What an awaited task has waited for may have ended since, and the task itself be queued among others.
+            self.entered = Some(now);
+            for (target, inside) in engine.waits.targets() {
+                engine.awaited.enter(&target, if inside { Getter::InABody } else { Getter::Outside });
+            }
+            (by_bodies, by_any) = engine.awaited.waiting();
+        }
         if !(by_any || returning) && self.granted.is_none() {
-            *self = Self::default();
+            let entered = self.entered;
+            *self = Self { entered, ..Self::default() };
             return false;
         }
         let holders = self.holders(engine, now);
