@@ -21,7 +21,7 @@
 //!     })
 //!     .collect();
 //! for worker in workers {
-//!     assert_eq!(ray::get(worker)??, [1.5; 3]);
+//!     assert_eq!(ray::get(worker)?, [1.5; 3]);
 //! }
 //! # Ok::<(), ray::Error>(())
 //! ```

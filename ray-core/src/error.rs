@@ -318,7 +318,20 @@ impl Error {
     /// }
     /// impl std::error::Error for NoSeat {}
     ///
-    /// let error = ray::Error::from_std(std::io::Error::other(std::io::Error::other(NoSeat)));
+    /// #[derive(Debug)]
+    /// struct NoTicket(NoSeat);
+    /// impl std::fmt::Display for NoTicket {
+    ///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    ///         f.write_str("no ticket was sold")
+    ///     }
+    /// }
+    /// impl std::error::Error for NoTicket {
+    ///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    ///         Some(&self.0)
+    ///     }
+    /// }
+    ///
+    /// let error = ray::Error::from_std(NoTicket(NoSeat));
     /// assert!(error.find::<NoSeat>().is_some());
     /// ```
     #[must_use]

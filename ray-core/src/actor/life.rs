@@ -288,7 +288,6 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
         (found, states.back().take(), front, states.take_prepaid())
     };
     crate::blocking::interrupt::wake(actor.head());
-    crate::blocking::interrupt::wake(actor.head());
     actor.give_holds_back(prepaid);
     let error = death(actor);
     if found.first && found.running {

@@ -76,7 +76,7 @@ fn title(name: &str) -> String {
 ///     ray::task(body).num_cpus(0.0).remote()
 /// };
 /// for total in [total(0, 30), total(1, 12)] {
-///     assert_eq!(ray::get(total)??, 42);
+///     assert_eq!(ray::get(total)?, 42);
 /// }
 /// # Ok::<(), ray::Error>(())
 /// ```
