@@ -36,8 +36,16 @@ pub(crate) fn exact() -> u64 {
     u64::try_from(BEGAN.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// By the monitor thread, and by a thread that has asked the system anyway: it is so late now.
+/// By a thread that has asked the system anyway: it is so late now. While the monitor thread does not keep the time, nobody
+/// would move it on from there.
 pub(crate) fn advance(now: u64) {
+    if NOW.load(Ordering::Relaxed) != ASLEEP {
+        keep(now);
+    }
+}
+
+/// By the monitor thread: it is so late now.
+pub(crate) fn keep(now: u64) {
     NOW.store(now, Ordering::Relaxed);
 }
 

@@ -163,14 +163,25 @@ impl<R: Reference> Pending<R> {
         picked.into_iter().filter_map(|index| self.refs[index].take()).collect()
     }
 
-    /// A body is about to wait for them: they go before fresh work.
+    /// This thread is about to wait for them: they go before fresh work.
     fn announce(&mut self, state: &ThreadState) {
-        if state.frame().is_some() && !std::mem::replace(&mut self.announced, true) {
+        let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
+        if !std::mem::replace(&mut self.announced, true) {
             for object in self.refs.iter().flatten().take(MOST) {
                 // SAFETY: the reference keeps its entry alive.
-                state.engine.awaited.enter(unsafe { object.place().0.as_ref() }, Getter::InABody);
+                state.engine.awaited.enter(unsafe { object.place().0.as_ref() }, getter);
             }
         }
+    }
+
+    /// A future is about to wait for them: they are begun soon, here if no worker can be had.
+    fn hand_over(&mut self, state: &ThreadState) {
+        self.announce(state);
+        state.engine.kick();
+        while state.engine.has_no_worker()
+            && self.set.as_deref().is_some_and(|set| set.count() <= self.head)
+            && crate::worker::run_one_here(state)
+        {}
     }
 
     /// Waits until `need` are there.

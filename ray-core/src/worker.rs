@@ -109,6 +109,38 @@ impl Engine {
             .saturating_sub(workers.idle_count.load(Ordering::SeqCst) + workers.blocked.load(Ordering::SeqCst))
     }
 
+    /// A task from the old end of some queue, for the monitor thread.
+    pub(crate) fn oldest_queued(&self) -> Option<Hold> {
+        let queued = |job: Job| Some(job.into_hold()).filter(|task| task.phase() == crate::store::state::Phase::Queued);
+        loop {
+            match self.injector.steal() {
+                Steal::Success(job) => {
+                    if let Some(task) = queued(job) {
+                        return Some(task);
+                    }
+                }
+                Steal::Retry => {}
+                Steal::Empty => break,
+            }
+        }
+        let mut oldest = None;
+        self.threads.walk(0, |_, stealer| {
+            loop {
+                match stealer.steal() {
+                    Steal::Success(job) => {
+                        oldest = queued(job);
+                        if oldest.is_some() {
+                            break true;
+                        }
+                    }
+                    Steal::Retry => {}
+                    Steal::Empty => break false,
+                }
+            }
+        });
+        oldest
+    }
+
     /// No worker lives: the system refuses threads, or none was needed so far.
     pub(crate) fn has_no_worker(&self) -> bool {
         self.workers.count.load(Ordering::SeqCst) == 0

@@ -127,11 +127,14 @@ pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
     held
 }
 
+/// Off its getters' threads: one of them may be about to open the gate.
+#[ray::remote(local, inline = false)]
+fn gated<T>(gate: Gate, value: T) -> T {
+    gate.wait();
+    value
+}
+
 /// A task that asks for no CPU and gives `value` when the gate opens.
 pub(crate) fn late<T: Send + Sync + 'static>(gate: Gate, value: T) -> ObjectRef<T> {
-    let wait = move || {
-        gate.wait();
-        value
-    };
-    ray::task(wait).name("late").num_cpus(0.0).remote()
+    gated.options().name("late").num_cpus(0.0).remote(gate, value)
 }

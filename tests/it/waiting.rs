@@ -253,6 +253,21 @@ fn a_chain_as_completed(_: &ActorHandle<Child>) -> u64 {
     ray::as_completed(vec![child.remote(child.remote(2))]).map(|object| ray::get(object).unwrap()).sum()
 }
 
+#[remote]
+async fn async_parent() -> u64 {
+    child.remote(1).await.unwrap() + async_child.remote(1).await.unwrap()
+}
+
+/// The work that blocks the rest stands behind an async body, or behind an actor's earlier call.
+fn an_async_parent(_: &ActorHandle<Child>) -> u64 {
+    ray::get(async_parent.remote()).unwrap()
+}
+
+fn a_call_behind_another(host: &ActorHandle<Child>) -> u64 {
+    host.give.tell(child.remote(1));
+    ray::get(host.give.remote(2)).unwrap()
+}
+
 fn an_async_task(_: &ActorHandle<Child>) -> u64 {
     ray::get(async_child.remote(2)).unwrap()
 }
@@ -289,6 +304,16 @@ fn a_lock_over_a_get_of_a_chain_on_two_cpus() {
 #[test]
 fn a_lock_over_a_chain_as_completed() {
     alone_on(2, || locks_over_gets(a_chain_as_completed));
+}
+
+#[test]
+fn a_lock_over_a_get_of_an_async_parent() {
+    alone_on(2, || locks_over_gets(an_async_parent));
+}
+
+#[test]
+fn a_lock_over_a_get_behind_another_call() {
+    alone_on(2, || locks_over_gets(a_call_behind_another));
 }
 
 #[test]
@@ -358,6 +383,33 @@ fn blocks_on_awaits() -> u64 {
         }
         sum
     })
+}
+
+fn joins_threads_that_block_on_awaits() -> u64 {
+    let awaits = |x| std::thread::spawn(move || futures::executor::block_on(child.remote(x)).unwrap());
+    let threads: Vec<_> = (1..=4).map(awaits).collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+}
+
+fn joins_threads_that_wait() -> u64 {
+    let waits = |x| {
+        std::thread::spawn(move || {
+            let (ready, _) = ray::wait(&[child.remote(x), async_child.remote(x)], 2).unwrap();
+            ray::get(ready).unwrap()[0]
+        })
+    };
+    let threads: Vec<_> = (1..=4).map(waits).collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+}
+
+#[test]
+fn a_body_that_joins_threads_that_block_on_awaits() {
+    alone_on(2, || blocked_bodies(3, joins_threads_that_block_on_awaits));
+}
+
+#[test]
+fn a_body_that_joins_threads_that_wait() {
+    alone_on(1, || blocked_bodies(2, joins_threads_that_wait));
 }
 
 fn loops_with_rayon() -> u64 {

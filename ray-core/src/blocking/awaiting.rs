@@ -93,11 +93,9 @@ fn give_way(state: &ThreadState, context: &mut Context<'_>) -> Helped {
 /// The await is about to wait: what it awaits should be begun soon.
 #[cold]
 pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
-    // In a sync body this is a `block_on`, which holds the body's CPU.
-    if state.frame().is_some_and(|frame| !frame.is_async) {
-        // SAFETY: the await has a ref.
-        state.engine.awaited.enter(unsafe { entry.as_ref() }, Getter::InABody);
-    }
+    let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
+    // SAFETY: the await has a ref.
+    state.engine.awaited.enter_once(unsafe { entry.as_ref() }, getter);
     state.engine.kick();
     if state.engine.has_no_worker() {
         super::last_resort::help_an_await(state, entry);

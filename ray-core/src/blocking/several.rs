@@ -154,9 +154,10 @@ impl Several {
     }
 
     fn park<A: Awaited>(&mut self, state: &ThreadState, all: &[A], last: &A) -> Result<()> {
-        if state.frame().is_some() && !std::mem::replace(&mut self.announced, true) {
+        let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
+        if !std::mem::replace(&mut self.announced, true) {
             for one in all.iter().rev().take(MOST) {
-                state.engine.awaited.enter(header(one), Getter::InABody);
+                state.engine.awaited.enter(header(one), getter);
             }
         }
         let mut deadline = self.until.deadline;

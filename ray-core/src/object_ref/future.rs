@@ -55,6 +55,10 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
         let known = unsafe { target.arm(context.waker()) };
         // The bell may have rung before it had this waker: then what it rang for is there now.
         if known || (!header.phase().is_settled() && crate::blocking::same_engine(header).is_ok()) {
+            if let Err(forked) = state.engine.of_this_process() {
+                target.disarm();
+                return Poll::Ready(Err(forked));
+            }
             awaiting::hand_over(state, entry);
             return Poll::Pending;
         }

@@ -39,6 +39,11 @@ pub fn shutdown() -> Result<()> {
         ));
     }
     let Some(engine) = retire() else { return Ok(()) };
+    if engine.of_this_process().is_err() {
+        // A fork: none of the engine's threads is here, and its locks may be held by threads that are not.
+        std::mem::forget(engine);
+        return Ok(());
+    }
     engine.pulse.close();
     engine.wake_everybody();
     engine.drain();

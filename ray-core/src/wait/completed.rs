@@ -163,7 +163,7 @@ impl<R: Reference> Stream for CompletedStream<R> {
             let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
             set.alert_task(need, context.waker(), state.epoch);
             if set.count() < need {
-                state.engine.kick();
+                pending.hand_over(state);
                 // The engine may have ended before it could find the stream's bell.
                 return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
             }

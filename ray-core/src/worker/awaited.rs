@@ -83,6 +83,24 @@ impl AwaitedQueue {
         self.count.store(tasks.len(), Ordering::SeqCst);
     }
 
+    /// As [`enter`](Self::enter), for an await, which may be polled often and given up: once, and only while few stand here.
+    pub(crate) fn enter_once(&self, entry: &Header, from: Getter) {
+        if self.count.load(Ordering::Relaxed) >= MOST {
+            return;
+        }
+        let found = Self::startable(entry);
+        if found.is_empty() {
+            return;
+        }
+        let mut tasks = self.tasks.lock();
+        for task in found {
+            if !tasks.iter().any(|known| known.task.entry() == task.entry()) {
+                tasks.push_back(Awaited { task, from });
+            }
+        }
+        self.count.store(tasks.len(), Ordering::SeqCst);
+    }
+
     /// A task that is not claimed yet: the newest, so that a recursion goes down and not wide, with a thread for each body that
     /// waits; now and then the oldest, so that none waits for ever.
     pub(crate) fn take(&self) -> Option<Hold> {

@@ -6,9 +6,10 @@
 //!
 //! # Rules
 //!
-//! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun. A
-//!    getter on a thread of which the engine knows nothing (a driver, or a thread that a body has started and joins) awaits
-//!    for [`OUTSIDE`] before it qualifies.
+//! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun; if
+//!    what is awaited is none of the queued tasks (an `async fn` or an actor's call that needs one of them, say), to the
+//!    oldest queued task. A getter on a thread of which the engine knows nothing (a driver, or a thread that a body has
+//!    started and joins) awaits for [`OUTSIDE`] before it qualifies.
 //! 2. Every CPU is held by a running body, or kept for a claim of several CPUs that waits for those bodies. What an actor
 //!    holds for life while it idles is no running body: that program asks for more than there is.
 //! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
@@ -84,6 +85,11 @@ impl Watch {
             }
             (by_bodies, by_any) = engine.awaited.waiting();
         }
+        // Nobody knows which work the others wait for: it may be behind an `async fn`, a call of an actor, a condition.
+        let unknown = !by_any && engine.has_cpu_work();
+        if unknown {
+            (by_bodies, by_any) = (crate::blocking::interrupt::some_wait(), true);
+        }
         if !(by_any || returning) && self.granted.is_none() {
             let entered = self.entered;
             *self = Self { entered, ..Self::default() };
@@ -119,7 +125,7 @@ impl Watch {
             }
         }
         if sure || outside {
-            self.grant(engine, returning, outside);
+            self.grant(engine, returning, outside, unknown);
             let stuck = holders.iter().map(|shared| shared.number()).collect();
             self.granted = Some((now, stuck));
         }
@@ -157,7 +163,7 @@ impl Watch {
         found
     }
 
-    fn grant(&mut self, engine: &Engine, returning: bool, outside: bool) {
+    fn grant(&mut self, engine: &Engine, returning: bool, outside: bool, unknown: bool) {
         if returning {
             let Some((units, getter)) = engine.claims.lock().take_return() else { return };
             engine.cpu.overdraw(units);
@@ -165,7 +171,11 @@ impl Watch {
             getter.grant();
             return;
         }
-        let task = engine.awaited.take_of_bodies().or_else(|| if outside { engine.awaited.take() } else { None });
+        let task = engine
+            .awaited
+            .take_of_bodies()
+            .or_else(|| if outside { engine.awaited.take() } else { None })
+            .or_else(|| if unknown { engine.oldest_queued() } else { None });
         if let Some(task) = task {
             engine.cpu.overdraw(UNITS);
             engine.extra.0.fetch_add(1, Ordering::Relaxed);

@@ -199,7 +199,7 @@ fn beat(engine: &Weak<Engine>) {
 /// One look at the queues; the pause until the next, none to rest.
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
-    crate::clock::advance(crate::clock::exact());
+    crate::clock::keep(crate::clock::exact());
     let (bodies, lively) = engine.bodies(now.duration_since(memory.began));
     engine.workers.lively.store(lively, Ordering::Relaxed);
     if bodies != memory.bodies {
