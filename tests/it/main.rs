@@ -14,6 +14,7 @@ mod actors;
 mod asynchronous;
 mod awaiting;
 mod awaits;
+mod blocked;
 mod callbacks;
 mod cancel;
 mod claims;

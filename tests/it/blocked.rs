@@ -1,0 +1,276 @@
+//! Bodies that block in the operating system while what they wait for needs a CPU: locks held over gets, initialisers that
+//! get, joins of threads that get.
+
+use std::sync::{Mutex, OnceLock};
+
+use ray::{ActorHandle, remote};
+
+use crate::stage::alone_on;
+
+#[remote]
+fn child(x: u64) -> u64 {
+    x
+}
+
+#[remote]
+async fn async_child(x: u64) -> u64 {
+    x
+}
+
+#[remote]
+struct Child;
+
+#[remote]
+impl Child {
+    pub fn new() -> Self {
+        Child
+    }
+    pub fn give(&self, x: u64) -> u64 {
+        x
+    }
+}
+
+static LOCK: Mutex<u64> = Mutex::new(0);
+
+type Over = fn(&ActorHandle<Child>) -> u64;
+
+/// Bodies that hold a lock over a get, all at once.
+fn locks_over_gets(over: Over) {
+    let host = Child::remote();
+    for _ in 0..6 {
+        let calls: Vec<_> = (0..16)
+            .map(|_| {
+                let host = host.clone();
+                ray::task(move || {
+                    let mut sum = LOCK.lock().unwrap();
+                    *sum += over(&host);
+                    *sum
+                })
+                .remote()
+            })
+            .collect();
+        assert_eq!(ray::get(calls).unwrap().len(), 16);
+    }
+    assert_eq!(*LOCK.lock().unwrap(), 6 * 16 * 2);
+}
+
+fn two_tasks(_: &ActorHandle<Child>) -> u64 {
+    ray::get([child.remote(1), child.remote(1)]).unwrap().into_iter().sum()
+}
+
+fn a_wait_for_two_tasks(_: &ActorHandle<Child>) -> u64 {
+    let (ready, _) = ray::wait(&[child.remote(1), child.remote(1)], 2).unwrap();
+    ray::get(ready).unwrap().into_iter().sum()
+}
+
+fn two_tasks_as_completed(_: &ActorHandle<Child>) -> u64 {
+    ray::as_completed(vec![child.remote(1), child.remote(1)]).map(|object| ray::get(object).unwrap()).sum()
+}
+
+/// The awaited task cannot begin before its arguments are there.
+fn a_chain(_: &ActorHandle<Child>) -> u64 {
+    ray::get(child.remote(child.remote(child.remote(2)))).unwrap()
+}
+
+fn a_chain_as_completed(_: &ActorHandle<Child>) -> u64 {
+    ray::as_completed(vec![child.remote(child.remote(2))]).map(|object| ray::get(object).unwrap()).sum()
+}
+
+#[remote]
+async fn async_parent() -> u64 {
+    child.remote(1).await.unwrap() + async_child.remote(1).await.unwrap()
+}
+
+/// The work that blocks the rest stands behind an async body, or behind an actor's earlier call.
+fn an_async_parent(_: &ActorHandle<Child>) -> u64 {
+    ray::get(async_parent.remote()).unwrap()
+}
+
+fn a_call_behind_another(host: &ActorHandle<Child>) -> u64 {
+    host.give.tell(child.remote(1));
+    ray::get(host.give.remote(2)).unwrap()
+}
+
+fn an_async_task(_: &ActorHandle<Child>) -> u64 {
+    ray::get(async_child.remote(2)).unwrap()
+}
+
+fn a_call(host: &ActorHandle<Child>) -> u64 {
+    ray::get(host.give.remote(2)).unwrap()
+}
+
+#[test]
+fn a_lock_over_a_get_of_two_tasks_on_one_cpu() {
+    alone_on(1, || locks_over_gets(two_tasks));
+}
+
+#[test]
+fn a_lock_over_a_get_of_two_tasks_on_two_cpus() {
+    alone_on(2, || locks_over_gets(two_tasks));
+}
+
+#[test]
+fn a_lock_over_a_get_of_two_tasks_on_eight_cpus() {
+    alone_on(8, || locks_over_gets(two_tasks));
+}
+
+#[test]
+fn a_lock_over_a_get_of_a_chain_on_one_cpu() {
+    alone_on(1, || locks_over_gets(a_chain));
+}
+
+#[test]
+fn a_lock_over_a_get_of_a_chain_on_two_cpus() {
+    alone_on(2, || locks_over_gets(a_chain));
+}
+
+#[test]
+fn a_lock_over_a_chain_as_completed() {
+    alone_on(2, || locks_over_gets(a_chain_as_completed));
+}
+
+#[test]
+fn a_lock_over_a_get_of_an_async_parent() {
+    alone_on(2, || locks_over_gets(an_async_parent));
+}
+
+#[test]
+fn a_lock_over_a_get_behind_another_call() {
+    alone_on(2, || locks_over_gets(a_call_behind_another));
+}
+
+#[test]
+fn a_lock_over_a_wait() {
+    alone_on(2, || locks_over_gets(a_wait_for_two_tasks));
+}
+
+#[test]
+fn a_lock_over_as_completed() {
+    alone_on(1, || locks_over_gets(two_tasks_as_completed));
+}
+
+#[test]
+fn a_lock_over_a_get_of_an_async_task() {
+    alone_on(2, || locks_over_gets(an_async_task));
+}
+
+#[test]
+fn a_lock_over_a_get_of_an_actors_call() {
+    alone_on(2, || locks_over_gets(a_call));
+}
+
+fn initialisers_that_get() {
+    static ONCE: OnceLock<u64> = OnceLock::new();
+    let read = || *ONCE.get_or_init(|| ray::get([child.remote(3), child.remote(4)]).unwrap().into_iter().sum());
+    let readers: Vec<_> = (0..16).map(|_| ray::task(read).remote()).collect();
+    assert_eq!(ray::get(readers).unwrap(), [7; 16]);
+}
+
+#[test]
+fn an_initialiser_that_gets_on_one_cpu() {
+    alone_on(1, || {
+        initialisers_that_get();
+    });
+}
+
+#[test]
+fn an_initialiser_that_gets_on_two_cpus() {
+    alone_on(2, || {
+        initialisers_that_get();
+    });
+}
+
+#[test]
+fn an_initialiser_that_gets_on_eight_cpus() {
+    alone_on(8, || {
+        initialisers_that_get();
+    });
+}
+
+/// A body that waits in the operating system for threads that get.
+fn blocked_bodies(count: usize, body: fn() -> u64) {
+    let bodies: Vec<_> = (0..count).map(|_| ray::task(body).remote()).collect();
+    assert_eq!(ray::get(bodies).unwrap(), vec![10; count]);
+}
+
+fn joins_threads() -> u64 {
+    let threads: Vec<_> = (1..=4).map(|x| std::thread::spawn(move || ray::get(child.remote(x)).unwrap())).collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+}
+
+fn blocks_on_awaits() -> u64 {
+    futures::executor::block_on(async {
+        let mut sum = 0;
+        for x in 1..=4 {
+            sum += child.remote(x).await.unwrap();
+        }
+        sum
+    })
+}
+
+fn joins_threads_that_block_on_awaits() -> u64 {
+    let awaits = |x| std::thread::spawn(move || futures::executor::block_on(child.remote(x)).unwrap());
+    let threads: Vec<_> = (1..=4).map(awaits).collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+}
+
+fn joins_threads_that_wait() -> u64 {
+    let waits = |x| {
+        std::thread::spawn(move || {
+            let (ready, _) = ray::wait(&[child.remote(x), async_child.remote(x)], 2).unwrap();
+            ray::get(ready).unwrap()[0]
+        })
+    };
+    let threads: Vec<_> = (1..=4).map(waits).collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+}
+
+#[test]
+fn a_body_that_joins_threads_that_block_on_awaits() {
+    alone_on(2, || blocked_bodies(3, joins_threads_that_block_on_awaits));
+}
+
+#[test]
+fn a_body_that_joins_threads_that_wait() {
+    alone_on(1, || blocked_bodies(2, joins_threads_that_wait));
+}
+
+fn loops_with_rayon() -> u64 {
+    use rayon::prelude::*;
+    (0..40u64).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() / 2
+}
+
+#[test]
+fn a_body_that_loops_with_rayon_on_one_cpu() {
+    alone_on(1, || blocked_bodies(2, loops_with_rayon));
+}
+
+#[test]
+fn a_body_that_loops_with_rayon_on_two_cpus() {
+    alone_on(2, || blocked_bodies(3, loops_with_rayon));
+}
+
+#[test]
+fn a_body_that_joins_threads_on_one_cpu() {
+    alone_on(1, || blocked_bodies(2, joins_threads));
+}
+
+#[test]
+fn a_body_that_joins_threads_on_two_cpus() {
+    alone_on(2, || blocked_bodies(3, joins_threads));
+}
+
+#[test]
+fn a_body_that_joins_threads_on_eight_cpus() {
+    alone_on(8, || blocked_bodies(9, joins_threads));
+}
+
+#[test]
+fn a_body_that_blocks_on_awaits_on_one_cpu() {
+    alone_on(1, || blocked_bodies(2, blocks_on_awaits));
+}
+
+#[test]
+fn a_body_that_blocks_on_awaits_on_two_cpus() {
+    alone_on(2, || blocked_bodies(3, blocks_on_awaits));
+}
