@@ -19,6 +19,8 @@ pub(crate) enum Doing {
     Computes,
     /// It sleeps for a time, or does I/O: it will go on by itself.
     Pauses,
+    /// It waits for events without a limit of time: for I/O, or for another thread that wakes an async runtime.
+    WaitsForEvents,
     /// It waits for another thread: for a lock, a condition, the end of a thread.
     WaitsForAThread,
 }
@@ -58,10 +60,16 @@ impl ThreadHandle {
         {
             // "running", or the number of the system call that the thread is in, and its arguments.
             let text = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", self.id)).ok()?;
-            let call = text.split_whitespace().next()?;
-            Some(match call.parse::<libc::c_long>() {
+            let mut words = text.split_whitespace();
+            let call = words.next()?.parse::<libc::c_long>();
+            // The fourth argument of these is their time-out, an `int`.
+            let is_endless = words.nth(3).is_some_and(|word| word.ends_with("ffffffff"));
+            Some(match call {
                 Err(_) => Doing::Computes,
                 Ok(libc::SYS_futex) => Doing::WaitsForAThread,
+                #[cfg(target_arch = "x86_64")]
+                Ok(libc::SYS_epoll_wait) if is_endless => Doing::WaitsForEvents,
+                Ok(libc::SYS_epoll_pwait) if is_endless => Doing::WaitsForEvents,
                 Ok(_) => Doing::Pauses,
             })
         }

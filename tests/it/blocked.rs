@@ -230,6 +230,19 @@ fn a_body_that_joins_threads_that_block_on_awaits() {
     alone_on(2, || blocked_bodies(3, joins_threads_that_block_on_awaits));
 }
 
+fn blocks_in_a_runtime() -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (one, other) = tokio::join!(child.remote(4), async_child.remote(6));
+        one.unwrap() + other.unwrap()
+    })
+}
+
+#[test]
+fn a_body_that_blocks_in_a_runtime_of_its_own() {
+    alone_on(1, || blocked_bodies(2, blocks_in_a_runtime));
+}
+
 #[test]
 fn a_body_that_joins_threads_that_wait() {
     alone_on(1, || blocked_bodies(2, joins_threads_that_wait));

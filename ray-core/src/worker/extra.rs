@@ -14,7 +14,8 @@
 //!    holds for life while it idles is no running body: that program asks for more than there is.
 //! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
 //!    system says that each waits for another thread. A holder that has lost its processor, sleeps for a time, or does I/O
-//!    will go on by itself. Where the system does not say, [`OUTSIDE`] counts for all.
+//!    will go on by itself. Where the system does not say, or a holder waits for events without a limit of time (an async
+//!    runtime made in a body does), [`OUTSIDE`] counts for all.
 //! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that any body gives back is the one taken back, and no
 //!    fresh work ever starts on it.
 //! 5. While the same holders stay still, the next grant does not wait again, once the last one has come back.
@@ -121,7 +122,7 @@ impl Watch {
                     holder.still_since = now;
                     return true;
                 }
-                None => sure = false,
+                Some(Doing::WaitsForEvents) | None => sure = false,
             }
         }
         if sure || outside {
