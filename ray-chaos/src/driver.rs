@@ -69,7 +69,7 @@ struct Driver {
     runtime: tokio::runtime::Runtime,
 }
 
-/// Runs a program; what is left of it is dropped with what this returns.
+/// Runs a program. The references and handles that it still holds are dropped with the returned value.
 pub fn run(number: usize, shared: Arc<Shared>) -> impl Send {
     let mut driver = Driver {
         number,

@@ -25,8 +25,8 @@
 //!
 //! # How settling wakes
 //!
-//! Whoever settles an object first publishes it, then tells its dependants and wakes the waiting threads and futures, in the
-//! order in which they began to wait; callbacks come last, on a thread of the engine. Where a waiting body has lent its CPU,
+//! The settling thread first publishes the object, then tells its dependants and wakes the waiting threads and futures, in
+//! the order in which they began to wait; callbacks come last, on a thread of the engine. Where a waiting body has lent its CPU,
 //! the settling thread enters the claim for it before it takes other work (`give_back`).
 //!
 //! # How a wait ends

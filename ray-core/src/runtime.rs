@@ -106,7 +106,7 @@ pub(crate) struct Workers {
     pub(crate) blocked: AtomicUsize,
     /// So many more than there are CPUs ended bodies of late: they may as well idle.
     pub(crate) surplus: AtomicUsize,
-    /// So many came back for work between the pulse's last two looks, or only wanted a processor for it.
+    /// So many came back for work between the monitor thread's last two looks, or only wanted a processor for it.
     pub(crate) lively: AtomicUsize,
 }
 

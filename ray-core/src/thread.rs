@@ -55,9 +55,9 @@ pub(crate) struct Shared {
     pub(crate) bodies: AtomicU64,
     /// How often a worker has come back for work; written by the thread itself alone.
     pub(crate) turns: AtomicU64,
-    /// As many as the pulse saw when it last looked.
+    /// As many as the monitor thread saw when it last looked.
     pub(crate) seen: AtomicU64,
-    /// When the pulse last saw the worker come back, in microseconds of its own clock; 0: never.
+    /// When the monitor thread last saw the worker come back, in microseconds of its own clock; 0: never.
     pub(crate) seen_at: AtomicU64,
     /// The worker idles, or waits in a get.
     pub(crate) away: AtomicBool,
@@ -448,7 +448,7 @@ pub(crate) fn free_former() {
     }
 }
 
-/// Attaches this thread to an engine that has ended, to run what is left of it.
+/// Attaches this thread to an engine that has ended, so that it can run that engine's last callbacks.
 pub(crate) fn attach_late<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
     enter(engine, false)
 }

@@ -152,7 +152,7 @@ fn on_a_large_stack<R>(body: impl FnOnce() -> R) -> R {
 struct Bounded {
     written: Vec<u8>,
     start: usize,
-    /// So much stack it may use. What is left beside that is for what a user's `Serialize` does between two writes.
+    /// The bytes of stack that one value may use. The rest is for the code of a user's `Serialize` between two writes.
     most: usize,
     too_deep: bool,
 }

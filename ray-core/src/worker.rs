@@ -2,8 +2,8 @@
 //!
 //! A worker that holds a CPU lease runs tasks from its own deque, the injector and other threads' deques; any worker
 //! runs CPU-free work. It goes idle when it finds nothing: it gives its lease back, enters the idle list, looks once
-//! more, and parks. Who puts work somewhere does not wake a worker but the [`pulse`]; who is about to wait for that
-//! work wakes one at once ([`Engine::kick`]).
+//! more, and parks. A submitting thread wakes the monitor thread ([`pulse`]) if that rests, and no worker; a thread that is about to
+//! wait for the work wakes a worker at once ([`Engine::kick`]).
 
 pub(crate) mod awaited;
 pub(crate) mod extra;
@@ -36,7 +36,7 @@ const TASKS_FIRST_EVERY: u32 = 8;
 impl Engine {
     /// Wakes a worker for work that somebody is about to wait for, or starts one: one a free lease for work that needs
     /// one; for the rest as many as there are CPUs. Beyond that one that idles is woken if those at work do not come back,
-    /// and whether one is added the pulse decides.
+    /// and whether one is added the monitor thread decides.
     pub(crate) fn kick(&self) {
         let workers = &self.workers;
         let waking = workers.waking.load(Ordering::Relaxed);
@@ -180,7 +180,7 @@ fn run(engine: Arc<Engine>) {
             state.entered.set(true);
         }
         if engine.workers.surplus.load(Ordering::Relaxed) > 0 && engine.workers.surplus.swap(0, Ordering::Relaxed) > 0 {
-            // Others see to the work, and the pulse to them.
+            // Others see to the work, and the monitor thread to them.
             if !idle(state, true) {
                 break;
             }
@@ -188,7 +188,7 @@ fn run(engine: Arc<Engine>) {
         // A fresh one was perhaps woken for a task.
         if let Some(work) = find(state, turn, fresh) {
             if std::mem::take(&mut fresh) {
-                // One wakes the next, so that a burst does not have to wait for the pulse.
+                // One wakes the next, so that a burst does not have to wait for the monitor thread.
                 if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work()) {
                     engine.kick();
                 }
@@ -218,7 +218,7 @@ fn release_lease(state: &ThreadState) {
 }
 
 fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<Work> {
-    // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the pulse adds workers.
+    // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the monitor thread adds workers.
     if !state.engine.awaited.is_empty()
         && let Some(work) = find_awaited(state)
     {
@@ -404,7 +404,7 @@ fn idle(state: &ThreadState, anyway: bool) -> bool {
     goes_on
 }
 
-/// As [`idle`], while the pulse knows that it is away.
+/// As [`idle`], while the monitor thread knows that it is away.
 fn park(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);

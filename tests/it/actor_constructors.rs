@@ -1,4 +1,4 @@
-//! Constructors that fail, and calls that are made again: what is used up, and what is told.
+//! Constructors that fail, and calls that are made again: how many restarts and retries they use up, and their errors.
 
 use ray::{ActorState, ErrorKind, remote};
 use serde::{Deserialize, Serialize};

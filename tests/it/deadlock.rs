@@ -331,7 +331,7 @@ fn at_once() {
     });
 }
 
-/// `wait` has other ways to end than its objects, so a wait of a body for its own end is no error: it ends with its time.
+/// A `wait` may end by its time-out. So a body that waits for its own end is no deadlock: the wait ends with the time-out.
 #[test]
 fn a_wait_for_oneself_ends_with_its_time() {
     alone_on(2, || {

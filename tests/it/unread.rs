@@ -1,4 +1,4 @@
-//! Failures that nobody reads: the first few of each name in full, the others counted, none lost.
+//! Failures that are not read: the first few of each name are logged in full, the others are counted, none is lost.
 
 use ray::remote;
 
@@ -30,8 +30,9 @@ fn logged(said: &Said, name: &str) -> (usize, u64, usize) {
     let full = said
         .stderr
         .lines()
-        .filter(|line| line.contains("nobody read this failure") && line.contains(&format!("task `{name}` failed")));
-    let lines: Vec<_> = said.stderr.lines().filter(|line| line.contains("more failures of the same tasks: ")).collect();
+        .filter(|line| line.contains("this failure was not read") && line.contains(&format!("task `{name}` failed")));
+    let lines: Vec<_> =
+        said.stderr.lines().filter(|line| line.contains("more failures of these tasks were not read: ")).collect();
     let counted = lines.iter().flat_map(|line| line.split([':', ',']).filter(|part| part.ends_with(&format!(" of `{name}`"))));
     let counted = counted.map(|part| part.trim().split(' ').next().unwrap().parse::<u64>().unwrap()).sum();
     (full.count(), counted, lines.len())

@@ -254,7 +254,7 @@ impl Driver {
         key.open();
     }
 
-    /// A slow callback holds nobody up who waits for its object.
+    /// A slow callback does not delay the threads that wait for its object.
     pub(super) fn stage_callback(&mut self) {
         self.calm("stage: callback");
         let (held, slow) = (Key::new(), Key::new());

@@ -149,7 +149,7 @@ pub(crate) fn killed(actor: &ActorHead) -> Error {
 }
 
 pub(crate) fn exited(actor: &ActorHead) -> Error {
-    Error::new(ErrorKind::ActorDied, format!("{} has ended itself", title(actor)))
+    Error::new(ErrorKind::ActorDied, format!("{} has ended itself by `ray::exit_actor`: create a new one", title(actor)))
 }
 
 /// Whether the calls of an actor run side by side, so that its runner is not the thread that runs a body.

@@ -121,7 +121,7 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
                     drop(job);
                 } else {
                     state.deque.push(crate::thread::Job::new(job));
-                    // The pulse may have looked just now and seen nothing.
+                    // The monitor thread may have looked just now and seen nothing.
                     state.engine.notify();
                 }
                 None

@@ -94,9 +94,9 @@ next!(Task WrapperTask, WrapperTask TextTask, TextTask PlainTask);
 /// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
 /// ```
 ///
-/// The reference holds the whole `Result` where its error is no error of a function (it is not `Display`), and in generic
-/// code, where the bounds do not say that the closure returns a `Result`. A closure whose return type only the type of the
-/// reference would tell (`let n: ObjectRef<u64> = ray::task(move || numbers.iter().sum()).remote()`) has to say it itself:
+/// The reference holds the whole `Result` in two cases: the error type is not `Display`, or the code is generic and its
+/// bounds do not say that the closure returns a `Result`. rustc does not infer the closure's return type from the type of
+/// the reference (`let n: ObjectRef<u64> = ray::task(move || numbers.iter().sum()).remote()` does not compile): write
 /// `sum::<u64>()`, or `move || -> u64 { .. }`.
 pub fn task<C, R>(closure: C) -> Task<C>
 where

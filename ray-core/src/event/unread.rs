@@ -1,4 +1,4 @@
-//! Failures that nobody read: the first few of each function or method are logged in full, the others are counted.
+//! Failures that no `get` and no await has read: the first few of each function or method are logged in full, the others are counted.
 //!
 //! What was counted is logged in one line, at most once a second: by the next failure, by the monitor thread, which is woken
 //! for that, or by `shutdown`. A process that ends without a shutdown loses the counts of its last second.
@@ -32,7 +32,7 @@ static COUNTED: AtomicBool = AtomicBool::new(false);
 /// The thread that logs what was counted when no failure follows.
 static KEEPER: Mutex<Option<Thread>> = Mutex::new(None);
 
-/// A failed object that nobody read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Work that had not ended at a shutdown is not
+/// A failed object that was not read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Work that had not ended at a shutdown is not
 /// logged: the program has asked for that.
 pub(crate) fn unhandled(error: &Error) {
     if error.is_runtime_gone() || *UNHANDLED_IGNORED {
@@ -45,7 +45,7 @@ pub(crate) fn unhandled(error: &Error) {
     let counting = !unread.counts_nothing();
     drop(unread);
     if in_full {
-        let advice = "nobody read this failure (get the reference, or set RAY_IGNORE_UNHANDLED_ERRORS=1)";
+        let advice = "this failure was not read by any `get` or await (get the reference, or set RAY_IGNORE_UNHANDLED_ERRORS=1)";
         warn(Notice::Unhandled, &format_args!("{advice}: {error:?}"));
     }
     log(line);
@@ -151,7 +151,7 @@ impl Unread {
         let mut names: Vec<_> = self.names.iter_mut().filter(|(_, count)| count.counted > 0).collect();
         names.sort_by_key(|(_, count)| std::cmp::Reverse(count.counted));
         let total = self.counted;
-        let mut line = format!("nobody read {total} more failures of the same tasks: ");
+        let mut line = format!("{total} more failures of these tasks were not read: ");
         for (i, (name, count)) in names.iter().take(LISTED).enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             let _ = match &***name {
@@ -184,10 +184,10 @@ mod tests {
         assert_eq!((fail(&mut unread, "a", 100), fail(&mut unread, "B.b", 3), fail(&mut unread, "B.b", 100)), (5, 3, 2));
         let now = Instant::now();
         let line = unread.line(now, true).unwrap();
-        assert_eq!(line, "nobody read 193 more failures of the same tasks: 98 of `B.b`, 95 of `a`");
+        assert_eq!(line, "193 more failures of these tasks were not read: 98 of `B.b`, 95 of `a`");
         assert!(unread.counts_nothing() && unread.wait(now).is_none() && unread.line(now, true).is_none());
         assert_eq!(fail(&mut unread, "a", 1), 0, "not the first few again");
-        assert_eq!(unread.line(now, true).unwrap(), "nobody read 1 more failures of the same tasks: 1 of `a`");
+        assert_eq!(unread.line(now, true).unwrap(), "1 more failures of these tasks were not read: 1 of `a`");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::task::{TaskHead, children};
 #[repr(C)]
 struct Child {
     head: TaskHead,
-    /// Read by whoever has a hold, written when the memory goes: loom fails if the two meet.
+    /// A thread with a hold reads it, and the thread that frees the memory writes it: loom fails if the two meet.
     alive: UnsafeCell<bool>,
     freed: Arc<AtomicUsize>,
 }

@@ -38,7 +38,7 @@ impl Engine {
         self.drain();
     }
 
-    /// The pulse, until it has seen `all`.
+    /// The monitor thread, until it has seen `all`.
     fn beat(&self, all: usize) {
         let mut seen = 0;
         while seen < all {
@@ -68,7 +68,7 @@ fn submitters(count: usize) {
                 thread::spawn(move || engine.submit())
             })
             .collect();
-        // A pulse that sleeps through the work is a deadlock of the model.
+        // A monitor thread that sleeps through the work is a deadlock of the model.
         engine.beat(count);
         for thread in threads {
             thread.join().unwrap();

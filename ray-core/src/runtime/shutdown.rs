@@ -66,7 +66,7 @@ pub fn shutdown() -> Result<()> {
     Err(crate::Error::new(
         crate::ErrorKind::GetTimeout,
         format!(
-            "shut down while {} bodies still run, which cannot be interrupted: {}; look at `ray::context().is_cancelled()` in long ones, or give them more time with `Config::shutdown_grace`",
+            "the engine is shut down, but these bodies still run and cannot be interrupted ({}): {}; have long bodies look at `ray::context().is_cancelled()`, or give them more time with `Config::shutdown_grace`",
             left.len(),
             left.join(", ")
         ),

@@ -270,7 +270,7 @@ impl Engine {
         self.notify();
     }
 
-    /// There is new work: makes sure that the pulse goes.
+    /// There is new work: makes sure that the monitor thread goes.
     #[inline]
     pub(crate) fn notify(&self) {
         if self.pulse.is_roused_by_work() {

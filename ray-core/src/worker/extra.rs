@@ -107,7 +107,9 @@ impl Watch {
         let wanted_since = *self.wanted_since.get_or_insert(now);
         let outside = still_stuck || now.duration_since(wanted_since) >= OUTSIDE;
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
-        if held + withheld < engine.cpu.total() || !(by_bodies || returning || outside) {
+        // What is kept for a claim counts only where it is known that the work is awaited.
+        let kept = if unknown { 0 } else { withheld };
+        if held + kept < engine.cpu.total() || !(by_bodies || returning || outside) {
             return true;
         }
         let mut sure = true;

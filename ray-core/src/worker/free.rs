@@ -11,7 +11,7 @@
 //!
 //! A worker counts itself among those that have a batch before it takes one out of the queue. Who then sees the queue
 //! empty sees the count, and looks at the batches. Between the two the jobs are in nobody's sight for a moment; the
-//! worker rouses the pulse after it, in case that was the moment of the pulse's last look.
+//! worker rouses the monitor thread after it, in case that was the moment of the monitor thread's last look.
 
 use parking_lot::RwLock;
 use std::cell::Cell;
@@ -47,7 +47,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Asks for what its jobs touch first. A deque shows no job without giving it out, so each goes round once, out of sight
-    /// for a moment, before the pulse is roused.
+    /// for a moment, before the monitor thread is roused.
     fn prefetch(&self) {
         for _ in 0..self.jobs.len() {
             let Some(job) = self.jobs.pop() else { return };
@@ -99,7 +99,7 @@ impl FreeQueue {
         Batch { number, jobs, counted: Cell::new(false), turn: Cell::new(0) }
     }
 
-    /// The worker is about to block: what it has not begun goes to everybody. `true`: there was something, and the pulse
+    /// The worker is about to block: what it has not begun goes to everybody. `true`: there was something, and the monitor thread
     /// is to be told.
     #[inline]
     pub(crate) fn give_back(&self, batch: &Batch) -> bool {
@@ -126,7 +126,7 @@ impl FreeQueue {
         }
     }
 
-    /// The next job for the worker whose batch it is; `true` with it: more came along, and the pulse is to be told.
+    /// The next job for the worker whose batch it is; `true` with it: more came along, and the monitor thread is to be told.
     #[inline]
     pub(crate) fn take(&self, batch: &Batch) -> Option<(FreeJob, bool)> {
         let turn = batch.turn.get().wrapping_add(1);

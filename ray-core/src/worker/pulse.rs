@@ -1,6 +1,6 @@
-//! The pulse: one thread that looks after the queues while there is anything in them.
+//! The monitor thread: one thread that looks after the queues while there is anything in them.
 //!
-//! Submitting wakes nobody (a wake costs more than most tasks). While the pulse *goes*, it looks at the queues every
+//! Submitting wakes nobody (a wake costs more than most tasks). While the monitor thread *goes*, it looks at the queues every
 //! [`TICK`] and wakes or adds workers, so that work which nobody gets starts within about that time. When nothing has
 //! been queued for [`QUIET`] it *rests*, parked without a time-out; the first submission after that wakes it.
 //!
@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_micros(100);
 const BUSY_TICK: Duration = Duration::from_millis(1);
 /// Between two looks when nothing has moved for a second.
 const SLOW_TICK: Duration = Duration::from_millis(20);
-/// The pulse rests when the queues were empty for this long.
+/// The monitor thread rests when the queues were empty for this long.
 const QUIET: Duration = Duration::from_millis(20);
 /// CPU-free work that waits while no body has ended for this long gets another thread.
 const HELD_UP: Duration = Duration::from_millis(1);
@@ -33,7 +33,7 @@ const HELD_UP: Duration = Duration::from_millis(1);
 /// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
 const PREEMPTED: Duration = Duration::from_millis(5);
 
-/// The pulse's state, and its thread.
+/// The monitor thread's state, and its thread.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     rest: Rest,
@@ -72,7 +72,7 @@ impl Pulse {
 }
 
 impl Engine {
-    /// Makes the pulse go; starts its thread the first time.
+    /// Makes the monitor thread go; starts its thread the first time.
     #[cold]
     pub(crate) fn rouse(&self) {
         match self.pulse.rest.rouse() {
@@ -95,7 +95,7 @@ impl Engine {
                         "the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}"
                     );
                     crate::event::warn(crate::event::Notice::Trouble, &text);
-                    // Without a pulse there is still the getter's own kick; the next submission tries again.
+                    // Without a monitor thread there is still the getter's own kick; the next submission tries again.
                     self.pulse.rest.give_up();
                     self.kick();
                 }
@@ -106,7 +106,7 @@ impl Engine {
     }
 }
 
-/// What the pulse remembers from look to look.
+/// What the monitor thread remembers from look to look.
 struct Memory {
     began: Instant,
     bodies: u64,
@@ -141,7 +141,7 @@ fn beat(engine: &Weak<Engine>) {
         }
     };
     if let Some(engine) = engine.upgrade() {
-        // By itself, since whoever started it may be slow to: a pulse that rests before it is known could not be woken.
+        // By itself, since whoever started it may be slow to: a monitor thread that rests before it is known could not be woken.
         *engine.pulse.thread.lock() = Some(std::thread::current());
         crate::event::keep_unread();
     }
@@ -282,7 +282,7 @@ fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively:
 
 impl Engine {
     /// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
-    /// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the pulse's clock.
+    /// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the monitor thread's clock.
     fn bodies(&self, now: Duration) -> (u64, usize) {
         let (mut sum, mut lively) = (0u64, 0);
         let now = now.as_micros() as u64 + 1;
