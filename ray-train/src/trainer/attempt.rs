@@ -136,23 +136,25 @@ impl<'a> Attempt<'a> {
     }
 
     fn on(&mut self, event: Event) {
+        // A killed rank has failed, and its body may still report or return. The callback that posts `Settled` runs on a
+        // thread of the engine, and may come later than these events: so each event of a rank looks at its call first.
+        let lost = self.look_at_call(event.rank());
         match event {
             // It has its answer: the group is at its end.
-            Event::Reported { .. } if self.released => {}
+            Event::Reported { .. } if self.released || lost => {}
             Event::Reported { rank, report } => {
                 let step = self.ranks.arrive(rank, report);
                 self.go_on(step);
             }
             Event::Returned { result: Ok(()), rank } => {
                 self.running -= 1;
-                if !self.released {
+                if !self.released && !lost {
                     let step = self.ranks.end(rank);
                     self.go_on(step);
                 }
             }
             Event::Returned { result: Err(error), rank } => self.fail(rank, error),
-            Event::Settled { rank } => self.look_at_call(rank),
-            Event::Left { .. } => {}
+            Event::Settled { .. } | Event::Left { .. } => {}
         }
     }
 
@@ -226,17 +228,18 @@ impl<'a> Attempt<'a> {
             self.on(event);
         }
         // Whoever settles a call may not have told us yet.
-        (0..self.calls.len()).for_each(|rank| self.look_at_call(rank));
+        for rank in 0..self.calls.len() {
+            self.look_at_call(rank);
+        }
     }
 
-    /// What a rank's call failed with, if it has: a panic, or that its actor is dead.
-    fn look_at_call(&mut self, rank: usize) {
+    /// Whether a rank's call has failed: the loop panicked, or the actor is dead. The error is noted.
+    fn look_at_call(&mut self, rank: usize) -> bool {
         if !self.calls[rank].is_ready() {
-            return;
+            return false;
         }
-        if let Err(error) = ray::get(&self.calls[rank]) {
-            self.fail(rank, cause_of(error));
-        }
+        let failed = ray::get(&self.calls[rank]).err();
+        failed.map(|error| self.fail(rank, cause_of(error))).is_some()
     }
 
     /// Whether there is still something to be heard from a rank.

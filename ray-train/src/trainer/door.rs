@@ -64,6 +64,15 @@ pub(crate) enum Event {
     Left { rank: usize },
 }
 
+impl Event {
+    /// The rank that it happened to.
+    pub(crate) fn rank(&self) -> usize {
+        match self {
+            Event::Reported { rank, .. } | Event::Returned { rank, .. } | Event::Settled { rank } | Event::Left { rank } => *rank,
+        }
+    }
+}
+
 pub(crate) type Answer = ray::Result<Option<Checkpoint>>;
 
 /// What the ranks of a group and the thread that called `fit` say to each other.

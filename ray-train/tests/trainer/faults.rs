@@ -119,6 +119,20 @@ fn a_rank_is_killed_from_outside() {
     assert_eq!(at_work.load(Ordering::Relaxed), 2);
 }
 
+/// The kill comes while the ranks are at their last report, and they return at once.
+#[test]
+fn a_rank_is_killed_before_it_returns() {
+    for _ in 0..20 {
+        let run = run("killed_last");
+        let path = run.path().unwrap();
+        let run = run.on_report(move |_| ray::kill(&Worker::find(&path, 1).unwrap()));
+        let failed = fails(run, 2, |ctx| ctx.report((), None));
+        let (ranks, text) = ranks(&failed);
+        assert_eq!(ranks, [1], "{text}");
+        assert!(text.contains("ray::kill"), "{text}");
+    }
+}
+
 #[test]
 fn a_rank_returns_early() {
     let failed = failure("early", 3, |ctx| {
