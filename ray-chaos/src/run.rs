@@ -59,10 +59,6 @@ impl Era {
         let (few_threads, keeps) = (!stage && chance.one_in(10), chance.one_in(4));
         let (cut, few_threads, keeps) =
             (cut.filter(|_| on(Kind::Cut)), few_threads && on(Kind::FewThreads), keeps && on(Kind::Keep));
-        if few_threads {
-            // Bodies that block in the system hold their threads, and without a further thread nothing may go on.
-            kinds = kinds.but(Kinds::of(Pace::Slow));
-        }
         Era { seed, number, cpus, turns, kinds, keeps, drivers, cut, few_threads }
     }
 }

@@ -125,7 +125,8 @@ impl Config {
     }
 
     /// The most threads that the engine has at once; by default 10,500 more than CPUs, so that blocking calls can nest ten
-    /// thousand deep. They are started when needed and go when idle.
+    /// thousand deep. They are started when needed and go when idle. Only where every one of them blocks on something
+    /// outside of the engine, so that nothing could go on, is one more started.
     pub fn max_threads(mut self, threads: usize) -> Config {
         self.max_threads = Some(threads);
         self

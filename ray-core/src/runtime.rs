@@ -22,6 +22,7 @@ use async_runtime::AsyncRuntime;
 
 use crate::actor::names::Names;
 use crate::blocking::give_back::Return;
+use crate::blocking::last_resort::Calls;
 use crate::config::{Config, Resolved};
 use crate::error::{Error, ErrorKind, Result};
 use crate::resources::{Available, Resources};
@@ -75,6 +76,8 @@ pub(crate) struct Engine {
     /// Of the tasks in all queues those that a thread waits for.
     pub(crate) awaited: AwaitedQueue,
     pub(crate) extra: ExtraCpus,
+    /// What waiting threads are asked to run where no worker is left.
+    pub(crate) calls: Calls,
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) pulse: Pulse,
@@ -191,6 +194,7 @@ impl Engine {
             free: FreeQueue::new(),
             awaited: AwaitedQueue::default(),
             extra: ExtraCpus::default(),
+            calls: Calls::default(),
             threads: Threads::new(),
             workers: Workers::default(),
             pulse: Pulse::new(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::blocking::inline::{self, Bodies};
-use crate::blocking::last_resort::LastResort;
+use crate::blocking::last_resort::{self, LastResort};
 use crate::blocking::park::{self, Waited};
 use crate::blocking::{may_block, same_engine};
 use crate::error::{Error, ErrorKind, Result};
@@ -193,17 +193,18 @@ impl<R: Reference> Pending<R> {
             if set.count() >= need {
                 return Ok(Waited::Done);
             }
-            match park_for(state, set, need, deadline) {
+            let waited = park_for(state, set, need, deadline);
+            let open = self.refs.iter().flatten().map(|object| object.place().0).filter(|entry| {
+                // SAFETY: the reference keeps its entry alive.
+                !unsafe { entry.as_ref() }.phase().is_settled()
+            });
+            match waited {
                 Err(error) if error.is_threads() && deadline.is_none() => {
-                    let entries = self.refs.iter().flatten().map(|object| object.place().0);
-                    let open = |entry: &NonNull<Header>| {
-                        // SAFETY: the reference keeps its entry alive.
-                        !unsafe { entry.as_ref() }.phase().is_settled()
-                    };
-                    if !last_resort.helps(state, entries.filter(open)) {
+                    if !last_resort.helps(state, open) {
                         return Err(error);
                     }
                 }
+                Ok(Waited::Called) => last_resort::answer(state, open),
                 waited => return waited,
             }
         }

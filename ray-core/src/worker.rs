@@ -78,6 +78,18 @@ impl Engine {
     /// # Errors
     /// The cap is reached, or the system refuses the thread.
     pub(crate) fn add_worker(&self) -> std::io::Result<()> {
+        self.add_worker_up_to(self.settings.max_threads)
+    }
+
+    /// A worker is there that can begin something, or one more was started, though there be as many as are allowed.
+    pub(crate) fn has_worker_or_adds_one(&self) -> bool {
+        let workers = &self.workers;
+        workers.idle_count.load(Ordering::SeqCst) > 0
+            || workers.waking.load(Ordering::SeqCst) > 0
+            || self.add_worker_up_to(usize::MAX).is_ok()
+    }
+
+    fn add_worker_up_to(&self, most: usize) -> std::io::Result<()> {
         if !self.is_live() {
             return Err(std::io::Error::other("the engine was shut down"));
         }
@@ -85,7 +97,7 @@ impl Engine {
             return Err(std::io::Error::other("the engine was shut down"));
         };
         let count = self.workers.count.fetch_add(1, Ordering::SeqCst);
-        if count >= self.settings.max_threads {
+        if count >= most {
             self.workers.count.fetch_sub(1, Ordering::SeqCst);
             return Err(std::io::Error::other(format!(
                 "there are {count} worker threads, the most that `Config::max_threads` allows"
@@ -373,6 +385,14 @@ pub(crate) fn run_one_here(state: &ThreadState) -> bool {
         release_lease(state);
     }
     found
+}
+
+/// Runs a task on a thread that is no worker and runs no body, with a CPU beyond those that there are.
+pub(crate) fn run_overdrawn(state: &ThreadState, task: Hold) {
+    state.engine.cpu.overdraw(UNITS);
+    state.cpu.set(UNITS);
+    run_task(state, task);
+    release_lease(state);
 }
 
 /// The frame of a task that is about to run on this thread.

@@ -3,9 +3,9 @@
 
 use std::sync::{Mutex, OnceLock};
 
-use ray::{ActorHandle, remote};
+use ray::{ActorHandle, Config, remote};
 
-use crate::stage::alone_on;
+use crate::stage::{Meeting, alone, alone_on};
 
 #[remote]
 fn child(x: u64) -> u64 {
@@ -36,6 +36,7 @@ type Over = fn(&ActorHandle<Child>) -> u64;
 
 /// Bodies that hold a lock over a get, all at once.
 fn locks_over_gets(over: Over) {
+    *LOCK.lock().unwrap() = 0;
     let host = Child::remote();
     for _ in 0..6 {
         let calls: Vec<_> = (0..16)
@@ -286,4 +287,55 @@ fn a_body_that_blocks_on_awaits_on_one_cpu() {
 #[test]
 fn a_body_that_blocks_on_awaits_on_two_cpus() {
     alone_on(2, || blocked_bodies(3, blocks_on_awaits));
+}
+
+/// On two CPUs, with no more threads than CPUs.
+fn with_two_threads(body: impl Fn()) {
+    ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+    body();
+    ray::shutdown().unwrap();
+}
+
+const OVERS: [Over; 7] =
+    [two_tasks, a_chain, a_wait_for_two_tasks, two_tasks_as_completed, an_async_task, a_call, an_async_parent];
+const BODIES: [fn() -> u64; 5] =
+    [joins_threads, joins_threads_that_wait, joins_threads_that_block_on_awaits, blocks_on_awaits, blocks_in_a_runtime];
+
+#[test]
+fn blocked_bodies_with_as_few_threads_as_cpus() {
+    alone(|| {
+        for over in OVERS {
+            with_two_threads(|| locks_over_gets(over));
+        }
+        for body in BODIES {
+            with_two_threads(|| blocked_bodies(3, body));
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn workers_alive() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("ray-worker")).count()
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn blocked_bodies_where_no_further_thread_can_be_had() {
+    alone(|| {
+        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the async runtime has its threads");
+        let both = Meeting::of(2);
+        let workers: Vec<_> = (0..2).map(|_| ray::task(move || both.meet()).remote()).collect();
+        ray::get(workers).unwrap();
+        while workers_alive() > 2 {
+            std::thread::yield_now();
+        }
+        crate::no_threads::refuse_threads();
+        // What only async bodies await can find no thread here.
+        for over in OVERS.into_iter().filter(|over| !std::ptr::fn_addr_eq(*over, an_async_parent as Over)) {
+            locks_over_gets(over);
+        }
+    });
 }

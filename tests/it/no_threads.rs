@@ -39,7 +39,7 @@ impl Counter {
 
 /// From now on no thread of this process, and no process of it, can be started: `clone` and `clone3` give `EAGAIN`.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn refuse_threads() {
+pub(crate) fn refuse_threads() {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -52,10 +52,11 @@ fn refuse_threads() {
         step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: plain calls of the system; the filter outlives the second one, which copies it.
+    // SAFETY: plain calls of the system; the filter outlives the second one, which copies it, for all threads that there are.
     let failed = unsafe {
+        let (set_filter, of_all_threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0
+            || libc::syscall(libc::SYS_seccomp, set_filter, of_all_threads, &raw const program) != 0
     };
     assert!(!failed, "{}", std::io::Error::last_os_error());
     assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "threads are refused");

@@ -1,4 +1,5 @@
-//! A getter takes an idle actor's run right to run its own calls, up to the awaited one.
+//! A getter takes an idle actor's run right to run its own calls, up to the awaited one. Where no other thread is left it runs
+//! other callers' calls before that one, too.
 
 use std::ptr::NonNull;
 
@@ -11,7 +12,7 @@ use crate::store::entry::Header;
 use crate::store::state::Phase;
 use crate::thread::ThreadState;
 
-/// Runs the call, and the getter's own calls before it, if the actor is idle and no other caller's come first; only such
+/// Runs the call, and the getter's own calls before it, if the actor is idle and no call of another caller comes first; only such
 /// `bodies`, and for as long as `goes_on`. `true`: something was run.
 #[inline]
 pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
@@ -24,7 +25,8 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         return false;
     }
     let me = state.caller();
-    if call.caller != me {
+    let may_run = |caller: u64| caller == me || bodies == Bodies::Any;
+    if !may_run(call.caller) {
         return false;
     }
     let actor = &call.actor;
@@ -41,7 +43,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     let stopped = actor.runner_must_stop();
     let first = if stopped { None } else { run::next(actor, false).and_then(|front| front.peek()) };
     actor.current.leave_mailbox();
-    let Some(first) = first.filter(|(caller, _, _)| *caller == me) else {
+    let Some(first) = first.filter(|(caller, _, _)| may_run(*caller)) else {
         run::finish(actor);
         return false;
     };
@@ -59,7 +61,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
             None => run::next(actor, false).and_then(|front| front.peek()),
             first => first,
         };
-        let mine = upcoming.filter(|(caller, spec, _)| *caller == me && bodies.include(state, spec));
+        let mine = upcoming.filter(|(caller, spec, _)| may_run(*caller) && bodies.include(state, spec));
         let record = mine.and_then(|_| run::next(actor, false)).and_then(Buffer::pop);
         let (Some((_, _, next)), Some(record)) = (mine, record) else {
             actor.current.leave_mailbox();

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use super::inline::{self, Bodies};
-use super::last_resort::LastResort;
+use super::last_resort::{self, LastResort};
 use super::park::{self, Waited};
 use super::same_engine;
 use super::several::{Awaited, Several};
@@ -138,6 +138,9 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
             waited => waited?,
         };
         same_engine(header)?;
+        if waited == Waited::Called {
+            last_resort::answer(state, std::iter::once(entry));
+        }
         if waited == Waited::TimedOut && !header.phase().is_settled() {
             return Err(timed_out());
         }

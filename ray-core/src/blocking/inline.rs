@@ -98,7 +98,7 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
         return false;
     }
     if table.is_async {
-        return run_first_poll(state, entry, head);
+        return run_first_poll(state, entry, head) || (bodies == Bodies::Any && start_future(state, entry, head));
     }
     let asks = head.extra().map_or(UNITS, |extra| extra.settings.resources.cpu());
     if let Some(extra) = head.extra()
@@ -168,6 +168,18 @@ fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) 
     // SAFETY: claimed just now; the getter's ref outlives this.
     unsafe { execute(state, entry, false, frame_of(state, entry)) };
     state.first_poll.set(false);
+    true
+}
+
+/// Makes the future of an `async fn`, for the threads of the engine's async runtime, if there are any.
+#[cold]
+fn start_future(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
+    let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
+    if !free || state.engine.started_tokio().is_none() || !head.header.state.claim() {
+        return false;
+    }
+    // SAFETY: claimed just now; the getter's ref outlives this.
+    enclosed(state, || unsafe { execute(state, entry, false, frame_of(state, entry)) });
     true
 }
 

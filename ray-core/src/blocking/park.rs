@@ -44,6 +44,8 @@ pub(super) fn park_cap() -> Duration {
 pub(crate) enum Waited {
     Done,
     TimedOut,
+    /// The monitor thread calls for help: see [`last_resort`](super::last_resort). Only a wait without a time-out ends so.
+    Called,
 }
 
 /// Parks until `done`, or `deadline`. The body's CPU is others' meanwhile. Whoever makes `done` true unparks this
@@ -91,10 +93,14 @@ fn until_with(
 
 fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool, unstarted: impl Fn() -> bool) -> Result<Waited> {
     let engine = &*state.engine;
+    let calls = engine.calls.count();
     engine.kick();
     loop {
         if done() {
             return Ok(Waited::Done);
+        }
+        if deadline.is_none() && engine.calls.count() != calls {
+            return Ok(Waited::Called);
         }
         if !engine.is_live() {
             return Err(super::stale());

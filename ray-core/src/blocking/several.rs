@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::get::{Until, timed_out};
 use super::inline::{self, Bodies};
-use super::last_resort::LastResort;
+use super::last_resort::{self, LastResort};
 use super::park::{self, Waited};
 use super::{Watching, same_engine};
 use crate::error::{Error, Result};
@@ -176,6 +176,9 @@ impl Several {
         match park::on_entry(state, last.entry(), deadline, true, failed, self.until.site) {
             Ok(waited) => {
                 same_engine(header(last))?;
+                if waited == Waited::Called {
+                    last_resort::answer(state, all.iter().rev().map(Awaited::entry));
+                }
                 if waited == Waited::TimedOut && !header(last).phase().is_settled() {
                     if !brief {
                         return Err(timed_out());

@@ -111,6 +111,7 @@ impl Engine {
             false
         });
         let mut tasks: Vec<_> = jobs.into_iter().map(thread::Job::into_hold).collect();
+        tasks.extend(self.calls.take_task_back(Instant::now()));
         let (mut actors, mut late) = (Vec::new(), Vec::new());
         while let Some(job) = self.free.take_any() {
             match job {

@@ -18,13 +18,17 @@
 //!    runtime made in a body does), [`OUTSIDE`] counts for all.
 //! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that any body gives back is the one taken back, and no
 //!    fresh work ever starts on it.
-//! 5. While the same holders stay still, the next grant does not wait again, once the last one has come back.
+//! 5. A task that is granted one needs a thread, too. Where every worker blocks, one more is started, also beyond
+//!    `Config::max_threads`; where the system refuses that, a thread that waits in a get is asked to run the task
+//!    (`blocking::last_resort`).
+//! 6. While the same holders stay still, the next grant does not wait again, once the last one has come back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::blocking::last_resort::Offer;
 use crate::os::Doing;
 use crate::resources::UNITS;
 use crate::runtime::{Engine, FreeJob};
@@ -71,6 +75,10 @@ pub(crate) struct Watch {
 impl Watch {
     /// One look. `true`: an extra CPU is wanted, so the next look must come soon.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
+        if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
+            // No waiting thread has taken it.
+            engine.injector.push(Job::new(task));
+        }
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
         if engine.cpu.free() >= UNITS + withheld {
@@ -128,7 +136,7 @@ impl Watch {
             }
         }
         if sure || outside {
-            self.grant(engine, returning, outside, unknown);
+            self.grant(engine, now, returning, outside, unknown);
             let stuck = holders.iter().map(|shared| shared.number()).collect();
             self.granted = Some((now, stuck));
         }
@@ -166,7 +174,7 @@ impl Watch {
         found
     }
 
-    fn grant(&mut self, engine: &Engine, returning: bool, outside: bool, unknown: bool) {
+    fn grant(&mut self, engine: &Engine, now: Instant, returning: bool, outside: bool, unknown: bool) {
         if returning {
             let Some((units, getter)) = engine.claims.lock().take_return() else { return };
             engine.cpu.overdraw(units);
@@ -180,10 +188,14 @@ impl Watch {
             .or_else(|| if outside { engine.awaited.take() } else { None })
             .or_else(|| if unknown { engine.oldest_queued() } else { None });
         if let Some(task) = task {
-            engine.cpu.overdraw(UNITS);
             engine.extra.0.fetch_add(1, Ordering::Relaxed);
-            engine.queue_free(FreeJob::Leased(Job::new(task)));
-            engine.kick();
+            if engine.has_worker_or_adds_one() {
+                engine.cpu.overdraw(UNITS);
+                engine.queue_free(FreeJob::Leased(Job::new(task)));
+                engine.kick();
+            } else {
+                engine.calls.call(engine, Some(Offer::Task(task, now)));
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::rest::{Rest, Rouse};
+use crate::blocking::last_resort::Offer;
 use crate::callable::spec::Spec;
+use crate::os::Doing;
 use crate::runtime::Engine;
 use crate::thread::Shared;
 
@@ -29,6 +31,10 @@ const SLOW_TICK: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(20);
 /// CPU-free work that waits while no body has ended for this long gets another thread.
 const HELD_UP: Duration = Duration::from_millis(1);
+/// Work for which no thread can be had waits so long before the threads that wait are called, and between two calls.
+const CALL: Duration = Duration::from_millis(10);
+/// After this they are to run work that they do not wait for.
+const CALL_FOR_ANY: Duration = Duration::from_millis(500);
 /// A worker that is not away and not in a long body comes back in microseconds. One that has not for longer has lost its
 /// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
 const PREEMPTED: Duration = Duration::from_millis(5);
@@ -118,6 +124,9 @@ struct Memory {
     last_queued: Instant,
     grow: usize,
     grown: Instant,
+    /// Workers that live, and since when there are so many.
+    workers: (usize, Instant),
+    called: Instant,
     reported: bool,
     extra: super::extra::Watch,
     overruns: super::overrun::Watch,
@@ -135,6 +144,8 @@ fn beat(engine: &Weak<Engine>) {
             last_queued: now,
             grow: 1,
             grown: now,
+            workers: (0, now),
+            called: now,
             reported: false,
             extra: super::extra::Watch::default(),
             overruns: super::overrun::Watch::default(),
@@ -215,6 +226,10 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         memory.stirred = now;
         memory.reported = false;
     }
+    let workers = engine.workers.count.load(Ordering::Relaxed);
+    if workers != memory.workers.0 {
+        memory.workers = (workers, now);
+    }
     let cpu_work = engine.has_cpu_work();
     let free_work = !engine.free.is_empty();
     let claimed = engine.cpu.is_claimed();
@@ -224,13 +239,17 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     }
     let stuck = memory.extra.look(engine, now);
     memory.overruns.look(engine, now);
-    if cpu_work && engine.cpu.has_one() {
+    let startable = cpu_work && engine.cpu.has_one();
+    if startable {
         engine.kick();
     } else if free_work && idle > 0 && lively < engine.settings.workers {
         engine.wake_idle();
     }
-    if free_work && idle == 0 {
-        add_for_free_work(engine, memory, now, lively);
+    if idle == 0 {
+        let refused = free_work && !add_for_free_work(engine, memory, now, lively);
+        if refused || (startable && engine.workers.waking.load(Ordering::SeqCst) == 0) {
+            call_for_help(engine, memory, now);
+        }
     }
     // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
     engine.workers.surplus.store(lively.saturating_sub(engine.settings.workers), Ordering::Relaxed);
@@ -244,7 +263,6 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
             memory.reported = true;
             crate::deadlock::report_stall(engine, still);
         }
-        let startable = cpu_work && engine.cpu.has_one();
         if still > Duration::from_secs(1)
             && !startable
             && !stuck
@@ -260,24 +278,51 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { TICK } else { BUSY_TICK })
 }
 
-/// CPU-free work waits and nobody idles: one thread if no worker comes back for work and none has ended a body for a
-/// millisecond, twice as many each time that holds on.
-fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) {
+/// CPU-free work waits and no worker idles: one thread if no worker comes back for work and none has ended a body for a
+/// millisecond, twice as many each time that holds on. `false`: one is needed, and none can be had.
+fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) -> bool {
     let workers = engine.workers.count.load(Ordering::Relaxed);
     if workers < engine.settings.workers {
-        let _ = engine.add_worker();
-        return;
+        return engine.add_worker().is_ok();
     }
     if lively > 0 || now.duration_since(memory.moved) < HELD_UP || now.duration_since(memory.grown) < HELD_UP {
-        return;
+        return true;
     }
     memory.grown = now;
-    for _ in 0..memory.grow.min(engine.free.len()) {
+    for added in 0..memory.grow.min(engine.free.len()) {
         if engine.add_worker().is_err() {
-            break;
+            return added > 0;
         }
     }
     memory.grow = (memory.grow * 2).min(64);
+    true
+}
+
+/// Work waits that could begin, and no worker can be had for it: the threads that wait run their own needs, or, when nothing
+/// has moved for longer, any work. If none of them has by the next call, one worker more than allowed is started.
+fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
+    // A call makes getters stir, so that does not count here.
+    let still = now.duration_since(memory.moved.max(memory.workers.1));
+    if still < CALL || now.duration_since(memory.called) < CALL {
+        return;
+    }
+    memory.called = now;
+    let foreign = still >= CALL_FOR_ANY;
+    if foreign && engine.calls.any_work_is_offered() && blocked_for_good(engine) && engine.has_worker_or_adds_one() {
+        return;
+    }
+    engine.calls.call(engine, foreign.then_some(Offer::AnyWork));
+}
+
+/// Every body of a worker waits for other threads, as far as the system says. A thread that sleeps or computes comes back.
+fn blocked_for_good(engine: &Engine) -> bool {
+    let mut blocked = true;
+    engine.threads.walk(0, |shared, _| {
+        let goes_on = || matches!(shared.handle.doing(), Some(Doing::Computes | Doing::Pauses));
+        blocked &= shared.running().is_none() || shared.is_away() || !goes_on();
+        !blocked
+    });
+    blocked
 }
 
 impl Engine {
