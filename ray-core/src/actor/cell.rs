@@ -188,6 +188,12 @@ impl ActorHead {
         self.run_state.life()
     }
 
+    /// See [`RunState::at_last`].
+    #[inline]
+    pub(crate) fn at_last(&self) -> (bool, bool) {
+        self.run_state.at_last()
+    }
+
     /// Dead, as far as can be seen without the lock.
     pub(crate) fn is_dead(&self) -> bool {
         self.life().is_dead()

@@ -121,7 +121,7 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
     if admitted.is_none() {
         // SAFETY: a call's entry, alive by the hold.
         if unsafe { CallHead::of(call.entry()) }.creates {
-            life::create(state, actor, &call);
+            life::create(state, actor, call);
         }
         return true;
     }

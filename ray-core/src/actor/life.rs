@@ -199,14 +199,14 @@ pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> bool {
     // SAFETY: alive by its place in `creation`, which only the last duties empty.
     let creation = actor.rare().creation.lock().as_ref().map(|hold| unsafe { Hold::new(hold.entry()) });
     match creation {
-        Some(creation) => run_constructor(state, actor, &creation),
+        Some(creation) => run_constructor(state, actor, creation),
         None => end(actor, death(actor), By::Runner),
     }
     !actor.is_dead()
 }
 
 /// Runs the creation. The caller has the run right.
-pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
+pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
     if !creation.state.claim() {
         // Cancelled before it began; the canceller may be about to write the error.
         let error = match creation.phase() {
@@ -224,20 +224,21 @@ pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
                 // SAFETY: claimed, so the arguments are ours.
                 unsafe { (head.vtable().drop_args)(creation.entry()) };
             }
-            fail_creation(creation, death(actor));
+            fail_creation(&creation, death(actor));
         }
     }
 }
 
 /// Runs the constructor. The caller has the run right, and there is no instance.
-fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
-    let (made, error) = super::run::construct(state, actor, creation);
+#[inline]
+fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: Hold) {
+    let (made, error) = super::run::construct(state, actor, &creation);
     let after = actor.lock().made(made, || actor.known_rare().is_some_and(Rare::spend_restart));
     match (after, error) {
         (AfterMade::Live, _) => {
             if creation.phase() == Phase::Running {
-                // SAFETY: claimed, the unit value is written, and the hold outlives this.
-                unsafe { publish(creation.entry(), false) };
+                // SAFETY: claimed, and the unit value is written; the hold goes along.
+                unsafe { publish(creation.into_entry(), true) };
             }
         }
         // The runner sees that there is an instance to be replaced, or that none was made.
@@ -246,9 +247,9 @@ fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: &Hold) {
             let error = error.unwrap_or_else(|| death(actor));
             let error = constructor_error(actor, error);
             end(actor, error.clone(), By::Runner);
-            fail_creation(creation, error);
+            fail_creation(&creation, error);
         }
-        (AfterMade::Dead, _) => fail_creation(creation, death(actor)),
+        (AfterMade::Dead, _) => fail_creation(&creation, death(actor)),
     }
 }
 
@@ -326,6 +327,7 @@ fn withdraw_creation(actor: &ActorHead, error: Error) {
 }
 
 /// The name of a dead actor is free again.
+#[inline]
 pub(crate) fn free_name(actor: &ActorHold) {
     if actor.known_rare().is_some_and(|rare| rare.namespace.get().is_some())
         && let Some(engine) = crate::runtime::running()
@@ -337,10 +339,7 @@ pub(crate) fn free_name(actor: &ActorHold) {
 /// The last duties: the instance, kept arguments, resources. The actor is in `Final` by the caller's doing, who alone deals
 /// with it now.
 pub(crate) fn finalize(actor: &ActorHold) {
-    let (listed, begun) = {
-        let states = actor.lock();
-        (states.is_listed(), states.has_begun())
-    };
+    let (listed, begun) = actor.at_last();
     if listed && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) {
         engine.names.living.leave(actor);
     }

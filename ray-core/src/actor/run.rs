@@ -133,7 +133,7 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record)
             // SAFETY: a call's entry.
             if unsafe { CallHead::of(call.entry()) }.creates {
                 actor.current.leave_mailbox();
-                life::create(state, actor, &call);
+                life::create(state, actor, call);
                 return;
             }
             if !call.state.claim() {
@@ -210,6 +210,7 @@ fn frame(state: &ThreadState, actor: &ActorHold, call: &Hold) -> Frame {
 }
 
 /// Runs the constructor: how it ended, and with what error. The caller has the run right, and is not in the mailbox.
+#[inline]
 pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold) -> (Made, Option<Error>) {
     let Some(head) = creation.task() else { return (Made::Error, None) };
     let frame = frame(state, actor, creation);

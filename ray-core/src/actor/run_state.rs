@@ -158,6 +158,14 @@ impl RunState {
     pub(crate) fn life(&self) -> Life {
         Life::of(self.life.load(Ordering::Relaxed))
     }
+
+    /// Whether the actor is listed, and whether its constructor has begun once: for the thread that has the last duties, after
+    /// which no other changes that.
+    #[inline]
+    pub(crate) fn at_last(&self) -> (bool, bool) {
+        let flags = self.flags.load(Ordering::Relaxed);
+        (flags & LISTED != 0, flags & BEGUN != 0)
+    }
 }
 
 impl Guard<'_> {
@@ -213,10 +221,6 @@ impl Guard<'_> {
     /// The first call of the mailbox waits, and needs the instance for itself.
     pub(crate) fn waits_alone(&self) -> bool {
         self.is(WAITING) && self.is(WAITS_ALONE)
-    }
-
-    pub(crate) fn has_begun(&self) -> bool {
-        self.is(BEGUN)
     }
 
     /// The state, for a dump.
@@ -454,8 +458,4 @@ impl Guard<'_> {
         fresh
     }
 
-    #[inline]
-    pub(crate) fn is_listed(&self) -> bool {
-        self.is(LISTED)
-    }
 }

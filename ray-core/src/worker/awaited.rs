@@ -10,13 +10,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::store::entry::{Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::{Class, TaskHead};
 
 /// A getter enters at most so many objects, and for each of them at most so many tasks.
-pub(crate) const MOST: usize = 256;
+const MOST: usize = 256;
 /// Every so many turns the oldest task goes first.
 const OLDEST_EVERY: usize = 16;
 
@@ -53,8 +54,13 @@ impl AwaitedQueue {
     /// the tasks that it waits for.
     pub(crate) fn startable(entry: &Header) -> Vec<Hold> {
         // SAFETY: the caller has a ref.
-        let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
+        let entry = unsafe { Hold::new(std::ptr::NonNull::from(entry)) };
         let mut found = Vec::new();
+        if is_startable(&entry) {
+            found.push(entry);
+            return found;
+        }
+        let mut todo = vec![entry];
         while let Some(entry) = todo.pop() {
             if todo.len() + found.len() > MOST {
                 break;
@@ -65,7 +71,7 @@ impl AwaitedQueue {
                     todo.extend(crate::task::parts::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
                 }
                 (Kind::Task | Kind::Call, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
-                (Kind::Task, Phase::Queued) if class_of(&entry) == Some(Class::OneCpu) => found.push(entry),
+                _ if is_startable(&entry) => found.push(entry),
                 _ => {}
             }
         }
@@ -74,12 +80,26 @@ impl AwaitedQueue {
 
     /// Enters what `entry` needs to begin.
     pub(crate) fn enter(&self, entry: &Header, from: Getter) {
-        let found = Self::startable(entry);
+        self.enter_all(std::iter::once(entry), from);
+    }
+
+    /// Enters what the first [`MOST`] of `entries` need to begin.
+    pub(crate) fn enter_all<'a>(&self, entries: impl Iterator<Item = &'a Header>, from: Getter) {
+        let mut found = SmallVec::<[Awaited; 4]>::new();
+        for entry in entries.take(MOST) {
+            // SAFETY: the caller has a ref.
+            let own = unsafe { Hold::new(std::ptr::NonNull::from(entry)) };
+            if is_startable(&own) {
+                found.push(Awaited { task: own, from });
+            } else if !entry.phase().is_settled() {
+                found.extend(Self::startable(entry).into_iter().map(|task| Awaited { task, from }));
+            }
+        }
         if found.is_empty() {
             return;
         }
         let mut tasks = self.tasks.lock();
-        tasks.extend(found.into_iter().map(|task| Awaited { task, from }));
+        tasks.extend(found);
         self.count.store(tasks.len(), Ordering::SeqCst);
     }
 
@@ -193,6 +213,6 @@ impl AwaitedQueue {
     }
 }
 
-fn class_of(task: &Hold) -> Option<Class> {
-    task.task().map(TaskHead::class)
+fn is_startable(entry: &Hold) -> bool {
+    entry.vtable.kind == Kind::Task && entry.phase() == Phase::Queued && entry.task().map(TaskHead::class) == Some(Class::OneCpu)
 }
