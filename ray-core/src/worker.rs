@@ -40,16 +40,17 @@ impl Engine {
     pub(crate) fn kick(&self) {
         let workers = &self.workers;
         let waking = workers.waking.load(Ordering::Relaxed);
-        if waking > 0 && self.free.is_empty() {
+        let free_work = !self.free.is_empty();
+        if waking > 0 && !free_work {
             // It wakes the next, if there is more work.
             return;
         }
         let cpus = self.settings.workers;
-        if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < cpus {
+        if (free_work && self.workers_at_work() < cpus) || (self.cpu.has_one() && self.has_cpu_work()) {
             if !self.wake_idle() {
                 let _ = self.add_worker();
             }
-        } else if workers.lively.load(Ordering::Relaxed) < cpus && !self.free.is_empty() {
+        } else if free_work && workers.lively.load(Ordering::Relaxed) < cpus {
             let _ = self.wake_idle();
         }
     }
@@ -351,6 +352,8 @@ fn run_task(state: &ThreadState, task: Hold) {
         let frame = frame_of(state, task.entry());
         // SAFETY: claimed just now; the queue's hold goes along.
         unsafe { execute(state, task.into_entry(), true, frame) };
+    } else {
+        state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
     }
 }
 

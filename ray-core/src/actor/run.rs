@@ -63,17 +63,19 @@ pub(crate) fn abandon(actor: &ActorHold) {
 
 /// A worker's turn with an actor, or several while nothing else waits.
 pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
-    if !begin(&actor, true) {
-        return;
-    }
     let mut ran = 0;
-    while state.engine.is_live() && step(state, &actor, ran >= BUSY) {
-        ran += 1;
-        if ran.is_multiple_of(TURN) && !state.engine.free.is_empty() {
-            break;
+    if begin(&actor, true) {
+        while state.engine.is_live() && step(state, &actor, ran >= BUSY) {
+            ran += 1;
+            if ran.is_multiple_of(TURN) && !state.engine.free.is_empty() {
+                break;
+            }
         }
+        finish(&actor);
     }
-    finish(&actor);
+    if ran == 0 {
+        state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The next record, `front` being the caller's; swaps the buffers when it is empty.

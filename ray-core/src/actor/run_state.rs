@@ -457,5 +457,4 @@ impl Guard<'_> {
         }
         fresh
     }
-
 }
