@@ -29,6 +29,7 @@ use crate::resources::{Available, Resources};
 use crate::scheduler::claims::Claims;
 use crate::scheduler::lease::CpuPool;
 use crate::store::entry::Hold;
+use crate::task::future::Spawned;
 use crate::thread::{Job, Shared, Threads};
 use crate::worker::awaited::AwaitedQueue;
 use crate::worker::extra::ExtraCpus;
@@ -83,8 +84,7 @@ pub(crate) struct Engine {
     pub(crate) pulse: Pulse,
     pub(crate) names: Names,
     /// Futures that run, by their entries' addresses, so that a canceller can drop them.
-    /// A future that is just being spawned has no handle yet.
-    pub(crate) futures: Mutex<HashMap<usize, Option<tokio::task::AbortHandle>>>,
+    pub(crate) futures: Mutex<HashMap<usize, Spawned>>,
     /// Itself, for threads that it starts when it ends.
     pub(crate) me: Weak<Engine>,
     pub(crate) waits: crate::deadlock::Graph,

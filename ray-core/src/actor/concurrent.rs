@@ -92,7 +92,12 @@ impl Admission {
     /// The calls that run.
     pub(crate) fn running(&self) -> Vec<Hold> {
         // SAFETY: held by the list.
-        self.running.lock().iter().map(|call| unsafe { Hold::new(call.entry()) }).collect()
+        self.with_running(|running| running.iter().map(|call| unsafe { Hold::new(call.entry()) }).collect())
+    }
+
+    /// Looks at the calls that run, which cannot end meanwhile.
+    pub(crate) fn with_running<R>(&self, look: impl FnOnce(&[Hold]) -> R) -> R {
+        look(&self.running.lock())
     }
 }
 

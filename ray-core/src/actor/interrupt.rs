@@ -4,12 +4,15 @@
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use tokio::task::AbortHandle;
+
 use super::call::CallHead;
 use super::cell::{ActorHead, held};
 use super::concurrent::Admission;
 use super::current::Seen;
 use super::life::{By, death};
 use super::mailbox::{Buffer, Record};
+use super::run_state::Life;
 use crate::error::{Error, ErrorKind};
 use crate::store::entry::{Header, Hold, Kind};
 
@@ -22,8 +25,7 @@ pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
     again
 }
 
-/// For a thread that has just changed the state so that the runner begins no further call: the call that runs, if it has an
-/// entry, and, if the actor is dead, what is in `front`.
+/// For a thread that has just ended the actor: the call that runs, if it has an entry, and what is in `front`.
 pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) {
     let (call, reached) = match actor.current.look() {
         Seen::Call(call) => (Some(call), true),
@@ -49,6 +51,21 @@ pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) 
     (call.as_ref().and_then(held), front)
 }
 
+/// For a thread that has just changed the state to `Replacing`: cuts off the call of a serial actor that runs, if it has an
+/// entry. A call of the new instance, which may be there already, is left alone.
+pub(crate) fn cut_off_runner(actor: &ActorHead) -> Option<CutOff> {
+    let call = match actor.current.look() {
+        Seen::Call(call) => call,
+        Seen::InMailbox | Seen::Away => {
+            let _ = crate::sync::heavy_barrier();
+            actor.current.look_outside()?
+        }
+    };
+    // While it is borrowed it cannot end, so no new instance can come.
+    let is_of_the_old = actor.lock().life() == Life::Replacing;
+    held(&call).filter(|_| is_of_the_old).and_then(|call| CutOff::mark(&call))
+}
+
 /// The calls of a concurrent actor that run, but one.
 pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>) -> Vec<Hold> {
     let mut calls = actor.known_rare().and_then(|rare| rare.admission.get()).map_or_else(Vec::new, Admission::running);
@@ -65,34 +82,64 @@ pub(crate) fn stop(call: &Hold, error: &Error) {
 }
 
 fn drop_future(call: &Hold) {
-    if call.task().is_some_and(|head| head.vtable().is_async)
-        && let Some(engine) = crate::runtime::running()
-    {
-        crate::task::future::abort(&engine, call.entry());
+    if let Some(future) = future_of(call) {
+        future.abort();
     }
 }
 
-/// Cuts a call off whose actor starts anew: it fails now, or is made again when its body is over.
-pub(crate) fn cut_off(call: &Hold, error: &Error) {
-    if call.phase().is_settled() {
-        return;
+/// What drops the future of a call that runs at its next await.
+fn future_of(call: &Hold) -> Option<AbortHandle> {
+    let is_async = call.task().is_some_and(|head| head.vtable().is_async);
+    let engine = is_async.then(crate::runtime::running).flatten()?;
+    crate::task::future::handle(&engine, call.entry())
+}
+
+/// A call that is cut off, since its actor starts anew. It was marked while its attempt could not end.
+pub(crate) struct CutOff {
+    call: Hold,
+    again: bool,
+    future: Option<AbortHandle>,
+}
+
+impl CutOff {
+    /// Marks it; `None`: it has ended already. The caller keeps the attempt from ending.
+    fn mark(call: &Hold) -> Option<Self> {
+        if call.phase().is_settled() {
+            return None;
+        }
+        // SAFETY: a call's entry, alive by the hold.
+        let again = mark_for_retry(unsafe { CallHead::of(call.entry()) });
+        // SAFETY: alive by the hold.
+        Some(Self { call: unsafe { Hold::new(call.entry()) }, again, future: future_of(call) })
     }
-    // SAFETY: a call's entry, alive by the hold.
-    if mark_for_retry(unsafe { CallHead::of(call.entry()) }) {
-        // Its waits end. The mark itself tells the body to stop, and goes with this attempt; the cancel flag could be set when
-        // the body has ended meanwhile, and stop the next attempt.
-        crate::blocking::interrupt::wake(call.entry());
-        drop_future(call);
-    } else {
-        stop(call, error);
+
+    /// It fails now, or is made again when its body is over.
+    pub(crate) fn end(self, error: &Error) {
+        if self.again {
+            // Its waits end. The mark itself tells the body to stop, and goes with this attempt; the cancel flag could be set
+            // when the body has ended meanwhile, and stop the next attempt.
+            crate::blocking::interrupt::wake(self.call.entry());
+            if let Some(future) = self.future {
+                future.abort();
+            }
+        } else {
+            stop(&self.call, error);
+        }
     }
 }
 
-/// Cuts off the calls of a concurrent actor that run, but one.
+/// Cuts off the calls that run, but one, after the state has been changed to `Replacing`; calls of the new instance, which may
+/// be there already, are left alone.
 pub(crate) fn cut_off_running(actor: &ActorHead, error: &Error, spared: Option<NonNull<Header>>) {
-    for call in running_beside(actor, spared) {
-        cut_off(&call, error);
-    }
+    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return };
+    let calls: Vec<CutOff> = admission.with_running(|running| {
+        // A call of a new instance is in the list only after that instance was there.
+        if actor.life() != Life::Replacing {
+            return Vec::new();
+        }
+        running.iter().filter(|call| Some(call.entry()) != spared).filter_map(CutOff::mark).collect()
+    });
+    calls.into_iter().for_each(|call| call.end(error));
 }
 
 /// Fails what a buffer holds.

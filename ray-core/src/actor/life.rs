@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::call::CallHead;
 use super::cell::{ActorHead, ActorHold};
 use super::concurrent::Admission;
-use super::interrupt::{cut_off, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
+use super::interrupt::{cut_off_runner, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
 use super::mailbox::Buffer;
 use super::run_state::{AfterMade, Crash, Life, Restart, Start};
 use crate::error::{Error, ErrorKind};
@@ -399,8 +399,8 @@ pub(crate) fn kill_and_restart(actor: &ActorHold) {
         Restart::Nothing | Restart::Counted => {}
         Restart::Kill => kill(actor),
         Restart::Replace { enqueue } => {
-            if running && let (Some(call), _) = reach_runner(actor, By::Other) {
-                cut_off(&call, &error);
+            if let Some(call) = running.then(|| cut_off_runner(actor)).flatten() {
+                call.end(&error);
             }
             cut_off_running(actor, &error, None);
             // The next runner replaces the instance before it takes another call.

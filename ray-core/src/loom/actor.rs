@@ -11,6 +11,9 @@ use crate::actor::current::{Current, Seen};
 use crate::actor::run_state::{AfterMade, Crash, Finish, Life, Made, Restart, RunState, Start};
 use crate::sync::heavy_barrier;
 
+/// In the place of a call that has ended; while it runs, the number of its instance is there.
+const OVER: u64 = 8;
+
 /// As much of an actor as the protocol touches: the mailbox counts messages, the instance has a number.
 pub(super) struct Actor {
     pub(super) state: RunState,
@@ -138,13 +141,13 @@ impl Actor {
             self.current.leave_mailbox();
             return false;
         }
-        let mut entry = 7;
+        let mut entry = u64::from(self.instance.with(|instance| unsafe { *instance }));
         self.current.begin_call(&raw mut entry);
         self.body();
         self.current.end_call();
-        // Nobody looks at it any more.
-        entry = 8;
-        assert_eq!(entry, 8);
+        // No other thread looks at it any more.
+        entry = OVER;
+        assert_eq!(entry, OVER);
         true
     }
 
@@ -238,7 +241,11 @@ impl Actor {
         };
         if let Some(call) = call {
             // SAFETY: borrowed, so it is there.
-            assert_eq!(unsafe { *call.call }, 7);
+            let instance = unsafe { *call.call };
+            assert_ne!(instance, OVER);
+            if self.state.lock().life() == Life::Replacing {
+                assert_eq!(instance, 1, "a call of the new instance is not cut off");
+            }
         }
     }
 
@@ -379,6 +386,26 @@ fn a_restart_beside_a_getter() {
         assert!(actor.state.lock().begin(false), "nobody runs");
         // Messages that no sender has told of may be left; those that ran are counted once.
         actor.instance.with(|instance| unsafe { assert_eq!(*instance, 2) });
+        assert_eq!(actor.state.life(), Life::Live);
+    });
+}
+
+/// `kill_and_restart` cuts off the call that runs on the old instance, and none that the new one runs already.
+#[test]
+fn a_restart_beside_calls() {
+    check(|| {
+        let actor = Actor::live(2);
+        let other = actor.clone();
+        let runner = thread::spawn(move || {
+            let begun = other.state.lock().begin(false);
+            if begun {
+                while Actor::call(&other) {}
+                other.finish();
+            }
+        });
+        assert!(matches!(actor.restart(), Restart::Replace { .. }));
+        runner.join().unwrap();
+        actor.worker(Actor::call);
         assert_eq!(actor.state.life(), Life::Live);
     });
 }

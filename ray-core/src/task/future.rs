@@ -8,8 +8,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+
+use tokio::task::AbortHandle;
 
 use super::{Ran, TaskHead, children, conclude, give_back, leave_frame};
 use crate::actor::cell::{ActorHead, ActorHold};
@@ -40,6 +42,25 @@ struct Body<R> {
 
 // SAFETY: the future, the hold and `over` are Send; the actor is kept alive by `over` and by the call's hold on it.
 unsafe impl<R> Send for Body<R> {}
+
+/// A future that the runtime has.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    attempt: Attempt,
+    /// None while it is just being spawned.
+    handle: Option<AbortHandle>,
+}
+
+/// Tells the attempts of a call apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Attempt(u64);
+
+impl Attempt {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// Spawns the future of an entry that the caller runs; `end` is called when it is over.
 ///
@@ -91,12 +112,14 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
             let key = entry.as_ptr().addr();
             // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
             // down drops the body at once.
-            engine.futures.lock().insert(key, None);
+            let attempt = Attempt::next();
+            engine.futures.lock().insert(key, Spawned { attempt, handle: None });
             // SAFETY: as above.
             let task = unsafe { Hold::new(entry) };
             let handle = tokio.spawn(body).abort_handle();
-            if let Some(place) = engine.futures.lock().get_mut(&key) {
-                *place = Some(handle.clone());
+            // The future may have ended meanwhile, and another attempt of the same call have begun.
+            if let Some(place) = engine.futures.lock().get_mut(&key).filter(|place| place.attempt == attempt) {
+                place.handle = Some(handle.clone());
             }
             let now = task.state.load();
             if now.phase().is_settled() || crate::actor::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
@@ -113,10 +136,14 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
 
 /// Drops the future of a task at its next await, if it has one.
 pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
-    let handle = engine.futures.lock().get(&entry.as_ptr().addr()).cloned().flatten();
-    if let Some(handle) = handle {
+    if let Some(handle) = handle(engine, entry) {
         handle.abort();
     }
+}
+
+/// What drops the future of a task at its next await, if it has one.
+pub(crate) fn handle(engine: &Engine, entry: NonNull<Header>) -> Option<AbortHandle> {
+    engine.futures.lock().get(&entry.as_ptr().addr()).and_then(|future| future.handle.clone())
 }
 
 impl<R> Body<R> {
