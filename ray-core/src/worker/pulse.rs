@@ -20,9 +20,11 @@ use crate::os::Doing;
 use crate::runtime::Engine;
 use crate::thread::Shared;
 
-/// Between two looks while workers idle. It grows from look to look, up to [`BUSY_TICK`], while the threads that wait begin all
+/// Between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while the threads that wait begin all
 /// work themselves: the queues are found empty, or a worker that was woken finds nothing to begin.
 const TICK: Duration = Duration::from_micros(100);
+/// See [`TICK`].
+const LONG_TICK: Duration = Duration::from_micros(500);
 /// Between two looks while nobody idles who could start anything: only CPU-free work that waits can ask for more threads,
 /// and each look takes a processor from those that work.
 const BUSY_TICK: Duration = Duration::from_millis(1);
@@ -269,7 +271,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let in_vain = engine.workers.in_vain.load(Ordering::Relaxed);
     let begun_elsewhere = in_vain != memory.in_vain || !(cpu_work || free_work);
     memory.in_vain = in_vain;
-    memory.tick = if begun_elsewhere { (memory.tick + memory.tick / 4).min(BUSY_TICK) } else { TICK };
+    memory.tick = if begun_elsewhere { (memory.tick + memory.tick / 4).min(LONG_TICK) } else { TICK };
     if cpu_work || free_work || claimed {
         memory.last_queued = now;
         let still = now.duration_since(memory.stirred);
