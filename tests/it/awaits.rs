@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt};
 use ray::{CancelOnDrop, Config, ObjectRef, remote};
 
 use crate::stage::{alone_on, eventually, late};
-use crate::support::{Gate, PATIENCE, Tally, engine, in_child};
+use crate::support::{Gate, PATIENCE, Tally, engine, flat, in_child, resident, rounds};
 
 #[remote]
 fn square(x: i64) -> i64 {
@@ -278,25 +278,13 @@ fn a_shutdown_wakes_every_await() {
     });
 }
 
-/// Resident memory of this process, in bytes.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
-
-/// The number of rounds: the whole of it with `RAY_TEST_FULL=1`.
-fn rounds(few: usize, all: usize) -> usize {
-    if std::env::var("RAY_TEST_FULL").is_ok_and(|value| value == "1") { all } else { few }
-}
-
-/// Runs `round` so often, and fails if memory grows by more than `most` bytes after the first tenth.
-fn flat(what: &str, rounds: usize, most: usize, mut round: impl FnMut()) {
-    (0..rounds / 10).for_each(|_| round());
-    let before = resident();
-    (0..rounds).for_each(|_| round());
-    let grown = resident().saturating_sub(before);
-    println!("{what}: {rounds} rounds, {grown} bytes");
-    assert!(grown < most, "{what}: {grown} bytes more after {rounds} rounds");
+/// Calls `body` with an object that is pending until it returns, and comes then.
+fn while_pending(body: impl FnOnce(&mut ObjectRef<i64>)) {
+    let gate = Gate::new();
+    let mut object = late(gate, 7);
+    body(&mut object);
+    gate.open();
+    assert_eq!(ray::get(object).unwrap(), 7);
 }
 
 /// However often an await of a pending object is given up, no memory stays.
@@ -304,39 +292,44 @@ fn flat(what: &str, rounds: usize, most: usize, mut round: impl FnMut()) {
 fn awaits_given_up_keep_no_memory() {
     in_child("awaits::awaits_given_up_keep_no_memory", || {
         ray::init_with(Config::new().num_cpus(1)).unwrap();
-        let gate = Gate::new();
-        let mut object = late(gate, 7);
         let most = 6 << 20;
         let share = rounds(600_000, 10_000_000) / 6;
-        flat("a clone", share, most, || assert!(poll_once(&mut object.clone()).is_pending()));
-        flat("a borrow", share, most, || assert!(poll_once(&mut (&object).into_future()).is_pending()));
-        flat("another waker each time", share, most, || {
-            let waker = Waker::from(Arc::new(Count::default()));
-            assert!(Pin::new(&mut object).poll(&mut Context::from_waker(&waker)).is_pending());
+        while_pending(|object| flat("a clone", share, most, || assert!(poll_once(&mut object.clone()).is_pending())));
+        while_pending(|object| flat("a borrow", share, most, || assert!(poll_once(&mut (&*object).into_future()).is_pending())));
+        while_pending(|object| {
+            flat("another waker each time", share, most, || {
+                let waker = Waker::from(Arc::new(Count::default()));
+                assert!(Pin::new(&mut *object).poll(&mut Context::from_waker(&waker)).is_pending());
+            });
         });
-        flat("the first awaits stay", share, most, || {
-            let (mut one, mut other) = (object.clone(), object.clone());
-            assert!(poll_once(&mut one).is_pending() && poll_once(&mut other).is_pending());
+        while_pending(|object| {
+            flat("the first awaits stay", share, most, || {
+                let (mut one, mut other) = (object.clone(), object.clone());
+                assert!(poll_once(&mut one).is_pending() && poll_once(&mut other).is_pending());
+            });
         });
-        flat("a stream", share / 10, most, || {
-            let mut stream = ray::as_completed([object.clone()]).stream();
-            assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(noop_waker_ref())).is_pending());
+        while_pending(|object| {
+            flat("a stream", share / 10, most, || {
+                let mut stream = ray::as_completed([object.clone()]).stream();
+                assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(noop_waker_ref())).is_pending());
+            });
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut more = share;
-            while more > 0 {
-                let before = resident();
-                for _ in 0..share.min(100_000) {
-                    more = more.saturating_sub(1);
+        while_pending(|object| {
+            runtime.block_on(async {
+                let mut before = 0;
+                for round in 0..share {
+                    if round == share / 10 {
+                        before = resident();
+                    }
                     let mut given_up = pin!(tokio::time::timeout(PATIENCE, object.clone()));
                     assert!(futures::poll!(given_up.as_mut()).is_pending());
                 }
-                assert!(resident().saturating_sub(before) < most, "time-outs");
-            }
+                let grown = resident().saturating_sub(before);
+                println!("time-outs: {share} rounds, {grown} bytes");
+                assert!(grown < most, "time-outs: {grown} bytes more after {share} rounds");
+            });
         });
-        gate.open();
-        assert_eq!(ray::get(object).unwrap(), 7);
     });
 }
 

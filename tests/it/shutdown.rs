@@ -7,7 +7,7 @@ type Getter = fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>;
 use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{Meeting, Token, alone, eventually, late};
-use crate::support::{Gate, Said, Tally};
+use crate::support::{Gate, Said, Tally, resident};
 
 #[remote(num_cpus = 0)]
 fn long_body(running: Tally, gate: Gate) -> u64 {
@@ -386,12 +386,6 @@ fn the_first_async_task_races_the_shutdown() {
         }
         eventually("no thread is left", || threads() <= OWN);
     });
-}
-
-/// Resident memory, in bytes.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
 /// Ten thousand engines one after the other leave nothing, neither in this thread nor in another that lives as long; at

@@ -240,3 +240,24 @@ impl Words {
         with_counts(|counts| counts.words.get(&self.0).cloned().unwrap_or_default())
     }
 }
+
+/// Resident memory of this process, in bytes.
+pub(crate) fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// The number of rounds: the whole of it with `RAY_TEST_FULL=1`.
+pub(crate) fn rounds(few: usize, all: usize) -> usize {
+    if std::env::var("RAY_TEST_FULL").is_ok_and(|value| value == "1") { all } else { few }
+}
+
+/// Runs `round` so often, and fails if memory grows by more than `most` bytes after the first tenth.
+pub(crate) fn flat(what: &str, rounds: usize, most: usize, mut round: impl FnMut()) {
+    (0..rounds / 10).for_each(|_| round());
+    let before = resident();
+    (0..rounds).for_each(|_| round());
+    let grown = resident().saturating_sub(before);
+    println!("{what}: {rounds} rounds, {grown} bytes");
+    assert!(grown < most, "{what}: {grown} bytes more after {rounds} rounds");
+}

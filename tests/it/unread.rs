@@ -2,7 +2,7 @@
 
 use ray::remote;
 
-use crate::support::{Said, in_child};
+use crate::support::{Said, flat, in_child, rounds};
 
 #[remote]
 struct Till;
@@ -73,4 +73,20 @@ fn the_last_failures_are_logged_without_a_shutdown() {
     });
     let (full, counted, _) = logged(&said, "Till.pay");
     assert_eq!((full, counted), (5, MANY - 5), "{}", said.stderr);
+}
+
+/// However many failures are not read, no memory stays.
+#[test]
+fn failures_that_are_not_read_keep_no_memory() {
+    in_child("unread::failures_that_are_not_read_keep_no_memory", || {
+        let till = Till::remote();
+        let share = rounds(50_000, 1_000_000) / 2_000;
+        flat("failures of a function and of a method", share, 6 << 20, || {
+            for amount in 0..1_000 {
+                count.tell(amount);
+                till.pay.tell(amount);
+            }
+            ray::get(till.end.remote()).unwrap();
+        });
+    });
 }
