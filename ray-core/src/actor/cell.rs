@@ -49,7 +49,7 @@ pub(crate) struct ActorVTable {
 pub(crate) struct ActorHead {
     rare: AtomicPtr<Rare>,
     pub(crate) epoch: u32,
-    run_state: RunState,
+    pub(super) run_state: RunState,
     pub(crate) handles: AtomicU32,
     holds: AtomicU32,
     /// Holds that are counted and not yet given to a call; the lock's.
@@ -186,12 +186,6 @@ impl ActorHead {
     /// As far as can be seen without the lock.
     pub(crate) fn life(&self) -> Life {
         self.run_state.life()
-    }
-
-    /// See [`RunState::at_last`].
-    #[inline]
-    pub(crate) fn at_last(&self) -> (bool, bool) {
-        self.run_state.at_last()
     }
 
     /// Dead, as far as can be seen without the lock.

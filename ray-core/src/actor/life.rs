@@ -339,7 +339,7 @@ pub(crate) fn free_name(actor: &ActorHold) {
 /// The last duties: the instance, kept arguments, resources. The actor is in `Final` by the caller's doing, who alone deals
 /// with it now.
 pub(crate) fn finalize(actor: &ActorHold) {
-    let (listed, begun) = actor.at_last();
+    let (listed, begun) = actor.run_state.at_last();
     if listed && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) {
         engine.names.living.leave(actor);
     }

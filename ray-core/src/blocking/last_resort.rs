@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::inline::{self, Bodies};
 use crate::runtime::Engine;
 use crate::store::entry::{Header, Hold};
-use crate::thread::ThreadState;
+use crate::thread::{Job, ThreadState};
 use crate::worker::awaited::AwaitedQueue;
 
 /// So many looks in vain, [`PAUSE`] apart.
@@ -80,7 +80,12 @@ impl Calls {
     /// Calls every thread that waits. Without an offer each looks at its own needs alone.
     pub(crate) fn call(&self, engine: &Engine, offer: Option<Offer>) {
         if offer.is_some() {
-            *self.offer.lock() = offer;
+            let former = std::mem::replace(&mut *self.offer.lock(), offer);
+            if let Some(Offer::Task(task, _)) = former {
+                engine.injector.push(Job::new(task));
+            }
+            // A shutdown may have emptied the queues before.
+            engine.notify();
         }
         self.count.fetch_add(1, Ordering::Release);
         engine.threads.walk(0, |shared, _| {

@@ -212,7 +212,7 @@ mod tests {
     fn what_is_queued_late_is_dropped_by_its_submitter() {
         use crate::resources::UNITS;
         type Late = fn(&Arc<Engine>, Hold);
-        let ways: [(&str, u64, Late); 7] = [
+        let ways: [(&str, u64, Late); 8] = [
             ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::Task(Job::new(task)))),
             ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
                 engine.queue_free(FreeJob::Granted(Job::new(task)));
@@ -229,6 +229,9 @@ mod tests {
                 let state = thread::attach_worker(Arc::clone(engine)).unwrap();
                 state.deque.push(Job::new(task));
                 engine.notify();
+            }),
+            ("a task that is offered to the threads that wait", UNITS, |engine, task| {
+                engine.calls.call(engine, Some(crate::blocking::last_resort::Offer::Task(task, Instant::now())));
             }),
             ("what a thread has queued when it ends", UNITS, |engine, task| {
                 let engine = Arc::clone(engine);

@@ -78,6 +78,7 @@ impl Watch {
         if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
             // No waiting thread has taken it.
             engine.injector.push(Job::new(task));
+            engine.notify();
         }
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
