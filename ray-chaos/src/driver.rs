@@ -43,6 +43,8 @@ impl Shared {
     pub fn check(&self) {
         match ray::get_timeout(self.ledger.count.remote(), plan().watchdog) {
             Ok(count) if count.value() == self.sent.load(Ordering::SeqCst) => {}
+            // A call whose argument failed for want of a thread was never made.
+            Ok(_) if state::few_threads() => {}
             Err(error) if is_excused(&error) => {}
             other => give_up(&format!("the shared actor counts {other:?}, not {}", self.sent.load(Ordering::SeqCst))),
         }
