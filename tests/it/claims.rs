@@ -266,3 +266,31 @@ fn claims_of_many_sizes_are_cancelled_while_they_wait() {
         assert!(COMPUTING.most() <= CPUS);
     });
 }
+
+/// As `small_work_starts`, of work that no thread waits for: no getter is there to run it.
+#[test]
+fn an_unwanted_claim_holds_up_no_unawaited_work() {
+    alone_on(2, || {
+        let kill_one: fn() = || {
+            let wide = Wide::remote(Arc::new(Token(Tally::new())), Tally::new());
+            let_claims_become_urgent();
+            ray::kill(&wide);
+        };
+        let cancel_one: fn() = || {
+            let wide = ray::task(|| 1).num_cpus(2.0).remote();
+            let_claims_become_urgent();
+            ray::cancel(&wide).unwrap();
+        };
+        for withdraw in [cancel_one, kill_one] {
+            let (gate, ran) = (Gate::new(), Tally::new());
+            let holder = hold_one(gate);
+            withdraw();
+            let_claims_become_urgent();
+            let small: Vec<_> = (0..3).map(|_| ray::task(move || ran.add()).remote()).collect();
+            ran.wait_for(3);
+            gate.open();
+            ray::get(holder).unwrap();
+            drop(small);
+        }
+    });
+}
