@@ -119,10 +119,11 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
         head.as_ref().schedule_at_birth();
         let actor = ActorHold::adopt(head);
         let entry = CallCell::<InitBody<C>>::allocate(actor, state.caller(), args, Phase::Queued, parent.is_some(), true, None);
+        (*head.as_ref().back.get()).push_call(Hold::adopt(entry));
+        // From here on a canceller of the parent reaches the actor, and ends it: it must find the creation.
         if let Some(parent) = parent {
             children::adopt(TaskHead::of(parent), entry);
         }
-        (*head.as_ref().back.get()).push_call(Hold::adopt(entry));
         state.engine.queue_free(FreeJob::Actor(ActorHold::adopt(head)));
         ActorHandle::adopt(head)
     }
@@ -159,10 +160,6 @@ fn prepare<C: Constructor>(
     let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
     let entry = CallCell::<InitBody<C>>::allocate(actor.clone(), state.caller(), args, phase, parent.is_some(), true, extra);
-    if let Some(parent) = parent {
-        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
-        unsafe { children::adopt(TaskHead::of(parent), entry) };
-    }
     // SAFETY: the hold that `allocate` counted. Nobody waits for the creation itself.
     let creation = unsafe { Hold::adopt(entry) };
     if keep.is_some() {
@@ -176,6 +173,11 @@ fn prepare<C: Constructor>(
     if gated {
         // SAFETY: alive by the hold.
         actor.rare().set_pending(Some(unsafe { Hold::new(entry) }));
+    }
+    // From here on a canceller of the parent reaches the actor, and ends it: it must find what the actor has of its creation.
+    if let Some(parent) = parent {
+        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        unsafe { children::adopt(TaskHead::of(parent), entry) };
     }
     (handle, creation)
 }

@@ -320,7 +320,9 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
 
 /// A creation that waits for arguments or resources is wanted no longer: its arguments go now.
 fn withdraw_creation(actor: &ActorHead, error: Error) {
-    let Some(creation) = actor.known_rare().and_then(|rare| rare.set_pending(None)) else { return };
+    let Some(rare) = actor.known_rare() else { return };
+    rare.set_unready(None);
+    let Some(creation) = rare.set_pending(None) else { return };
     creation.state.set_seen();
     // SAFETY: alive by the hold.
     unsafe { crate::task::abort(creation.entry(), error) };
