@@ -18,7 +18,7 @@ use crate::object_ref::{AnyRef, ObjectRef};
 use crate::options::WaitOptions;
 use crate::store::entry::Header;
 use crate::thread::{self, ThreadState};
-use crate::worker::awaited::Getter;
+use crate::worker::awaited::{Getter, MOST};
 use set::Set;
 
 pub use completed::{AsCompleted, CompletedStream, as_completed};
@@ -119,31 +119,24 @@ impl<R: Reference> Pending<R> {
     }
 
     /// Registers with every entry, once.
-    #[inline]
     fn register(&mut self) -> Result<&Set> {
         if self.set.is_none() {
-            self.register_first()?;
+            let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().0).collect();
+            if set::has_duplicates(&entries) {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    "the same reference stands twice among those to wait for; give each object once",
+                ));
+            }
+            for entry in &entries {
+                // SAFETY: the references keep their entries alive.
+                same_engine(unsafe { entry.as_ref() })?;
+            }
+            self.offered = entries.len();
+            // SAFETY: the set is dropped before the references (field order, and `take` below leaves nodes done).
+            self.set = Some(unsafe { Set::new(&entries) });
         }
         self.set.as_deref().ok_or_else(crate::blocking::stale)
-    }
-
-    #[cold]
-    fn register_first(&mut self) -> Result<()> {
-        let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().0).collect();
-        if set::has_duplicates(&entries) {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "the same reference stands twice among those to wait for; give each object once",
-            ));
-        }
-        for entry in &entries {
-            // SAFETY: the references keep their entries alive.
-            same_engine(unsafe { entry.as_ref() })?;
-        }
-        self.offered = entries.len();
-        // SAFETY: the set is dropped before the references (field order, and `take` below leaves nodes done).
-        self.set = Some(unsafe { Set::new(&entries) });
-        Ok(())
     }
 
     /// The state of this thread, for the engine that the references are of.
@@ -161,7 +154,7 @@ impl<R: Reference> Pending<R> {
             let index = set.index(self.head);
             self.head += 1;
             self.left -= 1;
-            return self.refs[index].take().map_or_else(Vec::new, |object| vec![object]);
+            return self.refs[index].take().into_iter().collect();
         }
         let mut picked: Vec<usize> = (self.head..self.head + count).map(|at| set.index(at)).collect();
         picked.sort_unstable();
@@ -174,9 +167,10 @@ impl<R: Reference> Pending<R> {
     fn announce(&mut self, state: &ThreadState) {
         let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
         if !std::mem::replace(&mut self.announced, true) {
-            // SAFETY: the references keep their entries alive.
-            let entries = self.refs.iter().flatten().map(|object| unsafe { &*object.place().0.as_ptr() });
-            state.engine.awaited.enter_all(entries, getter);
+            for object in self.refs.iter().flatten().take(MOST) {
+                // SAFETY: the reference keeps its entry alive.
+                state.engine.awaited.enter(unsafe { object.place().0.as_ref() }, getter);
+            }
         }
     }
 
@@ -218,8 +212,7 @@ impl<R: Reference> Pending<R> {
 
     /// Runs short unstarted work here until `need` are there; each is offered once.
     fn help(&mut self, state: &ThreadState, need: usize) {
-        let Some(set) = self.set.as_deref() else { return };
-        while self.offered > 0 && set.count() < need {
+        while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
             self.offered -= 1;
             if let Some(object) = &self.refs[self.offered] {
                 inline::run(state, object.place().0, Bodies::Short);

@@ -17,7 +17,7 @@ use crate::object_ref::ObjectRef;
 use crate::store::entry::{Header, Kind};
 use crate::store::state::Phase;
 use crate::thread::{self, ThreadState};
-use crate::worker::awaited::Getter;
+use crate::worker::awaited::{Getter, MOST};
 
 /// So many entries ahead are asked for: another thread wrote them.
 const AHEAD: usize = 8;
@@ -156,7 +156,9 @@ impl Several {
     fn park<A: Awaited>(&mut self, state: &ThreadState, all: &[A], last: &A) -> Result<()> {
         let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
         if !std::mem::replace(&mut self.announced, true) {
-            state.engine.awaited.enter_all(all.iter().rev().map(header), getter);
+            for one in all.iter().rev().take(MOST) {
+                state.engine.awaited.enter(header(one), getter);
+            }
         }
         let mut deadline = self.until.deadline;
         let mut brief = false;

@@ -121,7 +121,7 @@ impl Engine {
                 FreeJob::Callback(job) => late.push(job),
             }
         }
-        self.awaited.clear();
+        self.awaited.close();
         tasks.extend(self.claims.lock().drain());
         for task in tasks {
             task.state.set_seen();
@@ -212,7 +212,7 @@ mod tests {
     fn what_is_queued_late_is_dropped_by_its_submitter() {
         use crate::resources::UNITS;
         type Late = fn(&Arc<Engine>, Hold);
-        let ways: [(&str, u64, Late); 8] = [
+        let ways: [(&str, u64, Late); 9] = [
             ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::Task(Job::new(task)))),
             ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
                 engine.queue_free(FreeJob::Granted(Job::new(task)));
@@ -228,6 +228,12 @@ mod tests {
             ("a task of a thread that was half-way", UNITS, |engine, task| {
                 let state = thread::attach_worker(Arc::clone(engine)).unwrap();
                 state.deque.push(Job::new(task));
+                engine.notify();
+            }),
+            ("a task that a getter awaits", UNITS, |engine, task| {
+                engine.awaited.enter(&task, crate::worker::awaited::Getter::Outside);
+                assert!(engine.awaited.is_empty());
+                engine.injector.push(Job::new(task));
                 engine.notify();
             }),
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {

@@ -7,17 +7,16 @@
 //! task never has a CPU.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use crate::store::entry::{Header, Hold, Kind};
 use crate::store::state::Phase;
 use crate::task::{Class, TaskHead};
 
 /// A getter enters at most so many objects, and for each of them at most so many tasks.
-const MOST: usize = 256;
+pub(crate) const MOST: usize = 256;
 /// Every so many turns the oldest task goes first.
 const OLDEST_EVERY: usize = 16;
 
@@ -41,6 +40,9 @@ pub(crate) struct AwaitedQueue {
     count: AtomicUsize,
     turn: AtomicUsize,
     tasks: Mutex<VecDeque<Awaited>>,
+    /// The engine has ended: nothing is entered any more, for a task that stayed here would live as long as the engine's last
+    /// thread. Changed under the lock.
+    closed: AtomicBool,
 }
 
 impl AwaitedQueue {
@@ -54,13 +56,8 @@ impl AwaitedQueue {
     /// the tasks that it waits for.
     pub(crate) fn startable(entry: &Header) -> Vec<Hold> {
         // SAFETY: the caller has a ref.
-        let entry = unsafe { Hold::new(std::ptr::NonNull::from(entry)) };
+        let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
         let mut found = Vec::new();
-        if is_startable(&entry) {
-            found.push(entry);
-            return found;
-        }
-        let mut todo = vec![entry];
         while let Some(entry) = todo.pop() {
             if todo.len() + found.len() > MOST {
                 break;
@@ -71,7 +68,7 @@ impl AwaitedQueue {
                     todo.extend(crate::task::parts::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
                 }
                 (Kind::Task | Kind::Call, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
-                _ if is_startable(&entry) => found.push(entry),
+                (Kind::Task, Phase::Queued) if class_of(&entry) == Some(Class::OneCpu) => found.push(entry),
                 _ => {}
             }
         }
@@ -80,26 +77,17 @@ impl AwaitedQueue {
 
     /// Enters what `entry` needs to begin.
     pub(crate) fn enter(&self, entry: &Header, from: Getter) {
-        self.enter_all(std::iter::once(entry), from);
-    }
-
-    /// Enters what the first [`MOST`] of `entries` need to begin.
-    pub(crate) fn enter_all<'a>(&self, entries: impl Iterator<Item = &'a Header>, from: Getter) {
-        let mut found = SmallVec::<[Awaited; 4]>::new();
-        for entry in entries.take(MOST) {
-            // SAFETY: the caller has a ref.
-            let own = unsafe { Hold::new(std::ptr::NonNull::from(entry)) };
-            if is_startable(&own) {
-                found.push(Awaited { task: own, from });
-            } else if !entry.phase().is_settled() {
-                found.extend(Self::startable(entry).into_iter().map(|task| Awaited { task, from }));
-            }
-        }
+        let found = Self::startable(entry);
         if found.is_empty() {
             return;
         }
         let mut tasks = self.tasks.lock();
-        tasks.extend(found);
+        if self.closed.load(Ordering::Relaxed) {
+            drop(tasks);
+            drop(found);
+            return;
+        }
+        tasks.extend(found.into_iter().map(|task| Awaited { task, from }));
         self.count.store(tasks.len(), Ordering::SeqCst);
     }
 
@@ -112,13 +100,19 @@ impl AwaitedQueue {
         if found.is_empty() {
             return;
         }
+        let mut known = Vec::new();
         let mut tasks = self.tasks.lock();
         for task in found {
-            if !tasks.iter().any(|known| known.task.entry() == task.entry()) {
+            if self.closed.load(Ordering::Relaxed) || tasks.iter().any(|other| other.task.entry() == task.entry()) {
+                known.push(task);
+            } else {
                 tasks.push_back(Awaited { task, from });
             }
         }
         self.count.store(tasks.len(), Ordering::SeqCst);
+        drop(tasks);
+        // A last hold frees memory when the lock is open.
+        drop(known);
     }
 
     /// A task that is not claimed yet: the newest, so that a recursion goes down and not wide, with a thread for each body that
@@ -205,14 +199,18 @@ impl AwaitedQueue {
         drop(stale);
     }
 
-    /// Takes all out, for a shutdown.
-    pub(crate) fn clear(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock());
-        self.count.store(0, Ordering::SeqCst);
+    /// Takes all out, for a shutdown, and lets none in again.
+    pub(crate) fn close(&self) {
+        let tasks = {
+            let mut tasks = self.tasks.lock();
+            self.closed.store(true, Ordering::Relaxed);
+            self.count.store(0, Ordering::SeqCst);
+            std::mem::take(&mut *tasks)
+        };
         drop(tasks);
     }
 }
 
-fn is_startable(entry: &Hold) -> bool {
-    entry.vtable.kind == Kind::Task && entry.phase() == Phase::Queued && entry.task().map(TaskHead::class) == Some(Class::OneCpu)
+fn class_of(task: &Hold) -> Option<Class> {
+    task.task().map(TaskHead::class)
 }
