@@ -14,10 +14,15 @@ async fn later(gate: Gate, x: usize) -> usize {
     x
 }
 
-/// So many objects that only a cancel settles, and an order for that.
-fn to_be_cancelled(count: usize) -> (Vec<ObjectRef<usize>>, Vec<usize>) {
-    let gate = Gate::new();
-    let refs = (0..count).map(|x| later.remote(gate, x)).collect();
+#[remote]
+fn after(_pending: usize, x: usize) -> usize {
+    x
+}
+
+/// So many objects, and an order in which to cancel them. They wait for `pending`, so that none of them begins and the
+/// cancelling thread settles each: the future of a task that runs would be ended, and its object settled, by another thread.
+fn to_be_cancelled(pending: &ObjectRef<usize>, count: usize) -> (Vec<ObjectRef<usize>>, Vec<usize>) {
+    let refs = (0..count).map(|x| after.remote(pending, x)).collect();
     // 7 and the counts used here have no common factor, so each number comes once.
     (refs, (0..count).map(|at| (at * 7 + 3) % count).collect())
 }
@@ -30,7 +35,8 @@ fn positions(refs: &[ObjectRef<usize>], of: impl IntoIterator<Item = ObjectRef<u
 #[test]
 fn what_one_thread_settles_is_in_order() {
     engine();
-    let (refs, order) = to_be_cancelled(100);
+    let pending = later.remote(Gate::new(), 0).cancel_on_drop();
+    let (refs, order) = to_be_cancelled(&pending, 100);
     let half = refs.clone();
     for at in &order[..50] {
         ray::cancel(&refs[*at]).unwrap();
@@ -62,8 +68,9 @@ fn what_one_thread_settles_is_in_order() {
 #[test]
 fn while_they_are_registered() {
     engine();
+    let pending = later.remote(Gate::new(), 0).cancel_on_drop();
     for _ in 0..50 {
-        let (refs, order) = to_be_cancelled(100);
+        let (refs, order) = to_be_cancelled(&pending, 100);
         let settling = std::thread::spawn({
             let (refs, order) = (refs.clone(), order.clone());
             move || order.iter().for_each(|at| ray::cancel(&refs[*at]).unwrap())
