@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `get`, `view`, `take` of one or several; `wait`, `as_completed` without a time-out | bodies known to be short; the first poll of an `async fn` that is known to be short and has never waited; of an actor, the getter's own calls up to the awaited one |
 //! | the same, sixteen gets deep or more, or in a body while 64 workers wait | also bodies of definitions that were never seen long, or a first recursion would take a thread a level |
-//! | the same, when no other thread can be had | whatever it waits for |
+//! | the same, when no other thread can be had | whatever it waits for; outside of bodies, what the monitor thread offers, too (`last_resort`) |
 //! | the same, on a thread of another async runtime | nothing: a body that gets would block that runtime |
 //! | a wait with a time-out | nothing: a body cannot be left half-way |
 //! | an await | as a `get`, but no body that has ever waited itself, and within a budget: see [`awaiting`] |

@@ -390,6 +390,7 @@ pub(crate) fn run_one_here(state: &ThreadState) -> bool {
 /// Runs a task on a thread that is no worker and runs no body, with a CPU beyond those that there are.
 pub(crate) fn run_overdrawn(state: &ThreadState, task: Hold) {
     state.engine.cpu.overdraw(UNITS);
+    state.engine.extra.count();
     state.cpu.set(UNITS);
     run_task(state, task);
     release_lease(state);

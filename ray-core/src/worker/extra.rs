@@ -45,6 +45,11 @@ const OUTSIDE: Duration = Duration::from_millis(500);
 pub(crate) struct ExtraCpus(AtomicU64);
 
 impl ExtraCpus {
+    /// One more is overdrawn.
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How often one was granted.
     pub(crate) fn granted(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -179,7 +184,7 @@ impl Watch {
         if returning {
             let Some((units, getter)) = engine.claims.lock().take_return() else { return };
             engine.cpu.overdraw(units);
-            engine.extra.0.fetch_add(1, Ordering::Relaxed);
+            engine.extra.count();
             getter.grant();
             return;
         }
@@ -189,9 +194,9 @@ impl Watch {
             .or_else(|| if outside { engine.awaited.take() } else { None })
             .or_else(|| if unknown { engine.oldest_queued() } else { None });
         if let Some(task) = task {
-            engine.extra.0.fetch_add(1, Ordering::Relaxed);
             if engine.has_worker_or_adds_one() {
                 engine.cpu.overdraw(UNITS);
+                engine.extra.count();
                 engine.queue_free(FreeJob::Leased(Job::new(task)));
                 engine.kick();
             } else {
