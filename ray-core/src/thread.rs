@@ -163,7 +163,8 @@ pub(crate) struct ThreadState {
     pub(crate) first_poll: Cell<bool>,
     /// This thread has entered the engine's async runtime; see `blocking::world`.
     pub(crate) entered: Cell<bool>,
-    /// When the awaits of this thread began to run work without a pause, and when the last did; see `blocking::awaiting`.
+    /// When the awaits of this thread began to run work without a pause, and when the last work ended, more or less; see
+    /// `blocking::awaiting`.
     pub(crate) burst: Cell<Option<(Instant, Instant)>>,
     /// Of a worker that ends since it is one too many: it is no longer among the workers that are counted.
     pub(crate) counted_out: Cell<bool>,

@@ -93,6 +93,7 @@ impl Engine {
         if !self.is_live() {
             return Err(std::io::Error::other("the engine was shut down"));
         }
+        self.of_this_process().map_err(std::io::Error::other)?;
         let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else {
             return Err(std::io::Error::other("the engine was shut down"));
         };

@@ -59,3 +59,19 @@ fn a_fork_is_told_that_it_has_no_engine() {
         ray::get(pending).unwrap();
     });
 }
+
+/// The same where the engine had no work before the fork, or one task: none of its threads is started in the fork.
+#[test]
+fn a_fork_starts_no_thread_of_the_engine() {
+    in_child("forks::a_fork_starts_no_thread_of_the_engine", || {
+        engine();
+        let told = || is_told(&ray::get(ray::task(std::thread::yield_now).remote()));
+        for _ in 0..10 {
+            assert!(in_a_fork(told), "no work before");
+        }
+        ray::get(ray::task(std::thread::yield_now).remote()).unwrap();
+        for _ in 0..10 {
+            assert!(in_a_fork(told), "one task before");
+        }
+    });
+}

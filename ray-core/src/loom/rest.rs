@@ -21,7 +21,7 @@ impl Engine {
             match self.rest.rouse() {
                 Rouse::Wake => self.token.notify(),
                 // The thread is there, or could not be had.
-                Rouse::Start => {}
+                Rouse::First | Rouse::Start => {}
                 Rouse::Nothing => {}
                 Rouse::Drain => self.drain(),
             }
@@ -61,7 +61,7 @@ impl Engine {
 fn submitters(count: usize) {
     check(move || {
         let engine = Arc::new(Engine { rest: Rest::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!(engine.rest.rouse(), Rouse::Start);
+        assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
         let threads: Vec<_> = (0..count)
             .map(|_| {
                 let engine = engine.clone();
@@ -91,7 +91,7 @@ fn two_submitters() {
 fn shutdowns(submitters: usize, monitor: fn(&Rest)) {
     check(move || {
         let engine = Arc::new(Engine { rest: Rest::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!(engine.rest.rouse(), Rouse::Start);
+        assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
         let mut threads: Vec<_> = (0..submitters)
             .map(|_| {
                 let engine = engine.clone();
@@ -134,6 +134,7 @@ fn a_shutdown_beside_a_monitor_that_could_not_start() {
 fn a_refused_thread() {
     check(|| {
         let rest = Arc::new((Rest::new(), AtomicUsize::new(0)));
+        assert_eq!(rest.0.rouse(), Rouse::First);
         let submit = |(rest, queued): &(Rest, AtomicUsize)| {
             queued.fetch_add(1, Ordering::Relaxed);
             if !rest.is_roused_by_work() {
@@ -145,7 +146,9 @@ fn a_refused_thread() {
                     // What `kick` does with it: it starts a worker if it sees any.
                     queued.load(Ordering::Relaxed)
                 }
-                Rouse::Wake | Rouse::Drain => unreachable!("there is no thread, and no shutdown"),
+                Rouse::First | Rouse::Wake | Rouse::Drain => {
+                    unreachable!("the first work is over, there is no thread, and no shutdown")
+                }
                 Rouse::Nothing => 0,
             }
         };
@@ -155,5 +158,20 @@ fn a_refused_thread() {
         };
         let mine = submit(&rest);
         assert_eq!(mine.max(other.join().unwrap()), 2, "somebody sees both");
+    });
+}
+
+/// Of two threads that submit the first work, one starts a worker and the other the monitor thread.
+#[test]
+fn the_first_work() {
+    check(|| {
+        let rest = Arc::new(Rest::new());
+        let other = {
+            let rest = rest.clone();
+            thread::spawn(move || rest.rouse())
+        };
+        let mut both = [rest.rouse(), other.join().unwrap()];
+        both.sort_by_key(|rouse| *rouse == Rouse::Start);
+        assert_eq!(both, [Rouse::First, Rouse::Start]);
     });
 }

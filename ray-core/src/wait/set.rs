@@ -15,7 +15,6 @@
 //!    a result that is ready is not passed over by those that become ready after it.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -46,15 +45,17 @@ pub(super) struct Set {
     /// Numbers, plus one, in the order in which nodes fired.
     arrived: Box<[AtomicU32]>,
     arrivals: Arrivals,
-    /// What was there when the registration ended, and how many of `arrived` are among it.
-    there: OnceCell<(Box<[u32]>, usize)>,
+    /// What was there when the registration ended, in order; empty until then.
+    there: OnceCell<Box<[u32]>>,
+    /// Of `there`, those whose entries were settled before they could be linked: they never arrive.
+    never_arrive: Cell<usize>,
     /// The owner, while it is parked.
     thread: Mutex<Option<Thread>>,
     /// The owner, if it is a stream.
     bell: OnceLock<KnownBell>,
 }
 
-// SAFETY: the nodes are touched by the rules above. `there`, `set` and `linked` are the owner's, which one thread is at a
+// SAFETY: the nodes are touched by the rules above. `there`, `never_arrive`, `set` and `linked` are the owner's, which one thread is at a
 // time; firing threads only read `set`, written before its node was linked. The rest is atomic or locked.
 unsafe impl Send for Set {}
 // SAFETY: as above.
@@ -76,6 +77,7 @@ impl Set {
             arrived: entries.iter().map(|_| AtomicU32::new(0)).collect(),
             arrivals: Arrivals::new(),
             there: OnceCell::new(),
+            never_arrive: Cell::new(0),
             thread: Mutex::new(None),
             bell: OnceLock::new(),
         });
@@ -90,30 +92,21 @@ impl Set {
             }
         }
         // One thread may have settled an entry that was not linked yet, and then one that was.
+        set.never_arrive.set(there.len());
         let meanwhile = set.arrivals.count();
         there.extend((0..meanwhile).map(|at| set.nodes[set.arrived(at)].index));
         if there.len() > 1 {
             // SAFETY: the entries outlive the set.
             there.sort_by_cached_key(|index| (unsafe { set.nodes[*index as usize].entry.as_ref() }.stamp(), *index));
         }
-        let _ = set.there.set((there.into_boxed_slice(), meanwhile));
+        let _ = set.there.set(there.into_boxed_slice());
         set
     }
 
-    /// Those that were there at first.
-    fn there(&self) -> (&[u32], usize) {
-        self.there.get().map_or((&[], 0), |(there, meanwhile)| (&**there, *meanwhile))
-    }
-
-    /// Results that never arrive, since their entries were settled before they could be linked.
-    fn never_arrive(&self) -> usize {
-        let (there, meanwhile) = self.there();
-        there.len() - meanwhile
-    }
-
     /// How many are there, handed out ones included.
+    #[inline]
     pub(super) fn count(&self) -> usize {
-        self.arrivals.count() + self.never_arrive()
+        self.arrivals.count() + self.never_arrive.get()
     }
 
     /// `true`: the owner is to be woken.
@@ -137,16 +130,20 @@ impl Set {
 
     /// The number of the `at`-th that became ready; `at` is below the count. Its node is let go of: its reference may go.
     pub(super) fn index(&self, at: usize) -> usize {
-        let (there, meanwhile) = self.there();
+        let there = self.there.get().map_or(&[][..], |there| there);
         let index = match there.get(at) {
             Some(index) => *index as usize,
-            None => self.arrived(at - there.len() + meanwhile),
+            None => self.arrived(at - self.never_arrive.get()),
         };
-        let soon = there.get(at + AHEAD).map(|soon| *soon as usize).or_else(|| {
-            let soon = self.arrived.get((at + AHEAD + meanwhile).checked_sub(there.len())?)?;
-            (soon.load(Ordering::Relaxed) as usize).checked_sub(1)
-        });
-        if let Some(soon) = soon.and_then(|soon| self.nodes.get(soon)) {
+        let soon = match there.get(at + AHEAD) {
+            Some(soon) => *soon as usize,
+            // 0 is one that has not arrived, and no index when 1 is taken off.
+            None => self
+                .arrived
+                .get(at + AHEAD - self.never_arrive.get())
+                .map_or(usize::MAX, |soon| (soon.load(Ordering::Relaxed) as usize).wrapping_sub(1)),
+        };
+        if let Some(soon) = self.nodes.get(soon) {
             crate::sync::prefetch(soon.entry.as_ptr());
         }
         let node = &self.nodes[index];
@@ -159,7 +156,7 @@ impl Set {
 
     fn alert(&self, need: usize) {
         // The owner looks at the count again before it sleeps.
-        let _ = self.arrivals.alert(need.saturating_sub(self.never_arrive()));
+        let _ = self.arrivals.alert(need.saturating_sub(self.never_arrive.get()));
     }
 
     /// Has this thread unparked when `need` are there.
@@ -221,8 +218,10 @@ impl Drop for Set {
     }
 }
 
-/// Whether an entry stands there twice.
+/// Whether an entry stands there twice. Entries that were made one after the other often lie in the order of their addresses,
+/// which sorts fast.
 pub(super) fn has_duplicates(entries: &[NonNull<Header>]) -> bool {
-    let mut seen = HashSet::with_capacity(entries.len());
-    !entries.iter().all(|entry| seen.insert(*entry))
+    let mut sorted = entries.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
 }

@@ -78,17 +78,26 @@ impl Pulse {
 }
 
 impl Engine {
-    /// Makes the monitor thread go; starts its thread the first time.
+    /// Makes the monitor thread go; starts it with the second work.
     #[cold]
     pub(crate) fn rouse(&self) {
+        if self.of_this_process().is_err() {
+            // A fork: its threads would run some work and not other. The wait for the work gives the error.
+            return;
+        }
         match self.pulse.rest.rouse() {
             Rouse::Wake => self.pulse.wake(),
+            Rouse::First => {
+                if self.add_worker().is_err() {
+                    self.rouse();
+                }
+            }
             Rouse::Start => {
                 let Some(engine) = crate::runtime::running().filter(|engine| std::ptr::eq(&raw const **engine, self)) else {
                     return;
                 };
                 if self.workers.count.load(Ordering::Relaxed) == 0 {
-                    // The first work of all: its thread starts while this one starts the monitor thread.
+                    // It was refused for the first work.
                     let _ = self.add_worker();
                 }
                 self.pulse.there.store(true, Ordering::SeqCst);

@@ -1,4 +1,8 @@
-//! The states of the monitor thread: resting, being roused, and closed for good.
+//! The states of the monitor thread: not started, resting, being roused, and closed for good.
+//!
+//! The first work of an engine starts a worker and no monitor thread: the worker looks at the queues by itself, and there is
+//! nothing else to look after. The second submission starts the monitor thread. So a program that makes one call has its result
+//! after the start of one thread, not of two.
 //!
 //! # Why no work is left behind
 //!
@@ -17,6 +21,8 @@ const ABSENT: u8 = 0;
 const RESTS: u8 = 1;
 const GOES: u8 = 2;
 const CLOSED: u8 = 3;
+/// As `ABSENT`, but the first work has been queued, and a worker was started for it.
+const FIRST: u8 = 4;
 
 /// Whether the monitor thread goes.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(crate) struct Rest(AtomicU8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Rouse {
+    /// It is the first work of all: start a worker.
+    First,
     /// There is no thread yet: start it.
     Start,
     /// Unpark it.
@@ -64,8 +72,11 @@ impl Rest {
 
     /// Makes the monitor go.
     pub(crate) fn rouse(&self) -> Rouse {
+        if self.0.compare_exchange(ABSENT, FIRST, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            return Rouse::First;
+        }
         match self.go_to(GOES) {
-            ABSENT => Rouse::Start,
+            FIRST => Rouse::Start,
             RESTS => Rouse::Wake,
             CLOSED => Rouse::Drain,
             _ => Rouse::Nothing,
@@ -74,7 +85,7 @@ impl Rest {
 
     /// The thread could not be started.
     pub(crate) fn give_up(&self) {
-        self.go_to(ABSENT);
+        self.go_to(FIRST);
         // The caller looks at the queues next.
         fence(Ordering::SeqCst);
     }
