@@ -34,23 +34,34 @@ const ELSEWHERE_EVERY: u32 = 61;
 const TASKS_FIRST_EVERY: u32 = 8;
 
 impl Engine {
-    /// Wakes a worker for work that somebody is about to wait for, or starts one: one a free lease for work that needs
+    /// Wakes a worker for queued work that the caller is about to wait for, or starts one: one a free lease for work that needs
     /// one; for the rest as many as there are CPUs. Beyond that one that idles is woken if those at work do not come back,
-    /// and whether one is added the monitor thread decides.
-    pub(crate) fn kick(&self) {
+    /// and whether one is added the monitor thread decides. `false`: a worker is needed, and none can be had.
+    pub(crate) fn kick(&self) -> bool {
         let workers = &self.workers;
         let waking = workers.waking.load(Ordering::Relaxed);
-        if waking > 0 && self.free.is_empty() {
+        let free_work = !self.free.is_empty();
+        if waking > 0 && !free_work {
             // It wakes the next, if there is more work.
-            return;
+            return true;
         }
         let cpus = self.settings.workers;
-        if (self.cpu.has_one() && self.has_cpu_work()) || self.workers_at_work() < cpus {
-            if !self.wake_idle() {
-                let _ = self.add_worker();
-            }
-        } else if workers.lively.load(Ordering::Relaxed) < cpus && !self.free.is_empty() {
+        if (free_work && self.workers_at_work() < cpus) || (self.cpu.has_one() && self.has_cpu_work()) {
+            return self.wake_idle() || self.add_worker().is_ok();
+        }
+        if free_work && workers.lively.load(Ordering::Relaxed) < cpus {
             let _ = self.wake_idle();
+        }
+        true
+    }
+
+    /// As [`kick`](Self::kick), by a body that has lent its CPU and is about to wait. A worker is there for that CPU, also where no
+    /// work is queued yet: the body that is waited for is likely to submit some.
+    pub(crate) fn kick_for_lent_cpu(&self) {
+        if self.workers_at_work() >= self.settings.workers {
+            self.kick();
+        } else if (self.workers.waking.load(Ordering::Relaxed) == 0 || !self.free.is_empty()) && !self.wake_idle() {
+            let _ = self.add_worker();
         }
     }
 

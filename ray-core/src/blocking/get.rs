@@ -128,7 +128,8 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
         if until.deadline.is_none() && inline::run(state, entry, Bodies::Short) {
             continue;
         }
-        let waited = match park::on_entry(state, entry, until.deadline, true, || false, until.site) {
+        let unstarted = || header.phase() != Phase::Running;
+        let waited = match park::on_entry(state, entry, until.deadline, true, || false, unstarted, until.site) {
             Err(error) if error.is_threads() && until.deadline.is_none() => {
                 if last_resort.helps(state, std::iter::once(entry)) {
                     continue;

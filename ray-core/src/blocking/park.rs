@@ -59,7 +59,8 @@ pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl F
 }
 
 /// As [`until`], with the CPU's return made before, so that the thread that settles what is awaited can ask for it. Only while
-/// what is awaited is `unstarted` can the wait suffer from a lack of threads.
+/// what is awaited is `unstarted` can the wait suffer from a lack of threads, and can this thread answer a call for help: a body
+/// takes its CPU back for that, and of thousands that did so in vain each would hold up the others.
 fn until_with(
     state: &ThreadState,
     back: &Option<Arc<Return>>,
@@ -93,14 +94,21 @@ fn until_with(
 
 fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool, unstarted: impl Fn() -> bool) -> Result<Waited> {
     let engine = &*state.engine;
-    let calls = engine.calls.count();
-    engine.kick();
+    let mut calls = engine.calls.count();
+    if state.frame().is_some() {
+        engine.kick_for_lent_cpu();
+    } else {
+        engine.kick();
+    }
     loop {
         if done() {
             return Ok(Waited::Done);
         }
         if deadline.is_none() && engine.calls.count() != calls {
-            return Ok(Waited::Called);
+            if state.frame().is_none() || unstarted() {
+                return Ok(Waited::Called);
+            }
+            calls = engine.calls.count();
         }
         if !engine.is_live() {
             return Err(super::stale());
@@ -175,7 +183,7 @@ fn stay_awake(state: &ThreadState, done: impl Fn() -> bool) {
     }
 }
 
-/// Parks until the entry is settled, or `deadline`, or `also`.
+/// Parks until the entry is settled, or `deadline`, or `also`. `unstarted`: something that the caller waits for has not begun.
 ///
 /// # Errors
 /// As [`until`]; `Deadlock`; `BlockingInAsync`.
@@ -185,6 +193,7 @@ pub(crate) fn on_entry(
     deadline: Option<Instant>,
     judged: bool,
     also: impl Fn() -> bool,
+    unstarted: impl Fn() -> bool,
     site: &'static Location<'static>,
 ) -> Result<Waited> {
     super::may_block(state, site)?;
@@ -230,7 +239,6 @@ pub(crate) fn on_entry(
         }
         verdict.borrow().is_some()
     };
-    let unstarted = || header.phase() != Phase::Running;
     let waited = until_with(state, &back, deadline, is_done, unstarted);
     // SAFETY: linked above, by us.
     unsafe { header.unlink(node) };

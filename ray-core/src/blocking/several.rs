@@ -173,7 +173,11 @@ impl Several {
         }
         let seen = self.watching.as_ref().map(|(_, seen)| *seen);
         let failed = || seen.is_some_and(|seen| super::failures() != seen);
-        match park::on_entry(state, last.entry(), deadline, true, failed, self.until.site) {
+        let unstarted = || {
+            let mut phases = all.iter().rev().map(|one| header(one).phase());
+            phases.any(|phase| phase != Phase::Running && !phase.is_settled())
+        };
+        match park::on_entry(state, last.entry(), deadline, true, failed, unstarted, self.until.site) {
             Ok(waited) => {
                 same_engine(header(last))?;
                 if waited == Waited::Called {

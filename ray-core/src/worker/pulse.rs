@@ -249,14 +249,15 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let stuck = memory.extra.look(engine, now);
     memory.overruns.look(engine, now);
     let startable = cpu_work && engine.cpu.has_one();
+    let mut refused = false;
     if startable {
-        engine.kick();
+        refused = !engine.kick();
     } else if free_work && idle > 0 && lively < engine.settings.workers {
         engine.wake_idle();
     }
     if idle == 0 {
-        let refused = free_work && !add_for_free_work(engine, memory, now, lively);
-        if refused || (startable && engine.workers.waking.load(Ordering::SeqCst) == 0) {
+        refused |= free_work && !add_for_free_work(engine, memory, now, lively);
+        if refused {
             call_for_help(engine, memory, now);
         }
     }
