@@ -109,6 +109,8 @@ pub(crate) struct Workers {
     pub(crate) blocked: AtomicUsize,
     /// So many more than there are CPUs ended bodies of late: they may as well idle.
     pub(crate) surplus: AtomicUsize,
+    /// How often a worker has taken work out of a queue that a waiting thread had begun.
+    pub(crate) in_vain: AtomicUsize,
     /// So many came back for work between the monitor thread's last two looks, or only wanted a processor for it.
     pub(crate) lively: AtomicUsize,
 }

@@ -172,15 +172,20 @@ impl Engine {
 
     /// There is work for one CPU in some queue.
     pub(crate) fn has_cpu_work(&self) -> bool {
-        if !self.injector.is_empty() || self.awaited.waiting().1 {
+        self.has_cpu_work_beyond(0)
+    }
+
+    /// As [`has_cpu_work`](Self::has_cpu_work), where so many tasks in the queues were taken already, as awaited ones.
+    fn has_cpu_work_beyond(&self, taken: usize) -> bool {
+        let mut queued = self.injector.len();
+        if queued > taken || self.awaited.waiting().1 {
             return true;
         }
-        let mut found = false;
         self.threads.walk(0, |_, stealer| {
-            found = !stealer.is_empty();
-            found
+            queued += stealer.len();
+            queued > taken
         });
-        found
+        queued > taken
     }
 }
 
@@ -210,10 +215,11 @@ fn run(engine: Arc<Engine>) {
             }
         }
         // A fresh one was perhaps woken for a task.
-        if let Some(work) = find(state, turn, fresh) {
+        if let Some((work, is_awaited)) = find(state, turn, fresh) {
             if std::mem::take(&mut fresh) {
                 // One wakes the next, so that a burst does not have to wait for the monitor thread.
-                if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work()) {
+                let taken = usize::from(is_awaited);
+                if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work_beyond(taken)) {
                     engine.kick();
                 }
             }
@@ -241,18 +247,20 @@ fn release_lease(state: &ThreadState) {
     state.engine.give_cpu(held);
 }
 
-fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<Work> {
+/// Work, and whether it was taken as awaited work, whose place in an ordinary queue is still there.
+fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<(Work, bool)> {
     // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the monitor thread adds workers.
     if !state.engine.awaited.is_empty()
         && let Some(work) = find_awaited(state)
     {
-        return Some(work);
+        return Some((work, true));
     }
-    if fresh || turn.is_multiple_of(TASKS_FIRST_EVERY) {
+    let work = if fresh || turn.is_multiple_of(TASKS_FIRST_EVERY) {
         find_task(state, turn).or_else(|| find_free(state))
     } else {
         find_free(state).or_else(|| find_task(state, turn))
-    }
+    };
+    work.map(|work| (work, false))
 }
 
 fn find_free(state: &ThreadState) -> Option<Work> {
@@ -336,6 +344,7 @@ fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
     }
 }
 
+#[inline(always)]
 fn run_work(state: &ThreadState, work: Work) {
     match work {
         Work::Task(task) => run_task(state, task),
@@ -348,11 +357,14 @@ fn run_work(state: &ThreadState, work: Work) {
     }
 }
 
+#[inline]
 fn run_task(state: &ThreadState, task: Hold) {
     if task.state.claim() {
         let frame = frame_of(state, task.entry());
         // SAFETY: claimed just now; the queue's hold goes along.
         unsafe { execute(state, task.into_entry(), true, frame) };
+    } else {
+        state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
     }
 }
 

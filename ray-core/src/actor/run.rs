@@ -73,6 +73,9 @@ pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
         }
         finish(&actor);
     }
+    if ran == 0 {
+        state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The next record, `front` being the caller's; swaps the buffers when it is empty.

@@ -20,8 +20,11 @@ use crate::os::Doing;
 use crate::runtime::Engine;
 use crate::thread::Shared;
 
-/// Between two looks while workers idle.
+/// Between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while the threads that wait begin all
+/// work themselves: the queues are found empty, or a worker that was woken finds nothing to begin.
 const TICK: Duration = Duration::from_micros(100);
+/// See [`TICK`].
+const LONG_TICK: Duration = Duration::from_micros(500);
 /// Between two looks while nobody idles who could start anything: only CPU-free work that waits can ask for more threads,
 /// and each look takes a processor from those that work.
 const BUSY_TICK: Duration = Duration::from_millis(1);
@@ -137,6 +140,10 @@ struct Memory {
     workers: (usize, Instant),
     called: Instant,
     reported: bool,
+    /// The pause until the next look while workers idle.
+    tick: Duration,
+    /// See `Workers::in_vain`.
+    in_vain: usize,
     extra: super::extra::Watch,
     overruns: super::overrun::Watch,
 }
@@ -156,6 +163,8 @@ fn beat(engine: &Weak<Engine>) {
             workers: (0, now),
             called: now,
             reported: false,
+            tick: TICK,
+            in_vain: 0,
             extra: super::extra::Watch::default(),
             overruns: super::overrun::Watch::default(),
         }
@@ -209,6 +218,7 @@ fn beat(engine: &Weak<Engine>) {
                 }
                 let now = Instant::now();
                 memory.last_queued = now;
+                memory.tick = TICK;
                 memory.moved = now;
                 memory.stirred = now;
             }
@@ -263,6 +273,10 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     }
     // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
     engine.workers.surplus.store(lively.saturating_sub(engine.settings.workers), Ordering::Relaxed);
+    let in_vain = engine.workers.in_vain.load(Ordering::Relaxed);
+    let begun_elsewhere = in_vain != memory.in_vain || !(cpu_work || free_work);
+    memory.in_vain = in_vain;
+    memory.tick = if begun_elsewhere { (memory.tick + memory.tick / 4).min(LONG_TICK) } else { TICK };
     if cpu_work || free_work || claimed {
         memory.last_queued = now;
         let still = now.duration_since(memory.stirred);
@@ -280,12 +294,12 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
         {
             return Some(SLOW_TICK);
         }
-        return Some(if idle > 0 && (free_work || engine.cpu.has_one()) { TICK } else { BUSY_TICK });
+        return Some(if idle > 0 && (free_work || engine.cpu.has_one()) { memory.tick } else { BUSY_TICK });
     }
     if now.duration_since(memory.last_queued) > QUIET {
         return None;
     }
-    Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { TICK } else { BUSY_TICK })
+    Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { memory.tick } else { BUSY_TICK })
 }
 
 /// CPU-free work waits and no worker idles: one thread if no worker comes back for work and none has ended a body for a
