@@ -23,7 +23,10 @@ Commands:
   chaos OPTIONS  random programs against a model of the engine; --help lists the options
   sanitize [thread|address] [FILTER]
                  the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
-  tidy           the rules of the house that no compiler knows: layers, sizes, names";
+  tidy [--circles] [--edges] [--unsafe]
+                 the rules of the house that no compiler knows: layers, sizes, names;
+                 with the files of each circle of imports, what these name of each
+                 other, unsafe code by file";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
         ["compare", rest @ ..] => compare::run(workspace(), rest),
         ["chaos", options @ ..] => steps::chaos(workspace(), options),
         ["sanitize", rest @ ..] => sanitize::run(workspace(), rest),
-        ["tidy"] => tidy::run(workspace()),
+        ["tidy", options @ ..] if let Some(details) = tidy::Details::parse(options) => tidy::run(workspace(), details),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             true

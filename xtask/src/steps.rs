@@ -153,7 +153,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
 
     headline("tidy");
     let start = Instant::now();
-    if !tidy::run(root) {
+    if !tidy::run(root, tidy::Details::default()) {
         return failed("tidy", "cargo xtask tidy");
     }
     times.push(("tidy", start.elapsed()));

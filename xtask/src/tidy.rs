@@ -1,17 +1,24 @@
 //! The rules of the house that no compiler knows. Each is a function from the sources to what is
-//! wrong with them.
+//! wrong with them. Beside them, figures: circles of imports, unsafe code.
 
-mod code;
+mod circles;
 mod facade;
+mod graph;
 mod house;
-mod imports;
 mod layers;
+mod macros;
+mod modules;
+mod scc;
 mod semantics;
+mod source;
+mod unsafety;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+use source::Source;
 
 /// A text file of the repository, its path from the root with `/`.
 struct File {
@@ -45,8 +52,35 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What is printed beside what is wrong.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Details {
+    /// The files of each circle of imports.
+    circles: bool,
+    /// What the files of a circle name of each other.
+    edges: bool,
+    /// Unsafe code by file.
+    unsafety: bool,
+}
+
+impl Details {
+    /// Of the options of the command; none if there is no such option.
+    pub(crate) fn parse(options: &[&str]) -> Option<Self> {
+        let mut details = Details::default();
+        for option in options {
+            match *option {
+                "--circles" => details.circles = true,
+                "--edges" => details.edges = true,
+                "--unsafe" => details.unsafety = true,
+                _ => return None,
+            }
+        }
+        Some(details)
+    }
+}
+
 /// Reads the repository and prints what is wrong with it; true if nothing is.
-pub(crate) fn run(root: &Path) -> bool {
+pub(crate) fn run(root: &Path, details: Details) -> bool {
     let files = match read(root) {
         Ok(files) => files,
         Err(error) => {
@@ -54,8 +88,29 @@ pub(crate) fn run(root: &Path) -> bool {
             return false;
         }
     };
-    let problems = [house::check(&files), layers::check(&files), facade::check(&files), semantics::check(&files)];
-    let problems: Vec<Problem> = problems.into_iter().flatten().collect();
+    let mut problems = Vec::new();
+    let mut sources = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust()) {
+        match Source::read(file) {
+            Ok(source) => sources.push(source),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let graphs = circles::graphs(&sources);
+    let unsafety = unsafety::report(&sources);
+    print!("{}", circles::report(&graphs, &sources, details.circles, details.edges));
+    println!("{}", unsafety.summary());
+    if details.unsafety {
+        println!("{}", unsafety.table());
+    }
+
+    problems.extend(house::check(&files, &sources));
+    if let Some(graph) = graphs.iter().find(|graph| graph.root == layers::ROOT) {
+        problems.extend(layers::check(graph));
+    }
+    problems.extend(facade::check(&sources));
+    problems.extend(semantics::check(&files, &sources));
+    problems.extend(unsafety.problems);
     for problem in &problems {
         eprintln!("{problem}");
     }
@@ -69,8 +124,11 @@ fn read(root: &Path) -> io::Result<Vec<File>> {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
+            if name == ".git" {
+                continue; // a file, where this is not the first working tree
+            }
             if entry.file_type()?.is_dir() {
-                if name != "target" && name != ".git" && name != "wip" {
+                if name != "target" && name != "wip" {
                     folders.push(entry.path());
                 }
             } else if let Ok(text) = fs::read_to_string(entry.path()) {

@@ -1,6 +1,6 @@
 //! Names, sizes, unsafe code, and what has no place in a test.
 
-use super::code::{tokens, without_comments_and_literals};
+use super::source::Source;
 use super::{File, Problem};
 
 /// Beyond this a file is about more than one thing.
@@ -92,16 +92,18 @@ const NAMES: &[(&str, &str)] = &[
 /// Paths of a developer's machine, in two parts so that this file does not hold them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/tmp/", "probe")];
 
-pub(super) fn check(files: &[File]) -> Vec<Problem> {
-    let mut problems = stale(files);
+pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
+    let mut problems = stale(sources);
     for file in files {
         names(file, &mut problems);
         machine_paths(file, &mut problems);
         if file.is_rust() {
             size(file, &mut problems);
-            unsafety(file, &mut problems);
-            sleeps(file, &mut problems);
         }
+    }
+    for source in sources {
+        unsafety(source, &mut problems);
+        sleeps(source, &mut problems);
     }
     problems
 }
@@ -129,9 +131,8 @@ fn size(file: &File, problems: &mut Vec<Problem>) {
     }
 }
 
-fn unsafety(file: &File, problems: &mut Vec<Problem>) {
-    let code = without_comments_and_literals(&file.text);
-    let Some(token) = tokens(&code).into_iter().find(|token| token.text == "unsafe") else {
+fn unsafety(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem>) {
+    let Some(token) = tokens.iter().find(|token| token.text == "unsafe") else {
         return;
     };
     let path = file.path.as_str();
@@ -148,13 +149,12 @@ fn unsafety(file: &File, problems: &mut Vec<Problem>) {
 
 /// A test that sleeps is slow, or fails on a busy machine, or both; the body of a task may, and
 /// says so.
-fn sleeps(file: &File, problems: &mut Vec<Problem>) {
+fn sleeps(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem>) {
     if !(file.path.starts_with("tests/") || file.path.contains("/tests/")) {
         return;
     }
     let lines: Vec<&str> = file.text.lines().collect();
-    let code = without_comments_and_literals(&file.text);
-    for pair in tokens(&code).windows(2) {
+    for pair in tokens.windows(2) {
         let line = pair[0].line;
         let said = lines[line - 1].contains("// body:") || (line > 1 && lines[line - 2].trim().starts_with("// body:"));
         if pair[0].text == "sleep" && pair[1].text == "(" && !said {
@@ -165,8 +165,8 @@ fn sleeps(file: &File, problems: &mut Vec<Problem>) {
 }
 
 /// An entry of a list that no longer needs to be there.
-fn stale(files: &[File]) -> Vec<Problem> {
-    let find = |path: &str| files.iter().find(|file| file.path == path);
+fn stale(sources: &[Source<'_>]) -> Vec<Problem> {
+    let find = |path: &str| sources.iter().find(|source| source.file.path == path);
     let entry = |path: &&str, what: &str| Problem {
         path: "xtask/src/tidy/house.rs".into(),
         line: 0,
@@ -174,17 +174,12 @@ fn stale(files: &[File]) -> Vec<Problem> {
     };
     let short = LONGER
         .iter()
-        .filter(|path| find(path).is_none_or(|file| file.text.lines().count() <= LINES))
+        .filter(|path| find(path).is_none_or(|source| source.file.text.lines().count() <= LINES))
         .map(|path| entry(path, "is short enough, or gone"));
     let safe = PROTOCOLS
         .iter()
         .chain(UNSAFE)
-        .filter(|path| {
-            find(path).is_none_or(|file| {
-                let code = without_comments_and_literals(&file.text);
-                tokens(&code).iter().all(|token| token.text != "unsafe")
-            })
-        })
+        .filter(|path| find(path).is_none_or(|source| source.tokens.iter().all(|token| token.text != "unsafe")))
         .map(|path| entry(path, "holds no unsafe code, or is gone"));
     short.chain(safe).collect()
 }
@@ -196,15 +191,17 @@ mod tests {
     fn wrong(path: &str, text: &str) -> Vec<String> {
         let file = File { path: path.into(), text: text.into() };
         let stale = stale(&[]).len();
-        check(&[file]).into_iter().skip(stale).map(|problem| problem.to_string()).collect()
+        let files = [file];
+        let sources: Vec<Source<'_>> = files.iter().filter_map(|file| Source::read(file).ok()).collect();
+        check(&files, &sources).into_iter().skip(stale).map(|problem| problem.to_string()).collect()
     }
 
     #[test]
     fn a_sleep_in_a_test_says_that_it_is_the_body_of_a_task() {
-        assert!(wrong("tests/it/a.rs", "thread::sleep(d); // body: holds its CPU").is_empty());
-        assert!(wrong("tests/it/a.rs", "// body: holds its CPU\n    thread::sleep(d);").is_empty());
-        assert!(wrong("src/a.rs", "thread::sleep(d);").is_empty());
-        assert_eq!(wrong("tests/it/a.rs", "\nthread::sleep(d);").len(), 1);
+        assert!(wrong("tests/it/a.rs", "fn f() { thread::sleep(d); // body: holds its CPU\n}").is_empty());
+        assert!(wrong("tests/it/a.rs", "fn f() {\n// body: holds its CPU\n    thread::sleep(d); }").is_empty());
+        assert!(wrong("src/a.rs", "fn f() { thread::sleep(d); }").is_empty());
+        assert_eq!(wrong("tests/it/a.rs", "\nfn f() { thread::sleep(d); }").len(), 1);
     }
 
     #[test]

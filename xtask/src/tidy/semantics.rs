@@ -5,16 +5,16 @@
 
 use std::collections::HashSet;
 
-use super::code::{tokens, without_comments_and_literals};
+use super::source::Source;
 use super::{File, Problem};
 
 const DOCUMENT: &str = "docs/semantics.md";
 
-pub(super) fn check(files: &[File]) -> Vec<Problem> {
+pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
     let Some(document) = files.iter().find(|file| file.path == DOCUMENT) else {
         return Vec::new();
     };
-    let tests = tests(files);
+    let tests = tests(sources);
     let mut problems = Vec::new();
     for (name, line) in named(&document.text) {
         if !tests.contains(&name) {
@@ -39,18 +39,16 @@ fn named(text: &str) -> Vec<(String, usize)> {
 
 /// Every function of the tests, of training, of the engine and of the macro (whose unit tests and loom models
 /// lie beside the code), by its name, and by that and its file's; every UI case by `ui/` and its file's name.
-fn tests(files: &[File]) -> HashSet<String> {
+fn tests(sources: &[Source<'_>]) -> HashSet<String> {
     let mut names = HashSet::new();
-    for file in files.iter().filter(|file| file.is_rust()) {
+    for Source { file, tokens, .. } in sources {
         if let Some(case) = file.path.strip_prefix("tests/ui/") {
             let case = case.rsplit('/').next().unwrap_or_default();
             names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
         } else if ["tests/", "ray-core/", "ray-macros/", "ray-train/"].iter().any(|folder| file.path.starts_with(folder)) {
-            let code = without_comments_and_literals(&file.text);
-            let functions = tokens(&code);
             let stem = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
-            for pair in functions.windows(2).filter(|pair| pair[0].text == "fn") {
-                names.insert(pair[1].text.to_owned());
+            for pair in tokens.windows(2).filter(|pair| pair[0].text == "fn") {
+                names.insert(pair[1].text.clone());
                 names.insert(format!("{stem}::{}", pair[1].text));
             }
         }
@@ -70,7 +68,8 @@ mod tests {
             file("tests/it/a.rs", "#[test] fn shown() {} // fn gone()"),
             file("tests/ui/fail/refused.rs", ""),
         ];
-        let problems: Vec<String> = check(&files).iter().map(Problem::to_string).collect();
+        let sources: Vec<Source<'_>> = files[1..].iter().filter_map(|file| Source::read(file).ok()).collect();
+        let problems: Vec<String> = check(&files, &sources).iter().map(Problem::to_string).collect();
         let gone = ["docs/semantics.md:2: there is no test `b::shown`", "docs/semantics.md:2: there is no test `gone`"];
         assert_eq!(problems, gone);
     }
