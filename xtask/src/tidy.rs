@@ -8,6 +8,7 @@ mod house;
 mod layers;
 mod macros;
 mod modules;
+mod paths;
 mod scc;
 mod semantics;
 mod source;
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use source::Source;
 
-/// A text file of the repository, its path from the root with `/`.
+/// A file of the repository, its path from the root with `/`; without text where it is no text.
 struct File {
     path: String,
     text: String,
@@ -105,11 +106,13 @@ pub(crate) fn run(root: &Path, details: Details) -> bool {
     }
 
     problems.extend(house::check(&files, &sources));
-    if let Some(graph) = graphs.iter().find(|graph| graph.root == layers::ROOT) {
-        problems.extend(layers::check(graph));
+    match graphs.iter().find(|graph| graph.root == layers::ROOT) {
+        Some(graph) => problems.extend(layers::check(graph)),
+        None => problems.push(Problem { path: layers::ROOT.into(), line: 0, what: "there is no graph to check".into() }),
     }
     problems.extend(facade::check(&sources));
     problems.extend(semantics::check(&files, &sources));
+    problems.extend(paths::check(&files));
     problems.extend(unsafety.problems);
     for problem in &problems {
         eprintln!("{problem}");
@@ -131,8 +134,9 @@ fn read(root: &Path) -> io::Result<Vec<File>> {
                 if name != "target" && name != "wip" {
                     folders.push(entry.path());
                 }
-            } else if let Ok(text) = fs::read_to_string(entry.path()) {
+            } else {
                 let path = entry.path();
+                let text = fs::read_to_string(&path).unwrap_or_default();
                 let path = path.strip_prefix(root).expect("found below the root");
                 let path = path.to_string_lossy().replace('\\', "/");
                 files.push(File { path, text });
