@@ -139,6 +139,13 @@ fn worktree(root: &Path, folder: &Path, commit: &str) -> Result<PathBuf> {
     Ok(tree)
 }
 
+/// The name of the facade's package: earlier versions called it `ray`.
+fn facade(tree: &Path) -> Result<&'static str> {
+    let path = tree.join("Cargo.toml");
+    let manifest = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(if manifest.lines().any(|line| line == "name = \"ray-remote\"") { "ray-remote" } else { "ray" })
+}
+
 fn git(root: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root);
@@ -155,11 +162,12 @@ impl Probe {
     fn build(root: &Path, folder: &Path, name: &str, tree: &Path) -> Result<Self> {
         let package = folder.join(format!("probe-{name}"));
         let source = root.join("ray-bench/compare/probe.rs");
+        let facade = facade(tree)?;
         let manifest = format!(
             "# Written by `cargo xtask compare`.\n\
              [package]\nname = \"probe-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n\
              [[bin]]\nname = \"probe-{name}\"\npath = {source:?}\n\n\
-             [dependencies]\nray = {{ path = {tree:?} }}\n\n\
+             [dependencies]\nray = {{ package = {facade:?}, path = {tree:?} }}\n\n\
              [profile.release]\ndebug = \"line-tables-only\"\n\n\
              [workspace]\n"
         );

@@ -78,7 +78,7 @@ const EXCLUDED: &[Excluded] = &[
 ];
 
 /// What is run: the arguments for cargo, up to those of the test binary.
-const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray --test it"];
+const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray-remote --test it"];
 
 /// The random programs, where they are a package of the workspace.
 const CHAOS: &str = "run --package ray-chaos -- --ops 20000 --seeds 2 --cpus 1,2,8";

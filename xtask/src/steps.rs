@@ -116,7 +116,7 @@ fn steps() -> Vec<Step> {
         Step::new("clippy, no burn", Full, "clippy --package ray-train --no-default-features --all-targets -- -D warnings"),
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
         // Every value through the MessagePack glue: what a cluster would refuse fails here.
-        Step::new("tests, strict", Full, "test --package ray --test it").set("RAY_STRICT", "1"),
+        Step::new("tests, strict", Full, "test --package ray-remote --test it").set("RAY_STRICT", "1"),
         // The corpora, then a minute of mutations, all targets together; compiled by "tests" above.
         Step::new("fuzz targets", Full, &format!("test {ALL} --test fuzz -- --nocapture"))
             .default("RAY_FUZZ_SECONDS", "60")

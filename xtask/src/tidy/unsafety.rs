@@ -86,7 +86,7 @@ pub(super) fn report(sources: &[Source<'_>]) -> Report {
         let code_tokens = tokens(source.code.to_token_stream());
         let code = count(&known, &source.code, &code_tokens);
         if code.files > 0 {
-            let krate = if path.starts_with("src/") { "ray" } else { path.split('/').next().unwrap_or_default() };
+            let krate = if path.starts_with("src/") { "ray-remote" } else { path.split('/').next().unwrap_or_default() };
             report.code.entry(krate.to_owned()).or_default().insert(path.clone(), code);
             report.notes(source, &code_tokens);
         }
