@@ -1,4 +1,6 @@
-//! The engine of the `ray` crate: tasks, actors and objects in one process. Use it through `ray`.
+//! An internal crate of `ray-remote`, whose library `ray` exports what programs need: depend on that.
+//!
+//! This is its engine: tasks, actors and objects in one process.
 
 mod actor;
 mod arity;

@@ -1,4 +1,4 @@
-//! The `#[remote]` attribute of the `ray` crate, which re-exports it.
+//! An internal crate of `ray-remote`, whose library `ray` exports the attributes `#[remote]` and `#[method]`: depend on that.
 //!
 //! `parse` -> `model` -> `check` -> `expand`, or `fallback` after an error. Each stage is a file of that name; only
 //! `parse` and `check` can find errors, all of which are reported at once, on the user's tokens; `expand` cannot fail.
