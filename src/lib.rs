@@ -302,7 +302,7 @@ pub use ray_core::__private;
 /// | `max_retries = 5` | how often; -1 for ever | 3 |
 /// | `name = "resize"` | what errors and reports call it | the function's name |
 /// | `local` | no serialisation: for types of this process | off |
-/// | `crate = ::renamed` | where this crate is found | `::ray` |
+/// | `crate = ::renamed` | where this crate is found, if the dependency `ray-remote` has another name | `::ray` |
 ///
 /// Generic functions are `local`, and so are generic actors. Numbers may be paths to constants, but for `num_returns`,
 /// which is a matter of type.

@@ -107,7 +107,7 @@ use proc_macro::TokenStream;
 /// | `name = "resize"` | its name in errors and reports |
 /// | `inline = false` | no thread that waits for a result runs the body itself, however short bodies were so far |
 /// | `local` | it never leaves this process |
-/// | `crate = ::renamed` | where this crate is, if not at `::ray` |
+/// | `crate = ::renamed` | where the library of `ray-remote` is, if not at `::ray` |
 ///
 /// A value is a literal, checked here, or a constant of the type that the builder in `options()` takes (`f64` for amounts),
 /// checked when the program is compiled.

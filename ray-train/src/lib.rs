@@ -77,7 +77,7 @@ mod context;
 pub mod data;
 mod device;
 mod faults;
-#[cfg(feature = "fuzzing")]
+#[cfg(feature = "_fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod metrics;

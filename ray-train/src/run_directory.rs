@@ -32,7 +32,7 @@ pub(crate) use commit::{NotKept, best};
 use record::{Line, Listed, Record};
 
 /// Reads a run's two lists and makes its history of them.
-#[cfg(feature = "fuzzing")]
+#[cfg(feature = "_fuzzing")]
 pub(crate) fn read_lists(run: &Path, record: &[u8], reports: &[u8]) {
     fs::write(run.join(RECORD), record).expect("a temporary directory can be written");
     fs::write(run.join(REPORTS), reports).expect("a temporary directory can be written");

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod package;
 mod sanitize;
 mod steps;
 mod tidy;
@@ -21,6 +22,7 @@ Commands:
                  instructions, times and memory of the bench's cases, beside those
                  of another version, 469ada4 unless told; it needs valgrind
   chaos OPTIONS  random programs against a model of the engine; --help lists the options
+  package        the published crates, packaged, unpacked and used by programs of their own
   sanitize [thread|address] [FILTER]
                  the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
   tidy [--circles] [--edges] [--unsafe]
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
         ["compare", rest @ ..] => compare::run(workspace(), rest),
         ["chaos", options @ ..] => steps::chaos(workspace(), options),
+        ["package"] => package::run(workspace()),
         ["sanitize", rest @ ..] => sanitize::run(workspace(), rest),
         ["tidy", options @ ..] if let Some(details) = tidy::Details::parse(options) => tidy::run(workspace(), details),
         ["help" | "--help" | "-h"] => {

@@ -127,6 +127,8 @@ fn steps() -> Vec<Step> {
             .set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("docs", Full, &format!("doc {ALL} --no-deps --lib --bins --examples")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
+        // In a target folder of its own, for it compiles what was packaged.
+        Step::new("packages", Full, "xtask package"),
         Step::new("chaos", Full, &format!("{CHAOS} --ops 400000 --seeds 2 --cpus 1,2,8 --minutes 1")),
         Step::new("chaos, strict", Full, &format!("{CHAOS} --ops 200000 --cpus 2 --strict --minutes 0.5")),
         Step::new("loom models", Full, "test --release --package ray-core --lib --target-dir target/loom -- loom")

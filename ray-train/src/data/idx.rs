@@ -46,7 +46,7 @@ fn parse_any<T>(mut input: impl BufRead, parse: impl FnOnce(&mut dyn Read) -> Re
 }
 
 /// Reads bytes both as images and as labels.
-#[cfg(feature = "fuzzing")]
+#[cfg(feature = "_fuzzing")]
 pub(crate) fn parse(bytes: &[u8]) {
     let _ = parse_any(bytes, parse_images);
     let _ = parse_any(bytes, parse_labels);
