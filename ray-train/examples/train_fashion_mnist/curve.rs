@@ -10,15 +10,15 @@ const SIZE: (u32, u32) = (800, 480);
 const BATCHES: RGBColor = RGBColor(190, 196, 204);
 const MEAN: RGBColor = RGBColor(31, 119, 180);
 
-/// Points to which the mean is taken: a twentieth of all.
+/// The mean at a point is over a twentieth of all points.
 const WINDOWS: usize = 20;
 
-/// That the file can be written, before hours of training.
+/// Checks that the file can be written, before the training starts.
 pub(crate) fn check(path: &Path) -> ray::Result<()> {
     File::options().append(true).create(true).open(path).map(drop).map_err(|error| cannot(path, &error))
 }
 
-/// Draws losses, each with its place in epochs, and their running mean.
+/// Draws losses, each with its position in epochs, and their running mean.
 pub(crate) fn draw(path: &Path, title: &str, losses: &[(f64, f64)]) -> ray::Result<()> {
     try_draw(path, title, losses).map_err(|error| cannot(path, &*error))
 }
@@ -51,7 +51,7 @@ fn try_draw(path: &Path, title: &str, losses: &[(f64, f64)]) -> Result<(), Box<d
     Ok(())
 }
 
-/// Each point with the mean of those around it.
+/// The mean of the points around each point.
 fn running_mean(losses: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let half = losses.len() / WINDOWS / 2;
     let around = |at: usize| &losses[at.saturating_sub(half)..(at + half + 1).min(losses.len())];

@@ -6,8 +6,8 @@
 //! cargo run --release -p ray-train --example train_fashion_mnist -- --workers 4 --kill-rank 1 --at-step 300
 //! ```
 //!
-//! What the article has is in this file. Beside it lie the command line (`--help` lists the options), the bars, how a run goes
-//! on after a failure, and what is made of its outcome.
+//! This file has the code of the article. The other files have the command line (`--help` lists the options), the progress bars, the
+//! recovery after a failure, and the evaluation of the result.
 
 mod curve;
 mod options;
@@ -65,7 +65,7 @@ impl NeuralNetwork {
         }
     }
 
-    /// The images come flat, each as a row.
+    /// Each row of the inputs is an image.
     fn forward(&self, inputs: Tensor<2>) -> Tensor<2> {
         let (linear1, relu1, linear2, relu2, linear3) = &self.linear_relu_stack;
         let hidden = relu1.forward(linear1.forward(inputs));
@@ -74,7 +74,7 @@ impl NeuralNetwork {
     }
 }
 
-/// Without distributed training; on all cores, as torch does it.
+/// Training without workers, on all cores, as in torch.
 fn train_func(options: &Options, dataset: Images, progress: &Progress) -> ray::Result<(BurnModel<NeuralNetwork>, Losses)> {
     let num_epochs = options.epochs;
     let batch_size = BATCH_SIZE;
@@ -107,7 +107,7 @@ fn train_func(options: &Options, dataset: Images, progress: &Progress) -> ray::R
     Ok((model, losses))
 }
 
-/// Distributed training: what each worker runs.
+/// Distributed training: the loop of each worker.
 fn train_func_distributed(ctx: &TrainContext, options: &Options, dataset: Images, progress: &Progress) -> ray::Result<()> {
     let num_epochs = options.epochs;
     let batch_size = BATCH_SIZE;
@@ -121,14 +121,14 @@ fn train_func_distributed(ctx: &TrainContext, options: &Options, dataset: Images
     let criterion = CrossEntropyLoss::new(None, &device);
     let mut optimizer = Sgd::new(0.01);
 
-    // After a failure the group starts again here, from the last checkpoint.
-    let place = recovery::go_on(ctx, &mut model, &mut optimizer, progress)?;
+    // After a failure the restarted group continues here, from the last checkpoint.
+    let start = recovery::resume(ctx, &mut model, &mut optimizer, progress)?;
     let steps = dataloader.steps();
-    for epoch in place.epoch..num_epochs {
+    for epoch in start.epoch..num_epochs {
         let mut loss_item = f32::NAN;
-        let first = place.first_step(ctx, epoch);
+        let first = start.first_step(ctx, epoch);
         for (step, batch) in (first..).zip(dataloader.epoch(epoch).skip(first)) {
-            recovery::die_if_asked(ctx, options.kill, epoch as usize * steps + step + 1, progress);
+            recovery::fail_if_requested(ctx, options.kill, epoch as usize * steps + step + 1, progress);
             let (inputs, labels) = batch?.tensors(&device);
             model.zero_grad();
             let pred = model.forward(inputs);
@@ -151,7 +151,7 @@ fn train_func_distributed(ctx: &TrainContext, options: &Options, dataset: Images
     Ok(())
 }
 
-/// Trains as the options say, and prints, draws and checks what comes of it; returns the model.
+/// Trains with these options, and prints, draws and checks the result. Returns the model.
 fn train(options: &Options) -> ray::Result<BurnModel<NeuralNetwork>> {
     // Read once: the workers share the images.
     let dataset = get_dataset(options)?;

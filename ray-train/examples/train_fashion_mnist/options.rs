@@ -11,25 +11,25 @@ The article's training program: FashionMNIST, a network of 784-512-512-10, SGD a
 
 Usage: train_fashion_mnist [--workers N] [OPTION..]
 
-  --workers N      train with so many workers; without it in one process, without a Trainer
-  --epochs N       3 unless told
-  --data DIR       the folder of the data set; else FASHION_MNIST_DIR, the cache, or a download
-  --synthetic      made-up images, where there is no data set
+  --workers N      train with N workers; by default in one process, without a Trainer
+  --epochs N       by default 3
+  --data DIR       the folder of the data set; by default FASHION_MNIST_DIR, the cache, or a download
+  --synthetic      generated images instead of the data set
   --limit N        only the first N images to train with
-  --svg PATH       where the loss curve goes: train_fashion_mnist.svg unless told
-  --use-gpu        on GPUs (the feature `cuda` or `vulkan`)
+  --svg PATH       the file of the loss curve; by default train_fashion_mnist.svg
+  --use-gpu        train on GPUs (needs the feature `cuda` or `vulkan`)
   --help           this text
 
 With --workers:
 
-  --name NAME      keep the run, as ~/ray_results/NAME; one that was cut off goes on
-  --kill-rank R    rank R dies at step S, once: the group starts again from the last checkpoint
-  --at-step S      which step, counted from 1 over all epochs";
+  --name NAME      keep the run in ~/ray_results/NAME; an interrupted run of this name is resumed
+  --kill-rank R    rank R fails once at step S: the group is restarted from the last checkpoint
+  --at-step S      the step, counted from 1 over all epochs";
 
-/// Each worker has a thread, and a copy of the network.
+/// A limit, because each worker has a thread and a copy of the network.
 const MOST_WORKERS: usize = 1000;
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Options {
     pub workers: Option<usize>,
@@ -43,7 +43,7 @@ pub(crate) struct Options {
     pub kill: Option<Kill>,
 }
 
-/// Which rank dies, and at which step, counted from 1.
+/// The rank that fails, and the step at which it fails, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Kill {
     pub rank: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Kill {
 }
 
 impl Options {
-    /// What the command line says; none if it asks for help, which is printed then.
+    /// Parses the command line. If it asks for help, it prints the help and returns none.
     pub(crate) fn parse(mut parser: Parser) -> ray::Result<Option<Options>> {
         let mut options = Options {
             workers: None,
@@ -87,7 +87,7 @@ impl Options {
         options.kill = match (rank, step) {
             (None, None) => None,
             (Some(rank), Some(step)) => Some(Kill { rank, step }),
-            _ => return Err(wrong("--kill-rank R and --at-step S belong together: rank R dies at step S")),
+            _ => return Err(wrong("--kill-rank R and --at-step S belong together: rank R fails at step S")),
         };
         options.check()?;
         Ok(Some(options))
@@ -95,11 +95,11 @@ impl Options {
 
     fn check(&self) -> ray::Result<()> {
         if self.synthetic && self.data.is_some() {
-            return Err(wrong("--data names a data set, and --synthetic asks for made-up images: one of the two"));
+            return Err(wrong("--data names a data set, and --synthetic asks for generated images: use one of the two"));
         }
         match (self.workers, self.kill) {
             (Some(workers), _) if workers > MOST_WORKERS => Err(wrong(format!("--workers {workers}: {MOST_WORKERS} at most"))),
-            (None, Some(_)) => Err(wrong("--kill-rank needs --workers N: without a Trainer nobody starts the training again")),
+            (None, Some(_)) => Err(wrong("--kill-rank needs --workers N: without a Trainer the training is not restarted")),
             (None, None) if self.name.is_some() => Err(wrong("--name needs --workers N: without a Trainer no run is kept")),
             (Some(workers), Some(kill)) if kill.rank >= workers => {
                 Err(wrong(format!("--kill-rank {}: the ranks of {workers} workers go from 0 to {}", kill.rank, workers - 1)))
@@ -108,7 +108,7 @@ impl Options {
         }
     }
 
-    /// That the step at which a rank is to die is one of the run's.
+    /// Checks that the run has the step at which a rank should fail.
     pub(crate) fn check_steps(&self, steps: usize) -> ray::Result<()> {
         let all = steps.saturating_mul(self.epochs as usize);
         match self.kill {

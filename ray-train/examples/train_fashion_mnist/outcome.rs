@@ -1,4 +1,4 @@
-//! What is made of a run: its losses, the accuracy of its model, and whether that is as it should be.
+//! The evaluation of a run: its losses, the accuracy of its model, and a check that it has learned.
 
 use ray_train::TrainResult;
 use ray_train::data::{DataLoader, Dataset, Images};
@@ -7,15 +7,15 @@ use ray_train::model::BurnModel;
 use crate::NeuralNetwork;
 use crate::recovery;
 
-/// Losses, each with its place in epochs.
+/// Losses, each with its position in epochs.
 pub(crate) type Losses = Vec<(f64, f64)>;
 
-/// Where in a run it is, in epochs, after so many of an epoch's steps.
+/// The position in a run, in epochs, after this number of steps in an epoch.
 pub(crate) fn position(epoch: u64, taken: usize, steps: usize) -> f64 {
     epoch as f64 + taken as f64 / steps as f64
 }
 
-/// The model of a run's last checkpoint, and the losses that were reported.
+/// The model of a run's last checkpoint, and the reported losses.
 pub(crate) fn of_run(results: &TrainResult<()>, use_gpu: bool) -> ray::Result<(BurnModel<NeuralNetwork>, Losses)> {
     let device = ray_train::Device::for_rank(use_gpu, 0)?.burn().autodiff();
     let mut model = BurnModel::new(NeuralNetwork::new(&device))?;
@@ -25,7 +25,7 @@ pub(crate) fn of_run(results: &TrainResult<()>, use_gpu: bool) -> ray::Result<(B
     Ok((model, losses))
 }
 
-/// How many of the test images are given the right class, as a part of all.
+/// The share of the test images that the model classifies correctly.
 pub(crate) fn accuracy(model: &BurnModel<NeuralNetwork>, test: &Images) -> ray::Result<f64> {
     let model = model.valid();
     let device = model.linear_relu_stack.0.weight.device();
@@ -38,18 +38,18 @@ pub(crate) fn accuracy(model: &BurnModel<NeuralNetwork>, test: &Images) -> ray::
     Ok(right as f64 / test.len() as f64)
 }
 
-/// Steps after which something must have been learned; a part of the set, or many workers, take fewer.
-const ENOUGH: u64 = 200;
+/// The number of steps after which the model must have learned. A small part of the set, or many workers, need fewer steps.
+const MIN_STEPS: u64 = 200;
 
-/// Fails where nothing was learned, if there were steps enough for it.
+/// Panics if the model has not learned although there were enough steps.
 pub(crate) fn check(losses: &Losses, accuracy: f64, steps: u64) {
     assert!(losses.iter().all(|(_, loss)| loss.is_finite()), "a loss is not a number");
-    if steps < ENOUGH {
+    if steps < MIN_STEPS {
         return;
     }
     let fifth = losses.len().div_ceil(5);
     let mean = |part: &[(f64, f64)]| part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&losses[..fifth]), mean(&losses[losses.len() - fifth..]));
     assert!(last < first, "the loss has not fallen: {first} in the beginning, {last} in the end");
-    assert!(accuracy > 0.2, "of ten classes {accuracy} are guessed right, a tenth is chance");
+    assert!(accuracy > 0.2, "the accuracy is {accuracy}, and chance gives 0.1");
 }

@@ -1,4 +1,4 @@
-//! How far each worker is: bars where somebody looks at a terminal, lines where not.
+//! The progress of each worker: bars on a terminal, otherwise lines.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 pub(crate) struct Progress {
     bars: MultiProgress,
     ranks: Vec<ProgressBar>,
-    /// Of an epoch.
+    /// The number of steps in an epoch.
     steps: usize,
     terminal: bool,
 }
@@ -18,17 +18,17 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(workers: usize, epochs: u64, steps: usize) -> Progress {
         let bars = MultiProgress::new();
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos:>5}/{len} {msg}").expect("a template of ours");
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos:>5}/{len} {msg}").expect("the template is valid");
         let bar = |rank| {
             let bar = bars.add(ProgressBar::new(epochs.saturating_mul(steps as u64)));
-            // A run that fails leaves its bars where they are.
+            // The bars of a failed run stay visible.
             bar.with_finish(ProgressFinish::Abandon).with_style(style.clone()).with_prefix(format!("rank {rank}"))
         };
         let ranks = (0..workers).map(bar).collect();
         Progress { ranks, bars, steps, terminal: stderr().is_terminal() }
     }
 
-    /// A rank has taken a step of an epoch, both counted from 0.
+    /// Shows that a rank has taken a step of an epoch, both counted from 0.
     pub(crate) fn step(&self, rank: usize, epoch: u64, step: usize, loss: f32) {
         if self.terminal {
             let bar = &self.ranks[rank];
@@ -39,12 +39,12 @@ impl Progress {
         }
     }
 
-    /// Leaves the bars as they are, for lines below them.
+    /// Ends the bars. They stay visible, and later output is below them.
     pub(crate) fn end(&self) {
         self.ranks.iter().for_each(ProgressBar::abandon);
     }
 
-    /// A line on stdout, above the bars.
+    /// Prints a line on stdout, above the bars.
     pub(crate) fn say(&self, line: impl Display) {
         self.bars.suspend(|| println!("{line}"));
     }

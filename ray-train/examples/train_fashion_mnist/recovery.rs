@@ -1,4 +1,4 @@
-//! What the article's program leaves out: how training goes on after a failure.
+//! Recovery after a failure, which the program of the article does not have.
 
 use std::panic::resume_unwind;
 
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 use crate::options::{Kill, Options};
 use crate::progress::Progress;
 
-/// Reports in an epoch, about: the points of the loss curve.
+/// The approximate number of reports in an epoch: the points of the loss curve.
 const REPORTS: usize = 32;
 
-/// Every so many reports there is a checkpoint, and at an epoch's end: it costs more, for it waits for the disk.
+/// The number of reports between checkpoints; the end of an epoch has one too. A checkpoint costs more, because it waits for the disk.
 const CHECKPOINT_EVERY: usize = 8;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// How far the training is.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Place {
-    /// The epoch to go on with.
+pub(crate) struct Position {
+    /// The epoch to continue with.
     pub epoch: u64,
-    /// What was taken of it, by all ranks together: the next group may have another number of them.
+    /// The batches of this epoch that all ranks together have taken: the next group may have another number of ranks.
     batches: usize,
 }
 
-impl Place {
-    /// The first step of an epoch that is still to be taken.
+impl Position {
+    /// The first step of an epoch that is not done yet.
     pub(crate) fn first_step(self, ctx: &TrainContext, epoch: u64) -> usize {
         if epoch == self.epoch { self.batches / ctx.world_size() } else { 0 }
     }
 }
 
-/// Whether it is time for a report, after so many of an epoch's steps.
+/// Whether a report is due after this number of steps in an epoch.
 pub(crate) fn is_due(taken: usize, steps: usize) -> bool {
     taken.is_multiple_of(steps.div_ceil(REPORTS)) || taken == steps
 }
 
-/// The checkpoint that goes with a report, if it is time for one. The replicas are equal, so rank 0's is enough.
+/// Saves a checkpoint if one is due. The replicas are equal, so only rank 0 saves its state.
 pub(crate) fn save(
     ctx: &TrainContext,
     model: &impl Model,
@@ -54,52 +54,52 @@ pub(crate) fn save(
     let checkpoint = ctx.new_checkpoint()?;
     model.state_dict().save(checkpoint.path().join(MODEL))?;
     optimizer.state_dict(model).save(checkpoint.path().join(OPTIMIZER))?;
-    let place = match taken == steps {
-        true => Place { epoch: epoch + 1, batches: 0 },
-        false => Place { epoch, batches: taken * ctx.world_size() },
+    let position = match taken == steps {
+        true => Position { epoch: epoch + 1, batches: 0 },
+        false => Position { epoch, batches: taken * ctx.world_size() },
     };
-    checkpoint.set_metadata(&place)?;
+    checkpoint.set_metadata(&position)?;
     Ok(Some(checkpoint))
 }
 
-/// Takes model and optimiser to where the run's last checkpoint was, if it has one.
-pub(crate) fn go_on(
+/// Loads model and optimiser from the run's last checkpoint, if there is one.
+pub(crate) fn resume(
     ctx: &TrainContext,
     model: &mut impl Model,
     optimizer: &mut impl Optimizer,
     progress: &Progress,
-) -> ray::Result<Place> {
+) -> ray::Result<Position> {
     let Some(checkpoint) = ctx.checkpoint() else {
         if ctx.attempt() > 0 && ctx.world_rank() == 0 {
-            progress.say("starts again from the beginning: there was no checkpoint yet");
+            progress.say("restarts from the beginning: there was no checkpoint yet");
         }
-        return Ok(Place::default());
+        return Ok(Position::default());
     };
     load_model(&checkpoint, model)?;
     optimizer.load_state_dict(&StateDict::load(checkpoint.path().join(OPTIMIZER))?, model)?;
-    let place: Place = checkpoint.metadata()?;
+    let position: Position = checkpoint.metadata()?;
     if ctx.world_rank() == 0 {
-        let first = place.first_step(ctx, place.epoch);
-        progress.say(format!("goes on from the last checkpoint: epoch {}, after {first} of its steps", place.epoch));
+        let first = position.first_step(ctx, position.epoch);
+        progress.say(format!("continues from the last checkpoint: epoch {}, after {first} of its steps", position.epoch));
     }
-    Ok(place)
+    Ok(position)
 }
 
-/// The parameters of a checkpoint.
+/// Loads the parameters from a checkpoint.
 pub(crate) fn load_model(checkpoint: &Checkpoint, model: &mut impl Model) -> ray::Result<()> {
     model.load_state_dict(&StateDict::load(checkpoint.path().join(MODEL))?)
 }
 
-/// Ends this rank if it is to die before this step, which is counted from 1 over all epochs. Later groups live.
-pub(crate) fn die_if_asked(ctx: &TrainContext, kill: Option<Kill>, step: usize, progress: &Progress) {
+/// Panics if the options request a failure of this rank at this step, counted from 1 over all epochs. Later groups do not fail.
+pub(crate) fn fail_if_requested(ctx: &TrainContext, kill: Option<Kill>, step: usize, progress: &Progress) {
     if ctx.attempt() == 0 && kill == Some(Kill { rank: ctx.world_rank(), step }) {
-        progress.say(format!("rank {} dies at step {step}, and its group with it", ctx.world_rank()));
-        // A panic that is not printed: that would tear the bars.
-        resume_unwind(Box::new("it was asked to die"));
+        progress.say(format!("rank {} fails at step {step}, and the group is restarted", ctx.world_rank()));
+        // A panic without a printed message, which would break the progress bars.
+        resume_unwind(Box::new("the options requested a failure"));
     }
 }
 
-/// Keeps the last checkpoint, and forgives one failure. A run without a name goes with the program.
+/// Keeps the last checkpoint, and tolerates one failure. A run without a name is removed at the end of the program.
 pub(crate) fn run_config(options: &Options) -> ray::Result<RunConfig> {
     let run = match &options.name {
         Some(name) => RunConfig::new(name),

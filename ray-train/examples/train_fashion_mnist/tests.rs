@@ -1,4 +1,4 @@
-//! The command line, and a small training in all three ways. The README shows this program, and is held to it.
+//! Tests of the command line, of a small training in each mode, and of the excerpts in the README.
 
 use lexopt::Parser;
 use ray_train::model::Model;
@@ -8,11 +8,11 @@ use crate::train;
 
 fn parse(arguments: &str) -> ray::Result<Options> {
     let parser = Parser::from_args(arguments.split_whitespace());
-    Options::parse(parser).map(|options| options.expect("it does not ask for help"))
+    Options::parse(parser).map(|options| options.expect("the arguments do not ask for help"))
 }
 
 #[test]
-fn options_say_what_they_say() {
+fn options_are_parsed() {
     let options = parse("--workers 4 --epochs=2 --limit 100 --synthetic --kill-rank 3 --at-step 7 --name a --svg b.svg").unwrap();
     assert_eq!((options.workers, options.epochs, options.limit, options.synthetic), (Some(4), 2, Some(100), true));
     assert_eq!((options.kill, options.name.as_deref()), (Some(Kill { rank: 3, step: 7 }), Some("a")));
@@ -22,7 +22,7 @@ fn options_say_what_they_say() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_options_are_refused() {
     let cases = [
         ("--wrokers 4", "--wrokers"),
         ("--workers", "missing"),
@@ -38,17 +38,17 @@ fn what_makes_no_sense_is_refused() {
         ("--kill-rank 0 --at-step 1", "needs --workers"),
         ("--name a", "needs --workers"),
     ];
-    for (arguments, said) in cases {
+    for (arguments, text) in cases {
         let error = parse(arguments).unwrap_err().to_string();
-        assert!(error.contains(said) && error.contains("--help"), "{arguments}: {error}");
+        assert!(error.contains(text) && error.contains("--help"), "{arguments}: {error}");
     }
     let error = train(&parse("--data /nowhere").unwrap()).unwrap_err().to_string();
     assert!(error.contains("/nowhere"), "{error}");
 }
 
-/// One test, for burn draws first parameters from one generator for the whole process.
+/// A single test, because the initial parameters come from one generator of burn for the whole process.
 #[test]
-fn a_rank_that_dies_changes_nothing() {
+fn a_rank_failure_does_not_change_the_result() {
     let _ = ray::init_with(ray::Config::new().num_cpus(2));
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("curve.svg");
@@ -56,7 +56,7 @@ fn a_rank_that_dies_changes_nothing() {
         let options = parse(&format!("--synthetic --epochs 1 --svg {} {arguments}", svg.display())).unwrap();
         train(&options).unwrap().state_dict()
     };
-    // Nine steps, and a checkpoint after eight of them.
+    // Nine steps, with a checkpoint after eight of them.
     let two = "--limit 1100 --workers 2";
     let uninterrupted = trained(two);
     assert!(trained(&format!("{two} --kill-rank 1 --at-step 9")) == uninterrupted);
@@ -70,7 +70,7 @@ fn a_rank_that_dies_changes_nothing() {
     }
 }
 
-/// Each line of the README's excerpts stands in the program.
+/// The program contains each line of the README's excerpts.
 #[test]
 fn the_readme_shows_this_program() {
     let readme = include_str!("../../../README.md");

@@ -1,13 +1,14 @@
-//! The losses of the article's network, beside those that torch gets from the same weights and images.
+//! Compares the losses of the article's network with those of torch for the same weights and images.
 //!
 //! ```text
 //! FASHION_MNIST_DIR=<set> cargo run --release -p ray-train --example train_parity -- --init mlp-init.f32 --workers 4
 //! ```
 //!
-//! `--init FILE`: the first weights, little-endian f32, each layer's weight `[out, in]` and bias; else drawn from a seed.
-//! `--workers N` (1), `--epochs N` (3), `--limit N`: only the first images of the set. `--network burn|mlp`: a module of burn,
-//! or the network that is written by hand. `--gpu AMOUNT`: each worker's part of a GPU, for instance 0.5 (the CPUs). It prints rank 0's mean (over batches) and last loss of each epoch, then the test
-//! accuracy, and fails where the set is the one that torch's losses are known for and they differ.
+//! `--init FILE`: the initial weights, little-endian f32, each layer's weight `[out, in]` and bias; by default from a seed.
+//! `--workers N` (1), `--epochs N` (3), `--limit N`: only the first images of the set. `--network burn|mlp`: a module of burn, or
+//! `Mlp`. `--gpu AMOUNT`: each worker's share of a GPU, for instance 0.5; by default the CPUs. It prints rank 0's mean (over batches)
+//! and last loss of each epoch, then the test accuracy. It fails if the losses of torch are known for this set and these options, and
+//! differ.
 
 mod network;
 mod oracle;
@@ -30,7 +31,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 0.01;
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Clone, Debug, Serialize)]
 struct Options {
     init: Option<PathBuf>,
@@ -99,19 +100,19 @@ fn run(options: Options) -> ray::Result<bool> {
         "mlp" => train_loop::<Hand>(ctx, &options, &train, &data.test),
         #[cfg(feature = "burn")]
         "burn" => train_loop::<network::Burned>(ctx, &options, &train, &data.test),
-        other => Err(ray::Error::other(format!("no network `{other}` here: burn (a feature) or mlp"))),
+        other => Err(ray::Error::other(format!("there is no network `{other}`: use mlp, or burn (needs the feature `burn`)"))),
     });
     let result = trainer.config(options).scaling(scaling).run_config(run).fit()?;
     let (losses, accuracy) = result.into_value();
     println!("peak memory {} MB", peak_memory_mb());
     match known {
-        None => println!("nothing to compare with: torch's losses are known for another set, or for other options"),
+        None => println!("no comparison: the losses of torch are not known for this set and these options"),
         Some(known) => return Ok(known.agree(&losses, (epochs == 3).then_some(accuracy))),
     }
     Ok(true)
 }
 
-/// The article's loop: each rank's share in the file's order, gradients averaged, plain gradient descent.
+/// The loop of the article: each rank's share in the order of the file, averaged gradients, plain gradient descent.
 fn train_loop<N: Network>(
     ctx: &TrainContext,
     options: &Options,
@@ -160,7 +161,7 @@ fn read_weights(path: &PathBuf, model: &impl Model) -> ray::Result<StateDict> {
     if bytes.len() != 4 * model.num_parameters() {
         let numbers = model.num_parameters();
         return Err(ray::Error::other(format!(
-            "{} has {} bytes, and the network {numbers} numbers",
+            "{} has {} bytes, but the network has {numbers} numbers of 4 bytes each",
             path.display(),
             bytes.len()
         )));
@@ -173,7 +174,7 @@ fn read_weights(path: &PathBuf, model: &impl Model) -> ray::Result<StateDict> {
     Ok(state)
 }
 
-/// The most memory that this process has held, where the system tells (Linux); otherwise 0.
+/// The peak memory of this process on Linux; 0 on other systems.
 fn peak_memory_mb() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

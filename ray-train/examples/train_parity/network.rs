@@ -1,16 +1,16 @@
-//! The article's network, twice: as a module of burn, and written by hand.
+//! The network of the article, as a module of burn and as `Mlp`.
 
 use ray_train::TrainContext;
 use ray_train::data::ImageBatch;
 use ray_train::model::{Mlp, Model};
 
-/// What the loop needs beside parameters and gradients.
+/// The functions that the loop needs in addition to `Model`.
 pub(crate) trait Network: Model + Sized {
-    /// This rank's replica.
+    /// Makes this rank's replica.
     fn prepare(ctx: &TrainContext) -> ray::Result<Self>;
-    /// One forward and one backward pass; the loss.
+    /// Runs a forward and a backward pass, and returns the loss.
     fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32>;
-    /// How many of a batch it gives the right class.
+    /// The number of images in a batch that it classifies correctly.
     fn correct(&mut self, batch: &mut ImageBatch) -> ray::Result<usize>;
 }
 

@@ -1,4 +1,4 @@
-//! What torch 2.15 gets: from the same weights, batches of 64 a worker, plain gradient descent at 0.01.
+//! The results of torch 2.15 for the same weights, batches of 64 for each worker, and plain gradient descent at 0.01.
 
 use ray_train::data::FashionMnist;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,28 @@ use sha2::{Digest, Sha256};
 /// Rank 0's losses in an epoch.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Losses {
-    /// Over its batches, each counting the same.
+    /// The mean over its batches, with equal weights.
     pub mean: f64,
-    /// Of its last batch.
+    /// The loss of its last batch.
     pub last: f64,
 }
 
-/// Sums are taken in another order, so the last digits differ: even in f64 those of a single batch do.
+/// The allowed differences. The order of summation differs from that of torch, which changes the last digits, even in f64.
 const MEANS: f64 = 1e-4;
 const LASTS: f64 = 3e-4;
 const ACCURACIES: f64 = 0.002;
 
-/// What is known of a number of workers.
+/// The known results for a number of workers.
 pub(crate) struct Known {
     epochs: &'static [(f64, f64)],
-    /// After three epochs.
+    /// The test accuracy after three epochs.
     accuracy: Option<f64>,
 }
 
-/// The set that the losses are for: the first digits of the SHA-256 of its unzipped files.
+/// The set of the known results: the first digits of the SHA-256 of its uncompressed files.
 const SET: [&str; 4] = ["f5adb9d76cb36d4c", "c4d1fe4d6e655498", "7cf57bdfcbad8be1", "82373d441481ed4d"];
 
-/// Whether a set is the one that torch's losses are known for.
+/// Whether a set is that of the known results.
 pub(crate) fn is_its_set(data: &FashionMnist) -> bool {
     let sums = [&data.train, &data.test].into_iter().flat_map(|images| {
         let size = [images.labels().len(), images.rows(), images.columns()].map(|size| (size as u32).to_be_bytes()).concat();
@@ -43,7 +43,7 @@ fn sum(parts: &[&[u8]]) -> String {
     digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is known for so many workers, and the first so many images.
+/// The known results for a number of workers and of images.
 pub(crate) fn losses(workers: usize, limit: Option<usize>) -> Option<Known> {
     let (epochs, accuracy): (&[_], _) = match (workers, limit) {
         (1, None) => (&[(1.5295, 0.7492), (0.4786, 0.3258), (0.3245, 0.2240)], Some(0.904)),
@@ -58,13 +58,13 @@ pub(crate) fn losses(workers: usize, limit: Option<usize>) -> Option<Known> {
 }
 
 impl Known {
-    /// Compares, and says what it found; the accuracy only where there is one.
+    /// Compares losses, and the accuracy if there is one, with the known results. Prints the differences, and returns whether all agree.
     pub(crate) fn agree(&self, losses: &[Losses], accuracy: Option<f64>) -> bool {
         let mut agree = true;
         let mut compare = |what: &str, found: f64, known: f64, within: f64| {
-            // NaN is no agreement.
+            // NaN never agrees.
             if found.is_nan() || (found - known).abs() > within {
-                println!("{what} {found:.6} is not torch's {known}, give or take {within}");
+                println!("{what} is {found:.6}, and torch has {known}; the allowed difference is {within}");
                 agree = false;
             }
         };
