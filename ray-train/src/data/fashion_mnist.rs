@@ -1,20 +1,22 @@
-//! Fashion-MNIST: where it lies, and whether it is what it should be.
+//! Fashion-MNIST: finds, downloads and validates its files.
+
+#[cfg(feature = "download")]
+mod download;
+mod files;
 
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Images, idx, synthetic};
+use super::images::Images;
+use super::{idx, synthetic};
 use crate::faults::failed;
+use files::FILES;
 
-/// The variable that names the folder of the files.
+/// The environment variable that names the folder of the files.
 const VARIABLE: &str = "FASHION_MNIST_DIR";
 
-/// The files, as their own address names them: training images and labels, test images and labels.
-pub(super) const FILES: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
-
-/// Images of 28 x 28 pixels, of ten kinds of clothing; 60,000 to train with and 10,000 to test with where the set is whole.
+/// Images of 28 x 28 pixels, of ten kinds of clothing. The complete set has 60,000 training images and 10,000 test images.
 ///
 /// ```no_run
 /// use ray_train::data::FashionMnist;
@@ -24,14 +26,14 @@ pub(super) const FILES: [&str; 4] =
 /// ```
 #[derive(Clone, Debug)]
 pub struct FashionMnist {
-    /// What is trained with.
+    /// The images to train with.
     pub train: Images,
-    /// What the result is judged by.
+    /// The images to test the trained model with.
     pub test: Images,
     source: Source,
 }
 
-/// Where images came from, see [`FashionMnist::source`].
+/// The origin of the images, see [`FashionMnist::source`].
 ///
 /// ```
 /// use ray_train::data::{FashionMnist, Source};
@@ -44,13 +46,13 @@ pub enum Source {
     Folder(PathBuf),
     /// The folder that `FASHION_MNIST_DIR` names.
     Variable(PathBuf),
-    /// The cache, where an earlier download left it.
+    /// The cache, which an earlier download filled.
     Cache(PathBuf),
-    /// The data set's own address, just now, into the cache.
+    /// A download into the cache, by this call.
     Download(PathBuf),
-    /// Made up, because the caller asked for it.
+    /// Generated images, which the caller asked for.
     Synthetic {
-        /// What decides the images.
+        /// The seed that determines the images.
         seed: u64,
     },
 }
@@ -68,11 +70,11 @@ impl fmt::Display for Source {
 }
 
 impl FashionMnist {
-    /// The set in a folder: the four files under their own names, with or without `.gz`.
+    /// Reads the set from a folder that holds the four files under their original names, with or without `.gz`.
     ///
     /// # Errors
-    /// A file is not there or cannot be read, is cut short, too long or no IDX file; images are not of 28 x 28 pixels;
-    /// labels are not as many as images, or over 9. The error names the file and says what is wrong.
+    /// A file is missing, cannot be read, is truncated, is too long or is not an IDX file; the images do not have 28 x 28 pixels; the
+    /// number of labels differs from the number of images; or a label is above 9. The error names the file and the reason.
     ///
     /// ```
     /// let error = ray_train::data::FashionMnist::open("/nowhere").unwrap_err();
@@ -83,13 +85,13 @@ impl FashionMnist {
         FashionMnist::read(folder, Source::Folder(folder.to_path_buf()))
     }
 
-    /// The set from wherever it is: `folder` if one is given; else the folder that `FASHION_MNIST_DIR` names; else the cache
-    /// (`ray-train/fashion-mnist` in `$XDG_CACHE_HOME` or `~/.cache`); else its own address, by a download of 30 MB
-    /// into the cache, its sums checked (feature `download`). Never anything made up.
+    /// Reads the set from the first of these places: `folder` if it is given; the folder that `FASHION_MNIST_DIR` names if it is
+    /// set; the cache (`ray-train/fashion-mnist` in `$XDG_CACHE_HOME` or `~/.cache`) if it holds the files; otherwise a download of
+    /// 30 MB into the cache, with verified checksums (feature `download`). It never returns generated images.
     ///
     /// # Errors
-    /// As [`open`](FashionMnist::open), for the first of these that is there: a folder that was named is not passed over. No
-    /// network, where a download is all that is left; the error lists the other ways.
+    /// Those of [`open`](FashionMnist::open). If a named folder cannot be read, no other place is tried. If the download fails, the
+    /// error lists the other ways to get the data.
     ///
     /// ```no_run
     /// # use ray_train::data::FashionMnist;
@@ -113,23 +115,26 @@ impl FashionMnist {
     ) -> ray::Result<FashionMnist> {
         if let Some(folder) = named {
             return FashionMnist::read(&folder, Source::Variable(folder.clone()))
-                .map_err(|error| failed(format!("{VARIABLE} names a folder that does not serve: {error}")));
+                .map_err(|error| failed(format!("the folder that {VARIABLE} names has no usable Fashion-MNIST: {error}")));
         }
         let ways = format!(
-            "name a folder that holds {}[.gz] and the three others, as an argument or by {VARIABLE}; or ask for synthetic images",
+            "pass a folder that holds {}[.gz] and the three other files, or name it in {VARIABLE}; or ask for synthetic images",
             FILES[0]
         );
-        let cache = cache.ok_or_else(|| failed(format!("no Fashion-MNIST, and no home folder to download it to: {ways}")))?;
-        if FILES.iter().all(|name| existing(&cache, name).is_some()) {
+        let cache = cache.ok_or_else(|| {
+            failed(format!("Fashion-MNIST was not found, and there is no home folder to download it to: {ways}"))
+        })?;
+        if FILES.iter().all(|name| files::find(&cache, name).is_some()) {
             return FashionMnist::read(&cache, Source::Cache(cache.clone()))
-                .map_err(|error| failed(format!("the cached Fashion-MNIST is damaged, delete it: {error}")));
+                .map_err(|error| failed(format!("the Fashion-MNIST files in the cache are damaged, delete them: {error}")));
         }
-        download(&cache).map_err(|error| failed(format!("no Fashion-MNIST here, and no download: {error}. {ways}")))?;
+        download(&cache)
+            .map_err(|error| failed(format!("Fashion-MNIST was not found, and the download failed: {error}. {ways}")))?;
         FashionMnist::read(&cache, Source::Download(cache.clone()))
     }
 
-    /// Images that a network can learn to tell apart, made up: ten patterns, each shifted, dimmed and covered with noise. The
-    /// same for the same seed.
+    /// Generates images that a network can learn to classify: ten patterns, each shifted, dimmed and covered with noise. The same
+    /// seed gives the same images.
     ///
     /// ```
     /// use ray_train::data::{Dataset, FashionMnist};
@@ -142,7 +147,7 @@ impl FashionMnist {
         FashionMnist { train, test, source: Source::Synthetic { seed } }
     }
 
-    /// Where it came from; a program says it, so that nobody takes one set for another.
+    /// The origin of the images. A program should print it, so that its user knows which set it trains with.
     ///
     /// ```
     /// let data = ray_train::data::FashionMnist::synthetic(10, 10, 3);
@@ -154,38 +159,34 @@ impl FashionMnist {
 
     fn read(folder: &Path, source: Source) -> ray::Result<FashionMnist> {
         let [train_images, train_labels, test_images, test_labels] = FILES;
-        let train = pair(folder, train_images, train_labels)?;
-        Ok(FashionMnist { train, test: pair(folder, test_images, test_labels)?, source })
+        let train = read_labelled(folder, train_images, train_labels)?;
+        Ok(FashionMnist { train, test: read_labelled(folder, test_images, test_labels)?, source })
     }
 }
 
-/// Images and their labels.
-fn pair(folder: &Path, images: &str, labels: &str) -> ray::Result<Images> {
+/// Reads a file of images and the file of their labels.
+fn read_labelled(folder: &Path, images: &str, labels: &str) -> ray::Result<Images> {
     let path = |name| {
-        existing(folder, name).ok_or_else(|| failed(format!("{} is not there, with or without .gz", folder.join(name).display())))
+        files::find(folder, name)
+            .ok_or_else(|| failed(format!("{} does not exist, with or without .gz", folder.join(name).display())))
     };
     let (images, labels) = (path(images)?, path(labels)?);
     let idx::Images { rows, columns, pixels } = idx::images(&images)?;
     if (rows, columns) != (28, 28) {
-        return Err(failed(format!("{}: images of {rows} x {columns} pixels, where 28 x 28 were expected", images.display())));
+        return Err(failed(format!("{}: the images have {rows} x {columns} pixels, expected 28 x 28", images.display())));
     }
     let read = idx::labels(&labels)?;
     if let Some(at) = read.iter().position(|label| *label > 9) {
-        return Err(failed(format!("{}: label {at} is {}, and they go from 0 to 9", labels.display(), read[at])));
+        return Err(failed(format!("{}: label {at} is {}, expected 0 to 9", labels.display(), read[at])));
     }
     let (found, expected) = (read.len(), pixels.len() / (rows * columns));
     if found != expected {
-        return Err(failed(format!("{}: {found} labels for the {expected} images beside it", labels.display())));
+        return Err(failed(format!("{}: {found} labels for {expected} images", labels.display())));
     }
     Images::new(rows, columns, pixels, read)
 }
 
-/// The file of a name, gzipped or not.
-fn existing(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(format!("{name}.gz")), folder.join(name)].into_iter().find(|path| path.is_file())
-}
-
-/// Where a download goes, by the variables of a process.
+/// The folder of the cache, from the environment variables that `variable` returns.
 fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let named = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
     let base = named.or_else(|| variable("HOME").map(|home| home.join(".cache"))).or_else(|| variable("LOCALAPPDATA"));
@@ -193,7 +194,7 @@ fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 }
 
 #[cfg(feature = "download")]
-use super::download::download;
+use download::download;
 
 #[cfg(not(feature = "download"))]
 fn download(_cache: &Path) -> ray::Result<()> {
@@ -204,10 +205,10 @@ fn download(_cache: &Path) -> ray::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::super::Dataset;
     use super::*;
+    use crate::data::Dataset;
 
-    /// Writes a set of so many images, with these labels.
+    /// Writes a set with this number of images, and these labels.
     fn write(folder: &Path, side: u32, images: u32, labels: &[u8]) {
         fs::create_dir_all(folder).unwrap();
         for kind in [0, 2] {
@@ -220,21 +221,21 @@ mod tests {
         }
     }
 
-    fn refused(_: &Path) -> ray::Result<()> {
+    fn no_network(_: &Path) -> ray::Result<()> {
         Err(failed("no network"))
     }
 
     #[test]
-    fn what_was_named_comes_first_and_is_not_passed_over() {
+    fn a_named_folder_comes_first_and_is_not_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let [named, cache] = ["named", "cache"].map(|name| folder.path().join(name));
         write(&cache, 28, 2, &[0, 9]);
-        let error = FashionMnist::look(Some(named.clone()), Some(cache.clone()), refused).unwrap_err().to_string();
-        assert!(error.contains(VARIABLE) && error.contains("is not there"), "{error}");
+        let error = FashionMnist::look(Some(named.clone()), Some(cache.clone()), no_network).unwrap_err().to_string();
+        assert!(error.contains(VARIABLE) && error.contains("does not exist"), "{error}");
         write(&named, 28, 1, &[5]);
-        let found = FashionMnist::look(Some(named.clone()), Some(cache.clone()), refused).unwrap();
+        let found = FashionMnist::look(Some(named.clone()), Some(cache.clone()), no_network).unwrap();
         assert_eq!((found.train.len(), found.source()), (1, &Source::Variable(named)));
-        let found = FashionMnist::look(None, Some(cache.clone()), refused).unwrap();
+        let found = FashionMnist::look(None, Some(cache.clone()), no_network).unwrap();
         assert_eq!((found.train.len(), found.source()), (2, &Source::Cache(cache)));
     }
 
@@ -242,9 +243,9 @@ mod tests {
     fn the_download_comes_last() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache");
-        let error = FashionMnist::look(None, Some(cache.clone()), refused).unwrap_err().to_string();
+        let error = FashionMnist::look(None, Some(cache.clone()), no_network).unwrap_err().to_string();
         assert!(error.contains("no network") && error.contains("synthetic"), "{error}");
-        assert!(FashionMnist::look(None, None, refused).unwrap_err().to_string().contains("no home folder"));
+        assert!(FashionMnist::look(None, None, no_network).unwrap_err().to_string().contains("no home folder"));
         let fetch = |cache: &Path| {
             write(cache, 28, 3, &[1, 2, 3]);
             Ok(())
@@ -253,20 +254,20 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn images_and_labels_that_do_not_match_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let said = |side, images, labels: &[u8]| {
             write(folder.path(), side, images, labels);
             FashionMnist::open(folder.path()).unwrap_err().to_string()
         };
         assert!(said(27, 1, &[0]).contains("27 x 27"));
-        assert!(said(28, 2, &[0]).contains("1 labels for the 2 images"));
+        assert!(said(28, 2, &[0]).contains("1 labels for 2 images"));
         assert!(said(28, 2, &[0, 10]).contains("label 1 is 10"));
     }
 
-    /// Whichever of the four it is, and whatever is wrong with it.
+    /// For each of the four files, and each kind of damage.
     #[test]
-    fn a_file_that_is_damaged_is_named() {
+    fn the_error_names_the_damaged_file() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), 28, 1, &[5]);
         for (at, other) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
@@ -278,14 +279,14 @@ mod tests {
                 assert!(error.contains(&format!("{}: ", path.display())), "{error}");
                 error
             };
-            assert!(said(&path, &fs::read(&other).unwrap()).contains("were expected"));
+            assert!(said(&path, &fs::read(&other).unwrap()).contains("expected a file of"));
             assert!(said(&path, b"<html>").contains("not an IDX file"));
-            assert!(said(&path, &good[..good.len() - 1]).contains("cut short"));
+            assert!(said(&path, &good[..good.len() - 1]).contains("truncated"));
             assert!(said(&path, &[&good[..], b"x"].concat()).contains("longer"));
             let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut zip, &good).unwrap();
             let (zip, zipped) = (zip.finish().unwrap(), path.with_extension("gz"));
-            assert!(said(&zipped, &zip[..zip.len() - 9]).contains("cut short"));
+            assert!(said(&zipped, &zip[..zip.len() - 9]).contains("truncated"));
             fs::remove_file(zipped).unwrap();
             fs::write(path, good).unwrap();
         }
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_lies_where_caches_lie() {
+    fn the_cache_folder_follows_the_xdg_variables() {
         let of = |pairs: &[(&str, &str)]| {
             let find = |name: &str| pairs.iter().find(|pair| pair.0 == name).map(|pair| PathBuf::from(pair.1));
             cache(find).map(|path| path.display().to_string())

@@ -1,14 +1,14 @@
-//! Labelled images of one size, in memory, as bytes.
+//! A data set of labelled images of one size, in memory, as bytes.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::Dataset;
+use super::dataset::Dataset;
 use crate::faults::failed;
 
-/// Labelled images of one size in memory, one byte a pixel; clones share them.
+/// Labelled images of one size in memory, one byte for each pixel. Clones share the memory.
 ///
-/// Pixels become numbers from 0 to 1 when a batch is made, so a set takes a quarter of what it would as `f32`.
+/// Pixels are converted to numbers from 0 to 1 when a batch is made, so a set takes a quarter of the memory of `f32`.
 ///
 /// ```
 /// use ray_train::data::{Dataset, Images};
@@ -18,11 +18,11 @@ use crate::faults::failed;
 /// ```
 #[derive(Clone)]
 pub struct Images {
-    all: Arc<Stored>,
+    storage: Arc<Storage>,
     len: usize,
 }
 
-struct Stored {
+struct Storage {
     rows: usize,
     columns: usize,
     pixels: Vec<u8>,
@@ -33,7 +33,7 @@ impl Images {
     /// Images of `rows` times `columns` pixels, one after the other, each row by row, and a label for each.
     ///
     /// # Errors
-    /// If they are not equally many.
+    /// The number of pixels does not match the size and the number of labels.
     ///
     /// ```
     /// use ray_train::data::Images;
@@ -45,15 +45,15 @@ impl Images {
         let size = rows.checked_mul(columns).filter(|size| *size > 0);
         if size.and_then(|size| size.checked_mul(labels.len())) != Some(pixels.len()) {
             return Err(failed(format!(
-                "{} pixels are not {} images of {rows} x {columns}, which is how many labels there are",
+                "{} pixels do not make {} images of {rows} x {columns} pixels, one for each label",
                 pixels.len(),
                 labels.len()
             )));
         }
-        Ok(Images { len: labels.len(), all: Arc::new(Stored { rows, columns, pixels, labels }) })
+        Ok(Images { len: labels.len(), storage: Arc::new(Storage { rows, columns, pixels, labels }) })
     }
 
-    /// The first `len` of them, or all if there are no more.
+    /// The first `len` images, or all if there are fewer.
     ///
     /// ```
     /// use ray_train::data::{Dataset, Images};
@@ -66,48 +66,48 @@ impl Images {
         self
     }
 
-    /// Pixels from top to bottom.
+    /// The number of pixel rows of an image.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Images::new(3, 1, vec![0; 3], vec![0])?.rows(), 3);
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn rows(&self) -> usize {
-        self.all.rows
+        self.storage.rows
     }
 
-    /// Pixels from left to right.
+    /// The number of pixel columns of an image.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Images::new(1, 3, vec![0; 3], vec![0])?.columns(), 3);
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn columns(&self) -> usize {
-        self.all.columns
+        self.storage.columns
     }
 
-    /// All pixels, as they were read.
+    /// The pixels of all images, as bytes.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Images::new(1, 2, vec![0, 255], vec![0])?.pixels(), [0, 255]);
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn pixels(&self) -> &[u8] {
-        &self.all.pixels[..self.len * self.size()]
+        &self.storage.pixels[..self.len * self.size()]
     }
 
-    /// All labels.
+    /// The labels of all images.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Images::new(1, 1, vec![0; 2], vec![3, 4])?.labels(), [3, 4]);
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn labels(&self) -> &[u8] {
-        &self.all.labels[..self.len]
+        &self.storage.labels[..self.len]
     }
 
     fn size(&self) -> usize {
-        self.all.rows * self.all.columns
+        self.storage.rows * self.storage.columns
     }
 }
 
@@ -157,7 +157,7 @@ pub struct ImageBatch {
 }
 
 impl ImageBatch {
-    /// How many images it holds.
+    /// The number of images.
     ///
     /// ```
     /// assert_eq!(ray_train::data::ImageBatch::default().len(), 0);
@@ -166,7 +166,7 @@ impl ImageBatch {
         self.labels.len()
     }
 
-    /// Whether it holds none.
+    /// Whether there are no images.
     ///
     /// ```
     /// assert!(ray_train::data::ImageBatch::default().is_empty());
@@ -176,7 +176,7 @@ impl ImageBatch {
     }
 
     /// Pixels from 0 to 1, image by image, each row by row.
-    #[cfg_attr(feature = "burn", doc = "None once [`tensors`](ImageBatch::tensors) has taken them.")]
+    #[cfg_attr(feature = "burn", doc = "Empty after [`tensors`](ImageBatch::tensors) has moved them out.")]
     ///
     /// ```
     /// assert!(ray_train::data::ImageBatch::default().pixels().is_empty());
@@ -185,7 +185,7 @@ impl ImageBatch {
         &self.pixels
     }
 
-    /// A label for each image.
+    /// The label of each image.
     ///
     /// ```
     /// assert!(ray_train::data::ImageBatch::default().labels().is_empty());
@@ -197,11 +197,11 @@ impl ImageBatch {
 
 #[cfg(feature = "burn")]
 impl ImageBatch {
-    /// Images and labels as burn takes them, on a device: `[images, pixels]` and `[images]`. The pixels are moved out, not
-    /// copied.
+    /// Images and labels as burn's tensors on a device, of the shapes `[images, pixels]` and `[images]`. The pixels are moved out of
+    /// the batch, not copied.
     ///
     /// # Panics
-    /// If they were taken before.
+    /// If an earlier call has moved the pixels out.
     ///
     /// ```
     /// use ray_train::data::{DataLoader, Images};
@@ -219,7 +219,10 @@ impl ImageBatch {
     ) -> (burn::tensor::Tensor<2>, burn::tensor::Tensor<1, burn::tensor::Int>) {
         use burn::tensor::{Tensor, TensorData};
 
-        assert!(self.pixels.len() == self.len() * self.size, "the images of this batch were taken before: call `tensors` once");
+        assert!(
+            self.pixels.len() == self.len() * self.size,
+            "an earlier call of `tensors` has moved the images out of this batch: call it once"
+        );
         let pixels = std::mem::take(&mut self.pixels);
         let labels: Vec<i64> = self.labels.iter().map(|label| i64::from(*label)).collect();
         let images = Tensor::from_data(TensorData::new(pixels, [self.len(), self.size]), device);
@@ -232,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_filled_again() {
+    fn a_batch_is_refilled() {
         let images = Images::new(1, 2, (0..20).collect(), (0..10).collect()).unwrap();
         let mut batch = ImageBatch::default();
         images.fill(&[9, 0, 3], &mut batch).unwrap();
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be() {
+    fn impossible_sizes_are_refused() {
         for (rows, columns, pixels, labels) in [(0, 5, 0, 3), (usize::MAX, 2, 4, 2), (2, 2, 9, 2)] {
             assert!(Images::new(rows, columns, vec![0; pixels], vec![0; labels]).is_err());
         }

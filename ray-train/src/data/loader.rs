@@ -1,17 +1,17 @@
-//! Batches of a data set: epochs of one rank's share, in buffers that go round.
+//! Batches of a data set, epoch by epoch, in reused buffers.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Dataset;
+use super::dataset::Dataset;
 use super::sampler::{Indices, Sampler};
 
 /// Makes batches of a data set, epoch by epoch.
 ///
-/// [`TrainContext::prepare_data_loader`](crate::TrainContext::prepare_data_loader) gives each rank its share, as
-/// [`Sampler`] divides it. The batch size is each rank's own: four ranks with batches of 64 go 256 items in one step. The order
-/// of a shuffled epoch depends on seed and epoch alone, so no `set_epoch` is called, and a resumed run finds its place:
+/// [`TrainContext::prepare_data_loader`](crate::TrainContext::prepare_data_loader) gives each rank its share, as [`Sampler`] divides
+/// the items. The batch size is that of one rank: four ranks with batches of 64 take 256 items in one step. Only seed and epoch
+/// determine the order of a shuffled epoch, so there is no `set_epoch`, and a resumed run finds its position:
 ///
 /// ```
 /// # use ray_train::data::{DataLoader, Images};
@@ -24,7 +24,7 @@ use super::sampler::{Indices, Sampler};
 ///     }
 /// }
 ///
-/// let resumed = loader.epoch(2).skip(1); // as it was left after the first step of epoch 2
+/// let resumed = loader.epoch(2).skip(1); // continues after the first step of epoch 2
 /// assert_eq!((resumed.step(), resumed.steps()), (1, 3));
 /// # Ok::<(), ray::Error>(())
 /// ```
@@ -39,14 +39,14 @@ pub struct DataLoader<D: Dataset> {
     buffers: Buffers<D::Batch>,
 }
 
-/// Batches that were let go of, for the next ones.
+/// Batches that were dropped, to be filled again.
 type Buffers<B> = Arc<Mutex<Vec<B>>>;
 
 impl<D: Dataset> DataLoader<D> {
-    /// All of a data set in its order, for one rank, in batches of one.
+    /// A loader of all items in their order, for a single rank, in batches of one item.
     ///
-    /// Ranks that read one set in memory share it: give each an `Arc` of it, or a set whose clones share, as
-    /// [`Images`](super::Images) do.
+    /// To share one data set in memory among the ranks, pass an `Arc` of it, or a data set whose clones share their memory, such as
+    /// [`Images`](super::Images).
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -67,10 +67,10 @@ impl<D: Dataset> DataLoader<D> {
         }
     }
 
-    /// How many items each rank takes in a step; the last batch of an epoch may be smaller.
+    /// The number of items that each rank takes in a step. The last batch of an epoch may be smaller.
     ///
     /// # Panics
-    /// If it is 0.
+    /// If `items` is 0.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -81,12 +81,12 @@ impl<D: Dataset> DataLoader<D> {
     /// ```
     #[must_use]
     pub fn batch_size(mut self, items: usize) -> Self {
-        assert!(items > 0, "a batch holds one item at least");
+        assert!(items > 0, "the batch size is 0: a batch has at least one item");
         self.batch_size = items;
         self
     }
 
-    /// Whether every epoch has an order of its own.
+    /// Whether each epoch is shuffled, in an order of its own.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -102,8 +102,7 @@ impl<D: Dataset> DataLoader<D> {
         self
     }
 
-    /// What shuffled orders are made of, beside the epoch; otherwise the run's seed (0 outside of a run). All ranks need the
-    /// same.
+    /// The seed of shuffled orders; by default the run's seed, or 0 outside of a run. All ranks need the same seed.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -118,8 +117,8 @@ impl<D: Dataset> DataLoader<D> {
         self
     }
 
-    /// Whether items are left out where they do not divide evenly among the ranks, see [`Sampler::drop_last`]; otherwise some
-    /// are taken twice.
+    /// Whether items are dropped if they do not divide evenly among the ranks, see [`Sampler::drop_last`]. Otherwise some items are
+    /// used twice.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -134,10 +133,11 @@ impl<D: Dataset> DataLoader<D> {
         self
     }
 
-    /// The share of one rank; in a run [`prepare_data_loader`](crate::TrainContext::prepare_data_loader) says which.
+    /// Restricts the loader to the share of one rank. In a run [`prepare_data_loader`](crate::TrainContext::prepare_data_loader) calls
+    /// it.
     ///
     /// # Panics
-    /// If there is no such rank.
+    /// If `rank` is not below `world`.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -148,12 +148,12 @@ impl<D: Dataset> DataLoader<D> {
     /// ```
     #[must_use]
     pub fn rank(mut self, rank: usize, world: usize) -> Self {
-        assert!(rank < world, "rank {rank} of {world}: ranks go from 0 to one less than their number");
+        assert!(rank < world, "rank {rank} of {world}: a rank is below the number of ranks");
         (self.rank, self.world) = (rank, world);
         self
     }
 
-    /// As [`seed`](DataLoader::seed), but only where none was set.
+    /// Sets the seed of shuffled orders, unless it is set already.
     pub(super) fn seed_or(mut self, seed: u64) -> Self {
         self.seed.get_or_insert(seed);
         self
@@ -171,7 +171,7 @@ impl<D: Dataset> DataLoader<D> {
         &self.dataset
     }
 
-    /// Which indices this rank takes, in which order.
+    /// The sampler, which gives the indices of this rank in their order.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -184,7 +184,7 @@ impl<D: Dataset> DataLoader<D> {
         if self.shuffle { sampler.shuffle(self.seed.unwrap_or(0)) } else { sampler }
     }
 
-    /// The batches of an epoch: the same for all ranks.
+    /// The number of batches in an epoch; it is the same for all ranks.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -196,7 +196,7 @@ impl<D: Dataset> DataLoader<D> {
         self.sampler().len().div_ceil(self.batch_size)
     }
 
-    /// One epoch's batches.
+    /// The batches of one epoch.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -210,14 +210,14 @@ impl<D: Dataset> DataLoader<D> {
             buffers: Arc::clone(&self.buffers),
             batch_size: self.batch_size,
             indices: self.sampler().indices(number),
-            taken: Vec::with_capacity(self.batch_size.min(self.dataset.len())),
+            items: Vec::with_capacity(self.batch_size.min(self.dataset.len())),
             number,
             step: 0,
             steps: self.steps(),
         }
     }
 
-    /// One epoch after the other.
+    /// An iterator over epochs.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -246,7 +246,7 @@ impl<D: Dataset> fmt::Debug for DataLoader<D> {
     }
 }
 
-/// The batches of one epoch, or what is left of it; see [`DataLoader::epoch`].
+/// The remaining batches of one epoch, see [`DataLoader::epoch`].
 ///
 /// ```
 /// # use ray_train::data::{DataLoader, Epoch, Images};
@@ -261,14 +261,14 @@ pub struct Epoch<D: Dataset> {
     buffers: Buffers<D::Batch>,
     batch_size: usize,
     indices: Indices,
-    taken: Vec<usize>,
+    items: Vec<usize>,
     number: u64,
     step: usize,
     steps: usize,
 }
 
 impl<D: Dataset> Epoch<D> {
-    /// Which epoch this is.
+    /// The number of the epoch.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -280,7 +280,7 @@ impl<D: Dataset> Epoch<D> {
         self.number
     }
 
-    /// How many batches the epoch has, those included that are gone.
+    /// The number of batches in the whole epoch, the batches that were taken included.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -292,7 +292,8 @@ impl<D: Dataset> Epoch<D> {
         self.steps
     }
 
-    /// Which batch comes next, counted from 0: a checkpoint keeps this number, and [`skip`](Epoch::skip) takes it.
+    /// The index of the next batch, counted from 0. A checkpoint stores this number, and a resumed run passes it to
+    /// [`skip`](Epoch::skip).
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -306,7 +307,7 @@ impl<D: Dataset> Epoch<D> {
         self.step
     }
 
-    /// Without the next so many batches, none of which is made.
+    /// Skips this number of batches, without making them.
     ///
     /// ```
     /// # use ray_train::data::{DataLoader, Images};
@@ -328,19 +329,19 @@ impl<D: Dataset> Epoch<D> {
 }
 
 impl<D: Dataset> Iterator for Epoch<D> {
-    /// The items' data, or what the data set says is wrong with them.
+    /// The batch, or the error of the data set.
     type Item = ray::Result<Loaded<D::Batch>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.taken.clear();
-        self.taken.extend(self.indices.by_ref().take(self.batch_size));
-        if self.taken.is_empty() {
+        self.items.clear();
+        self.items.extend(self.indices.by_ref().take(self.batch_size));
+        if self.items.is_empty() {
             return None;
         }
         self.step += 1;
         let batch = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut batch = Loaded { batch: Some(batch), buffers: Arc::clone(&self.buffers) };
-        Some(self.dataset.fill(&self.taken, &mut batch).map(|()| batch))
+        Some(self.dataset.fill(&self.items, &mut batch).map(|()| batch))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -357,7 +358,7 @@ impl<D: Dataset> fmt::Debug for Epoch<D> {
     }
 }
 
-/// A batch on loan from its loader: when it is dropped, its memory serves for another.
+/// A batch that belongs to its loader: when it is dropped, the loader reuses its memory.
 ///
 /// ```
 /// # use ray_train::data::{DataLoader, ImageBatch, Images, Loaded};
@@ -367,7 +368,7 @@ impl<D: Dataset> fmt::Debug for Epoch<D> {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub struct Loaded<B> {
-    /// There until it is dropped.
+    /// Present until it is dropped.
     batch: Option<B>,
     buffers: Buffers<B>,
 }
@@ -376,13 +377,13 @@ impl<B> Deref for Loaded<B> {
     type Target = B;
 
     fn deref(&self) -> &B {
-        self.batch.as_ref().expect("not dropped yet")
+        self.batch.as_ref().expect("a batch is present until it is dropped")
     }
 }
 
 impl<B> DerefMut for Loaded<B> {
     fn deref_mut(&mut self) -> &mut B {
-        self.batch.as_mut().expect("not dropped yet")
+        self.batch.as_mut().expect("a batch is present until it is dropped")
     }
 }
 

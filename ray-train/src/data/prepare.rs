@@ -1,12 +1,13 @@
-//! A rank's share of the data.
+//! The share of the data of one rank.
 
-use super::{DataLoader, Dataset};
+use super::dataset::Dataset;
+use super::loader::DataLoader;
 use crate::TrainContext;
 
 impl TrainContext {
-    /// The loader with this rank's share of its data set: every rank takes every W-th item of each epoch's order, and all have
-    /// equally many steps (see [`Sampler`](crate::data::Sampler)). Shuffled orders are made of the run's seed unless the loader
-    /// has one of its own.
+    /// Restricts the loader to this rank's share of its data set: every rank takes every W-th item of each epoch's order, and all
+    /// ranks have the same number of steps (see [`Sampler`](crate::data::Sampler)). Shuffled orders use the run's seed, unless the
+    /// loader has a seed of its own.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};

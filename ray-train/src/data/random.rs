@@ -1,12 +1,13 @@
-//! A small generator: orders, weights and synthetic images repeat for a seed, on every machine and in every version.
+//! A small pseudo-random generator: orders, weights and synthetic images are the same for a seed, on every platform and in every
+//! version.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): one addition and a mix a number.
+/// SplitMix64 (Steele, Lea, Flood 2014): one addition and one mixing function for each number.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct SplitMix64(u64);
 
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
+impl SplitMix64 {
+    pub(crate) fn new(seed: u64) -> SplitMix64 {
+        SplitMix64(seed)
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -17,17 +18,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to one less than `bound`. The high half of a product: even to one part in 2^32, for bounds of 32 bits.
+    /// A number below `bound`: the high half of a product. Its bias is below 2^-32.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u32
     }
 
-    /// From `low` up to `high`, in steps of 2^-24 of their distance.
+    /// A number from `low` to `high`, in steps of 2^-24 of their distance.
     pub(crate) fn uniform(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * ((self.next() >> 40) as f32 * (1.0 / (1 << 24) as f32))
     }
 
-    /// Fisher and Yates.
+    /// The shuffle of Fisher and Yates.
     pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
         for end in (1..values.len()).rev() {
             let at = self.below(end as u32 + 1) as usize;
@@ -41,14 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_splitmix() {
-        let mut random = Random::new(1234567);
+    fn numbers_are_those_of_splitmix64() {
+        let mut random = SplitMix64::new(1234567);
         assert_eq!([random.next(), random.next()], [6457827717110365317, 3203168211198807973]);
     }
 
     #[test]
-    fn numbers_stay_in_their_bounds_and_reach_all_of_them() {
-        let mut random = Random::new(1);
+    fn numbers_cover_their_range_and_stay_in_it() {
+        let mut random = SplitMix64::new(1);
         let mut seen = [0; 6];
         for _ in 0..6000 {
             seen[random.below(6) as usize] += 1;

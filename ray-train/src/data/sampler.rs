@@ -1,13 +1,13 @@
-//! Which rank takes which items, in which order.
+//! Divides the items of an epoch among the ranks.
 
-use super::random::Random;
+use super::random::SplitMix64;
 
-/// The share of one rank: of an epoch's order it takes every W-th index, beginning with its own number.
+/// The share of one rank: every `world`-th index of an epoch's order, starting at the rank's number.
 ///
-/// It divides as torch's `DistributedSampler` does. All ranks get equally many indices, for they meet in every step: where
-/// the length is no multiple of the ranks, indices from the order's beginning are taken again at its end (as often
-/// as it needs, if there are fewer items than ranks), or, with [`drop_last`](Sampler::drop_last), the order's end is left
-/// out. Shuffled orders are made of seed + epoch, so every epoch has its own and a resumed run finds the same again.
+/// It divides the items as torch's `DistributedSampler` does. All ranks get the same number of indices, because they synchronise in
+/// every step. If the number of items is not a multiple of the number of ranks, the order is extended with its own beginning
+/// (several times if there are fewer items than ranks); with [`drop_last`](Sampler::drop_last) its end is dropped instead. A
+/// shuffled order is derived from seed + epoch, so each epoch has its own order, and a resumed run repeats it.
 ///
 /// ```
 /// use ray_train::data::Sampler;
@@ -26,7 +26,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// All of `len` items, in their order, for one rank.
+    /// All of `len` items in their order, for a single rank.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Sampler::new(3).indices(0).collect::<Vec<_>>(), [0, 1, 2]);
@@ -38,7 +38,7 @@ impl Sampler {
     /// The share of rank `rank` of `world` ranks.
     ///
     /// # Panics
-    /// If there is no such rank.
+    /// If `rank` is not below `world`.
     ///
     /// ```
     /// let second = ray_train::data::Sampler::new(4).rank(1, 2);
@@ -46,13 +46,13 @@ impl Sampler {
     /// ```
     #[must_use]
     pub fn rank(mut self, rank: usize, world: usize) -> Sampler {
-        assert!(rank < world, "rank {rank} of {world}: ranks go from 0 to one less than their number");
+        assert!(rank < world, "rank {rank} of {world}: a rank is below the number of ranks");
         (self.rank, self.world) = (rank, world);
         self
     }
 
-    /// Another order in every epoch, the same for the same seed and epoch; it is divided among the ranks after it was made, so
-    /// all of them must be given one seed.
+    /// Shuffles the order of each epoch. Seed and epoch determine the order. The ranks divide one order among them, so all ranks need
+    /// the same seed.
     ///
     /// ```
     /// let shuffled = ray_train::data::Sampler::new(100).shuffle(7);
@@ -67,8 +67,8 @@ impl Sampler {
         self
     }
 
-    /// Whether the order's end is left out where the items do not divide evenly among the ranks; otherwise its beginning is
-    /// taken again.
+    /// Whether the end of the order is dropped if the items do not divide evenly among the ranks. Otherwise the beginning of the
+    /// order is used again.
     ///
     /// ```
     /// let even = ray_train::data::Sampler::new(7).rank(0, 2).drop_last(true);
@@ -80,7 +80,7 @@ impl Sampler {
         self
     }
 
-    /// How many indices each rank takes in an epoch: the same for all of them.
+    /// The number of indices of each rank in an epoch; it is the same for all ranks.
     ///
     /// ```
     /// assert_eq!(ray_train::data::Sampler::new(5).rank(1, 4).len(), 2);
@@ -89,7 +89,7 @@ impl Sampler {
         if self.drop_last { self.len / self.world } else { self.len.div_ceil(self.world) }
     }
 
-    /// Whether there is nothing to take.
+    /// Whether an epoch has no indices.
     ///
     /// ```
     /// assert!(ray_train::data::Sampler::new(0).is_empty());
@@ -98,27 +98,27 @@ impl Sampler {
         self.len() == 0
     }
 
-    /// This rank's indices in an epoch, in their order.
+    /// The indices of this rank in an epoch, in order.
     ///
     /// ```
     /// assert!(ray_train::data::Sampler::new(6).rank(2, 3).indices(0).eq([2, 5]));
     /// ```
     pub fn indices(&self, epoch: u64) -> Indices {
         let order = self.seed.map(|seed| {
-            let mut order: Vec<u32> = (0..u32::try_from(self.len).expect("fewer than 2^32 items are shuffled")).collect();
-            Random::new(seed.wrapping_add(epoch)).shuffle(&mut order);
-            (0..self.len()).map(|nth| order[self.place(nth)]).collect()
+            let mut order: Vec<u32> = (0..u32::try_from(self.len).expect("only fewer than 2^32 items can be shuffled")).collect();
+            SplitMix64::new(seed.wrapping_add(epoch)).shuffle(&mut order);
+            (0..self.len()).map(|nth| order[self.position(nth)]).collect()
         });
-        Indices { sampler: self.clone(), order, at: 0 }
+        Indices { sampler: self.clone(), order, next: 0 }
     }
 
-    /// Where in the whole order this rank's `nth` index stands.
-    fn place(&self, nth: usize) -> usize {
+    /// The position of this rank's `nth` index in the order of all ranks.
+    fn position(&self, nth: usize) -> usize {
         (self.rank + nth * self.world) % self.len
     }
 }
 
-/// One rank's indices in one epoch, see [`Sampler::indices`].
+/// The indices of one rank in one epoch, see [`Sampler::indices`].
 ///
 /// ```
 /// let indices: ray_train::data::Indices = ray_train::data::Sampler::new(2).indices(0);
@@ -127,9 +127,9 @@ impl Sampler {
 #[derive(Clone, Debug)]
 pub struct Indices {
     sampler: Sampler,
-    /// The rank's own, where they are shuffled.
+    /// The rank's own indices, if the order is shuffled.
     order: Option<Vec<u32>>,
-    at: usize,
+    next: usize,
 }
 
 impl Iterator for Indices {
@@ -140,20 +140,20 @@ impl Iterator for Indices {
     }
 
     fn nth(&mut self, skipped: usize) -> Option<usize> {
-        let at = self.at.saturating_add(skipped);
+        let at = self.next.saturating_add(skipped);
         if at >= self.sampler.len() {
-            self.at = self.sampler.len();
+            self.next = self.sampler.len();
             return None;
         }
-        self.at = at + 1;
+        self.next = at + 1;
         Some(match &self.order {
             Some(order) => order[at] as usize,
-            None => self.sampler.place(at),
+            None => self.sampler.position(at),
         })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.sampler.len() - self.at;
+        let left = self.sampler.len() - self.next;
         (left, Some(left))
     }
 }
@@ -175,9 +175,9 @@ mod tests {
     }
 
     proptest! {
-        /// Together the ranks take the order, its beginning again at its end: what torch's sampler does.
+        /// Together the ranks take the whole order, extended with its beginning, as torch's sampler does.
         #[test]
-        fn the_ranks_take_all(len in 1usize..60, world in 1usize..9, shuffled: bool, drop_last: bool, epoch in 0u64..4) {
+        fn the_ranks_take_all_items(len in 1usize..60, world in 1usize..9, shuffled: bool, drop_last: bool, epoch in 0u64..4) {
             let sampler = |rank| {
                 let sampler = Sampler::new(len).rank(rank, world).drop_last(drop_last);
                 if shuffled { sampler.shuffle(11) } else { sampler }
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn a_resumed_epoch_goes_on_in_the_same_order(skipped in 0usize..40, shuffled: bool) {
+        fn a_resumed_epoch_keeps_its_order(skipped in 0usize..40, shuffled: bool) {
             let sampler = Sampler::new(61).rank(1, 2);
             let sampler = if shuffled { sampler.shuffle(5) } else { sampler };
             let mut resumed = sampler.indices(3);

@@ -1,14 +1,15 @@
-//! Adam.
+//! The optimiser Adam.
 
-use super::optimizer::{apply, buffers, decayed, keep, restore, trainable};
-use super::{Model, Optimizer, StateDict};
+use super::model_trait::Model;
+use super::optimizer::{Optimizer, buffers, decayed, load_buffers, save_buffers, trainable, update_parameters};
+use super::state::StateDict;
 use crate::faults::failed;
 
 const NAME: &str = "Adam";
 const MOMENTS: &[&str] = &["exp_avg", "exp_avg_sq"];
 const STEP: &str = "step";
 
-/// Adam (Kingma and Ba, 2015): torch's `Adam`, step for step.
+/// Adam (Kingma and Ba, 2015). Its steps are those of torch's `Adam`.
 ///
 /// ```
 /// use ray_train::model::{Adam, Mlp, Optimizer};
@@ -24,24 +25,24 @@ pub struct Adam {
     betas: (f64, f64),
     epsilon: f64,
     decay: f32,
-    /// Steps taken.
+    /// The number of steps taken.
     steps: u64,
-    /// Running means of the gradients and of their squares, once there is a model.
-    kept: Vec<Vec<f32>>,
+    /// The running means of the gradients and of their squares; empty before the first step.
+    moments: Vec<Vec<f32>>,
 }
 
 impl Adam {
-    /// With a learning rate, betas of 0.9 and 0.999, an epsilon of 1e-8.
+    /// An optimiser with this learning rate, betas of 0.9 and 0.999, and an epsilon of 1e-8.
     ///
     /// ```
     /// let optimizer = ray_train::model::Adam::new(0.001);
     /// # let _ = optimizer;
     /// ```
     pub fn new(learning_rate: f64) -> Adam {
-        Adam { rate: learning_rate, betas: (0.9, 0.999), epsilon: 1e-8, decay: 0.0, steps: 0, kept: Vec::new() }
+        Adam { rate: learning_rate, betas: (0.9, 0.999), epsilon: 1e-8, decay: 0.0, steps: 0, moments: Vec::new() }
     }
 
-    /// How much of the running means is kept in a step: that of the gradients, and that of their squares.
+    /// The decay of the running mean of the gradients, and of the running mean of their squares.
     ///
     /// ```
     /// let optimizer = ray_train::model::Adam::new(0.001).betas(0.8, 0.99);
@@ -53,7 +54,7 @@ impl Adam {
         self
     }
 
-    /// What is added to the divisor.
+    /// The number that is added to the divisor.
     ///
     /// ```
     /// let optimizer = ray_train::model::Adam::new(0.001).epsilon(1e-5);
@@ -65,7 +66,7 @@ impl Adam {
         self
     }
 
-    /// So much of each parameter is added to its gradient.
+    /// The weight decay: each parameter times this factor is added to its gradient.
     ///
     /// ```
     /// let optimizer = ray_train::model::Adam::new(0.001).weight_decay(1e-4);
@@ -80,24 +81,26 @@ impl Adam {
 
 impl Optimizer for Adam {
     fn step(&mut self, model: &mut dyn Model) -> ray::Result<()> {
-        model.gradients().ready()?;
-        let [means, squares] = buffers(&mut self.kept, MOMENTS, model)?.as_mut_slice() else { unreachable!("two buffers") };
+        model.gradients().check_ready()?;
+        let [means, squares] = buffers(&mut self.moments, MOMENTS, model)?.as_mut_slice() else {
+            unreachable!("Adam has two buffers")
+        };
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let (first, second) = self.betas;
-        // Of the corrections only these two numbers remain, so the loop is four multiplications, a root and a division.
+        // The bias corrections are folded into these two numbers, outside of the loop.
         let rate = (self.rate / (1.0 - first.powi(steps))) as f32;
         let root = (1.0 / (1.0 - second.powi(steps)).sqrt()) as f32;
         let (keep, square_keep) = (first as f32, second as f32);
         let (take, square_take) = ((1.0 - first) as f32, (1.0 - second) as f32);
         let (epsilon, decay) = (self.epsilon as f32, self.decay);
-        apply(model, &mut |numbers, gradient, range| {
-            let kept = means[range.clone()].iter_mut().zip(&mut squares[range]);
-            for ((number, gradient), (mean, square)) in numbers.iter_mut().zip(gradient).zip(kept) {
-                let gradient = decayed(*gradient, decay, *number);
+        update_parameters(model, &mut |values, gradient, range| {
+            let moments = means[range.clone()].iter_mut().zip(&mut squares[range]);
+            for ((value, gradient), (mean, square)) in values.iter_mut().zip(gradient).zip(moments) {
+                let gradient = decayed(*gradient, decay, *value);
                 *mean = keep * *mean + take * gradient;
                 *square = square_keep * *square + square_take * gradient * gradient;
-                *number -= rate * *mean / (square.sqrt() * root + epsilon);
+                *value -= rate * *mean / (square.sqrt() * root + epsilon);
             }
         })
     }
@@ -111,7 +114,7 @@ impl Optimizer for Adam {
     }
 
     fn state_dict(&self, model: &dyn Model) -> StateDict {
-        let mut state = keep(&self.kept, MOMENTS, NAME, model);
+        let mut state = save_buffers(&self.moments, MOMENTS, NAME, model);
         for (at, _) in trainable(model.parameters()) {
             state.insert_number(&format!("{}.{STEP}", model.parameters()[at].path()), self.steps as f64);
         }
@@ -119,17 +122,19 @@ impl Optimizer for Adam {
     }
 
     fn load_state_dict(&mut self, state: &StateDict, model: &dyn Model) -> ray::Result<()> {
-        let kept = restore(state, MOMENTS, &[STEP], NAME, model)?;
+        let moments = load_buffers(state, MOMENTS, &[STEP], NAME, model)?;
         let mut steps = None;
         for (at, _) in trainable(model.parameters()) {
             let path = model.parameters()[at].path();
-            let found = state.number(&format!("{path}.{STEP}")).expect("required above");
+            let found = state.number(&format!("{path}.{STEP}")).expect("`load_buffers` checks that it exists");
             if *steps.get_or_insert(found) != found || found < 0.0 || found.fract() != 0.0 {
-                return Err(failed(format!("{path}.{STEP} is {found}: every parameter has taken the same number of steps")));
+                return Err(failed(format!(
+                    "{path}.{STEP} is {found}, expected a whole number that is the same for every parameter: this is no state of Adam"
+                )));
             }
         }
         self.steps = steps.unwrap_or(0.0) as u64;
-        self.kept = kept;
+        self.moments = moments;
         Ok(())
     }
 }

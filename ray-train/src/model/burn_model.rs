@@ -1,20 +1,22 @@
-//! Any module of burn as a model.
+//! Makes a model of any module of burn.
 
 use std::fmt;
 use std::ops::Deref;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, DType, Gradients as Slopes, Int, Tensor};
+use burn::tensor::{Bool, DType, Gradients as BurnGradients, Int, Tensor};
 
-use super::{Gradients, Model, Parameter};
+use super::gradients::Gradients;
+use super::model_trait::Model;
+use super::parameter::Parameter;
 use crate::faults::failed;
 
-/// A module of burn, with its gradients: what ray-train's replicas, optimisers and checkpoints work on.
+/// A module of burn with its gradients, as a [`Model`].
 ///
-/// It derefs to the module, for the forward pass. Names in files are the module's own, and torch's where the two differ in a
-/// layer: weights of `Linear` are `[out, in]`, `gamma` and `beta` of a normalisation are `weight` and `bias`. Optimisers are
-/// [`Sgd`](super::Sgd) and [`Adam`](super::Adam), which keep their state by name; burn's own key it by ids that are new in every
-/// process.
+/// It derefs to the module, for the forward pass. Parameters have the names of the module's fields. Where burn and torch differ in
+/// a layer, names and shapes are torch's: the weight of `Linear` is `[out, in]`, and `gamma` and `beta` of a normalisation are
+/// `weight` and `bias`. Use the optimisers [`Sgd`](super::Sgd) and [`Adam`](super::Adam), which store their state by name: burn's
+/// own optimisers store it by ids that differ in each process.
 ///
 /// ```
 /// use ray_train::burn::{self, module::Module, nn::{Linear, LinearConfig, loss::CrossEntropyLoss}, tensor::{Device, Int, Tensor}};
@@ -42,18 +44,18 @@ use crate::faults::failed;
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub struct BurnModel<M> {
-    /// Absent only while its parameters are being changed.
+    /// Absent only while its parameters are being updated.
     module: Option<M>,
     parameters: Vec<Parameter>,
     gradients: Gradients,
 }
 
 impl<M: Module> BurnModel<M> {
-    /// A model of a module, whose parameters are initialised now if they were not yet. Make it on a device with autodiff, or it
-    /// will have no gradients.
+    /// A model of a module. It initialises the parameters that are not initialised yet. The module must be on a device with autodiff,
+    /// because its parameters have no gradients otherwise.
     ///
     /// # Errors
-    /// Parameters that are not of `f32`; no parameter that is trained.
+    /// A parameter is not of `f32`, or no parameter is trainable.
     ///
     /// ```
     /// use ray_train::burn::{nn::LinearConfig};
@@ -65,23 +67,24 @@ impl<M: Module> BurnModel<M> {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn new(module: M) -> ray::Result<BurnModel<M>> {
-        let mut survey = Survey::default();
-        module.visit(&mut survey);
-        if let Some(trouble) = survey.trouble {
-            return Err(trouble);
+        let mut collector = ParameterCollector::default();
+        module.visit(&mut collector);
+        if let Some(error) = collector.error {
+            return Err(error);
         }
-        if !survey.found.iter().any(Parameter::is_trainable) {
+        if !collector.parameters.iter().any(Parameter::is_trainable) {
             return Err(failed(
-                "a module without a parameter that has a gradient: make it on a device with autodiff, `ctx.device().burn().autodiff()`",
+                "no parameter of the module has a gradient: make the module on a device with autodiff, `ctx.device().burn().autodiff()`",
             ));
         }
-        Ok(BurnModel { module: Some(module), gradients: Gradients::of(&survey.found), parameters: survey.found })
+        let parameters = collector.parameters;
+        Ok(BurnModel { module: Some(module), gradients: Gradients::of(&parameters), parameters })
     }
 
-    /// The same, with other names for its parameters: those of a file from elsewhere.
+    /// Renames the parameters, for instance to the names in a file of another program.
     ///
     /// # Panics
-    /// If two parameters get one name.
+    /// If two parameters get the same name.
     ///
     /// ```
     /// use ray_train::burn::nn::LinearConfig;
@@ -99,16 +102,16 @@ impl<M: Module> BurnModel<M> {
         let mut names: Vec<&str> = self.parameters.iter().map(Parameter::path).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            panic!("two parameters are to be called `{}`", pair[0]);
+            panic!("two parameters get the name `{}`", pair[0]);
         }
         self
     }
 
-    /// The backward pass from a loss: adds its gradients to the model's, and returns its value. It takes the loss, and should
-    /// get the last of it: what burn still holds of a step, it copies in the next.
+    /// Runs the backward pass of a loss, adds its gradients to those of the model, and returns the value of the loss. Keep no clone of
+    /// the loss: if the graph of a step is still alive in the next step, burn copies the parameters.
     ///
     /// # Errors
-    /// The loss does not depend on the model through autodiff; as [`Gradients::record`].
+    /// The loss is not connected to the model through autodiff; those of [`Gradients::record`].
     ///
     /// ```
     /// use ray_train::burn::{nn::LinearConfig, tensor::Tensor};
@@ -123,18 +126,19 @@ impl<M: Module> BurnModel<M> {
     pub fn backward(&mut self, loss: Tensor<1>) -> ray::Result<f32> {
         if !loss.is_tracked() {
             return Err(failed(
-                "this loss does not come from the model: its tensors are not on a device with autodiff, or were detached",
+                "the loss does not depend on the model: its tensors are not on a device with autodiff, or were detached",
             ));
         }
-        let slopes = loss.backward();
+        let burn_gradients = loss.backward();
         let value = loss.without_autodiff().into_scalar::<f32>();
         let (module, parameters) = (self.module.as_ref().expect(PRESENT), &self.parameters[..]);
-        self.gradients.record(|rest, add| module.visit(&mut Collect { slopes, parameters, at: 0, add, rest }))?;
+        self.gradients
+            .record(|rest, add| module.visit(&mut GradientCollector { burn_gradients, parameters, at: 0, add, rest }))?;
         Ok(value)
     }
 
-    /// The module without autodiff, as it is now: for forward passes that are not trained from. It shares the parameters, so
-    /// let go of it before the next step, or that step copies them.
+    /// The module in its current state without autodiff, for forward passes without training. It shares the parameters: drop it before
+    /// the next step, which copies them otherwise.
     ///
     /// ```
     /// use ray_train::burn::{nn::LinearConfig, tensor::Tensor};
@@ -149,7 +153,7 @@ impl<M: Module> BurnModel<M> {
         Deref::deref(self).valid()
     }
 
-    /// The module.
+    /// Returns the module.
     ///
     /// ```
     /// use ray_train::burn::nn::LinearConfig;
@@ -165,18 +169,17 @@ impl<M: Module> BurnModel<M> {
 }
 
 impl<M: Module> BurnModel<M> {
-    /// A running mean keeps its last update beside its value until it is asked for the next, and would put it over what is
-    /// loaded. A validation module, made and dropped, has all of them settle; nothing else of burn's does.
-    fn settle(&self) {
+    /// Applies the pending updates of running means. burn applies such an update when the value is used next, which would overwrite a
+    /// loaded value. Making a validation module is the only operation of burn that applies all of them.
+    fn apply_pending_updates(&self) {
         if self.parameters.iter().any(|parameter| !parameter.is_trainable()) {
             drop(self.valid());
         }
     }
 }
 
-/// [`BurnModel::new`] refuses others.
-const FLOATS: &str = "parameters are of f32, and so are their gradients";
-const PRESENT: &str = "the module is absent only while its parameters are being changed";
+const F32: &str = "`BurnModel::new` refuses parameters that are not of f32";
+const PRESENT: &str = "the module is absent only while its parameters are being updated";
 
 impl<M> Deref for BurnModel<M> {
     type Target = M;
@@ -192,14 +195,14 @@ impl<M: Module> Model for BurnModel<M> {
     }
 
     fn visit(&self, body: &mut dyn FnMut(usize, &[f32])) {
-        self.settle();
-        Deref::deref(self).visit(&mut Show { at: 0, body });
+        self.apply_pending_updates();
+        Deref::deref(self).visit(&mut ParameterVisitor { at: 0, body });
     }
 
     fn update(&mut self, body: &mut dyn FnMut(usize, &mut [f32])) {
-        self.settle();
+        self.apply_pending_updates();
         let module = self.module.take().expect(PRESENT);
-        self.module = Some(module.map(&mut Change { at: 0, body }));
+        self.module = Some(module.map(&mut ParameterUpdater { at: 0, body }));
     }
 
     fn gradients(&self) -> &Gradients {
@@ -217,30 +220,30 @@ impl<M: fmt::Debug> fmt::Debug for BurnModel<M> {
     }
 }
 
-/// What the walkers below see of a module is in one order, that of its declarations.
+/// Collects the parameters of a module. All visitors in this file see them in the same order, that of the declarations.
 #[derive(Default)]
-struct Survey {
-    /// The parts that the walk is in: names, and of which type their owner is.
-    within: Vec<(String, String)>,
-    found: Vec<Parameter>,
-    trouble: Option<ray::Error>,
+struct ParameterCollector {
+    /// The path to the current module: the name of each field, and the type that declares it.
+    path: Vec<(String, String)>,
+    parameters: Vec<Parameter>,
+    error: Option<ray::Error>,
 }
 
-impl Survey {
+impl ParameterCollector {
     fn refuse(&mut self, kind: &str) {
-        let path: Vec<&str> = self.within.iter().map(|(name, _)| &name[..]).collect();
-        let trouble = failed(format!("the parameter `{}` is of {kind}: only parameters of f32 can be trained", path.join(".")));
-        self.trouble.get_or_insert(trouble);
+        let path: Vec<&str> = self.path.iter().map(|(name, _)| &name[..]).collect();
+        let error = failed(format!("the parameter `{}` is of {kind}: a model has parameters of f32 only", path.join(".")));
+        self.error.get_or_insert(error);
     }
 }
 
-impl ModuleVisitor for Survey {
+impl ModuleVisitor for ParameterCollector {
     fn enter_module(&mut self, name: &str, owner: &str) {
-        self.within.push((name.to_owned(), owner.to_owned()));
+        self.path.push((name.to_owned(), owner.to_owned()));
     }
 
     fn exit_module(&mut self, _name: &str, _owner: &str) {
-        self.within.pop();
+        self.path.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -248,10 +251,10 @@ impl ModuleVisitor for Survey {
         if tensor.dtype() != DType::F32 {
             return self.refuse(&format!("{:?}", tensor.dtype()));
         }
-        // The type that declares it: a `Vec` or an array in between says nothing.
-        let owner = self.within.iter().rev().map(|(_, owner)| &owner[..]).find(|owner| owner.starts_with("Struct:"));
+        // The struct that declares the parameter. A `Vec` or an array between them is skipped.
+        let owner = self.path.iter().rev().map(|(_, owner)| &owner[..]).find(|owner| owner.starts_with("Struct:"));
         let owner = owner.unwrap_or_default().trim_start_matches("Struct:");
-        let mut path: Vec<&str> = self.within.iter().map(|(name, _)| &name[..]).collect();
+        let mut path: Vec<&str> = self.path.iter().map(|(name, _)| &name[..]).collect();
         if owner.ends_with("Norm") {
             match path.last_mut() {
                 Some(name) if *name == "gamma" => *name = "weight",
@@ -260,15 +263,15 @@ impl ModuleVisitor for Survey {
             }
         }
         let mut shape = tensor.dims().to_vec();
-        let turned = owner == "Linear" && D == 2;
-        if turned {
+        let transposed = owner == "Linear" && D == 2;
+        if transposed {
             shape.reverse();
         }
         let mut parameter = Parameter::new(path.join("."), shape);
-        if turned {
+        if transposed {
             parameter = parameter.transposed();
         }
-        self.found.push(if tensor.is_require_grad() { parameter } else { parameter.fixed() });
+        self.parameters.push(if tensor.is_require_grad() { parameter } else { parameter.fixed() });
     }
 
     fn visit_int<const D: usize>(&mut self, _: &Param<Tensor<D, Int>>) {
@@ -280,17 +283,17 @@ impl ModuleVisitor for Survey {
     }
 }
 
-/// Takes the gradients out of burn's graph into a buffer.
-struct Collect<'a> {
-    slopes: Slopes,
+/// Moves the gradients from burn's graph into the buffer of a model.
+struct GradientCollector<'a> {
+    burn_gradients: BurnGradients,
     parameters: &'a [Parameter],
     at: usize,
     add: bool,
-    /// What is still to be filled.
+    /// The rest of the buffer, still to be filled.
     rest: &'a mut [f32],
 }
 
-impl ModuleVisitor for Collect<'_> {
+impl ModuleVisitor for GradientCollector<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let parameter = &self.parameters[self.at];
         self.at += 1;
@@ -299,50 +302,50 @@ impl ModuleVisitor for Collect<'_> {
         }
         let (into, rest) = std::mem::take(&mut self.rest).split_at_mut(parameter.len());
         self.rest = rest;
-        match param.base().grad_remove(&mut self.slopes) {
-            Some(slope) => {
-                let data = slope.into_data();
-                let numbers = data.as_slice::<f32>().expect(FLOATS);
+        match param.base().grad_remove(&mut self.burn_gradients) {
+            Some(gradient) => {
+                let data = gradient.into_data();
+                let values = data.as_slice::<f32>().expect(F32);
                 if self.add {
-                    into.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+                    into.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
                 } else {
-                    into.copy_from_slice(numbers);
+                    into.copy_from_slice(values);
                 }
             }
-            // The loss does not depend on it.
+            // The loss does not depend on this parameter.
             None if self.add => {}
             None => into.fill(0.0),
         }
     }
 }
 
-struct Show<'a> {
+struct ParameterVisitor<'a> {
     at: usize,
     body: &'a mut dyn FnMut(usize, &[f32]),
 }
 
-impl ModuleVisitor for Show<'_> {
+impl ModuleVisitor for ParameterVisitor<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        (self.body)(self.at, param.base().into_data().as_slice().expect(FLOATS));
+        (self.body)(self.at, param.base().into_data().as_slice().expect(F32));
         self.at += 1;
     }
 }
 
-/// Takes each parameter's memory out of its tensor, has it changed, and puts it into a new one: no copy, where nothing else
-/// holds the tensor.
-struct Change<'a> {
+/// Moves the memory of each parameter out of its tensor, updates it, and moves it into a new tensor. It copies the memory only if
+/// the tensor is shared.
+struct ParameterUpdater<'a> {
     at: usize,
     body: &'a mut dyn FnMut(usize, &mut [f32]),
 }
 
-impl ModuleMapper for Change<'_> {
+impl ModuleMapper for ParameterUpdater<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
-        let (device, trained) = (tensor.device(), tensor.is_require_grad());
+        let (device, trainable) = (tensor.device(), tensor.is_require_grad());
         let mut data = tensor.without_autodiff().into_data();
-        (self.body)(self.at, data.as_mut_slice().expect(FLOATS));
+        (self.body)(self.at, data.as_mut_slice().expect(F32));
         self.at += 1;
         let tensor = Tensor::from_data(data, &device);
-        Param::from_mapped_value(id, if trained { tensor.require_grad() } else { tensor }, mapper)
+        Param::from_mapped_value(id, if trainable { tensor.require_grad() } else { tensor }, mapper)
     }
 }

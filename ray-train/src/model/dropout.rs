@@ -1,13 +1,13 @@
-//! Dropout that draws from a rank's own generator.
+//! Dropout that draws from a generator of the caller.
 
 use burn::nn::Dropout;
 use burn::tensor::{Tensor, TensorData};
 
-/// The forward pass of burn's [`Dropout`] with a generator of the caller's.
+/// The forward pass of burn's [`Dropout`] with a generator of the caller.
 ///
-/// `Dropout::forward` draws from the one generator that burn has for the whole process: several ranks draw from it in another
-/// order each time, and no checkpoint has its state. With [`ctx.rng()`](crate::TrainContext::rng), a run repeats with the same
-/// bits, with any number of workers, and goes on with the same bits after it was cut off.
+/// `Dropout::forward` draws from burn's generator, which the whole process shares: the order in which several ranks draw from it
+/// differs in each run, and no checkpoint has its state. With [`ctx.rng()`](crate::TrainContext::rng) a run of several workers repeats
+/// with the same bits, also after it was interrupted and resumed.
 ///
 /// ```
 /// use ray_train::burn::{nn::DropoutConfig, tensor::Tensor};
@@ -24,8 +24,8 @@ use burn::tensor::{Tensor, TensorData};
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub trait DropoutExt {
-    /// Sets each number to zero with the layer's probability, and scales the others so that the mean stays. As in burn's own
-    /// forward pass, nothing happens where no gradients are wanted, and where the layer is frozen; nothing is drawn then.
+    /// Sets each value to zero with the layer's probability, and scales the others so that the mean is unchanged. As in burn's own
+    /// forward pass, the input is returned unchanged if the device has no autodiff or if the layer is frozen. It draws nothing then.
     ///
     /// The mask is made on the CPU, and copied to the tensor's device.
     ///

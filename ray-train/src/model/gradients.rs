@@ -1,11 +1,12 @@
 //! The gradients of a model, in one buffer.
 
-use super::Parameter;
+use super::parameter::Parameter;
 use crate::faults::failed;
 
-/// The gradients of a model's trainable parameters, one after the other in one buffer, as they lie in memory.
+/// The gradients of a model's trainable parameters, in one buffer, in memory order.
 ///
-/// They know what was done to them, so that a step without a backward pass, or replicas that would drift apart, are errors.
+/// They record which operations were applied to them. So a step without a backward pass is an error, and so is a step that would
+/// make the replicas differ.
 ///
 /// ```
 /// use ray_train::model::{Mlp, Model};
@@ -17,16 +18,17 @@ use crate::faults::failed;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Gradients {
-    numbers: Vec<f32>,
-    /// Backward passes that are in them.
+    values: Vec<f32>,
+    /// The number of backward passes since the last step.
     passes: usize,
+    /// Whether they were averaged over all ranks since the last step.
     averaged: bool,
-    /// Of one of several replicas.
+    /// Whether the model is one of several replicas.
     replicated: bool,
 }
 
 impl Gradients {
-    /// Room for the gradients of these parameters.
+    /// A buffer for the gradients of these parameters.
     ///
     /// ```
     /// use ray_train::model::{Gradients, Parameter};
@@ -35,14 +37,15 @@ impl Gradients {
     /// ```
     pub fn of(parameters: &[Parameter]) -> Gradients {
         let len = parameters.iter().filter(|parameter| parameter.is_trainable()).map(Parameter::len).sum();
-        Gradients { numbers: vec![0.0; len], ..Gradients::default() }
+        Gradients { values: vec![0.0; len], ..Gradients::default() }
     }
 
-    /// For implementors of [`Model`](super::Model): has a backward pass write them. `fill` gets the buffer, and whether to add
-    /// to what is there; if not, it must write every number.
+    /// For implementors of [`Model`](super::Model): records a backward pass. `fill` gets the buffer, and whether to add to its values;
+    /// otherwise it must overwrite every value.
     ///
     /// # Errors
-    /// They were averaged over all ranks, and no step was taken since: what this rank adds now would be its own alone.
+    /// The gradients were averaged over all ranks and no step was taken since: the replicas would differ by the gradients that this
+    /// rank adds.
     ///
     /// ```
     /// use ray_train::model::{Gradients, Parameter};
@@ -57,16 +60,16 @@ impl Gradients {
     pub fn record(&mut self, fill: impl FnOnce(&mut [f32], bool)) -> ray::Result<()> {
         if self.averaged {
             return Err(failed(
-                "a backward pass after the gradients were averaged, and before a step: average once, after the last of the \
-                 passes; `zero_grad` drops them",
+                "a backward pass between averaging the gradients and the optimiser's step: average once, after the last backward \
+                 pass, or drop the gradients with `zero_grad`",
             ));
         }
-        fill(&mut self.numbers, self.passes > 0);
+        fill(&mut self.values, self.passes > 0);
         self.passes += 1;
         Ok(())
     }
 
-    /// Backward passes since the last step.
+    /// The number of backward passes since the last step.
     ///
     /// ```
     /// assert_eq!(ray_train::model::Gradients::default().passes(), 0);
@@ -75,16 +78,16 @@ impl Gradients {
         self.passes
     }
 
-    /// All of them.
+    /// The values of all gradients.
     ///
     /// ```
     /// assert!(ray_train::model::Gradients::default().as_slice().is_empty());
     /// ```
     pub fn as_slice(&self) -> &[f32] {
-        &self.numbers
+        &self.values
     }
 
-    /// The same, to be changed.
+    /// The values of all gradients, to change them.
     ///
     /// ```
     /// # use ray_train::model::{Gradients, Parameter};
@@ -92,10 +95,10 @@ impl Gradients {
     /// gradients.as_mut_slice().fill(1.0);
     /// ```
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        &mut self.numbers
+        &mut self.values
     }
 
-    /// Multiplies all of them.
+    /// Multiplies all values by a factor.
     ///
     /// ```
     /// # use ray_train::model::{Gradients, Parameter};
@@ -105,10 +108,10 @@ impl Gradients {
     /// assert_eq!(gradients.as_slice(), [0.5, 1.5]);
     /// ```
     pub fn scale(&mut self, factor: f32) {
-        self.numbers.iter_mut().for_each(|number| *number *= factor);
+        self.values.iter_mut().for_each(|value| *value *= factor);
     }
 
-    /// Their Euclidean length; NaN if one of them is.
+    /// The Euclidean norm of all values. It is NaN if a value is NaN.
     ///
     /// ```
     /// # use ray_train::model::{Gradients, Parameter};
@@ -117,18 +120,18 @@ impl Gradients {
     /// assert_eq!(gradients.norm(), 5.0);
     /// ```
     pub fn norm(&self) -> f64 {
-        // In f64, and in parts, so that the order of summation is one and the loop still wide.
+        // Eight partial sums in f64: the order of summation is fixed, and the loop can be vectorised.
         let mut parts = [0.0f64; 8];
-        for eight in self.numbers.chunks(8) {
-            for (part, number) in parts.iter_mut().zip(eight) {
-                *part += f64::from(*number) * f64::from(*number);
+        for eight in self.values.chunks(8) {
+            for (part, value) in parts.iter_mut().zip(eight) {
+                *part += f64::from(*value) * f64::from(*value);
             }
         }
         parts.iter().sum::<f64>().sqrt()
     }
 
-    /// Shortens them to a length of `largest`, where they are longer, and returns what it was, as torch's `clip_grad_norm_`
-    /// does. Averaged gradients are the same on all ranks, so clipping needs no talk between them.
+    /// Scales the gradients to a norm of `largest` if their norm is larger, and returns the norm before, as torch's `clip_grad_norm_`
+    /// does. Averaged gradients are equal on all ranks, so clipping needs no communication.
     ///
     /// ```
     /// # use ray_train::model::{Gradients, Parameter};
@@ -146,7 +149,7 @@ impl Gradients {
         norm
     }
 
-    /// Forgets them: the next pass overwrites what is there.
+    /// Clears the gradients: the next backward pass overwrites the values.
     ///
     /// ```
     /// # use ray_train::model::{Gradients, Parameter};
@@ -160,24 +163,29 @@ impl Gradients {
         (self.passes, self.averaged) = (0, false);
     }
 
-    /// That this model is one of several replicas.
-    pub(super) fn replicate(&mut self) {
+    /// Records that the model is one of several replicas.
+    pub(super) fn mark_replicated(&mut self) {
         self.replicated = true;
     }
 
-    /// That they are now the same on all ranks.
-    pub(super) fn average(&mut self) {
+    /// Records that the gradients were averaged over all ranks.
+    pub(super) fn mark_averaged(&mut self) {
         self.averaged = true;
     }
 
-    /// Whether a step may be taken with them.
-    pub(super) fn ready(&self) -> ray::Result<()> {
+    /// Checks that an optimiser may take a step.
+    ///
+    /// # Errors
+    /// There was no backward pass, or the gradients of a replica were not averaged.
+    pub(super) fn check_ready(&self) -> ray::Result<()> {
         if self.passes == 0 {
-            return Err(failed("a step without a backward pass since the last one: there are no gradients to step along"));
+            return Err(failed(
+                "a step without a backward pass since the last step: there are no gradients, run the backward pass first",
+            ));
         }
         if self.replicated && !self.averaged {
             return Err(failed(
-                "a step along gradients that are this rank's own: the replicas would drift apart. Call \
+                "a step with gradients that were not averaged over all ranks: the replicas would differ. Call \
                  `ctx.allreduce_grads(&mut model)` after the backward pass",
             ));
         }

@@ -1,19 +1,21 @@
-//! A network of full layers, written by hand: what burn is measured against, and a small model that needs no library.
+//! A multilayer perceptron without a library: a small model for tests, and the baseline for the benchmarks of burn.
 
 mod product;
 
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Gradients, Model, Parameter};
-use crate::data::random::Random;
+use super::gradients::Gradients;
+use super::model_trait::Model;
+use super::parameter::Parameter;
+use crate::data::random::SplitMix64;
 use crate::faults::failed;
 use product::{Matrix, Products};
 
-/// Full layers with ReLU between them, trained to classify: its loss is the mean cross-entropy.
+/// A classifier: fully connected layers with ReLU between them. Its loss is the mean cross-entropy.
 ///
-/// The parameters are `fc1.weight`, `fc1.bias`, `fc2.weight` and so on, in torch's layout. It computes on one thread: the
-/// matrix products by the crate `gemm`, with AVX-512 where the processor has it.
+/// The parameters are `fc1.weight`, `fc1.bias`, `fc2.weight` and so on, in torch's layout. It computes on one thread. The crate
+/// `gemm` computes the matrix products, with AVX-512 if the processor has it.
 ///
 /// ```
 /// use ray_train::model::{Mlp, Model, Optimizer, Sgd};
@@ -28,18 +30,18 @@ use product::{Matrix, Products};
 pub struct Mlp {
     sizes: Vec<usize>,
     parameters: Vec<Parameter>,
-    /// All of them, layer by layer, each weight before its bias.
-    numbers: Vec<f32>,
+    /// The values of all parameters, layer by layer, each weight before its bias.
+    values: Vec<f32>,
     layers: Vec<Layer>,
     gradients: Gradients,
-    /// What each layer gave in the last forward pass, ReLU applied to all but the last.
+    /// The outputs of each layer in the last forward pass, after ReLU except for the last layer.
     outputs: Vec<Vec<f32>>,
-    /// The gradients of two neighbouring layers' outputs.
-    slopes: [Vec<f32>; 2],
+    /// The gradients of the outputs of two adjacent layers.
+    output_gradients: [Vec<f32>; 2],
     products: Products,
 }
 
-/// Where a layer's parameters lie among all.
+/// The sizes of a layer, and the ranges of its parameters.
 #[derive(Clone, Debug)]
 struct Layer {
     inputs: usize,
@@ -49,19 +51,19 @@ struct Layer {
 }
 
 impl Mlp {
-    /// A network of these sizes: the inputs, the hidden layers, the classes. Its parameters are drawn as torch's `Linear` draws
-    /// them, evenly from -1 / sqrt(inputs) to 1 / sqrt(inputs), and the same for the same seed.
+    /// A network of these sizes: the inputs, the hidden layers, the classes. Its parameters are initialised as in torch's `Linear`,
+    /// uniformly from -1 / sqrt(inputs) to 1 / sqrt(inputs). The seed determines them.
     ///
     /// # Panics
-    /// If there are fewer than two sizes, or one is 0.
+    /// If there are fewer than two sizes, or a size is 0.
     ///
     /// ```
     /// use ray_train::model::{Mlp, Model};
     /// assert_eq!(Mlp::new(&[4, 3], 1).state_dict(), Mlp::new(&[4, 3], 1).state_dict());
     /// ```
     pub fn new(sizes: &[usize], seed: u64) -> Mlp {
-        assert!(sizes.len() >= 2, "a network has inputs and outputs, and these are its sizes: {sizes:?}");
-        assert!(!sizes.contains(&0), "no layer of a network is empty, and these are its sizes: {sizes:?}");
+        assert!(sizes.len() >= 2, "a network needs the number of inputs and of classes, but its sizes are {sizes:?}");
+        assert!(!sizes.contains(&0), "a layer of a network cannot be empty, but the sizes are {sizes:?}");
         let (mut parameters, mut layers, mut end) = (Vec::new(), Vec::new(), 0);
         for (pair, number) in sizes.windows(2).zip(1..) {
             let &[inputs, outputs] = pair else { unreachable!("windows of two") };
@@ -72,29 +74,29 @@ impl Mlp {
             parameters.push(Parameter::new(format!("fc{number}.weight"), [outputs, inputs]));
             parameters.push(Parameter::new(format!("fc{number}.bias"), [outputs]));
         }
-        let (mut random, mut numbers) = (Random::new(seed), Vec::with_capacity(end));
+        let (mut random, mut values) = (SplitMix64::new(seed), Vec::with_capacity(end));
         for layer in &layers {
             let bound = 1.0 / (layer.inputs as f32).sqrt();
-            numbers.extend((layer.weight.start..layer.bias.end).map(|_| random.uniform(-bound, bound)));
+            values.extend((layer.weight.start..layer.bias.end).map(|_| random.uniform(-bound, bound)));
         }
         Mlp {
             sizes: sizes.to_vec(),
             gradients: Gradients::of(&parameters),
             outputs: vec![Vec::new(); layers.len()],
-            slopes: [Vec::new(), Vec::new()],
+            output_gradients: [Vec::new(), Vec::new()],
             products: Products::default(),
             parameters,
-            numbers,
+            values,
             layers,
         }
     }
 
-    /// One forward and one backward pass over a batch: inputs one after the other, and the class of each. Adds to the gradients
-    /// those of the mean cross-entropy, which it returns.
+    /// Runs a forward and a backward pass over a batch: concatenated inputs, and the class of each. It adds the gradients of the mean
+    /// cross-entropy to those of the model, and returns the mean cross-entropy.
     ///
     /// # Errors
-    /// The inputs are not of the network's size, not as many as the labels, or none; a label is no class of the network; as
-    /// [`Gradients::record`].
+    /// The number of inputs does not match the network and the labels; the batch is empty; a label is not a class of the network;
+    /// those of [`Gradients::record`].
     ///
     /// ```
     /// let mut model = ray_train::model::Mlp::new(&[2, 3], 0);
@@ -107,11 +109,11 @@ impl Mlp {
     pub fn train(&mut self, inputs: &[f32], labels: &[u8]) -> ray::Result<f32> {
         let classes = self.sizes[self.sizes.len() - 1];
         if let Some(label) = labels.iter().find(|label| usize::from(**label) >= classes) {
-            return Err(failed(format!("label {label}, where the network has {classes} classes, counted from 0")));
+            return Err(failed(format!("label {label}, but the network has {classes} classes, counted from 0")));
         }
         if labels.len() * self.sizes[0] != inputs.len() {
             return Err(failed(format!(
-                "{} inputs and {} labels, where the network takes {} inputs for each label",
+                "{} inputs and {} labels, but the network takes {} inputs for each label",
                 inputs.len(),
                 labels.len(),
                 self.sizes[0]
@@ -125,10 +127,10 @@ impl Mlp {
         recorded.map(|()| loss)
     }
 
-    /// The network's outputs for a batch of inputs: a number for each class, the largest for the most likely one.
+    /// The outputs of the network for a batch of inputs: one logit for each class. The most likely class has the largest logit.
     ///
     /// # Errors
-    /// The inputs are none, or not of the network's size.
+    /// There are no inputs, or their number is not a multiple of the network's inputs.
     ///
     /// ```
     /// let mut model = ray_train::model::Mlp::new(&[2, 3], 0);
@@ -138,29 +140,33 @@ impl Mlp {
     pub fn forward(&mut self, inputs: &[f32]) -> ray::Result<&[f32]> {
         let batch = inputs.len() / self.sizes[0];
         if batch == 0 || batch * self.sizes[0] != inputs.len() {
-            return Err(failed(format!("{} inputs do not make a batch for a network of {}", inputs.len(), self.sizes[0])));
+            return Err(failed(format!(
+                "{} inputs do not make a batch for a network with {} inputs",
+                inputs.len(),
+                self.sizes[0]
+            )));
         }
         for (at, layer) in self.layers.iter().enumerate() {
             let (before, after) = self.outputs.split_at_mut(at);
             let input = before.last().map_or(inputs, |output| &output[..]);
-            let (weight, bias) = (&self.numbers[layer.weight.clone()], &self.numbers[layer.bias.clone()]);
+            let (weight, bias) = (&self.values[layer.weight.clone()], &self.values[layer.bias.clone()]);
             let output = &mut after[0];
             output.clear();
             (0..batch).for_each(|_| output.extend_from_slice(bias));
             let weight = Matrix::of(weight, layer.outputs, layer.inputs).transposed();
             self.products.add(output, Matrix::of(input, batch, layer.inputs), weight, true);
             if at + 1 < self.layers.len() {
-                // Not `max`, which would make a zero of NaN.
-                output.iter_mut().for_each(|number| *number = if *number <= 0.0 { 0.0 } else { *number });
+                // Not `max`, which would replace NaN by zero.
+                output.iter_mut().for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value });
             }
         }
         Ok(&self.outputs[self.layers.len() - 1])
     }
 
-    /// How many of a batch the network gives the right class.
+    /// The number of inputs in a batch that the network classifies correctly.
     ///
     /// # Errors
-    /// As [`forward`](Mlp::forward).
+    /// Those of [`forward`](Mlp::forward).
     ///
     /// ```
     /// let mut model = ray_train::model::Mlp::new(&[2, 3], 0);
@@ -173,7 +179,7 @@ impl Mlp {
         Ok(rows.zip(labels).filter(|(row, label)| largest(row) == usize::from(**label)).count())
     }
 
-    /// The time that matrix products have taken so far: what no other way to write the rest could save.
+    /// The total time that this network has spent in matrix products.
     ///
     /// ```
     /// let mut model = ray_train::model::Mlp::new(&[2, 3], 0);
@@ -185,51 +191,55 @@ impl Mlp {
         self.products.time
     }
 
-    /// The mean cross-entropy of the last outputs; leaves its gradient in the first of the slopes.
+    /// The mean cross-entropy of the last outputs. Writes its gradient to the first buffer of output gradients.
     fn loss(&mut self, labels: &[u8]) -> f32 {
         let classes = self.sizes[self.sizes.len() - 1];
         let logits = &self.outputs[self.layers.len() - 1];
-        let slopes = &mut self.slopes[0];
-        slopes.resize(logits.len(), 0.0);
-        let share = 1.0 / labels.len() as f32;
+        let gradients = &mut self.output_gradients[0];
+        gradients.resize(logits.len(), 0.0);
+        let weight = 1.0 / labels.len() as f32;
         let mut sum = 0.0;
-        for ((row, slope), label) in logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes)).zip(labels) {
+        for ((row, gradient), label) in logits.chunks_exact(classes).zip(gradients.chunks_exact_mut(classes)).zip(labels) {
             let label = usize::from(*label);
-            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            for (slope, number) in slope.iter_mut().zip(row) {
-                *slope = (number - most).exp();
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            for (gradient, logit) in gradient.iter_mut().zip(row) {
+                *gradient = (logit - largest).exp();
             }
-            let all: f32 = slope.iter().sum();
-            sum += all.ln() - (row[label] - most);
-            slope.iter_mut().for_each(|slope| *slope *= share / all);
-            slope[label] -= share;
+            let normaliser: f32 = gradient.iter().sum();
+            sum += normaliser.ln() - (row[label] - largest);
+            gradient.iter_mut().for_each(|gradient| *gradient *= weight / normaliser);
+            gradient[label] -= weight;
         }
-        sum * share
+        sum * weight
     }
 
-    /// From the slopes of the outputs to the gradients of all parameters, the last layer first.
+    /// Computes the gradients of all parameters from the gradient of the outputs, from the last layer to the first.
     fn backward(&mut self, inputs: &[f32], gradients: &mut [f32], add: bool) {
         let batch = inputs.len() / self.sizes[0];
         for (at, layer) in self.layers.iter().enumerate().rev() {
             let input = if at == 0 { inputs } else { &self.outputs[at - 1][..] };
-            let [slopes, before] = &mut self.slopes;
+            let [output_gradient, input_gradient] = &mut self.output_gradients;
             let bias = &mut gradients[layer.bias.clone()];
             if !add {
                 bias.fill(0.0);
             }
-            for row in slopes.chunks_exact(layer.outputs) {
-                bias.iter_mut().zip(row).for_each(|(sum, slope)| *sum += slope);
+            for row in output_gradient.chunks_exact(layer.outputs) {
+                bias.iter_mut().zip(row).for_each(|(sum, gradient)| *sum += gradient);
             }
-            let slope = Matrix::of(slopes, batch, layer.outputs);
+            let output_matrix = Matrix::of(output_gradient, batch, layer.outputs);
             let input_matrix = Matrix::of(input, batch, layer.inputs);
-            self.products.add(&mut gradients[layer.weight.clone()], slope.transposed(), input_matrix, add);
+            self.products.add(&mut gradients[layer.weight.clone()], output_matrix.transposed(), input_matrix, add);
             if at > 0 {
-                before.resize(batch * layer.inputs, 0.0);
-                let weight = Matrix::of(&self.numbers[layer.weight.clone()], layer.outputs, layer.inputs);
-                self.products.add(before, slope, weight, false);
-                // ReLU lets through the slopes of what was positive, or NaN.
-                before.iter_mut().zip(input).for_each(|(slope, output)| *slope = if *output <= 0.0 { 0.0 } else { *slope });
-                std::mem::swap(slopes, before);
+                input_gradient.resize(batch * layer.inputs, 0.0);
+                let weight = Matrix::of(&self.values[layer.weight.clone()], layer.outputs, layer.inputs);
+                self.products.add(input_gradient, output_matrix, weight, false);
+                // The gradient of ReLU is 1 for a positive output, and for NaN.
+                input_gradient.iter_mut().zip(input).for_each(|(gradient, output)| {
+                    if *output <= 0.0 {
+                        *gradient = 0.0;
+                    }
+                });
+                std::mem::swap(output_gradient, input_gradient);
             }
         }
     }
@@ -241,19 +251,19 @@ impl Model for Mlp {
     }
 
     fn visit(&self, body: &mut dyn FnMut(usize, &[f32])) {
-        let mut rest = &self.numbers[..];
+        let mut rest = &self.values[..];
         for (at, parameter) in self.parameters.iter().enumerate() {
-            let (numbers, others) = rest.split_at(parameter.len());
-            body(at, numbers);
+            let (values, others) = rest.split_at(parameter.len());
+            body(at, values);
             rest = others;
         }
     }
 
     fn update(&mut self, body: &mut dyn FnMut(usize, &mut [f32])) {
-        let mut rest = &mut self.numbers[..];
+        let mut rest = &mut self.values[..];
         for (at, parameter) in self.parameters.iter().enumerate() {
-            let (numbers, others) = rest.split_at_mut(parameter.len());
-            body(at, numbers);
+            let (values, others) = rest.split_at_mut(parameter.len());
+            body(at, values);
             rest = others;
         }
     }
@@ -267,11 +277,11 @@ impl Model for Mlp {
     }
 }
 
-/// The place of the largest number, the first of equals; NaN is no candidate.
+/// The index of the largest value, the first one if several are equal. NaN is never the largest.
 fn largest(row: &[f32]) -> usize {
     let mut best = 0;
-    for (at, number) in row.iter().enumerate() {
-        if *number > row[best] || row[best].is_nan() {
+    for (at, value) in row.iter().enumerate() {
+        if *value > row[best] || row[best].is_nan() {
             best = at;
         }
     }
@@ -282,9 +292,9 @@ fn largest(row: &[f32]) -> usize {
 mod tests {
     use super::*;
 
-    /// The slope of the loss along each parameter, by a small difference, is the gradient.
+    /// Each gradient equals the finite difference of the loss along its parameter.
     #[test]
-    fn gradients_are_slopes() {
+    fn gradients_equal_finite_differences() {
         let mut model = Mlp::new(&[3, 5, 4, 2], 9);
         let (inputs, labels) = ([0.3, -0.7, 1.1, 0.9, 0.2, -1.3], [1, 0]);
         model.train(&inputs, &labels).unwrap();
@@ -294,11 +304,11 @@ mod tests {
             for (loss, by) in loss.iter_mut().zip([-1e-3, 1e-3]) {
                 let mut other = model.clone();
                 other.zero_grad();
-                other.numbers[at] += by;
+                other.values[at] += by;
                 *loss = other.train(&inputs, &labels).unwrap();
             }
-            let slope = (loss[1] - loss[0]) / 2e-3;
-            assert!((slope - gradient).abs() < 1e-3, "parameter {at}: {slope} and {gradient}");
+            let difference = (loss[1] - loss[0]) / 2e-3;
+            assert!((difference - gradient).abs() < 1e-3, "parameter {at}: {difference} and {gradient}");
         }
     }
 
@@ -312,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn a_nan_stays_one() {
+    fn nan_propagates() {
         let mut model = Mlp::new(&[2, 4, 3], 1);
         assert!(model.train(&[f32::NAN, 0.0], &[0]).unwrap().is_nan());
         assert!(model.gradients.norm().is_nan());
     }
 
     #[test]
-    fn what_is_no_batch_is_refused() {
+    fn incomplete_batches_are_refused() {
         let mut model = Mlp::new(&[2, 3], 1);
         assert!(model.train(&[], &[]).is_err());
         assert!(model.train(&[1.0, 2.0, 3.0], &[0]).is_err());

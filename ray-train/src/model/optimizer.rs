@@ -1,15 +1,17 @@
-//! What every optimiser is, and has in common with the others.
+//! The trait of optimisers, and the code that they share.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::{Model, Parameter, StateDict};
+use super::model_trait::Model;
+use super::parameter::Parameter;
+use super::state::StateDict;
 use crate::faults::failed;
 
-/// Changes a model's parameters by its gradients.
+/// Updates the parameters of a model with its gradients.
 ///
-/// Its state, if it has any, is kept for each parameter by name, so that it finds its place again in a model that was made
-/// anew: a resumed run takes the very steps that the interrupted one would have taken.
+/// An optimiser stores its state by the names of the parameters, so a new model of the same parameters can use it: a resumed run
+/// takes exactly the steps that the interrupted run would have taken.
 ///
 /// ```
 /// use ray_train::model::{Adam, Mlp, Model, Optimizer};
@@ -27,11 +29,11 @@ use crate::faults::failed;
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub trait Optimizer: fmt::Debug {
-    /// Takes one step, and starts the gradients afresh.
+    /// Takes one step, and clears the gradients.
     ///
     /// # Errors
-    /// There was no backward pass since the last step; the model is one of several replicas, and its gradients were not
-    /// averaged; the optimiser has worked on a model of other parameters.
+    /// There was no backward pass since the last step; the model is one of several replicas and its gradients were not averaged; or
+    /// an earlier step was on a model with another number of parameters.
     ///
     /// ```
     /// # use ray_train::model::{Mlp, Optimizer, Sgd};
@@ -40,7 +42,7 @@ pub trait Optimizer: fmt::Debug {
     /// ```
     fn step(&mut self, model: &mut dyn Model) -> ray::Result<()>;
 
-    /// The factor of a step.
+    /// The learning rate.
     ///
     /// ```
     /// # use ray_train::model::{Optimizer, Sgd};
@@ -48,7 +50,7 @@ pub trait Optimizer: fmt::Debug {
     /// ```
     fn learning_rate(&self) -> f64;
 
-    /// Another factor, from the next step on: a schedule sets it before each.
+    /// Sets the learning rate of the next steps. A schedule sets it before each step.
     ///
     /// ```
     /// # use ray_train::model::{Optimizer, Sgd};
@@ -58,8 +60,8 @@ pub trait Optimizer: fmt::Debug {
     /// ```
     fn set_learning_rate(&mut self, rate: f64);
 
-    /// What it keeps for each parameter, under torch's names after the parameter's: `fc1.weight.exp_avg`. In the shapes of
-    /// the parameters.
+    /// The state of each parameter, named after the parameter and torch's buffer: `fc1.weight.exp_avg`. Each buffer has the shape of
+    /// its parameter.
     ///
     /// ```
     /// # use ray_train::model::{Mlp, Optimizer, Sgd};
@@ -68,12 +70,12 @@ pub trait Optimizer: fmt::Debug {
     /// ```
     fn state_dict(&self, model: &dyn Model) -> StateDict;
 
-    /// Takes back what [`state_dict`](Optimizer::state_dict) gave, for a model of the same parameters. What was set when the
-    /// optimiser was made (rates, factors) is not part of it.
+    /// Loads a state that [`state_dict`](Optimizer::state_dict) returned, for a model of the same parameters. The settings of the
+    /// optimiser (learning rate, factors) are not part of the state.
     ///
     /// # Errors
-    /// Another optimiser's state; something of a parameter is missing, or there is something of one that the model does not
-    /// have, or of another shape: all of them are named, and the optimiser stays as it was.
+    /// The state is that of another optimiser, lacks a buffer, has a buffer of a parameter that the model lacks, or has a buffer of
+    /// another shape. The error names all of them, and the optimiser is unchanged.
     ///
     /// ```
     /// # use ray_train::model::{Adam, Mlp, Optimizer, Sgd};
@@ -84,29 +86,28 @@ pub trait Optimizer: fmt::Debug {
     fn load_state_dict(&mut self, state: &StateDict, model: &dyn Model) -> ray::Result<()>;
 }
 
-/// Where each trainable parameter stands in a buffer of all of them, one after the other.
+/// The index of each trainable parameter, and its range in a buffer of all trainable parameters.
 pub(super) fn trainable(parameters: &[Parameter]) -> Vec<(usize, Range<usize>)> {
     let mut end = 0;
-    let place = |(at, parameter): (usize, &Parameter)| {
+    let range_of = |(at, parameter): (usize, &Parameter)| {
         let start = end;
         end += parameter.len();
         (at, start..end)
     };
-    parameters.iter().enumerate().filter(|(_, parameter)| parameter.is_trainable()).map(place).collect()
+    parameters.iter().enumerate().filter(|(_, parameter)| parameter.is_trainable()).map(range_of).collect()
 }
 
-/// What a step does to a parameter: its numbers, its gradient, and where they stand among all.
-type Change<'a> = dyn FnMut(&mut [f32], &[f32], Range<usize>) + 'a;
+/// The update of one parameter, called with its values, its gradient, and its range in a buffer of all trainable parameters.
+type Update<'a> = dyn FnMut(&mut [f32], &[f32], Range<usize>) + 'a;
 
-/// Has `change` see each trainable parameter with its gradient and where it stands among all of them, then starts the
-/// gradients afresh. What every optimiser's step is.
-pub(super) fn apply(model: &mut dyn Model, change: &mut Change<'_>) -> ray::Result<()> {
-    model.gradients().ready()?;
+/// Takes one step: calls `update` for each trainable parameter, then clears the gradients.
+pub(super) fn update_parameters(model: &mut dyn Model, update: &mut Update<'_>) -> ray::Result<()> {
+    model.gradients().check_ready()?;
     let gradients = std::mem::take(model.gradients_mut());
-    let mut places = trainable(model.parameters()).into_iter().peekable();
-    model.update(&mut |at, numbers| {
-        if let Some((_, range)) = places.next_if(|(trainable, _)| *trainable == at) {
-            change(numbers, &gradients.as_slice()[range.clone()], range);
+    let mut ranges = trainable(model.parameters()).into_iter().peekable();
+    model.update(&mut |at, values| {
+        if let Some((_, range)) = ranges.next_if(|(trainable, _)| *trainable == at) {
+            update(values, &gradients.as_slice()[range.clone()], range);
         }
     });
     *model.gradients_mut() = gradients;
@@ -114,47 +115,54 @@ pub(super) fn apply(model: &mut dyn Model, change: &mut Change<'_>) -> ray::Resu
     Ok(())
 }
 
-/// A gradient with so much of its parameter added; without decay an infinite parameter must not make it NaN.
+/// A gradient with weight decay. Without decay the product is skipped, so that an infinite parameter does not make it NaN.
 #[inline(always)]
-pub(super) fn decayed(gradient: f32, decay: f32, number: f32) -> f32 {
-    if decay == 0.0 { gradient } else { gradient + decay * number }
+pub(super) fn decayed(gradient: f32, decay: f32, value: f32) -> f32 {
+    if decay == 0.0 { gradient } else { gradient + decay * value }
 }
 
-/// Buffers that an optimiser keeps, each for all trainable parameters; made of zeros when it first sees a model.
-pub(super) fn buffers<'a>(kept: &'a mut Vec<Vec<f32>>, names: &[&str], model: &dyn Model) -> ray::Result<&'a mut Vec<Vec<f32>>> {
+/// The buffers of an optimiser, each for all trainable parameters. The first call allocates them, with zeros.
+///
+/// # Errors
+/// The buffers were allocated for a model with another number of parameters.
+pub(super) fn buffers<'a>(
+    buffers: &'a mut Vec<Vec<f32>>,
+    names: &[&str],
+    model: &dyn Model,
+) -> ray::Result<&'a mut Vec<Vec<f32>>> {
     let len = model.gradients().as_slice().len();
-    if kept.is_empty() {
-        // Not `vec![vec![..]; n]`: it makes one even where none is to be kept, in every step.
-        *kept = names.iter().map(|_| vec![0.0; len]).collect();
+    if buffers.is_empty() {
+        // Not `vec![vec![..]; n]`: with `n` of 0, it would allocate a vector in every step.
+        *buffers = names.iter().map(|_| vec![0.0; len]).collect();
     }
-    match kept.iter().find(|buffer| buffer.len() != len) {
+    match buffers.iter().find(|buffer| buffer.len() != len) {
         Some(buffer) => Err(failed(format!(
-            "this optimiser has worked on a model of {} numbers, and this one has {len}: make one optimiser for each model",
+            "this optimiser was used with a model of {} parameter values, and this model has {len}: make one optimiser for each model",
             buffer.len()
         ))),
-        None => Ok(kept),
+        None => Ok(buffers),
     }
 }
 
-/// The kept buffers as a state, by parameter and name.
-pub(super) fn keep(kept: &[Vec<f32>], names: &[&str], optimizer: &str, model: &dyn Model) -> StateDict {
+/// The buffers as a state, by the names of parameter and buffer. Buffers that are not allocated yet are zeros.
+pub(super) fn save_buffers(buffers: &[Vec<f32>], names: &[&str], optimizer: &str, model: &dyn Model) -> StateDict {
     let mut state = StateDict::new();
     state.set_metadata("optimizer", optimizer);
     for (name, at) in names.iter().zip(0..) {
         for (parameter, range) in trainable(model.parameters()) {
             let parameter = &model.parameters()[parameter];
-            let numbers = match kept.get(at) {
+            let values = match buffers.get(at) {
                 Some(buffer) => parameter.to_shape(&buffer[range]),
                 None => vec![0.0; range.len()],
             };
-            state.insert(&format!("{}.{name}", parameter.path()), parameter.shape(), numbers);
+            state.insert(&format!("{}.{name}", parameter.path()), parameter.shape(), values);
         }
     }
     state
 }
 
-/// The other way round; `scalars` are names of single numbers that belong to each parameter too.
-pub(super) fn restore(
+/// The buffers from a state of [`save_buffers`]. `scalars` are the names of single numbers that each parameter has in addition.
+pub(super) fn load_buffers(
     state: &StateDict,
     names: &[&str],
     scalars: &[&str],
@@ -165,26 +173,31 @@ pub(super) fn restore(
         Some(found) if found == optimizer => {}
         Some(found) => {
             return Err(failed(format!(
-                "this is the state of {found}, and the optimiser is {optimizer}: go on with the former, or start without a state"
+                "this is the state of {found}, and the optimiser is {optimizer}: continue with {found}, or start without a state"
             )));
         }
-        None => return Err(failed(format!("this is no optimiser's state, and {optimizer} needs one: a model's, perhaps"))),
-    }
-    let places = trainable(model.parameters());
-    let of = |at: &usize| &model.parameters()[*at];
-    let mut wanted = Vec::new();
-    for (at, _) in &places {
-        wanted.extend(names.iter().map(|name| (format!("{}.{name}", of(at).path()), of(at).shape().to_vec())));
-        wanted.extend(scalars.iter().map(|name| (format!("{}.{name}", of(at).path()), Vec::new())));
-    }
-    state.require(optimizer, wanted)?;
-    let len = places.last().map_or(0, |(_, range)| range.end);
-    let mut kept = vec![vec![0.0; len]; names.len()];
-    for (name, buffer) in names.iter().zip(&mut kept) {
-        for (at, range) in &places {
-            let shaped = state.get(&format!("{}.{name}", of(at).path())).expect("required above");
-            of(at).to_memory(shaped, &mut buffer[range.clone()]);
+        None => {
+            return Err(failed(format!(
+                "this is not the state of an optimiser, which {optimizer} needs: is it the state of a model?"
+            )));
         }
     }
-    Ok(kept)
+    let ranges = trainable(model.parameters());
+    let parameter_at = |at: &usize| &model.parameters()[*at];
+    let mut expected = Vec::new();
+    for (at, _) in &ranges {
+        expected
+            .extend(names.iter().map(|name| (format!("{}.{name}", parameter_at(at).path()), parameter_at(at).shape().to_vec())));
+        expected.extend(scalars.iter().map(|name| (format!("{}.{name}", parameter_at(at).path()), Vec::new())));
+    }
+    state.require(optimizer, expected)?;
+    let len = ranges.last().map_or(0, |(_, range)| range.end);
+    let mut buffers = vec![vec![0.0; len]; names.len()];
+    for (name, buffer) in names.iter().zip(&mut buffers) {
+        for (at, range) in &ranges {
+            let values = state.get(&format!("{}.{name}", parameter_at(at).path())).expect("`require` checks that it exists");
+            parameter_at(at).to_memory(values, &mut buffer[range.clone()]);
+        }
+    }
+    Ok(buffers)
 }

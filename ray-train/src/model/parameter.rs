@@ -1,6 +1,6 @@
-//! What a model says of its parameters.
+//! The description of a parameter of a model.
 
-/// One parameter of a model: its name, and its shape as torch has it.
+/// The description of one parameter of a model: its name, and its shape in torch's layout.
 ///
 /// ```
 /// use ray_train::model::{Mlp, Model};
@@ -17,7 +17,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A parameter that is trained, and whose numbers lie in memory as its shape says, the last dimension the closest.
+    /// A trainable parameter whose values are in memory in the order of its shape: the last dimension is contiguous.
     ///
     /// ```
     /// let bias = ray_train::model::Parameter::new("fc1.bias", [10]);
@@ -27,8 +27,8 @@ impl Parameter {
         Parameter { path: path.into(), shape: shape.into(), trainable: true, transposed: false }
     }
 
-    /// The same, but without a gradient: saved and copied with the others, changed by no optimiser, as the running mean of a
-    /// normalisation.
+    /// Makes the parameter one without a gradient. It is saved and copied like the others, but no optimiser updates it. An example is
+    /// the running mean of a normalisation.
     ///
     /// ```
     /// let mean = ray_train::model::Parameter::new("norm.running_mean", [3]).fixed();
@@ -40,11 +40,11 @@ impl Parameter {
         self
     }
 
-    /// The same, but of two dimensions that lie the other way round in memory: the shape says `[out, in]`, as torch does, and
-    /// the model keeps `[in, out]`, as burn does. Files get the former.
+    /// Makes the parameter a matrix that is transposed in memory: its shape is `[out, in]`, as in torch and in files, and the model
+    /// stores it as `[in, out]`, as burn does.
     ///
     /// # Panics
-    /// If there are not two dimensions.
+    /// If the shape does not have two dimensions.
     ///
     /// ```
     /// let weight = ray_train::model::Parameter::new("fc1.weight", [10, 784]).transposed();
@@ -52,12 +52,12 @@ impl Parameter {
     /// ```
     #[must_use]
     pub fn transposed(mut self) -> Parameter {
-        assert!(self.shape.len() == 2, "{} has the shape {:?}: only matrices are transposed", self.path, self.shape);
+        assert!(self.shape.len() == 2, "{} has the shape {:?}: only a matrix can be transposed", self.path, self.shape);
         self.transposed = true;
         self
     }
 
-    /// Its name: the names of the parts that it lies in, joined by dots.
+    /// Its name: the names of the modules that contain it and its own, joined by dots.
     ///
     /// ```
     /// assert_eq!(ray_train::model::Parameter::new("fc1.bias", [10]).path(), "fc1.bias");
@@ -66,7 +66,7 @@ impl Parameter {
         &self.path
     }
 
-    /// Its shape as torch has it: a linear layer's weight is `[out, in]`.
+    /// Its shape in torch's layout: the weight of a linear layer is `[out, in]`.
     ///
     /// ```
     /// assert_eq!(ray_train::model::Parameter::new("fc1.bias", [10]).shape(), [10]);
@@ -75,7 +75,7 @@ impl Parameter {
         &self.shape
     }
 
-    /// How many numbers it has.
+    /// The number of its values.
     ///
     /// ```
     /// assert_eq!(ray_train::model::Parameter::new("fc1.weight", [10, 784]).len(), 7840);
@@ -84,7 +84,7 @@ impl Parameter {
         self.shape.iter().product()
     }
 
-    /// Whether it has no numbers.
+    /// Whether it has no values.
     ///
     /// ```
     /// assert!(ray_train::model::Parameter::new("fc1.weight", [0, 784]).is_empty());
@@ -102,13 +102,13 @@ impl Parameter {
         self.trainable
     }
 
-    /// Another name.
+    /// Sets its name.
     #[cfg(feature = "burn")]
     pub(super) fn rename(&mut self, path: String) {
         self.path = path;
     }
 
-    /// Its numbers in the order of its shape, from the order in memory.
+    /// Converts values from memory order to the order of the shape.
     pub(super) fn to_shape(&self, memory: &[f32]) -> Vec<f32> {
         match (self.transposed, &self.shape[..]) {
             (true, &[rows, columns]) => transpose(memory, columns, rows),
@@ -116,7 +116,7 @@ impl Parameter {
         }
     }
 
-    /// The other way round.
+    /// Converts values from the order of the shape to memory order.
     pub(super) fn to_memory(&self, shaped: &[f32], memory: &mut [f32]) {
         match (self.transposed, &self.shape[..]) {
             (true, &[rows, columns]) => memory.copy_from_slice(&transpose(shaped, rows, columns)),
@@ -125,7 +125,7 @@ impl Parameter {
     }
 }
 
-/// The matrix of so many rows and columns, column by column.
+/// The transposed matrix; `matrix` has `rows` times `columns` values in row-major order.
 fn transpose(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| matrix[row * columns + column])).collect()
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transposed_matrix_goes_there_and_back() {
+    fn a_transposed_matrix_converts_and_back() {
         let weight = Parameter::new("w", [2, 3]).transposed();
         let memory = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]; // three rows of two
         let shaped = weight.to_shape(&memory);

@@ -1,25 +1,27 @@
-//! Replicas of a model: made equal, and kept so.
+//! The replicas of a model: makes them equal, and keeps them equal.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use ray::collective::{Group, Mean};
 
-use super::Model;
+use super::model_trait::Model;
 use crate::TrainContext;
 use crate::faults::failed;
 
-/// Models are made one after the other: burn has one generator for the whole process, and what rank 0 draws from it is to repeat.
-static MAKING: Mutex<()> = Mutex::new(());
+/// Serialises the construction of models in this process. burn has one generator for the whole process, and the numbers that rank 0
+/// draws from it must repeat.
+static MODEL_CONSTRUCTION: Mutex<()> = Mutex::new(());
 
 impl TrainContext {
-    /// This rank's replica of a model: rank 0 makes it first, alone, then the others make theirs, and get rank 0's parameters.
+    /// Makes this rank's replica of a model. Rank 0 calls `make` first, alone; then the other ranks call it, and receive the parameters
+    /// of rank 0.
     ///
-    /// What is trained stays the same on all ranks to the last bit. What a layer only keeps, as the running means of a batch norm
-    /// are, is each rank's own, of its own batches; a checkpoint has that of the rank which wrote it.
+    /// Trainable parameters stay equal on all ranks to the last bit. Other state, such as the running means of a batch norm, is that
+    /// of each rank, from its own batches; a checkpoint has the state of the rank that wrote it.
     ///
     /// # Errors
-    /// What `make` returns; models that are not the same on all ranks; another rank has failed or left.
+    /// The error of `make`; the models differ in their parameters; another rank has failed or left.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -35,20 +37,20 @@ impl TrainContext {
     /// ```
     pub fn prepare_model<M: Model>(&self, make: impl FnOnce() -> ray::Result<M>) -> ray::Result<M> {
         prepare(&mut self.collective(), || {
-            let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+            let _exclusive = MODEL_CONSTRUCTION.lock().unwrap_or_else(PoisonError::into_inner);
             make()
         })
     }
 
-    /// This rank's replica of a module of burn, on the rank's device, as [`prepare_model`](Self::prepare_model) makes it. Initial
-    /// parameters repeat for the run's seed.
+    /// Makes this rank's replica of a module of burn on the rank's device, as [`prepare_model`](Self::prepare_model) does. The run's
+    /// seed determines the initial parameters.
     ///
-    /// burn draws everything random from one generator for the whole process, and no checkpoint has its state. So what burn's
-    /// layers draw while they train repeats with a single worker only, and not after a resume; dropout can draw from the rank's
-    /// own generator instead: [`DropoutExt`](super::DropoutExt).
+    /// All layers of burn draw from one generator for the whole process, and no checkpoint has its state. So the random numbers of
+    /// training repeat only with a single worker, and not after a resume. For dropout use [`DropoutExt`](super::DropoutExt), which
+    /// draws from the rank's own generator.
     ///
     /// # Errors
-    /// As [`prepare_model`](Self::prepare_model), and as [`BurnModel::new`](super::BurnModel::new).
+    /// Those of [`prepare_model`](Self::prepare_model) and of [`BurnModel::new`](super::BurnModel::new).
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -73,19 +75,19 @@ impl TrainContext {
     pub fn prepare_module<M: burn::module::Module>(
         &self,
         make: impl FnOnce(&burn::tensor::Device) -> M,
-    ) -> ray::Result<super::BurnModel<M>> {
+    ) -> ray::Result<super::burn_model::BurnModel<M>> {
         let device = self.device().burn().autodiff();
         self.prepare_model(|| {
             device.seed(self.seed());
-            super::BurnModel::new(make(&device))
+            super::burn_model::BurnModel::new(make(&device))
         })
     }
 
-    /// Averages a model's gradients over all ranks, in place: all have the same ones then, to the last bit. What each rank's
-    /// backward passes added up stays a sum.
+    /// Averages the gradients of a model over all ranks, in place. They are then equal on all ranks, to the last bit. If a rank has run
+    /// several backward passes, its gradients are their sum, which is not divided.
     ///
     /// # Errors
-    /// There was no backward pass; another rank has failed or left, or does not come in time.
+    /// There was no backward pass; another rank has failed, left, or exceeded the timeout.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -104,11 +106,11 @@ impl TrainContext {
         average(&mut self.collective(), model)
     }
 
-    /// Accumulates gradients: after every `passes`-th backward pass it divides their sum by that number, averages it over all
-    /// ranks, and returns true, which is when to take a step. Until then it returns false and talks to nobody.
+    /// Accumulates gradients: after every `passes`-th backward pass it divides their sum by `passes`, averages the result over all
+    /// ranks, and returns true; the loop should take a step then. Otherwise it returns false, without communication.
     ///
     /// # Errors
-    /// As [`allreduce_grads`](Self::allreduce_grads).
+    /// Those of [`allreduce_grads`](Self::allreduce_grads).
     ///
     /// # Panics
     /// If `passes` is 0.
@@ -134,7 +136,7 @@ impl TrainContext {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn allreduce_grads_every(&self, passes: usize, model: &mut impl Model) -> ray::Result<bool> {
-        assert!(passes > 0, "gradients of no passes cannot be accumulated");
+        assert!(passes > 0, "`passes` is 0: gradients accumulate over one backward pass or more");
         if !model.gradients().passes().is_multiple_of(passes) {
             return Ok(false);
         }
@@ -143,11 +145,12 @@ impl TrainContext {
         Ok(true)
     }
 
-    /// Shortens averaged gradients to a length of `largest`, see [`Gradients::clip_norm`](super::Gradients::clip_norm); returns
-    /// what it was, the same on all ranks.
+    /// Clips averaged gradients to a norm of `largest`, see [`Gradients::clip_norm`](super::Gradients::clip_norm). Returns the norm
+    /// before, which is equal on all ranks.
     ///
     /// # Errors
-    /// With several ranks: the gradients were not averaged yet, so each rank would clip its own.
+    /// There was no backward pass; or there are several ranks and the gradients were not averaged, so each rank would clip
+    /// differently.
     ///
     /// ```
     /// # use ray_train::{RunConfig, TrainContext, Trainer};
@@ -163,51 +166,51 @@ impl TrainContext {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn clip_grad_norm(&self, model: &mut impl Model, largest: f64) -> ray::Result<f64> {
-        model.gradients().ready()?;
+        model.gradients().check_ready()?;
         Ok(model.gradients_mut().clip_norm(largest))
     }
 }
 
-/// Makes a model, first on rank 0; the others get its parameters.
+/// Makes a model, first on rank 0, and copies the parameters of rank 0 to the other ranks.
 fn prepare<M: Model>(group: &mut Group, make: impl FnOnce() -> ray::Result<M>) -> ray::Result<M> {
     let rank = group.rank();
     let mut make = Some(make);
     let mut made = || -> ray::Result<M> {
-        let make = make.take().expect("a rank makes one model");
-        make().map_err(|error| failed(format!("rank {rank} cannot make its model: {error}")))
+        let make = make.take().expect("`make` is called once");
+        make().map_err(|error| failed(format!("rank {rank} could not make its model: {error}")))
     };
     let first = if rank == 0 { Some(made()?) } else { None };
-    // Its arrival tells the others that rank 0 is done.
-    let mut form = [first.as_ref().map_or(0, form_of)];
-    group.broadcast(&mut form, 0)?;
+    // The other ranks make their models only after this broadcast.
+    let mut signature = [first.as_ref().map_or(0, signature_of)];
+    group.broadcast(&mut signature, 0)?;
     let mut model = match first {
         Some(model) => model,
         None => made()?,
     };
-    if form_of(&model) != form[0] {
+    if signature_of(&model) != signature[0] {
         return Err(failed(format!(
-            "rank {rank} has made another model than rank 0, of {} parameters, {} numbers: the names, shapes and their order must be the same on all ranks",
+            "rank {rank} has made a model that differs from that of rank 0; it has {} parameters with {} values: names, shapes and order must be the same on all ranks",
             model.parameters().len(),
             model.num_parameters()
         )));
     }
     let mut all = Vec::with_capacity(model.num_parameters());
-    model.visit(&mut |_, numbers| all.extend_from_slice(numbers));
+    model.visit(&mut |_, values| all.extend_from_slice(values));
     group.broadcast(&mut all, 0)?;
     let mut rest = &all[..];
-    model.update(&mut |_, numbers| {
-        let (mine, others) = rest.split_at(numbers.len());
-        numbers.copy_from_slice(mine);
+    model.update(&mut |_, values| {
+        let (received, others) = rest.split_at(values.len());
+        values.copy_from_slice(received);
         rest = others;
     });
     if group.size() > 1 {
-        model.gradients_mut().replicate();
+        model.gradients_mut().mark_replicated();
     }
     Ok(model)
 }
 
-/// A number that two models share if their parameters have the same names and shapes in the same order.
-fn form_of(model: &impl Model) -> u64 {
+/// A hash of the names and shapes of all parameters, in their order.
+fn signature_of(model: &impl Model) -> u64 {
     let mut hasher = DefaultHasher::new();
     for parameter in model.parameters() {
         (parameter.path(), parameter.shape(), parameter.is_trainable()).hash(&mut hasher);
@@ -218,9 +221,12 @@ fn form_of(model: &impl Model) -> u64 {
 fn average(group: &mut Group, model: &mut impl Model) -> ray::Result<()> {
     let gradients = model.gradients_mut();
     if gradients.passes() == 0 {
-        return Err(failed(format!("rank {} averages gradients before it has any: a backward pass comes first", group.rank())));
+        return Err(failed(format!(
+            "rank {} averages gradients without a backward pass: run the backward pass first",
+            group.rank()
+        )));
     }
     group.allreduce(gradients.as_mut_slice(), Mean)?;
-    gradients.average();
+    gradients.mark_averaged();
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! Stochastic gradient descent.
+//! The optimiser for stochastic gradient descent.
 
-use super::optimizer::{apply, buffers, decayed, keep, restore};
-use super::{Model, Optimizer, StateDict};
+use super::model_trait::Model;
+use super::optimizer::{Optimizer, buffers, decayed, load_buffers, save_buffers, update_parameters};
+use super::state::StateDict;
 use crate::faults::failed;
 
 const NAME: &str = "Sgd";
 const MOMENTUM: &[&str] = &["momentum_buffer"];
 
-/// Stochastic gradient descent, with momentum where it is set: torch's `SGD`, step for step.
+/// Stochastic gradient descent, with optional momentum. Its steps are those of torch's `SGD`.
 ///
 /// ```
 /// use ray_train::model::{Mlp, Optimizer, Sgd};
@@ -23,22 +24,22 @@ pub struct Sgd {
     momentum: f32,
     nesterov: bool,
     decay: f32,
-    /// The momentum buffer, once there is a model; none without momentum.
-    kept: Vec<Vec<f32>>,
+    /// The momentum buffer; empty before the first step, and without momentum.
+    buffers: Vec<Vec<f32>>,
 }
 
 impl Sgd {
-    /// With a learning rate, and without momentum.
+    /// An optimiser with this learning rate, without momentum.
     ///
     /// ```
     /// let optimizer = ray_train::model::Sgd::new(0.01);
     /// # let _ = optimizer;
     /// ```
     pub fn new(learning_rate: f64) -> Sgd {
-        Sgd { rate: learning_rate, momentum: 0.0, nesterov: false, decay: 0.0, kept: Vec::new() }
+        Sgd { rate: learning_rate, momentum: 0.0, nesterov: false, decay: 0.0, buffers: Vec::new() }
     }
 
-    /// How much of the last step goes into the next: a buffer for each parameter, times this, plus the gradient.
+    /// The momentum: in each step the buffer of a parameter is multiplied by this factor, and the gradient is added to it.
     ///
     /// ```
     /// let optimizer = ray_train::model::Sgd::new(0.01).momentum(0.9);
@@ -50,8 +51,8 @@ impl Sgd {
         self
     }
 
-    /// Nesterov's momentum: a step goes along the gradient and the buffer times the momentum. Without momentum each step is an
-    /// error, as in torch.
+    /// Whether momentum is Nesterov's: a step uses the gradient plus the momentum times the buffer. Without momentum each step
+    /// returns an error, as torch does.
     ///
     /// ```
     /// let optimizer = ray_train::model::Sgd::new(0.01).momentum(0.9).nesterov(true);
@@ -63,7 +64,7 @@ impl Sgd {
         self
     }
 
-    /// So much of each parameter is added to its gradient.
+    /// The weight decay: each parameter times this factor is added to its gradient.
     ///
     /// ```
     /// let optimizer = ray_train::model::Sgd::new(0.01).weight_decay(1e-4);
@@ -75,7 +76,7 @@ impl Sgd {
         self
     }
 
-    fn names(&self) -> &'static [&'static str] {
+    fn buffer_names(&self) -> &'static [&'static str] {
         if self.momentum == 0.0 { &[] } else { MOMENTUM }
     }
 }
@@ -83,22 +84,22 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, model: &mut dyn Model) -> ray::Result<()> {
         if self.nesterov && self.momentum == 0.0 {
-            return Err(failed("Sgd::nesterov(true) says how momentum is used, and there is none: set it, `.momentum(0.9)`"));
+            return Err(failed("Sgd::nesterov(true) needs momentum, which is 0: set it with `.momentum(0.9)`"));
         }
-        let names = self.names();
+        let names = self.buffer_names();
         let (rate, momentum, nesterov, decay) = (self.rate as f32, self.momentum, self.nesterov, self.decay);
-        let Some(buffer) = buffers(&mut self.kept, names, model)?.first_mut() else {
-            return apply(model, &mut |numbers, gradient, _| {
-                for (number, gradient) in numbers.iter_mut().zip(gradient) {
-                    *number -= rate * decayed(*gradient, decay, *number);
+        let Some(buffer) = buffers(&mut self.buffers, names, model)?.first_mut() else {
+            return update_parameters(model, &mut |values, gradient, _| {
+                for (value, gradient) in values.iter_mut().zip(gradient) {
+                    *value -= rate * decayed(*gradient, decay, *value);
                 }
             });
         };
-        apply(model, &mut |numbers, gradient, range| {
-            for ((number, gradient), kept) in numbers.iter_mut().zip(gradient).zip(&mut buffer[range]) {
-                let gradient = decayed(*gradient, decay, *number);
-                *kept = momentum * *kept + gradient;
-                *number -= rate * if nesterov { gradient + momentum * *kept } else { *kept };
+        update_parameters(model, &mut |values, gradient, range| {
+            for ((value, gradient), velocity) in values.iter_mut().zip(gradient).zip(&mut buffer[range]) {
+                let gradient = decayed(*gradient, decay, *value);
+                *velocity = momentum * *velocity + gradient;
+                *value -= rate * if nesterov { gradient + momentum * *velocity } else { *velocity };
             }
         })
     }
@@ -112,11 +113,11 @@ impl Optimizer for Sgd {
     }
 
     fn state_dict(&self, model: &dyn Model) -> StateDict {
-        keep(&self.kept, self.names(), NAME, model)
+        save_buffers(&self.buffers, self.buffer_names(), NAME, model)
     }
 
     fn load_state_dict(&mut self, state: &StateDict, model: &dyn Model) -> ray::Result<()> {
-        self.kept = restore(state, self.names(), &[], NAME, model)?;
+        self.buffers = load_buffers(state, self.buffer_names(), &[], NAME, model)?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Named arrays of numbers, in files that torch reads.
+//! Named arrays, in files that torch can read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -10,14 +10,13 @@ use serde_json::{Map, Value, json};
 
 use crate::faults::failed;
 
-/// An error names so many arrays, and how many more there are.
-const NAMED: usize = 5;
+/// An error names at most this many arrays, and counts the others.
+const MAX_NAMES: usize = 5;
 
-/// Arrays of numbers by name: what a checkpoint keeps of a model or an optimiser.
+/// Arrays of numbers by name: the state of a model or of an optimiser, for a checkpoint.
 ///
-/// As a file it is [safetensors](https://huggingface.co/docs/safetensors): in Python
-/// `model.load_state_dict(safetensors.torch.load_file("model.safetensors"))` takes a model's. Every bit of every number is
-/// kept, those of NaN too.
+/// Its file format is [safetensors](https://huggingface.co/docs/safetensors). Python loads the file of a model with
+/// `model.load_state_dict(safetensors.torch.load_file("model.safetensors"))`. Every bit of every number is preserved, also of NaN.
 ///
 /// ```
 /// use ray_train::model::StateDict;
@@ -37,18 +36,18 @@ pub struct StateDict {
 #[derive(Clone)]
 struct Array {
     shape: Vec<usize>,
-    numbers: Numbers,
+    values: Values,
 }
 
-/// Parameters and what goes with them are of 32 bits, counts of 64: what torch takes for the number of steps.
+/// Parameters and buffers have 32 bits. Single numbers have 64 bits: the number of steps must be exact, and torch accepts it.
 #[derive(Clone)]
-enum Numbers {
+enum Values {
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
 
 impl StateDict {
-    /// An empty one.
+    /// An empty state.
     ///
     /// ```
     /// assert_eq!(ray_train::model::StateDict::new().names().count(), 0);
@@ -57,23 +56,23 @@ impl StateDict {
         StateDict::default()
     }
 
-    /// Puts an array under a name, the last dimension the closest; one that was there goes.
+    /// Inserts an array, in row-major order. It replaces an array of the same name.
     ///
     /// # Panics
-    /// If the shape does not have as many places as there are numbers.
+    /// If the number of values does not match the shape.
     ///
     /// ```
     /// let mut state = ray_train::model::StateDict::new();
     /// state.insert("fc1.bias", &[2], vec![0.5, 1.5]);
     /// assert_eq!(state.get("fc1.bias"), Some(&[0.5, 1.5][..]));
     /// ```
-    pub fn insert(&mut self, name: &str, shape: &[usize], numbers: Vec<f32>) {
-        let places: usize = shape.iter().product();
-        assert!(places == numbers.len(), "{name}: {} numbers do not make an array of {shape:?}", numbers.len());
-        self.arrays.insert(name.to_owned(), Array { shape: shape.to_vec(), numbers: Numbers::F32(numbers) });
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        let size: usize = shape.iter().product();
+        assert!(size == values.len(), "{name}: {} values do not make an array of the shape {shape:?}", values.len());
+        self.arrays.insert(name.to_owned(), Array { shape: shape.to_vec(), values: Values::F32(values) });
     }
 
-    /// Puts a single number under a name.
+    /// Inserts a single number. It replaces an array of the same name.
     ///
     /// ```
     /// let mut state = ray_train::model::StateDict::new();
@@ -81,37 +80,35 @@ impl StateDict {
     /// assert_eq!(state.number("epoch"), Some(3.0));
     /// ```
     pub fn insert_number(&mut self, name: &str, number: f64) {
-        self.arrays.insert(name.to_owned(), Array { shape: Vec::new(), numbers: Numbers::F64(vec![number]) });
+        self.arrays.insert(name.to_owned(), Array { shape: Vec::new(), values: Values::F64(vec![number]) });
     }
 
-    /// The numbers of an array of that name.
+    /// The values of the array of this name.
     ///
     /// ```
     /// assert_eq!(ray_train::model::StateDict::new().get("fc1.bias"), None);
     /// ```
     pub fn get(&self, name: &str) -> Option<&[f32]> {
-        match &self.arrays.get(name)?.numbers {
-            Numbers::F32(numbers) => Some(numbers),
-            Numbers::F64(_) => None,
+        match &self.arrays.get(name)?.values {
+            Values::F32(values) => Some(values),
+            Values::F64(_) => None,
         }
     }
 
-    /// The single number of that name.
+    /// The single number of this name.
     ///
     /// ```
     /// assert_eq!(ray_train::model::StateDict::new().number("epoch"), None);
     /// ```
     pub fn number(&self, name: &str) -> Option<f64> {
         match self.arrays.get(name)? {
-            Array { numbers: Numbers::F64(numbers), .. } => numbers.first().copied(),
-            Array { shape, numbers: Numbers::F32(numbers) } if shape.is_empty() => {
-                numbers.first().map(|number| f64::from(*number))
-            }
+            Array { values: Values::F64(values), .. } => values.first().copied(),
+            Array { shape, values: Values::F32(values) } if shape.is_empty() => values.first().map(|value| f64::from(*value)),
             _ => None,
         }
     }
 
-    /// The shape of what has that name; a single number's is empty.
+    /// The shape of the array of this name. The shape of a single number is empty.
     ///
     /// ```
     /// let mut state = ray_train::model::StateDict::new();
@@ -122,7 +119,7 @@ impl StateDict {
         self.arrays.get(name).map(|array| &array.shape[..])
     }
 
-    /// All names, sorted.
+    /// The names of all arrays, sorted.
     ///
     /// ```
     /// let mut state = ray_train::model::StateDict::new();
@@ -134,7 +131,7 @@ impl StateDict {
         self.arrays.keys().map(String::as_str)
     }
 
-    /// The text under that key, beside the arrays.
+    /// The metadata text of this key.
     ///
     /// ```
     /// let mut state = ray_train::model::StateDict::new();
@@ -145,7 +142,7 @@ impl StateDict {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// Puts a text under a key.
+    /// Sets the metadata text of a key.
     ///
     /// ```
     /// ray_train::model::StateDict::new().set_metadata("trained on", "Fashion-MNIST");
@@ -154,7 +151,7 @@ impl StateDict {
         self.metadata.insert(key.to_owned(), value.to_owned());
     }
 
-    /// The bytes of a safetensors file: the same for the same state.
+    /// The bytes of a safetensors file. Equal states give equal bytes.
     ///
     /// ```
     /// use ray_train::model::StateDict;
@@ -163,19 +160,18 @@ impl StateDict {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
-        // The counts first: after a header of a multiple of eight bytes all numbers are aligned.
-        let (counts, others): (Vec<_>, Vec<_>) =
-            self.arrays.iter().partition(|(_, array)| matches!(array.numbers, Numbers::F64(_)));
+        // 64-bit arrays first, after a header whose length is a multiple of eight bytes: so all values are aligned.
+        let (wide, narrow): (Vec<_>, Vec<_>) = self.arrays.iter().partition(|(_, array)| matches!(array.values, Values::F64(_)));
         let mut header = Map::new();
         let mut metadata: Map<String, Value> = self.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        // What torch's own readers ask for.
+        // torch's readers require this entry.
         metadata.insert("format".to_owned(), json!("pt"));
         header.insert("__metadata__".to_owned(), Value::Object(metadata));
         let mut end = 0;
-        for (name, array) in counts.iter().chain(&others) {
-            let (dtype, bytes) = match &array.numbers {
-                Numbers::F32(numbers) => ("F32", 4 * numbers.len()),
-                Numbers::F64(numbers) => ("F64", 8 * numbers.len()),
+        for (name, array) in wide.iter().chain(&narrow) {
+            let (dtype, bytes) = match &array.values {
+                Values::F32(values) => ("F32", 4 * values.len()),
+                Values::F64(values) => ("F64", 8 * values.len()),
             };
             let entry = json!({ "dtype": dtype, "shape": array.shape, "data_offsets": [end, end + bytes] });
             header.insert((*name).clone(), entry);
@@ -187,10 +183,10 @@ impl StateDict {
         let mut bytes = Vec::with_capacity(8 + header.len() + end);
         bytes.extend((header.len() as u64).to_le_bytes());
         bytes.extend(header.as_bytes());
-        for (_, array) in counts.iter().chain(&others) {
-            match &array.numbers {
-                Numbers::F32(numbers) => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
-                Numbers::F64(numbers) => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+        for (_, array) in wide.iter().chain(&narrow) {
+            match &array.values {
+                Values::F32(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+                Values::F64(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             }
         }
         bytes
@@ -199,16 +195,17 @@ impl StateDict {
     /// Reads the bytes of a safetensors file.
     ///
     /// # Errors
-    /// It is none, is cut short, or has arrays of other than 32-bit floats (single numbers may have 64).
+    /// The bytes are not a safetensors file, are truncated, or have an array that is not of 32-bit floats (a single number may have 64
+    /// bits).
     ///
     /// ```
     /// let error = ray_train::model::StateDict::from_bytes(b"PK\x03\x04").unwrap_err();
     /// assert!(error.to_string().contains("safetensors"), "{error}");
     /// ```
     pub fn from_bytes(bytes: &[u8]) -> ray::Result<StateDict> {
-        let wrong = |error: &dyn fmt::Display| failed(format!("not a whole safetensors file: {error}"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| wrong(&error))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| wrong(&error))?;
+        let invalid = |error: &dyn fmt::Display| failed(format!("not a complete safetensors file: {error}"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| invalid(&error))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| invalid(&error))?;
         let mut state = StateDict::new();
         for (key, value) in header.metadata().iter().flatten() {
             if key != "format" {
@@ -216,18 +213,18 @@ impl StateDict {
             }
         }
         for (name, view) in file.iter() {
-            let numbers = match (view.dtype(), view.shape()) {
-                (Dtype::F32, _) => Numbers::F32(view.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
+            let values = match (view.dtype(), view.shape()) {
+                (Dtype::F32, _) => Values::F32(view.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
                 (Dtype::F64, []) => {
-                    Numbers::F64(view.data().as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect())
+                    Values::F64(view.data().as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect())
                 }
                 (dtype, shape) => {
                     return Err(failed(format!(
-                        "`{name}` is of {dtype:?} and of the shape {shape:?}: parameters are of F32; in Python `tensor.float()` makes them so"
+                        "`{name}` has the type {dtype:?} and the shape {shape:?}, expected F32: convert it in Python with `tensor.float()`"
                     )));
                 }
             };
-            state.arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), numbers });
+            state.arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
         }
         Ok(state)
     }
@@ -235,7 +232,7 @@ impl StateDict {
     /// Writes a safetensors file.
     ///
     /// # Errors
-    /// The file cannot be written: no such folder, no space left, no permission.
+    /// The file cannot be written; the error names its path.
     ///
     /// ```
     /// let error = ray_train::model::StateDict::new().save("/nowhere/model.safetensors").unwrap_err();
@@ -249,7 +246,7 @@ impl StateDict {
     /// Reads a safetensors file.
     ///
     /// # Errors
-    /// There is none, or as [`from_bytes`](StateDict::from_bytes).
+    /// The file cannot be read; those of [`from_bytes`](StateDict::from_bytes). The error names the path.
     ///
     /// ```
     /// let error = ray_train::model::StateDict::load("/nowhere/model.safetensors").unwrap_err();
@@ -261,36 +258,37 @@ impl StateDict {
         StateDict::from_bytes(&bytes).map_err(|error| failed(format!("{}: {error}", path.display())))
     }
 
-    /// That it has exactly these arrays (an empty shape is a single number), for the one who needs them.
-    pub(super) fn require(&self, needed_by: &str, wanted: Vec<(String, Vec<usize>)>) -> ray::Result<()> {
-        let missing = wanted.iter().filter(|(name, _)| !self.arrays.contains_key(name)).map(|(name, _)| format!("`{name}`"));
-        let known: BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    /// Checks that the state has exactly these arrays; an empty shape is that of a single number. The error names the `owner`.
+    pub(super) fn require(&self, owner: &str, expected: Vec<(String, Vec<usize>)>) -> ray::Result<()> {
+        let missing = expected.iter().filter(|(name, _)| !self.arrays.contains_key(name)).map(|(name, _)| format!("`{name}`"));
+        let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
         let extra = self.names().filter(|name| !known.contains(name)).map(|name| format!("`{name}`"));
-        let other = wanted.iter().filter_map(|(name, shape)| {
+        let other = expected.iter().filter_map(|(name, shape)| {
             let found = self.arrays.get(name)?;
-            let kind = matches!(found.numbers, Numbers::F32(_)) || shape.is_empty();
-            (found.shape != *shape || !kind).then(|| format!("`{name}` is {:?} and should be {shape:?}", found.shape))
+            let right_type = matches!(found.values, Values::F32(_)) || shape.is_empty();
+            (found.shape != *shape || !right_type)
+                .then(|| format!("`{name}` has the shape {:?}, expected {shape:?}", found.shape))
         });
         let parts = [("missing: ", list(missing)), ("unknown: ", list(extra)), ("of another shape: ", list(other))];
-        let mut said = String::new();
-        for (what, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
-            let _ = write!(said, "{}{what}{names}", if said.is_empty() { "" } else { "; " });
+        let mut text = String::new();
+        for (heading, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {
+            let _ = write!(text, "{}{heading}{names}", if text.is_empty() { "" } else { "; " });
         }
-        if said.is_empty() { Ok(()) } else { Err(failed(format!("the state does not fit {needed_by}: {said}"))) }
+        if text.is_empty() { Ok(()) } else { Err(failed(format!("the state does not match {owner}: {text}"))) }
     }
 }
 
-/// The first few, and how many more there are.
+/// The first names, and the number of the others.
 fn list(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
-    let mut said = names[..names.len().min(NAMED)].join(", ");
-    if names.len() > NAMED {
-        let _ = write!(said, " and {} more", names.len() - NAMED);
+    let mut text = names[..names.len().min(MAX_NAMES)].join(", ");
+    if names.len() > MAX_NAMES {
+        let _ = write!(text, " and {} more", names.len() - MAX_NAMES);
     }
-    said
+    text
 }
 
-/// Bit by bit, so that a NaN equals itself.
+/// Compares the bits of the values, so a NaN equals itself.
 impl PartialEq for StateDict {
     fn eq(&self, other: &StateDict) -> bool {
         self.metadata == other.metadata && self.arrays == other.arrays
@@ -299,12 +297,12 @@ impl PartialEq for StateDict {
 
 impl PartialEq for Array {
     fn eq(&self, other: &Array) -> bool {
-        let same = match (&self.numbers, &other.numbers) {
-            (Numbers::F32(mine), Numbers::F32(others)) => mine.iter().map(|n| n.to_bits()).eq(others.iter().map(|n| n.to_bits())),
-            (Numbers::F64(mine), Numbers::F64(others)) => mine.iter().map(|n| n.to_bits()).eq(others.iter().map(|n| n.to_bits())),
+        let same_values = match (&self.values, &other.values) {
+            (Values::F32(a), Values::F32(b)) => a.iter().map(|value| value.to_bits()).eq(b.iter().map(|value| value.to_bits())),
+            (Values::F64(a), Values::F64(b)) => a.iter().map(|value| value.to_bits()).eq(b.iter().map(|value| value.to_bits())),
             _ => false,
         };
-        same && self.shape == other.shape
+        same_values && self.shape == other.shape
     }
 }
 
@@ -321,7 +319,7 @@ mod tests {
 
     use super::*;
 
-    fn some() -> StateDict {
+    fn example() -> StateDict {
         let mut state = StateDict::new();
         state.insert("a.weight", &[2, 3], vec![1.0, f32::NAN, -0.0, f32::INFINITY, 1e-42, 5.0]);
         state.insert("a.bias", &[0], vec![]);
@@ -331,9 +329,9 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_comes_back() {
+    fn a_file_preserves_every_bit() {
         let odd_nan = f32::from_bits(0x7fc1_2345);
-        let mut state = some();
+        let mut state = example();
         state.insert("nan", &[1], vec![odd_nan]);
         let back = StateDict::from_bytes(&state.to_bytes()).unwrap();
         assert_eq!(back, state);
@@ -343,18 +341,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_all_named() {
-        let wanted = |pairs: &[(&str, &[usize])]| {
-            let wanted = pairs.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect();
-            some().require("the model", wanted).map_err(|error| error.to_string())
+    fn an_error_names_every_mismatch() {
+        let required = |pairs: &[(&str, &[usize])]| {
+            let expected = pairs.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect();
+            example().require("the model", expected).map_err(|error| error.to_string())
         };
-        assert!(wanted(&[("a.weight", &[2, 3]), ("a.bias", &[0]), ("step", &[])]).is_ok());
-        let error = wanted(&[("a.weight", &[3, 2]), ("a.bias", &[0]), ("b.bias", &[1])]).unwrap_err();
-        let expected = "the state does not fit the model: missing: `b.bias`; unknown: `step`; of another shape: `a.weight` is [2, 3] and should be [3, 2]";
+        assert!(required(&[("a.weight", &[2, 3]), ("a.bias", &[0]), ("step", &[])]).is_ok());
+        let error = required(&[("a.weight", &[3, 2]), ("a.bias", &[0]), ("b.bias", &[1])]).unwrap_err();
+        let expected = "the state does not match the model: missing: `b.bias`; unknown: `step`; of another shape: `a.weight` has the shape [2, 3], expected [3, 2]";
         assert!(error.contains(expected), "{error}");
         let many: Vec<String> = (0..9).map(|n| n.to_string()).collect();
         let many: Vec<(&str, &[usize])> = many.iter().map(|name| (&name[..], &[][..])).collect();
-        assert!(wanted(&many).unwrap_err().contains("`4` and 4 more"));
+        assert!(required(&many).unwrap_err().contains("`4` and 4 more"));
     }
 
     #[test]
@@ -366,19 +364,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_short_is_an_error() {
-        let bytes = some().to_bytes();
+    fn a_truncated_file_is_an_error() {
+        let bytes = example().to_bytes();
         assert!((0..bytes.len()).all(|len| StateDict::from_bytes(&bytes[..len]).is_err()));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), by: u8) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), by: u8) {
             let _ = StateDict::from_bytes(&bytes);
-            let mut torn = some().to_bytes();
-            let at = at.index(torn.len());
-            torn[at] ^= by;
-            let _ = StateDict::from_bytes(&torn);
+            let mut damaged = example().to_bytes();
+            let at = at.index(damaged.len());
+            damaged[at] ^= by;
+            let _ = StateDict::from_bytes(&damaged);
             let header = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,{}]}}}}", u64::from(by) << 56, bytes.len());
             let _ = StateDict::from_bytes(&[&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes].concat());
         }

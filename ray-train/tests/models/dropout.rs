@@ -1,4 +1,4 @@
-//! Dropout from the ranks' own generators: runs repeat, and go on, with the same bits.
+//! Dropout with the generators of the ranks: a repeated run and a resumed run end with the same bits.
 
 use ray_train::burn::{
     self,
@@ -13,9 +13,9 @@ use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
 use crate::network::engine;
 
 const STEPS: usize = 8;
-/// A checkpoint after so many steps.
+/// The step of the checkpoint.
 const SAVED: usize = 3;
-/// So many steps are done when the run is cut off; two of them are lost.
+/// The step at which the run is interrupted. Two steps are lost.
 const CUT: usize = 5;
 
 #[derive(Module, Debug)]
@@ -36,7 +36,7 @@ impl Net {
     }
 }
 
-/// Trains two workers, and cuts the run off once if that is asked for; what it ends with.
+/// Trains two workers, and interrupts the run once if `cut_off` is set. Returns the final parameters.
 fn trained(name: &str, cut_off: bool) -> StateDict {
     engine();
     let images = FashionMnist::synthetic(2 * 16 * STEPS, 10, 2).train;
@@ -76,15 +76,15 @@ fn trained(name: &str, cut_off: bool) -> StateDict {
 }
 
 #[test]
-fn a_run_that_was_cut_off_ends_with_the_same_bits() {
+fn an_interrupted_run_ends_with_the_same_bits() {
     let whole = trained("whole", false);
     assert_eq!(trained("again", false), whole, "a run repeats");
-    assert_eq!(trained("cut-off", true), whole, "a run goes on");
+    assert_eq!(trained("cut-off", true), whole, "a run is resumed");
 }
 
-/// So much is set to zero, the mean stays, and what stays is scaled; a generator of the same state makes the same mask.
+/// The right share of values is zero, the others are scaled, and generators with the same state give the same mask.
 #[test]
-fn what_is_dropped() {
+fn values_are_dropped_and_scaled() {
     let device = ray_train::Device::Cpu.burn().autodiff();
     let layer = DropoutConfig::new(0.25).init();
     let drop = |seed| {
@@ -99,7 +99,7 @@ fn what_is_dropped() {
     assert!(drop(8) != numbers);
 }
 
-/// The gradients go where the numbers went.
+/// The gradient of a dropped value is zero, and the others are scaled.
 #[test]
 fn gradients_are_dropped_too() {
     let device = ray_train::Device::Cpu.burn().autodiff();
@@ -109,9 +109,9 @@ fn gradients_are_dropped_too() {
     assert_eq!(slopes.into_data().try_to_vec::<f32>().unwrap(), y.into_data().try_to_vec::<f32>().unwrap());
 }
 
-/// As burn's own: nothing is dropped, and nothing drawn, where nothing is trained.
+/// As in burn's own dropout, nothing is dropped or drawn without autodiff, in a frozen layer, or with a probability of zero.
 #[test]
-fn where_nothing_is_dropped() {
+fn nothing_is_dropped_without_training() {
     let plain = ray_train::Device::Cpu.burn();
     let trained = plain.clone().autodiff();
     let half = || DropoutConfig::new(0.5).init();

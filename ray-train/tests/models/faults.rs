@@ -1,5 +1,5 @@
-//! A run that is cut off in the middle of an epoch, however that happens, ends as one that was not: parameters and optimiser
-//! state have the same bits, compared by hash. Shuffled data, a checkpoint in mid-epoch, two workers, both kinds of model.
+//! A run that is interrupted in the middle of an epoch ends with the same bits as an uninterrupted one: the hashes of parameters and
+//! optimiser state are equal. With shuffled data, a checkpoint in the middle of an epoch, two workers, and both kinds of model.
 
 use std::path::Path;
 use std::sync::{Mutex, mpsc};
@@ -19,12 +19,12 @@ use crate::process::{Process, child, is_child};
 const WORKERS: usize = 2;
 const EPOCHS: usize = 3;
 const STEPS: usize = 8;
-/// A checkpoint after so many steps, after twice as many, and so on: no epoch's end is among them.
+/// The number of steps between checkpoints. No checkpoint is at the end of an epoch.
 const EVERY: usize = 5;
-/// So many steps are done when the run is cut off, in the middle of the second epoch; three of them are lost.
+/// The step at which the run is interrupted, in the middle of the second epoch. Three steps are lost.
 const CUT: usize = 13;
 
-/// Steps that are done, counted through all epochs.
+/// The number of steps that are done, counted through all epochs.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     done: usize,
@@ -39,8 +39,8 @@ fn images() -> Images {
     FashionMnist::synthetic(WORKERS * 16 * STEPS - 5, 10, 2).train
 }
 
-/// Trains to the end, from the run's checkpoint or from the start; in a group that began at the start `cut` is called by each
-/// rank at the step. The hash of what it ends with.
+/// Trains to the end, from the run's checkpoint or from the start, and returns the hash of the final state. In a group that began at
+/// the start, each rank calls `cut` at the step.
 fn train<N: Network>(ctx: &TrainContext, images: &Images, make: Make, cut: impl Fn(&TrainContext)) -> ray::Result<String> {
     let loader = ctx.prepare_data_loader(DataLoader::new(images.clone()).batch_size(16).shuffle(true));
     assert_eq!(loader.steps(), STEPS);
@@ -70,11 +70,11 @@ fn train<N: Network>(ctx: &TrainContext, images: &Images, make: Make, cut: impl 
         }
     }
     let hash = hash(&[model.state_dict(), optimizer.state_dict(&model)]);
-    assert_eq!(ctx.broadcast_from_rank_zero(hash.clone())?, hash, "the replicas are one model");
+    assert_eq!(ctx.broadcast_from_rank_zero(hash.clone())?, hash, "the replicas are equal");
     Ok(hash)
 }
 
-/// Rank 0's files; the others have the same.
+/// Saves the state of rank 0, which equals that of the other ranks.
 fn save(ctx: &TrainContext, model: &impl Network, optimizer: &dyn Optimizer, done: usize) -> ray::Result<Option<Checkpoint>> {
     if ctx.world_rank() > 0 {
         return Ok(None);
@@ -108,7 +108,7 @@ fn fit<N: Network>(
     Trainer::new(train).scaling(ScalingConfig::workers(WORKERS)).run_config(run).fit()
 }
 
-/// What the run ends with, if it has made every report once.
+/// The final hash. Checks that the history has each report once.
 fn ended(fit: ray::Result<TrainResult<String>>) -> String {
     let result = fit.unwrap();
     let reports: Vec<u64> = result.history().iter().map(|report| report.number()).collect();
@@ -118,13 +118,13 @@ fn ended(fit: ray::Result<TrainResult<String>>) -> String {
 
 fn survives<N: Network>(test: &str, make: Make) {
     if is_child(test) {
-        waits_to_be_killed::<N>(make);
+        train_until_killed::<N>(make);
     }
     let whole = ended(fit::<N>(run("whole"), make, |_| {}));
     assert_eq!(after_a_panic::<N>(make), whole, "after a panic");
     assert_eq!(after_a_kill::<N>(make), whole, "after ray::kill");
     if cfg!(unix) {
-        assert_eq!(after_the_end_of_the_process::<N>(test, make), whole, "after kill -9");
+        assert_eq!(after_the_process_was_killed::<N>(test, make), whole, "after kill -9");
     }
 }
 
@@ -133,7 +133,7 @@ fn after_a_panic<N: Network>(make: Make) -> String {
     ended(fit::<N>(run("panic").max_failures(1), make, cut))
 }
 
-/// A thread from outside kills rank 1, while rank 0 is at the step and rank 1 at it or in the all-reduce after it.
+/// Another thread kills rank 1, while rank 0 is at the step, and rank 1 at the step or in the next all-reduce.
 fn after_a_kill<N: Network>(make: Make) -> String {
     let run = run("kill").max_failures(1);
     let path = run.path().unwrap();
@@ -157,31 +157,31 @@ fn after_a_kill<N: Network>(make: Make) -> String {
 
 const STORAGE: &str = "RAY_TRAIN_TEST_STORAGE";
 
-/// In a process of its own: trains up to the step, and no further.
-fn waits_to_be_killed<N: Network>(make: Make) {
+/// In a child process: trains up to the step, and waits there.
+fn train_until_killed<N: Network>(make: Make) {
     engine();
     let cut = |ctx: &TrainContext| {
         if ctx.world_rank() == 1 {
             println!("at the step");
             loop {
-                // body: it is killed here
+                // body: the process is killed here
                 std::thread::park();
             }
         }
     };
     let run = RunConfig::new("killed").storage(std::env::var_os(STORAGE).unwrap());
     let _ = fit::<N>(run, make, cut);
-    unreachable!("it was to be killed");
+    unreachable!("the process should have been killed");
 }
 
-/// The process is killed, and this one goes on with the run of that name.
-fn after_the_end_of_the_process<N: Network>(test: &str, make: Make) -> String {
+/// The child process is killed, and this process resumes its run.
+fn after_the_process_was_killed<N: Network>(test: &str, make: Make) -> String {
     let storage = tempfile::tempdir().unwrap();
     let mut process = Process::of(child(test).env(STORAGE, storage.path()));
     process.await_line("at the step");
     let run = || RunConfig::new("killed").storage(storage.path());
 
-    // As long as that process lives, the run is its own.
+    // While the child process lives, it holds the lock of the run.
     let error = fit::<N>(run(), make, |_| {}).unwrap_err();
     let holder = &error.downcast_ref::<InProgress>().unwrap_or_else(|| panic!("{error:?}")).holder;
     assert!(holder.contains(&process.id().to_string()), "{holder}");
@@ -212,16 +212,16 @@ fn adam_by_burn() {
     survives::<crate::network::Burned>("faults::adam_by_burn", ADAM);
 }
 
-/// The ranks that failed, and what is said of all of them.
+/// The ranks that failed, and the text of the error.
 fn failure<R: std::fmt::Debug>(fit: ray::Result<R>) -> (Vec<usize>, String) {
     let error = fit.unwrap_err();
     let failed = error.downcast_ref::<TrainingFailed>().unwrap_or_else(|| panic!("another error: {error:?}"));
     (failed.worker_failures.iter().map(|failure| failure.rank).collect(), failed.to_string())
 }
 
-/// A checkpoint that does not fit is told with the rank and the difference, and the run stays as it was.
+/// The error for a checkpoint that does not match names the rank and the difference, and the run is unchanged.
 #[test]
-fn what_does_not_fit_a_checkpoint() {
+fn a_checkpoint_that_does_not_match() {
     let run = run("misfit");
     let whole = ended(fit::<Mlp>(run.clone(), ADAM, |_| {}));
     let (ranks, text) = failure(fit::<Mlp>(run.clone(), MOMENTUM, |_| {}));
@@ -232,17 +232,17 @@ fn what_does_not_fit_a_checkpoint() {
         ray_train::model::Model::load_state_dict(&mut model, &StateDict::load(path)?)
     };
     let (ranks, text) = failure(Trainer::new(other).scaling(ScalingConfig::workers(3)).run_config(run.clone()).fit());
-    assert!(!ranks.is_empty() && text.contains("`fc1.weight` is [32, 784] and should be [16, 784]"), "{text}");
-    assert_eq!(ended(fit::<Mlp>(run, ADAM, |_| {})), whole, "it goes on as before");
+    assert!(!ranks.is_empty() && text.contains("`fc1.weight` has the shape [32, 784], expected [16, 784]"), "{text}");
+    assert_eq!(ended(fit::<Mlp>(run, ADAM, |_| {})), whole, "the run is unchanged");
 }
 
-/// Files that a loop wrote badly, and of which the run knows no better.
+/// A file that the loop itself has written damaged, so its checksum is right.
 #[test]
-fn a_file_of_a_checkpoint_that_is_none() {
+fn a_damaged_file_of_a_checkpoint() {
     type Damage = fn(&Path);
     let cases: [(Damage, &str); 3] = [
-        (|file| std::fs::write(file, &std::fs::read(file).unwrap()[..1000]).unwrap(), "not a whole safetensors file"),
-        (|file| std::fs::write(file, "PK\x03\x04 of another program").unwrap(), "not a whole safetensors file"),
+        (|file| std::fs::write(file, &std::fs::read(file).unwrap()[..1000]).unwrap(), "not a complete safetensors file"),
+        (|file| std::fs::write(file, "PK\x03\x04 of another program").unwrap(), "not a complete safetensors file"),
         (|file| std::fs::remove_file(file).unwrap(), "No such file"),
     ];
     for (damage, expected) in cases {
@@ -265,7 +265,7 @@ fn a_file_of_a_checkpoint_that_is_none() {
 
 fn labels_out_of_range<N: Network>() {
     let train = |ctx: &TrainContext| {
-        // Rank 1 has a label of 10 among its own, where there are ten classes.
+        // Rank 1 has a label of 10, but there are only ten classes.
         let images = Images::new(28, 28, vec![0; 4 * 784], vec![0, 9, 3, 10])?;
         let mut model = N::prepare(ctx)?;
         for batch in ctx.prepare_data_loader(DataLoader::new(images).batch_size(2)).epoch(0) {
@@ -280,12 +280,12 @@ fn labels_out_of_range<N: Network>() {
 }
 
 #[test]
-fn a_label_that_is_no_class_by_hand() {
+fn an_invalid_label_by_hand() {
     labels_out_of_range::<Mlp>();
 }
 
 #[cfg(feature = "burn")]
 #[test]
-fn a_label_that_is_no_class_by_burn() {
+fn an_invalid_label_by_burn() {
     labels_out_of_range::<crate::network::Burned>();
 }

@@ -1,4 +1,4 @@
-//! Modules of burn: their names and layouts are torch's, and their forward passes those of the network by hand.
+//! Modules of burn: their names and layouts are those of torch, and their forward passes equal those of `Mlp`.
 
 use ray_train::Device;
 use ray_train::burn::{
@@ -17,7 +17,7 @@ fn device() -> burn::tensor::Device {
 }
 
 #[test]
-fn a_file_of_one_network_is_the_others() {
+fn burn_and_mlp_read_each_others_files() {
     let mut by_burn: Burned = BurnModel::new(Net::new(&device())).unwrap();
     let mut by_hand = Mlp::new(&SIZES, 3);
     by_burn.load_state_dict(&by_hand.state_dict()).unwrap();
@@ -31,7 +31,7 @@ fn a_file_of_one_network_is_the_others() {
         again.step(&mut by_hand).unwrap();
         sgd.step(&mut by_burn).unwrap();
     }
-    // And so is the optimiser's: exp_avg is transposed too.
+    // The state of the optimiser is exchangeable too: exp_avg is transposed like its weight.
     let state = sgd.state_dict(&by_burn);
     assert!(again.load_state_dict(&state, &by_hand).is_ok());
     let (a, b) = (state.get("fc1.weight.exp_avg").unwrap(), again.state_dict(&by_hand));
@@ -85,9 +85,9 @@ fn names_and_shapes_are_those_of_torch() {
     assert_eq!(found, expected);
 }
 
-/// Whatever way a layer keeps its weight: 1 in row 0, column 2 of torch's matrix takes input 2 to output 0.
+/// In each layout, a 1 in row 0, column 2 of torch's matrix maps input 2 to output 0.
 #[test]
-fn layouts_that_a_layer_was_made_with_are_kept() {
+fn every_layout_of_a_layer_is_supported() {
     for layout in [LinearLayout::Row, LinearLayout::Col] {
         let linear = LinearConfig::new(3, 2).with_bias(false).with_layout(layout).init(&device());
         let mut model = BurnModel::new(linear).unwrap();
@@ -104,9 +104,9 @@ fn layouts_that_a_layer_was_made_with_are_kept() {
     }
 }
 
-/// What is not trained keeps its numbers in a step, and what the loss does not depend on gets zeros.
+/// A step leaves untrainable parameters unchanged, and those on which the loss does not depend.
 #[test]
-fn steps_leave_the_rest_alone() {
+fn a_step_changes_only_parameters_with_gradients() {
     let mut model = BurnModel::new(Mixed::new()).unwrap();
     let before = model.state_dict();
     let loss = model.layers[0].forward(Tensor::<2>::ones([1, 3], &device())).sum();
@@ -118,7 +118,7 @@ fn steps_leave_the_rest_alone() {
 }
 
 #[test]
-fn a_running_mean_is_saved_and_comes_back() {
+fn a_running_mean_is_saved_and_restored() {
     let mut model = BurnModel::new(Mixed::new()).unwrap();
     let x = Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &device());
     let loss = model.batch.forward(x.reshape([2, 2, 1])).sum() + model.free.val().sum();
@@ -130,7 +130,7 @@ fn a_running_mean_is_saved_and_comes_back() {
     other.load_state_dict(&state).unwrap();
     assert_eq!(other.state_dict(), state);
 
-    // An update that is still under way does not come after what is loaded.
+    // A pending update of a running mean does not overwrite the loaded value.
     let _ = other.batch.forward(Tensor::<3>::ones([2, 2, 1], &device()) * 100.0);
     other.load_state_dict(&state).unwrap();
     assert_eq!(other.state_dict(), state);
@@ -143,21 +143,21 @@ struct Counted {
 }
 
 #[test]
-fn what_cannot_be_trained_is_refused() {
+fn untrainable_modules_are_refused() {
     let count = Param::initialized(burn::module::ParamId::new(), Tensor::<1, Int>::from_data(TensorData::from([1]), &device()));
     let counted = Counted { linear: LinearConfig::new(1, 1).init(&device()), count };
     let error = BurnModel::new(counted).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("`count` is of integers"), "{error}");
     let mut model = BurnModel::new(LinearConfig::new(2, 1).init(&device())).unwrap();
     let error = model.backward(Tensor::<1>::ones([1], &device())).unwrap_err().to_string();
-    assert!(error.contains("does not come from the model"), "{error}");
+    assert!(error.contains("does not depend on the model"), "{error}");
     let frozen = BurnModel::new(LinearConfig::new(2, 1).init(&device()).no_grad());
     assert!(frozen.map(|_| ()).unwrap_err().to_string().contains("autodiff"));
 }
 
-/// A loss that is NaN makes NaN of the parameters, as in torch, and is told.
+/// A loss of NaN is returned, and makes the parameters NaN, as in torch.
 #[test]
-fn nan_goes_through() {
+fn nan_propagates() {
     let mut model: Burned = BurnModel::new(Net::new(&device())).unwrap();
     let mut state = weights();
     state.insert("fc1.bias", &[32], vec![f32::NAN; 32]);

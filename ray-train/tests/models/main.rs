@@ -1,4 +1,4 @@
-//! Models through the trainer: against a reference in f64, against each other, cut off and resumed.
+//! Tests of models through the trainer: compared with a reference in f64 and with each other, interrupted and resumed.
 
 #[cfg(feature = "burn")]
 mod dropout;

@@ -1,4 +1,4 @@
-//! The networks of these tests, and how a test trains one.
+//! The networks of these tests, and a function to train them.
 
 use std::sync::Once;
 
@@ -8,7 +8,7 @@ use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
 
 pub(crate) const SIZES: [usize; 3] = [784, 32, 10];
 
-/// What a loop needs beside parameters and gradients; `fc1` and `fc2` of the same sizes, whoever computes them.
+/// The functions that a loop needs in addition to `Model`. Every network has `fc1` and `fc2` of the same sizes.
 pub(crate) trait Network: Model + Sized + 'static {
     fn prepare(ctx: &TrainContext) -> ray::Result<Self>;
     fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32>;
@@ -72,7 +72,7 @@ mod burned {
     }
 }
 
-/// The engine of all tests: enough CPUs for all of them at once, whatever the machine has.
+/// Starts the engine of all tests. It has enough logical CPUs for all of them at once, on every machine.
 pub(crate) fn engine() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -80,22 +80,22 @@ pub(crate) fn engine() {
     });
 }
 
-/// Set: the models of burn in these tests are all on GPU 0, for trying out a backend.
+/// If this variable is set, all models of burn in these tests are on GPU 0, to test a backend.
 const ON_GPU: &str = "RAY_TRAIN_TEST_GPU";
 
-/// Runs a loop on so many workers, in a run of its own; rank 0's value.
+/// Runs a loop on this many workers in a new run, and returns the value of rank 0.
 pub(crate) fn fit<R: Send + 'static>(
     name: &str,
     workers: usize,
     body: impl Fn(&TrainContext) -> ray::Result<R> + Send + Sync + 'static,
 ) -> ray::Result<R> {
     engine();
-    // They share it, and the engine need not know of it.
+    // All ranks share the GPU, and the engine does not count it.
     let scaling = ScalingConfig::workers(workers).use_gpu(std::env::var_os(ON_GPU).is_some()).gpus_per_worker(0.0);
     Ok(Trainer::new(body).scaling(scaling).run_config(RunConfig::temporary(name)?).fit()?.into_value())
 }
 
-/// Weights that no generator of the crates makes, by name.
+/// Weights from a generator of this test, by name.
 pub(crate) fn weights() -> StateDict {
     let mut state = StateDict::new();
     let mut number = 0u32;

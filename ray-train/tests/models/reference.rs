@@ -1,4 +1,4 @@
-//! A network in f64, written down as plainly as can be, and what it says of ours.
+//! A plain implementation of the network in f64, as a reference for the models.
 
 use ray_train::data::{DataLoader, FashionMnist, Images};
 use ray_train::model::{Mlp, Optimizer, Sgd, StateDict};
@@ -21,7 +21,7 @@ impl Reference {
         Reference { weights: [wide("fc1.weight"), wide("fc2.weight")], biases: [wide("fc1.bias"), wide("fc2.bias")] }
     }
 
-    /// The mean loss of a batch, and its gradients.
+    /// The mean loss of a batch and its gradients.
     fn pass(&self, images: &Images, batch: &[usize]) -> (f64, Reference) {
         let [inputs, hidden, classes] = SIZES;
         let mut slopes = Reference {
@@ -69,7 +69,7 @@ fn layer(weight: &[f64], bias: &[f64], input: &[f64]) -> Vec<f64> {
     weight.chunks(input.len()).zip(bias).map(dot).collect()
 }
 
-/// Rank 0's losses in all steps, with this many workers, whose gradients are averaged.
+/// The losses of rank 0 in all steps, and the final model, for this many workers whose gradients are averaged.
 fn expected(images: &Images, workers: usize, batch: usize) -> (Vec<f64>, Reference) {
     let mut model = Reference::new(&weights());
     let (mut losses, count) = (Vec::new(), images.labels().len());
@@ -94,7 +94,7 @@ fn expected(images: &Images, workers: usize, batch: usize) -> (Vec<f64>, Referen
     (losses, model)
 }
 
-/// The same by the trainer.
+/// The losses of rank 0 and the final parameters of the trainer.
 fn found<N: Network>(name: &str, images: &Images, workers: usize, batch: usize) -> (Vec<f32>, StateDict) {
     let images = images.clone();
     fit(name, workers, move |ctx| {
@@ -113,7 +113,7 @@ fn found<N: Network>(name: &str, images: &Images, workers: usize, batch: usize) 
 }
 
 fn agrees<N: Network>(name: &str) {
-    // 150 is no multiple of 4 workers, 37 of 2 or 3, and 3 are fewer than 4.
+    // 150 is not a multiple of 4 workers, 37 is not a multiple of 2, 3 or 4, and 3 is less than 4.
     for (items, batch) in [(150, 16), (37, 10), (3, 2)] {
         let images = FashionMnist::synthetic(items, 10, 3).train;
         for workers in 1..=4 {
@@ -127,7 +127,7 @@ fn agrees<N: Network>(name: &str) {
             for (name, numbers) in ["fc1.weight", "fc2.weight", "fc1.bias", "fc2.bias"].iter().zip(model.arrays()) {
                 let pairs = state.get(name).unwrap().iter().zip(&*numbers);
                 let apart = pairs.map(|(ours, reference)| (f64::from(*ours) - reference).abs()).fold(0.0, f64::max);
-                assert!(apart < 1e-5, "{items} items, {workers} workers: {name} is {apart} apart");
+                assert!(apart < 1e-5, "{items} items, {workers} workers: {name} differs by {apart}");
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Several replicas are one model.
+//! Several replicas train as one model.
 
 use ray_train::data::{DataLoader, FashionMnist};
 use ray_train::model::{Adam, Mlp, Model, Optimizer, Sgd, StateDict};
 
 use crate::network::{Network, SIZES, fit};
 
-/// Trains a few steps with this many workers, of batches that together are the same; all ranks' parameters.
+/// Trains with this many workers, whose batches together are the same for each number of workers. Returns the final parameters.
 fn trained<N: Network>(name: &str, workers: usize) -> StateDict {
     let images = FashionMnist::synthetic(256, 10, 1).train;
     fit(name, workers, move |ctx| {
@@ -20,7 +20,7 @@ fn trained<N: Network>(name: &str, workers: usize) -> StateDict {
         }
         let mine = model.state_dict();
         for name in mine.names() {
-            // Not a bit apart: the largest and the smallest of all ranks' are this rank's.
+            // The replicas are equal: minimum and maximum over all ranks have the same bits.
             let bits: Vec<u32> = mine.get(name).unwrap().iter().map(|number| number.to_bits()).collect();
             let (mut least, mut most) = (bits.clone(), bits);
             ctx.collective().allreduce(&mut least, ray::collective::Min)?;
@@ -32,32 +32,32 @@ fn trained<N: Network>(name: &str, workers: usize) -> StateDict {
     .unwrap()
 }
 
-fn one_is_as_many<N: Network>(name: &str) {
+fn equals_one_worker<N: Network>(name: &str) {
     let one = trained::<N>(&format!("{name}-1"), 1);
     for workers in [2, 4] {
         let many = trained::<N>(&format!("{name}-{workers}"), workers);
         for name in one.names() {
             let pairs = one.get(name).unwrap().iter().zip(many.get(name).unwrap());
             let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(apart < 1e-5, "{workers} workers: {name} is {apart} apart");
+            assert!(apart < 1e-5, "{workers} workers: {name} differs by {apart}");
         }
-        assert_eq!(trained::<N>(&format!("{name}-{workers}-again"), workers), many, "a run that repeats");
+        assert_eq!(trained::<N>(&format!("{name}-{workers}-again"), workers), many, "a run repeats");
     }
 }
 
 #[test]
 fn workers_by_hand_equal_one_with_their_batch() {
-    one_is_as_many::<Mlp>("replicas-hand");
+    equals_one_worker::<Mlp>("replicas-hand");
 }
 
 #[cfg(feature = "burn")]
 #[test]
 fn workers_by_burn_equal_one_with_their_batch() {
-    one_is_as_many::<crate::network::Burned>("replicas-burn");
+    equals_one_worker::<crate::network::Burned>("replicas-burn");
 }
 
 #[test]
-fn all_start_with_rank_0() {
+fn all_ranks_start_with_the_parameters_of_rank_0() {
     let state = fit("replicas-start", 4, |ctx| {
         let model = ctx.prepare_model(|| Ok(Mlp::new(&SIZES, 100 + ctx.world_rank() as u64)))?;
         let mut sum = [0.0];
@@ -70,10 +70,10 @@ fn all_start_with_rank_0() {
     assert_eq!(state.unwrap(), Mlp::new(&SIZES, 100).state_dict());
 }
 
-/// burn has one generator for the process, which every rank's model draws from.
+/// The models of all ranks draw from burn's only generator, and the initial parameters still repeat.
 #[cfg(feature = "burn")]
 #[test]
-fn first_parameters_repeat() {
+fn initial_parameters_repeat() {
     let first = |name: &str, workers| fit(name, workers, |ctx| Ok(crate::network::Burned::prepare(ctx)?.state_dict())).unwrap();
     let one = first("replicas-seed-1", 1);
     assert_eq!(first("replicas-seed-4", 4), one);
@@ -81,27 +81,27 @@ fn first_parameters_repeat() {
 }
 
 #[test]
-fn other_models_on_other_ranks_are_an_error() {
+fn different_models_are_an_error() {
     let error = fit("replicas-other", 2, |ctx| {
         let sizes = [[4, 3], [4, 2]][ctx.world_rank()];
         ctx.prepare_model(|| Ok(Mlp::new(&sizes, 0))).map(|_| ())
     });
     let error = format!("{:?}", error.unwrap_err());
-    assert!(error.contains("rank 1 has made another model than rank 0"), "{error}");
+    assert!(error.contains("rank 1 has made a model that differs from that of rank 0"), "{error}");
 }
 
 #[test]
-fn a_model_that_cannot_be_made_is_an_error() {
+fn a_failed_construction_is_an_error() {
     let error = fit("replicas-none", 2, |ctx| {
         ctx.prepare_model(|| if ctx.world_rank() == 0 { Err(ray::Error::other("no weights")) } else { Ok(Mlp::new(&[1, 2], 0)) })
             .map(|_| ())
     });
     let error = format!("{:?}", error.unwrap_err());
-    assert!(error.contains("rank 0 cannot make its model: no weights"), "{error}");
+    assert!(error.contains("rank 0 could not make its model: no weights"), "{error}");
 }
 
 #[test]
-fn replicas_that_would_drift_apart_are_an_error() {
+fn operations_that_would_make_replicas_differ_are_errors() {
     let error = fit("replicas-drift", 2, |ctx| {
         let mut model = ctx.prepare_model(|| Ok(Mlp::new(&[2, 3], 0)))?;
         model.train(&[1.0, 2.0], &[0])?;
@@ -113,7 +113,7 @@ fn replicas_that_would_drift_apart_are_an_error() {
         let mut model = ctx.prepare_model(|| Ok(Mlp::new(&[2, 3], 0)))?;
         ctx.allreduce_grads(&mut model)
     });
-    assert!(format!("{:?}", error.unwrap_err()).contains("a backward pass comes first"));
+    assert!(format!("{:?}", error.unwrap_err()).contains("run the backward pass first"));
     let error = fit("replicas-late", 1, |ctx| {
         let mut model = ctx.prepare_model(|| Ok(Mlp::new(&[2, 3], 0)))?;
         model.train(&[1.0, 2.0], &[0])?;
@@ -123,9 +123,9 @@ fn replicas_that_would_drift_apart_are_an_error() {
     assert!(format!("{:?}", error.unwrap_err()).contains("average once"));
 }
 
-/// Four batches of 16 whose gradients are accumulated make the step of one of 64.
+/// The accumulated gradients of four batches of 16 equal those of one batch of 64.
 #[test]
-fn accumulated_gradients_are_those_of_one_batch() {
+fn accumulated_gradients_equal_those_of_one_batch() {
     let images = FashionMnist::synthetic(128, 10, 1).train;
     let trained = |name: &str, batch: usize, passes: usize| {
         let images = images.clone();

@@ -1,4 +1,4 @@
-//! A run that is cut off in the middle of an epoch, and goes on from files, ends with the same bits.
+//! A run that is interrupted in the middle of an epoch, and resumed from files, ends with the same bits.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use ray_train::model::{Adam, Mlp, Optimizer, Sgd, StateDict};
 
 use crate::network::{Network, fit};
 
-/// Steps of an epoch, and where the run is cut off: in the second of three.
+/// The steps of an epoch, and the step at which the run is interrupted: in the second of three epochs.
 const STEPS: usize = 8;
 const CUT: usize = STEPS + 3;
 
@@ -18,8 +18,8 @@ fn loader(ctx: &TrainContext, images: &Images) -> DataLoader<Images> {
     ctx.prepare_data_loader(DataLoader::new(images.clone()).batch_size(16).shuffle(true))
 }
 
-/// Steps `from..to` of the run, counted through all epochs, beginning with the files of a folder unless from the start. The
-/// files it ends with, of rank 0.
+/// Trains the steps `from..to`, counted through all epochs. It loads the files of a folder unless it starts at step 0, and saves the
+/// final state there. Returns the final state of rank 0.
 fn part<N: Network>(name: &str, make: Make, from: usize, to: usize, folder: &Path) -> (StateDict, StateDict) {
     let (images, folder) = (FashionMnist::synthetic(2 * 16 * STEPS - 5, 10, 2).train, folder.to_path_buf());
     fit(name, 2, move |ctx| {
@@ -88,9 +88,9 @@ fn adam_by_burn() {
     resumes::<crate::network::Burned>("resume-burn-adam", ADAM);
 }
 
-/// Losing the state would show.
+/// The tests above detect a lost state: without it the result differs.
 #[test]
-fn a_state_makes_a_difference() {
+fn a_lost_optimiser_state_changes_the_result() {
     let folder = tempfile::tempdir().unwrap();
     for (name, make) in [("momentum", MOMENTUM), ("adam", ADAM)] {
         let whole = part::<Mlp>(&format!("lost-{name}-whole"), make, 0, CUT + 2, folder.path());

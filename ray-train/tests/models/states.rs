@@ -1,8 +1,8 @@
-//! What optimisers do, as torch says; their states and those of models.
+//! The steps of optimisers, compared with the definitions of torch; states of optimisers and models.
 
 use ray_train::model::{Adam, Mlp, Model, Optimizer, Sgd, StateDict};
 
-/// A model of two parameters, 1 and -2, whose gradient is what a test says.
+/// A model with two parameters of these values.
 fn model(numbers: [f32; 2]) -> Mlp {
     let mut model = Mlp::new(&[1, 1], 0);
     model.update(&mut |at, parameter| parameter[0] = numbers[at]);
@@ -15,7 +15,7 @@ fn numbers(model: &Mlp) -> [f32; 2] {
     numbers
 }
 
-/// Three steps along (0.5, -1), then (0.25, 2), then (-1, 0).
+/// The parameters after three steps with the gradients (0.5, -1), (0.25, 2) and (-1, 0).
 fn steps(optimizer: &mut dyn Optimizer) -> [f32; 2] {
     let mut model = model([1.0, -2.0]);
     for gradient in [[0.5, -1.0], [0.25, 2.0], [-1.0, 0.0]] {
@@ -25,9 +25,9 @@ fn steps(optimizer: &mut dyn Optimizer) -> [f32; 2] {
     numbers(&model)
 }
 
-/// The definitions, in f64.
+/// The definitions are computed in f64.
 #[test]
-fn steps_are_those_of_the_definitions() {
+fn steps_match_the_definitions() {
     let close = |found: [f32; 2], expected: [f64; 2]| {
         assert!(found.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-6), "{found:?} and {expected:?}");
     };
@@ -67,42 +67,42 @@ fn steps_are_those_of_the_definitions() {
 }
 
 #[test]
-fn what_does_not_fit_is_named_and_changes_nothing() {
+fn a_state_that_does_not_match_is_refused_and_changes_nothing() {
     let mut model = Mlp::new(&[3, 4, 2], 1);
-    let said = |error: ray::Result<()>| error.unwrap_err().to_string();
+    let text = |error: ray::Result<()>| error.unwrap_err().to_string();
     model.train(&[1.0, 2.0, 3.0], &[0]).unwrap();
     let mut adam = Adam::new(0.1);
     adam.step(&mut model).unwrap();
     let before = (model.state_dict(), adam.state_dict(&model));
 
     let other = Mlp::new(&[3, 5, 2], 1);
-    let error = said(model.load_state_dict(&other.state_dict()));
-    assert!(error.contains("`fc1.weight` is [5, 3] and should be [4, 3]"), "{error}");
-    let error = said(model.load_state_dict(&before.1));
+    let error = text(model.load_state_dict(&other.state_dict()));
+    assert!(error.contains("`fc1.weight` has the shape [5, 3], expected [4, 3]"), "{error}");
+    let error = text(model.load_state_dict(&before.1));
     assert!(error.contains("missing: `fc1.weight`") && error.contains("unknown: `fc1.bias.exp_avg`"), "{error}");
 
     let mut momentum = Sgd::new(0.1).momentum(0.9);
-    let error = said(momentum.load_state_dict(&before.1, &model));
+    let error = text(momentum.load_state_dict(&before.1, &model));
     assert!(error.contains("the state of Adam, and the optimiser is Sgd"), "{error}");
-    let error = said(adam.load_state_dict(&before.0, &model));
-    assert!(error.contains("no optimiser's state"), "{error}");
-    let error = said(momentum.load_state_dict(&Sgd::new(0.1).state_dict(&model), &model));
+    let error = text(adam.load_state_dict(&before.0, &model));
+    assert!(error.contains("not the state of an optimiser"), "{error}");
+    let error = text(momentum.load_state_dict(&Sgd::new(0.1).state_dict(&model), &model));
     assert!(error.contains("missing: `fc1.weight.momentum_buffer`"), "{error}");
-    let error = said(Sgd::new(0.1).load_state_dict(&momentum.state_dict(&model), &model));
+    let error = text(Sgd::new(0.1).load_state_dict(&momentum.state_dict(&model), &model));
     assert!(error.contains("unknown: `fc1.bias.momentum_buffer`"), "{error}");
-    let error = said(adam.load_state_dict(&Adam::new(0.1).state_dict(&other), &model));
-    assert!(error.contains("`fc1.weight.exp_avg` is [5, 3] and should be [4, 3]"), "{error}");
+    let error = text(adam.load_state_dict(&Adam::new(0.1).state_dict(&other), &model));
+    assert!(error.contains("`fc1.weight.exp_avg` has the shape [5, 3], expected [4, 3]"), "{error}");
     for step in [f64::NAN, -1.0, 0.5, 2.0] {
         let mut state = before.1.clone();
         state.insert_number("fc2.bias.step", step);
-        let error = said(adam.load_state_dict(&state, &model));
+        let error = text(adam.load_state_dict(&state, &model));
         assert!(error.contains("fc2.bias.step"), "{error}");
     }
     assert!(before == (model.state_dict(), adam.state_dict(&model)));
 
     let mut another = Mlp::new(&[3, 5, 2], 1);
     another.train(&[1.0, 2.0, 3.0], &[0]).unwrap();
-    assert!(said(adam.step(&mut another)).contains("make one optimiser for each model"));
+    assert!(text(adam.step(&mut another)).contains("make one optimiser for each model"));
 }
 
 #[test]
