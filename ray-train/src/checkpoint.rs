@@ -1,4 +1,4 @@
-//! A checkpoint: a directory of files, and a few words about them.
+//! Checkpoints: directories of files, with metadata.
 
 pub(crate) mod files;
 pub(crate) mod manifest;
@@ -12,17 +12,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Metrics;
-use crate::faults::failed;
+use crate::error::failed;
 
-/// The file of a checkpoint's metadata, as Ray calls it.
+/// The file name of the metadata of a checkpoint; it is the same as in Ray.
 pub(crate) const METADATA: &str = ".metadata.json";
 
-/// A directory with what a run goes on from: files that the loop writes in its own formats, and metadata.
+/// A directory from which a run can continue: files that the loop writes in its own formats, and metadata.
 ///
-/// The loop asks for an empty one with [`TrainContext::new_checkpoint`](crate::TrainContext::new_checkpoint) (or takes any
-/// directory of its own, [`Checkpoint::from_directory`]), fills it, and gives it to
-/// [`report`](crate::TrainContext::report), which moves it to its place in the run's directory. Whoever holds the last
-/// clone of one that was never reported has its files removed with it.
+/// The loop creates an empty one with [`TrainContext::new_checkpoint`](crate::TrainContext::new_checkpoint) (or uses a directory of its
+/// own, [`Checkpoint::from_directory`]), writes its files, and passes it to [`report`](crate::TrainContext::report), which moves the
+/// files into the run's directory. If a checkpoint of `new_checkpoint` is never reported, the drop of its last clone removes its files.
 ///
 /// ```
 /// use ray_train::{RunConfig, TrainContext, Trainer};
@@ -60,25 +59,25 @@ pub struct Checkpoint(Arc<Directory>);
 
 struct Directory {
     path: PathBuf,
-    /// Ours to move and to remove, as long as it was not reported.
+    /// Whether ray-train has created it and no report has committed it: its files may be moved, and are removed at the end.
     staged: bool,
-    /// A report has moved its files away, or was about to.
-    spent: AtomicBool,
-    /// What a temporary run lies in, so that it stays as long as this is looked at.
+    /// Whether a report has moved its files, or has begun to.
+    consumed: AtomicBool,
+    /// The storage of a temporary run, which stays until the last checkpoint is dropped.
     _storage: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
         if self.staged {
-            // What cannot be removed now goes when the run is opened the next time.
+            // If it cannot be removed now, the next start of the run removes it.
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 }
 
 impl Checkpoint {
-    /// A checkpoint of a directory that you have filled, and that stays yours: reporting it copies the files.
+    /// A checkpoint of your own directory. A report copies the files, and leaves the directory unchanged.
     ///
     /// ```
     /// let dir = tempfile::tempdir().unwrap();
@@ -87,43 +86,44 @@ impl Checkpoint {
     /// ```
     #[must_use]
     pub fn from_directory(path: impl Into<PathBuf>) -> Checkpoint {
-        Checkpoint::of(path.into(), false, None)
+        Checkpoint::with(path.into(), false, None)
     }
 
-    fn of(path: PathBuf, staged: bool, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
-        Checkpoint(Arc::new(Directory { path, staged, spent: AtomicBool::new(false), _storage: storage }))
+    fn with(path: PathBuf, staged: bool, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
+        Checkpoint(Arc::new(Directory { path, staged, consumed: AtomicBool::new(false), _storage: storage }))
     }
 
-    /// An empty directory, for a loop to fill. No other has its name, not even that of a rank which an earlier group left behind
-    /// and which still writes.
+    /// Creates an empty directory for the files of a loop. Its name is unique, so an abandoned rank of an earlier group, which may
+    /// still write, never has the same directory.
     pub(crate) fn staged(staging: &Path, rank: usize) -> ray::Result<Checkpoint> {
-        let made = std::fs::create_dir_all(staging)
+        let created = std::fs::create_dir_all(staging)
             .and_then(|()| tempfile::Builder::new().prefix(&format!("rank-{rank}-")).tempdir_in(staging));
-        let made = made.map_err(|error| files::at("the directory of a checkpoint cannot be made", staging, &error))?;
-        Ok(Checkpoint::of(made.keep(), true, None))
+        let created =
+            created.map_err(|error| files::io_error("the directory of a checkpoint cannot be created", staging, &error))?;
+        Ok(Checkpoint::with(created.keep(), true, None))
     }
 
-    /// One that lies in its place.
-    pub(crate) fn kept(path: PathBuf, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
-        Checkpoint::of(path, false, storage)
+    /// A checkpoint that a report has committed to the run's directory.
+    pub(crate) fn committed(path: PathBuf, storage: Option<Arc<tempfile::TempDir>>) -> Checkpoint {
+        Checkpoint::with(path, false, storage)
     }
 
-    /// Whether the files may be moved out of it.
+    /// Whether a report moves its files; otherwise it copies them.
     pub(crate) fn is_staged(&self) -> bool {
         self.0.staged
     }
 
-    /// Whether a report has had its files already.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.0.spent.load(Ordering::Relaxed)
+    /// Whether a report has moved its files already.
+    pub(crate) fn is_consumed(&self) -> bool {
+        self.0.consumed.load(Ordering::Relaxed)
     }
 
-    /// Its files are about to be moved away.
-    pub(crate) fn spend(&self) {
-        self.0.spent.store(true, Ordering::Relaxed);
+    /// Records that a report moves its files.
+    pub(crate) fn mark_consumed(&self) {
+        self.0.consumed.store(true, Ordering::Relaxed);
     }
 
-    /// Where its files are.
+    /// The directory of its files.
     ///
     /// ```
     /// let checkpoint = ray_train::Checkpoint::from_directory("somewhere");
@@ -134,10 +134,10 @@ impl Checkpoint {
         &self.0.path
     }
 
-    /// Copies its files into a directory, which is made if it is not there.
+    /// Copies its files into a directory, which is created if it does not exist.
     ///
     /// # Errors
-    /// What the file system says, with the path.
+    /// A file cannot be copied; the error names the path.
     ///
     /// ```
     /// let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -153,11 +153,11 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes metadata, in the place of what was there: the fields of a struct or the entries of a map, beside the files.
-    /// It is where the loop says how far it is: the epoch, the step. The states of the ranks' generators are kept anyway.
+    /// Replaces the metadata by the fields of a struct or the entries of a map. A loop stores its progress there: the epoch, the step.
+    /// The states of the ranks' generators are stored without its help.
     ///
     /// # Errors
-    /// As [`Metrics::of`], and what the file system says.
+    /// Those of [`Metrics::of`]; the file cannot be written.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -171,10 +171,10 @@ impl Checkpoint {
         files::write_json(&self.path().join(METADATA), &Metrics::of(metadata)?)
     }
 
-    /// Writes metadata beside what is there: names that are there already get the new values.
+    /// Adds to the metadata. The values of names that exist already are replaced.
     ///
     /// # Errors
-    /// As [`set_metadata`](Self::set_metadata).
+    /// Those of [`set_metadata`](Self::set_metadata); the present metadata cannot be read.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -193,10 +193,10 @@ impl Checkpoint {
         files::write_json(&self.path().join(METADATA), &all)
     }
 
-    /// The metadata, as a type of your own; without any it is that of no fields.
+    /// The metadata as a type of your own. A checkpoint without metadata has no fields.
     ///
     /// # Errors
-    /// A field that is missing or of another type, by name; a file that is no metadata.
+    /// A field is missing or of another type, and the error names it; the file is damaged.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! How a run is called and where it lies, what it keeps, what it forgives, and how many workers it has.
+//! The configurations of a run: the run itself, its checkpoints, and its workers.
 
 mod run;
 mod scaling;
@@ -6,4 +6,4 @@ mod scaling;
 pub use run::{CheckpointConfig, Order, RunConfig};
 pub use scaling::ScalingConfig;
 
-pub(crate) use scaling::{Group, Share};
+pub(crate) use scaling::{GroupSize, WorkerResources};

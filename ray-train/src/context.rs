@@ -1,4 +1,4 @@
-//! What a loop knows of its place in the group, and does together with the others.
+//! The context of a training loop: its rank, its group, its generator, and its reports.
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
@@ -9,14 +9,15 @@ use ray::collective::Group;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::faults::failed;
-use crate::trainer::door::{Door, RankReport};
+use crate::error::failed;
+use crate::trainer::rank_report::RankReport;
+use crate::trainer::report_channel::ReportChannel;
 use crate::{Checkpoint, Device, Metrics};
 
-/// The place of a loop among the ranks of its group: what [`Trainer`](crate::Trainer) gives to each of them.
+/// The context of a training loop. [`Trainer`](crate::Trainer) gives one to the loop of each rank.
 ///
-/// A rank's context belongs to its thread. What the ranks do together, they all do, equally often and in one order; where
-/// they do not, it is an error that says which rank is where.
+/// A context stays on the thread of its rank. All ranks must call the collective functions (reports, barriers, operations of the
+/// group) equally often and in the same order. If they do not, the calls fail, and the error says which rank is where.
 ///
 /// ```
 /// use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -37,17 +38,17 @@ use crate::{Checkpoint, Device, Metrics};
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub struct TrainContext {
-    place: Place,
+    info: RankInfo,
     device: Device,
     group: RefCell<Group>,
     generator: RefCell<fastrand::Rng>,
     latest: RefCell<Option<Checkpoint>>,
-    door: Door,
+    channel: ReportChannel,
 }
 
-/// Where a rank stands, and in which run.
+/// The rank, its group and its run.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RankInfo {
     pub(crate) rank: usize,
     pub(crate) size: usize,
     pub(crate) run: String,
@@ -56,30 +57,30 @@ pub(crate) struct Place {
     pub(crate) attempt: u32,
     pub(crate) seed: u64,
     pub(crate) threads: usize,
-    /// The number of its GPU, if it has one.
+    /// The number of its GPU, if it uses one.
     pub(crate) gpu: Option<usize>,
     pub(crate) timeout: Duration,
     pub(crate) latest: Option<Checkpoint>,
-    /// The states of the ranks' generators when that checkpoint was reported.
+    /// The states of the ranks' generators in the latest checkpoint.
     pub(crate) generators: Vec<u64>,
 }
 
 impl TrainContext {
-    pub(crate) fn new(place: Place, group: Group, door: Door) -> ray::Result<TrainContext> {
+    pub(crate) fn new(info: RankInfo, group: Group, channel: ReportChannel) -> ray::Result<TrainContext> {
         Ok(TrainContext {
-            device: place.gpu.map_or(Ok(Device::Cpu), Device::gpu)?,
+            device: info.gpu.map_or(Ok(Device::Cpu), Device::gpu)?,
             group: RefCell::new(group),
-            generator: RefCell::new(match place.generators.get(place.rank) {
+            generator: RefCell::new(match info.generators.get(info.rank) {
                 Some(state) => fastrand::Rng::with_seed(*state),
-                None => generator(place.seed, place.rank),
+                None => new_generator(info.seed, info.rank),
             }),
-            latest: RefCell::new(place.latest.clone()),
-            door,
-            place,
+            latest: RefCell::new(info.latest.clone()),
+            channel,
+            info,
         })
     }
 
-    /// This rank's number, from 0.
+    /// The number of this rank, from 0.
     ///
     /// ```
     /// # fn train(ctx: &ray_train::TrainContext) {
@@ -90,10 +91,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn world_rank(&self) -> usize {
-        self.place.rank
+        self.info.rank
     }
 
-    /// How many ranks there are.
+    /// The number of ranks.
     ///
     /// ```
     /// # fn share(ctx: &ray_train::TrainContext, batch: usize) -> usize {
@@ -102,10 +103,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn world_size(&self) -> usize {
-        self.place.size
+        self.info.size
     }
 
-    /// This rank's number among those of its node. There is one node, this process, so it is the rank.
+    /// The number of this rank among the ranks of its node. This process is the only node, so it equals the rank.
     ///
     /// ```
     /// # fn first_here(ctx: &ray_train::TrainContext) -> bool {
@@ -114,10 +115,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn local_rank(&self) -> usize {
-        self.place.rank
+        self.info.rank
     }
 
-    /// How many ranks are on this node: all.
+    /// The number of ranks on this node: all ranks.
     ///
     /// ```
     /// # fn alone_here(ctx: &ray_train::TrainContext) -> bool {
@@ -126,10 +127,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn local_world_size(&self) -> usize {
-        self.place.size
+        self.info.size
     }
 
-    /// The number of this rank's node: 0.
+    /// The number of this rank's node, which is 0.
     ///
     /// ```
     /// # fn name(ctx: &ray_train::TrainContext) -> String {
@@ -141,7 +142,7 @@ impl TrainContext {
         0
     }
 
-    /// How many nodes there are: one.
+    /// The number of nodes, which is 1.
     ///
     /// ```
     /// # fn one(ctx: &ray_train::TrainContext) -> bool {
@@ -162,7 +163,7 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn run_name(&self) -> &str {
-        &self.place.run
+        &self.info.run
     }
 
     /// The run's directory.
@@ -174,10 +175,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn run_path(&self) -> &Path {
-        &self.place.path
+        &self.info.path
     }
 
-    /// Groups of this [`fit`](crate::Trainer::fit) that failed before this one.
+    /// The number of groups of this [`fit`](crate::Trainer::fit) that failed before this group.
     ///
     /// ```
     /// # fn fail_once(ctx: &ray_train::TrainContext) {
@@ -186,10 +187,11 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.place.attempt
+        self.info.attempt
     }
 
-    /// The threads that this rank may use: its CPUs, rounded up; in place, as many as the calling thread's rayon pool has.
+    /// The number of threads that this rank may use: its CPUs, rounded up. In place, it is the number of threads of the caller's rayon
+    /// pool.
     ///
     /// ```
     /// # fn show(ctx: &ray_train::TrainContext) {
@@ -198,11 +200,10 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.place.threads
+        self.info.threads
     }
 
-    /// Where this rank computes: the CPUs, or a GPU, of which [`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu) says
-    /// which one.
+    /// The device of this rank: the CPUs, or the GPU that [`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu) assigns to it.
     ///
     /// ```
     /// # fn show(ctx: &ray_train::TrainContext) {
@@ -214,7 +215,7 @@ impl TrainContext {
         self.device
     }
 
-    /// The run's seed, the same on all ranks: for what they must agree on, such as the order of the data.
+    /// The run's seed. It is equal on all ranks; use it for decisions on which they must agree, such as the order of the data.
     ///
     /// ```
     /// # fn epoch(ctx: &ray_train::TrainContext, epoch: u64) -> u64 {
@@ -223,16 +224,16 @@ impl TrainContext {
     /// ```
     #[must_use]
     pub fn seed(&self) -> u64 {
-        self.place.seed
+        self.info.seed
     }
 
-    /// This rank's own generator, which the run's seed and the rank decide. Every checkpoint that is reported has the state of each
-    /// rank's generator at that moment, and a run that goes on from the checkpoint begins with it. So draw from it what the steps
-    /// need, and what a loop needs before its first step from [`seed`](Self::seed): it is drawn again when the run goes on. With
-    /// more workers than before, the ranks that are new begin anew.
+    /// This rank's own generator. The run's seed and the rank determine its first state. Each reported checkpoint has the state of
+    /// every rank's generator at that moment, and a run that continues from the checkpoint starts with these states. So use the
+    /// generator for the steps of training. Before the first step use [`seed`](Self::seed) instead: a resumed run repeats that part.
+    /// If a run continues with more workers, the new ranks have new generators.
     ///
     /// # Panics
-    /// If what an earlier call gave is still held.
+    /// If the result of an earlier call is still held.
     ///
     /// ```
     /// # fn noise(ctx: &ray_train::TrainContext) -> f64 {
@@ -244,10 +245,10 @@ impl TrainContext {
         self.generator.borrow_mut()
     }
 
-    /// The group, for operations on buffers of your own. Its operations fail as soon as another rank fails.
+    /// The group of all ranks, for collective operations on your own buffers. Its operations fail as soon as another rank fails.
     ///
     /// # Panics
-    /// If what an earlier call gave is still held.
+    /// If the result of an earlier call is still held.
     ///
     /// ```
     /// # fn mean(ctx: &ray_train::TrainContext, loss: f32) -> ray::Result<f32> {
@@ -259,14 +260,14 @@ impl TrainContext {
     #[must_use]
     pub fn collective(&self) -> RefMut<'_, Group> {
         let group = self.group.borrow_mut();
-        self.door.end_if_interrupted(&group);
+        self.channel.poison_if_stopped(&group);
         group
     }
 
     /// Waits for all ranks.
     ///
     /// # Errors
-    /// Another rank has failed or left, or does not come in time ([`RunConfig::timeout`](crate::RunConfig::timeout)).
+    /// Another rank has failed or left, or does not arrive within [`RunConfig::timeout`](crate::RunConfig::timeout).
     ///
     /// ```
     /// # fn train(ctx: &ray_train::TrainContext) -> ray::Result<()> {
@@ -279,11 +280,11 @@ impl TrainContext {
         self.collective().barrier()
     }
 
-    /// Rank 0's value, on all ranks; the others' values are dropped. For small things: what is large goes through
-    /// [`collective`](Self::collective).
+    /// Returns the value of rank 0 on all ranks; the values of the other ranks are dropped. It is for small values: use
+    /// [`collective`](Self::collective) for large arrays.
     ///
     /// # Errors
-    /// As [`barrier`](Self::barrier); a value that cannot be serialised, or is not read back as the type.
+    /// Those of [`barrier`](Self::barrier); the value cannot be serialised, or cannot be deserialised as the type.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -299,22 +300,23 @@ impl TrainContext {
     pub fn broadcast_from_rank_zero<T: Serialize + DeserializeOwned>(&self, value: T) -> ray::Result<T> {
         let mut group = self.collective();
         let mut bytes = Vec::new();
-        if self.place.rank == 0 {
-            // CBOR, which knows NaN.
+        if self.info.rank == 0 {
+            // CBOR, because JSON has no NaN.
             ciborium::into_writer(&value, &mut bytes)
-                .map_err(|error| failed(format!("what rank 0 broadcasts cannot be serialised: {error}")))?;
+                .map_err(|error| failed(format!("the value that rank 0 broadcasts cannot be serialised: {error}")))?;
         }
         let mut length = [bytes.len() as u64];
         group.broadcast(&mut length, 0)?;
         bytes.resize(length[0] as usize, 0);
         group.broadcast(&mut bytes, 0)?;
-        if self.place.rank == 0 {
+        if self.info.rank == 0 {
             return Ok(value);
         }
-        ciborium::from_reader(bytes.as_slice()).map_err(|error| failed(format!("what rank 0 broadcast is not readable: {error}")))
+        ciborium::from_reader(bytes.as_slice())
+            .map_err(|error| failed(format!("the value that rank 0 broadcast cannot be deserialised: {error}")))
     }
 
-    /// What to go on from: the run's last checkpoint. None at the beginning of a new run.
+    /// The run's last checkpoint, from which the loop should continue. None at the beginning of a new run.
     ///
     /// ```
     /// # fn train(ctx: &ray_train::TrainContext) -> ray::Result<()> {
@@ -331,11 +333,11 @@ impl TrainContext {
         self.latest.borrow().clone()
     }
 
-    /// An empty directory for the files of a checkpoint, in the run's own directory, so that [`report`](Self::report) moves
-    /// it and copies nothing.
+    /// Creates an empty directory for the files of a checkpoint. It is below the run's directory, so [`report`](Self::report) moves the
+    /// files and copies nothing.
     ///
     /// # Errors
-    /// What the file system says; the group has ended.
+    /// The directory cannot be created; the group has ended.
     ///
     /// ```
     /// # fn save(ctx: &ray_train::TrainContext, weights: &[u8]) -> ray::Result<()> {
@@ -345,22 +347,25 @@ impl TrainContext {
     /// # }
     /// ```
     pub fn new_checkpoint(&self) -> ray::Result<Checkpoint> {
-        self.door.check_open()?;
-        Checkpoint::staged(&self.place.staging, self.place.rank)
+        self.channel.check_open()?;
+        Checkpoint::staged(&self.info.staging, self.info.rank)
     }
 
-    /// Reports together with all other ranks: waits for them, and until what they report is on the disk.
+    /// Reports together with all other ranks. It waits until all ranks have reported and the report is recorded in the run's directory;
+    /// a report with a checkpoint is then synced to the disk.
     ///
-    /// `metrics` is what serialises as a struct or a map, `()` for none, or [`Metrics`]; those of rank 0 count. Each rank may
-    /// give a checkpoint, or one of them, or none: their files become one checkpoint.
+    /// `metrics` is a value that serialises as a struct or a map, `()` for no metrics, or [`Metrics`]. The metrics of rank 0 are
+    /// recorded. Any number of ranks may pass a checkpoint; their files are merged into one checkpoint.
     ///
     /// # Errors
-    /// On all ranks: a file that two ranks give, a score that is missing, a disk that is full; the run is then as it was
-    /// before, and may go on. Another rank has failed, ended, is in a collective operation, or does not come in time
-    /// ([`RunConfig::timeout`](crate::RunConfig::timeout)); the user has interrupted the run. These must be passed on.
+    /// On all ranks, if the report cannot be recorded: two ranks pass a file of the same name, the score is missing, or the disk is
+    /// full. The run is unchanged then, and the loop may continue.
+    ///
+    /// The loop must return these errors: another rank has failed, has returned, is in a collective operation, or does not arrive
+    /// within [`RunConfig::timeout`](crate::RunConfig::timeout); the user has interrupted the run.
     ///
     /// # Panics
-    /// If what [`collective`](Self::collective) or [`rng`](Self::rng) gave is still held.
+    /// If the result of [`collective`](Self::collective) or [`rng`](Self::rng) is still held.
     ///
     /// ```
     /// #[derive(serde::Serialize)]
@@ -378,11 +383,11 @@ impl TrainContext {
         self.report_as(metrics, checkpoint, false)
     }
 
-    /// As [`report`](Self::report), with the numbers averaged over all ranks, summed in the order of the ranks; what is no
-    /// number is rank 0's.
+    /// As [`report`](Self::report), but each number is the mean over all ranks, summed in the order of the ranks. Values that are not
+    /// numbers are those of rank 0.
     ///
     /// # Errors
-    /// As [`report`](Self::report); a number that another rank does not report; a rank that calls `report` instead.
+    /// Those of [`report`](Self::report); another rank does not report a number of that name, or calls `report` instead.
     ///
     /// ```
     /// # use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -402,39 +407,40 @@ impl TrainContext {
     fn report_as(&self, metrics: impl Serialize, checkpoint: Option<Checkpoint>, mean: bool) -> ray::Result<()> {
         let generator = self.generator.borrow().get_seed();
         let report = RankReport { metrics: Metrics::of(&metrics)?, checkpoint, mean, generator };
-        let latest = match &self.door {
-            Door::InPlace(keeper) => keeper.borrow_mut().keep_own(report)?,
-            Door::Group(board) => {
-                board.report(self.place.rank, report)?;
-                self.meet()?;
-                board.await_answer(self.place.rank)?
+        let latest = match &self.channel {
+            ReportChannel::InPlace(recorder) => recorder.borrow_mut().record_in_place(report)?,
+            ReportChannel::Group(board) => {
+                board.report(self.info.rank, report)?;
+                self.synchronise()?;
+                board.wait_for_answer(self.info.rank)?
             }
         };
         self.latest.replace(latest);
         Ok(())
     }
 
-    /// A report is an operation of the group too, one that nobody else asks for: a rank that is in another one meanwhile is
-    /// found out at once.
+    /// Makes a report an operation of the group too, of a kind that only reports use. So the group detects at once if another rank is
+    /// in a different operation.
     #[track_caller]
-    fn meet(&self) -> ray::Result<()> {
+    fn synchronise(&self) -> ray::Result<()> {
         let mut group = self.collective();
-        // How long the others may take is for the run to say, which knows who is missing at which report.
+        // Without a timeout: the driver thread applies it, and its error names the missing ranks and the report.
         group.set_timeout(Duration::MAX);
-        let met = group.allgather::<u8>(&[], &mut []);
-        group.set_timeout(self.place.timeout);
-        met
+        let result = group.allgather::<u8>(&[], &mut []);
+        group.set_timeout(self.info.timeout);
+        result
     }
 }
 
 impl fmt::Debug for TrainContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrainContext(rank {} of {}, run `{}`)", self.place.rank, self.place.size, self.place.run)
+        write!(f, "TrainContext(rank {} of {}, run `{}`)", self.info.rank, self.info.size, self.info.run)
     }
 }
 
-/// Each rank's own, and far from each other's: neighbouring seeds and ranks are mixed (the constants are SplitMix64's).
-fn generator(seed: u64, rank: usize) -> fastrand::Rng {
+/// The first generator of a rank. Seed and rank are mixed with the function of SplitMix64, so that neighbouring seeds and ranks have
+/// unrelated generators.
+fn new_generator(seed: u64, rank: usize) -> fastrand::Rng {
     let mut mixed = seed ^ (rank as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,17 +1,17 @@
-//! Where a rank's model computes.
+//! The device of a rank: the CPUs, or a GPU.
 
 #[cfg(feature = "vulkan")]
 mod vulkan;
 
-use crate::faults::failed;
+use crate::error::failed;
 
-/// Where a rank's model computes: on the CPUs, or on a GPU.
+/// The device on which a rank's model computes: the CPUs, or a GPU.
 ///
-/// [`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu) chooses; a loop that makes its models and tensors on
-/// `ctx.device()` reads the same for both.
+/// [`ScalingConfig::use_gpu`](crate::ScalingConfig::use_gpu) chooses it. A loop that makes its models and tensors on `ctx.device()` has
+/// the same code for both.
 ///
-/// On a GPU are a model's parameters, and its forward and backward passes. The averaging of gradients, the optimisers' steps
-/// and the files are the CPUs' there too, so each step copies the gradients from the GPU and the parameters there and back.
+/// A GPU stores the parameters of a model, and runs its forward and backward passes. The CPUs average gradients, run the steps of
+/// optimisers, and write files. So each step copies the gradients from the GPU, and the parameters from the GPU and back.
 ///
 /// ```
 /// use ray_train::Device;
@@ -21,23 +21,23 @@ use crate::faults::failed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Device {
-    /// The CPUs, as many threads as the rank has CPUs.
+    /// The CPUs, with as many threads as the rank has CPUs.
     Cpu,
     /// The CUDA device of this number (feature `cuda`).
     #[cfg(feature = "cuda")]
     Cuda(usize),
-    /// The GPU of this number, by Vulkan (feature `vulkan`; with `cuda` too, `use_gpu` takes that one).
+    /// The Vulkan GPU of this number (feature `vulkan`; if the feature `cuda` is enabled too, `use_gpu` uses CUDA).
     ///
-    /// Discrete GPUs are counted; where there is none, integrated ones; where there is none either, virtual ones. If burn's
-    /// variable `CUBECL_WGPU_DEFAULT_DEVICE` is set, the device that it names is the only one: `IntegratedGpu(0)` beside a
-    /// discrete one, or `Cpu`, which is a driver that computes on the CPUs, for trying things out.
+    /// The numbers count discrete GPUs; without any, integrated GPUs; without any of these, virtual GPUs. If burn's variable
+    /// `CUBECL_WGPU_DEFAULT_DEVICE` is set, only the device that it names is used: for instance `IntegratedGpu(0)` on a machine that
+    /// also has a discrete one, or `Cpu`, a driver that computes on the CPUs, for tests.
     #[cfg(feature = "vulkan")]
     Vulkan(usize),
 }
 
 impl Device {
-    /// How many GPUs this machine has for [`use_gpu`](crate::ScalingConfig::use_gpu): what to tell an engine that is started by
-    /// hand. Without ray-train's features `cuda` and `vulkan` it is 0, whatever the machine has.
+    /// The number of GPUs of this machine that [`use_gpu`](crate::ScalingConfig::use_gpu) can use. Pass it to the configuration of the
+    /// engine. Without ray-train's features `cuda` and `vulkan` it is 0.
     ///
     /// ```
     /// # use ray_train::Device;
@@ -55,15 +55,14 @@ impl Device {
         0
     }
 
-    /// The device of a rank: the GPU whose number is the rank's on its node, or the CPUs.
+    /// The device of a rank: the CPUs, or the GPU whose number is the rank's number on its node.
     ///
     /// # Errors
-    /// A GPU is asked for that is not there or cannot be opened, or in a program that was built without ray-train's features
-    /// `cuda` and `vulkan`.
+    /// The GPU does not exist or cannot be opened, or the program was built without ray-train's features `cuda` and `vulkan`.
     ///
     /// ```
     /// use ray_train::Device;
-    /// assert!(Device::for_rank(true, Device::gpus()).is_err()); // they are counted from 0
+    /// assert!(Device::for_rank(true, Device::gpus()).is_err()); // GPUs are counted from 0
     /// ```
     pub fn for_rank(use_gpu: bool, local_rank: usize) -> ray::Result<Device> {
         if use_gpu { Device::gpu(local_rank) } else { Ok(Device::Cpu) }
@@ -72,23 +71,26 @@ impl Device {
     #[cfg(not(any(feature = "cuda", feature = "vulkan")))]
     pub(crate) fn gpu(number: usize) -> ray::Result<Device> {
         Err(failed(format!(
-            "GPU {number} is to be used, and this program was built without ray-train's feature for it: build it with \
-             `--features cuda` or `--features vulkan`, or leave out `use_gpu(true)`"
+            "GPU {number} cannot be used, because this program was built without a GPU feature of ray-train: build it with \
+             `--features cuda` or `--features vulkan`, or remove `use_gpu(true)`"
         )))
     }
 
-    /// The GPU of this number, if it is there.
+    /// The GPU of this number.
+    ///
+    /// # Errors
+    /// It does not exist or cannot be opened.
     #[cfg(any(feature = "cuda", feature = "vulkan"))]
     pub(crate) fn gpu(number: usize) -> ray::Result<Device> {
-        let (api, shows) = if cfg!(feature = "cuda") { ("CUDA", "nvidia-smi") } else { ("Vulkan", "vulkaninfo --summary") };
+        let (api, tool) = if cfg!(feature = "cuda") { ("CUDA", "nvidia-smi") } else { ("Vulkan", "vulkaninfo --summary") };
         match Device::gpus() {
             0 => Err(failed(format!(
-                "GPU {number} is to be used, and {api} finds no GPU on this machine. `{shows}` shows what its drivers see: \
-                 install the GPU's own driver, or leave out `use_gpu(true)`"
+                "GPU {number} cannot be used, because {api} finds no GPU on this machine: install the driver of the GPU (`{tool}` \
+                 lists the GPUs that its drivers find), or remove `use_gpu(true)`"
             ))),
             gpus if number >= gpus => Err(failed(format!(
-                "GPU {number} is to be used, counted from 0, and {api} finds {gpus} on this machine: take fewer workers, or let \
-                 several share a GPU with `ScalingConfig::gpus_per_worker(0.5)`"
+                "GPU {number}, counted from 0, cannot be used, because {api} finds {gpus} on this machine: use fewer workers, or \
+                 let several share a GPU with `ScalingConfig::gpus_per_worker(0.5)`"
             ))),
             #[cfg(feature = "cuda")]
             _ => Ok(Device::Cuda(number)),
@@ -97,10 +99,10 @@ impl Device {
         }
     }
 
-    /// The device as burn names it, without autodiff: add it with `.autodiff()` for what is trained.
+    /// The device in burn, without autodiff. For training add it with `.autodiff()`.
     ///
     /// # Panics
-    /// On a `Device::Vulkan` that was made by hand and is not there.
+    /// If it is a `Device::Vulkan` whose number is not that of an existing GPU.
     ///
     /// ```
     /// let device = ray_train::Device::Cpu.burn().autodiff();
@@ -115,7 +117,7 @@ impl Device {
             #[cfg(feature = "vulkan")]
             Device::Vulkan(index) => match vulkan::gpus().get(index) {
                 Some(gpu) => gpu.device(),
-                None => panic!("{self:?} is not there: `Device::gpus()` says how many there are"),
+                None => panic!("{self:?} does not exist: its number must be below `Device::gpus()`"),
             },
         }
     }
@@ -134,8 +136,8 @@ mod tests {
 
     #[cfg(any(feature = "cuda", feature = "vulkan"))]
     #[test]
-    fn a_gpu_that_is_not_there_is_refused() {
+    fn a_gpu_that_does_not_exist_is_refused() {
         let error = Device::for_rank(true, Device::gpus()).unwrap_err().to_string();
-        assert!(error.contains(&format!("GPU {} is to be used", Device::gpus())), "{error}");
+        assert!(error.contains(&format!("GPU {}", Device::gpus())) && error.contains("cannot be used"), "{error}");
     }
 }

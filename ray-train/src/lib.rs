@@ -1,8 +1,7 @@
-//! Data-parallel training: a loop that runs in a group of workers, each an actor of ray's, on its own share of the data.
+//! Data-parallel training: a training loop runs in a group of workers. Each worker is an actor with its own share of the data.
 //!
-//! What Ray Train gives to Python: the loop is an ordinary function, its workers reduce their gradients together, and
-//! what they report (metrics, checkpoints) is a run's record on the disk, from which it goes on after a failure, after
-//! Ctrl-C, or in another process.
+//! It corresponds to Ray Train in Python. The loop is an ordinary function, and the workers average their gradients. Their reports
+//! (metrics and checkpoints) are recorded on the disk, so a run can continue after a failure, after Ctrl-C, or in another process.
 //!
 //! ```
 //! use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -21,7 +20,7 @@
 //! }
 //!
 //! fn train(ctx: &TrainContext, config: Config) -> ray::Result<f64> {
-//!     // Go on from the last checkpoint, if there is one.
+//!     // Continue from the last checkpoint, if there is one.
 //!     let (first, mut weight) = match ctx.checkpoint() {
 //!         None => (0, 0.0),
 //!         Some(checkpoint) => {
@@ -30,7 +29,7 @@
 //!         }
 //!     };
 //!     for epoch in first..config.epochs {
-//!         let mut gradient = [weight - ctx.world_rank() as f64]; // of this rank's own data
+//!         let mut gradient = [weight - ctx.world_rank() as f64]; // from this rank's own data
 //!         ctx.collective().allreduce(&mut gradient, ray::collective::Mean)?;
 //!         weight -= config.rate * gradient[0];
 //!
@@ -53,8 +52,8 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! Features: `burn` (default) for models of burn, `download` (default) for Fashion-MNIST from its own address, `cuda` and
-//! `vulkan` for [`ScalingConfig::use_gpu`]; these two are type-checked, and no GPU has run them yet.
+//! Features: `burn` (default) for models of burn, `download` (default) to download Fashion-MNIST, `cuda` and `vulkan` for
+//! [`ScalingConfig::use_gpu`]. The last two are type-checked only: no GPU has run them yet.
 //!
 //! | Ray Train | here |
 //! |---|---|
@@ -76,7 +75,7 @@ mod config;
 mod context;
 pub mod data;
 mod device;
-mod faults;
+mod error;
 #[cfg(feature = "_fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -88,14 +87,14 @@ mod result;
 mod run_directory;
 mod trainer;
 
-/// The library behind the models: its version is the one that [`model::BurnModel`] takes.
+/// The library burn, in the version that [`model::BurnModel`] accepts.
 #[cfg(feature = "burn")]
 pub use burn;
 pub use checkpoint::Checkpoint;
 pub use config::{CheckpointConfig, Order, RunConfig, ScalingConfig};
 pub use context::TrainContext;
 pub use device::Device;
-pub use faults::{Damaged, InProgress, Interrupted, NotAdmitted, TrainingFailed, WorkerFailure};
+pub use error::{Damaged, InProgress, Interrupted, NotAdmitted, TrainingFailed, WorkerFailure};
 pub use metrics::{Metric, Metrics};
 pub use report::Report;
 pub use result::TrainResult;

@@ -1,10 +1,10 @@
-//! A report of a group.
+//! Reports of a group.
 
 use std::time::SystemTime;
 
 use crate::{Checkpoint, Metrics};
 
-/// What the ranks of a group reported together: metrics, and perhaps a checkpoint.
+/// A report of all ranks of a group: metrics, and optionally a checkpoint.
 ///
 /// ```
 /// # use ray_train::{Metrics, RunConfig, TrainContext, Trainer};
@@ -24,8 +24,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Which report of the run it is, from 1, over restarts and resumes. One that is made again after a restart, because it
-    /// came after the last checkpoint, takes the place of the lost one.
+    /// The number of the report in the run, from 1. The count continues over restarts and resumes. Reports after the last checkpoint are
+    /// dropped at a restart, and their numbers are used again.
     ///
     /// ```
     /// # fn show(report: &ray_train::Report) {
@@ -37,7 +37,7 @@ impl Report {
         self.number
     }
 
-    /// The metrics: rank 0's, or the mean of all ranks.
+    /// The metrics of rank 0, or the means over all ranks.
     ///
     /// ```
     /// # fn show(report: &ray_train::Report) {
@@ -49,7 +49,7 @@ impl Report {
         &self.metrics
     }
 
-    /// The checkpoint, if one was given and is still kept.
+    /// The checkpoint, if the report has one and it is still kept.
     ///
     /// ```
     /// # fn show(report: &ray_train::Report) {
@@ -63,7 +63,7 @@ impl Report {
         self.checkpoint.as_ref()
     }
 
-    /// When.
+    /// The time of the report.
     ///
     /// ```
     /// # fn show(report: &ray_train::Report) {

@@ -1,15 +1,15 @@
-//! What is left of a run.
+//! The result of a run.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Order;
-use crate::faults::failed;
-use crate::run_directory::{Contents, best};
-use crate::trainer::keeper::Keeper;
+use crate::error::failed;
+use crate::run_directory::{RunContents, best};
+use crate::trainer::run_recorder::RunRecorder;
 use crate::{Checkpoint, Metrics, Report};
 
-/// What a run has come to: what was reported, the checkpoints that are kept, and what rank 0's loop returned.
+/// The result of a run: its reports, the checkpoints that are kept, and the value that the loop of rank 0 returned.
 ///
 /// ```
 /// use ray_train::{Metrics, RunConfig, TrainContext, Trainer};
@@ -37,19 +37,19 @@ pub struct TrainResult<R> {
 }
 
 impl<R> TrainResult<R> {
-    pub(crate) fn of_run(value: R, keeper: &Keeper, workers: usize) -> TrainResult<R> {
-        let history = keeper.directory.history();
+    pub(crate) fn of_run(value: R, recorder: &RunRecorder, workers: usize) -> TrainResult<R> {
+        let history = recorder.directory.history();
         TrainResult {
             value,
-            path: keeper.directory.path().to_owned(),
+            path: recorder.directory.path().to_owned(),
             metrics: last(&history),
             history,
-            score: keeper.config.checkpoint_config().score.clone(),
+            score: recorder.config.checkpoint_config().score.clone(),
             workers,
         }
     }
 
-    /// What rank 0's loop returned.
+    /// The value that the loop of rank 0 returned.
     ///
     /// ```
     /// # let run = ray_train::RunConfig::temporary("doc-value")?;
@@ -62,7 +62,7 @@ impl<R> TrainResult<R> {
         &self.value
     }
 
-    /// The same, taken out.
+    /// Returns the value that the loop of rank 0 returned.
     ///
     /// ```
     /// # fn model(result: ray_train::TrainResult<Vec<f32>>) -> Vec<f32> {
@@ -74,7 +74,7 @@ impl<R> TrainResult<R> {
         self.value
     }
 
-    /// The metrics of the last report, with a checkpoint or without; none if nothing was reported.
+    /// The metrics of the last report, with or without a checkpoint. They are empty if there was no report.
     ///
     /// ```
     /// # fn show(result: &ray_train::TrainResult<()>) {
@@ -86,7 +86,7 @@ impl<R> TrainResult<R> {
         &self.metrics
     }
 
-    /// Every report of the run, those before it was resumed included.
+    /// All reports of the run, including those before it was resumed.
     ///
     /// ```
     /// # fn losses(result: &ray_train::TrainResult<()>) -> Vec<f64> {
@@ -112,7 +112,7 @@ impl<R> TrainResult<R> {
         self.history.iter().rev().find_map(Report::checkpoint)
     }
 
-    /// The checkpoints that are kept, the oldest first, with the metrics that they were reported with.
+    /// The checkpoints that are kept, the oldest first, with the metrics of their reports.
     ///
     /// ```
     /// # fn show(result: &ray_train::TrainResult<()>) {
@@ -125,8 +125,8 @@ impl<R> TrainResult<R> {
         self.history.iter().filter_map(|report| Some((report.checkpoint()?, report.metrics())))
     }
 
-    /// The checkpoints that are kept, the best by [`CheckpointConfig::score`](crate::CheckpointConfig::score) first; those
-    /// whose score is NaN come last. Without a score: the last first.
+    /// The checkpoints that are kept, the best by [`CheckpointConfig::score`](crate::CheckpointConfig::score) first, and those with a
+    /// score of NaN last. Without a score, the newest is first.
     ///
     /// ```
     /// # fn best(result: &ray_train::TrainResult<()>) -> Option<ray_train::Checkpoint> {
@@ -147,7 +147,7 @@ impl<R> TrainResult<R> {
         all
     }
 
-    /// The checkpoint that is best by a metric; none if no checkpoint has a number of that name, other than NaN.
+    /// The best checkpoint by a metric; none if no checkpoint has a number of this name that is not NaN.
     ///
     /// ```
     /// # use ray_train::Order;
@@ -173,7 +173,7 @@ impl<R> TrainResult<R> {
         &self.path
     }
 
-    /// The workers of the group that came to the end.
+    /// The number of workers in the group that finished the run.
     ///
     /// ```
     /// # fn show(result: &ray_train::TrainResult<()>) {
@@ -187,10 +187,10 @@ impl<R> TrainResult<R> {
 }
 
 impl TrainResult<()> {
-    /// What lies in a run's directory, of a run that has ended, was cut off, or is under way.
+    /// Reads the result from a run's directory. The run may have ended, may have been interrupted, or may be in progress.
     ///
     /// # Errors
-    /// No run is there; [`Damaged`](crate::Damaged).
+    /// The directory has no run; [`Damaged`](crate::Damaged).
     ///
     /// ```
     /// # use ray_train::{Metrics, RunConfig, TrainContext, Trainer, TrainResult};
@@ -202,8 +202,8 @@ impl TrainResult<()> {
     /// ```
     pub fn from_path(path: impl AsRef<Path>) -> ray::Result<TrainResult<()>> {
         let path = path.as_ref();
-        let contents = Contents::read(path).map_err(ray::Error::other)?;
-        let contents = contents.ok_or_else(|| failed(format!("{}: there is no run here (no run.json)", path.display())))?;
+        let contents = RunContents::read(path).map_err(ray::Error::other)?;
+        let contents = contents.ok_or_else(|| failed(format!("there is no run in {}: it has no run.json", path.display())))?;
         let history = contents.history(path);
         Ok(TrainResult {
             value: (),

@@ -1,13 +1,17 @@
-//! From a function and three configurations to a result.
+//! The trainer: from a loop and its configurations to a result.
 
 mod admission;
 mod attempt;
 mod caller;
-pub(crate) mod door;
-#[allow(unsafe_code, reason = "what Ctrl-C does can be put back by no safe means")]
+mod groups;
+#[allow(unsafe_code, reason = "no safe function restores the former action of a signal")]
 mod interrupt;
-pub(crate) mod keeper;
+mod lock;
+pub(crate) mod rank_report;
 mod rendezvous;
+mod report_board;
+pub(crate) mod report_channel;
+pub(crate) mod run_recorder;
 mod train_loop;
 mod worker;
 
@@ -24,20 +28,21 @@ use ray::collective::Group as Collective;
 pub use train_loop::{ConfigMissing, TrainLoop};
 pub use worker::Worker;
 
-use crate::config::Group;
-use crate::context::Place;
-use crate::faults::failed;
+use crate::config::GroupSize;
+use crate::context::RankInfo;
+use crate::error::failed;
 use crate::run_directory::RunDirectory;
 use crate::{Device, RunConfig, ScalingConfig, TrainContext, TrainResult, TrainingFailed, WorkerFailure};
 use admission::Request;
-use attempt::{Attempt, LeftBehind, Outcome};
+use attempt::{AbandonedRanks, Attempt, Outcome};
 use caller::Caller;
-use door::{Door, lock};
-use interrupt::Watch;
-use keeper::Keeper;
-use worker::Body;
+use interrupt::InterruptGuard;
+use lock::lock;
+use report_channel::ReportChannel;
+use run_recorder::RunRecorder;
+use worker::LoopBody;
 
-/// Trains: runs a loop in a group of workers, keeps what they report, and starts them again where that is asked for.
+/// Runs a training loop in a group of workers, records their reports, and restarts the group after failures.
 ///
 /// ```
 /// use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -49,7 +54,7 @@ use worker::Body;
 ///     rate: f64,
 /// }
 ///
-/// /// Each rank goes towards its own number; together they find the mean.
+/// /// Each rank moves the weight towards its own number; together they find the mean.
 /// fn train(ctx: &TrainContext, config: Config) -> ray::Result<f64> {
 ///     let target = ctx.world_rank() as f64;
 ///     let mut weight = 0.0;
@@ -99,7 +104,8 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, L::Unset> {
 }
 
 impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
-    /// What each rank's loop gets a clone of. It is written to `config.json` in the run's directory too, for people.
+    /// Sets the configuration. The loop of each rank gets a clone of it. It is also written to `config.json` in the run's directory,
+    /// for people to read.
     ///
     /// ```
     /// # use ray_train::{TrainContext, Trainer};
@@ -110,7 +116,7 @@ impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
         Trainer { train_loop, config, scaling, run, kind }
     }
 
-    /// How many workers, and what each of them holds.
+    /// Sets the number of workers and the resources of each.
     ///
     /// ```
     /// # use ray_train::{ScalingConfig, TrainContext, Trainer};
@@ -121,7 +127,7 @@ impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
         self
     }
 
-    /// The run: its name and place, what is kept of it, how many failures are forgiven.
+    /// Configures the run: its name and storage, which checkpoints it keeps, how many failures it tolerates.
     ///
     /// ```
     /// # use ray_train::{RunConfig, TrainContext, Trainer};
@@ -134,33 +140,33 @@ impl<L: TrainLoop<M>, M, C> Trainer<L, M, C> {
 }
 
 impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
-    /// Trains to the end, on the engine that runs, or on one that this starts with its defaults, and with the machine's GPUs
-    /// where the ranks use them. Blocks until then.
+    /// Trains until the loop has returned on all ranks, and blocks until then. It starts the engine with its defaults if no engine
+    /// runs, and tells it of the machine's GPUs if the ranks use GPUs.
     ///
-    /// While it is under way, Ctrl-C stops the ranks at their next report or collective; a second one ends the process. A process
-    /// that ignores Ctrl-C goes on ignoring it.
+    /// During training Ctrl-C stops the ranks at their next report or collective operation. A second Ctrl-C ends the process. A
+    /// process that ignores Ctrl-C continues to ignore it.
     ///
-    /// A task that calls this lends its CPU to the workers until the group has ended, as in a get, and returns when it has a CPU
-    /// again. What an actor holds for life is lent to no group, and neither are GPUs and other resources: the group is admitted
-    /// beside them. A cancel of the task, or a kill of the actor, ends the run.
+    /// A task that calls `fit` lends its CPU to the workers until the group has ended, as in a get, and returns when it has a CPU
+    /// again. The resources of an actor, and the GPUs and other resources of a task, are not lent: the group needs other ones. A
+    /// cancel of the task, or a kill of the actor, stops the run.
     ///
-    /// A thread of the engine that a rank ran on stays in the rayon pool of that rank, with as many threads as the rank had CPUs:
-    /// a task that comes to it later and uses rayon uses that pool.
+    /// A thread of the engine that ran a rank stays in the rayon pool of that rank, which has as many threads as the rank had CPUs.
+    /// A later task that uses rayon on this thread uses this pool.
     ///
     /// # Errors
-    /// * [`TrainingFailed`] when ranks failed (an `Err`, a panic, a kill, too few reports or too many, a timeout) and no
-    ///   retry is left, or the next group could not be started;
-    /// * [`Interrupted`](crate::Interrupted) after Ctrl-C;
-    /// * [`NotAdmitted`](crate::NotAdmitted) when the node has too little, or others hold it too long; at once where nothing can
-    ///   free it, because the caller holds it itself, or a group that waits for this call (the loop of that group, or a callback
-    ///   of its run, calls this);
-    /// * [`InProgress`](crate::InProgress) when a run of this name is under way;
-    /// * [`Damaged`](crate::Damaged) when what the run is to go on from is not as it was written;
-    /// * `BlockingInAsync` in an `async fn` of the engine, as of [`ray::get`]: await a task that calls it there,
+    /// * [`TrainingFailed`]: ranks failed (an `Err`, a panic, a kill, too few or too many reports, a timeout), and no retry is left
+    ///   or the restart failed;
+    /// * [`Interrupted`](crate::Interrupted): Ctrl-C stopped the run;
+    /// * [`NotAdmitted`](crate::NotAdmitted): the node has too few resources, or their holders did not return them in time. The error
+    ///   comes at once if the resources cannot become free, because the caller holds them, or a group that waits for this call (its
+    ///   loop or a callback of its run makes the call);
+    /// * [`InProgress`](crate::InProgress): a run of this name is in progress;
+    /// * [`Damaged`](crate::Damaged): the checkpoint that the run would continue from, or a list of the run, is damaged;
+    /// * `BlockingInAsync` in an `async fn` of the engine, as for [`ray::get`]: await a task that calls `fit` instead,
     ///   `ray::task(move || trainer.fit()).remote().await`;
-    /// * a GPU that is not there or cannot be opened; this is found out before any rank starts;
-    /// * a configuration that makes no sense, a storage that cannot be written, `RAY_ADDRESS` (there is no cluster engine
-    ///   yet), an engine that is shut down.
+    /// * a GPU does not exist or cannot be opened, which is checked before a rank starts;
+    /// * a configuration is invalid, the storage cannot be written, `RAY_ADDRESS` is set (there is no cluster engine yet), or the
+    ///   engine was shut down.
     ///
     /// ```
     /// # use ray_train::{RunConfig, TrainContext, Trainer};
@@ -170,38 +176,38 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     /// ```
     #[track_caller]
     pub fn fit(&self) -> ray::Result<TrainResult<L::Output>> {
-        may_block()?;
+        check_blocking_allowed()?;
         let run = self.run.named();
-        run.check()?;
-        let group = self.scaling.group()?;
-        let (least, workers) = match group {
-            Group::InPlace => (1, 1),
-            Group::Workers { least, most } => (least, most),
+        run.validate()?;
+        let group = self.scaling.group_size()?;
+        let (min_workers, max_workers) = match group {
+            GroupSize::InPlace => (1, 1),
+            GroupSize::Workers { min, max } => (min, max),
         };
-        if let Some(last) = self.scaling.gpu_of(least - 1) {
+        if let Some(last) = self.scaling.gpu_of(min_workers - 1) {
             (0..=last).try_for_each(|gpu| Device::gpu(gpu).map(drop))?;
         }
-        self.embedded()?;
-        let directory = RunDirectory::open(&run, workers)?;
+        self.start_engine()?;
+        let directory = RunDirectory::open(&run, max_workers)?;
         directory.write_config(&self.config)?;
-        let caller = Caller::here();
-        let watched = |caller| Keeper { config: run, directory, watch: Watch::begin(caller) };
+        let recorder = |caller| RunRecorder { config: run, directory, interrupt: InterruptGuard::install(caller) };
+        let caller = Caller::current();
         match group {
-            Group::InPlace => self.fit_in_place(watched(caller)),
-            Group::Workers { least, most } => {
-                let fitter = Fitter {
+            GroupSize::InPlace => self.fit_in_place(recorder(caller)),
+            GroupSize::Workers { .. } => {
+                let driver = GroupDriver {
                     train_loop: Arc::clone(&self.train_loop),
                     config: self.config.clone(),
                     scaling: self.scaling.clone(),
                     kind: self.kind,
                 };
-                caller.lending(move |caller| fitter.fit_group(watched(caller), least, most))
+                caller.run_lending_cpu(move |caller| driver.fit(recorder(caller), min_workers, max_workers))
             }
         }
     }
 
-    /// The engine, which is embedded: there is no other yet.
-    fn embedded(&self) -> ray::Result<()> {
+    /// Starts the embedded engine, unless an engine runs.
+    fn start_engine(&self) -> ray::Result<()> {
         if ray::is_initialized() {
             return Ok(());
         }
@@ -209,94 +215,96 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
         ray::init_with(ray::Config::new().num_gpus(gpus).ignore_reinit_error(true)).map(drop)
     }
 
-    fn fit_in_place(&self, keeper: Keeper) -> ray::Result<TrainResult<L::Output>> {
-        let keeper = Rc::new(RefCell::new(keeper));
-        // The calling thread stays in the pool that it has: to leave another one is not possible, and it is the user's own.
+    fn fit_in_place(&self, recorder: RunRecorder) -> ray::Result<TrainResult<L::Output>> {
+        let recorder = Rc::new(RefCell::new(recorder));
+        // The calling thread keeps its pool: a thread cannot leave a rayon pool, and this thread belongs to the user.
         let threads = rayon::current_num_threads();
         let mut failures = 0;
         let mut last = Vec::new();
         loop {
-            let latest = keeper.borrow_mut().directory.rewind();
-            let latest = latest.map_err(|error| not_started(&keeper.borrow(), &last, failures, error))?;
-            keeper.borrow().check_interrupt()?;
-            let place = Place { gpu: self.scaling.gpu_of(0), ..place(&keeper.borrow(), latest, 1, failures, threads) };
-            let collective = Collective::members(1)?.remove(0).with_timeout(keeper.borrow().config.longest_wait());
-            let context = TrainContext::new(place, collective, Door::InPlace(Rc::clone(&keeper)))?;
+            let latest = recorder.borrow_mut().directory.rewind();
+            let latest = latest.map_err(|error| start_error(&recorder.borrow(), &last, failures, error))?;
+            recorder.borrow().check_stop()?;
+            let info = rank_info(&recorder.borrow(), latest, 1, failures, threads);
+            let info = RankInfo { gpu: self.scaling.gpu_of(0), ..info };
+            let collective = Collective::members(1)?.remove(0).with_timeout(recorder.borrow().config.rank_timeout());
+            let context = TrainContext::new(info, collective, ReportChannel::InPlace(Rc::clone(&recorder)))?;
             let value = Arc::new(Mutex::new(None));
-            let body = body(&self.train_loop, &self.config, &value);
-            let ended = catch_unwind(AssertUnwindSafe(|| body(&context)));
+            let body = loop_body(&self.train_loop, &self.config, &value);
+            let returned = catch_unwind(AssertUnwindSafe(|| body(&context)));
             drop(context);
-            match ended.unwrap_or_else(|panic| Err(panicked(panic))) {
+            match returned.unwrap_or_else(|panic| Err(panic_error(panic))) {
                 Ok(()) => {
-                    let keeper = Rc::into_inner(keeper).expect("the context is gone");
-                    return finish(keeper.into_inner(), &value, 1);
+                    let recorder = Rc::into_inner(recorder).expect("the context, which shared it, is dropped");
+                    return finish(recorder.into_inner(), &value, 1);
                 }
                 Err(error) => {
-                    let keeper = keeper.borrow();
-                    keeper.check_interrupt()?;
+                    let recorder = recorder.borrow();
+                    recorder.check_stop()?;
                     failures += 1;
                     last = vec![WorkerFailure { rank: 0, error }];
-                    give_up_or_go_on(&keeper, &last, failures)?;
+                    check_retry(&recorder, &last, failures)?;
                 }
             }
         }
     }
 }
 
-/// What the thread that sees to a group needs of the trainer.
-struct Fitter<L, M, C> {
+/// The parts of a trainer that the driver thread needs: the thread that starts groups, records their reports, and handles their
+/// failures. It is the thread that called `fit`, or a separate one if a task or an actor's method called it.
+struct GroupDriver<L, M, C> {
     train_loop: Arc<L>,
     config: C,
     scaling: ScalingConfig,
     kind: PhantomData<fn(M)>,
 }
 
-impl<L: TrainLoop<M>, M> Fitter<L, M, L::Config> {
-    fn fit_group(&self, mut keeper: Keeper, least: usize, most: usize) -> ray::Result<TrainResult<L::Output>> {
-        let share = self.scaling.share();
-        let mut left_behind: Vec<LeftBehind> = Vec::new();
+impl<L: TrainLoop<M>, M> GroupDriver<L, M, L::Config> {
+    /// Starts groups until one has finished, or no retry is left.
+    fn fit(&self, mut recorder: RunRecorder, min_workers: usize, max_workers: usize) -> ray::Result<TrainResult<L::Output>> {
+        let resources = self.scaling.worker_resources();
+        let mut abandoned: Vec<AbandonedRanks> = Vec::new();
         let mut failures = 0;
         let mut last = Vec::new();
         loop {
-            let latest = keeper.directory.rewind().map_err(|error| not_started(&keeper, &last, failures, error))?;
+            let latest = recorder.directory.rewind().map_err(|error| start_error(&recorder, &last, failures, error))?;
             let request = Request {
-                run: keeper.config.name(),
-                path: keeper.directory.path(),
-                share: share.clone(),
-                least,
-                most,
-                left_behind: left_behind.iter().map(LeftBehind::count).sum(),
-                longest: self.scaling.admission(),
-                caller: keeper.watch.caller(),
+                run: recorder.config.name(),
+                path: recorder.directory.path(),
+                resources: resources.clone(),
+                min_workers,
+                max_workers,
+                abandoned: abandoned.iter().map(AbandonedRanks::count).sum(),
+                timeout: self.scaling.admission_timeout(),
+                caller: recorder.interrupt.caller(),
             };
-            let admitted = admission::admit(&request, &keeper.watch);
-            let admitted = admitted.map_err(|error| not_started(&keeper, &last, failures, error))?;
-            let Some(workers) = admitted else { return Err(keeper.interrupted()) };
+            let admitted = admission::admit(&request, &recorder.interrupt);
+            let admitted = admitted.map_err(|error| start_error(&recorder, &last, failures, error))?;
+            let Some(workers) = admitted else { return Err(recorder.stopped()) };
             let size = workers.workers.len();
-            let first = place(&keeper, latest, size, failures, share.threads());
+            let info = rank_info(&recorder, latest, size, failures, resources.threads());
             let value = Arc::new(Mutex::new(None));
             let attempt = Attempt::start(
-                &mut keeper,
+                &mut recorder,
                 workers,
-                |rank| Place { rank, gpu: self.scaling.gpu_of(rank), ..first.clone() },
-                || body(&self.train_loop, &self.config, &value),
+                |rank| RankInfo { rank, gpu: self.scaling.gpu_of(rank), ..info.clone() },
+                || loop_body(&self.train_loop, &self.config, &value),
             )?;
-            let (outcome, behind) = attempt.see_through()?;
-            let worker_failures = match outcome {
-                Outcome::Done => return finish(keeper, &value, size),
-                Outcome::Interrupted => return Err(keeper.interrupted()),
+            let (outcome, abandoned_now) = attempt.run_to_end()?;
+            last = match outcome {
+                Outcome::Done => return finish(recorder, &value, size),
+                Outcome::Stopped => return Err(recorder.stopped()),
                 Outcome::Failed(worker_failures) => worker_failures,
             };
-            left_behind.push(behind);
+            abandoned.push(abandoned_now);
             failures += 1;
-            last = worker_failures;
-            give_up_or_go_on(&keeper, &last, failures)?;
+            check_retry(&recorder, &last, failures)?;
         }
     }
 }
 
-/// The loop with a clone of its configuration; rank 0 puts what it returns into `value`.
-fn body<L: TrainLoop<M>, M>(train_loop: &Arc<L>, config: &L::Config, value: &Arc<Mutex<Option<L::Output>>>) -> Body {
+/// The loop with a clone of its configuration. Rank 0 stores the value that the loop returns in `value`.
+fn loop_body<L: TrainLoop<M>, M>(train_loop: &Arc<L>, config: &L::Config, value: &Arc<Mutex<Option<L::Output>>>) -> LoopBody {
     let (train_loop, config, value) = (Arc::clone(train_loop), config.clone(), Arc::clone(value));
     Box::new(move |context| {
         let returned = train_loop.run(context, config)?;
@@ -307,54 +315,61 @@ fn body<L: TrainLoop<M>, M>(train_loop: &Arc<L>, config: &L::Config, value: &Arc
     })
 }
 
-/// Where the engine refuses a wait it refuses this one: a group of one asks, and has nobody to wait for.
+/// Checks that the engine allows a wait on this thread. A barrier of a group with one member asks the engine, and does not wait.
+///
+/// # Errors
+/// `BlockingInAsync`.
 #[track_caller]
-fn may_block() -> ray::Result<()> {
+fn check_blocking_allowed() -> ray::Result<()> {
     Collective::members(1)?.remove(0).barrier()
 }
 
-fn place(keeper: &Keeper, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize) -> Place {
-    Place {
+/// The information for rank 0 of a group.
+fn rank_info(recorder: &RunRecorder, latest: Option<crate::Checkpoint>, size: usize, attempt: u32, threads: usize) -> RankInfo {
+    RankInfo {
         rank: 0,
         size,
-        run: keeper.config.name().to_owned(),
-        path: keeper.directory.path().to_owned(),
-        staging: keeper.directory.staging(),
+        run: recorder.config.name().to_owned(),
+        path: recorder.directory.path().to_owned(),
+        staging: recorder.directory.staging(),
         attempt,
-        seed: keeper.config.first_seed(),
+        seed: recorder.config.run_seed(),
         threads,
         gpu: None,
         latest,
-        generators: keeper.directory.generators().to_vec(),
-        timeout: keeper.config.longest_wait(),
+        generators: recorder.directory.generators().to_vec(),
+        timeout: recorder.config.rank_timeout(),
     }
 }
 
-fn finish<R>(keeper: Keeper, value: &Mutex<Option<R>>, size: usize) -> ray::Result<TrainResult<R>> {
-    keeper.directory.close();
-    let value = lock(value).take().ok_or_else(|| failed("rank 0 returned nothing"))?;
-    Ok(TrainResult::of_run(value, &keeper, size))
+fn finish<R>(recorder: RunRecorder, value: &Mutex<Option<R>>, size: usize) -> ray::Result<TrainResult<R>> {
+    recorder.directory.remove_empty_staging();
+    let value = lock(value).take();
+    let value = value.ok_or_else(|| failed("the loop of rank 0 has stored no value, although it has returned"))?;
+    Ok(TrainResult::of_run(value, &recorder, size))
 }
 
-fn give_up_or_go_on(keeper: &Keeper, last: &[WorkerFailure], failures: u32) -> ray::Result<()> {
-    if keeper.config.forgives(failures) { Ok(()) } else { Err(training_failed(keeper, last, failures, None)) }
+/// # Errors
+/// [`TrainingFailed`] if no retry is left after this number of failures.
+fn check_retry(recorder: &RunRecorder, last: &[WorkerFailure], failures: u32) -> ray::Result<()> {
+    if recorder.config.allows_failures(failures) { Ok(()) } else { Err(training_failed(recorder, last, failures, None)) }
 }
 
-/// The error of a group that could not be started. If it was to go on where another one failed, what that one failed with comes
-/// first.
-fn not_started(keeper: &Keeper, last: &[WorkerFailure], failures: u32, error: ray::Error) -> ray::Error {
-    if last.is_empty() || error.is_runtime_gone() { error } else { training_failed(keeper, last, failures, Some(error)) }
+/// The error of a group that could not start. If an earlier group failed, the failures of that group come first in the message.
+fn start_error(recorder: &RunRecorder, last: &[WorkerFailure], failures: u32, error: ray::Error) -> ray::Error {
+    if last.is_empty() || error.is_runtime_gone() { error } else { training_failed(recorder, last, failures, Some(error)) }
 }
 
-fn training_failed(keeper: &Keeper, last: &[WorkerFailure], failures: u32, restart: Option<ray::Error>) -> ray::Error {
-    let (run, checkpoint) = (keeper.config.name().to_owned(), keeper.directory.latest());
+fn training_failed(recorder: &RunRecorder, last: &[WorkerFailure], failures: u32, restart: Option<ray::Error>) -> ray::Error {
+    let (run, checkpoint) = (recorder.config.name().to_owned(), recorder.directory.latest());
     ray::Error::other(TrainingFailed { run, worker_failures: last.to_vec(), failures, restart, checkpoint })
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> ray::Error {
+/// The error of a loop that panicked in place.
+fn panic_error(payload: Box<dyn Any + Send>) -> ray::Error {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let error = failed(format!("its loop panicked: {}", text.unwrap_or("(a value that is no text)")));
-    // It may panic again when it is dropped.
+    let error = failed(format!("its loop panicked: {}", text.unwrap_or("(the panic value is not text)")));
+    // The drop of the panic value may panic too. The value of that panic is leaked, because its drop may panic again.
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }

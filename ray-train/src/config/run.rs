@@ -1,4 +1,4 @@
-//! A run: its name and place, what it keeps, what it forgives.
+//! The configuration of a run and of its checkpoints.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Report;
-use crate::faults::failed;
+use crate::error::failed;
 
-/// As Ray's collectives: half an hour.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+/// The default of [`RunConfig::timeout`]: half an hour, as in Ray's collectives.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// How long the ranks of a group that ends have for leaving it.
-const GRACE: Duration = Duration::from_secs(5);
+/// The default of [`RunConfig::grace`].
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) type Callback = Arc<dyn Fn(&Report) + Send + Sync>;
 
-/// A run's name and storage, which checkpoints it keeps, how many failures it forgives, and how long it waits.
+/// A run's name and storage, which checkpoints it keeps, how many failures it tolerates, and how long it waits.
 ///
-/// A run lies in a directory of its name, below the storage. A run of a name that is there already goes on from its last
-/// checkpoint, with more epochs or with another number of workers too.
+/// The directory of a run has the run's name, below the storage. If it exists already, the run continues from its last checkpoint,
+/// also with more epochs or another number of workers.
 ///
 /// ```
 /// use ray_train::{CheckpointConfig, Order, RunConfig};
@@ -48,7 +48,7 @@ pub struct RunConfig {
 }
 
 impl Default for RunConfig {
-    /// A new run with a name of its own, made of the time: `ray_train_run-2026-01-31_12-00-00`.
+    /// A new run with a unique name from the current time: `ray_train_run-2026-01-31_12-00-00-123456`.
     fn default() -> RunConfig {
         RunConfig {
             name: None,
@@ -56,8 +56,8 @@ impl Default for RunConfig {
             temporary: None,
             checkpoints: CheckpointConfig::new(),
             max_failures: 0,
-            timeout: TIMEOUT,
-            grace: GRACE,
+            timeout: DEFAULT_TIMEOUT,
+            grace: DEFAULT_GRACE,
             seed: 0,
             fall_back: false,
             callbacks: Vec::new(),
@@ -66,7 +66,7 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// The run of this name: a new one, or the one to go on with.
+    /// The run of this name: a new run, or an existing run to continue.
     ///
     /// ```
     /// let run = ray_train::RunConfig::new("my-run");
@@ -75,11 +75,11 @@ impl RunConfig {
         RunConfig { name: Some(name.into()), ..RunConfig::default() }
     }
 
-    /// A run in a directory of the system's temporary files, which is removed with the last clone of this, of the result and
-    /// of its checkpoints: for tests.
+    /// A run in a temporary directory, for tests. The directory is removed when the last clone of this configuration, and the last
+    /// checkpoint of the run, is dropped.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The temporary directory cannot be created.
     ///
     /// ```
     /// let run = ray_train::RunConfig::temporary("a-test")?;
@@ -88,11 +88,11 @@ impl RunConfig {
     /// ```
     pub fn temporary(name: impl Into<String>) -> ray::Result<RunConfig> {
         let dir = tempfile::Builder::new().prefix("ray-train-").tempdir();
-        let dir = dir.map_err(|error| failed(format!("no temporary directory can be made: {error}")))?;
+        let dir = dir.map_err(|error| failed(format!("a temporary directory cannot be created: {error}")))?;
         Ok(RunConfig { temporary: Some(Arc::new(dir)), ..RunConfig::new(name) })
     }
 
-    /// The directory that runs lie in, by default `ray_results` in the home directory.
+    /// The directory that contains the directories of runs; by default `ray_results` in the home directory.
     ///
     /// ```
     /// let run = ray_train::RunConfig::new("a").storage("somewhere");
@@ -105,7 +105,7 @@ impl RunConfig {
         self
     }
 
-    /// Which checkpoints are kept; by default all.
+    /// Which checkpoints are kept; by default all of them.
     ///
     /// ```
     /// # use ray_train::{CheckpointConfig, RunConfig};
@@ -116,8 +116,8 @@ impl RunConfig {
         self
     }
 
-    /// How many times the group may fail and is started again from the last checkpoint, as a whole; by default 0, and -1
-    /// for ever.
+    /// How many times the group may fail. After each of these failures the whole group is restarted from the last checkpoint. The
+    /// default is 0; -1 means without limit.
     ///
     /// ```
     /// # use std::sync::atomic::{AtomicU32, Ordering};
@@ -136,8 +136,8 @@ impl RunConfig {
         self
     }
 
-    /// How long a rank waits for the others, in a collective or at a report, before it fails and names those that are
-    /// missing; by default 1800 s.
+    /// How long a rank waits for the others in a collective operation or at a report; by default 1800 s. Then the operation fails, and
+    /// the error names the missing ranks.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -148,8 +148,8 @@ impl RunConfig {
         self
     }
 
-    /// How long the ranks have for leaving a group that failed or was interrupted, by default 5 s. A rank that is in code of
-    /// its own, which nobody can stop, is left behind after that: whatever it asks of its context is an error.
+    /// How long the loops have to return after their group has failed or was interrupted; by default 5 s. A rank whose loop is in code
+    /// that cannot be interrupted is abandoned after that: its loop continues, but each call of its context fails.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -160,7 +160,7 @@ impl RunConfig {
         self
     }
 
-    /// What the generators of the ranks and the order of the data begin with, by default 0.
+    /// The seed for the generators of the ranks and for the order of the data; by default 0.
     ///
     /// ```
     /// let run = ray_train::RunConfig::new("a").seed(42);
@@ -170,7 +170,7 @@ impl RunConfig {
         self
     }
 
-    /// Whether a checkpoint that is damaged is passed over, and the one before it taken; by default it is an error.
+    /// Whether the run skips a damaged checkpoint and continues from the one before it. By default a damaged checkpoint is an error.
     ///
     /// ```
     /// let run = ray_train::RunConfig::new("a").fall_back(true);
@@ -180,11 +180,11 @@ impl RunConfig {
         self
     }
 
-    /// Adds a callback, which `fit` calls after each report of the group while the ranks wait: to print, to plot, to log. Several
-    /// callbacks are called in the order in which they were added.
+    /// Adds a callback for each report of the group, for instance to print or to log. The ranks wait while it runs. Several callbacks
+    /// are called in the order in which they were added.
     ///
-    /// The callback runs on the thread that called `fit`, or on a thread of its own where a task or an actor's method called
-    /// `fit`. A panic in it ends the run and comes out of `fit`; in place it is a panic of the loop.
+    /// The callback runs on the thread that called `fit`; if a task or an actor's method called `fit`, it runs on a separate thread. A
+    /// panic in it ends the run, and `fit` panics with the same value; in place it is a panic of the loop.
     ///
     /// ```
     /// # use ray_train::{Metrics, RunConfig, TrainContext, Trainer};
@@ -201,8 +201,7 @@ impl RunConfig {
     /// The run's directory.
     ///
     /// # Errors
-    /// A run without a name, which gets one when it begins; a name that is no name of a directory; no home directory, and no
-    /// storage either.
+    /// The run has no name yet; the name cannot be the name of a directory; there is neither a storage nor a home directory.
     ///
     /// ```
     /// assert!(ray_train::RunConfig::new("../a").path().is_err());
@@ -210,36 +209,40 @@ impl RunConfig {
     pub fn path(&self) -> ray::Result<PathBuf> {
         let name = self.name.as_deref().ok_or_else(|| {
             failed(
-                "a run without a name has no directory yet: RunConfig::new(name) gives it one, and the result knows where it is",
+                "a run without a name has no directory before it starts: name it with RunConfig::new, or use TrainResult::path after it",
             )
         })?;
-        let plain = !name.trim().is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
-        if !plain {
-            return Err(failed(format!("`{name}` is no name for a run: it becomes that of a directory")));
+        let valid = !name.trim().is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0']);
+        if !valid {
+            return Err(failed(format!("`{name}` cannot be the name of a run, because it cannot be the name of a directory")));
         }
         let storage = match (&self.temporary, &self.storage) {
             (Some(dir), _) => dir.path().to_owned(),
             (_, Some(path)) => path.clone(),
             _ => std::env::home_dir()
-                .ok_or_else(|| failed("there is no home directory for `ray_results`: say where with RunConfig::storage"))?
+                .ok_or_else(|| {
+                    failed("there is no home directory for `ray_results`: choose a directory with RunConfig::storage")
+                })?
                 .join("ray_results"),
         };
         Ok(storage.join(name))
     }
 
-    /// The same, with a name if it had none.
+    /// A clone that has a name: its own, or a new one from the current time.
     pub(crate) fn named(&self) -> RunConfig {
         let mut named = self.clone();
         named.name.get_or_insert_with(|| jiff::Timestamp::now().strftime("ray_train_run-%Y-%m-%d_%H-%M-%S-%6f").to_string());
         named
     }
 
-    pub(crate) fn check(&self) -> ray::Result<()> {
+    /// # Errors
+    /// A setting is out of range.
+    pub(crate) fn validate(&self) -> ray::Result<()> {
         if self.checkpoints.num_to_keep == Some(0) {
-            return Err(failed("CheckpointConfig::num_to_keep is 1 or more: the last checkpoint is always kept"));
+            return Err(failed("CheckpointConfig::num_to_keep(0): pass 1 or more, because the last checkpoint is always kept"));
         }
         if self.max_failures < -1 {
-            return Err(failed(format!("RunConfig::max_failures({}): 0 or more, or -1 for ever", self.max_failures)));
+            return Err(failed(format!("RunConfig::max_failures({}): pass 0 or more, or -1 for no limit", self.max_failures)));
         }
         Ok(())
     }
@@ -256,24 +259,25 @@ impl RunConfig {
         &self.checkpoints
     }
 
-    /// Whether so many failures are forgiven.
-    pub(crate) fn forgives(&self, failures: u32) -> bool {
+    /// Whether a retry is left after this number of failures.
+    pub(crate) fn allows_failures(&self, failures: u32) -> bool {
         self.max_failures < 0 || i64::from(failures) <= self.max_failures
     }
 
-    pub(crate) fn longest_wait(&self) -> Duration {
+    /// How long a rank waits for the others.
+    pub(crate) fn rank_timeout(&self) -> Duration {
         self.timeout
     }
 
-    pub(crate) fn leaving(&self) -> Duration {
+    pub(crate) fn grace_period(&self) -> Duration {
         self.grace
     }
 
-    pub(crate) fn first_seed(&self) -> u64 {
+    pub(crate) fn run_seed(&self) -> u64 {
         self.seed
     }
 
-    pub(crate) fn falls_back(&self) -> bool {
+    pub(crate) fn may_fall_back(&self) -> bool {
         self.fall_back
     }
 
@@ -295,7 +299,7 @@ impl fmt::Debug for RunConfig {
     }
 }
 
-/// Whether more or less is better.
+/// Whether a larger or a smaller value of a metric is better.
 ///
 /// ```
 /// use ray_train::Order;
@@ -303,14 +307,14 @@ impl fmt::Debug for RunConfig {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// As for an accuracy.
+    /// Larger is better, as for an accuracy.
     Max,
-    /// As for a loss.
+    /// Smaller is better, as for a loss.
     Min,
 }
 
 impl Order {
-    /// Whether `a` is better than `b`. NaN is better than nothing, and everything but NaN is better than it.
+    /// Whether `a` is better than `b`. Every other number is better than NaN, and NaN is never better.
     ///
     /// ```
     /// # use ray_train::Order;
@@ -341,7 +345,7 @@ pub struct CheckpointConfig {
 }
 
 impl CheckpointConfig {
-    /// All of them.
+    /// Keeps all checkpoints.
     ///
     /// ```
     /// let all = ray_train::CheckpointConfig::new();
@@ -350,9 +354,8 @@ impl CheckpointConfig {
         CheckpointConfig::default()
     }
 
-    /// How many checkpoints are kept: the last ones, or the best ones by [`score`](Self::score). As in Ray, the last checkpoint is
-    /// always kept, because a run goes on from it: where it is not among the best, it is kept in addition to them. 0 is an error
-    /// of `fit`.
+    /// The number of checkpoints to keep: the last ones, or the best ones by [`score`](Self::score). As in Ray, the last checkpoint is
+    /// always kept, because the run continues from it: if it is not among the best, it is kept in addition to them. With 0 `fit` fails.
     ///
     /// ```
     /// let last = ray_train::CheckpointConfig::new().num_to_keep(1);
@@ -362,7 +365,7 @@ impl CheckpointConfig {
         self
     }
 
-    /// The metric that says how good a checkpoint is. A checkpoint that is reported without it is an error.
+    /// The metric that scores checkpoints. A report with a checkpoint fails if it does not have this metric.
     ///
     /// ```
     /// # use ray_train::{CheckpointConfig, Order};

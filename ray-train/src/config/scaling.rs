@@ -1,17 +1,16 @@
-//! How many workers, and what each of them holds.
+//! The configuration of workers: their number, and the resources of each.
 
 use std::time::Duration;
 
-use crate::faults::failed;
+use crate::error::failed;
 
-/// How long a group waits for what others hold, unless it is told otherwise.
-const ADMISSION: Duration = Duration::from_secs(60);
+/// The default of [`ScalingConfig::wait_for_resources`].
+const DEFAULT_ADMISSION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many workers train together, and what each of them holds for as long as the group lives: one CPU, unless it is told
-/// otherwise.
+/// The number of workers that train together, and the resources that each of them holds while the group lives; by default one CPU.
 ///
-/// All workers are admitted together or none is: more than the node has is an error at once, more than is free waits
-/// ([`wait_for_resources`](Self::wait_for_resources)).
+/// Either all workers get their resources, or none does. If the node has too few resources, `fit` fails at once; if too few are free,
+/// it waits ([`wait_for_resources`](Self::wait_for_resources)).
 ///
 /// ```
 /// use ray_train::ScalingConfig;
@@ -24,74 +23,81 @@ const ADMISSION: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ScalingConfig {
-    group: Group,
+    size: GroupSize,
     use_gpu: bool,
     cpus: f64,
     gpus: Option<f64>,
     memory: u64,
     custom: Vec<(String, f64)>,
-    admission: Duration,
+    admission_timeout: Duration,
 }
 
-/// Where the loop runs.
+/// The number of workers, or none if the loop runs on the thread of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Group {
+pub(crate) enum GroupSize {
     InPlace,
-    Workers { least: usize, most: usize },
+    Workers { min: usize, max: usize },
 }
 
-/// What one worker holds.
+/// The resources of one worker.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Share {
+pub(crate) struct WorkerResources {
     pub(crate) cpus: f64,
     pub(crate) gpus: f64,
     pub(crate) memory: u64,
     pub(crate) custom: Vec<(String, f64)>,
 }
 
-impl Share {
-    /// By name, as the engine counts what there is.
+impl WorkerResources {
+    /// The amounts above zero, by the names that the engine uses.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         let known = [("CPU", self.cpus), ("GPU", self.gpus), ("memory", self.memory as f64)];
         let custom = self.custom.iter().map(|(name, amount)| (name.as_str(), *amount));
         known.into_iter().chain(custom).filter(|(_, amount)| *amount > 0.0)
     }
 
-    /// The threads that a worker may use: its CPUs, rounded up.
+    /// The number of threads that a worker may use: its CPUs, rounded up.
     pub(crate) fn threads(&self) -> usize {
         (self.cpus.ceil() as usize).max(1)
     }
 }
 
 impl ScalingConfig {
-    fn of(group: Group) -> ScalingConfig {
-        ScalingConfig { group, use_gpu: false, cpus: 1.0, gpus: None, memory: 0, custom: Vec::new(), admission: ADMISSION }
+    fn with_size(size: GroupSize) -> ScalingConfig {
+        ScalingConfig {
+            size,
+            use_gpu: false,
+            cpus: 1.0,
+            gpus: None,
+            memory: 0,
+            custom: Vec::new(),
+            admission_timeout: DEFAULT_ADMISSION_TIMEOUT,
+        }
     }
 
-    /// So many workers. 0 is an error of `fit`; [`in_place`](Self::in_place) is what Ray means by it.
+    /// A fixed number of workers. With 0 `fit` fails; [`in_place`](Self::in_place) does what Ray does with 0.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(4);
     /// ```
     pub fn workers(workers: usize) -> ScalingConfig {
-        ScalingConfig::of(Group::Workers { least: workers, most: workers })
+        ScalingConfig::with_size(GroupSize::Workers { min: workers, max: workers })
     }
 
-    /// As many workers as can be had, at the start and at each restart, between these two numbers. What the node can never
-    /// have counts as not to be had; fewer than `least` is as for [`workers`](Self::workers).
+    /// As many workers as the resources allow, from `min` to `max`. The number is determined at the start and at each restart. Fewer
+    /// than `min` is an error, as for [`workers`](Self::workers).
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::elastic(2, 4);
     /// ```
-    pub fn elastic(least: usize, most: usize) -> ScalingConfig {
-        ScalingConfig::of(Group::Workers { least, most })
+    pub fn elastic(min: usize, max: usize) -> ScalingConfig {
+        ScalingConfig::with_size(GroupSize::Workers { min, max })
     }
 
-    /// No workers: the loop runs on the thread that calls `fit`, as the one rank of a group of one. For debuggers, and for
-    /// programs that are small.
+    /// No workers: the loop runs on the thread that calls `fit`, as the only rank. It is for debugging and for small programs.
     ///
-    /// No resources are held, so what is said of each worker's has no meaning here. The loop computes with the threads of the
-    /// rayon pool that the calling thread is in: unless it is in one of its own, the common one, of a thread for each processor.
+    /// The loop holds no resources, so the settings for each worker's resources have no effect. The loop uses the threads of the
+    /// calling thread's rayon pool; outside of a pool that is rayon's global pool.
     ///
     /// ```
     /// # use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
@@ -103,16 +109,15 @@ impl ScalingConfig {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn in_place() -> ScalingConfig {
-        ScalingConfig::of(Group::InPlace)
+        ScalingConfig::with_size(GroupSize::InPlace)
     }
 
-    /// Whether each worker trains on a GPU, of which it then holds one unless
-    /// [`gpus_per_worker`](Self::gpus_per_worker) says otherwise. Where this build has no GPU backend, or the machine too few
-    /// GPUs, it is an error of `fit`.
+    /// Whether each worker trains on a GPU. It then holds one GPU, unless [`gpus_per_worker`](Self::gpus_per_worker) sets another
+    /// amount. `fit` fails if this build has no GPU backend, or if the machine has too few GPUs.
     ///
-    /// The engine counts GPUs as it counts everything: it has as many as it was told of, with
-    /// `Config::new().num_gpus(`[`Device::gpus`](crate::Device::gpus)`())`. Rank 0 gets GPU 0, rank 1 the next one, and so on;
-    /// of two runs at the same time both begin there.
+    /// GPUs are a logical resource: the engine has as many as its configuration says,
+    /// `Config::new().num_gpus(`[`Device::gpus`](crate::Device::gpus)`())`. Rank 0 gets GPU 0, rank 1 gets the next one, and so on. Two
+    /// runs at the same time both begin with GPU 0.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(4).use_gpu(false);
@@ -122,7 +127,7 @@ impl ScalingConfig {
         self
     }
 
-    /// CPUs of each worker, by default 1. A worker's computations use as many threads, rounded up.
+    /// The CPUs of each worker; by default 1. A worker computes with as many threads as it has CPUs, rounded up.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(2).cpus_per_worker(4.0);
@@ -132,8 +137,8 @@ impl ScalingConfig {
         self
     }
 
-    /// GPUs of each worker, by default 1 with [`use_gpu`](Self::use_gpu). With half a GPU for each, ranks 0 and 1 share the first
-    /// one; of several GPUs a rank's model is on the first. With 0, all ranks share GPU 0, and the engine counts none.
+    /// The GPUs of each worker; by default 1 with [`use_gpu`](Self::use_gpu). With 0.5, ranks 0 and 1 share the first GPU. With several
+    /// GPUs the model of a rank is on the first of them. With 0, all ranks share GPU 0, and the engine counts no GPU.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(2).use_gpu(true).gpus_per_worker(0.5);
@@ -143,7 +148,7 @@ impl ScalingConfig {
         self
     }
 
-    /// Memory of each worker in bytes; logical, as everywhere: nothing is measured.
+    /// The memory of each worker in bytes. It is a logical resource: the engine does not measure the memory in use.
     ///
     /// ```
     /// let scaling = ray_train::ScalingConfig::workers(2).memory_per_worker(1 << 30);
@@ -163,45 +168,47 @@ impl ScalingConfig {
         self
     }
 
-    /// How long a group may wait for resources that others hold, by default 60 s; then `fit` fails and says who holds them.
+    /// How long a group waits for resources that others hold; by default 60 s. Then `fit` fails, and the error names the holders.
     ///
     /// ```
     /// # use std::time::Duration;
     /// let scaling = ray_train::ScalingConfig::workers(2).wait_for_resources(Duration::from_secs(5));
     /// ```
-    pub fn wait_for_resources(mut self, longest: Duration) -> ScalingConfig {
-        self.admission = longest;
+    pub fn wait_for_resources(mut self, timeout: Duration) -> ScalingConfig {
+        self.admission_timeout = timeout;
         self
     }
 
-    pub(crate) fn group(&self) -> ray::Result<Group> {
-        match self.group {
-            Group::Workers { least: 0, most: 0 } => Err(failed(
-                "a group has 1 worker or more; ScalingConfig::in_place() runs the loop on the calling thread, as 0 does in Ray",
+    /// # Errors
+    /// The numbers of workers are out of range.
+    pub(crate) fn group_size(&self) -> ray::Result<GroupSize> {
+        match self.size {
+            GroupSize::Workers { min: 0, max: 0 } => Err(failed(
+                "the ScalingConfig has 0 workers, and a group has 1 or more: use ScalingConfig::in_place() to run the loop on the calling thread, as 0 does in Ray",
             )),
-            Group::Workers { least, most } if least == 0 || most < least => {
-                Err(failed(format!("ScalingConfig::elastic({least}, {most}): the first is 1 or more, and at most the second")))
+            GroupSize::Workers { min, max } if min == 0 || max < min => {
+                Err(failed(format!("ScalingConfig::elastic({min}, {max}): the minimum is 1 or more, and at most the maximum")))
             }
-            group => Ok(group),
+            size => Ok(size),
         }
     }
 
-    /// The number of the GPU that a rank computes on, if it does: each has as many ranks as their shares of it allow.
+    /// The number of the GPU that a rank uses, if it uses one. Each GPU has as many ranks as their amounts allow.
     pub(crate) fn gpu_of(&self, rank: usize) -> Option<usize> {
-        // Amounts are exact to a ten-thousandth.
+        // Amounts of resources are multiples of a ten-thousandth.
         const ONE: usize = 10_000;
-        let share = (self.share().gpus * ONE as f64).round() as usize;
-        let gpu = if share > ONE { rank.saturating_mul(share / ONE) } else { rank / (ONE / share.max(1)) };
+        let amount = (self.worker_resources().gpus * ONE as f64).round() as usize;
+        let gpu = if amount > ONE { rank.saturating_mul(amount / ONE) } else { rank / (ONE / amount.max(1)) };
         self.use_gpu.then_some(gpu)
     }
 
-    pub(crate) fn admission(&self) -> Duration {
-        self.admission
+    pub(crate) fn admission_timeout(&self) -> Duration {
+        self.admission_timeout
     }
 
-    pub(crate) fn share(&self) -> Share {
+    pub(crate) fn worker_resources(&self) -> WorkerResources {
         let gpus = self.gpus.unwrap_or(if self.use_gpu { 1.0 } else { 0.0 });
-        Share { cpus: self.cpus, gpus, memory: self.memory, custom: self.custom.clone() }
+        WorkerResources { cpus: self.cpus, gpus, memory: self.memory, custom: self.custom.clone() }
     }
 }
 
@@ -217,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_share_a_gpu_as_far_as_it_goes() {
+    fn ranks_share_a_gpu_as_far_as_their_amounts_allow() {
         let gpus = |amount| {
             let scaling = ScalingConfig::workers(5).use_gpu(true).gpus_per_worker(amount);
             (0..5).map(|rank| scaling.gpu_of(rank).unwrap()).collect::<Vec<_>>()
@@ -225,7 +232,7 @@ mod tests {
         assert_eq!(gpus(1.0), [0, 1, 2, 3, 4]);
         assert_eq!(gpus(2.0), [0, 2, 4, 6, 8]);
         assert_eq!(gpus(0.5), [0, 0, 1, 1, 2]);
-        assert_eq!(gpus(0.3), [0, 0, 0, 1, 1], "a tenth of each is left");
+        assert_eq!(gpus(0.3), [0, 0, 0, 1, 1], "a tenth of each GPU is unused");
         assert_eq!(gpus(1.0 / 3.0), [0, 0, 0, 1, 1]);
         assert_eq!(gpus(0.7), [0, 1, 2, 3, 4]);
         assert_eq!(gpus(0.0), [0; 5]);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::images::Images;
 use super::{idx, synthetic};
-use crate::faults::failed;
+use crate::error::failed;
 use files::FILES;
 
 /// The environment variable that names the folder of the files.

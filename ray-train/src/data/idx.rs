@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
-use crate::faults::failed;
+use crate::error::failed;
 
 /// The first four bytes of a file: two zeros, the type of an element (8: a byte), the number of dimensions.
 const LABELS: u32 = 0x0801;

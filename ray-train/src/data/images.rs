@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::dataset::Dataset;
-use crate::faults::failed;
+use crate::error::failed;
 
 /// Labelled images of one size in memory, one byte for each pixel. Clones share the memory.
 ///

@@ -1,75 +1,102 @@
-//! Metrics from a user's own type and back, by way of CBOR's values: they tell NaN from nothing, which JSON's do not.
+//! Metrics from a user's type and back, through CBOR values: CBOR has NaN and the infinities, which JSON does not have.
 
 use ciborium::Value;
 use ciborium::value::Integer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::json::special;
-use super::{Metric, Metrics};
-use crate::faults::failed;
+use super::json::non_finite;
+use super::metric::{Metric, Metrics};
+use crate::error::failed;
 
-pub(super) fn metrics(value: &impl Serialize) -> ray::Result<Metrics> {
-    let value = Value::serialized(value).map_err(|error| failed(format!("what was reported cannot be serialised: {error}")))?;
-    match metric(value)? {
-        Metric::Map(metrics) => Ok(metrics),
-        Metric::Null => Ok(Metrics::new()),
-        Metric::List(list) if list.is_empty() => Ok(Metrics::new()),
-        other => Err(failed(format!("what is reported has names: give a struct or a map, not the bare value `{other}`"))),
+impl Metrics {
+    /// Converts a value of your own: the fields of a struct, the entries of a map, or nothing for `()`.
+    ///
+    /// # Errors
+    /// The value is neither a struct nor a map, a name is not text, or a number has more than 64 bits.
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// let metrics = ray_train::Metrics::of(&BTreeMap::from([("loss", f32::INFINITY)]))?;
+    /// assert_eq!(metrics.number("loss"), Some(f64::INFINITY));
+    /// assert!(ray_train::Metrics::of(&0.5).unwrap_err().to_string().contains("a struct or a map"));
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn of(value: &impl Serialize) -> ray::Result<Metrics> {
+        let value = Value::serialized(value).map_err(|error| failed(format!("the metrics cannot be serialised: {error}")))?;
+        match metric_from(value)? {
+            Metric::Map(metrics) => Ok(metrics),
+            Metric::Null => Ok(Metrics::new()),
+            Metric::List(list) if list.is_empty() => Ok(Metrics::new()),
+            other => Err(failed(format!("metrics have names: pass a struct or a map, not the bare value `{other}`"))),
+        }
+    }
+
+    /// Converts these metrics to a type of your own.
+    ///
+    /// # Errors
+    /// A field is missing or of another type. The error names the field.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Loss { loss: f64 }
+    /// let metrics = ray_train::Metrics::new().with("loss", 0.5).with("epoch", 1);
+    /// assert_eq!(metrics.to::<Loss>()?.loss, 0.5);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn to<T: DeserializeOwned>(&self) -> ray::Result<T> {
+        Value::deserialized(&map_value(self))
+            .map_err(|error| failed(format!("the metrics {self:?} do not have the requested type: {error}")))
     }
 }
 
-pub(super) fn value<T: DeserializeOwned>(metrics: &Metrics) -> ray::Result<T> {
-    Value::deserialized(&map(metrics)).map_err(|error| failed(format!("{metrics:?} is not what was asked for: {error}")))
-}
-
-fn metric(value: Value) -> ray::Result<Metric> {
+fn metric_from(value: Value) -> ray::Result<Metric> {
     Ok(match value {
         Value::Null => Metric::Null,
-        Value::Bool(yes) => Metric::Bool(yes),
-        Value::Integer(whole) => Metric::Int(whole.into()),
+        Value::Bool(value) => Metric::Bool(value),
+        Value::Integer(integer) => Metric::Int(integer.into()),
         Value::Float(number) => Metric::Float(number),
         Value::Text(text) => Metric::Text(text),
         Value::Bytes(bytes) => Metric::List(bytes.into_iter().map(|byte| Metric::Int(byte.into())).collect()),
-        Value::Array(list) => Metric::List(list.into_iter().map(metric).collect::<ray::Result<_>>()?),
+        Value::Array(list) => Metric::List(list.into_iter().map(metric_from).collect::<ray::Result<_>>()?),
         Value::Map(entries) => {
             let mut metrics = Metrics::new();
             for (name, value) in entries {
-                metrics.set(name_of(name)?, metric(value)?);
+                metrics.set(name_from(name)?, metric_from(value)?);
             }
-            // Metrics that were metrics before come in their JSON form.
-            match special(&metrics) {
+            // A `Metrics` inside the user's type serialises in its JSON form, where a NaN is a map.
+            match non_finite(&metrics) {
                 Some(number) => Metric::Float(number),
                 None => Metric::Map(metrics),
             }
         }
-        // ciborium writes what 64 bits do not hold as tagged bytes.
-        _ => return Err(failed("a reported number has more than 64 bits: report it as an `f64` or as text".to_owned())),
+        // ciborium represents an integer of more than 64 bits as tagged bytes.
+        _ => return Err(failed("a metric has more than 64 bits: report it as an `f64` or as text".to_owned())),
     })
 }
 
-fn name_of(name: Value) -> ray::Result<String> {
+fn name_from(name: Value) -> ray::Result<String> {
     match name {
         Value::Text(name) => Ok(name),
         Value::Integer(number) => Ok(i128::from(number).to_string()),
-        other => Err(failed(format!("the names of what is reported are text, not {other:?}"))),
+        other => Err(failed(format!("the names of metrics are text, not {other:?}"))),
     }
 }
 
-fn map(metrics: &Metrics) -> Value {
-    Value::Map(metrics.iter().map(|(name, value)| (Value::Text(name.to_owned()), of(value))).collect())
+fn map_value(metrics: &Metrics) -> Value {
+    Value::Map(metrics.iter().map(|(name, value)| (Value::Text(name.to_owned()), value_of(value))).collect())
 }
 
-fn of(metric: &Metric) -> Value {
+fn value_of(metric: &Metric) -> Value {
     match metric {
         Metric::Null => Value::Null,
-        Metric::Bool(yes) => Value::Bool(*yes),
-        // Made from 64 bits, so it fits.
-        Metric::Int(whole) => Integer::try_from(*whole).map_or(Value::Float(*whole as f64), Value::Integer),
+        Metric::Bool(value) => Value::Bool(*value),
+        // Only a `Metric::Int` that the user made can have more than 64 bits; it becomes the nearest float.
+        Metric::Int(integer) => Integer::try_from(*integer).map_or(Value::Float(*integer as f64), Value::Integer),
         Metric::Float(number) => Value::Float(*number),
         Metric::Text(text) => Value::Text(text.clone()),
-        Metric::List(list) => Value::Array(list.iter().map(of).collect()),
-        Metric::Map(metrics) => map(metrics),
+        Metric::List(list) => Value::Array(list.iter().map(value_of).collect()),
+        Metric::Map(metrics) => map_value(metrics),
     }
 }
 
@@ -116,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struct_and_back() {
+    fn a_struct_converts_and_back() {
         let metrics = Metrics::of(&all()).unwrap();
         assert_eq!(metrics.to::<All>().unwrap(), all());
         let json = serde_json::to_string(&metrics).unwrap();
@@ -146,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_names_is_refused() {
+    fn values_without_names_are_refused() {
         assert!(Metrics::of(&()).unwrap().is_empty());
         for error in [
             Metrics::of(&7),

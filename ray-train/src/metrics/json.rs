@@ -1,17 +1,17 @@
-//! Metrics in files. JSON has no NaN and no infinity: such a number is written as `{"$float": "NaN"}`.
+//! The JSON form of metrics. JSON has no NaN and no infinity, so such a number is written as `{"$float": "NaN"}`.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{Metric, Metrics};
+use super::metric::{Metric, Metrics};
 
-/// The one name of a map that stands for a number.
+/// The only name in a map that represents a number.
 pub(super) const FLOAT: &str = "$float";
 
-/// The number that a map stands for.
-pub(super) fn special(metrics: &Metrics) -> Option<f64> {
+/// The number that a map represents, if it represents one.
+pub(super) fn non_finite(metrics: &Metrics) -> Option<f64> {
     match (metrics.len(), metrics.value(FLOAT)) {
         (1, Some(Metric::Text(text))) => match text.as_str() {
             "NaN" => Some(f64::NAN),
@@ -37,11 +37,11 @@ impl Serialize for Metric {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Metric::Null => serializer.serialize_none(),
-            Metric::Bool(yes) => serializer.serialize_bool(*yes),
-            Metric::Int(whole) => match (i64::try_from(*whole), u64::try_from(*whole)) {
-                (Ok(whole), _) => serializer.serialize_i64(whole),
-                (_, Ok(whole)) => serializer.serialize_u64(whole),
-                _ => serializer.serialize_f64(*whole as f64),
+            Metric::Bool(value) => serializer.serialize_bool(*value),
+            Metric::Int(integer) => match (i64::try_from(*integer), u64::try_from(*integer)) {
+                (Ok(integer), _) => serializer.serialize_i64(integer),
+                (_, Ok(integer)) => serializer.serialize_u64(integer),
+                _ => serializer.serialize_f64(*integer as f64),
             },
             Metric::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
             Metric::Float(number) => {
@@ -62,29 +62,29 @@ impl Serialize for Metrics {
     }
 }
 
-struct Any;
+struct MetricVisitor;
 
-impl<'de> Visitor<'de> for Any {
+impl<'de> Visitor<'de> for MetricVisitor {
     type Value = Metric;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
+        f.write_str("a metric")
     }
 
     fn visit_unit<E>(self) -> Result<Metric, E> {
         Ok(Metric::Null)
     }
 
-    fn visit_bool<E>(self, yes: bool) -> Result<Metric, E> {
-        Ok(Metric::Bool(yes))
+    fn visit_bool<E>(self, value: bool) -> Result<Metric, E> {
+        Ok(Metric::Bool(value))
     }
 
-    fn visit_i64<E>(self, whole: i64) -> Result<Metric, E> {
-        Ok(Metric::Int(whole.into()))
+    fn visit_i64<E>(self, integer: i64) -> Result<Metric, E> {
+        Ok(Metric::Int(integer.into()))
     }
 
-    fn visit_u64<E>(self, whole: u64) -> Result<Metric, E> {
-        Ok(Metric::Int(whole.into()))
+    fn visit_u64<E>(self, integer: u64) -> Result<Metric, E> {
+        Ok(Metric::Int(integer.into()))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Metric, E> {
@@ -108,13 +108,13 @@ impl<'de> Visitor<'de> for Any {
         while let Some((name, value)) = map.next_entry()? {
             metrics.set(name, value);
         }
-        Ok(special(&metrics).map_or(Metric::Map(metrics), Metric::Float))
+        Ok(non_finite(&metrics).map_or(Metric::Map(metrics), Metric::Float))
     }
 }
 
 impl<'de> Deserialize<'de> for Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Metric, D::Error> {
-        deserializer.deserialize_any(Any)
+        deserializer.deserialize_any(MetricVisitor)
     }
 }
 
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for Metrics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
         match Metric::deserialize(deserializer)? {
             Metric::Map(metrics) => Ok(metrics),
-            _ => Err(serde::de::Error::custom("metrics are a map of names and values")),
+            _ => Err(serde::de::Error::custom("metrics are a map from names to values")),
         }
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Bool, DType, Gradients as BurnGradients, Int, Tensor};
 use super::gradients::Gradients;
 use super::model_trait::Model;
 use super::parameter::Parameter;
-use crate::faults::failed;
+use crate::error::failed;
 
 /// A module of burn with its gradients, as a [`Model`].
 ///

@@ -1,7 +1,7 @@
 //! The gradients of a model, in one buffer.
 
 use super::parameter::Parameter;
-use crate::faults::failed;
+use crate::error::failed;
 
 /// The gradients of a model's trainable parameters, in one buffer, in memory order.
 ///

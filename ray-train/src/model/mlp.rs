@@ -9,7 +9,7 @@ use super::gradients::Gradients;
 use super::model_trait::Model;
 use super::parameter::Parameter;
 use crate::data::random::SplitMix64;
-use crate::faults::failed;
+use crate::error::failed;
 use product::{Matrix, Products};
 
 /// A classifier: fully connected layers with ReLU between them. Its loss is the mean cross-entropy.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::model_trait::Model;
 use super::parameter::Parameter;
 use super::state::StateDict;
-use crate::faults::failed;
+use crate::error::failed;
 
 /// Updates the parameters of a model with its gradients.
 ///

@@ -7,7 +7,7 @@ use ray::collective::{Group, Mean};
 
 use super::model_trait::Model;
 use crate::TrainContext;
-use crate::faults::failed;
+use crate::error::failed;
 
 /// Serialises the construction of models in this process. burn has one generator for the whole process, and the numbers that rank 0
 /// draws from it must repeat.

@@ -3,7 +3,7 @@
 use super::model_trait::Model;
 use super::optimizer::{Optimizer, buffers, decayed, load_buffers, save_buffers, update_parameters};
 use super::state::StateDict;
-use crate::faults::failed;
+use crate::error::failed;
 
 const NAME: &str = "Sgd";
 const MOMENTUM: &[&str] = &["momentum_buffer"];

@@ -8,7 +8,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
-use crate::faults::failed;
+use crate::error::failed;
 
 /// An error names at most this many arrays, and counts the others.
 const MAX_NAMES: usize = 5;

@@ -1,61 +1,58 @@
-//! A report goes to the disk, with its checkpoint if it has one.
+//! Commits a report to the run's directory, with its checkpoint if it has one.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::record::{Line, Listed, directory_of, text_of};
-use super::{REPORTS, RunDirectory};
+use super::directory::RunDirectory;
+use super::layout::{REPORTS, checkpoint_name};
+use super::record::{ListedCheckpoint, ReportLine, to_json_line};
 use crate::checkpoint::manifest::{Entry, FORMAT, MANIFEST, Manifest};
 use crate::checkpoint::{METADATA, files};
-use crate::config::{CheckpointConfig, Order};
-use crate::faults::{failed, listed};
+use crate::error::{failed, rank_list};
 use crate::{Checkpoint, Metrics, Report};
 
 /// A report that could not be committed.
 #[derive(Debug)]
-pub(crate) struct NotKept {
-    /// The ranks whose checkpoint is the reason; none where the reason is the run's own files or the metrics.
+pub(crate) struct CommitError {
+    /// The ranks whose checkpoints are the cause; empty if the cause is in the metrics or in the files of the run.
     pub(crate) ranks: Vec<usize>,
     pub(crate) error: ray::Error,
 }
 
-impl From<ray::Error> for NotKept {
-    fn from(error: ray::Error) -> NotKept {
-        NotKept { ranks: Vec::new(), error }
+impl From<ray::Error> for CommitError {
+    fn from(error: ray::Error) -> CommitError {
+        CommitError { ranks: Vec::new(), error }
     }
 }
 
-impl NotKept {
-    /// The checkpoint of one rank is the reason.
-    fn of(rank: usize) -> impl Fn(ray::Error) -> NotKept {
-        move |error| NotKept { ranks: vec![rank], error }
+impl CommitError {
+    /// An error that the checkpoint of one rank causes.
+    fn of_rank(rank: usize) -> impl Fn(ray::Error) -> CommitError {
+        move |error| CommitError { ranks: vec![rank], error }
     }
 }
 
 impl RunDirectory {
-    /// Enters a report: its metrics, and the checkpoints of those ranks that gave one, as one, with the states of all ranks'
-    /// generators. Either all of it is there
-    /// afterwards, or the run is as it was.
+    /// Commits a report: its metrics, the checkpoints of the ranks that passed one, merged into one checkpoint, and the states of all
+    /// ranks' generators. If it fails, the run is unchanged.
     ///
     /// # Errors
-    /// A file that two ranks give; a score that is missing; what the file system says.
+    /// Two ranks pass a file of the same name; the metric that scores checkpoints is missing; errors of the file system.
     pub(crate) fn commit(
         &mut self,
         metrics: Metrics,
-        given: &[(usize, Checkpoint)],
+        checkpoints: &[(usize, Checkpoint)],
         generators: Vec<u64>,
-    ) -> Result<Report, NotKept> {
+    ) -> Result<Report, CommitError> {
         let number = self.lines.last().map_or(0, |line| line.report) + 1;
         let time = jiff::Timestamp::now();
-        if !given.is_empty() {
-            self.check_score(&metrics)?;
-        }
-        let directory = directory_of(number);
-        let mut line = Line { report: number, time: time.to_string(), checkpoint: None, metrics };
-        if !given.is_empty() {
-            let head = Manifest {
+        let mut line = ReportLine { report: number, time: time.to_string(), checkpoint: None, metrics };
+        if !checkpoints.is_empty() {
+            self.check_score(&line.metrics)?;
+            let directory = checkpoint_name(number);
+            let manifest = Manifest {
                 format: FORMAT.to_owned(),
                 run: self.record.name.clone(),
                 report: number,
@@ -64,234 +61,183 @@ impl RunDirectory {
                 files: Vec::new(),
                 generators,
             };
-            self.put_together(&directory, head, given).map_err(|NotKept { mut ranks, error }| {
+            self.commit_checkpoint(&directory, manifest, checkpoints).map_err(|CommitError { mut ranks, error }| {
                 if ranks.is_empty() {
-                    ranks = given.iter().map(|(rank, _)| *rank).collect();
+                    ranks = checkpoints.iter().map(|(rank, _)| *rank).collect();
                 }
-                let error = failed(format!("the checkpoint of {} could not be kept: {error}", listed(&ranks)));
-                NotKept { ranks, error }
+                let error = failed(format!("the checkpoint of {} could not be saved: {error}", rank_list(&ranks)));
+                CommitError { ranks, error }
             })?;
-            line.checkpoint = Some(directory.clone());
+            line.checkpoint = Some(directory);
         }
-        if let Err(error) = self.enter(&line) {
-            if line.checkpoint.is_some() {
-                let _ = fs::remove_dir_all(self.path.join(&directory));
+        if let Err(error) = self.append(&line) {
+            if let Some(directory) = &line.checkpoint {
+                let _ = fs::remove_dir_all(self.path.join(directory));
             }
             return Err(error.into());
         }
-        let checkpoint = line.checkpoint.is_some().then(|| Checkpoint::kept(self.path.join(&directory), self.temporary.clone()));
+        let checkpoint = line.checkpoint.as_ref().map(|directory| self.checkpoint(directory));
         Ok(Report { number, time, metrics: line.metrics, checkpoint })
     }
 
     fn check_score(&self, metrics: &Metrics) -> ray::Result<()> {
-        let Some((score, _)) = &self.keep.score else { return Ok(()) };
+        let Some((score, _)) = &self.checkpoints.score else { return Ok(()) };
         if metrics.number(score).is_some() {
             return Ok(());
         }
         let names: Vec<&str> = metrics.iter().map(|(name, _)| name).collect();
         Err(failed(format!(
-            "checkpoints are kept by the metric `{score}`, but a checkpoint was reported without that number (with {names:?}): report it, or take another CheckpointConfig::score"
+            "the metric `{score}` scores checkpoints, but a checkpoint was reported without this number (only with {names:?}): report it, or choose another CheckpointConfig::score"
         )))
     }
 
-    /// The line and the list, or neither.
-    fn enter(&mut self, line: &Line) -> ray::Result<()> {
+    /// Appends a line to the list of reports, and lists its checkpoint in `run.json`. If one of the two fails, both are unchanged.
+    fn append(&mut self, line: &ReportLine) -> ray::Result<()> {
         let path = self.path.join(REPORTS);
-        let cannot = |error: std::io::Error| files::at("a report cannot be written", &path, &error);
-        let before = self.reports.metadata().map_err(cannot)?.len();
-        let text = text_of(line)?;
+        let write_error = |error: std::io::Error| files::io_error("a report cannot be written", &path, &error);
+        let length_before = self.reports.metadata().map_err(write_error)?.len();
+        let text = to_json_line(line)?;
         let written = self.reports.write_all(&text).and_then(|()| match line.checkpoint {
             Some(_) => self.reports.sync_data(),
             None => Ok(()),
         });
         if let Err(error) = written {
-            let _ = self.reports.set_len(before);
-            return Err(cannot(error));
+            let _ = self.reports.set_len(length_before);
+            return Err(write_error(error));
         }
         self.lines.push(line.clone());
         let Some(directory) = &line.checkpoint else { return Ok(()) };
         let former = self.record.clone();
-        self.record.checkpoints.push(Listed { directory: directory.clone(), report: line.report });
-        self.record.set_score(self.keep.score.as_ref());
+        self.record.checkpoints.push(ListedCheckpoint { directory: directory.clone(), report: line.report });
+        self.record.set_score(self.checkpoints.score.as_ref());
         let surplus = self.drop_surplus();
         if let Err(error) = self.write_record() {
             self.record = former;
             self.lines.pop();
-            let _ = self.reports.set_len(before);
+            let _ = self.reports.set_len(length_before);
             return Err(error);
         }
         for directory in surplus {
-            // What cannot be removed now is not listed, and goes at the next start.
+            // If it cannot be removed now, the next start removes it, because it is not listed.
             let _ = fs::remove_dir_all(self.path.join(directory));
         }
         Ok(())
     }
 
-    /// Takes the checkpoints off the list that are beyond those to be kept; which they are.
-    pub(super) fn drop_surplus(&mut self) -> Vec<String> {
-        let score_of = |listed: &Listed| {
-            let (metric, _) = self.keep.score.as_ref()?;
-            self.lines.iter().find(|line| line.report == listed.report)?.metrics.number(metric)
+    /// Assembles a checkpoint in the staging directory, syncs it to the disk, and renames it to its final name.
+    fn commit_checkpoint(
+        &self,
+        directory: &str,
+        mut manifest: Manifest,
+        checkpoints: &[(usize, Checkpoint)],
+    ) -> Result<(), CommitError> {
+        let remove = |path: &Path| {
+            fs::remove_dir_all(path).map_err(|error| files::io_error("an incomplete checkpoint cannot be removed", path, &error))
         };
-        let scores: Vec<f64> = self.record.checkpoints.iter().map(|listed| score_of(listed).unwrap_or(f64::NAN)).collect();
-        let surplus = surplus(&scores, &self.keep);
-        let surplus: Vec<String> = surplus.into_iter().map(|at| self.record.checkpoints[at].directory.clone()).collect();
-        self.record.checkpoints.retain(|listed| !surplus.contains(&listed.directory));
-        surplus
-    }
-
-    /// Puts the files of all ranks into one directory, lists them, has them written to the disk, and gives the directory its
-    /// name.
-    fn put_together(&self, directory: &str, mut manifest: Manifest, given: &[(usize, Checkpoint)]) -> Result<(), NotKept> {
-        let whole = self.staging().join(directory);
-        if whole.exists() {
-            fs::remove_dir_all(&whole).map_err(|error| files::at("it cannot be removed", &whole, &error))?;
+        let staged = self.staging().join(directory);
+        if staged.exists() {
+            remove(&staged)?;
         }
-        fs::create_dir_all(&whole).map_err(|error| files::at("the directory of a checkpoint cannot be made", &whole, &error))?;
-        let placed = self.place(&whole, &mut manifest, given).and_then(|()| {
-            files::write_json(&whole.join(MANIFEST), &manifest)?;
-            let place = self.path.join(directory);
-            if place.exists() {
-                fs::remove_dir_all(&place).map_err(|error| files::at("it cannot be removed", &place, &error))?;
+        fs::create_dir_all(&staged)
+            .map_err(|error| files::io_error("the directory of a checkpoint cannot be created", &staged, &error))?;
+        let committed = assemble(&staged, &mut manifest, checkpoints).and_then(|()| {
+            files::write_json(&staged.join(MANIFEST), &manifest)?;
+            let target = self.path.join(directory);
+            if target.exists() {
+                remove(&target)?;
             }
-            fs::rename(&whole, &place).map_err(|error| files::at("the checkpoint cannot be given its name", &place, &error))?;
+            fs::rename(&staged, &target)
+                .map_err(|error| files::io_error("a checkpoint cannot be renamed to its final name", &target, &error))?;
             Ok(files::sync(&self.path)?)
         });
-        if placed.is_err() {
-            let _ = fs::remove_dir_all(&whole);
+        if committed.is_err() {
+            let _ = fs::remove_dir_all(&staged);
         }
-        placed
-    }
-
-    fn place(&self, whole: &Path, manifest: &mut Manifest, given: &[(usize, Checkpoint)]) -> Result<(), NotKept> {
-        let mut from: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        let mut metadata = Metrics::new();
-        let mut lists = Vec::new();
-        // Nothing is moved before it is known that all of it can be.
-        for (rank, checkpoint) in given {
-            if checkpoint.is_spent() {
-                return Err(NotKept::of(*rank)(failed(format!(
-                    "rank {rank} gives a checkpoint for the second time, and its files went with the first report: ctx.new_checkpoint() makes another"
-                ))));
-            }
-            let mut list = files::list(checkpoint.path()).map_err(NotKept::of(*rank))?;
-            list.retain(|file| file != Path::new(METADATA) && file != Path::new(MANIFEST));
-            for file in &list {
-                if let Some(other) = from.insert(file.clone(), *rank) {
-                    let error = failed(format!(
-                        "rank {other} and rank {rank} both give a file `{}`: give each rank's files names of their own, or have one rank report them",
-                        file.display()
-                    ));
-                    return Err(NotKept { ranks: vec![other, *rank], error });
-                }
-            }
-            for (name, value) in checkpoint.all_metadata().map_err(NotKept::of(*rank))?.iter() {
-                match metadata.value(name) {
-                    // NaN is the same here too, which `==` denies.
-                    Some(there) if format!("{there:?}") != format!("{value:?}") => {
-                        return Err(NotKept::of(*rank)(failed(format!(
-                            "rank {rank} says `{name}` is {value} in the checkpoint's metadata, and a rank before it {there}: they must say the same"
-                        ))));
-                    }
-                    Some(_) => {}
-                    None => metadata.set(name.to_owned(), value.clone()),
-                }
-            }
-            lists.push((*rank, checkpoint, list));
-        }
-        for (rank, checkpoint, list) in lists {
-            if checkpoint.is_staged() {
-                checkpoint.spend();
-            }
-            for file in list {
-                let (source, target) = (checkpoint.path().join(&file), whole.join(&file));
-                let moved =
-                    if checkpoint.is_staged() { files::relocate(&source, &target) } else { files::copy(&source, &target) };
-                moved.and_then(|()| self.list(whole, &file, rank, manifest)).map_err(NotKept::of(rank))?;
-            }
-        }
-        if !metadata.is_empty() {
-            files::write_json(&whole.join(METADATA), &metadata)?;
-            self.list(whole, Path::new(METADATA), given[0].0, manifest)?;
-        }
-        for folder in folders(manifest) {
-            files::sync(&whole.join(folder))?;
-        }
-        Ok(())
-    }
-
-    fn list(&self, whole: &Path, file: &Path, rank: usize, manifest: &mut Manifest) -> ray::Result<()> {
-        let path = whole.join(file);
-        files::sync(&path)?;
-        let (bytes, crc32) =
-            files::sum(&path).map_err(|error| files::at("a file of a checkpoint cannot be read", &path, &error))?;
-        let name = file.to_str().ok_or_else(|| failed(format!("the name of the file {} is no text", file.display())))?;
-        manifest.files.push(Entry { name: name.to_owned(), bytes, crc32, rank });
-        Ok(())
+        committed
     }
 }
 
-/// The folders that the files lie in.
+/// Moves or copies the files of all ranks into one directory, merges their metadata, and adds all files to the manifest.
+fn assemble(staged: &Path, manifest: &mut Manifest, checkpoints: &[(usize, Checkpoint)]) -> Result<(), CommitError> {
+    // All checks come before the first move, so that a refused checkpoint still has its files.
+    let (files_of_ranks, metadata) = check_checkpoints(checkpoints)?;
+    for ((rank, checkpoint), files) in checkpoints.iter().zip(files_of_ranks) {
+        if checkpoint.is_staged() {
+            checkpoint.mark_consumed();
+        }
+        for file in files {
+            let (source, target) = (checkpoint.path().join(&file), staged.join(&file));
+            let moved = if checkpoint.is_staged() { files::move_file(&source, &target) } else { files::copy(&source, &target) };
+            moved.and_then(|()| add_to_manifest(staged, &file, *rank, manifest)).map_err(CommitError::of_rank(*rank))?;
+        }
+    }
+    if !metadata.is_empty() {
+        files::write_json(&staged.join(METADATA), &metadata)?;
+        add_to_manifest(staged, Path::new(METADATA), checkpoints[0].0, manifest)?;
+    }
+    for folder in folders(manifest) {
+        files::sync(&staged.join(folder))?;
+    }
+    Ok(())
+}
+
+/// Checks that the checkpoints of the ranks can be merged. Returns the files of each, and the merged metadata.
+fn check_checkpoints(checkpoints: &[(usize, Checkpoint)]) -> Result<(Vec<Vec<PathBuf>>, Metrics), CommitError> {
+    let mut owners: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut metadata = Metrics::new();
+    let mut files_of_ranks = Vec::new();
+    for (rank, checkpoint) in checkpoints {
+        if checkpoint.is_consumed() {
+            return Err(CommitError::of_rank(*rank)(failed(format!(
+                "rank {rank} reported the same checkpoint twice, and the first report has moved its files: make another one with ctx.new_checkpoint()"
+            ))));
+        }
+        let mut files = files::list(checkpoint.path()).map_err(CommitError::of_rank(*rank))?;
+        files.retain(|file| file != Path::new(METADATA) && file != Path::new(MANIFEST));
+        for file in &files {
+            if let Some(other) = owners.insert(file.clone(), *rank) {
+                let error = failed(format!(
+                    "rank {other} and rank {rank} both report a file `{}`: use different file names on each rank, or report the file on one rank only",
+                    file.display()
+                ));
+                return Err(CommitError { ranks: vec![other, *rank], error });
+            }
+        }
+        for (name, value) in checkpoint.all_metadata().map_err(CommitError::of_rank(*rank))?.iter() {
+            match metadata.value(name) {
+                // By their texts: NaN differs from itself under `==`.
+                Some(other) if format!("{other:?}") != format!("{value:?}") => {
+                    return Err(CommitError::of_rank(*rank)(failed(format!(
+                        "the metadata `{name}` of the checkpoint is {value} on rank {rank}, and {other} on an earlier rank: it must be the same on all ranks"
+                    ))));
+                }
+                Some(_) => {}
+                None => metadata.set(name.to_owned(), value.clone()),
+            }
+        }
+        files_of_ranks.push(files);
+    }
+    Ok((files_of_ranks, metadata))
+}
+
+/// Syncs a file of a checkpoint to the disk, and adds it with its checksum to the manifest.
+fn add_to_manifest(staged: &Path, file: &Path, rank: usize, manifest: &mut Manifest) -> ray::Result<()> {
+    let path = staged.join(file);
+    files::sync(&path)?;
+    let (bytes, crc32) =
+        files::checksum(&path).map_err(|error| files::io_error("a file of a checkpoint cannot be read", &path, &error))?;
+    let name = file.to_str().ok_or_else(|| {
+        failed(format!("the file name {} is not valid Unicode: a checkpoint needs names that are", file.display()))
+    })?;
+    manifest.files.push(Entry { name: name.to_owned(), bytes, crc32, rank });
+    Ok(())
+}
+
+/// The folders of all files, and those that contain them.
 fn folders(manifest: &Manifest) -> Vec<PathBuf> {
-    let above = |entry: &Entry| Path::new(&entry.name).ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
-    let mut folders: Vec<PathBuf> = manifest.files.iter().flat_map(above).collect();
+    let ancestors = |entry: &Entry| Path::new(&entry.name).ancestors().skip(1).map(Path::to_owned).collect::<Vec<_>>();
+    let mut folders: Vec<PathBuf> = manifest.files.iter().flat_map(ancestors).collect();
     folders.sort();
     folders.dedup();
     folders
-}
-
-/// The indices of the checkpoints to remove, given the scores of all of them, the oldest first.
-///
-/// As in Ray: the best `num_to_keep` stay, and the last one stays in addition, because a run goes on from it. Without a score the
-/// newest are the best.
-fn surplus(scores: &[f64], keep: &CheckpointConfig) -> Vec<usize> {
-    let Some(kept) = keep.num_to_keep else { return Vec::new() };
-    let order = keep.score.as_ref().map(|(_, order)| *order);
-    let mut worst_first: Vec<usize> = (0..scores.len()).collect();
-    // Of equal scores, the oldest goes first.
-    worst_first.sort_by(|a, b| match order {
-        Some(order) if order.is_better(scores[*a], scores[*b]) => std::cmp::Ordering::Greater,
-        Some(order) if order.is_better(scores[*b], scores[*a]) => std::cmp::Ordering::Less,
-        Some(_) | None => a.cmp(b),
-    });
-    worst_first.truncate(scores.len().saturating_sub(kept.max(1)));
-    worst_first.retain(|at| at + 1 != scores.len());
-    worst_first
-}
-
-/// The best of scores: NaN never is.
-pub(crate) fn best(scores: impl Iterator<Item = f64>, order: Order) -> Option<usize> {
-    let mut best: Option<(usize, f64)> = None;
-    for (at, score) in scores.enumerate() {
-        if !score.is_nan() && best.is_none_or(|(_, former)| order.is_better(score, former)) {
-            best = Some((at, score));
-        }
-    }
-    best.map(|(at, _)| at)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_go_and_the_last_stays() {
-        let keep = |n: usize| CheckpointConfig::new().num_to_keep(n);
-        assert_eq!(surplus(&[1.0, 2.0, 3.0], &CheckpointConfig::new()), [0; 0]);
-        assert_eq!(surplus(&[1.0, 2.0, 3.0], &keep(2)), [0]);
-        let worst_last = surplus(&[1.0, f64::NAN, 4.0, 2.0, 3.0], &keep(2).score("loss", Order::Min));
-        assert_eq!(worst_last, [1, 2], "NaN goes first, then the worst; the last stays beside the two best");
-        let best_last = surplus(&[3.0, 4.0, 2.0], &keep(2).score("loss", Order::Min));
-        assert_eq!(best_last, [1], "the last is one of the two best");
-        assert_eq!(surplus(&[1.0, f64::NAN], &keep(1).score("loss", Order::Min)), [0; 0], "the last stays, though it is NaN");
-        assert_eq!(surplus(&[f64::NAN], &keep(1).score("loss", Order::Max)), [0; 0]);
-        assert_eq!(surplus(&[2.0, 2.0, 1.0], &keep(1).score("loss", Order::Max)), [0], "of equals the oldest goes");
-    }
-
-    #[test]
-    fn nan_is_never_best() {
-        assert_eq!(best([f64::NAN, 0.3, 0.2, f64::NAN].into_iter(), Order::Min), Some(2));
-        assert_eq!(best([f64::NAN].into_iter(), Order::Max), None);
-        assert_eq!(best([1.0, 1.0].into_iter(), Order::Max), Some(0));
-    }
 }

@@ -1,4 +1,4 @@
-//! `run.json` and `reports.jsonl`: written, read, and put together again from the checkpoints where they are damaged.
+//! The two lists of a run: `run.json` and `reports.jsonl`.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -6,39 +6,38 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contents, RECORD, REPORTS, set_aside};
+use super::layout::{RECORD, REPORTS, report_of};
 use crate::Metrics;
 use crate::checkpoint::files;
-use crate::checkpoint::manifest::{self, Expected};
 use crate::config::Order;
-use crate::faults::Damaged;
+use crate::error::Damaged;
 
 const FORMAT: &str = "ray-train run 1";
 
-/// What `run.json` says.
+/// The contents of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     format: String,
-    /// The name that the run began with, which its checkpoints carry. A directory that is moved goes on with it.
+    /// The name of the run when it began, which its checkpoints carry. It stays the same if the directory is renamed.
     pub(super) name: String,
     started: String,
     pub(super) workers: usize,
-    /// The metric by which checkpoints are compared, and whether more of it is better.
+    /// The metric that scores checkpoints, and whether a larger value is better.
     score: Option<(String, bool)>,
-    /// Those that are kept, the oldest first.
-    pub(super) checkpoints: Vec<Listed>,
+    /// The checkpoints that are kept, the oldest first.
+    pub(super) checkpoints: Vec<ListedCheckpoint>,
 }
 
-/// A checkpoint that is kept.
+/// A checkpoint in the list of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct ListedCheckpoint {
     pub(super) directory: String,
     pub(super) report: u64,
 }
 
 /// A line of `reports.jsonl`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct ReportLine {
     pub(super) report: u64,
     pub(super) time: String,
     pub(super) checkpoint: Option<String>,
@@ -57,30 +56,31 @@ impl Record {
         }
     }
 
-    /// None for a directory in which no run has begun.
+    /// Reads `run.json`; none for a directory in which no run has begun.
     pub(super) fn read(run: &Path) -> Result<Option<Record>, Damaged> {
         let path = run.join(RECORD);
         if !path.exists() {
-            let begun = fs::read_dir(run).is_ok_and(|mut entries| {
+            let has_checkpoints = fs::read_dir(run).is_ok_and(|mut entries| {
                 entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().and_then(report_of).is_some()))
             });
-            return match begun {
+            return match has_checkpoints {
                 false => Ok(None),
-                true => Err(Damaged { path, why: format!("it is gone, though there are checkpoints; {ADVICE}") }),
+                true => Err(with_advice(Damaged { path, why: "it is missing, although there are checkpoints".to_owned() })),
             };
         }
-        let record: Record = files::read_json(&path).map_err(advised)?;
+        let record: Record = files::read_json(&path).map_err(with_advice)?;
         if record.format != FORMAT {
             let why =
-                format!("its format is `{}`, and this version reads `{FORMAT}`; take another name or storage", record.format);
+                format!("its format is `{}`, and this version reads `{FORMAT}`; choose another name or storage", record.format);
             return Err(Damaged { path, why });
         }
-        // A list from outside must not lead to another place: what it names is read, moved and removed.
-        if let Some(Listed { directory, report }) =
+        // The list may come from elsewhere, and the run reads, renames and removes the listed directories. So only names of
+        // checkpoints are accepted, which cannot lead out of the run's directory.
+        if let Some(ListedCheckpoint { directory, report }) =
             record.checkpoints.iter().find(|listed| report_of(&listed.directory) != Some(listed.report))
         {
             let why = format!("it lists `{directory}` as the checkpoint of report {report}");
-            return Err(advised(Damaged { path, why }));
+            return Err(with_advice(Damaged { path, why }));
         }
         Ok(Some(record))
     }
@@ -90,97 +90,70 @@ impl Record {
     }
 
     pub(super) fn score(&self) -> Option<(String, Order)> {
-        let (metric, most) = self.score.as_ref()?;
-        Some((metric.clone(), if *most { Order::Max } else { Order::Min }))
+        let (metric, larger_is_better) = self.score.as_ref()?;
+        Some((metric.clone(), if *larger_is_better { Order::Max } else { Order::Min }))
     }
 }
 
-const ADVICE: &str = "RunConfig::fall_back(true) goes on from the checkpoints that are whole, another name begins anew";
-
-fn advised(damaged: Damaged) -> Damaged {
+/// Adds to an error what the user can do.
+fn with_advice(damaged: Damaged) -> Damaged {
+    const ADVICE: &str =
+        "RunConfig::fall_back(true) rebuilds the lists from the undamaged checkpoints; with another name a new run begins";
     Damaged { why: format!("{}; {ADVICE}", damaged.why), ..damaged }
 }
 
-/// The name of a report's checkpoint.
-pub(super) fn directory_of(report: u64) -> String {
-    format!("checkpoint_{report:06}")
-}
-
-/// The report that a directory is the checkpoint of, by its name.
-pub(super) fn report_of(directory: &str) -> Option<u64> {
-    let digits = directory.strip_prefix("checkpoint_")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-}
-
-/// Every line, among them those of the checkpoints that are listed; the last one may have been cut off by a crash, and then does
-/// not count.
-pub(super) fn read_lines(run: &Path, record: &Record) -> Result<Vec<Line>, Damaged> {
+/// Reads `reports.jsonl`, and checks that it has the lines of all listed checkpoints. An incomplete last line, which a crash may
+/// leave, is ignored.
+pub(super) fn read_lines(run: &Path, record: &Record) -> Result<Vec<ReportLine>, Damaged> {
     let path = run.join(REPORTS);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(advised(Damaged { path, why: format!("it cannot be read: {error}") })),
+        Err(error) => return Err(with_advice(Damaged { path, why: format!("it cannot be read: {error}") })),
     };
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<ReportLine> = Vec::new();
     for (at, line) in text.split_inclusive('\n').enumerate() {
-        let Some(whole) = line.strip_suffix('\n') else { break };
-        let line = serde_json::from_str(whole)
-            .map_err(|error| advised(Damaged { path: path.clone(), why: format!("line {}: {error}", at + 1) }))?;
+        let Some(complete) = line.strip_suffix('\n') else { break };
+        let line = serde_json::from_str(complete)
+            .map_err(|error| with_advice(Damaged { path: path.clone(), why: format!("line {}: {error}", at + 1) }))?;
         lines.push(line);
     }
-    let there: HashSet<u64> = lines.iter().map(|line| line.report).collect();
-    if let Some(Listed { directory, .. }) = record.checkpoints.iter().find(|listed| !there.contains(&listed.report)) {
-        return Err(advised(Damaged { path, why: format!("the line of {directory} is not there") }));
+    let reports: HashSet<u64> = lines.iter().map(|line| line.report).collect();
+    if let Some(ListedCheckpoint { directory, .. }) = record.checkpoints.iter().find(|listed| !reports.contains(&listed.report)) {
+        return Err(with_advice(Damaged { path, why: format!("the line of {directory} is missing") }));
     }
     Ok(lines)
 }
 
-pub(super) fn write_lines(run: &Path, lines: &[Line]) -> ray::Result<()> {
+/// Replaces `reports.jsonl`.
+pub(super) fn write_lines(run: &Path, lines: &[ReportLine]) -> ray::Result<()> {
     let mut text = Vec::new();
     for line in lines {
-        text.extend(text_of(line)?);
+        text.extend(to_json_line(line)?);
     }
-    // What `replace` ends with.
+    // `replace` adds the last newline.
     text.pop();
     if lines.is_empty() {
         let path = run.join(REPORTS);
-        return File::create(&path).map(drop).map_err(|error| files::at("the run's reports cannot be written", &path, &error));
+        return File::create(&path)
+            .map(drop)
+            .map_err(|error| files::io_error("the list of reports cannot be written", &path, &error));
     }
     files::replace(&run.join(REPORTS), &text)
 }
 
-/// A line with its end.
-pub(super) fn text_of(line: &Line) -> ray::Result<Vec<u8>> {
+/// A line with its newline.
+pub(super) fn to_json_line(line: &ReportLine) -> ray::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(line).map_err(ray::Error::other)?;
     text.push(b'\n');
     Ok(text)
 }
 
+/// Opens `reports.jsonl` to append to it.
 pub(super) fn open_reports(run: &Path) -> ray::Result<File> {
     let path = run.join(REPORTS);
     let opened = OpenOptions::new().create(true).append(true).open(&path);
-    opened.map_err(|error| files::at("the run's reports cannot be opened", &path, &error))
-}
-
-/// What the checkpoints that are whole say of the run.
-pub(super) fn rebuild(run: &Path, name: &str, workers: usize) -> ray::Result<Contents> {
-    let mut record = Record::new(name, workers);
-    let mut lines = Vec::new();
-    let entries = fs::read_dir(run).map_err(|error| files::at("the run's directory cannot be read", run, &error))?;
-    let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| report_of(name).is_some());
-    names.sort_by_key(|name| report_of(name));
-    for directory in names {
-        let path = run.join(&directory);
-        let expected = Expected { run: name, report: report_of(&directory).unwrap_or_default(), time: None };
-        let Ok(whole) = manifest::verify(&path, expected) else {
-            set_aside(&path, &directory)?;
-            continue;
-        };
-        lines.push(Line { report: whole.report, time: whole.time, checkpoint: Some(directory.clone()), metrics: whole.metrics });
-        record.checkpoints.push(Listed { report: whole.report, directory });
-    }
-    Ok(Contents { record, lines })
+    opened.map_err(|error| files::io_error("the list of reports cannot be opened", &path, &error))
 }
 
 #[cfg(test)]
@@ -188,11 +161,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_names_checkpoints_of_its_own_run_alone() {
+    fn a_list_may_only_name_checkpoints_of_its_own_run() {
         let run = tempfile::tempdir().unwrap();
         let read = |directory: &str| {
             let mut record = Record::new("name", 1);
-            record.checkpoints.push(Listed { directory: directory.to_owned(), report: 4 });
+            record.checkpoints.push(ListedCheckpoint { directory: directory.to_owned(), report: 4 });
             files::write_json(&run.path().join(RECORD), &record).unwrap();
             Record::read(run.path())
         };

@@ -1,176 +1,123 @@
-//! A group's workers get their resources, all together or none.
+//! Admission: all workers of a group get their resources, or none does.
 //!
-//! Each worker's actor asks for its own; the engine grants one after the other. Only one group of the process asks at a time,
-//! so no two of them hold a half each and wait for the other's.
+//! The actor of each worker asks for its own resources, and the engine grants them one actor at a time. Only one group of the process
+//! asks at a time, so two groups cannot each hold a part of their workers while they wait for the other.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ray::{ActorHandle, ObjectRef, WeakActorHandle};
+use ray::{ActorHandle, ObjectRef};
 
 use super::caller::Caller;
-use super::door::lock;
-use super::interrupt::Watch;
+use super::groups::{GroupDetails, Retained, WorkerGroup, amounts, describe_all, retained_by_waiting, worker_count};
+use super::interrupt::InterruptGuard;
+use super::lock::lock;
 use super::worker::Worker;
-use crate::config::Share;
-use crate::faults::{NotAdmitted, failed};
+use crate::config::WorkerResources;
+use crate::error::NotAdmitted;
 
-/// How often it is looked at whether Ctrl-C was pressed.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+/// How often a waiting thread checks whether the run should stop.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What an elastic group waits for more than the least: what is free is granted within microseconds.
-const MORE: Duration = Duration::from_millis(200);
+/// How long an elastic group waits for workers beyond its minimum: the engine grants free resources within microseconds.
+const ELASTIC_WAIT: Duration = Duration::from_millis(200);
 
-/// Nobody waits longer, and the system's clock does not go much further.
-const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// Longer waits are cut to this: the clock of some systems cannot represent a much later deadline.
+const MAX_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The groups of this process, and whether one of them is being admitted.
-static GROUPS: Mutex<Groups> = Mutex::new(Groups { admitting: false, admitted: Vec::new(), next: 0 });
-static FREED: Condvar = Condvar::new();
+/// Amounts of resources are multiples of a ten-thousandth; this absorbs the rounding of their floating-point sums.
+const ROUNDING: f64 = 0.00005;
 
-struct Groups {
-    admitting: bool,
-    admitted: Vec<Entry>,
-    next: u64,
-}
+/// Whether a group is being admitted.
+static ADMITTING: Mutex<bool> = Mutex::new(false);
+static ADMISSION_ENDED: Condvar = Condvar::new();
 
-struct Entry {
-    number: u64,
-    run: String,
-    path: PathBuf,
-    share: Share,
-    /// How many of its workers hold their share; the others stand in for workers that were left behind with theirs.
-    holding: usize,
-    /// The group that waits for this one: the run's `fit` was called in its loop.
-    waiting: Option<u64>,
-    workers: Vec<WeakActorHandle<Worker>>,
-}
-
-impl Entry {
-    fn title(&self) -> String {
-        format!("the run `{}` holds {} of {}", self.run, count(self.holding), amounts(self.share.iter()))
-    }
-}
-
-/// What a group asks for.
+/// The request of a group.
 pub(crate) struct Request<'a> {
     pub(crate) run: &'a str,
     pub(crate) path: &'a Path,
-    pub(crate) share: Share,
-    pub(crate) least: usize,
-    pub(crate) most: usize,
-    /// Workers of this run's former groups that are still in code of their own, and hold what they hold.
-    pub(crate) left_behind: usize,
-    pub(crate) longest: Duration,
+    pub(crate) resources: WorkerResources,
+    pub(crate) min_workers: usize,
+    pub(crate) max_workers: usize,
+    /// Workers of this run's earlier groups whose loops have not returned yet: they still hold their resources.
+    pub(crate) abandoned: usize,
+    pub(crate) timeout: Duration,
     pub(crate) caller: &'a Caller,
 }
 
-/// A group that has its resources: its workers, killed when this goes.
-pub(crate) struct Admitted {
-    pub(crate) number: u64,
-    pub(crate) workers: Vec<ActorHandle<Worker>>,
-}
+/// The exclusive right to admit a group, until it is dropped.
+struct AdmissionTurn;
 
-impl Admitted {
-    /// Ends the workers. What they hold is free again, but for those that are in code of their own.
-    pub(crate) fn end(&self) {
-        self.workers.iter().for_each(ray::kill);
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.end();
-        lock(&GROUPS).admitted.retain(|entry| entry.number != self.number);
-    }
-}
-
-/// The turn of the one group that is being admitted.
-struct Turn;
-
-impl Turn {
-    fn wait(deadline: Instant, watch: &Watch) -> Option<Turn> {
-        let mut groups = lock(&GROUPS);
-        while groups.admitting {
-            if watch.is_raised() || Instant::now() >= deadline {
+impl AdmissionTurn {
+    /// Waits for the turn; none if the deadline has passed or the run should stop.
+    fn wait(deadline: Instant, interrupt: &InterruptGuard) -> Option<AdmissionTurn> {
+        let mut admitting = lock(&ADMITTING);
+        while *admitting {
+            if interrupt.should_stop() || Instant::now() >= deadline {
                 return None;
             }
-            groups = FREED.wait_timeout(groups, SLICE).unwrap_or_else(PoisonError::into_inner).0;
+            admitting = ADMISSION_ENDED.wait_timeout(admitting, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
-        groups.admitting = true;
-        Some(Turn)
+        *admitting = true;
+        Some(AdmissionTurn)
     }
 }
 
-impl Drop for Turn {
+impl Drop for AdmissionTurn {
     fn drop(&mut self) {
-        lock(&GROUPS).admitting = false;
-        FREED.notify_one();
+        *lock(&ADMITTING) = false;
+        ADMISSION_ENDED.notify_one();
     }
 }
 
-/// Makes the workers and waits until they have their resources. None: Ctrl-C was pressed.
+/// Creates the workers and waits until they have their resources. Returns none if the run should stop.
 ///
 /// # Errors
-/// [`NotAdmitted`]; the engine's own.
-pub(crate) fn admit(request: &Request<'_>, watch: &Watch) -> ray::Result<Option<Admitted>> {
+/// [`NotAdmitted`], and errors of the engine.
+pub(crate) fn admit(request: &Request<'_>, interrupt: &InterruptGuard) -> ray::Result<Option<WorkerGroup>> {
     let Plan { workers, substitutes } = request.plan()?;
-    let deadline = Instant::now() + request.longest.min(AGES);
-    let Some(_turn) = Turn::wait(deadline, watch) else {
-        return if watch.is_raised() { Ok(None) } else { Err(request.in_vain(0)) };
+    let deadline = Instant::now() + request.timeout.min(MAX_WAIT);
+    let Some(_turn) = AdmissionTurn::wait(deadline, interrupt) else {
+        return if interrupt.should_stop() { Ok(None) } else { Err(request.timed_out(0)) };
     };
-    let nothing = Share { cpus: 0.0, gpus: 0.0, memory: 0, custom: Vec::new() };
+    let no_resources = WorkerResources { cpus: 0.0, gpus: 0.0, memory: 0, custom: Vec::new() };
     let mut candidates = Candidates::default();
     for number in 0..workers {
-        candidates.add(worker(if number < substitutes { &nothing } else { &request.share })?);
+        candidates.add(create_worker(if number < substitutes { &no_resources } else { &request.resources })?);
     }
-    let granted = candidates.await_ready(request.least, deadline, watch)?;
-    if watch.is_raised() {
+    let mut granted = candidates.wait_for(request.min_workers, deadline, interrupt)?;
+    if interrupt.should_stop() {
         return Ok(None);
     }
-    if granted.len() < request.least {
-        return Err(request.in_vain(granted.iter().filter(|at| **at >= substitutes).count()));
+    let holding = |granted: &[usize]| granted.iter().filter(|index| **index >= substitutes).count();
+    if granted.len() < request.min_workers {
+        return Err(request.timed_out(holding(&granted)));
     }
-    let more = if workers > request.least { candidates.await_ready(workers, Instant::now() + MORE, watch)? } else { granted };
-    let holding = more.iter().filter(|at| **at >= substitutes).count();
-    let workers = candidates.take(&more);
-    let mut groups = lock(&GROUPS);
-    groups.next += 1;
-    let number = groups.next;
-    groups.admitted.push(Entry {
-        number,
+    if workers > request.min_workers {
+        granted = candidates.wait_for(workers, Instant::now() + ELASTIC_WAIT, interrupt)?;
+    }
+    let details = GroupDetails {
         run: request.run.to_owned(),
         path: request.path.to_owned(),
-        share: request.share.clone(),
-        holding,
-        waiting: request.caller.group,
-        workers: workers.iter().map(ActorHandle::downgrade).collect(),
-    });
-    Ok(Some(Admitted { number, workers }))
+        resources: request.resources.clone(),
+        holding: holding(&granted),
+        waiting_group: request.caller.group,
+    };
+    Ok(Some(WorkerGroup::register(details, candidates.take(&granted))))
 }
 
-/// The worker of a rank, if its group is among those of this process.
-pub(crate) fn find(path: &Path, rank: usize) -> ray::Result<ActorHandle<Worker>> {
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let groups = lock(&GROUPS);
-    let group = groups.admitted.iter().find(|entry| entry.path == real);
-    let group = group.ok_or_else(|| failed(format!("no run in {} is under way in this process", path.display())))?;
-    let worker = group.workers.get(rank).and_then(WeakActorHandle::upgrade);
-    worker.ok_or_else(|| {
-        failed(format!("the run `{}` has {} workers, and no living one of rank {rank}", group.run, group.workers.len()))
-    })
-}
-
-fn worker(share: &Share) -> ray::Result<ActorHandle<Worker>> {
-    let mut options = Worker::options().num_cpus(share.cpus).num_gpus(share.gpus).memory(share.memory);
-    for (name, amount) in &share.custom {
+fn create_worker(resources: &WorkerResources) -> ray::Result<ActorHandle<Worker>> {
+    let mut options = Worker::options().num_cpus(resources.cpus).num_gpus(resources.gpus).memory(resources.memory);
+    for (name, amount) in &resources.custom {
         options = options.resource(name.clone(), *amount);
     }
     options.try_remote()
 }
 
-/// Workers that have yet to be admitted, and what is ready when they are; killed if they are not.
+/// Workers that are not admitted yet, each with the object that is ready when it has its resources. They are killed when this is
+/// dropped.
 #[derive(Default)]
 struct Candidates {
     workers: Vec<ActorHandle<Worker>>,
@@ -181,7 +128,7 @@ impl Drop for Candidates {
     fn drop(&mut self) {
         for (worker, ready) in self.workers.iter().zip(&self.ready) {
             ray::kill(worker);
-            // That it is dead is known here, and needs no line in the log.
+            // Reads the error of the killed worker, so that the engine does not log it as unread.
             let _ = ray::get_timeout(ready, Duration::ZERO);
         }
     }
@@ -193,59 +140,49 @@ impl Candidates {
         self.workers.push(worker);
     }
 
-    /// These are admitted, the others are not.
-    fn take(mut self, admitted: &[usize]) -> Vec<ActorHandle<Worker>> {
+    /// Takes the workers of these indices, which are in ascending order, and kills the others.
+    fn take(mut self, indices: &[usize]) -> Vec<ActorHandle<Worker>> {
         let mut taken = Vec::new();
-        for at in admitted.iter().rev() {
-            drop(self.ready.remove(*at));
-            taken.push(self.workers.remove(*at));
+        for index in indices.iter().rev() {
+            drop(self.ready.remove(*index));
+            taken.push(self.workers.remove(*index));
         }
         taken.reverse();
         taken
     }
 
-    /// Waits until so many have their resources; which ones do then. As [`Board::await_event`](super::door::Board::await_event)
-    /// this is no wait of the engine's.
-    fn await_ready(&self, least: usize, deadline: Instant, watch: &Watch) -> ray::Result<Vec<usize>> {
+    /// Waits until at least `count` workers have their resources, the deadline has passed, or the run should stop. Returns the indices
+    /// of the workers that have their resources.
+    ///
+    /// The wait does not use the engine, for the same reason as that of
+    /// [`ReportBoard::next_event`](super::report_board::ReportBoard::next_event).
+    fn wait_for(&self, count: usize, deadline: Instant, interrupt: &InterruptGuard) -> ray::Result<Vec<usize>> {
         let ready = &self.ready;
-        let there = Arc::new((Mutex::new(0), Condvar::new()));
+        let arrived = Arc::new((Mutex::new(0), Condvar::new()));
         for object in ready {
-            let there = Arc::clone(&there);
+            let arrived = Arc::clone(&arrived);
             object.on_ready(move || {
-                *lock(&there.0) += 1;
-                there.1.notify_one();
+                *lock(&arrived.0) += 1;
+                arrived.1.notify_one();
             });
         }
-        let mut count = lock(&there.0);
+        let mut arrivals = lock(&arrived.0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if *count >= least || left.is_zero() || watch.is_raised() {
+            if *arrivals >= count || left.is_zero() || interrupt.should_stop() {
                 break;
             }
-            count = there.1.wait_timeout(count, left.min(SLICE)).unwrap_or_else(PoisonError::into_inner).0;
+            arrivals = arrived.1.wait_timeout(arrivals, left.min(POLL_INTERVAL)).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(count);
-        let granted: Vec<usize> = (0..ready.len()).filter(|at| ready[*at].is_ready()).collect();
-        // A worker that is dead is as ready as one that is not.
-        granted.iter().try_for_each(|at| ray::get(&ready[*at]))?;
+        drop(arrivals);
+        let granted: Vec<usize> = (0..ready.len()).filter(|index| ready[*index].is_ready()).collect();
+        // The object of a dead worker is ready too, with an error.
+        granted.iter().try_for_each(|index| ray::get(&ready[*index]))?;
         Ok(granted)
     }
 }
 
-/// Resources that stay where they are until a group has ended.
-struct Kept {
-    /// The holder and what it holds, as a part of a sentence.
-    holder: String,
-    held: Vec<(String, f64)>,
-}
-
-impl Kept {
-    fn amount(&self, of: &str) -> f64 {
-        self.held.iter().filter(|(name, _)| name == of).map(|(_, amount)| amount).sum()
-    }
-}
-
-/// How many workers are made, and how many of them without resources, because one that was left behind has theirs.
+/// How many workers to create, and how many of them without resources, because an abandoned worker holds theirs.
 #[derive(Debug, PartialEq)]
 struct Plan {
     workers: usize,
@@ -254,124 +191,113 @@ struct Plan {
 
 impl Request<'_> {
     fn plan(&self) -> ray::Result<Plan> {
-        let there = ray::cluster_resources()?;
-        let kept = self.kept();
-        let fits = |(name, amount): (&str, f64), kept: &[Kept]| {
-            let kept: f64 = kept.iter().map(|kept| kept.amount(name)).sum();
-            // Amounts are exact to a ten-thousandth.
-            let there = there.get(name).copied().unwrap_or(0.0) - kept;
-            ((there + 0.00005) / amount).floor().max(0.0) as usize
+        let node = ray::cluster_resources()?;
+        let retained = self.retained();
+        let fits = |(name, amount): (&str, f64), retained: &[Retained]| {
+            ((left_of(&node, name, retained) + ROUNDING) / amount).floor().max(0.0) as usize
         };
-        let capacity = |kept: &[Kept]| self.share.iter().map(|share| fits(share, kept)).min().unwrap_or(usize::MAX);
-        if capacity(&[]) < self.least {
-            return Err(self.impossible(&there));
+        let capacity =
+            |retained: &[Retained]| self.resources.iter().map(|resource| fits(resource, retained)).min().unwrap_or(usize::MAX);
+        if capacity(&[]) < self.min_workers {
+            return Err(self.exceeds_node(&node));
         }
-        plan(capacity(&kept), self.least, self.most, self.left_behind).ok_or_else(|| self.never_free(&there, &kept))
+        plan(capacity(&retained), self.min_workers, self.max_workers, self.abandoned)
+            .ok_or_else(|| self.unobtainable(&node, &retained))
     }
 
-    /// Everything that cannot become free before this group has ended: the groups that wait for it hold their shares, and the
-    /// caller holds its own.
-    fn kept(&self) -> Vec<Kept> {
-        let mut kept = Vec::new();
-        let groups = lock(&GROUPS);
-        let mut waiting = self.caller.group;
-        while let Some(group) = waiting.and_then(|number| groups.admitted.iter().find(|group| group.number == number)) {
-            let times = group.holding as f64;
-            let held = group.share.iter().map(|(name, amount)| (name.to_owned(), amount * times)).collect();
-            kept.push(Kept { holder: group.title(), held });
-            waiting = group.waiting;
-        }
-        drop(groups);
-        // A rank's own share is its group's.
-        if kept.is_empty()
-            && let Some(caller) = self.caller.title()
+    /// The resources that cannot become free before this group has ended: those of the groups that wait for it, and those of its
+    /// caller.
+    fn retained(&self) -> Vec<Retained> {
+        let mut retained = retained_by_waiting(self.caller.group);
+        // If the caller is a rank, its resources are those of its group, which are counted already.
+        if retained.is_empty()
+            && let Some(caller) = self.caller.describe()
         {
-            let held = self.caller.keeps();
-            if !held.is_empty() {
-                let amounts = amounts(held.iter().map(|(name, amount)| (name.as_str(), *amount)));
-                kept.push(Kept { holder: format!("{caller}, which called `fit`, holds {amounts} itself"), held });
+            let resources = self.caller.retained_resources();
+            if !resources.is_empty() {
+                let amounts = amounts(resources.iter().map(|(name, amount)| (name.as_str(), *amount)));
+                retained.push(Retained { holder: format!("{caller}, which called `fit`, holds {amounts} itself"), resources });
             }
         }
-        kept
+        retained
     }
 
-    fn title(&self) -> String {
-        let share = amounts(self.share.iter());
-        format!("the run `{}` asks for {} of {share} each", self.run, count(self.least))
+    /// The request, as the beginning of an error message.
+    fn describe(&self) -> String {
+        let each = amounts(self.resources.iter());
+        format!("the run `{}` asks for {} of {each} each", self.run, worker_count(self.min_workers))
     }
 
-    fn impossible(&self, there: &std::collections::BTreeMap<String, f64>) -> ray::Error {
-        let need: Vec<String> =
-            self.share.iter().map(|(name, amount)| format!("{name} {}", amount * self.least as f64)).collect();
-        let asked = self.share.iter().map(|(name, _)| (name, there.get(name).copied().unwrap_or(0.0)));
+    /// The error of a request for more than the node has.
+    fn exceeds_node(&self, node: &BTreeMap<String, f64>) -> ray::Error {
+        let total = self.resources.iter().map(|(name, amount)| (name, amount * self.min_workers as f64));
+        let available = self.resources.iter().map(|(name, _)| (name, left_of(node, name, &[])));
         let message = format!(
-            "{}, in all {}, but the node has {}: take fewer workers or less for each, or start the engine with more (ray::init_with and a Config{})",
-            self.title(),
-            need.join(", "),
-            amounts(asked),
-            if self.share.gpus > 0.0 { "; `.num_gpus(ray_train::Device::gpus())` tells it of the machine's GPUs" } else { "" }
+            "{}, {} in total, but the node has {}: use fewer workers, or fewer resources for each, or start the engine with more (ray::init_with and a Config{})",
+            self.describe(),
+            amounts(total),
+            amounts(available),
+            if self.resources.gpus > 0.0 {
+                "; `.num_gpus(ray_train::Device::gpus())` tells it of the machine's GPUs"
+            } else {
+                ""
+            }
         );
         ray::Error::other(NotAdmitted { message })
     }
 
-    /// The node has enough, and not without what is kept until this group has ended.
-    fn never_free(&self, there: &std::collections::BTreeMap<String, f64>, kept: &[Kept]) -> ray::Error {
-        let free = self.share.iter().map(|(name, _)| {
-            let kept: f64 = kept.iter().map(|kept| kept.amount(name)).sum();
-            (name, (there.get(name).copied().unwrap_or(0.0) - kept).max(0.0))
-        });
-        let holders: Vec<&str> = kept.iter().map(|kept| kept.holder.as_str()).collect();
+    /// The error of a request for resources that the node has, but that cannot become free before this group has ended.
+    fn unobtainable(&self, node: &BTreeMap<String, f64>, retained: &[Retained]) -> ray::Error {
+        let obtainable = self.resources.iter().map(|(name, _)| (name, left_of(node, name, retained).max(0.0)));
+        let holders: Vec<&str> = retained.iter().map(|retained| retained.holder.as_str()).collect();
         let message = format!(
-            "{}, and cannot get them, however long it waits: {}, until this `fit` has ended; besides that, free are {} at most. Take fewer workers or less for each, leave something free for them, or train in place (ScalingConfig::in_place)",
-            self.title(),
+            "{}, which cannot become free while this `fit` runs: {}; at most {} can become free. Use fewer workers, or fewer resources for each, leave resources free for them, or train in place (ScalingConfig::in_place)",
+            self.describe(),
             holders.join(", "),
-            amounts(free)
+            amounts(obtainable)
         );
         ray::Error::other(NotAdmitted { message })
     }
 
-    /// So many workers had been granted theirs, which is free again when this is read.
-    fn in_vain(&self, granted: usize) -> ray::Error {
-        let free = ray::available_resources().unwrap_or_default();
-        let free =
-            self.share.iter().map(|(name, amount)| (name, free.get(name).copied().unwrap_or(0.0) + amount * granted as f64));
+    /// The error of a request that was not granted in time. `granted` workers had their resources, and have returned them when the
+    /// user reads this.
+    fn timed_out(&self, granted: usize) -> ray::Error {
+        let available = ray::available_resources().unwrap_or_default();
+        let free = self.resources.iter().map(|(name, amount)| (name, left_of(&available, name, &[]) + amount * granted as f64));
         let free = amounts(free);
-        let mut holders: Vec<String> = lock(&GROUPS).admitted.iter().map(Entry::title).collect();
-        // The groups among them are there already.
-        let caller = self.kept().into_iter().filter(|_| self.caller.group.is_none());
-        holders.extend(caller.map(|kept| kept.holder));
-        if self.left_behind > 0 {
-            holders
-                .push(format!("{} of this run that were left behind in code of their own hold theirs", count(self.left_behind)));
+        let mut holders = describe_all();
+        // If the caller is in a group, that group is among them.
+        if self.caller.group.is_none() {
+            holders.extend(self.retained().into_iter().map(|retained| retained.holder));
+        }
+        if self.abandoned > 0 {
+            holders.push(format!("{} that this run has abandoned hold theirs", worker_count(self.abandoned)));
         }
         holders.push("tasks and other actors hold the rest".to_owned());
         let message = format!(
-            "{}, and did not get them in {:?}: free are {free}; {}. Wait for their end, ask for less, or raise ScalingConfig::wait_for_resources",
-            self.title(),
-            self.longest,
+            "{}, which were not free within {:?}: {free} are free; {}. Wait until their holders end, ask for less, or raise ScalingConfig::wait_for_resources",
+            self.describe(),
+            self.timeout,
             holders.join(", ")
         );
         ray::Error::other(NotAdmitted { message })
     }
 }
 
-/// What can be made of a node that has room for `capacity` workers, of which those left behind take some.
-fn plan(capacity: usize, least: usize, most: usize, left_behind: usize) -> Option<Plan> {
-    if capacity < least {
+/// The amount of a resource in `all` without the retained amounts.
+fn left_of(all: &BTreeMap<String, f64>, resource: &str, retained: &[Retained]) -> f64 {
+    all.get(resource).copied().unwrap_or(0.0) - retained.iter().map(|retained| retained.amount(resource)).sum::<f64>()
+}
+
+/// The plan for a node that has room for `capacity` workers, where abandoned workers take some of the room. None if the room is too
+/// small for the minimum, even with substitutes.
+fn plan(capacity: usize, min_workers: usize, max_workers: usize, abandoned: usize) -> Option<Plan> {
+    if capacity < min_workers {
         return None;
     }
-    let room = capacity.saturating_sub(left_behind);
-    let substitutes = least.saturating_sub(room);
-    Some(Plan { workers: most.min(room + substitutes), substitutes })
-}
-
-fn count(workers: usize) -> String {
-    if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") }
-}
-
-fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, f64)>) -> String {
-    let list: Vec<String> = amounts.map(|(name, amount)| format!("{name}: {amount}")).collect();
-    format!("{{{}}}", list.join(", "))
+    let room = capacity.saturating_sub(abandoned);
+    let substitutes = min_workers.saturating_sub(room);
+    Some(Plan { workers: max_workers.min(room + substitutes), substitutes })
 }
 
 #[cfg(test)]
@@ -379,12 +305,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workers_that_were_left_behind_are_stood_in_for() {
+    fn substitutes_replace_abandoned_workers() {
         assert_eq!(plan(3, 4, 4, 0), None);
         assert_eq!(plan(4, 4, 4, 0), Some(Plan { workers: 4, substitutes: 0 }));
         assert_eq!(plan(4, 4, 4, 1), Some(Plan { workers: 4, substitutes: 1 }));
-        assert_eq!(plan(3, 2, 8, 0), Some(Plan { workers: 3, substitutes: 0 }), "as many as can be had");
-        assert_eq!(plan(3, 2, 8, 1), Some(Plan { workers: 2, substitutes: 0 }), "an elastic group goes on smaller");
+        assert_eq!(plan(3, 2, 8, 0), Some(Plan { workers: 3, substitutes: 0 }), "as many workers as the node has room for");
+        assert_eq!(plan(3, 2, 8, 1), Some(Plan { workers: 2, substitutes: 0 }), "an elastic group becomes smaller");
         assert_eq!(plan(2, 2, 8, 5), Some(Plan { workers: 2, substitutes: 2 }));
     }
 }

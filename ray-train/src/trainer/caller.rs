@@ -1,10 +1,10 @@
-//! The body that calls `fit`: its CPU is lent while the group trains, its cancel ends the run, and what it keeps is counted
-//! when the group is admitted.
+//! The body that calls `fit`: it lends its CPU while the group trains, its cancel stops the run, and admission takes into account the
+//! resources that it retains.
 //!
-//! A task that waits in a get lends its CPU, and takes it again before the get returns. A group's workers hold their CPUs until
-//! the group ends, so a task that calls `fit` must wait once, from the beginning of the group to its end: between two reports it
-//! would wait for a CPU that a worker holds, which waits for the answer to its report. So a thread of its own sees to the group,
-//! and the task gets an object that is settled when that thread has finished.
+//! A task that waits in a get lends its CPU, and takes the CPU back before the get returns. The workers of a group hold their CPUs
+//! until the group ends, so a task that calls `fit` must make one wait that spans the whole group. If it waited for each report, it
+//! would need its CPU back between two reports, while the worker that has this CPU waits for the answer to its report. So the
+//! driver thread of the group is a separate thread, and the task gets an object that is settled when this thread has finished.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -15,96 +15,97 @@ use std::thread;
 
 use ray::{RuntimeContext, remote};
 
-use super::door::lock;
+use super::lock::lock;
 
 thread_local! {
-    /// The group in whose loop, or in whose callback, this thread is.
-    static GROUP: Cell<Option<u64>> = const { Cell::new(None) };
+    /// The number of the group whose loop or callback this thread runs.
+    static CURRENT_GROUP: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// This thread is in a group's loop or callback until this is dropped.
-pub(crate) struct Inside(Option<u64>);
+/// Marks this thread as one that runs a group's loop or callback, until it is dropped. It holds the former mark.
+pub(crate) struct GroupScope(Option<u64>);
 
-impl Inside {
-    pub(crate) fn of(group: u64) -> Inside {
-        Inside(GROUP.replace(Some(group)))
+impl GroupScope {
+    pub(crate) fn enter(group: u64) -> GroupScope {
+        GroupScope(CURRENT_GROUP.replace(Some(group)))
     }
 }
 
-impl Drop for Inside {
+impl Drop for GroupScope {
     fn drop(&mut self) {
-        GROUP.set(self.0);
+        CURRENT_GROUP.set(self.0);
     }
 }
 
-/// The thread that calls `fit`, and the task or the actor's method that it runs.
+/// The caller of `fit`: its thread, and the task or the actor's method that this thread runs.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// The group that waits for this call, if there is one.
+    /// The group that waits for this call, because its loop or callback makes the call.
     pub(crate) group: Option<u64>,
-    /// None outside of bodies.
+    /// The body that makes the call; none for a thread outside of the engine.
     body: Option<RuntimeContext>,
-    /// Whether the body's CPU is lent.
+    /// Whether the body lends its CPU.
     lends: bool,
 }
 
 impl Caller {
-    /// The one that runs on this thread.
-    pub(crate) fn here() -> Caller {
+    /// The caller on this thread.
+    pub(crate) fn current() -> Caller {
         let body = ray::is_initialized().then(ray::context);
         let body = body.filter(|body| body.task_id().is_some() || body.actor_id().is_some());
-        Caller { group: GROUP.get(), body, lends: false }
+        Caller { group: CURRENT_GROUP.get(), body, lends: false }
     }
 
-    /// Whether the task was cancelled, the actor killed, or the engine shut down.
+    /// Whether the task was cancelled, the actor was killed, or the engine was shut down.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.body.as_ref().is_some_and(RuntimeContext::is_cancelled)
     }
 
-    /// The body, for errors: its kind and name.
-    pub(crate) fn title(&self) -> Option<String> {
+    /// The kind and the name of the body, for error messages.
+    pub(crate) fn describe(&self) -> Option<String> {
         let body = self.body.as_ref()?;
         let name = body.task_name().or(body.function_name()).unwrap_or("without a name");
         let kind = if body.actor_id().is_some() { "an actor's method" } else { "the task" };
         Some(format!("{kind} `{name}`"))
     }
 
-    /// The resources that the body keeps while it waits: an actor's all, a task's all but the CPU that it lends.
-    pub(crate) fn keeps(&self) -> Vec<(String, f64)> {
+    /// The resources that the body retains while it waits: all of an actor's, and those of a task except for the CPU that it lends.
+    pub(crate) fn retained_resources(&self) -> Vec<(String, f64)> {
         let Some(body) = &self.body else { return Vec::new() };
-        let lent = self.lends && body.actor_id().is_none();
-        let held = body.assigned_resources().iter().filter(|(name, amount)| *amount > 0.0 && !(lent && *name == "CPU"));
+        let lends = self.lends && body.actor_id().is_none();
+        let held = body.assigned_resources().iter().filter(|(name, amount)| *amount > 0.0 && !(lends && *name == "CPU"));
         held.map(|(name, amount)| (name.to_owned(), amount)).collect()
     }
 
-    /// Runs `fit` while the body's CPU is lent. Outside of bodies, and where the system refuses the thread, it runs here.
+    /// Runs `fit` on a separate thread while the body lends its CPU. Outside of bodies, and if the system refuses the thread, it runs
+    /// `fit` on this thread, without lending.
     ///
     /// # Errors
-    /// Those of `fit`; that of the wait, if it ended early.
-    pub(crate) fn lending<R: Send>(mut self, fit: impl FnOnce(Caller) -> ray::Result<R> + Send) -> ray::Result<R> {
+    /// The error of `fit`, or that of the wait if it ended early.
+    pub(crate) fn run_lending_cpu<R: Send>(mut self, fit: impl FnOnce(Caller) -> ray::Result<R> + Send) -> ray::Result<R> {
         if self.body.is_none() {
             return fit(self);
         }
-        let end = Arc::new(End::default());
-        let ended = finished.remote(Arc::clone(&end));
+        let completion = Arc::new(Completion::default());
+        let completed = wait_for_fit.remote(Arc::clone(&completion));
         self.lends = true;
-        // Behind a lock, so that both are still here if the system refuses the thread.
+        // In a mutex, so that caller and closure are still available if the system refuses the thread.
         let fit = Mutex::new(Some((self, fit)));
-        let take = || lock(&fit).take().expect("it is taken once");
+        let take = || lock(&fit).take().expect("one of two places takes it");
         thread::scope(|scope| {
             let spawned = thread::Builder::new().name("ray-train-fit".to_owned()).spawn_scoped(scope, || {
-                let _finish = Finish(&end);
+                let _guard = CompletionGuard(&completion);
                 let (caller, fit) = take();
                 fit(caller)
             });
             let Ok(thread) = spawned else {
-                drop(Finish(&end));
+                drop(CompletionGuard(&completion));
                 let (mut caller, fit) = take();
                 caller.lends = false;
                 return fit(caller);
             };
-            let waited = ray::get(&ended);
-            // A cancelled body does not wait on; the thread sees the cancel too, and ends the group.
+            let waited = ray::get(&completed);
+            // The wait of a cancelled body ends early. The thread notices the cancel too, and ends the group.
             let fitted = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
             match (fitted, waited) {
                 (Err(_), Err(early)) if early.is_cancelled() || early.is_actor_died() || early.is_runtime_gone() => Err(early),
@@ -114,19 +115,19 @@ impl Caller {
     }
 }
 
-/// Whether `fit` has finished, and the waker of the task that waits for that.
+/// Whether `fit` has finished, and the waker of the task that waits for it.
 #[derive(Debug, Default)]
-struct End(Mutex<(bool, Option<Waker>)>);
+struct Completion(Mutex<(bool, Option<Waker>)>);
 
-/// Finishes when it is dropped, after a panic too.
-struct Finish<'a>(&'a End);
+/// Completes when it is dropped, also during a panic.
+struct CompletionGuard<'a>(&'a Completion);
 
-impl Drop for Finish<'_> {
+impl Drop for CompletionGuard<'_> {
     fn drop(&mut self) {
         let waker = {
-            let mut end = lock(&self.0.0);
-            end.0 = true;
-            end.1.take()
+            let mut completion = lock(&self.0.0);
+            completion.0 = true;
+            completion.1.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -134,15 +135,15 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// A task without a CPU, which ends with `fit`: the body that called `fit` gets its result, and lends its own CPU meanwhile.
+/// A task without a CPU that ends when `fit` has finished. The body that called `fit` gets its result, and lends its own CPU meanwhile.
 #[remote(local)]
-async fn finished(end: Arc<End>) {
+async fn wait_for_fit(completion: Arc<Completion>) {
     poll_fn(|context| {
-        let mut end = lock(&end.0);
-        if end.0 {
+        let mut completion = lock(&completion.0);
+        if completion.0 {
             return Poll::Ready(());
         }
-        end.1 = Some(context.waker().clone());
+        completion.1 = Some(context.waker().clone());
         Poll::Pending
     })
     .await;

@@ -1,9 +1,11 @@
-//! Ctrl-C while a run is under way: the first one stops the run, the second one ends the process, and the action that was set
-//! before the run is put back after it. A process that ignores Ctrl-C (one that was started by `nohup`, or in the background of a
-//! script) goes on ignoring it. On Unix; elsewhere the first one ends the process, as without this module.
+//! Ctrl-C during a run: the first one stops the run, the second one ends the process, and after the run the former action of the
+//! signal is restored. A process that ignores Ctrl-C (started by `nohup`, or as a background job of a script) continues to ignore it.
+//! This is for Unix; on other systems Ctrl-C ends the process, as it does outside of a run.
 //!
-//! Rules of the unsafe code: the handler stores to one atomic and does nothing else, which a signal handler may do at any
-//! moment; the action that is put back is the one that the system gave when ours was set, under the same lock.
+//! Rules of the unsafe code:
+//! * handler: the signal handler only stores to an atomic, which is async-signal-safe, so it may run at any moment;
+//! * restore: the action that is restored is the one that `sigaction` returned when this module installed its own handler. Both calls
+//!   are made under the lock of [`HANDLER`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,47 +18,50 @@ type SigAction = ();
 
 use super::caller::Caller;
 
-static RAISED: AtomicBool = AtomicBool::new(false);
+/// Whether the signal has come since the first of the current runs began.
+static SIGNALLED: AtomicBool = AtomicBool::new(false);
 
-/// The runs that are under way, and what was set before the first of them.
-static RUNS: Mutex<Runs> = Mutex::new(Runs { watching: 0, former: None });
+static HANDLER: Mutex<HandlerState> = Mutex::new(HandlerState { runs: 0, former: None });
 
-struct Runs {
-    watching: usize,
+struct HandlerState {
+    /// The number of runs in progress.
+    runs: usize,
+    /// The action before the first of them; none if the handler is not installed.
     former: Option<SigAction>,
 }
 
 #[cfg(unix)]
-extern "C" fn note(_: nix::libc::c_int) {
-    RAISED.store(true, Ordering::SeqCst);
+extern "C" fn handle_sigint(_: nix::libc::c_int) {
+    SIGNALLED.store(true, Ordering::SeqCst);
 }
 
-/// Ctrl-C is ours for as long as this lives. It also watches the caller, whose cancel ends the run too.
+/// Keeps the signal handler installed while it lives, and tells whether the run should stop: after Ctrl-C, or when the caller of
+/// `fit` is cancelled.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct InterruptGuard {
     caller: Caller,
 }
 
-impl Watch {
-    pub(crate) fn begin(caller: Caller) -> Watch {
-        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.watching += 1;
-        if runs.watching == 1 {
-            RAISED.store(false, Ordering::SeqCst);
-            runs.former = take();
+impl InterruptGuard {
+    pub(crate) fn install(caller: Caller) -> InterruptGuard {
+        let mut handler = HANDLER.lock().unwrap_or_else(PoisonError::into_inner);
+        handler.runs += 1;
+        if handler.runs == 1 {
+            SIGNALLED.store(false, Ordering::SeqCst);
+            handler.former = install_handler();
         }
-        Watch { caller }
+        InterruptGuard { caller }
     }
 
-    /// Whether the run is to end: Ctrl-C was pressed, or the caller was cancelled.
-    pub(crate) fn is_raised(&self) -> bool {
-        self.is_pressed() || self.caller.is_cancelled()
+    /// Whether the run should stop: Ctrl-C was pressed, or the caller was cancelled.
+    pub(crate) fn should_stop(&self) -> bool {
+        self.is_signalled() || self.caller.is_cancelled()
     }
 
     /// Whether Ctrl-C was pressed.
-    #[allow(clippy::unused_self, reason = "only a run that watches may ask")]
-    pub(crate) fn is_pressed(&self) -> bool {
-        RAISED.load(Ordering::SeqCst)
+    #[allow(clippy::unused_self, reason = "the flag is meaningful only while a guard exists")]
+    pub(crate) fn is_signalled(&self) -> bool {
+        SIGNALLED.load(Ordering::SeqCst)
     }
 
     /// The caller of the run.
@@ -65,51 +70,52 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
-        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.watching -= 1;
-        if runs.watching == 0
-            && let Some(former) = runs.former.take()
+        let mut handler = HANDLER.lock().unwrap_or_else(PoisonError::into_inner);
+        handler.runs -= 1;
+        if handler.runs == 0
+            && let Some(former) = handler.former.take()
         {
-            put_back(&former);
+            restore_handler(&former);
         }
     }
 }
 
-/// Whether the process ignores Ctrl-C. This asks, and changes nothing: a signal that comes meanwhile is ignored too.
+/// Whether the process ignores Ctrl-C. The query does not change the action, so an ignored signal is ignored during the query too.
 #[cfg(unix)]
 fn is_ignored() -> bool {
-    let mut present = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
-    // SAFETY: without a new action, `sigaction` only writes the present one. It is read only if the call succeeded.
+    let mut current = std::mem::MaybeUninit::<nix::libc::sigaction>::uninit();
+    // SAFETY: with a null pointer for the new action, `sigaction` only writes the current action to the given place, which is large
+    // enough for it. `assume_init` runs only if the call returned 0, and the place is written then.
     unsafe {
-        nix::libc::sigaction(nix::libc::SIGINT, std::ptr::null(), present.as_mut_ptr()) == 0
-            && present.assume_init().sa_sigaction == nix::libc::SIG_IGN
+        nix::libc::sigaction(nix::libc::SIGINT, std::ptr::null(), current.as_mut_ptr()) == 0
+            && current.assume_init().sa_sigaction == nix::libc::SIG_IGN
     }
 }
 
-/// Sets our action and returns the former one, unless the process ignores Ctrl-C.
+/// Installs the handler and returns the former action, unless the process ignores Ctrl-C.
 #[cfg(unix)]
-fn take() -> Option<SigAction> {
+fn install_handler() -> Option<SigAction> {
     if is_ignored() {
         return None;
     }
-    // `SA_RESETHAND`: the system puts its default back when the signal comes, so that the second one ends the process.
-    let ours = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: by the rules at the head.
-    unsafe { sigaction(Signal::SIGINT, &ours) }.ok()
+    // `SA_RESETHAND`: the system restores its default action when the signal comes, so that the second one ends the process.
+    let action = SigAction::new(SigHandler::Handler(handle_sigint), SaFlags::SA_RESETHAND | SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: by the rule "handler": `handle_sigint` may run at any moment.
+    unsafe { sigaction(Signal::SIGINT, &action) }.ok()
 }
 
 #[cfg(unix)]
-fn put_back(former: &SigAction) {
-    // SAFETY: by the rules at the head.
+fn restore_handler(former: &SigAction) {
+    // SAFETY: by the rule "restore": the system itself gave this action, which was valid when it was replaced.
     let _ = unsafe { sigaction(Signal::SIGINT, former) };
 }
 
 #[cfg(not(unix))]
-fn take() -> Option<SigAction> {
+fn install_handler() -> Option<SigAction> {
     None
 }
 
 #[cfg(not(unix))]
-fn put_back((): &SigAction) {}
+fn restore_handler((): &SigAction) {}

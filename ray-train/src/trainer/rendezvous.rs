@@ -1,98 +1,97 @@
-//! Where the ranks of a group are with their reports: a pure state machine. All must report equally often.
+//! Where the ranks of a group are in the sequence of reports: a pure state machine. All ranks must report equally often.
 
-use super::door::RankReport;
-use crate::faults::listed;
+use super::rank_report::RankReport;
+use crate::error::rank_list;
 
-/// The ranks, and who waits at the report that is next.
+/// The state of each rank, and its report if the rank waits at the next one.
 pub(crate) struct Rendezvous {
-    ranks: Vec<Rank>,
+    ranks: Vec<RankState>,
 }
 
 #[derive(Default)]
-struct Rank {
-    /// Reports that were made, with those of all others.
-    made: u64,
-    /// The one that it waits at.
+struct RankState {
+    /// The number of reports that the rank has made together with all other ranks.
+    completed: u64,
+    /// The report at which the rank waits.
     waiting: Option<RankReport>,
     returned: bool,
 }
 
-/// What follows from an arrival.
+/// The result of an event.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Others are still to come.
+    /// Other ranks have not reached the report yet.
     Wait,
-    /// All have come: these are their reports, in the order of the ranks.
-    Together(Vec<RankReport>),
-    /// They cannot come together any more: which ranks are at fault, and how.
-    Unequal(Vec<(usize, String)>),
+    /// All ranks have reached the report: their reports, in the order of the ranks.
+    Complete(Vec<RankReport>),
+    /// Not all ranks can reach the report any more: the ranks at fault, each with the reason.
+    Mismatch(Vec<(usize, String)>),
 }
 
 impl Rendezvous {
     pub(crate) fn new(size: usize) -> Rendezvous {
-        Rendezvous { ranks: (0..size).map(|_| Rank::default()).collect() }
+        Rendezvous { ranks: (0..size).map(|_| RankState::default()).collect() }
     }
 
-    /// A rank reports.
+    /// A rank has reached a report.
     pub(crate) fn arrive(&mut self, rank: usize, report: RankReport) -> Step {
         self.ranks[rank].waiting = Some(report);
         if self.ranks.iter().any(|rank| rank.returned) {
-            return self.unequal();
+            return self.mismatch();
         }
         if self.ranks.iter().any(|rank| rank.waiting.is_none()) {
             return Step::Wait;
         }
-        let together = self.ranks.iter_mut().filter_map(|rank| {
-            rank.made += 1;
+        let reports = self.ranks.iter_mut().filter_map(|rank| {
+            rank.completed += 1;
             rank.waiting.take()
         });
-        Step::Together(together.collect())
+        Step::Complete(reports.collect())
     }
 
-    /// A rank's loop has returned.
-    pub(crate) fn end(&mut self, rank: usize) -> Step {
+    /// The loop of a rank has returned.
+    pub(crate) fn rank_returned(&mut self, rank: usize) -> Step {
         self.ranks[rank].returned = true;
-        if self.is_waited_for() { self.unequal() } else { Step::Wait }
+        if self.has_waiting_ranks() { self.mismatch() } else { Step::Wait }
     }
 
-    /// Whether somebody waits at a report.
-    pub(crate) fn is_waited_for(&self) -> bool {
+    /// Whether a rank waits at a report.
+    pub(crate) fn has_waiting_ranks(&self) -> bool {
         self.ranks.iter().any(|rank| rank.waiting.is_some())
     }
 
-    /// The ranks that are missing at the report that others wait at.
+    /// The ranks that have not reached the report at which others wait.
     pub(crate) fn missing(&self) -> Vec<usize> {
-        self.those(|rank| rank.waiting.is_none())
+        self.ranks_where(|rank| rank.waiting.is_none())
     }
 
-    /// The ranks that wait, and at which report of this group, from 1.
+    /// The ranks that wait, and the number of the report at which they wait: from 1, counted in this group.
     pub(crate) fn waiting(&self) -> (Vec<usize>, u64) {
-        let waiting = self.those(|rank| rank.waiting.is_some());
-        let next = waiting.first().map_or(0, |rank| self.ranks[*rank].made + 1);
+        let waiting = self.ranks_where(|rank| rank.waiting.is_some());
+        let next = waiting.first().map_or(0, |rank| self.ranks[*rank].completed + 1);
         (waiting, next)
     }
 
-    fn those(&self, are: impl Fn(&Rank) -> bool) -> Vec<usize> {
-        (0..self.ranks.len()).filter(|rank| are(&self.ranks[*rank])).collect()
+    fn ranks_where(&self, condition: impl Fn(&RankState) -> bool) -> Vec<usize> {
+        (0..self.ranks.len()).filter(|rank| condition(&self.ranks[*rank])).collect()
     }
 
-    fn unequal(&self) -> Step {
+    fn mismatch(&self) -> Step {
         let (waiting, next) = self.waiting();
         let are = if waiting.len() == 1 { "is" } else { "are" };
-        let waiting = listed(&waiting);
-        let early = self.those(|rank| rank.returned);
+        let waiting = rank_list(&waiting);
         let fault = |rank: usize| {
-            let made = self.ranks[rank].made;
-            let reports = if made == 1 { "report" } else { "reports" };
+            let completed = self.ranks[rank].completed;
+            let reports = if completed == 1 { "report" } else { "reports" };
             (
                 rank,
                 format!(
-                    "its loop returned after {made} {reports}, but {waiting} {are} at report {next}: all ranks must report equally often"
+                    "its loop returned after {completed} {reports}, but {waiting} {are} at report {next}: all ranks must report equally often"
                 ),
             )
         };
-        Step::Unequal(early.into_iter().map(fault).collect())
+        Step::Mismatch(self.ranks_where(|rank| rank.returned).into_iter().map(fault).collect())
     }
 }
 
@@ -101,35 +100,35 @@ mod tests {
     use super::*;
     use crate::Metrics;
 
-    fn report(of: usize) -> RankReport {
-        RankReport { metrics: Metrics::new().with("rank", of), checkpoint: None, mean: false, generator: 0 }
+    fn report(rank: usize) -> RankReport {
+        RankReport { metrics: Metrics::new().with("rank", rank), checkpoint: None, mean: false, generator: 0 }
     }
 
     #[test]
-    fn together_in_the_order_of_the_ranks() {
+    fn complete_reports_are_in_the_order_of_the_ranks() {
         let mut ranks = Rendezvous::new(2);
         assert!(matches!(ranks.arrive(1, report(1)), Step::Wait));
         assert_eq!((ranks.missing(), ranks.waiting()), (vec![0], (vec![1], 1)));
-        let Step::Together(reports) = ranks.arrive(0, report(0)) else { panic!() };
+        let Step::Complete(reports) = ranks.arrive(0, report(0)) else { panic!() };
         let order: Vec<_> = reports.iter().map(|report| report.metrics.number("rank")).collect();
         assert_eq!(order, [Some(0.0), Some(1.0)]);
-        assert!(matches!(ranks.end(0), Step::Wait));
-        assert!(matches!(ranks.end(1), Step::Wait));
+        assert!(matches!(ranks.rank_returned(0), Step::Wait));
+        assert!(matches!(ranks.rank_returned(1), Step::Wait));
     }
 
     #[test]
-    fn whoever_returns_early_is_at_fault() {
+    fn a_rank_that_returns_early_is_at_fault() {
         let mut ranks = Rendezvous::new(3);
         assert!(matches!(ranks.arrive(0, report(0)), Step::Wait));
         assert!(matches!(ranks.arrive(2, report(2)), Step::Wait));
-        let Step::Unequal(faults) = ranks.end(1) else { panic!() };
+        let Step::Mismatch(faults) = ranks.rank_returned(1) else { panic!() };
         assert_eq!(faults.len(), 1);
         assert_eq!(faults[0].0, 1);
         assert!(faults[0].1.contains("after 0 reports, but ranks 0 and 2 are at report 1"), "{}", faults[0].1);
 
         let mut ranks = Rendezvous::new(2);
-        assert!(matches!(ranks.end(1), Step::Wait));
-        let Step::Unequal(faults) = ranks.arrive(0, report(0)) else { panic!() };
+        assert!(matches!(ranks.rank_returned(1), Step::Wait));
+        let Step::Mismatch(faults) = ranks.arrive(0, report(0)) else { panic!() };
         assert_eq!(faults[0].0, 1);
     }
 }

@@ -1,13 +1,13 @@
-//! What a trainer runs: a function with a configuration or without one.
+//! The trait of training loops: functions with or without a configuration.
 
 use serde::Serialize;
 
 use crate::TrainContext;
 
-/// A function that each rank runs: `Fn(&TrainContext, C) -> ray::Result<R>`, or `Fn(&TrainContext) -> ray::Result<R>`.
+/// The function that each rank runs: `Fn(&TrainContext, C) -> ray::Result<R>` or `Fn(&TrainContext) -> ray::Result<R>`.
 ///
-/// `Fn`, because it runs again where a failure is forgiven. Implemented for such functions and closures, by which of the two
-/// they are (`M`), and not by anything else.
+/// It is `Fn` because it runs again when the group is restarted after a failure. The trait is implemented for these functions and
+/// closures only; `M` distinguishes the two signatures.
 ///
 /// ```
 /// use ray_train::{TrainContext, Trainer};
@@ -27,16 +27,16 @@ use crate::TrainContext;
 /// let b = Trainer::new(configured).config(Config { epochs: 3 });
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no training loop",
+    message = "`{Self}` is not a training loop",
     label = "not a training loop",
     note = "a loop is a `Fn(&TrainContext) -> ray::Result<R>` or a `Fn(&TrainContext, C) -> ray::Result<R>`, `Send + Sync + 'static`, where `C` is `Clone + Serialize + Send`; a closure writes `|ctx: &TrainContext, config: C|`"
 )]
 pub trait TrainLoop<M>: Send + Sync + 'static {
-    /// What it is configured with; `()` for a loop without.
+    /// The configuration; `()` for a loop without one.
     type Config: Clone + Serialize + Send + 'static;
-    /// What a trainer has of that at first: all, where there is nothing to be had.
+    /// The configuration of a new trainer: [`ConfigMissing`], or `()` for a loop without a configuration.
     type Unset;
-    /// What it returns.
+    /// The type that the loop returns.
     type Output: Send + 'static;
 
     #[doc(hidden)]
@@ -46,7 +46,7 @@ pub trait TrainLoop<M>: Send + Sync + 'static {
     fn run(&self, context: &TrainContext, config: Self::Config) -> ray::Result<Self::Output>;
 }
 
-/// A trainer of a loop that takes a configuration and has none yet: `.config(..)` comes before `.fit()`.
+/// The configuration of a trainer that has none yet, although its loop takes one: call `.config(..)` before `.fit()`.
 ///
 /// ```compile_fail
 /// use ray_train::{TrainContext, Trainer};

@@ -1,21 +1,22 @@
-//! The actor that a rank's loop runs in.
+//! The actor that runs the loop of a rank.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ray::collective::{Group, Poisoner};
-use ray::{ActorHandle, remote};
+use ray::remote;
 
-use super::admission;
-use super::caller::Inside;
-use super::door::{Board, Door, Event, lock};
-use crate::context::Place;
-use crate::faults::{Released, failed};
+use super::caller::GroupScope;
+use super::lock::lock;
+use super::report_board::{Event, ReportBoard};
+use super::report_channel::ReportChannel;
+use crate::context::RankInfo;
+use crate::error::{Released, failed};
 use crate::{TrainContext, pool};
 
-/// A worker of a group: one rank's loop, in an actor that holds the rank's resources for as long as the group lives.
+/// A worker of a group: an actor that runs the loop of one rank, and holds the rank's resources while the group lives.
 ///
-/// Trainers make them. From outside one can be found, for instance to be killed, which the group sees as a failure:
+/// A trainer creates the workers. [`Worker::find`] gives access to a worker, for instance to kill it. The group treats a killed
+/// worker as a failed rank:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,21 +44,21 @@ use crate::{TrainContext, pool};
 #[derive(Debug)]
 pub struct Worker {}
 
-/// What a rank is to do, on its way to the actor.
+/// Everything that a worker needs to run the loop of its rank.
 pub(crate) struct Job {
-    pub(crate) place: Place,
-    /// The number of its group.
-    pub(crate) number: u64,
-    pub(crate) group: Group,
-    pub(crate) board: Arc<Board>,
-    pub(crate) body: Body,
+    pub(crate) rank: RankInfo,
+    /// The number of the worker group.
+    pub(crate) group_number: u64,
+    pub(crate) collective: Group,
+    pub(crate) board: Arc<ReportBoard>,
+    pub(crate) body: LoopBody,
 }
 
-/// A rank's loop with its configuration; what it returns it has put away itself.
-pub(crate) type Body = Box<dyn FnOnce(&TrainContext) -> ray::Result<()> + Send>;
+/// The loop of a rank with its configuration. It stores the value that the loop returns.
+pub(crate) type LoopBody = Box<dyn FnOnce(&TrainContext) -> ray::Result<()> + Send>;
 
-/// Arguments are shared between threads before they are taken; a job is only sent.
-pub(crate) type Parcel = Arc<Mutex<Option<Job>>>;
+/// A job as an argument of an actor call: arguments must be `Sync`, and a job is only `Send`.
+pub(crate) type JobSlot = Arc<Mutex<Option<Job>>>;
 
 #[remote(local)]
 impl Worker {
@@ -65,68 +66,55 @@ impl Worker {
         Worker {}
     }
 
-    /// Runs the loop. What it returns goes to the board; only a panic comes out of the call.
-    pub(crate) fn run(&mut self, parcel: Parcel) -> ray::Result<()> {
-        let Some(job) = lock(&parcel).take() else { return Err(failed("a rank's loop runs once")) };
+    /// Runs the loop. The result of the loop goes to the board; the call itself fails only if the loop panics.
+    pub(crate) fn run(&mut self, slot: JobSlot) -> ray::Result<()> {
+        let Some(job) = lock(&slot).take() else { return Err(failed("a worker runs the loop of its rank once")) };
         run(job);
         Ok(())
     }
 }
 
-impl Worker {
-    /// The worker of a rank of a run that is under way in this process, by the run's directory.
-    ///
-    /// # Errors
-    /// No such run is under way here, or it has no such rank.
-    ///
-    /// ```
-    /// assert!(ray_train::Worker::find("nowhere", 0).is_err());
-    /// ```
-    pub fn find(run: impl AsRef<Path>, rank: usize) -> ray::Result<ActorHandle<Worker>> {
-        admission::find(run.as_ref(), rank)
-    }
-}
-
 fn run(job: Job) {
-    let Job { place, number, group, board, body } = job;
-    let _inside = Inside::of(number);
-    let (rank, threads) = (place.rank, place.threads);
-    let poisoner = group.poisoner();
-    let _leaving = Leaving { board: &board, rank };
-    board.begin(rank);
-    let context = match TrainContext::new(place, group, Door::Group(Arc::clone(&board))) {
+    let Job { rank: info, group_number, collective, board, body } = job;
+    let _scope = GroupScope::enter(group_number);
+    let (rank, threads) = (info.rank, info.threads);
+    let poisoner = collective.poisoner();
+    let _exit = ExitGuard { board: &board, rank };
+    board.start(rank);
+    let context = match TrainContext::new(info, collective, ReportChannel::Group(Arc::clone(&board))) {
         Ok(context) => context,
         Err(error) => return board.post(Event::Returned { rank, result: Err(error) }),
     };
-    let breaking = Breaking { rank, poisoner: &poisoner };
-    let result = pool::on_this_thread(threads, || body(&context));
+    let panic_guard = PanicGuard { rank, poisoner: &poisoner };
+    let result = pool::run_in_pool(threads, || body(&context));
     if let Err(error) = &result {
-        // Before the group is left: the others learn why.
+        // Before the context is dropped, which leaves the group: so the other ranks get this reason.
         poisoner.poison(Released::error(format!("rank {rank} failed: {error}")));
     }
-    drop(breaking);
+    drop(panic_guard);
     board.post(Event::Returned { rank, result });
 }
 
-/// Dropped last, in a panic too.
-struct Leaving<'a> {
-    board: &'a Board,
+/// Reports the exit of a rank. It is dropped after the context, also during a panic.
+struct ExitGuard<'a> {
+    board: &'a ReportBoard,
     rank: usize,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for ExitGuard<'_> {
     fn drop(&mut self) {
-        self.board.post(Event::Left { rank: self.rank });
+        self.board.post(Event::Exited { rank: self.rank });
     }
 }
 
-/// A panic in the loop releases the others before it drops what the loop has, the group among it.
-struct Breaking<'a> {
+/// Releases the other ranks if the loop panics. It is dropped before the context, which leaves the group, so that the other ranks get
+/// the panic as the reason.
+struct PanicGuard<'a> {
     rank: usize,
     poisoner: &'a Poisoner,
 }
 
-impl Drop for Breaking<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.poisoner.poison(Released::error(format!("rank {} panicked", self.rank)));

@@ -1,4 +1,4 @@
-//! A group gets its resources, all of its workers or none.
+//! Admission: all workers of a group get their resources, or none does.
 
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use ray_train::{NotAdmitted, RunConfig, ScalingConfig, TrainContext, TrainResult
 use crate::support::{LONG, in_child, run};
 
 #[test]
-fn more_workers_than_there_can_be() {
+fn more_workers_than_the_node_can_have() {
     let trainer = Trainer::new(|_: &TrainContext| Ok(())).run_config(run("too_many")).scaling(ScalingConfig::workers(100));
     let error = trainer.fit().unwrap_err();
     let text = error.downcast_ref::<NotAdmitted>().unwrap().to_string();
@@ -34,8 +34,8 @@ fn more_workers_than_are_free() {
                 let error = trainer.fit().unwrap_err();
                 let text = error.downcast_ref::<NotAdmitted>().unwrap().to_string();
                 assert!(text.contains("the run `outer` holds 3 workers of {CPU: 1}"), "{text}");
-                assert!(text.contains("free are {CPU: 1}"), "{text}");
-                // One is free.
+                assert!(text.contains("at most {CPU: 1} can become free"), "{text}");
+                // One CPU is free, which is enough for one worker.
                 Trainer::new(|_: &TrainContext| Ok(())).run_config(inner.clone()).fit()?;
             }
             ctx.barrier()
@@ -43,13 +43,13 @@ fn more_workers_than_are_free() {
         Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(outer).fit().unwrap();
         let deadline = Instant::now() + LONG;
         while ray::available_resources().unwrap()["CPU"] < 4.0 {
-            assert!(Instant::now() < deadline, "not all is given back");
+            assert!(Instant::now() < deadline, "not all CPUs are free again");
             std::thread::yield_now();
         }
     });
 }
 
-/// A group waits for what tasks hold.
+/// A group waits for the resources that tasks hold.
 #[test]
 fn a_group_waits_for_its_resources() {
     in_child("admission::a_group_waits_for_its_resources", || {
@@ -74,8 +74,8 @@ fn a_group_waits_for_its_resources() {
 }
 
 #[test]
-fn a_group_is_as_large_as_can_be() {
-    in_child("admission::a_group_is_as_large_as_can_be", || {
+fn an_elastic_group_is_as_large_as_possible() {
+    in_child("admission::an_elastic_group_is_as_large_as_possible", || {
         ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
         let size = |scaling: ScalingConfig| {
             let run = RunConfig::temporary("elastic").unwrap();
@@ -94,7 +94,7 @@ fn a_group_is_as_large_as_can_be() {
 }
 
 #[test]
-fn a_wide_worker_has_its_threads() {
+fn a_worker_has_as_many_threads_as_cpus() {
     let train = |ctx: &TrainContext| {
         assert_eq!(ray::context().assigned_resources().num_cpus(), 2.5);
         Ok(ctx.threads())
@@ -103,10 +103,10 @@ fn a_wide_worker_has_its_threads() {
     assert_eq!(*Trainer::new(train).scaling(scaling).run_config(run("wide")).fit().unwrap().value(), 3);
 }
 
-/// Every CPU is a worker's, and what a worker waits for needs one.
+/// The workers hold every CPU, and a rank waits for tasks that need a CPU.
 #[test]
-fn a_task_in_a_loop_that_holds_every_cpu() {
-    in_child("admission::a_task_in_a_loop_that_holds_every_cpu", || {
+fn tasks_run_in_a_loop_whose_group_holds_every_cpu() {
+    in_child("admission::tasks_run_in_a_loop_whose_group_holds_every_cpu", || {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
         let train = |ctx: &TrainContext| {
             let rank = ctx.world_rank();

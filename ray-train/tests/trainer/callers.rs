@@ -1,5 +1,5 @@
-//! `fit` in a task, in an actor's method, in another loop and in a callback: the caller's CPU is lent where it can be, and where
-//! nothing can ever free what a group asks for, `fit` says so at once.
+//! `fit` in a task, in an actor's method, in another loop and in a callback: a task lends its CPU, and `fit` fails at once if the
+//! resources of its group cannot become free.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -10,10 +10,10 @@ use ray_train::{Metrics, NotAdmitted, RunConfig, ScalingConfig, TrainContext, Tr
 
 use crate::support::{LONG, in_child};
 
-/// Longer than the watchdog lets a test live: where `fit` waits for resources in vain, the test fails.
-const EVER: Duration = Duration::from_secs(3600);
+/// Longer than the watchdog allows a test to run: if `fit` waits for resources in vain, the test fails.
+const FOREVER: Duration = Duration::from_secs(3600);
 
-/// A group of so many workers, which meet, report and meet again.
+/// Trains a group of this many workers, with barriers and reports.
 fn fit(workers: usize) -> ray::Result<usize> {
     fit_with(ScalingConfig::workers(workers))
 }
@@ -27,10 +27,10 @@ fn fit_with(scaling: ScalingConfig) -> ray::Result<usize> {
         Ok(ctx.world_size())
     };
     let run = RunConfig::temporary("inner")?.timeout(LONG);
-    Trainer::new(train).scaling(scaling.wait_for_resources(EVER)).run_config(run).fit().map(TrainResult::into_value)
+    Trainer::new(train).scaling(scaling.wait_for_resources(FOREVER)).run_config(run).fit().map(TrainResult::into_value)
 }
 
-fn refused<R: std::fmt::Debug>(fit: ray::Result<R>) -> String {
+fn admission_error<R: std::fmt::Debug>(fit: ray::Result<R>) -> String {
     let error = fit.unwrap_err();
     error.downcast_ref::<NotAdmitted>().unwrap_or_else(|| panic!("another error: {error:?}")).to_string()
 }
@@ -40,10 +40,10 @@ fn init(cpus: usize) {
 }
 
 /// Waits until all CPUs are free again.
-fn all_is_given_back(cpus: f64) {
+fn wait_until_all_cpus_are_free(cpus: f64) {
     let deadline = Instant::now() + LONG;
     while ray::available_resources().unwrap()["CPU"] < cpus {
-        assert!(Instant::now() < deadline, "not all is given back: {:?}", ray::available_resources());
+        assert!(Instant::now() < deadline, "not all CPUs are free again: {:?}", ray::available_resources());
         std::thread::yield_now();
     }
 }
@@ -54,34 +54,34 @@ fn a_task_lends_its_cpu_to_the_group() {
         init(4);
         assert_eq!(ray::get(ray::task(|| fit(4)).remote()).unwrap(), 4);
         assert_eq!(ray::get(ray::task(|| fit(4)).num_cpus(3.0).remote()).unwrap(), 4);
-        // Several at once, each of which asks for every CPU, while they wait for each other.
+        // Several tasks at once. Each group needs every CPU, so the groups wait for each other.
         let tasks: Vec<_> = (0..6).map(|_| ray::task(|| fit(4)).remote()).collect();
         assert_eq!(ray::get(tasks).unwrap().into_iter().sum::<usize>(), 24);
-        all_is_given_back(4.0);
+        wait_until_all_cpus_are_free(4.0);
     });
 }
 
 #[test]
-fn with_one_cpu_too() {
-    in_child("callers::with_one_cpu_too", || {
+fn a_task_lends_its_only_cpu() {
+    in_child("callers::a_task_lends_its_only_cpu", || {
         init(1);
         let nested = || ray::get(ray::task(|| fit(1)).remote());
         assert_eq!(ray::get(ray::task(nested).remote()).unwrap(), 1);
-        all_is_given_back(1.0);
+        wait_until_all_cpus_are_free(1.0);
     });
 }
 
-/// What a task keeps is not for its group: the engine lends nothing but CPUs.
+/// The engine lends only CPUs, so the group cannot get the other resources of the task.
 #[test]
-fn what_the_caller_holds_itself_is_named() {
-    in_child("callers::what_the_caller_holds_itself_is_named", || {
+fn the_error_names_the_resources_of_the_caller() {
+    in_child("callers::the_error_names_the_resources_of_the_caller", || {
         init(4);
         let fit = |workers| fit_with(ScalingConfig::workers(workers).resource_per_worker("gold", 1.0));
         let asks = move |workers| ray::get(ray::task(move || fit(workers)).name("digger").resource("gold", 2.0).remote());
         assert_eq!(asks(2).unwrap(), 2);
-        let text = refused(asks(3));
+        let text = admission_error(asks(3));
         assert!(text.contains("the task `digger`, which called `fit`, holds {gold: 2} itself"), "{text}");
-        assert!(text.contains("free are {CPU: 4, gold: 2}"), "{text}");
+        assert!(text.contains("at most {CPU: 4, gold: 2} can become free"), "{text}");
     });
 }
 
@@ -110,15 +110,15 @@ fn an_actor_keeps_its_cpus() {
         let text = error.to_string();
         assert!(error.downcast_ref::<NotAdmitted>().is_some(), "{error:?}");
         assert!(text.contains("an actor's method `") && text.contains("which called `fit`, holds {CPU: 2} itself"), "{text}");
-        // One that holds none is in nobody's way.
+        // An actor without a CPU leaves all CPUs to the group.
         assert_eq!(ray::get(Trains::remote().fit.remote(2)).unwrap(), 2);
     });
 }
 
-/// The outer group waits for the inner one, so its CPUs are never free for it.
+/// The outer group waits for the inner group, so the CPUs of the outer group cannot become free for it.
 #[test]
-fn a_loop_whose_group_holds_every_cpu() {
-    in_child("callers::a_loop_whose_group_holds_every_cpu", || {
+fn a_fit_in_a_loop_whose_group_holds_every_cpu() {
+    in_child("callers::a_fit_in_a_loop_whose_group_holds_every_cpu", || {
         init(4);
         let outer = |workers: usize, inner: ScalingConfig| {
             let train = move |ctx: &TrainContext| {
@@ -130,23 +130,23 @@ fn a_loop_whose_group_holds_every_cpu() {
             let trainer = Trainer::new(train).scaling(ScalingConfig::workers(workers)).run_config(run);
             trainer.fit().unwrap().into_value().unwrap()
         };
-        let text = refused(outer(4, ScalingConfig::workers(1)));
-        assert!(text.contains("however long it waits: the run `outer` holds 4 workers of {CPU: 1}"), "{text}");
-        assert!(text.contains("free are {CPU: 0}"), "{text}");
-        assert!(refused(outer(3, ScalingConfig::elastic(2, 4))).contains("free are {CPU: 1}"));
+        let text = admission_error(outer(4, ScalingConfig::workers(1)));
+        assert!(text.contains("cannot become free while this `fit` runs: the run `outer` holds 4 workers of {CPU: 1}"), "{text}");
+        assert!(text.contains("at most {CPU: 0} can become free"), "{text}");
+        assert!(admission_error(outer(3, ScalingConfig::elastic(2, 4))).contains("at most {CPU: 1} can become free"));
         assert_eq!(outer(3, ScalingConfig::workers(1)).unwrap(), 1);
-        assert_eq!(outer(1, ScalingConfig::elastic(2, 8)).unwrap(), 3, "as many as can ever be had");
+        assert_eq!(outer(1, ScalingConfig::elastic(2, 8)).unwrap(), 3, "as many workers as the other CPUs allow");
         assert_eq!(outer(4, ScalingConfig::in_place()).unwrap(), 1);
-        all_is_given_back(4.0);
+        wait_until_all_cpus_are_free(4.0);
     });
 }
 
-/// Groups within groups: each of them waits for the innermost.
+/// Nested groups: each outer group waits for the innermost one.
 #[test]
-fn a_loop_in_a_loop_in_a_loop() {
-    in_child("callers::a_loop_in_a_loop_in_a_loop", || {
+fn nested_groups_that_hold_every_cpu() {
+    in_child("callers::nested_groups_that_hold_every_cpu", || {
         fn nest(depth: usize) -> ray::Result<String> {
-            let train = move |_: &TrainContext| if depth == 0 { Ok(refused(fit(1))) } else { nest(depth - 1) };
+            let train = move |_: &TrainContext| if depth == 0 { Ok(admission_error(fit(1))) } else { nest(depth - 1) };
             let run = RunConfig::temporary(format!("depth-{depth}"))?;
             Trainer::new(train).run_config(run).fit().map(TrainResult::into_value)
         }
@@ -160,12 +160,12 @@ fn a_loop_in_a_loop_in_a_loop() {
 
 /// The ranks wait for the callback.
 #[test]
-fn a_callback_of_a_group_that_holds_every_cpu() {
-    in_child("callers::a_callback_of_a_group_that_holds_every_cpu", || {
+fn a_fit_in_a_callback_of_a_group_that_holds_every_cpu() {
+    in_child("callers::a_fit_in_a_callback_of_a_group_that_holds_every_cpu", || {
         init(2);
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let callback = |_: &ray_train::Report| {
-            let text = refused(fit(1));
+            let text = admission_error(fit(1));
             assert!(text.contains("the run `outer` holds 2 workers of {CPU: 1}"), "{text}");
             CALLS.fetch_add(1, Ordering::Relaxed);
         };
@@ -173,15 +173,15 @@ fn a_callback_of_a_group_that_holds_every_cpu() {
         let train = |ctx: &TrainContext| ctx.report((), None);
         Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
         assert_eq!(CALLS.load(Ordering::Relaxed), 1);
-        // After the callback this thread is nobody's.
+        // After the callback this thread belongs to no group.
         assert_eq!(fit(2).unwrap(), 2);
     });
 }
 
-/// A cancel of the task ends its group at the next report, and everything is free again.
+/// A cancel of the task stops its group at the next report, and all resources are free again.
 #[test]
-fn a_cancelled_task_ends_its_run() {
-    in_child("callers::a_cancelled_task_ends_its_run", || {
+fn cancelling_the_task_stops_its_run() {
+    in_child("callers::cancelling_the_task_stops_its_run", || {
         init(2);
         for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
             let (began, begun) = mpsc::channel();
@@ -196,12 +196,12 @@ fn a_cancelled_task_ends_its_run() {
             begun.recv().unwrap();
             ray::cancel(&task).unwrap();
             assert!(ray::get(task).is_err());
-            all_is_given_back(2.0);
+            wait_until_all_cpus_are_free(2.0);
         }
     });
 }
 
-/// A panic of a callback comes out of `fit`, on the task's own thread.
+/// `fit` panics with the panic of a callback, on the thread of the task.
 #[test]
 fn a_callback_that_panics_in_a_task() {
     in_child("callers::a_callback_that_panics_in_a_task", || {
@@ -216,6 +216,6 @@ fn a_callback_that_panics_in_a_task() {
         };
         let error = ray::get(ray::task(fit).remote()).unwrap_err();
         assert!(error.is_panic() && error.to_string().contains("the disk of the log is full"), "{error:?}");
-        all_is_given_back(2.0);
+        wait_until_all_cpus_are_free(2.0);
     });
 }

@@ -1,4 +1,4 @@
-//! What is kept of a run, and what a run goes on from.
+//! Which checkpoints a run keeps, and how a run continues from them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use ray_train::{
 use crate::process::{child, is_child, passes};
 use crate::support::{Model, Progress, in_child, run, write};
 
-/// A checkpoint after each of some steps, with a score; a run of the name goes on where it was.
+/// Trains one step for each score, with a checkpoint after each. A run of the same name continues after its last step. Returns the
+/// first step of this call.
 fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usize>> {
     let train = |ctx: &TrainContext, scores: Vec<f64>| {
         let first = match ctx.checkpoint() {
@@ -28,7 +29,7 @@ fn steps(run: RunConfig, scores: &'static [f64]) -> ray::Result<TrainResult<usiz
     Trainer::new(train).config(scores.to_vec()).run_config(run).fit()
 }
 
-/// The numbers of the checkpoints that lie in a run's directory.
+/// The numbers of the checkpoints in a run's directory.
 fn on_disk(run: &Path) -> Vec<u64> {
     let names = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut numbers: Vec<u64> = names.filter_map(|name| name.strip_prefix("checkpoint_")?.parse().ok()).collect();
@@ -42,28 +43,28 @@ fn kept<R>(result: &TrainResult<R>) -> Vec<u64> {
 }
 
 #[test]
-fn the_last_ones_are_kept() {
+fn the_last_checkpoints_are_kept() {
     let run = run("last").checkpoints(CheckpointConfig::new().num_to_keep(2));
     let result = steps(run, &[5.0, 4.0, 3.0, 2.0, 1.0]).unwrap();
     assert_eq!(kept(&result), [4, 5]);
     assert_eq!(on_disk(result.path()), [4, 5]);
-    assert_eq!(result.history().len(), 5, "the reports are all there");
-    assert!(!result.path().join(".staging").read_dir().is_ok_and(|mut left| left.next().is_some()), "nothing is left half made");
+    assert_eq!(result.history().len(), 5, "all reports are kept");
+    assert!(!result.path().join(".staging").read_dir().is_ok_and(|mut left| left.next().is_some()), "no incomplete file is left");
 }
 
 #[test]
-fn the_best_ones_are_kept_and_nan_is_none() {
+fn the_best_checkpoints_are_kept_and_nan_is_never_best() {
     let config = CheckpointConfig::new().num_to_keep(2).score("score", Order::Max);
     let result = steps(run("best").checkpoints(config), &[0.5, f64::NAN, 0.9, 0.7, 0.1]).unwrap();
-    assert_eq!(kept(&result), [3, 4, 5], "the two best, and the last, which a run goes on from");
+    assert_eq!(kept(&result), [3, 4, 5], "the two best, and the last, from which the run continues");
     assert_eq!(on_disk(result.path()), [3, 4, 5]);
     let best = result.best_checkpoints();
     assert_eq!(fs::read_to_string(best[0].0.path().join("step")).unwrap(), "2");
 }
 
-/// As Ray's `CheckpointConfig`: the last checkpoint does not take the place of one of the best.
+/// As in Ray's `CheckpointConfig`, the last checkpoint is kept in addition to the best ones.
 #[test]
-fn the_last_is_kept_beside_the_best() {
+fn the_last_checkpoint_is_kept_beside_the_best() {
     const LOSSES: &[f64] = &[0.9, 0.1, 0.5, 0.6, 0.7];
     for (keep, expected) in [(1, &[2, 5][..]), (2, &[2, 3, 5]), (3, &[2, 3, 4, 5]), (4, &[2, 3, 4, 5]), (5, &[1, 2, 3, 4, 5])] {
         let config = CheckpointConfig::new().num_to_keep(keep).score("score", Order::Min);
@@ -73,14 +74,14 @@ fn the_last_is_kept_beside_the_best() {
         assert_eq!(on_disk(result.path()), expected, "{keep}");
         assert_eq!(result.best_checkpoint("score", Order::Min).unwrap().path().file_name().unwrap(), "checkpoint_000002");
         assert_eq!(result.checkpoint().unwrap().path().file_name().unwrap(), "checkpoint_000005");
-        // A run that goes on removes nothing of that.
+        // A resumed run removes none of them.
         assert_eq!(kept(&steps(run, LOSSES).unwrap()), expected, "{keep}");
     }
 }
 
-/// Whoever goes on with fewer, because the disk is full, has room before the first report.
+/// A user whose disk is full resumes with fewer checkpoints: the surplus is removed before the first report.
 #[test]
-fn fewer_than_before_are_kept() {
+fn a_resumed_run_may_keep_fewer_checkpoints() {
     let run = run("fewer");
     steps(run.clone(), &[5.0, 4.0, 3.0]).unwrap();
     let train = |ctx: &TrainContext| Ok(on_disk(ctx.run_path()));
@@ -90,14 +91,14 @@ fn fewer_than_before_are_kept() {
 }
 
 #[test]
-fn a_score_that_is_not_reported() {
+fn a_missing_score_is_an_error() {
     let config = CheckpointConfig::new().score("accuracy", Order::Max);
     let error = steps(run("no_score").checkpoints(config), &[0.5]).unwrap_err();
     assert!(error.to_string().contains("`accuracy`") && error.to_string().contains("score"), "{error}");
 }
 
 #[test]
-fn files_of_all_ranks_are_one_checkpoint() {
+fn files_of_all_ranks_form_one_checkpoint() {
     let theirs = tempfile::tempdir().unwrap();
     let path = theirs.path().to_owned();
     let train = move |ctx: &TrainContext| {
@@ -110,7 +111,7 @@ fn files_of_all_ranks_are_one_checkpoint() {
                 checkpoint.set_metadata(&Metrics::new().with("epoch", 1).with("loss", f64::NAN))?;
                 ctx.report((), Some(checkpoint))
             }
-            // A directory of its own stays its own.
+            // The user's own directory keeps its files.
             1 => {
                 write(&path.join(&name), b"1")?;
                 let checkpoint = Checkpoint::from_directory(&path);
@@ -132,19 +133,22 @@ fn files_of_all_ranks_are_one_checkpoint() {
 }
 
 #[test]
-fn ranks_that_say_different_things_of_one_checkpoint() {
+fn ranks_with_different_metadata() {
     let train = |ctx: &TrainContext| {
         let checkpoint = ctx.new_checkpoint()?;
         checkpoint.set_metadata(&Metrics::new().with("epoch", ctx.world_rank()))?;
         ctx.report((), Some(checkpoint))
     };
     let error = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("disagree")).fit().unwrap_err();
-    assert!(error.to_string().contains("rank 1 says `epoch` is 1"), "{error}");
+    assert!(
+        error.to_string().contains("the metadata `epoch` of the checkpoint is 1 on rank 1, and 0 on an earlier rank"),
+        "{error}"
+    );
 }
 
-/// An error of a report leaves the run as it was; the loop may go on.
+/// A failed report leaves the run unchanged, and the loop may continue.
 #[test]
-fn a_loop_may_go_on_after_a_report_that_failed() {
+fn a_loop_may_continue_after_a_failed_report() {
     let train = |ctx: &TrainContext| {
         for step in 0..3 {
             let checkpoint = ctx.new_checkpoint()?;
@@ -160,24 +164,24 @@ fn a_loop_may_go_on_after_a_report_that_failed() {
 }
 
 #[test]
-fn a_run_goes_on_by_its_name() {
+fn a_run_is_resumed_by_its_name() {
     let run = run("resumed");
     assert_eq!(*steps(run.clone(), &[1.0, 2.0]).unwrap().value(), 0);
     let more = steps(run.clone(), &[1.0, 2.0, 3.0, 4.0]).unwrap();
-    assert_eq!(*more.value(), 2, "with more to do");
+    assert_eq!(*more.value(), 2, "with more steps");
     assert_eq!((kept(&more), more.history().len()), (vec![1, 2, 3, 4], 4));
     let done = steps(run.clone(), &[1.0, 2.0]).unwrap();
-    assert_eq!(*done.value(), 4, "with nothing to do");
+    assert_eq!(*done.value(), 4, "without further steps");
     assert_eq!(done.metrics().number("score"), Some(4.0));
-    // And with other workers.
+    // With another number of workers.
     let train = |ctx: &TrainContext| Ok((ctx.world_size(), ctx.checkpoint().unwrap().metadata::<Progress>()?.step));
     let result = Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(run).fit().unwrap();
     assert_eq!(*result.value(), (3, 3));
 }
 
-/// What came after the last checkpoint will be made again, so it is not there twice.
+/// The resumed run repeats the reports after the last checkpoint, and the history has each report once.
 #[test]
-fn reports_after_the_last_checkpoint_are_forgotten() {
+fn reports_after_the_last_checkpoint_are_dropped() {
     let run = run("forgotten");
     let train = |ctx: &TrainContext| {
         let first = ctx.checkpoint().map_or(0, |_| 1);
@@ -195,7 +199,7 @@ fn reports_after_the_last_checkpoint_are_forgotten() {
     assert_eq!(numbers, [1, 2, 3]);
 }
 
-/// Does something to the files of a run of three checkpoints, and goes on with it.
+/// Damages the files of a run with three checkpoints, and resumes the run.
 fn after(name: &str, damage: impl FnOnce(&Path), fall_back: bool) -> ray::Result<TrainResult<usize>> {
     let run = run(name);
     let path = steps(run.clone(), &[1.0, 2.0, 3.0]).unwrap().path().to_owned();
@@ -204,22 +208,22 @@ fn after(name: &str, damage: impl FnOnce(&Path), fall_back: bool) -> ray::Result
 }
 
 #[test]
-fn a_checkpoint_that_is_not_what_it_was() {
+fn damaged_checkpoints() {
     type Damage = fn(&Path);
     let cases: [(&str, Damage, &str); 9] = [
-        ("cut", |last| fs::write(last.join("step"), "").unwrap(), "`step` has 0 bytes, and was written with 1"),
+        ("cut", |last| fs::write(last.join("step"), "").unwrap(), "`step` has 0 bytes, expected 1"),
         ("changed", |last| fs::write(last.join("step"), "9").unwrap(), "CRC-32"),
         ("gone", |last| fs::remove_file(last.join("step")).unwrap(), "`step` cannot be read"),
-        ("all_gone", |last| fs::remove_dir_all(last).unwrap(), "the checkpoint is gone"),
-        ("unfinished", |last| fs::remove_file(last.join(".manifest.json")).unwrap(), "no checkpoint that ray-train has finished"),
-        ("foreign", |last| fs::write(last.join(".manifest.json"), "{\"format\": \"x\"}").unwrap(), "not what ray-train writes"),
-        ("elsewhere", elsewhere, "it is the checkpoint of report 2, and that of report 3 should be here"),
+        ("all_gone", |last| fs::remove_dir_all(last).unwrap(), "the checkpoint is missing"),
+        ("unfinished", |last| fs::remove_file(last.join(".manifest.json")).unwrap(), "not a complete checkpoint of ray-train"),
         (
-            "of_another_run",
-            of_another_run,
-            "it is a checkpoint of the run `other`, and one of the run `of_another_run` should be here",
+            "foreign",
+            |last| fs::write(last.join(".manifest.json"), "{\"format\": \"x\"}").unwrap(),
+            "it does not have the format of ray-train",
         ),
-        ("of_a_namesake", of_a_namesake, "it is of another run of the same name"),
+        ("elsewhere", elsewhere, "it is the checkpoint of report 2, expected that of report 3"),
+        ("of_another_run", of_another_run, "it is a checkpoint of the run `other`, expected one of the run `of_another_run`"),
+        ("of_a_namesake", of_a_namesake, "it belongs to another run of the same name"),
     ];
     for (name, damage, text) in cases {
         let last = |run: &Path| damage(&run.join("checkpoint_000003"));
@@ -227,21 +231,21 @@ fn a_checkpoint_that_is_not_what_it_was() {
         let damaged = error.downcast_ref::<Damaged>().unwrap_or_else(|| panic!("{error:?}")).to_string();
         assert!(damaged.contains("checkpoint_000003") && damaged.contains(text) && damaged.contains("fall_back"), "{damaged}");
         let result = after(name, last, true).unwrap();
-        assert_eq!(*result.value(), 2, "{name}: from the one before it");
+        assert_eq!(*result.value(), 2, "{name}: from the checkpoint before it");
         assert_eq!(kept(&result), [1, 2, 3, 4], "{name}");
     }
 }
 
 #[test]
-fn lists_that_are_not_what_they_were() {
+fn damaged_lists() {
     type Damage = fn(&Path);
     let cases: [(&str, Damage, &str); 7] = [
-        ("empty_list", |run| fs::write(run.join("run.json"), "").unwrap(), "cut short"),
-        ("foreign_list", |run| fs::write(run.join("run.json"), "[1, 2]").unwrap(), "not what ray-train writes"),
-        ("no_list", |run| fs::remove_file(run.join("run.json")).unwrap(), "it is gone, though there are checkpoints"),
+        ("empty_list", |run| fs::write(run.join("run.json"), "").unwrap(), "truncated"),
+        ("foreign_list", |run| fs::write(run.join("run.json"), "[1, 2]").unwrap(), "it does not have the format of ray-train"),
+        ("no_list", |run| fs::remove_file(run.join("run.json")).unwrap(), "it is missing, although there are checkpoints"),
         ("garbled_reports", |run| fs::write(run.join("reports.jsonl"), "{}\n{}\n").unwrap(), "line 1"),
-        ("no_reports", |run| fs::remove_file(run.join("reports.jsonl")).unwrap(), "the line of checkpoint_000001 is not there"),
-        ("short_reports", short, "the line of checkpoint_000003 is not there"),
+        ("no_reports", |run| fs::remove_file(run.join("reports.jsonl")).unwrap(), "the line of checkpoint_000001 is missing"),
+        ("short_reports", short, "the line of checkpoint_000003 is missing"),
         ("newer", newer, "this version reads"),
     ];
     for (name, damage, text) in cases {
@@ -249,23 +253,23 @@ fn lists_that_are_not_what_they_were() {
         let damaged = error.downcast_ref::<Damaged>().unwrap_or_else(|| panic!("{error:?}")).to_string();
         assert!(damaged.contains(text), "{damaged}");
         let result = after(name, damage, true).unwrap();
-        assert_eq!((*result.value(), kept(&result)), (3, vec![1, 2, 3, 4]), "{name}: the checkpoints are whole");
+        assert_eq!((*result.value(), kept(&result)), (3, vec![1, 2, 3, 4]), "{name}: the checkpoints are undamaged");
         assert_eq!(result.history().len(), 4);
     }
 }
 
-/// The one before it, in its place.
+/// Replaces a checkpoint by the one before it.
 fn elsewhere(last: &Path) {
     fs::remove_dir_all(last).unwrap();
     Checkpoint::from_directory(last.with_file_name("checkpoint_000002")).to_directory(last).unwrap();
 }
 
-/// The same report of a run with another name.
+/// Replaces a checkpoint by that of the same report in a run with another name.
 fn of_another_run(last: &Path) {
     of_run("other", last);
 }
 
-/// The same report of a run that has the same name and lies elsewhere.
+/// Replaces a checkpoint by that of the same report in a run with the same name and another storage.
 fn of_a_namesake(last: &Path) {
     of_run("of_a_namesake", last);
 }
@@ -276,9 +280,9 @@ fn of_run(name: &str, last: &Path) {
     result.checkpoint().unwrap().to_directory(last).unwrap();
 }
 
-/// A run whose directory got another name still knows its checkpoints, the old ones and the new ones.
+/// A run whose directory was renamed accepts the checkpoints from before and from after.
 #[test]
-fn a_directory_that_was_renamed_goes_on() {
+fn a_renamed_directory_is_resumed() {
     let storage = tempfile::tempdir().unwrap();
     let named = |name: &str| RunConfig::new(name).storage(storage.path());
     crate::support::engine();
@@ -300,9 +304,9 @@ fn newer(run: &Path) {
     fs::write(path, text).unwrap();
 }
 
-/// A crash in the middle of anything: what is half there does not count.
+/// A crash at any moment leaves incomplete files, which do not count.
 #[test]
-fn what_a_crash_leaves_behind() {
+fn incomplete_files_of_a_crash_are_ignored() {
     let crash = |run: &Path| {
         let orphan = run.join("checkpoint_000004");
         fs::create_dir(&orphan).unwrap();
@@ -318,11 +322,11 @@ fn what_a_crash_leaves_behind() {
     assert!(!result.path().join(".writing-abc").exists());
 }
 
-/// A storage that takes no more: the files that a process writes may have no more than so many bytes.
+/// A limit on the size of the files that a process may write acts like a full disk.
 #[cfg(unix)]
 #[test]
-fn a_disk_that_is_full() {
-    const NAME: &str = "checkpoints::a_disk_that_is_full";
+fn a_full_disk() {
+    const NAME: &str = "checkpoints::a_full_disk";
     if !is_child(NAME) {
         let test = child(NAME);
         let mut shell = std::process::Command::new("sh");
@@ -335,14 +339,14 @@ fn a_disk_that_is_full() {
         write(&small.path().join("model"), b"small")?;
         ctx.report(Metrics::new().with("step", 0), Some(small))?;
         if ctx.attempt() == 0 && ctx.world_rank() == 1 {
-            // Copied, and too large: its own directory took it in pieces.
+            // A file above the limit.
             let theirs = ctx.run_path().join("theirs");
             fs::create_dir(&theirs).map_err(ray::Error::other)?;
             let result = write(&theirs.join("large"), &[0; 100_000]);
             assert!(result.is_err());
             fs::remove_dir_all(&theirs).map_err(ray::Error::other)?;
         }
-        // The list of so many metrics is too large.
+        // The line of this many metrics is above the limit.
         let metrics: Metrics = (0..4000).map(|n| (format!("metric-{n}"), n as f64)).collect();
         let checkpoint = if ctx.world_rank() == 0 { Some(ctx.new_checkpoint()?) } else { None };
         ctx.report(metrics, checkpoint)
@@ -351,18 +355,18 @@ fn a_disk_that_is_full() {
     let error = Trainer::new(train).scaling(ScalingConfig::workers(1)).run_config(run.clone()).fit().unwrap_err();
     assert!(error.to_string().contains("rank 0") && error.to_string().contains("large"), "{error}");
     let left = TrainResult::from_path(run.path().unwrap()).unwrap();
-    assert_eq!((kept(&left), left.history().len()), (vec![1], 1), "the one before is whole");
+    assert_eq!((kept(&left), left.history().len()), (vec![1], 1), "the checkpoint before it is complete");
 }
 
 #[test]
-fn a_storage_that_cannot_be_written() {
+fn an_unwritable_storage() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let error = Trainer::new(|_: &TrainContext| Ok(())).run_config(RunConfig::new("a").storage(&file)).fit().unwrap_err();
-    assert!(error.to_string().contains("the run's directory cannot be made"), "{error}");
+    assert!(error.to_string().contains("the run's directory cannot be created"), "{error}");
 
-    // In the middle: the directory is gone, and something else is in its place.
+    // During the run: a file replaces the directory.
     let run = run("in_the_middle");
     let train = |ctx: &TrainContext| {
         let checkpoint = ctx.new_checkpoint()?;
@@ -377,8 +381,8 @@ fn a_storage_that_cannot_be_written() {
 }
 
 #[test]
-fn the_home_directory_is_the_place_of_runs() {
-    let test = "checkpoints::the_home_directory_is_the_place_of_runs";
+fn runs_are_stored_in_the_home_directory() {
+    let test = "checkpoints::runs_are_stored_in_the_home_directory";
     let home = tempfile::tempdir().unwrap();
     if !is_child(test) {
         return passes(child(test).env("HOME", home.path()));
@@ -391,20 +395,19 @@ fn the_home_directory_is_the_place_of_runs() {
 }
 
 #[test]
-fn a_temporary_run_goes_with_its_last_owner() {
+fn a_temporary_run_is_removed_with_its_last_owner() {
     let run = run("temporary");
     let path = run.path().unwrap();
     let result = steps(run, &[1.0]).unwrap();
     let checkpoint = result.checkpoint().unwrap().clone();
     drop(result);
-    assert!(path.exists(), "the checkpoint is still looked at");
+    assert!(path.exists(), "a checkpoint still uses the directory");
     drop(checkpoint);
     assert!(!path.exists());
 }
 
-/// Something else than what the loop wrote is what its own code finds.
 #[test]
-fn a_model_is_what_it_was_bit_for_bit() {
+fn a_model_is_restored_bit_for_bit() {
     let train = |ctx: &TrainContext| {
         let mut model = Model::new();
         for _ in 0..5 {
@@ -414,7 +417,7 @@ fn a_model_is_what_it_was_bit_for_bit() {
         assert_eq!(Model::load(&ctx.checkpoint().unwrap())?.bits(), model.bits());
         Ok(())
     };
-    in_child("checkpoints::a_model_is_what_it_was_bit_for_bit", || {
+    in_child("checkpoints::a_model_is_restored_bit_for_bit", || {
         Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("bits")).fit().unwrap();
     });
 }

@@ -1,4 +1,4 @@
-//! Ranks that fail, in every way there is: an error that names them and why, no hang, and a retry where it is allowed.
+//! Ranks that fail in all ways: `fit` does not hang, its error names the ranks and the reasons, and it retries if that is allowed.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use ray_train::{Checkpoint, InProgress, Metrics, RunConfig, ScalingConfig, Train
 
 use crate::support::{LONG, in_child, run, write};
 
-/// What `fit` says of a loop that fails.
+/// The error of `fit` for a loop that fails.
 fn failure(
     name: &str,
     workers: usize,
@@ -27,13 +27,13 @@ fn fails(
     error.downcast_ref::<TrainingFailed>().unwrap_or_else(|| panic!("another error: {error:?}")).clone()
 }
 
-/// The ranks of a failure, and what is said of them all.
+/// The ranks of a failure, and its text.
 fn ranks(failed: &TrainingFailed) -> (Vec<usize>, String) {
     (failed.worker_failures.iter().map(|failure| failure.rank).collect(), failed.to_string())
 }
 
 #[test]
-fn an_error_releases_those_who_wait_for_the_rank() {
+fn an_error_releases_the_waiting_ranks() {
     let failed = failure("error", 3, |ctx| match ctx.world_rank() {
         0 => ctx.barrier(),
         1 => Err(ray::Error::other("no such file: a.txt")),
@@ -47,7 +47,7 @@ fn an_error_releases_those_who_wait_for_the_rank() {
 }
 
 #[test]
-fn the_users_own_error_is_found_again() {
+fn the_users_error_is_found_by_its_type() {
     #[derive(Debug)]
     struct Mine(u32);
     impl std::fmt::Display for Mine {
@@ -63,7 +63,7 @@ fn the_users_own_error_is_found_again() {
 }
 
 #[test]
-fn a_panic_is_told_with_its_place() {
+fn a_panic_is_reported_with_its_location() {
     for at_report in [false, true] {
         let failed = failure("panic", 3, move |ctx| {
             assert!(ctx.world_rank() != 2, "torn to pieces");
@@ -98,7 +98,7 @@ fn several_ranks_fail() {
 }
 
 #[test]
-fn a_rank_is_killed_from_outside() {
+fn a_killed_rank() {
     let at_work = Arc::new(AtomicU32::new(0));
     for waits_at_report in [false, true] {
         let run = run("killed");
@@ -119,9 +119,9 @@ fn a_rank_is_killed_from_outside() {
     assert_eq!(at_work.load(Ordering::Relaxed), 2);
 }
 
-/// The kill comes while the ranks are at their last report, and they return at once.
+/// The kill comes while the ranks are at their last report, after which they return at once.
 #[test]
-fn a_rank_is_killed_before_it_returns() {
+fn a_rank_is_killed_just_before_it_returns() {
     for _ in 0..20 {
         let run = run("killed_last");
         let path = run.path().unwrap();
@@ -141,12 +141,12 @@ fn a_rank_returns_early() {
     });
     let (ranks, text) = ranks(&failed);
     assert_eq!(ranks, [1], "{text}");
-    // The first that is at report 2, or both.
+    // One or both of the other ranks are at report 2.
     assert!(text.contains("returned after 1 report, but rank") && text.contains("at report 2"), "{text}");
 }
 
 #[test]
-fn a_rank_leaves_the_others_in_a_collective() {
+fn a_rank_returns_while_another_is_in_a_collective() {
     let failed = failure("leaves", 2, |ctx| if ctx.world_rank() == 1 { Ok(()) } else { ctx.barrier() });
     let (ranks, text) = ranks(&failed);
     assert_eq!(ranks, [0], "{text}");
@@ -154,7 +154,7 @@ fn a_rank_leaves_the_others_in_a_collective() {
 }
 
 #[test]
-fn ranks_do_different_things() {
+fn ranks_call_different_operations() {
     let failed = failure("different", 2, |ctx| match ctx.world_rank() {
         0 => ctx.collective().allreduce(&mut [1.0], ray::collective::Sum),
         _ => ctx.collective().allreduce(&mut [1.0, 2.0], ray::collective::Sum),
@@ -166,35 +166,36 @@ fn ranks_do_different_things() {
         0 => ctx.report((), None),
         _ => ctx.report_mean((), None),
     });
-    assert!(failed.to_string().contains("rank 1 calls report_mean and rank 0 report"), "{failed}");
+    assert!(failed.to_string().contains("rank 1 called report_mean and rank 0 called report"), "{failed}");
 }
 
-/// A gate that a loop waits at as it would in a call that nobody can cut short.
+/// A gate at which a loop waits, as in a call that cannot be interrupted.
 #[derive(Clone)]
-struct Stuck {
-    way_in: mpsc::Sender<()>,
-    way_out: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
+struct Gate {
+    entered: mpsc::Sender<()>,
+    opened: Arc<Mutex<Option<mpsc::Receiver<()>>>>,
 }
 
-fn stuck() -> (Stuck, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let ((way_in, entered), (open, way_out)) = (mpsc::channel(), mpsc::channel());
-    (Stuck { way_in, way_out: Arc::new(Mutex::new(Some(way_out))) }, entered, open)
+/// A closed gate, the receiver that tells when a loop waits at it, and the sender that opens it.
+fn gate() -> (Gate, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let ((enter, entered), (open, opened)) = (mpsc::channel(), mpsc::channel());
+    (Gate { entered: enter, opened: Arc::new(Mutex::new(Some(opened))) }, entered, open)
 }
 
-impl Stuck {
-    /// Once; whoever comes later goes through.
+impl Gate {
+    /// The first caller waits until the gate is opened; later callers pass.
     fn wait(&self) {
-        let way_out = self.way_out.lock().unwrap().take();
-        if let Some(way_out) = way_out {
-            self.way_in.send(()).unwrap();
-            let _ = way_out.recv();
+        let opened = self.opened.lock().unwrap().take();
+        if let Some(opened) = opened {
+            self.entered.send(()).unwrap();
+            let _ = opened.recv();
         }
     }
 }
 
 #[test]
-fn a_rank_that_never_comes_to_the_report() {
-    let (gate, _entered, open) = stuck();
+fn a_rank_never_reaches_the_report() {
+    let (gate, _entered, open) = gate();
     let run = run("never_reports").timeout(Duration::from_millis(50)).grace(Duration::from_millis(50));
     let failed = fails(run, 3, move |ctx| {
         if ctx.world_rank() == 1 {
@@ -204,13 +205,13 @@ fn a_rank_that_never_comes_to_the_report() {
     });
     let (ranks, text) = ranks(&failed);
     assert_eq!(ranks, [1], "{text}");
-    assert!(text.contains("did not come to report 1, where ranks 0 and 2 waited 50ms for it"), "{text}");
+    assert!(text.contains("did not reach report 1, at which ranks 0 and 2 waited for 50ms"), "{text}");
     drop(open);
 }
 
 #[test]
-fn a_rank_that_never_comes_to_the_barrier() {
-    let (gate, _entered, open) = stuck();
+fn a_rank_never_reaches_the_barrier() {
+    let (gate, _entered, open) = gate();
     let run = run("never_at_barrier").timeout(Duration::from_millis(50)).grace(Duration::from_millis(50));
     let failed = fails(run, 2, move |ctx| {
         if ctx.world_rank() == 1 {
@@ -221,16 +222,16 @@ fn a_rank_that_never_comes_to_the_barrier() {
     let (ranks, text) = ranks(&failed);
     assert_eq!(ranks, [0, 1], "{text}");
     assert!(text.contains("rank 1 has not joined") || text.contains("rank 1 is in its own code"), "{text}");
-    assert!(text.contains("rank 1: it is in code of its own"), "{text}");
+    assert!(text.contains("rank 1: it did not stop within the grace period of 50ms"), "{text}");
     drop(open);
 }
 
-/// On an engine that has just as many CPUs as the group asks for: the one that was left behind still has its own.
+/// The engine has exactly the CPUs of the group, and the abandoned rank still holds one of them.
 #[test]
-fn a_rank_that_is_stuck_is_left_behind() {
-    in_child("faults::a_rank_that_is_stuck_is_left_behind", || {
+fn a_stuck_rank_is_abandoned() {
+    in_child("faults::a_stuck_rank_is_abandoned", || {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
-        let (gate, entered, open) = stuck();
+        let (gate, entered, open) = gate();
         let (later, asked) = mpsc::channel();
         let run = RunConfig::temporary("stuck").unwrap().timeout(LONG).grace(Duration::from_millis(50)).max_failures(1);
         let entered = Mutex::new(entered);
@@ -238,7 +239,7 @@ fn a_rank_that_is_stuck_is_left_behind() {
             match (ctx.attempt(), ctx.world_rank()) {
                 (0, 0) => {
                     gate.wait();
-                    // Whatever it asks of its context now is an error.
+                    // Each call of its context fails now.
                     later.send((ctx.report((), None), ctx.barrier())).unwrap();
                     return Ok(0);
                 }
@@ -252,7 +253,7 @@ fn a_rank_that_is_stuck_is_left_behind() {
             Ok(ctx.attempt())
         };
         let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
-        assert_eq!(*result.value(), 1, "without waiting for the one that is stuck");
+        assert_eq!(*result.value(), 1, "`fit` does not wait for the stuck rank");
         assert_eq!(result.history().len(), 1);
         drop(open);
         let (report, barrier) = asked.recv().unwrap();
@@ -289,7 +290,7 @@ fn failures_are_counted() {
 }
 
 #[test]
-fn a_group_starts_anew_from_the_last_checkpoint() {
+fn a_group_restarts_from_the_last_checkpoint() {
     let callbacks = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&callbacks);
     let run = run("anew").max_failures(1).on_report(move |report| told.lock().unwrap().push(report.number()));
@@ -314,11 +315,11 @@ fn a_group_starts_anew_from_the_last_checkpoint() {
     };
     let result = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit().unwrap();
     let steps: Vec<_> = result.history().iter().map(|report| report.metrics().number("step").unwrap() as usize).collect();
-    assert_eq!(steps, [0, 1, 2, 3, 4, 5], "reports that were made again are there once");
+    assert_eq!(steps, [0, 1, 2, 3, 4, 5], "the history has repeated reports once");
     assert_eq!(*callbacks.lock().unwrap(), [1, 2, 3, 4, 5, 4, 5, 6]);
 }
 
-/// In the order of registration.
+/// The callbacks are called in the order of registration.
 #[test]
 fn every_callback_is_called() {
     for scaling in [ScalingConfig::workers(2), ScalingConfig::in_place()] {
@@ -338,10 +339,10 @@ fn every_callback_is_called() {
 }
 
 #[test]
-fn an_elastic_group_goes_on_smaller() {
-    in_child("faults::an_elastic_group_goes_on_smaller", || {
+fn an_elastic_group_restarts_smaller() {
+    in_child("faults::an_elastic_group_restarts_smaller", || {
         ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
-        let (gate, entered, open) = stuck();
+        let (gate, entered, open) = gate();
         let entered = Mutex::new(entered);
         let run = RunConfig::temporary("smaller").unwrap().timeout(LONG).grace(Duration::from_millis(50)).max_failures(1);
         let train = move |ctx: &TrainContext| {
@@ -357,7 +358,7 @@ fn an_elastic_group_goes_on_smaller() {
             Ok((ctx.attempt(), ctx.world_size()))
         };
         let result = Trainer::new(train).scaling(ScalingConfig::elastic(2, 4)).run_config(run).fit().unwrap();
-        assert_eq!(*result.value(), (1, 2), "one of three is still held by the one that was left behind");
+        assert_eq!(*result.value(), (1, 2), "the abandoned rank still holds one of three CPUs");
         drop(open);
     });
 }
@@ -377,11 +378,11 @@ fn two_runs_of_one_name() {
 }
 
 #[test]
-fn an_address_is_refused() {
-    in_child("faults::an_address_is_refused", || {
+fn a_cluster_address_is_refused() {
+    in_child("faults::a_cluster_address_is_refused", || {
         if std::env::var("RAY_ADDRESS").is_err() {
-            // The variable is set for a process of its own.
-            let mut command = crate::process::child("faults::an_address_is_refused");
+            // The variable is set for a child process only.
+            let mut command = crate::process::child("faults::a_cluster_address_is_refused");
             return crate::process::passes(command.env("RAY_ADDRESS", "auto"));
         }
         for scaling in [ScalingConfig::workers(1), ScalingConfig::in_place()] {
@@ -389,20 +390,20 @@ fn an_address_is_refused() {
             let path = run.path().unwrap();
             let error = Trainer::new(|_: &TrainContext| Ok(())).scaling(scaling).run_config(run).fit().unwrap_err();
             assert!(error.is_cluster_unavailable() && error.to_string().contains("RAY_ADDRESS"), "{error}");
-            assert!(!path.exists(), "nothing was begun");
+            assert!(!path.exists(), "the run was not started");
         }
     });
 }
 
 #[test]
-fn the_engine_ends_under_a_run() {
-    in_child("faults::the_engine_ends_under_a_run", || {
+fn the_engine_is_shut_down_during_a_run() {
+    in_child("faults::the_engine_is_shut_down_during_a_run", || {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
         let run = RunConfig::temporary("ends").unwrap().timeout(LONG);
         let once = AtomicBool::new(false);
         let run = run.on_report(move |_| {
             if !once.swap(true, Ordering::Relaxed) {
-                // It waits for the ranks, which wait for this.
+                // On another thread: the shutdown waits for the ranks, which wait for this callback.
                 std::thread::spawn(ray::shutdown);
             }
         });
@@ -417,12 +418,12 @@ fn the_engine_ends_under_a_run() {
 }
 
 #[test]
-fn absurd_configurations() {
+fn invalid_configurations() {
     let fit = |run: RunConfig| Trainer::new(|_: &TrainContext| Ok(())).run_config(run).fit().map(drop).unwrap_err().to_string();
-    assert!(fit(run("a").max_failures(-2)).contains("-1 for ever"));
+    assert!(fit(run("a").max_failures(-2)).contains("-1 for no limit"));
     assert!(fit(run("a").checkpoints(ray_train::CheckpointConfig::new().num_to_keep(0))).contains("num_to_keep"));
     for name in ["", " ", ".", "..", "a/b", "a\\b"] {
-        assert!(fit(run(name)).contains("no name for a run"), "{name}");
+        assert!(fit(run(name)).contains("cannot be the name of a run"), "{name}");
     }
     let error =
         Trainer::new(|_: &TrainContext| Ok(())).scaling(ScalingConfig::workers(1).use_gpu(true)).run_config(run("gpu")).fit();
@@ -431,7 +432,7 @@ fn absurd_configurations() {
 }
 
 #[test]
-fn what_cannot_be_reported() {
+fn invalid_reports() {
     let failed = failure("bare", 1, |ctx| ctx.report(0.5, None));
     assert!(failed.to_string().contains("a struct or a map"), "{failed}");
     let failed = failure("gone", 1, |ctx| ctx.report((), Some(Checkpoint::from_directory("nowhere"))));
@@ -441,5 +442,5 @@ fn what_cannot_be_reported() {
         write(&checkpoint.path().join("model"), b"x")?;
         ctx.report((), Some(checkpoint))
     });
-    assert!(failed.to_string().contains("rank 0 and rank 1 both give a file `model`"), "{failed}");
+    assert!(failed.to_string().contains("rank 0 and rank 1 both report a file `model`"), "{failed}");
 }

@@ -1,4 +1,4 @@
-//! Runs that go well.
+//! Runs without failures.
 
 use std::sync::{Arc, Mutex};
 
@@ -40,7 +40,7 @@ fn four_workers() {
     assert_eq!(*result.value(), (0, 4.5 - 0.0));
     assert_eq!(result.history().len(), 3);
     let losses: Vec<Epoch> = result.history().iter().map(|report| report.metrics().to().unwrap()).collect();
-    assert_eq!(losses[2], Epoch { epoch: 2, loss: 4.5 }, "rank 0's metrics, without a checkpoint too");
+    assert_eq!(losses[2], Epoch { epoch: 2, loss: 4.5 }, "the metrics of rank 0, also without a checkpoint");
     assert!(result.checkpoint().is_none());
     assert_eq!(result.workers(), 4);
 }
@@ -54,7 +54,7 @@ fn a_loop_without_a_configuration_returns_rank_zeros_value() {
     assert_eq!(trainer.fit().unwrap().into_value(), [0, 0, 0], "a trainer trains again");
 }
 
-/// The same loop, with the same outcome, without workers.
+/// The loop runs without workers and has the same result.
 #[test]
 fn in_place() {
     let (here, threads) = (std::thread::current().id(), rayon::current_num_threads());
@@ -77,7 +77,7 @@ fn in_place() {
         .fit()
         .unwrap();
     assert_eq!((*result.value(), result.history().len(), result.checkpoints().count()), (7, 2, 2));
-    assert!(rayon::current_thread_index().is_none(), "the thread is in no pool that it was not in before");
+    assert!(rayon::current_thread_index().is_none(), "the thread has joined no pool");
 }
 
 #[test]
@@ -110,16 +110,16 @@ fn means_over_all_ranks() {
 }
 
 #[test]
-fn everybody_gets_what_rank_zero_says() {
+fn a_broadcast_gives_all_ranks_the_value_of_rank_zero() {
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
-    struct Said {
+    struct Message {
         text: String,
         numbers: Vec<f64>,
     }
     let train = |ctx: &TrainContext| {
         let rank = ctx.world_rank();
-        let said = Said { text: format!("rank {rank}"), numbers: vec![rank as f64, f64::INFINITY] };
-        assert_eq!(ctx.broadcast_from_rank_zero(said)?, Said { text: "rank 0".into(), numbers: vec![0.0, f64::INFINITY] });
+        let message = Message { text: format!("rank {rank}"), numbers: vec![rank as f64, f64::INFINITY] };
+        assert_eq!(ctx.broadcast_from_rank_zero(message)?, Message { text: "rank 0".into(), numbers: vec![0.0, f64::INFINITY] });
         let nan = if rank == 0 { f64::NAN } else { 0.0 };
         assert!(ctx.broadcast_from_rank_zero(nan)?.is_nan());
         assert_eq!(ctx.broadcast_from_rank_zero(vec![rank; rank * 1000])?, Vec::<usize>::new());
@@ -128,9 +128,9 @@ fn everybody_gets_what_rank_zero_says() {
     Trainer::new(train).scaling(ScalingConfig::workers(3)).run_config(run("broadcast")).fit().unwrap();
 }
 
-/// By seed and rank, and the same again.
+/// Seed and rank determine the numbers.
 #[test]
-fn each_rank_has_a_generator_of_its_own() {
+fn each_rank_has_its_own_generator() {
     let draws = |seed: u64| {
         let drawn = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&drawn);
@@ -150,7 +150,7 @@ fn each_rank_has_a_generator_of_its_own() {
     let mut all = [first, other].concat();
     all.sort_unstable();
     all.dedup();
-    assert_eq!(all.len(), 6, "of other ranks and seeds, other numbers");
+    assert_eq!(all.len(), 6, "other ranks and seeds give other numbers");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The generator of each rank is in every checkpoint, and goes on with the run.
+//! Each checkpoint has the state of every rank's generator, and a resumed run continues with it.
 
 use std::sync::Mutex;
 
@@ -6,10 +6,10 @@ use ray_train::{CheckpointConfig, Metrics, RunConfig, ScalingConfig, TrainContex
 
 use crate::support::{Progress, run};
 
-/// All numbers that each rank has drawn, by step, for those steps that this attempt made.
+/// The numbers that each rank has drawn, with the step, for the steps of one attempt.
 type Drawn = Vec<Vec<(usize, u64)>>;
 
-/// Draws a number in each step; a checkpoint after every third, and reports without one in between.
+/// Draws a number in each step, and reports after it. Every third report has a checkpoint.
 fn draws(run: RunConfig, workers: usize, steps: usize, fails_at: Option<usize>) -> ray::Result<TrainResult<Drawn>> {
     let train = move |ctx: &TrainContext| {
         let first = match ctx.checkpoint() {
@@ -28,7 +28,7 @@ fn draws(run: RunConfig, workers: usize, steps: usize, fails_at: Option<usize>) 
             }
             ctx.report(Metrics::new().with("step", step), checkpoint)?;
         }
-        // In the order of the ranks.
+        // The numbers of all ranks, in the order of the ranks.
         let mut all = vec![0; ctx.world_size() * drawn.len()];
         let mine: Vec<u64> = drawn.iter().map(|(_, number)| *number).collect();
         ctx.collective().allgather(&mine, &mut all)?;
@@ -43,16 +43,16 @@ fn from(drawn: &Drawn, first: usize) -> Drawn {
 }
 
 #[test]
-fn they_go_on_from_the_last_checkpoint() {
+fn generators_continue_from_the_last_checkpoint() {
     let whole = draws(run("whole"), 3, 10, None).unwrap().into_value();
     let first: Vec<u64> = whole.iter().map(|drawn| drawn[0].1).collect();
-    assert!(first[0] != first[1] && first[1] != first[2], "each rank has its own: {first:?}");
+    assert!(first[0] != first[1] && first[1] != first[2], "each rank has its own generator: {first:?}");
 
-    // In the same process, after a failure two steps behind a checkpoint.
+    // After a failure, two steps after a checkpoint.
     let again = draws(run("again").max_failures(1), 3, 10, Some(8)).unwrap().into_value();
     assert_eq!(again, from(&whole, 6));
 
-    // Another `fit`, with the run's name; and once more from a checkpoint of that one.
+    // A second `fit` with the name of the run, and a third one from a checkpoint of the second.
     let by_name = run("by_name").checkpoints(CheckpointConfig::new().num_to_keep(1));
     draws(by_name.clone(), 3, 5, None).unwrap();
     assert_eq!(
@@ -62,9 +62,9 @@ fn they_go_on_from_the_last_checkpoint() {
     assert_eq!(draws(by_name, 3, 10, None).unwrap().into_value(), from(&whole, 6));
 }
 
-/// The ranks that there were go on, and those that are new begin.
+/// Existing ranks continue with their generators, and new ranks have new ones.
 #[test]
-fn with_another_number_of_workers() {
+fn generators_with_another_number_of_workers() {
     let whole = draws(run("whole"), 3, 6, None).unwrap().into_value();
     let grown = run("grown");
     draws(grown.clone(), 2, 3, None).unwrap();
@@ -74,9 +74,9 @@ fn with_another_number_of_workers() {
     assert_eq!(numbers(&grown[2]), numbers(&whole[2][..3]));
 }
 
-/// A checkpoint of a version that did not write them: the generators begin anew, as they did then.
+/// A checkpoint of a version that did not write generators: all ranks have new ones.
 #[test]
-fn a_checkpoint_without_them() {
+fn a_checkpoint_without_generators() {
     let run = run("older");
     let path = draws(run.clone(), 2, 3, None).unwrap().path().join("checkpoint_000003/.manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -86,9 +86,8 @@ fn a_checkpoint_without_them() {
     assert_eq!(anew[0][0].1, draws(crate::support::run("first"), 2, 1, None).unwrap().value()[0][0].1);
 }
 
-/// In place too.
 #[test]
-fn in_place() {
+fn generators_in_place() {
     static DRAWN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
     let train = |ctx: &TrainContext| {
         for _ in 0..2 {
@@ -104,5 +103,5 @@ fn in_place() {
     let mut drawn = DRAWN.lock().unwrap().clone();
     drawn.sort_unstable();
     drawn.dedup();
-    assert_eq!(drawn.len(), 4, "no number is drawn again");
+    assert_eq!(drawn.len(), 4, "no number is drawn twice");
 }

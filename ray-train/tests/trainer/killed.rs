@@ -1,5 +1,4 @@
-//! A process that is killed at any moment, in the middle of a checkpoint too, leaves a run that goes on and ends with the same
-//! bits.
+//! A process may be killed at any moment, also while it writes a checkpoint: the run can be resumed, and ends with the same bits.
 #![cfg(unix)]
 
 use std::time::{Duration, Instant};
@@ -12,12 +11,12 @@ use crate::support::{Model, Progress, engine, run, write};
 const NAME: &str = "killed::at_any_moment";
 const STORAGE: &str = "RAY_TRAIN_TEST_STORAGE";
 
-/// How many processes are killed.
+/// The number of processes to kill.
 const KILLS: usize = 12;
-/// What a checkpoint takes, about.
+/// The approximate duration of a checkpoint.
 const CHECKPOINT: Duration = Duration::from_millis(10);
 
-/// Trains up to a step; a checkpoint after each, with a file that takes a while.
+/// Trains up to a step, with a checkpoint after each step that has a large file.
 fn train(ctx: &TrainContext, steps: usize) -> ray::Result<Vec<u64>> {
     let (mut model, progress) = Model::resume(ctx)?;
     for step in progress.map_or(0, |progress| progress.step + 1)..steps {
@@ -43,7 +42,7 @@ fn at_any_moment() {
         engine();
         let run = RunConfig::new("killed").storage(std::env::var_os(STORAGE).unwrap());
         let ended = fit(run, usize::MAX);
-        unreachable!("it was to be killed: {:?}", ended.map(drop));
+        unreachable!("the process should have been killed: {:?}", ended.map(drop));
     }
     let storage = tempfile::tempdir().unwrap();
     let run_there = || RunConfig::new("killed").storage(storage.path());
@@ -54,15 +53,15 @@ fn at_any_moment() {
         let mut process = Process::of(child(NAME).env(STORAGE, storage.path()));
         let lines = std::iter::from_fn(|| process.next_line());
         let steps = lines.filter_map(|line| line.rsplit_once("step ")?.1.parse::<usize>().ok());
-        // The step of the last line is being reported now, or was just now.
-        let reached = steps.take(random.usize(1..4)).last().unwrap_or_else(|| panic!("life {life}: it did not go on"));
+        // The process reports the step of the last line at this moment, or has just reported it.
+        let reached = steps.take(random.usize(1..4)).last().unwrap_or_else(|| panic!("life {life}: it has not continued"));
         let (begin, moment) = (Instant::now(), CHECKPOINT.mul_f64(random.f64()));
         while begin.elapsed() < moment {
             std::hint::spin_loop();
         }
         process.kill();
 
-        assert!(reached >= next, "life {life}: step {reached} was made again, and {next} was to come");
+        assert!(reached >= next, "life {life}: step {reached} was repeated, expected step {next}");
         let left = TrainResult::from_path(&path).unwrap();
         let kept: Vec<usize> = left.checkpoints().map(|(_, metrics)| metrics.number("step").unwrap() as usize).collect();
         let last = kept.last().copied();
@@ -79,5 +78,5 @@ fn at_any_moment() {
     names.sort_unstable();
     let checkpoints = [next + 1, next + 2].map(|report| format!("checkpoint_{report:06}"));
     let expected = [".lock", &checkpoints[0], &checkpoints[1], "config.json", "reports.jsonl", "run.json"];
-    assert_eq!(names, expected, "nothing that is of no use is left");
+    assert_eq!(names, expected, "no unused file is left");
 }

@@ -1,5 +1,5 @@
-//! The trainer through its public API. What needs an engine or a process of its own runs in a child: this binary again, with
-//! the one test (see `support`).
+//! Tests of the trainer through its public API. A test that needs its own engine or process runs in a child process: this binary
+//! again, with that test only (see `support`).
 
 mod admission;
 mod callers;

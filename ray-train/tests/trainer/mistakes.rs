@@ -1,4 +1,4 @@
-//! What loops, callbacks and configurations do that they should not: an error at once that says who and what, and never a hang.
+//! Mistakes in loops, callbacks and configurations: `fit` fails at once and never hangs, and its error names the rank and the mistake.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,14 +22,14 @@ fn a_rank_reports_more_often() {
         ctx.report((), None)?;
         if ctx.world_rank() == 1 { ctx.report((), None) } else { Ok(()) }
     });
-    // Those who had returned when rank 1 came, or the first that did after it.
+    // The ranks that had returned before rank 1 reported, or the first one that returned after it.
     assert!(!ranks.is_empty() && !ranks.contains(&1), "{text}");
     assert!(text.contains("returned after 1 report, but rank 1 is at report 2"), "{text}");
 }
 
-/// The others would wait for it in the all-reduce, and it for them at the report.
+/// Without detection the other ranks would wait in the all-reduce, and rank 1 at the report.
 #[test]
-fn a_rank_reports_where_others_do_not() {
+fn a_rank_reports_while_others_are_in_a_collective() {
     let (ranks, text) = failure(3, |ctx| {
         ctx.report((), None)?;
         if ctx.world_rank() == 1 {
@@ -38,12 +38,12 @@ fn a_rank_reports_where_others_do_not() {
         ctx.collective().allreduce(&mut [1.0; 3], ray::collective::Sum)
     });
     assert!(ranks.contains(&1), "{text}");
-    assert!(text.contains("rank 1: it is at report 2, and others do not come"), "{text}");
-    // With their places: that of the report, and that of the sum.
+    assert!(text.contains("rank 1: it waits at report 2, which other ranks do not reach"), "{text}");
+    // With the locations of the report and of the all-reduce.
     assert!(text.contains("allreduce(sum) of 3 f64 at") && text.matches("mistakes.rs:").count() >= 2, "{text}");
 
     let (ranks, text) = failure(2, |ctx| if ctx.world_rank() == 0 { ctx.report((), None) } else { ctx.barrier() });
-    assert!(ranks.contains(&0) && text.contains("it is at report 1") && text.contains("barrier at"), "{text}");
+    assert!(ranks.contains(&0) && text.contains("it waits at report 1") && text.contains("barrier at"), "{text}");
 }
 
 #[test]
@@ -54,33 +54,33 @@ fn a_checkpoint_is_reported_twice() {
         checkpoint.set_metadata(&Metrics::new().with("step", 1))?;
         ctx.report((), Some(checkpoint.clone()))?;
         let error = ctx.report((), Some(checkpoint)).unwrap_err().to_string();
-        assert!(error.contains("rank 0 gives a checkpoint for the second time"), "{error}");
-        // What it became may be reported again: its files are copied.
+        assert!(error.contains("rank 0 reported the same checkpoint twice"), "{error}");
+        // The committed checkpoint may be reported again: its files are copied.
         ctx.report((), ctx.checkpoint())
     };
     let result = Trainer::new(train).run_config(run("a_run")).fit().unwrap();
     assert_eq!(result.checkpoints().filter(|(checkpoint, _)| checkpoint.path().join("model").exists()).count(), 2);
 }
 
-/// To open it would wait for somebody who writes to it.
+/// Opening a pipe would wait for a writer.
 #[cfg(unix)]
 #[test]
-fn a_checkpoint_holds_a_pipe() {
+fn a_checkpoint_with_a_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let made = Process::of(std::process::Command::new("mkfifo").arg(dir.path().join("pipe"))).end();
     assert!(made.0.success(), "{}", made.1);
     let path = dir.path().to_owned();
     let (ranks, text) = failure(1, move |ctx| ctx.report((), Some(Checkpoint::from_directory(&path))));
-    assert!(ranks == [0] && text.contains("pipe is no file"), "{text}");
+    assert!(ranks == [0] && text.contains("pipe is not a regular file"), "{text}");
 }
 
-/// Panics when it is dropped, unless the thread panics already.
+/// A value whose drop panics, unless the thread panics already.
 #[derive(Debug)]
-struct Bomb;
+struct PanicsOnDrop;
 
-impl Drop for Bomb {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
-        assert!(std::thread::panicking(), "the bomb went off");
+        assert!(std::thread::panicking(), "the drop panicked");
     }
 }
 
@@ -89,50 +89,50 @@ fn panics_of_every_kind() {
     let (ranks, text) = failure(3, |ctx| if ctx.world_rank() == 1 { panic_any(7_u8) } else { ctx.barrier() });
     assert!(ranks == [1] && text.contains("mistakes.rs:"), "{text}");
 
-    let (ranks, text) = failure(3, |ctx| if ctx.world_rank() == 1 { panic_any(Bomb) } else { ctx.barrier() });
+    let (ranks, text) = failure(3, |ctx| if ctx.world_rank() == 1 { panic_any(PanicsOnDrop) } else { ctx.barrier() });
     assert!(ranks == [1] && text.contains("mistakes.rs:"), "{text}");
 
     let (ranks, text) = failure(3, |ctx| {
-        let _bomb = (ctx.world_rank() == 1).then(|| Bomb);
+        let _value = (ctx.world_rank() == 1).then(|| PanicsOnDrop);
         ctx.barrier()
     });
-    assert!(ranks == [1] && text.contains("the bomb went off"), "{text}");
+    assert!(ranks == [1] && text.contains("the drop panicked"), "{text}");
 
-    // With an error on its way too.
+    // While the loop returns an error.
     let (ranks, text) = failure(3, |ctx| {
-        let _bomb = (ctx.world_rank() == 1).then(|| Bomb);
+        let _value = (ctx.world_rank() == 1).then(|| PanicsOnDrop);
         ctx.barrier()?;
         if ctx.world_rank() == 1 { Err(ray::Error::other("mine")) } else { ctx.barrier() }
     });
-    assert!(ranks == [1] && text.contains("the bomb went off"), "{text}");
+    assert!(ranks == [1] && text.contains("the drop panicked"), "{text}");
 }
 
 #[test]
 fn panics_of_every_kind_in_place() {
-    let said = |train: fn(&TrainContext) -> ray::Result<()>| {
+    let error_of = |train: fn(&TrainContext) -> ray::Result<()>| {
         let trainer = Trainer::new(train).scaling(ScalingConfig::in_place()).run_config(run("a_run"));
         trainer.fit().unwrap_err().downcast_ref::<TrainingFailed>().unwrap().to_string()
     };
-    assert!(said(|_| panic_any(7_u8)).contains("rank 0: its loop panicked: (a value that is no text)"));
-    assert!(said(|_| panic_any(Bomb)).contains("rank 0: its loop panicked: (a value that is no text)"));
-    let dropped = said(|_| {
-        let _bomb = Bomb;
+    assert!(error_of(|_| panic_any(7_u8)).contains("rank 0: its loop panicked: (the panic value is not text)"));
+    assert!(error_of(|_| panic_any(PanicsOnDrop)).contains("rank 0: its loop panicked: (the panic value is not text)"));
+    let dropped = error_of(|_| {
+        let _value = PanicsOnDrop;
         Ok(())
     });
-    assert!(dropped.contains("rank 0: its loop panicked: the bomb went off"), "{dropped}");
+    assert!(dropped.contains("rank 0: its loop panicked: the drop panicked"), "{dropped}");
 }
 
-/// A value of another rank than 0 is nobody's: it is dropped where it was made.
+/// The value of a rank other than 0 is dropped on the thread of that rank.
 #[test]
 fn a_value_that_panics_when_it_is_dropped() {
-    let train = |ctx: &TrainContext| Ok((ctx.world_rank() == 1).then(|| Bomb));
+    let train = |ctx: &TrainContext| Ok((ctx.world_rank() == 1).then(|| PanicsOnDrop));
     let error = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run("a_run")).fit().unwrap_err();
     let failed = error.downcast_ref::<TrainingFailed>().unwrap();
     assert_eq!(failed.worker_failures[0].rank, 1, "{failed}");
-    assert!(failed.to_string().contains("the bomb went off"), "{failed}");
+    assert!(failed.to_string().contains("the drop panicked"), "{failed}");
 }
 
-/// It comes out of `fit`, which leaves nobody behind who waits, and the run may be gone on with.
+/// `fit` panics with the panic of the callback, no rank waits any more, and the run can be resumed.
 #[test]
 fn a_callback_panics() {
     let once = AtomicBool::new(false);
@@ -149,9 +149,9 @@ fn a_callback_panics() {
     assert!(*trainer.fit().unwrap().value(), "from the checkpoint that was reported");
 }
 
-/// The first group fails, and where it was to go on there is no run any more: what failed first is told first.
+/// The group fails, and the directory of the run is gone at the restart. The error names the failure of the group first.
 #[test]
-fn a_run_that_cannot_start_again() {
+fn a_run_that_cannot_restart() {
     for scaling in [ScalingConfig::workers(1), ScalingConfig::in_place()] {
         let train = |ctx: &TrainContext| -> ray::Result<()> {
             std::fs::rename(ctx.run_path(), ctx.run_path().with_file_name("moved")).map_err(ray::Error::other)?;
@@ -162,12 +162,12 @@ fn a_run_that_cannot_start_again() {
         let failed = error.downcast_ref::<TrainingFailed>().unwrap_or_else(|| panic!("another error: {error:?}"));
         let text = failed.to_string();
         assert_eq!((failed.failures, failed.worker_failures[0].rank), (1, 0), "{text}");
-        assert!(failed.restart.is_some() && text.contains("rank 0: torn to pieces; it could not be started again: "), "{text}");
+        assert!(failed.restart.is_some() && text.contains("rank 0: torn to pieces; it could not be restarted: "), "{text}");
     }
 }
 
 #[test]
-fn durations_without_end() {
+fn unlimited_durations() {
     let train = |ctx: &TrainContext| {
         ctx.report((), None)?;
         ctx.barrier()
@@ -178,7 +178,7 @@ fn durations_without_end() {
 }
 
 #[test]
-fn shares_that_make_no_sense() {
+fn invalid_resources_per_worker() {
     let fit = |scaling: ScalingConfig| {
         let fit: ray::Result<TrainResult<()>> =
             Trainer::new(|_: &TrainContext| Ok(())).scaling(scaling).run_config(run("a_run")).fit();
@@ -194,7 +194,7 @@ fn shares_that_make_no_sense() {
     assert!(fit(ScalingConfig::elastic(usize::MAX, usize::MAX)).contains("CPU"));
 }
 
-/// A loss that is NaN is one after the run was saved and gone on with, twice, and so is what a checkpoint says of it.
+/// A loss of NaN is preserved in the history and in the metadata of checkpoints when the run is resumed, twice.
 #[test]
 fn nan_survives_a_resume() {
     let run = run("a_run");
@@ -217,7 +217,7 @@ fn nan_survives_a_resume() {
     assert!(found[0].is_nan() && found[1] == f64::INFINITY && found[2].is_nan(), "{found:?}");
 }
 
-/// As a `get`: it would stall the futures of its thread. What the error says to do does it.
+/// `fit` is refused in async code like `get`, because it would block the other futures of the thread. The advice of the error works.
 #[test]
 fn fit_in_async_code() {
     use ray::remote;
@@ -234,7 +234,7 @@ fn fit_in_async_code() {
         let path = run.path().unwrap();
         let text = ray::get(trains.remote(run, scaling)).unwrap();
         assert!(text.contains("mistakes.rs:") && text.contains("`trains`") && text.contains("ray::task(..)"), "{text}");
-        assert!(!path.exists(), "nothing was begun");
+        assert!(!path.exists(), "the run was not started");
     }
     #[remote(local)]
     async fn awaits(run: RunConfig) -> ray::Result<usize> {
@@ -247,9 +247,9 @@ fn fit_in_async_code() {
     assert_eq!(ray::get(awaits.remote(run("a_run"))).unwrap(), 2);
 }
 
-/// The types that `fit` fails with can be used by code that knows `std::error::Error` alone.
+/// Code that only knows `std::error::Error` can use the error types of `fit`, and finds the cause of a failure as the source.
 #[test]
-fn failures_are_errors_of_std() {
+fn public_errors_implement_std_error() {
     fn is_error<E: std::error::Error + Clone + Send + Sync + 'static>() {}
     is_error::<TrainingFailed>();
     is_error::<ray_train::Interrupted>();
@@ -260,4 +260,5 @@ fn failures_are_errors_of_std() {
     let error = error.run_config(run("std")).fit().unwrap_err();
     let boxed: Box<dyn std::error::Error> = Box::new(error.downcast_ref::<TrainingFailed>().unwrap().clone());
     assert!(boxed.to_string().starts_with("the run `std` failed: rank 0: no weights; there is no checkpoint yet"), "{boxed}");
+    assert_eq!(boxed.source().unwrap().to_string(), "no weights");
 }

@@ -1,6 +1,6 @@
-//! Tests in a process of their own: this binary again, with the one test. A watchdog kills a process that hangs, and the test
-//! fails with its output. The tests of models have this file too.
-#![allow(dead_code, reason = "the tests of models use a part of it")]
+//! Runs a test in a child process: this binary again, with that test only. A watchdog kills a process that hangs, and the test fails
+//! with its output. The tests of models share this file.
+#![allow(dead_code, reason = "the tests of models use only a part of it")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,34 +10,34 @@ use std::time::{Duration, Instant};
 
 const CHILD: &str = "RAY_TRAIN_TEST_CHILD";
 
-/// How long a process may live, on a busy machine too.
+/// How long a process may run, also on a busy machine.
 const WATCHDOG: Duration = Duration::from_secs(240);
 
-/// How often a process is asked whether it has ended, once it has closed its output.
-const AGAIN: Duration = Duration::from_millis(1);
+/// How often to check whether a process has ended, after it has closed its output.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The command that runs one test of this binary in a process of its own.
+/// The command that runs one test of this binary in a child process.
 pub(crate) fn child(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads", "1"]).env(CHILD, name);
     command
 }
 
-/// Whether this is that process.
+/// Whether this process is the child process of that test.
 pub(crate) fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
-/// Runs one test of this binary by a command, and fails unless the test passed.
+/// Runs a command of [`child`], and fails unless the test in it passes.
 pub(crate) fn passes(command: &mut Command) {
     let (status, output) = Process::start(command, WATCHDOG).end();
     assert!(status.success() && output.contains("1 passed"), "{command:?} ended with {status}:\n{output}");
 }
 
-/// A process under way. It does not outlive the test.
+/// A running process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Each line of its output as it comes, until both of its pipes are closed.
+    /// The lines of its output, until both of its pipes are closed.
     lines: mpsc::Receiver<String>,
     output: Arc<Mutex<String>>,
     longest: Duration,
@@ -46,14 +46,14 @@ pub(crate) struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail if it has ended already.
+        // Both calls fail if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Process {
-    /// Starts a process that may live for `longest`.
+    /// Starts a process that may run for `longest`.
     pub(crate) fn start(command: &mut Command, longest: Duration) -> Process {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
@@ -72,7 +72,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The next line of its output; none at the end of it.
+    /// The next line of its output; none at the end of the output.
     pub(crate) fn next_line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => Some(line),
@@ -81,7 +81,7 @@ impl Process {
         }
     }
 
-    /// Reads up to a line with that text.
+    /// Reads lines up to one that contains the text.
     pub(crate) fn await_line(&mut self, text: &str) {
         while let Some(line) = self.next_line() {
             if line.contains(text) {
@@ -91,7 +91,7 @@ impl Process {
         panic!("no line with `{text}`:\n{}", self.output());
     }
 
-    /// Whether it has ended, and how.
+    /// The exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().unwrap();
         if status.is_none() && Instant::now() >= self.deadline {
@@ -100,18 +100,18 @@ impl Process {
         status
     }
 
-    /// Waits for its end: how it ended, and all of its output.
+    /// Waits until it ends. Returns its exit status and its whole output.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         while self.next_line().is_some() {}
         loop {
             if let Some(status) = self.ended() {
                 return (status, self.output());
             }
-            thread::park_timeout(AGAIN);
+            thread::park_timeout(POLL_INTERVAL);
         }
     }
 
-    /// Kills it, on Unix as `kill -9` does.
+    /// Kills it, on Unix with the signal of `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -128,7 +128,7 @@ impl Process {
     }
 }
 
-/// Reads a pipe to its end, on a thread of its own, so that the process never waits for its reader.
+/// Reads a pipe to its end on a separate thread, so that the process never waits for its reader.
 fn read(from: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines: mpsc::Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
@@ -137,16 +137,16 @@ fn read(from: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines: mps
             output.push_str(&line);
             output.push('\n');
             drop(output);
-            // The test may have its line, and be waiting for nothing more.
+            // The test may have dropped the receiver after the line that it needed.
             let _ = lines.send(line);
         }
     });
 }
 
-/// Each kind of wait for a process that hangs ends with its output, and the process is gone.
+/// Each way to wait for a hanging process panics with its output, and kills the process.
 #[cfg(unix)]
 #[test]
-fn a_process_that_hangs_is_killed() {
+fn a_hanging_process_is_killed() {
     let hangs = || {
         let mut shell = Command::new("sh");
         shell.args(["-c", "echo under way; exec sleep 1000"]);
@@ -159,7 +159,7 @@ fn a_process_that_hangs_is_killed() {
         let text = panic.downcast_ref::<String>().unwrap();
         assert!(text.contains("has hung for 500ms and was killed:\nunder way"), "{text}");
         let alive = Command::new("kill").args(["-0", &id.to_string()]).stderr(Stdio::null()).status().unwrap();
-        assert!(!alive.success(), "it lives on");
+        assert!(!alive.success(), "the process still runs");
     };
     caught(|process| drop(process.end()));
     caught(|mut process| process.await_line("no such line"));

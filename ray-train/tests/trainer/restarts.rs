@@ -1,4 +1,4 @@
-//! What a group is that takes another one's place: as large as can be, undisturbed by those who were left behind, or impossible.
+//! Groups after a restart: their size, their independence of abandoned ranks, and restarts that fail.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -7,11 +7,10 @@ use ray_train::{NotAdmitted, RunConfig, ScalingConfig, TrainContext, Trainer, Tr
 
 use crate::support::{LONG, in_child, read, write};
 
-/// The one that is left behind has a directory for its files, and writes to it, and drops it, while one of the same rank fills its
-/// own.
+/// An abandoned rank writes to the directory of its checkpoint and drops it, while the same rank of a later group fills its own.
 #[test]
-fn late_writers_touch_no_files_of_others() {
-    in_child("restarts::late_writers_touch_no_files_of_others", || {
+fn an_abandoned_rank_does_not_touch_files_of_later_groups() {
+    in_child("restarts::an_abandoned_rank_does_not_touch_files_of_later_groups", || {
         ray::init_with(ray::Config::new().num_cpus(4)).unwrap();
         let run = RunConfig::temporary("late").unwrap().timeout(LONG).grace(Duration::from_millis(50));
         let ((inside, entered), (open, gate), (done, written)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
@@ -24,14 +23,14 @@ fn late_writers_touch_no_files_of_others() {
             let checkpoint = ctx.new_checkpoint()?;
             inside.send(()).unwrap();
             gate.lock().unwrap().recv().unwrap();
-            // Its directory may be gone.
+            // The directory may have been removed.
             let _ = std::fs::write(checkpoint.path().join("model"), "old");
             drop(checkpoint);
             done.send(()).unwrap();
             Ok(())
         };
         let error = Trainer::new(first).scaling(ScalingConfig::workers(2)).run_config(run.clone()).fit().unwrap_err();
-        assert!(error.to_string().contains("rank 1: it is in code of its own"), "{error}");
+        assert!(error.to_string().contains("rank 1: it did not stop within the grace period"), "{error}");
 
         let written = Mutex::new(written);
         let second = move |ctx: &TrainContext| {
@@ -66,7 +65,7 @@ fn an_elastic_group_grows() {
             if ctx.attempt() > 0 {
                 return Ok(ctx.world_size());
             }
-            assert_eq!(ctx.world_size(), 2, "the task has the others");
+            assert_eq!(ctx.world_size(), 2, "the task holds the other CPUs");
             if ctx.world_rank() == 0 {
                 drop(open.lock().unwrap().take());
                 while ray::available_resources()?["CPU"] < 2.0 {
@@ -83,7 +82,7 @@ fn an_elastic_group_grows() {
     });
 }
 
-/// A task that was waiting has the CPUs, so the error says both what failed and why there is no second group.
+/// A task takes the CPUs before the restart. The error names both the failure and the reason why the restart failed.
 #[test]
 fn a_group_that_is_not_admitted_again() {
     in_child("restarts::a_group_that_is_not_admitted_again", || {
@@ -104,10 +103,7 @@ fn a_group_that_is_not_admitted_again() {
         let failed = error.downcast_ref::<TrainingFailed>().unwrap_or_else(|| panic!("{error:?}"));
         assert!(failed.restart.as_ref().unwrap().downcast_ref::<NotAdmitted>().is_some(), "{failed}");
         let text = failed.to_string();
-        assert!(
-            text.contains("rank 0: torn to pieces; it could not be started again: the run `again` asks for 2 workers"),
-            "{text}"
-        );
+        assert!(text.contains("rank 0: torn to pieces; it could not be restarted: the run `again` asks for 2 workers"), "{text}");
         drop(open);
     });
 }

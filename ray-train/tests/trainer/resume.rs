@@ -1,5 +1,5 @@
-//! A run that was cut off ends as one that was not: bit for bit, with a checkpoint in mid-epoch, momentum, and a generator
-//! for each rank, however it was cut off.
+//! An interrupted run ends with the same bits as an uninterrupted one, with a checkpoint in the middle of an epoch, momentum, and a
+//! generator for each rank.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::support::{Model, Progress, engine, run};
 
 const EPOCHS: usize = 3;
 const STEPS: usize = 7;
-/// A checkpoint at each of these, which no epoch's end is among.
+/// The number of steps between checkpoints. No checkpoint is at the end of an epoch.
 const EVERY: usize = 5;
 
-/// Where it is to be cut off, for the first group: the number of the step, from the first epoch's beginning.
+/// The step at which the first group is interrupted, counted through all epochs.
 const CUT: usize = 13;
 
-/// Trains; `cut` is called by each rank at the step, in the first attempt of a run.
+/// Trains. In the first attempt of a run, each rank calls `cut` at the step.
 fn train(ctx: &TrainContext, cut: impl Fn(&TrainContext)) -> ray::Result<Vec<u64>> {
     let (mut model, progress) = Model::resume(ctx)?;
     let done = progress.map_or(0, |progress| progress.epoch * STEPS + progress.step + 1);
@@ -69,11 +69,11 @@ fn after_a_kill() {
     assert_eq!(*result.value(), uninterrupted());
 }
 
-/// The process is killed, and another one goes on with the run of that name.
+/// The process is killed, and another process resumes the run.
 #[cfg(unix)]
 #[test]
-fn after_the_end_of_the_process() {
-    const NAME: &str = "resume::after_the_end_of_the_process";
+fn after_the_process_was_killed() {
+    const NAME: &str = "resume::after_the_process_was_killed";
     const STORAGE: &str = "RAY_TRAIN_TEST_STORAGE";
     if is_child(NAME) {
         engine();
@@ -81,7 +81,7 @@ fn after_the_end_of_the_process() {
             train(ctx, |ctx| {
                 if ctx.world_rank() == 1 {
                     println!("at the step");
-                    // body: it is killed here
+                    // body: the process is killed here
                     std::thread::park();
                 }
             })
@@ -89,7 +89,7 @@ fn after_the_end_of_the_process() {
         let storage = std::env::var_os(STORAGE).unwrap();
         let run = RunConfig::new("killed").storage(storage);
         let _ = Trainer::new(train).scaling(ScalingConfig::workers(2)).run_config(run).fit();
-        unreachable!("it was to be killed");
+        unreachable!("the process should have been killed");
     }
     let storage = tempfile::tempdir().unwrap();
     let mut process = Process::of(child(NAME).env(STORAGE, storage.path()));
@@ -112,7 +112,7 @@ fn locked_by(run: &Path) -> String {
     std::fs::read_to_string(run.join(".lock")).unwrap()
 }
 
-/// Ctrl-C, in a process of its own.
+/// Ctrl-C, in a child process.
 #[cfg(unix)]
 mod interrupted {
     use std::os::unix::process::ExitStatusExt;
@@ -125,14 +125,14 @@ mod interrupted {
     use crate::process::passes;
     use crate::signal;
 
-    /// Starts this test in a process of its own, and waits until it is under way; none: this is that process.
-    fn start(name: &str, under_way: &str) -> Option<Process> {
+    /// Starts this test in a child process, and waits for a line of its output. Returns none in the child process.
+    fn start(name: &str, line: &str) -> Option<Process> {
         if is_child(name) {
             signal::by_default();
             return None;
         }
         let mut process = Process::of(&mut child(name));
-        process.await_line(under_way);
+        process.await_line(line);
         Some(process)
     }
 
@@ -140,17 +140,17 @@ mod interrupted {
         kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     }
 
-    /// Presses Ctrl-C once, after which the test in that process passes.
+    /// Presses Ctrl-C once. The test in the child process must pass then.
     fn press_and_pass(process: Process) {
         press(&process);
         let (status, output) = process.end();
         assert!(status.success() && output.contains("1 passed"), "it ended with {status}:\n{output}");
     }
 
-    /// It stops at the next report and at the next collective, with the last checkpoint, and can be gone on with.
+    /// The run stops at the next report, its error has the last checkpoint, and it can be resumed.
     #[test]
-    fn the_run_stops() {
-        if let Some(process) = start("resume::interrupted::the_run_stops", "under way") {
+    fn ctrl_c_stops_the_run() {
+        if let Some(process) = start("resume::interrupted::ctrl_c_stops_the_run", "under way") {
             return press_and_pass(process);
         }
         let run = run("interrupted");
@@ -162,7 +162,7 @@ mod interrupted {
                     ctx.report((), None)?;
                 }
             }
-            // Never together with rank 0.
+            // Rank 1 reports as often as rank 0.
             loop {
                 ctx.report((), None)?;
             }
@@ -176,10 +176,10 @@ mod interrupted {
         assert!(*on.value());
     }
 
-    /// A rank that waits in a collective, and one that is stuck, in place too.
+    /// One rank waits in a collective operation and another one is stuck; in place, the loop is in a report or a barrier.
     #[test]
-    fn nobody_is_waited_for() {
-        if let Some(process) = start("resume::interrupted::nobody_is_waited_for", "under way") {
+    fn ctrl_c_does_not_wait_for_stuck_ranks() {
+        if let Some(process) = start("resume::interrupted::ctrl_c_does_not_wait_for_stuck_ranks", "under way") {
             return press_and_pass(process);
         }
         engine();
@@ -188,7 +188,7 @@ mod interrupted {
             if ctx.world_rank() == 0 {
                 println!("under way");
                 loop {
-                    // body: stuck in its own code
+                    // body: stuck, does not return
                     std::thread::park();
                 }
             }
@@ -215,10 +215,10 @@ mod interrupted {
         assert!(trainer.fit().unwrap_err().downcast_ref::<Interrupted>().is_some());
     }
 
-    /// A rank fails because of it, perhaps: that is forgiven, and yet no other group is started.
+    /// A rank fails after Ctrl-C. A retry is left, but no other group is started.
     #[test]
-    fn a_failure_is_not_followed_by_a_restart() {
-        const NAME: &str = "resume::interrupted::a_failure_is_not_followed_by_a_restart";
+    fn no_restart_after_ctrl_c() {
+        const NAME: &str = "resume::interrupted::no_restart_after_ctrl_c";
         if !is_child(NAME) {
             return passes(&mut child(NAME));
         }
@@ -239,10 +239,10 @@ mod interrupted {
     }
 
     #[test]
-    fn a_second_one_ends_the_process() {
-        if let Some(mut process) = start("resume::interrupted::a_second_one_ends_the_process", "under way") {
+    fn a_second_ctrl_c_ends_the_process() {
+        if let Some(mut process) = start("resume::interrupted::a_second_ctrl_c_ends_the_process", "under way") {
             press(&process);
-            // The same signal, until the process is gone: two that are pending at once are one.
+            // Repeated until the process has ended: two signals that are pending at once count as one.
             while process.ended().is_none() {
                 press(&process);
                 std::thread::yield_now();
@@ -253,18 +253,18 @@ mod interrupted {
         let train = |ctx: &TrainContext| {
             println!("under way {}", ctx.world_rank());
             loop {
-                // body: stuck in its own code
+                // body: stuck, does not return
                 std::thread::park();
             }
         };
         let _: ray::Result<ray_train::TrainResult<()>> = Trainer::new(train).run_config(run("twice")).fit();
-        unreachable!("the grace is long");
+        unreachable!("the stuck rank keeps `fit` from returning");
     }
 
-    /// Outside of `fit` it does what it did before.
+    /// After `fit` Ctrl-C has its former action.
     #[test]
-    fn what_was_there_is_put_back() {
-        if let Some(process) = start("resume::interrupted::what_was_there_is_put_back", "after it") {
+    fn the_former_action_is_restored() {
+        if let Some(process) = start("resume::interrupted::the_former_action_is_restored", "after it") {
             press(&process);
             assert_eq!(process.end().0.signal(), Some(Signal::SIGINT as i32));
             return;
@@ -277,10 +277,10 @@ mod interrupted {
         }
     }
 
-    /// A process that was started with Ctrl-C ignored (`nohup`, a shell's background) ignores it during a run too.
+    /// A process that was started with Ctrl-C ignored (`nohup`, a background job of a shell) also ignores it during a run.
     #[test]
-    fn an_ignored_one_stays_ignored() {
-        const NAME: &str = "resume::interrupted::an_ignored_one_stays_ignored";
+    fn an_ignored_ctrl_c_stays_ignored() {
+        const NAME: &str = "resume::interrupted::an_ignored_ctrl_c_stays_ignored";
         if !is_child(NAME) {
             return passes(&mut child(NAME));
         }
@@ -296,7 +296,7 @@ mod interrupted {
             assert_eq!(result.history().len(), 2);
             assert!(signal::is_ignored());
         }
-        // The next run has Ctrl-C again, if the program changed its mind.
+        // If the program stops ignoring Ctrl-C, the next run handles it.
         signal::by_default();
         let train = |ctx: &TrainContext| {
             raise(Signal::SIGINT).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share: an engine, and a model that is small enough to be read.
+//! Shared by the tests: the engine, and a small model.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{child, is_child, passes};
 
-/// Long enough for anything that is to happen, on a busy machine too.
+/// A timeout that does not expire in a test that passes, also on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Runs `body` in a process of its own, which must end well.
+/// Runs `body` in a child process. The test passes if the child process does.
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     if is_child(name) {
         return body();
@@ -19,26 +19,26 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
     passes(&mut child(name));
 }
 
-/// The engine of the tests that share one: enough CPUs for all of them at once, whatever the machine has.
+/// Starts the engine that tests share. It has enough logical CPUs for all of them at once, on every machine.
 pub(crate) fn engine() {
     ray::init_with(ray::Config::new().num_cpus(64).ignore_reinit_error(true)).unwrap();
 }
 
-/// A run that leaves nothing behind and waits for nobody long.
+/// A temporary run with limited waits.
 pub(crate) fn run(name: &str) -> RunConfig {
     engine();
     RunConfig::temporary(name).unwrap().timeout(LONG).grace(LONG)
 }
 
-/// How far a model is.
+/// The progress of training.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) epoch: usize,
     pub(crate) step: usize,
 }
 
-/// A model of a few numbers with momentum: each step moves them by the mean of what the ranks draw. Everything of it is in
-/// a checkpoint, bit for bit.
+/// A model of a few numbers with momentum. Each step moves them by the mean of random gradients of the ranks. A checkpoint stores its
+/// whole state, bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Model {
     pub(crate) weights: Vec<f64>,
@@ -60,7 +60,7 @@ impl Model {
         Ok(self.weights.iter().sum())
     }
 
-    /// Writes rank 0's model; the run keeps each rank's generator itself.
+    /// Saves the model of rank 0. The run itself saves the generators of all ranks.
     pub(crate) fn save(&self, ctx: &TrainContext, progress: Progress) -> ray::Result<Checkpoint> {
         let checkpoint = ctx.new_checkpoint()?;
         if ctx.world_rank() == 0 {
@@ -78,7 +78,7 @@ impl Model {
         Ok(Model { weights: weights.to_vec(), momentum: momentum.to_vec() })
     }
 
-    /// Goes on from the run's checkpoint, or begins.
+    /// Loads the model from the run's checkpoint, or makes a new one.
     pub(crate) fn resume(ctx: &TrainContext) -> ray::Result<(Model, Option<Progress>)> {
         let Some(checkpoint) = ctx.checkpoint() else { return Ok((Model::new(), None)) };
         Ok((Model::load(&checkpoint)?, Some(checkpoint.metadata()?)))

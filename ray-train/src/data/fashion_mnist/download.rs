@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use md5::{Digest, Md5};
 
 use super::files::FILES;
-use crate::faults::failed;
+use crate::error::failed;
 
 const ADDRESS: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
 
