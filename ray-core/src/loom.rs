@@ -13,6 +13,7 @@ mod depot;
 mod lease;
 mod pool;
 mod rest;
+mod retry;
 
 /// Tries a model in every order; two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn check(model: impl Fn() + Sync + Send + 'static) {

@@ -333,16 +333,28 @@ pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: 
                 }
                 again
             };
-            if again.state.step(Phase::Running, Phase::Queued) {
+            // SAFETY: the caller's promise.
+            if unsafe { begins_again(&again) } {
                 crate::runtime::submit::requeue(state, again);
-            } else {
-                // It was cancelled meanwhile; the kept arguments are ours.
-                // SAFETY: the runner owns the arguments.
-                unsafe { (TaskHead::of(entry).vtable().drop_args)(entry) };
             }
         }
         Ran::Spawned => {}
     }
+}
+
+/// An attempt of a task has failed and is to be followed by another: `true`, the caller queues the task; `false`, it was
+/// cancelled meanwhile, and the arguments that were kept are gone.
+///
+/// # Safety
+/// The caller ran the attempt, whose arguments were kept.
+#[must_use]
+pub(crate) unsafe fn begins_again(task: &Hold) -> bool {
+    let again = task.state.step(Phase::Running, Phase::Queued);
+    if !again {
+        // SAFETY: the runner owns the arguments.
+        unsafe { (TaskHead::of(task.entry()).vtable().drop_args)(task.entry()) };
+    }
+    again
 }
 
 /// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value

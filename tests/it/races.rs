@@ -263,6 +263,62 @@ fn cancelled_while_it_submits() {
     });
 }
 
+static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+
+fn attempt() -> Result<u32, String> {
+    ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+    Err("again".to_owned())
+}
+
+#[remote(max_retries = -1, retry_exceptions = true)]
+fn again(_kept: Counted) -> Result<u32, String> {
+    attempt()
+}
+
+#[remote(max_retries = -1, retry_exceptions = true)]
+async fn again_async(_kept: Counted) -> Result<u32, String> {
+    attempt()
+}
+
+#[remote]
+struct Again;
+
+#[remote]
+impl Again {
+    pub fn new() -> Self {
+        Again
+    }
+    #[method(max_task_retries = -1, retry_exceptions = true)]
+    pub fn call(&self, _kept: Counted) -> Result<u32, String> {
+        attempt()
+    }
+}
+
+/// A cancel that meets the end of a failed attempt: the arguments that were kept for the next one go.
+#[test]
+fn cancelled_when_an_attempt_ends() {
+    alone_on(2, || {
+        let actor = Again::remote();
+        for round in 0..9000 {
+            let before = ATTEMPTS.load(Ordering::SeqCst);
+            let object = match round % 3 {
+                0 => again.remote(Counted::new()),
+                1 => again_async.remote(Counted::new()),
+                _ => actor.call.remote(Counted::new()),
+            };
+            while ATTEMPTS.load(Ordering::SeqCst) == before {
+                std::thread::yield_now();
+            }
+            // Somewhere in an attempt, or between two.
+            (0..round / 3 % 100).for_each(|_| std::hint::spin_loop());
+            ray::cancel(&object).unwrap();
+            assert!(ray::get(object).unwrap_err().is_cancelled());
+        }
+        drop(actor);
+        all_gone();
+    });
+}
+
 /// A call whose argument comes at the moment of a kill, with one behind it that needs its result.
 #[test]
 fn killed_when_an_argument_comes() {

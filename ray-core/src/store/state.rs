@@ -28,6 +28,9 @@
 //!    the entry takes it under the lock; after `Ready` or `Failed` nobody links a waiter any more. The error is written
 //!    under the lock too, in the place of the list, and never changed after `Failed` was published.
 //! 4. The memory is freed by whoever brings holds to nought; refs > 0 implies holds > 0.
+//! 5. An entry leaves `Waiting` and `Running` only while `LOCK` is open, or by the thread that holds it. So a thread that has
+//!    locked a waiting entry may read its arguments, and a thread that has locked a running one settles it: its runner cannot
+//!    put it back into `Queued` meanwhile, for an attempt that nobody would make, with arguments that nobody would drop.
 
 use crate::sync::{AtomicU64, Ordering, spin};
 
@@ -179,8 +182,8 @@ impl State {
             if now & PHASE != from as u64 {
                 return false;
             }
-            if from == Phase::Waiting && now & LOCK != 0 {
-                // Somebody reads the arguments.
+            if now & LOCK != 0 && matches!(from, Phase::Waiting | Phase::Running) {
+                // Somebody reads the arguments, or is about to settle the entry (rule 5).
                 spin(&mut turn);
                 now = self.0.load(Ordering::Relaxed);
                 continue;
@@ -225,8 +228,8 @@ impl State {
         }
     }
 
-    /// Takes the lock if the entry is in one of the phases for which `open` says yes; the phase cannot change to a
-    /// settled one while it is held.
+    /// Takes the lock if the entry is in one of the phases for which `open` says yes. While it is held an entry that is not
+    /// settled keeps its phase, but for the step from `Queued` to `Running`.
     #[inline]
     pub(crate) fn lock_if(&self, open: impl Fn(Phase) -> bool) -> Result<Snapshot, Snapshot> {
         let mut turn = 0;

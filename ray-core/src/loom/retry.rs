@@ -1,0 +1,98 @@
+//! The end of a failed attempt beside a canceller: the task is made again or cancelled, and the arguments that were kept for
+//! the next attempt are dropped once.
+
+use std::ptr::NonNull;
+
+use ::loom::cell::UnsafeCell;
+use ::loom::sync::Arc;
+use ::loom::sync::atomic::{AtomicUsize, Ordering};
+use ::loom::thread;
+
+use super::check;
+use crate::callable::arg::Dependency;
+use crate::callable::spec::Spec;
+use crate::error::{Error, ErrorKind};
+use crate::store::entry::{self, Header, Hold, Kind, VTable};
+use crate::store::state::{Phase, State};
+use crate::task::{Ran, TaskHead, TaskVTable, abort, begins_again};
+use crate::thread::ThreadState;
+
+/// A task without a body.
+#[repr(C)]
+struct Task {
+    head: TaskHead,
+    /// The arguments are there. Touched by their owner alone: loom fails if two threads are.
+    kept: UnsafeCell<bool>,
+    freed: Arc<AtomicUsize>,
+}
+
+static SPEC: Spec = Spec::new("task", "loom", 0);
+
+static TASK: TaskVTable = TaskVTable { run, drop_args, each_dependency, spec: &SPEC, class: None, is_async: false };
+
+static TABLE: VTable =
+    VTable { value: 0, adopted: false, kind: Kind::Task, nested: false, drop_value: no_value, free, task: Some(&TASK) };
+
+unsafe fn run(_: NonNull<Header>, _: &ThreadState) -> Ran {
+    unreachable!("the model runs no body")
+}
+
+unsafe fn each_dependency(_: NonNull<Header>, _: &mut dyn FnMut(Dependency)) {}
+
+unsafe fn drop_args(entry: NonNull<Header>) {
+    let task = unsafe { entry.cast::<Task>().as_ref() };
+    task.kept.with_mut(|kept| assert!(unsafe { std::mem::take(&mut *kept) }, "the arguments are dropped once"));
+}
+
+unsafe fn no_value(_: NonNull<Header>) {}
+
+unsafe fn free(entry: NonNull<Header>) {
+    let task = unsafe { Box::from_raw(entry.cast::<Task>().as_ptr()) };
+    task.kept.with(|kept| assert!(unsafe { !*kept }, "the arguments are gone before their memory"));
+    task.freed.fetch_add(1, Ordering::Relaxed);
+}
+
+#[derive(Clone, Copy)]
+struct Entry(NonNull<Header>);
+
+unsafe impl Send for Entry {}
+
+impl Entry {
+    /// In its first attempt, with a ref, and a hold for the runner.
+    fn running(freed: &Arc<AtomicUsize>) -> Self {
+        let header = Header::new(State::new(Phase::Running, 1, 1), &TABLE, 0);
+        header.state.set_seen();
+        let task = Task { head: TaskHead::new(header, None), kept: UnsafeCell::new(true), freed: freed.clone() };
+        Self(NonNull::from(Box::leak(Box::new(task))).cast())
+    }
+
+    fn cancel(self) {
+        unsafe { abort(self.0, Error::new(ErrorKind::Cancelled, "")) };
+    }
+
+    /// The attempt fails; the runner finds the task in the queue and, unless it was cancelled, makes it again. That attempt is
+    /// the last.
+    fn fail_once(self) {
+        let task = unsafe { Hold::adopt(self.0) };
+        if unsafe { begins_again(&task) } && task.state.claim() {
+            unsafe {
+                drop_args(self.0);
+                entry::publish(task.into_entry(), true);
+            }
+        }
+    }
+}
+
+/// Both in threads of their own, so that two preemptions reach every order of their steps that matters: the one that begins
+/// costs none.
+#[test]
+fn a_canceller_beside_a_failed_attempt() {
+    check(|| {
+        let freed = Arc::new(AtomicUsize::new(0));
+        let entry = Entry::running(&freed);
+        let threads = [thread::spawn(move || entry.cancel()), thread::spawn(move || entry.fail_once())];
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        unsafe { entry::drop_ref(entry.0) };
+        assert_eq!(freed.load(Ordering::Relaxed), 1, "freed once");
+    });
+}
