@@ -213,7 +213,18 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
     }
 }
 
+/// A task of another queue. Others of that queue may come along into this thread's own, where all see them; between the two
+/// they are in nobody's sight for a moment, which may be that of the monitor thread's last look before it rests, or of a
+/// shutdown's.
 fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
+    let job = steal_some(state, turn);
+    if job.is_some() && !state.deque.is_empty() {
+        state.engine.notify();
+    }
+    job
+}
+
+fn steal_some(state: &ThreadState, turn: u32) -> Option<Job> {
     let engine = &*state.engine;
     loop {
         let mut again = false;

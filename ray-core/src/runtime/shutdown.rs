@@ -212,7 +212,7 @@ mod tests {
     fn what_is_queued_late_is_dropped_by_its_submitter() {
         use crate::resources::UNITS;
         type Late = fn(&Arc<Engine>, Hold);
-        let ways: [(&str, u64, Late); 9] = [
+        let ways: [(&str, u64, Late); 10] = [
             ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::Task(Job::new(task)))),
             ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
                 engine.queue_free(FreeJob::Granted(Job::new(task)));
@@ -238,6 +238,13 @@ mod tests {
             }),
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {
                 engine.calls.call(engine, Some(crate::blocking::last_resort::Offer::Task(task, Instant::now())));
+            }),
+            // As if the thread had been taking them when the shutdown looked: they were in no queue then. It takes half of them.
+            ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {
+                let state = thread::attach_late(Arc::clone(engine)).unwrap();
+                let other = || body(|| (), None).1;
+                [other(), task, other()].into_iter().for_each(|task| engine.injector.push(Job::new(task)));
+                assert!(crate::worker::run_one_here(state));
             }),
             ("what a thread has queued when it ends", UNITS, |engine, task| {
                 let engine = Arc::clone(engine);

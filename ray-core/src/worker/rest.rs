@@ -13,6 +13,9 @@
 //! queued drains them itself. `CLOSED` is final, so whatever is queued later is drained by whoever queued it, and work
 //! that is queued costs no second look at the engine.
 //!
+//! A thread that moves work from one queue to another (a thief, a worker that gives its batch back) has it in no queue for a
+//! moment. So it is a submitter too: it looks at the state when the work is in the other queue.
+//!
 //! Apart from the monitor, so that the model checker tries it (`crate::loom::rest`).
 
 use crate::sync::{AtomicU8, Ordering, fence};
