@@ -90,6 +90,9 @@ pub(crate) struct TaskHead {
     pub(crate) attempts: AtomicU32,
     /// What its options say, where they say something.
     extra: Option<Box<Extra>>,
+    /// A body has the arguments, or they were dropped.
+    #[cfg(debug_assertions)]
+    args_gone: std::sync::atomic::AtomicBool,
 }
 
 /// The rarely used part of a task.
@@ -133,6 +136,8 @@ impl TaskHead {
             child_count: AtomicU32::new(0),
             attempts: AtomicU32::new(0),
             extra,
+            #[cfg(debug_assertions)]
+            args_gone: false.into(),
         }
     }
 
@@ -142,6 +147,20 @@ impl TaskHead {
     pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
         // SAFETY: both kinds start with a TaskHead.
         unsafe { entry.cast().as_ref() }
+    }
+
+    /// The caller, who owns the arguments, takes them out or drops them.
+    #[inline]
+    pub(crate) fn args_go(&self) {
+        #[cfg(debug_assertions)]
+        assert!(!self.args_gone.swap(true, Ordering::AcqRel), "the arguments of `{}` go twice", self.name());
+    }
+
+    /// The memory is about to be freed. Arguments that were still there would be leaked.
+    #[inline]
+    pub(crate) fn check_args(&self) {
+        #[cfg(debug_assertions)]
+        assert!(self.args_gone.load(Ordering::Acquire), "`{}` is freed under its arguments", self.name());
     }
 
     #[inline]

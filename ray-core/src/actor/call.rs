@@ -219,6 +219,7 @@ impl<B: CallBody> CallCell<B> {
         let actor = cell.head.actor.head();
         let args = match keep {
             None => {
+                cell.head.task.args_go();
                 // SAFETY: the arguments are the runner's.
                 unsafe { (*cell.args.get()).assume_init_read() }
             }
@@ -332,7 +333,9 @@ impl<B: CallBody> CallCell<B> {
     unsafe fn drop_args(entry: NonNull<Header>) {
         // SAFETY: the caller owns the arguments.
         unsafe {
-            let args = entry.cast::<Self>().as_ref().args.get();
+            let cell = entry.cast::<Self>().as_ref();
+            cell.head.task.args_go();
+            let args = cell.args.get();
             crate::unwind::quietly(|| (*args).assume_init_drop());
         }
     }
@@ -347,6 +350,9 @@ impl<B: CallBody> CallCell<B> {
 
     unsafe fn free(entry: NonNull<Header>) {
         // SAFETY: the last hold is gone; value and arguments are, too.
-        unsafe { block::remove(entry.cast::<Self>()) };
+        unsafe {
+            entry.cast::<Self>().as_ref().head.task.check_args();
+            block::remove(entry.cast::<Self>());
+        }
     }
 }

@@ -129,6 +129,7 @@ impl<B: Body> TaskCell<B> {
         let keep = cell.head.extra().and_then(|extra| extra.keep);
         let args = match keep {
             None => {
+                cell.head.args_go();
                 // SAFETY: as above; nobody reads them again.
                 unsafe { (*cell.args.get()).assume_init_read() }
             }
@@ -203,7 +204,9 @@ impl<B: Body> TaskCell<B> {
     unsafe fn drop_args(entry: NonNull<Header>) {
         // SAFETY: the caller owns the arguments.
         unsafe {
-            let args = entry.cast::<Self>().as_ref().args.get();
+            let cell = entry.cast::<Self>().as_ref();
+            cell.head.args_go();
+            let args = cell.args.get();
             crate::unwind::quietly(|| (*args).assume_init_drop());
         }
     }
@@ -218,7 +221,10 @@ impl<B: Body> TaskCell<B> {
 
     unsafe fn free(entry: NonNull<Header>) {
         // SAFETY: the last hold is gone; value and arguments are, too.
-        unsafe { block::remove(entry.cast::<Self>()) };
+        unsafe {
+            entry.cast::<Self>().as_ref().head.check_args();
+            block::remove(entry.cast::<Self>());
+        }
     }
 }
 
