@@ -82,7 +82,7 @@ pub(super) fn history(
 }
 
 /// Parses the two lists of a run, for the fuzz targets.
-#[cfg(feature = "fuzzing")]
+#[cfg(feature = "_fuzzing")]
 pub(crate) fn read_lists(run: &Path, record: &[u8], reports: &[u8]) {
     use super::layout::{RECORD, REPORTS};
 
