@@ -6,21 +6,18 @@ use std::any::type_name;
 use std::io;
 
 use serde::Serialize;
-use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Levels that a value may be nested to, in and out: what the decoder allows on its own, and what two megabytes of stack bear.
+/// Levels that a value may be nested to, in and out, if the stack bears them.
 const DEEPEST: usize = 1024;
 
-/// Stack for the deepest value, in unoptimised code with large frames too.
-const STACK: usize = 2 * 1024 * 1024;
+/// Stack for the deepest value: unoptimised code needs about four kilobytes for a level. What is not touched costs no memory.
+const STACK: usize = 8 * 1024 * 1024;
 
-/// Values nested to so many levels at most are decoded on the caller's stack, if [`ENOUGH`] is left of it: to map another one
-/// costs far more than such a value.
-const ORDINARY: usize = 32;
-
-/// Stack that an ordinary value needs at most.
+/// Values that need no more than half of it are encoded and decoded on the caller's stack, if so much is left of it: to map
+/// another one costs far more than such a value.
 const ENOUGH: usize = 256 * 1024;
 
 /// The bytes of a value.
@@ -28,101 +25,38 @@ const ENOUGH: usize = 256 * 1024;
 /// # Errors
 /// [`ErrorKind::Serialization`] if the value's `Serialize` fails, or it is nested too deep.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    let _inside = crate::unwind::call_user();
-    if has_enough() {
-        // What is nested too deep for this is encoded again, on a stack of its own.
-        let (outcome, too_deep) = encode_within(value, ENOUGH / 2);
-        if !too_deep {
-            return outcome;
-        }
-    }
-    on_a_large_stack(|| encode_within(value, STACK / 4 * 3).0)
-}
-
-/// Encodes with so much stack at most; `true` with it: that was too little.
-fn encode_within<T: Serialize + ?Sized>(value: &T, most: usize) -> (Result<Vec<u8>>, bool) {
-    let mut bytes = Bounded { written: Vec::new(), start: stack_address(), most, too_deep: false };
-    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-    let ended = value.serialize(&mut serializer);
-    let outcome = match ended {
-        _ if bytes.too_deep => Err(refused::<T>("encode", &"it is nested too deep")),
-        Ok(()) => Ok(bytes.written),
-        Err(why) => Err(refused::<T>("encode", &why)),
-    };
-    (outcome, bytes.too_deep)
+    on_enough_stack(|bound| {
+        let mut bytes = Bounded { bytes: Vec::new(), bound };
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        let ended = value.serialize(&mut serializer);
+        let outcome = match ended {
+            _ if bytes.bound.reached => Err(refused::<T>("encode", &TOO_DEEP)),
+            Ok(()) => Ok(bytes.bytes),
+            Err(why) => Err(refused::<T>("encode", &why)),
+        };
+        (outcome, bytes.bound)
+    })
 }
 
 /// The value of its bytes, all of them.
 ///
 /// # Errors
-/// [`ErrorKind::Serialization`] if they are those of another type, too few, too many, or nested deeper than 1024 levels.
+/// [`ErrorKind::Serialization`] if they are those of another type, too few, too many, or nested deeper than 1024 levels or
+/// than the stack bears.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let _inside = crate::unwind::call_user();
-    let decode = || {
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    on_enough_stack(|bound| {
+        let mut deserializer = rmp_serde::Deserializer::new(Bounded { bytes, bound });
         deserializer.set_max_depth(DEEPEST);
-        let value = T::deserialize(&mut deserializer).map_err(|why| refused::<T>("decode", &why))?;
-        // The rest of the slice cannot be asked for; that there is not even a first byte of another value says that it is empty.
-        match IgnoredAny::deserialize(&mut deserializer) {
-            Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-            _ => Err(refused::<T>("decode", &"bytes follow the value")),
-        }
-    };
-    if has_enough() && is_ordinary(bytes) { decode() } else { on_a_large_stack(decode) }
-}
-
-/// Whether the value that the bytes begin with is nested to [`ORDINARY`] levels at most. Of bytes that are no MessagePack: as
-/// far as they can be read, which is as far as the decoder gets.
-fn is_ordinary(bytes: &[u8]) -> bool {
-    /// A number of so many bytes; none if they end before it does.
-    fn number(bytes: &mut &[u8], size: usize) -> Option<usize> {
-        let (head, rest) = bytes.split_at_checked(size)?;
-        *bytes = rest;
-        Some(head.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
-    }
-    /// The values that one stands before: skips what it holds itself.
-    fn inner(bytes: &mut &[u8]) -> Option<usize> {
-        let (skipped, inner) = match number(bytes, 1)? {
-            marker @ 0x80..=0x8f => (0, 2 * (marker & 0xf)),
-            marker @ 0x90..=0x9f => (0, marker & 0xf),
-            marker @ 0xa0..=0xbf => (marker & 0x1f, 0),
-            marker @ 0xc4..=0xc6 => (number(bytes, 1 << (marker - 0xc4))?, 0),
-            marker @ 0xc7..=0xc9 => (1 + number(bytes, 1 << (marker - 0xc7))?, 0),
-            marker @ (0xca | 0xcb) => (4 << (marker - 0xca), 0),
-            marker @ 0xcc..=0xcf => (1 << (marker - 0xcc), 0),
-            marker @ 0xd0..=0xd3 => (1 << (marker - 0xd0), 0),
-            marker @ 0xd4..=0xd8 => (1 + (1 << (marker - 0xd4)), 0),
-            marker @ 0xd9..=0xdb => (number(bytes, 1 << (marker - 0xd9))?, 0),
-            marker @ (0xdc | 0xdd) => (0, number(bytes, 2 << (marker - 0xdc))?),
-            marker @ (0xde | 0xdf) => (0, number(bytes, 2 << (marker - 0xde))?.saturating_mul(2)),
-            _ => (0, 0),
+        let ended = T::deserialize(&mut deserializer);
+        let Bounded { bytes: rest, bound } = deserializer.into_inner();
+        let outcome = match ended {
+            _ if bound.reached => Err(refused::<T>("decode", &TOO_DEEP)),
+            Ok(_) if !rest.is_empty() => Err(refused::<T>("decode", &"bytes follow the value")),
+            Ok(value) => Ok(value),
+            Err(why) => Err(refused::<T>("decode", &why)),
         };
-        *bytes = bytes.get(skipped..)?;
-        Some(inner)
-    }
-    let mut rest = bytes;
-    // Values that are still to come, on each level.
-    let mut open = [0usize; ORDINARY + 1];
-    let mut depth = 0;
-    open[0] = 1;
-    loop {
-        while open[depth] == 0 {
-            if depth == 0 {
-                return true;
-            }
-            depth -= 1;
-        }
-        open[depth] -= 1;
-        match inner(&mut rest) {
-            None => return true,
-            Some(0) => {}
-            Some(_) if depth == ORDINARY => return false,
-            Some(inner) => {
-                depth += 1;
-                open[depth] = inner;
-            }
-        }
-    }
+        (outcome, bound)
+    })
 }
 
 /// The value as another process would see it.
@@ -133,41 +67,73 @@ pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T>
     decode(&encode(&value)?)
 }
 
+const TOO_DEEP: &str = "it is nested too deep";
+
 fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Serialization, format!("cannot {verb} a `{}`: {why}", type_name::<T>()))
 }
 
-/// The caller may stand deep in nested calls.
-fn has_enough() -> bool {
-    stacker::remaining_stack().is_some_and(|left| left >= ENOUGH)
+/// Runs user code, on the caller's stack if that does: the caller may stand deep in nested calls, and what bytes from elsewhere
+/// make the decoder do must not end the process. What reaches the bound there is done again, on a stack of its own.
+fn on_enough_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
+    let _inside = crate::unwind::call_user();
+    if stacker::remaining_stack().is_some_and(|left| left >= ENOUGH) {
+        let (outcome, bound) = work(Bound::of(ENOUGH / 2));
+        if !bound.reached {
+            return outcome;
+        }
+    }
+    on_a_large_stack(&work)
 }
 
-/// What bytes from elsewhere make the decoder do must not end the process.
 #[cold]
-fn on_a_large_stack<R>(body: impl FnOnce() -> R) -> R {
-    stacker::maybe_grow(STACK, 2 * STACK, body)
+fn on_a_large_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
+    stacker::maybe_grow(STACK, 2 * STACK, || work(Bound::of(STACK / 4 * 3)).0)
 }
 
-/// Bytes that end when the stack is used up: the encoder counts no levels, but it writes at every one.
-struct Bounded {
-    written: Vec<u8>,
-    start: usize,
-    /// The bytes of stack that one value may use. The rest is for the code of a user's `Serialize` between two writes.
-    most: usize,
-    too_deep: bool,
+/// How far a value may go down the stack. Neither the encoder nor the decoder knows the frames of user code, but they write or
+/// read at every level.
+struct Bound {
+    /// The bytes of stack that must be left then. They are for the code of a user between two such moments.
+    least: usize,
+    reached: bool,
 }
 
-impl io::Write for Bounded {
+impl Bound {
+    /// So many bytes below the caller.
+    fn of(most: usize) -> Self {
+        Self { least: stack_left().saturating_sub(most), reached: false }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        if stack_left() >= self.least {
+            return Ok(());
+        }
+        self.reached = true;
+        Err(io::ErrorKind::Other.into())
+    }
+}
+
+/// By the stack pointer, not by the address of a local: AddressSanitizer keeps locals elsewhere. Without bound where `stacker`
+/// does not know the stack's end, which is on no system that it can grow a stack on.
+fn stack_left() -> usize {
+    stacker::remaining_stack().unwrap_or(usize::MAX)
+}
+
+/// Bytes that are written, or are still to be read.
+struct Bounded<B> {
+    bytes: B,
+    bound: Bound,
+}
+
+impl io::Write for Bounded<Vec<u8>> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.start.abs_diff(stack_address()) > self.most {
-            self.too_deep = true;
-            return Err(io::ErrorKind::Other.into());
-        }
-        self.written.extend_from_slice(bytes);
+        self.bound.check()?;
+        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -176,11 +142,16 @@ impl io::Write for Bounded {
     }
 }
 
-/// Where on its stack the thread stands, to within a frame.
-#[inline(always)]
-fn stack_address() -> usize {
-    let here = 0u8;
-    &raw const here as usize
+impl io::Read for Bounded<&[u8]> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.bound.check()?;
+        self.bytes.read(into)
+    }
+
+    fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
+        self.bound.check()?;
+        self.bytes.read_exact(into)
+    }
 }
 
 #[cfg(test)]
@@ -217,13 +188,58 @@ mod tests {
         assert_eq!(round_trip((7u8, "é".to_owned(), [1.5f32])).unwrap(), (7, "é".to_owned(), [1.5]));
     }
 
+    /// A value that knows how much stack was left at most where it was written and where it was read.
+    struct Probe;
+
+    thread_local! {
+        static MOST_LEFT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    impl Probe {
+        fn note() {
+            MOST_LEFT.set(MOST_LEFT.get().max(stack_left()));
+        }
+    }
+
+    impl Serialize for Probe {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            Probe::note();
+            serializer.serialize_unit()
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Probe {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+            Probe::note();
+            <()>::deserialize(deserializer).map(|()| Probe)
+        }
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Probing {
+        inner: Option<Box<Probing>>,
+        probe: Probe,
+    }
+
+    /// Whether a value of so many levels was written and read on the stack of a thread that has much less than [`STACK`].
+    fn stays_on_its_stack(levels: usize) -> bool {
+        let body = move || {
+            let left = stack_left();
+            let probing = |inner, _| Some(Box::new(Probing { inner, probe: Probe }));
+            round_trip((0..levels).fold(None, probing)).unwrap();
+            MOST_LEFT.get() < left
+        };
+        std::thread::Builder::new().stack_size(STACK / 8).spawn(body).unwrap().join().unwrap()
+    }
+
     #[test]
     fn ordinary_values_need_no_stack_of_their_own() {
-        for levels in [0, 1, ORDINARY - 1] {
-            let bytes = encode(&nested(levels)).unwrap();
-            assert!(is_ordinary(&bytes), "{levels}");
-        }
-        assert!(!is_ordinary(&encode(&nested(ORDINARY)).unwrap()));
+        assert!([1, 2, 12].into_iter().all(stays_on_its_stack));
+        assert!(!stays_on_its_stack(DEEPEST - 1));
+    }
+
+    #[test]
+    fn values_of_every_shape_travel() {
         let values = (
             (u8::MAX, u16::MAX, u32::MAX, u64::MAX, -1i8, i16::MIN, i32::MIN, i64::MIN),
             (1.5f32, 2.5f64, true, None::<u8>, ()),
@@ -231,16 +247,25 @@ mod tests {
             vec![vec![7u8; 20]; 300],
             (0..70_000).map(|key| (key, key.to_string())).collect::<std::collections::BTreeMap<u32, String>>(),
         );
-        let bytes = encode(&values).unwrap();
-        assert!(is_ordinary(&bytes));
-        assert_eq!(decode::<std::collections::BTreeMap<u32, String>>(&encode(&values.4).unwrap()).unwrap(), values.4);
-        // The scan agrees with the decoder about where each value ends: deep ones behind others are seen.
-        let behind = encode(&(values, nested(ORDINARY))).unwrap();
-        assert!(!is_ordinary(&behind));
-        for cut in [0, 1, 5, bytes.len() - 1] {
-            is_ordinary(&bytes[..cut]);
+        assert_eq!(round_trip(values.clone()).unwrap(), values);
+        assert!(decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err() && decode::<()>(&[0xc1]).is_err());
+    }
+
+    /// Whatever the decoder is told, large frames too do not bring the thread to the end of its stack.
+    #[test]
+    fn levels_with_large_frames_are_refused() {
+        #[derive(serde::Serialize, serde::Deserialize, Default, Debug)]
+        struct Wide {
+            filler: [[u64; 32]; 8],
+            inner: Option<Box<Wide>>,
         }
-        assert!(is_ordinary(&[0xdd, 0xff, 0xff, 0xff, 0xff]) && is_ordinary(&[0xc1]));
+        let wide = (0..20).fold(Wide::default(), |inner, _| Wide { inner: Some(Box::new(inner)), ..Wide::default() });
+        assert!(round_trip(wide).is_ok());
+        let (filler, bytes) = (encode(&Wide::default().filler).unwrap(), encode(&Wide::default()).unwrap());
+        let level = [[0x82, 0xa6].as_slice(), b"filler", &filler, &[0xa5], b"inner"].concat();
+        assert!(bytes.starts_with(&level));
+        let bomb = [level.repeat(DEEPEST - 24), bytes].concat();
+        assert!(decode::<Wide>(&bomb).unwrap_err().to_string().contains(TOO_DEEP));
     }
 
     #[test]
