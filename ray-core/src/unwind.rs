@@ -133,10 +133,13 @@ pub(crate) fn quietly(drop: impl FnOnce()) {
     }
 }
 
-/// A payload is the user's value too, and its `Drop` may panic in its turn, with a payload, and so on: the second is leaked.
+/// A payload is the user's value too, and its `Drop` may panic in its turn, with a payload, and so on: the second is leaked,
+/// unless it is text.
 #[cold]
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+        && !(again.is::<&'static str>() || again.is::<String>())
+    {
         std::mem::forget(again);
     }
 }

@@ -153,7 +153,7 @@ pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String 
     }
 }
 
-/// The result of a user's code; none if it panics. The payload of the panic is leaked, as its drop may panic too.
+/// The result of a user's code; none if it panics.
 fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(std::mem::forget).ok()
+    catch_unwind(AssertUnwindSafe(call)).map_err(crate::unwind::drop_payload).ok()
 }

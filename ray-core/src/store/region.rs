@@ -123,5 +123,9 @@ mod tests {
         // SAFETY: cut above; the last of its region.
         unsafe { give_back(first) };
         assert_eq!(uncut.left as usize, second - 10);
+        for _ in 0..uncut.left {
+            // SAFETY: cut here, and nobody uses it.
+            unsafe { give_back(uncut.cut(BLOCK)) };
+        }
     }
 }
