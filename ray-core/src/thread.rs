@@ -366,8 +366,8 @@ impl Drop for Blocked<'_> {
 /// The state of this thread for the engine of now; starts the engine if there is none.
 ///
 /// # Errors
-/// `RuntimeGone` inside a body of an engine that was shut down, and while the thread is ending; whatever the start of
-/// the engine refuses.
+/// `RuntimeGone` in a body and on a thread of an engine that was shut down, and while the thread is ending; the error of the
+/// engine's start.
 #[inline]
 pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
     let state = CURRENT.get();
@@ -419,6 +419,11 @@ fn attach<'a>() -> Result<&'a ThreadState> {
         && state.frame().is_some()
     {
         return Err(gone("this body belongs to an engine that was shut down"));
+    }
+    if INSIDE.get() {
+        // The user's code that such a thread runs at the end of its engine (a callback, the drop of a value) must not start another.
+        let engine = runtime::running().ok_or_else(|| gone("this thread belonged to it"))?;
+        return enter(engine, false);
     }
     enter(runtime::engine()?, false)
 }

@@ -247,6 +247,7 @@ pub(crate) fn run_late(engine: Option<&Arc<Engine>>, jobs: Vec<CallbackJob>) {
         let jobs = Arc::clone(&jobs);
         let engine = engine.cloned();
         move || {
+            crate::thread::belongs_to_engine();
             let state = engine.clone().and_then(|engine| crate::thread::attach_late(engine).ok());
             while let Some(job) = { jobs.lock().pop_front() } {
                 run_in(state, &job);
@@ -260,6 +261,30 @@ pub(crate) fn run_late(engine: Option<&Arc<Engine>>, jobs: Vec<CallbackJob>) {
     if started == 0 {
         while let Some(job) = { jobs.lock().pop_front() } {
             run_in(crate::thread::existing(), &job);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::object_ref::ObjectRef;
+
+    /// A callback that runs at the end of its engine may put an object: that must not start another engine.
+    #[test]
+    fn late_callbacks_run_on_a_thread_of_the_engine() {
+        let object = ObjectRef::stored((), u32::MAX);
+        let key = object.entry().as_ptr().addr();
+        let (tell, told) = std::sync::mpsc::channel();
+        let callback: Callback = Box::new(move || tell.send(crate::thread::is_inside()).unwrap());
+        // SAFETY: the entry is alive by `object`.
+        let entry = unsafe { Hold::new(object.entry()) };
+        let line = Line { number: u64::MAX, entry, waiting: VecDeque::from([callback]), queued: true };
+        LINES.lock().lines.insert(key, line);
+        run_late(None, vec![CallbackJob(key)]);
+        assert!(told.recv().unwrap());
+        while !are_over(u32::MAX) {
+            std::thread::yield_now();
         }
     }
 }

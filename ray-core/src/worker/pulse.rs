@@ -85,7 +85,7 @@ impl Engine {
     #[cold]
     pub(crate) fn rouse(&self) {
         if self.of_this_process().is_err() {
-            // A fork: its threads would run some work and not other. The wait for the work gives the error.
+            // A forked process has none of the engine's threads. The wait for the work returns the error.
             return;
         }
         match self.pulse.rest.rouse() {
@@ -100,7 +100,7 @@ impl Engine {
                     return;
                 };
                 if self.workers.count.load(Ordering::Relaxed) == 0 {
-                    // It was refused for the first work.
+                    // The system refused the worker for the first work.
                     let _ = self.add_worker();
                 }
                 self.pulse.there.store(true, Ordering::SeqCst);
@@ -149,6 +149,7 @@ struct Memory {
 }
 
 fn beat(engine: &Weak<Engine>) {
+    crate::thread::belongs_to_engine();
     let mut memory = {
         let now = Instant::now();
         Memory {
