@@ -160,8 +160,9 @@ fn all_at_once() {
 fn ways_around() {
     alone_on(2, || {
         let one = &ring(1)[0];
+        // The get that closes the cycle fails: the get inside the task, or this one if it comes later.
         let error = ray::get(one.ask_by_a_task.remote()).unwrap_err();
-        assert!(error.to_string().contains("Deadlock"), "{error}");
+        assert!(error.is_deadlock() || error.to_string().contains("Deadlock"), "{error}");
         is_deadlock(ray::get(one.ask_several.remote()), &["ask_several", "leaf"]);
         is_deadlock(ray::get(one.ask_one_made_of_own_result.remote()), &["ask_one_made_of_own_result", "leaf"]);
         let two = ring(2);
