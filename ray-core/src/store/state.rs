@@ -30,7 +30,7 @@
 //! 4. The memory is freed by whoever brings holds to nought; refs > 0 implies holds > 0.
 //! 5. An entry leaves `Waiting` and `Running` only while `LOCK` is open, or by the thread that holds it. So a thread that has
 //!    locked a waiting entry may read its arguments, and a thread that has locked a running one settles it: its runner cannot
-//!    put it back into `Queued` meanwhile, for an attempt that nobody would make, with arguments that nobody would drop.
+//!    put it back into `Queued` meanwhile: no thread would make that attempt, and none would drop its arguments.
 
 use crate::sync::{AtomicU64, Ordering, spin};
 
@@ -183,7 +183,7 @@ impl State {
                 return false;
             }
             if now & LOCK != 0 && matches!(from, Phase::Waiting | Phase::Running) {
-                // Somebody reads the arguments, or is about to settle the entry (rule 5).
+                // Another thread reads the arguments, or is about to settle the entry (rule 5).
                 spin(&mut turn);
                 now = self.0.load(Ordering::Relaxed);
                 continue;

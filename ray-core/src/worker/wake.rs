@@ -42,7 +42,7 @@ impl Engine {
             return false;
         }
         let worker = {
-            // All under the lock: a worker that looks for itself in the list in vain finds that it was woken, and counted.
+            // All under the lock: a worker that does not find itself in the list any more finds itself woken and counted.
             let mut idle = self.workers.idle.lock();
             let Some(worker) = idle.pop() else { return false };
             self.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
@@ -63,7 +63,7 @@ impl Engine {
         self.add_worker_up_to(self.settings.max_threads)
     }
 
-    /// A worker is there that can begin something, or one more was started, though there be as many as are allowed.
+    /// `true`: a worker idles or is being woken, or this call has started one more, also beyond `Config::max_threads`.
     pub(crate) fn has_worker_or_adds_one(&self) -> bool {
         let workers = &self.workers;
         workers.idle_count.load(Ordering::SeqCst) > 0
@@ -95,7 +95,7 @@ impl Engine {
         })
     }
 
-    /// Workers that neither idle nor wait in a get: those who will come back for work.
+    /// Workers that neither idle nor wait in a get, and so will come back for work.
     pub(crate) fn workers_at_work(&self) -> usize {
         let workers = &self.workers;
         workers
