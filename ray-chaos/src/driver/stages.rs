@@ -44,7 +44,8 @@ impl Driver {
         }
     }
 
-    /// A claim that is no longer wanted holds nobody up.
+    /// A claim that is no longer wanted holds nobody up: neither work that a thread gets, which that thread may run itself, nor
+    /// work that nobody waits for.
     pub(super) fn stage_claim(&mut self) {
         let cpus = self.shared.era.cpus;
         if cpus < 2 {
@@ -54,27 +55,37 @@ impl Driver {
         let (key, way) = (Key::new(), self.chance.below(3));
         let held = at_gate.remote(key.number());
         self.reached(&key);
-        match way {
-            0 => {
-                let claim = add.options().num_cpus(cpus as f64).remote(Thing::new(0), Thing::new(0));
-                let _ = ray::cancel(&claim);
+        // Smaller work passes a claim for 100 ms; after that the claim is urgent.
+        let becomes_urgent = || {
+            let end = Instant::now() + Duration::from_millis(120);
+            while Instant::now() < end {
+                std::thread::park_timeout(Duration::from_millis(10));
             }
-            1 => {
-                let actor = Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0));
+        };
+        let urgent_before = self.chance.one_in(2);
+        let wait = || {
+            if urgent_before {
+                becomes_urgent();
+            }
+        };
+        if way == 0 {
+            let claim = add.options().num_cpus(cpus as f64).remote(Thing::new(0), Thing::new(0));
+            wait();
+            let _ = ray::cancel(&claim);
+        } else {
+            let actor = Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0));
+            wait();
+            if way == 1 {
                 ray::kill(&actor);
             }
-            _ => drop(Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0))),
         }
-        // Claims are passed by smaller work for 100 ms.
-        let end = Instant::now() + Duration::from_millis(120);
-        while Instant::now() < end {
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
-        // The dropped actor comes to life and ends when the CPUs are free, so its claim still counts.
-        if way < 2 {
-            let outcome = ray::get_timeout(make.remote(1), SOON).map(|thing| thing.value());
-            self.expect("work for a free CPU, behind a claim that was withdrawn", outcome, 1);
-        }
+        becomes_urgent();
+        let seen = Key::new();
+        seen.open();
+        let small: Vec<_> = (0..3).map(|_| at_gate.remote(seen.number())).collect();
+        self.check("work that nobody waits for begins behind a claim that was withdrawn", seen.reached_by(small.len(), SOON));
+        let outcome = ray::get_timeout(make.remote(1), SOON).map(|thing| thing.value());
+        self.expect("work for a free CPU, behind a claim that was withdrawn", outcome, 1);
         key.open();
         self.expect("the body at the gate", ray::get(held).map(|thing| thing.value()), 1);
     }
