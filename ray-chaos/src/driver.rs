@@ -6,6 +6,7 @@ mod blocked;
 mod gets;
 mod objects;
 mod races;
+mod restarts;
 mod stages;
 
 use std::sync::Arc;

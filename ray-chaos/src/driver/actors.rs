@@ -288,25 +288,28 @@ impl Driver {
         }
     }
 
-    /// Calls beside one that crashes are made again, and so is that one.
+    /// Calls beside one that crashes are made again, and so is that one: where the class says so, or its creation.
     pub(super) fn phoenix(&mut self) {
-        let (class, many, crash) = (self.chance.below(3), 1 + self.chance.below(5), self.chance.below(5));
+        let (class, many, crash) = (self.chance.below(6), 1 + self.chance.below(5), self.chance.below(5));
         self.note("phoenix", [class as i64, many as i64, crash as i64]);
         macro_rules! calls {
-            ($class:ty) => {{
-                let actor = <$class>::remote(Thing::new(1));
+            ($actor:expr, $note:ident) => {{
+                let actor = $actor;
                 (0..many)
                     .map(|at| {
                         let thing = Thing::new(at as i64);
-                        if at == crash { actor.crash.remote(thing) } else { actor.note.remote(thing) }
+                        if at == crash { actor.crash.remote(thing) } else { actor.$note.remote(thing) }
                     })
                     .collect::<Vec<_>>()
             }};
         }
         let calls = match class {
-            0 => calls!(Phoenix),
-            1 => calls!(Phoenixes),
-            _ => calls!(AsyncPhoenix),
+            0 => calls!(Phoenix::remote(Thing::new(1)), note),
+            1 => calls!(Phoenixes::remote(Thing::new(1)), note),
+            2 => calls!(AsyncPhoenix::remote(Thing::new(1)), note),
+            3 => calls!(Ledger::options().max_restarts(-1).max_task_retries(-1).remote(Thing::new(1)), sum),
+            4 => calls!(Crowd::options().max_restarts(-1).max_task_retries(-1).remote(Thing::new(1)), note),
+            _ => calls!(Desk::options().max_restarts(-1).max_task_retries(-1).remote(Thing::new(1)), note),
         };
         for (at, call) in calls.into_iter().enumerate() {
             let outcome = ray::get_timeout(call, plan().watchdog).map(|thing| thing.value());

@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use ray::{ErrorKind, ObjectRef};
 
 use super::{Driver, Errors, errors, is_excused};
-use crate::program::{Ledger, Thing, dawdle, next_instance};
-use crate::state::{ending, give_up, plan};
+use crate::program::{Ledger, Thing, dawdle};
+use crate::state::{ending, give_up};
 
 type Errand = Box<dyn FnOnce() + Send>;
 
@@ -46,7 +46,7 @@ impl Drop for Assistant {
     }
 }
 
-fn yields(times: usize) {
+pub(super) fn yields(times: usize) {
     for _ in 0..times {
         std::thread::yield_now();
     }
@@ -107,32 +107,6 @@ impl Driver {
                 Err(error) if error.is_actor_died() || error.is_actor_unavailable() && restarts => {}
                 Err(error) if is_excused(&error) || ending() => {}
                 other => give_up(&format!("a call of an actor that is being killed: {other:?}")),
-            }
-        }
-    }
-
-    /// After `kill_and_restart` has returned, calls run on another instance.
-    pub(super) fn restart(&mut self) {
-        self.note("restart", []);
-        let actor = Ledger::options().max_restarts(-1).remote(Thing::new(1));
-        self.expect("the first instance", ray::get(actor.held.remote()), 1);
-        for _ in 0..1 + self.chance.below(3) {
-            let queued: Vec<_> = (0..self.chance.below(6)).map(|value| actor.echo.remote(Thing::new(value as i64))).collect();
-            let next = next_instance();
-            let theirs = queued.last().cloned();
-            if let Some(last) = theirs {
-                // The assistant takes the run right meanwhile.
-                self.assistant.send(move || drop(ray::get(last)));
-            }
-            yields(self.chance.below(4));
-            ray::kill_and_restart(&actor);
-            match ray::get_timeout(actor.instance.remote(), plan().watchdog) {
-                Ok(instance) if instance >= next => {}
-                Ok(instance) => {
-                    give_up(&format!("a call after a restart ran on instance {instance}, and {next} is the first new one"))
-                }
-                Err(error) if is_excused(&error) || ending() => return,
-                Err(error) => give_up(&format!("a call after a restart: {error}")),
             }
         }
     }

@@ -7,6 +7,7 @@ use ray::{ActorHandle, remote};
 
 use super::{Held, Pause, Thing};
 use crate::gate;
+use crate::state::MOST_DRIVERS;
 
 /// Calls that began before an earlier one of the same caller.
 pub static DISORDER: AtomicI64 = AtomicI64::new(0);
@@ -21,6 +22,28 @@ fn instance() -> u64 {
 /// The number of the instance that is made next.
 pub fn next_instance() -> u64 {
     INSTANCES.load(Ordering::SeqCst)
+}
+
+/// For each driver the calls of an actor that is restarted while it runs them.
+#[derive(Debug)]
+pub struct Turns {
+    begun: AtomicU64,
+    /// Calls that begin from now on run on this instance, or on a later one.
+    first: AtomicU64,
+}
+
+static TURNS: [Turns; MOST_DRIVERS] = [const { Turns { begun: AtomicU64::new(0), first: AtomicU64::new(0) } }; MOST_DRIVERS];
+
+impl Turns {
+    /// Calls that have begun so far.
+    pub fn begun(slot: usize) -> u64 {
+        TURNS[slot].begun.load(Ordering::SeqCst)
+    }
+
+    /// Calls that are still to begin may not run on an earlier instance.
+    pub fn run_on(slot: usize, instance: u64) {
+        TURNS[slot].first.store(instance, Ordering::SeqCst);
+    }
 }
 
 /// The first attempt of a call fails.
@@ -67,6 +90,23 @@ impl Ledger {
     }
     pub fn instance(&self) -> u64 {
         self.instance
+    }
+    /// Its instance, and the first that may run it when it begins.
+    pub fn in_turn(&mut self, slot: usize) -> (u64, u64) {
+        let first = TURNS[slot].first.load(Ordering::SeqCst);
+        TURNS[slot].begun.fetch_add(1, Ordering::SeqCst);
+        // A microsecond or two, so that a restart may come before the last call.
+        for _ in 0..50 {
+            std::hint::spin_loop();
+        }
+        (self.instance, first)
+    }
+    pub fn sum(&mut self, a: Thing) -> Thing {
+        Thing::new(a.value() + self.held.value())
+    }
+    pub fn crash(&mut self, a: Thing) -> Thing {
+        crash_first();
+        Thing::new(a.value() + self.held.value())
     }
     pub fn tear(&mut self, _a: Thing) -> Thing {
         panic!("torn")
@@ -117,6 +157,10 @@ impl Crowd {
         self.held = former;
         Thing::new(sum)
     }
+    pub fn crash(&self, a: Thing) -> Thing {
+        crash_first();
+        Thing::new(a.value() + self.held.value())
+    }
     pub fn tear(&self, _a: Thing) -> Thing {
         panic!("torn")
     }
@@ -149,6 +193,11 @@ impl Desk {
         let sum = Thing::new(a.value() + self.held.value());
         Pause(false).await;
         sum
+    }
+    pub async fn crash(&self, a: Thing) -> Thing {
+        Pause(false).await;
+        crash_first();
+        Thing::new(a.value() + self.held.value())
     }
     pub async fn tear(&self, _a: Thing) -> Thing {
         Pause(false).await;
