@@ -178,7 +178,7 @@ impl Driver {
             Kind::StageExit => self.stage_exit(),
             Kind::StageGet => self.stage_get(),
             Kind::StageCallback => self.stage_callback(),
-            Kind::Cut | Kind::Keep | Kind::FewThreads | Kind::ThreadsEnd => {}
+            Kind::Cut | Kind::Keep | Kind::FewThreads | Kind::ThreadsEnd | Kind::Lives | Kind::Memory => {}
         }
     }
 

@@ -81,6 +81,8 @@ kinds! {
     Keep "keep" 0 Era,
     FewThreads "few-threads" 0 Era,
     ThreadsEnd "threads-end" 0 Era,
+    Lives "lives" 0 Era,
+    Memory "memory" 0 Era,
 }
 
 /// A set of kinds.

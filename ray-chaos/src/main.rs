@@ -13,6 +13,7 @@ mod count;
 mod driver;
 mod gate;
 mod kinds;
+mod lives;
 mod model;
 mod parent;
 mod plan;

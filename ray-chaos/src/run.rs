@@ -8,6 +8,7 @@ use crate::chance::Chance;
 use crate::count::{STATES, THINGS};
 use crate::driver::{self, Shared};
 use crate::kinds::{Kind, Kinds, Pace};
+use crate::lives;
 use crate::program;
 use crate::state::{self, ASKED, CALLED, MOST_DRIVERS, eventually, give_up, plan};
 
@@ -28,6 +29,8 @@ pub struct Era {
     /// Shut down under its drivers, after this part of their turns.
     cut: Option<u64>,
     few_threads: bool,
+    /// Short lives follow.
+    lives: bool,
 }
 
 impl Era {
@@ -35,6 +38,8 @@ impl Era {
         let mut chance = Chance::new(&[seed, number]);
         // A part of the kinds in each era, so that rare ones meet.
         let dropped = Kinds::all()
+            // Drawn apart or not at all, so that programs stay as they were before there were such kinds.
+            .but(Kinds::from(Kind::Lives).and(Kind::Memory.into()))
             .iter()
             .filter(|_| chance.one_in(4))
             .fold(Kinds::all().but(Kinds::all()), |set, kind| set.and(kind.into()));
@@ -59,8 +64,15 @@ impl Era {
         let (few_threads, keeps) = (!stage && chance.one_in(10), chance.one_in(4));
         let (cut, few_threads, keeps) =
             (cut.filter(|_| on(Kind::Cut)), few_threads && on(Kind::FewThreads), keeps && on(Kind::Keep));
-        Era { seed, number, cpus, turns, kinds, keeps, drivers, cut, few_threads }
+        let lives = on(Kind::Lives) && (are_only_lives() || Chance::new(&[seed, number, u64::from(u32::MAX)]).one_in(16));
+        Era { seed, number, cpus, turns, kinds, keeps, drivers, cut, few_threads, lives }
     }
+}
+
+/// Whether the plan asks for no operations but short lives.
+fn are_only_lives() -> bool {
+    let operations = plan().kinds.but(crate::kinds::needed()).but(Kinds::of(Pace::Era));
+    operations.is_empty() && plan().kinds.has(Kind::Lives)
 }
 
 /// Runs the plan of this process to its end.
@@ -82,7 +94,14 @@ pub fn run() {
         let before = state::operations();
         let first = number;
         while number < last && in_time() && state::operations() - before < plan.ops {
-            era(&Era::new(seed, number, plan.cpus[0]));
+            let next = Era::new(seed, number, plan.cpus[0]);
+            state::set_era(number);
+            if !are_only_lives() {
+                era(&next);
+            }
+            if next.lives {
+                lives::run(&next);
+            }
             number += 1;
         }
         if plan.eras.is_some() {
@@ -109,16 +128,20 @@ fn watch() {
     }
 }
 
-fn era(era: &Era) {
-    state::set_era(era.number);
-    let threads_before = engine_threads();
-    let mut config = ray::Config::new()
+/// The settings of an era's engine.
+pub fn config(era: &Era) -> ray::Config {
+    ray::Config::new()
         .num_cpus(era.cpus)
         .resource("slot", 2.0)
         .resource("seat", 2.0)
         .tips(false)
         .strict(plan().strict)
-        .stall_report(Duration::from_secs(600));
+        .stall_report(Duration::from_secs(600))
+}
+
+fn era(era: &Era) {
+    let threads_before = engine_threads();
+    let mut config = config(era);
     if era.few_threads {
         config = config.max_threads(era.cpus + (era.seed % 4) as usize);
     }
@@ -166,12 +189,12 @@ fn era(era: &Era) {
 }
 
 /// Every value was dropped.
-fn all_gone(when: &str) {
+pub fn all_gone(when: &str) {
     eventually(&format!("all values are dropped {when}"), || THINGS.alive() == 0 && STATES.alive() == 0);
 }
 
 /// How many threads of this process an engine has started; 0 where the system does not tell.
-fn engine_threads() -> usize {
+pub fn engine_threads() -> usize {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0 };
     tasks
         .flatten()
