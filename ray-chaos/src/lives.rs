@@ -24,7 +24,7 @@ const MOST: u64 = 1000;
 /// After so many lives the memory of the process is measured, and may not grow further by more than [`GROWTH`]. What each
 /// life leaves by mistake in each thread is some kilobytes.
 const WARM: u64 = 150;
-const GROWTH: i64 = 64 << 20;
+const GROWTH: i64 = 32 << 20;
 
 /// What a life's threads submit; the last number stands for all of it in turn.
 const SORTS: usize = 8;

@@ -10,7 +10,7 @@ use crate::driver::{self, Shared};
 use crate::kinds::{Kind, Kinds, Pace};
 use crate::lives;
 use crate::program;
-use crate::state::{self, ASKED, CALLED, MOST_DRIVERS, eventually, give_up, plan};
+use crate::state::{self, ASKED, CALLED, MOST_DRIVERS, eventually, eventually_or, give_up, plan};
 
 /// Turns of a driver in an era.
 const TURNS: u64 = 1500;
@@ -190,7 +190,8 @@ fn era(era: &Era) {
 
 /// Every value was dropped.
 pub fn all_gone(when: &str) {
-    eventually(&format!("all values are dropped {when}"), || THINGS.alive() == 0 && STATES.alive() == 0);
+    let left = || format!("all values are dropped {when}: {} and {} states are left", THINGS.alive(), STATES.alive());
+    eventually_or(left, || THINGS.alive() == 0 && STATES.alive() == 0);
 }
 
 /// How many threads of this process an engine has started; 0 where the system does not tell.

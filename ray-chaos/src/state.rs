@@ -117,11 +117,16 @@ pub fn set_era(era: u64) {
 
 /// Waits until something is so; a failure if it is not within the time of the watchdog.
 pub fn eventually(what: &str, so: impl Fn() -> bool) {
+    eventually_or(|| what.to_owned(), so);
+}
+
+/// As [`eventually`], with a text that is made when it is too late.
+pub fn eventually_or(what: impl Fn() -> String, so: impl Fn() -> bool) {
     let end = std::time::Instant::now() + plan().watchdog;
     let mut pause = Duration::from_micros(20);
     while !so() {
         if std::time::Instant::now() > end {
-            give_up(&format!("not in time: {what}"));
+            give_up(&format!("not in time: {}", what()));
         }
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(2));
