@@ -1,8 +1,8 @@
-//! A field of every actor here, which counts those that were made and those that are gone.
+//! A field of every actor of the bench. It counts the actors that were made and the actors that were dropped.
 //!
-//! A counter that all threads write would cost an actor more than many of its libraries do, and those most that run
-//! actors on several processors. So each thread has a pair of its own, on a cache line of its own, and who wants to know
-//! adds them up.
+//! A single counter for all threads would cost an actor more than many libraries do. It would cost most in a library that
+//! runs actors on several processors. So each thread has a pair of counters on a cache line of its own, and a reader adds
+//! them up.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -10,28 +10,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Pairs; more threads than that share some.
+/// The number of pairs. If there are more threads, some of them share a pair.
 const TALLIES: usize = 64;
 
-/// What the threads of one pair have counted.
+/// A pair of counters.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Tally {
     made: AtomicU64,
-    gone: AtomicU64,
+    dropped: AtomicU64,
 }
 
-static ALL: [Tally; TALLIES] = [const { Tally { made: AtomicU64::new(0), gone: AtomicU64::new(0) } }; TALLIES];
+static ALL: [Tally; TALLIES] = [const { Tally { made: AtomicU64::new(0), dropped: AtomicU64::new(0) } }; TALLIES];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static OURS: &'static Tally = &ALL[NEXT.fetch_add(1, Ordering::Relaxed) % TALLIES];
 }
 
-/// How long an actor may take to go that nobody can call any more.
+/// The longest time that a library may take to drop an actor without handles.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Counts one actor as made when it is made, and as gone when it is dropped.
+/// Counts one actor as made when it is made, and as dropped when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Alive(());
 
@@ -44,50 +44,51 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        OURS.with(|tally| tally.gone.fetch_add(1, Ordering::Release));
+        OURS.with(|tally| tally.dropped.fetch_add(1, Ordering::Release));
     }
 }
 
-/// How many are gone, then how many were made: never less.
-fn gone_and_made() -> (u64, u64) {
+/// The number of dropped actors and the number of made ones. It reads the dropped ones first, so the second number is never
+/// smaller.
+fn dropped_and_made() -> (u64, u64) {
     let sum = |of: fn(&Tally) -> &AtomicU64| ALL.iter().map(|tally| of(tally).load(Ordering::Acquire)).sum();
-    (sum(|tally| &tally.gone), sum(|tally| &tally.made))
+    (sum(|tally| &tally.dropped), sum(|tally| &tally.made))
 }
 
-/// A point in time, from which made and gone actors are counted.
+/// A count of made and dropped actors that begins at some time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Census {
     made: u64,
-    gone: u64,
+    dropped: u64,
 }
 
 impl Census {
-    /// Begins to count, once the actors of earlier rounds are gone, which nobody calls any more.
+    /// Begins to count. It first waits until the actors of earlier rounds are dropped.
     pub(crate) fn begin() -> Self {
         let start = Instant::now();
         loop {
-            let (gone, made) = gone_and_made();
-            if made == gone {
-                return Census { made, gone };
+            let (dropped, made) = dropped_and_made();
+            if made == dropped {
+                return Census { made, dropped };
             }
-            let left = made - gone;
+            let left = made - dropped;
             assert!(start.elapsed() < PATIENCE, "{left} actors outlive their handles");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Whether `n` actors were made since and all of them are gone.
+    /// Whether `n` actors were made since the beginning and all of them are dropped.
     pub(crate) fn over(self, n: usize) -> bool {
-        let (gone, made) = gone_and_made();
-        let (gone, made) = (gone - self.gone, made - self.made);
-        assert!(gone <= n as u64, "{gone} of {n} actors are gone");
-        gone == n as u64 && {
+        let (dropped, made) = dropped_and_made();
+        let (dropped, made) = (dropped - self.dropped, made - self.made);
+        assert!(dropped <= n as u64, "{dropped} of {n} actors are dropped");
+        dropped == n as u64 && {
             assert_eq!(made, n as u64);
             true
         }
     }
 
-    /// Blocks this thread until `n` actors were made since and all of them are gone.
+    /// Blocks this thread until `n` actors were made since the beginning and all of them are dropped.
     pub(crate) fn wait(self, n: usize) {
         while !self.over(n) {
             thread::yield_now();

@@ -1,4 +1,4 @@
-//! The cases, in the order in which they run.
+//! The cases, in the order in which they run. A child has the contenders of the [`workload`](crate::workload) with its name.
 
 use crate::measure::Case;
 
@@ -28,10 +28,7 @@ pub(crate) mod ticker;
 pub(crate) mod train;
 pub(crate) mod wait1000;
 
-/// The name of the case that is not in every build.
-pub(crate) const TRAIN: &str = "train";
-
-/// Every case that is built in.
+/// Every case of this build.
 pub(crate) const ALL: &[Case] = &[
     rt::CASE,
     tasks::CASE,
@@ -62,5 +59,5 @@ pub(crate) const ALL: &[Case] = &[
 
 /// The case of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Case> {
-    ALL.iter().find(|case| case.name == name)
+    ALL.iter().find(|case| case.definition.name == name)
 }

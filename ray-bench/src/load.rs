@@ -1,4 +1,4 @@
-//! A client that loads an HTTP server: connections that are kept, on each of which one request follows the other.
+//! A client that loads an HTTP server. It keeps its connections open and sends one request after the other on each.
 
 use std::{cell::Cell, io, rc::Rc};
 
@@ -28,7 +28,7 @@ impl Load {
         Ok(Load { connections: all })
     }
 
-    /// Makes so many requests, as fast as the server answers on all connections.
+    /// Sends so many requests. Each connection sends the next one as soon as the server has answered.
     pub(crate) async fn requests(&mut self, count: usize) -> io::Result<()> {
         let left = Rc::new(Cell::new(count));
         let tasks = LocalSet::new();
@@ -56,12 +56,12 @@ impl Load {
 struct Connection {
     stream: TcpStream,
     request: String,
-    /// The part of the answer that is there.
+    /// The received part of the answer.
     received: Vec<u8>,
 }
 
 impl Connection {
-    /// Makes one request and waits for the whole answer, which must be a number.
+    /// Sends one request and waits for the whole answer, which must be a number.
     async fn request(&mut self) -> io::Result<u64> {
         self.stream.write_all(self.request.as_bytes()).await?;
         self.received.clear();
@@ -76,7 +76,7 @@ impl Connection {
     }
 }
 
-/// The body of an answer, once all of it is there; an error if it is not one of success that tells its length.
+/// The body of an answer, as soon as all of it is there. An answer without success or without a length is an error.
 fn body(received: &[u8]) -> io::Result<Option<&str>> {
     let text = str::from_utf8(received).map_err(io::Error::other)?;
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return Ok(None) };
@@ -99,7 +99,7 @@ mod tests {
     use super::body;
 
     #[test]
-    fn an_answer_is_read_when_all_of_it_is_there() {
+    fn an_answer_has_a_body_when_all_of_it_is_there() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n42";
         assert_eq!(body(answer).unwrap(), Some("42"));
         for part in 0..answer.len() {

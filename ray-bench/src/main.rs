@@ -1,8 +1,15 @@
-//! The figures users feel, ours beside the peers', measured in one run.
+//! The figures that users feel, ours beside the peers', measured in one run.
 //!
-//! `ray-bench --help` says how it is called, [`measure`] how it measures, and each file of [`cases`] what.
+//! `ray-bench --help` prints the options. Imports go one way, from the end of this list to its start:
+//!
+//! 1. [`measure`], [`child`], [`memory`], [`alive`], [`load`], [`callers`]: how the bench measures; nothing about a single case.
+//! 2. [`workload`]: the work of each case, its sizes and its checks.
+//! 3. [`ours`], [`peers`]: the contenders, which do that work.
+//! 4. [`cases`]: the contenders of each case.
+//! 5. [`report`], [`plot`] and this file: the command line and the output.
 
 mod alive;
+mod callers;
 mod cases;
 mod child;
 mod load;
@@ -12,6 +19,7 @@ mod ours;
 mod peers;
 mod plot;
 mod report;
+mod workload;
 
 use std::{
     error::Error,
@@ -23,36 +31,40 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::measure::{Case, Row};
+use crate::{
+    measure::{Case, Row},
+    workload::TRAIN,
+};
 
 const HELP: &str = "\
-The figures users feel: ours beside the peers', measured in turn in one run.
+The figures that users feel: ours beside the peers', measured in turn in one run.
 
 Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH] [CASE..]
 
-  CASE        what to measure; without one, everything that is built in:
+  CASE        a case to measure; without one, every case of this build:
               rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
               chain1000 start idle par20 nest10k rt_async ask_async async_fn
               async_fn_get ticker axum allreduce
-              train: the article's network, an epoch at a time; it is built in
-              by --features train, which takes minutes, and FASHION_MNIST_DIR
-              names the folder of its images
-  --json      an object a line, and no table
-  --rounds N  rounds of each contender, 7 unless told
-  --who NAME  only those whose name begins so, for a profiler: a comparison needs all
-  --svg PATH  the medians as a picture, beside what is printed
+              train: the article's network, an epoch at a time; only a build
+              with --features train has it, which takes minutes to compile;
+              FASHION_MNIST_DIR names the folder of its images
+  --json      print a JSON object for each row, instead of tables
+  --rounds N  rounds of each contender; 7 without this option
+  --who NAME  run only the contenders whose names begin with NAME, for a profiler;
+              a comparison needs all contenders
+  --svg PATH  also draw the medians into this file
   --python PATH
-              a python with torch and ray[train], which trains beside ours; rounds
-              then take minutes, since each of them starts a Ray cluster
+              a python with torch and ray[train] that trains beside ours; a round
+              then takes minutes, since it starts a Ray cluster
   --help      this text";
 
-/// Rounds of each contender where nobody says how many.
+/// Rounds of each contender without `--rounds`.
 const ROUNDS: usize = 7;
 
-/// What the command line asks for.
+/// The request of the command line.
 enum Command {
     Help,
-    /// The one contender of the one case that this process was started for.
+    /// Run this contender of this case: the process is a child of the bench.
     Child {
         case: &'static Case,
         who: String,
@@ -110,12 +122,12 @@ fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
     if plan.cases.is_empty() {
         plan.cases.extend(cases::ALL);
     }
-    if python.is_some() && !plan.cases.iter().any(|case| case.name == cases::TRAIN) {
-        return Err(format!("--python names who trains beside ours, and {} is not to be measured", cases::TRAIN).into());
+    if python.is_some() && !plan.cases.iter().any(|case| case.definition.name == TRAIN) {
+        return Err(format!("--python adds contenders to the case {}, which this command does not measure", TRAIN).into());
     }
     #[cfg(feature = "train")]
     if let Some(python) = python {
-        peers::torch::name(python)?;
+        peers::torch::add(python)?;
     }
     Ok(Command::Measure(plan))
 }
@@ -123,12 +135,11 @@ fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
 fn case(name: OsString) -> Result<&'static Case, Box<dyn Error>> {
     let name = name.string()?;
     cases::find(&name).ok_or_else(|| {
-        if name == cases::TRAIN {
-            return "train is not built in, since it compiles burn: cargo run --release -p ray-bench --features train -- train"
-                .into();
+        if name == TRAIN {
+            return "this build has no case train: cargo run --release -p ray-bench --features train -- train".into();
         }
-        let names: Vec<_> = cases::ALL.iter().map(|case| case.name).collect();
-        format!("no case is called {name}; there are {}", names.join(" ")).into()
+        let names: Vec<_> = cases::ALL.iter().map(|case| case.definition.name).collect();
+        format!("no case has the name {name}; the cases are {}", names.join(" ")).into()
     })
 }
 

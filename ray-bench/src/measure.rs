@@ -1,56 +1,67 @@
-//! How a case is measured: contenders in turn, round after round, in one process.
+//! The measurement of a case: its contenders in turn, round after round, in one process.
 //!
-//! A [`Contender`] is one way of doing what a [`Case`] asks for. A case's contenders are built before its first round
-//! (their runtimes and pools stay alive, idle, while the others have their turn) and dropped after its last. Each round
-//! runs every contender once, starting with another one each time, so that a slow spell of the machine or the place in
-//! the order hits all of them alike. One round more than asked for is run, first, and thrown away.
+//! A [`Contender`] is one way to do the work of a [`Case`]. The bench builds the contenders of a case before the first round
+//! and drops them after the last one; their runtimes and pools stay alive, and idle, in the turns of the others. Each round
+//! runs every contender once and begins with another one than the round before, so a slow phase of the machine and the place
+//! in the order affect all of them alike. The bench runs one more round, before the others, and ignores its samples.
 
 use std::{
     error::Error,
     time::{Duration, Instant},
 };
 
-use crate::report::OURS;
-
-/// That something went well, or what to tell the user.
+/// Success, or the message for the user.
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
-/// One question: the same work for every contender.
-#[derive(Clone, Copy)]
-pub(crate) struct Case {
+/// The name of our row, or its first word.
+pub(crate) const OURS: &str = "ray";
+
+/// What a case measures, in words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Definition {
     /// The name on the command line and in the output.
     pub(crate) name: &'static str,
-    /// One line that says what is measured.
+    /// One line that describes the work and the samples.
     pub(crate) what: &'static str,
-    /// The unit of every sample, unless its row has one of its own.
+    /// The unit of every sample, unless its row has a unit of its own.
     pub(crate) unit: &'static str,
+}
+
+/// The same work for every contender.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) definition: Definition,
     /// Ours first, then the peers.
     pub(crate) contenders: fn() -> Vec<Contender>,
-    /// The cases that a process has to itself: runs the named contender in this process, which was started for it,
-    /// and returns its samples.
+    /// In a case with a fresh process for each round: runs the named contender in this process, which the bench started for
+    /// it, and returns its samples.
     pub(crate) child: Option<fn(who: &str) -> Vec<f64>>,
-    /// The cases whose contenders have a process each that stays: is the named contender in this process, which was started
-    /// for it, as [`child`](crate::child) says.
+    /// In a case with one process for all rounds of a contender: runs the named contender in this process, which the bench
+    /// started for it; [`child`](crate::child) describes the protocol.
     pub(crate) serve: Option<fn(who: &str) -> Outcome>,
-    /// Whether what the case needs is there; asked before anything is measured.
+    /// Checks the requirements of the case, before the bench measures anything.
     pub(crate) ready: fn() -> Outcome,
-    /// The rows whose medians the others are set against: a column of the table each.
+    /// Rows for comparison: the table has a column for each, with the ratios of all medians to its median.
     pub(crate) yardsticks: &'static [&'static str],
 }
 
-/// What most cases have in common.
-pub(crate) const USUAL: Case =
-    Case { name: "", what: "", unit: "", contenders: Vec::new, child: None, serve: None, ready: || Ok(()), yardsticks: &[OURS] };
+impl Case {
+    /// A case without contenders. It runs in the process of the bench, needs nothing, and compares all rows with ours.
+    pub(crate) const fn of(definition: Definition) -> Self {
+        Case { definition, contenders: Vec::new, child: None, serve: None, ready: || Ok(()), yardsticks: &[OURS] }
+    }
+}
 
-/// The group of the rows whose caller is async code, in the cases whose other rows have a plain thread for a caller.
+/// The group of the rows with async callers, in the cases whose other rows have a plain thread as the caller.
 pub(crate) const ASYNC: &str = "async callers";
 
-/// One way of doing a case's work.
+/// One way to do the work of a case.
 pub(crate) struct Contender {
+    /// The names of its rows.
     whos: Vec<String>,
-    /// Of the samples of each of `whos`, where it is not the case's.
+    /// The unit of each row, where it differs from the case's.
     units: Vec<Option<&'static str>>,
-    /// Of each of `whos`, what it has in common with the rows that it may be compared with.
+    /// The group of each row: the table compares rows of one group.
     groups: Vec<&'static str>,
     round: Box<dyn FnMut() -> Vec<f64>>,
 }
@@ -61,7 +72,7 @@ impl Contender {
         Self::many([who.into()], move || vec![round()])
     }
 
-    /// A contender whose caller is async code, in a case that is about plain threads too.
+    /// A contender with an async caller, in a case that also has plain threads as callers.
     pub(crate) fn awaiting(who: impl Into<String>, round: impl FnMut() -> f64 + 'static) -> Self {
         Self::new(who, round).among(ASYNC)
     }
@@ -72,20 +83,20 @@ impl Contender {
         Contender { units: vec![None; whos.len()], groups: vec![""; whos.len()], whos, round: Box::new(round) }
     }
 
-    /// Puts all rows into one group: the table sets them against rows of the same group.
+    /// Puts all rows into one group: the table compares them with rows of that group.
     pub(crate) fn among(self, group: &'static str) -> Self {
         let groups = vec![group; self.whos.len()];
         self.in_groups(groups)
     }
 
-    /// Puts each row into the group that stands at its place.
+    /// Puts each row into the group at the same index.
     pub(crate) fn in_groups(mut self, groups: impl Into<Vec<&'static str>>) -> Self {
         self.groups = groups.into();
         assert_eq!(self.groups.len(), self.whos.len());
         self
     }
 
-    /// The samples of `who` are in a unit of their own: they are no times, but something else that the rounds tell.
+    /// Gives the samples of the row `who` a unit of their own: the rounds count something beside the unit of the case.
     pub(crate) fn with_unit(mut self, who: &str, unit: &'static str) -> Self {
         let at = self.whos.iter().position(|name| name == who).expect("one of the contender's rows");
         self.units[at] = Some(unit);
@@ -93,7 +104,7 @@ impl Contender {
     }
 }
 
-/// What the rounds of one contender gave.
+/// The samples of one row of a contender.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) case: &'static str,
@@ -101,6 +112,7 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     /// The rows of one group do the same work for the same kind of caller.
     pub(crate) group: &'static str,
+    /// In ascending order.
     samples: Vec<f64>,
 }
 
@@ -127,8 +139,8 @@ impl Row {
     }
 }
 
-/// Runs `case` for `rounds` rounds (at least one) and gives a row for each contender whose name begins with `who`, those of
-/// one group together.
+/// Runs `case` for `rounds` rounds (at least one) and returns the rows of each contender with a name that begins with `who`.
+/// The rows of one group stand together.
 pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     let mut contenders = (case.contenders)();
     contenders.retain(|contender| contender.whos.iter().any(|name| name.starts_with(who)));
@@ -150,9 +162,9 @@ pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
         for (index, mut samples) in samples.into_iter().enumerate() {
             samples.sort_by(f64::total_cmp);
             rows.push(Row {
-                case: case.name,
+                case: case.definition.name,
                 who: contender.whos[index].clone(),
-                unit: contender.units[index].unwrap_or(case.unit),
+                unit: contender.units[index].unwrap_or(case.definition.unit),
                 group: contender.groups[index],
                 samples,
             });
@@ -168,7 +180,7 @@ pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     rows
 }
 
-/// Nanoseconds that `body` takes for each of the `n` operations that it does.
+/// The nanoseconds that `body` takes for each of its `n` operations.
 pub(crate) fn ns_per(n: usize, body: impl FnOnce()) -> f64 {
     let start = Instant::now();
     body();
@@ -180,7 +192,7 @@ pub(crate) fn per(n: usize, elapsed: Duration) -> f64 {
     elapsed.as_nanos() as f64 / n as f64
 }
 
-/// How many threads every pool and runtime here has, ours included: one a core.
+/// The number of threads of every pool and runtime, ours included: one for each core.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

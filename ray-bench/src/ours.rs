@@ -1,7 +1,7 @@
-//! Ours, called as its documentation recommends: by a plain thread, from a sync program.
+//! Ours, in the way that its documentation recommends: a plain thread of a sync program calls it.
 //!
-//! The engine starts with the first case that needs it and stays, as in a program; the children of `mem`, `start` and
-//! `idle` have a fresh one each.
+//! The first case that needs the engine starts it, and it stays, as in a program. Each child process of `mem`, `start` and
+//! `idle` starts a fresh one.
 
 use std::time::Instant;
 
@@ -9,17 +9,18 @@ use ray::{ActorHandle, Config, ObjectRef, Pending, remote};
 
 use crate::{
     alive::{Alive, Census},
-    cases::{chain1000, fib25, par20, putget, wait1000},
+    callers::{async_callers, on_worker},
     measure::{Contender, ns_per, per},
-    peers::{async_callers, on_worker, sum_of_counts},
+    workload::{arithmetic::Work, chain1000, fib25, par20, putget, sum_of_counts, wait1000},
 };
 
+pub(crate) mod allreduce;
 pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod web;
 
-/// Ours in the cases whose contenders have a process each.
+/// Our contenders in the cases whose contenders have a process each.
 pub(crate) const ALONE: [&str; 1] = ["ray"];
 
 /// Waits for `value`, which must not fail.
@@ -65,7 +66,7 @@ fn down(n: u64) -> u64 {
 
 #[remote]
 fn arithmetic(steps: u64, seed: u64) -> u64 {
-    par20::Work::of_steps(steps).run(seed)
+    Work::of_steps(steps).run(seed)
 }
 
 #[remote]
@@ -107,13 +108,13 @@ impl Worker {
     }
 
     pub(crate) fn work(&mut self, steps: u64) -> u64 {
-        self.value = par20::Work::of_steps(steps).run(self.value);
+        self.value = Work::of_steps(steps).run(self.value);
         self.value
     }
 }
 
-/// Starts the engine where it does not run yet, without the tip about a `get` right after each `remote`, which some
-/// cases are about.
+/// Starts the engine if it does not run yet. It gives no tip about a `get` right after each `remote`: some cases measure
+/// exactly that.
 fn engine() {
     if !ray::is_initialized() {
         ray::init_with(Config::new().tips(false)).expect("the engine starts");
@@ -136,7 +137,7 @@ pub(crate) fn rt(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` no-op tasks, each awaited before the next.
+/// The caller submits `n` no-op tasks and awaits each of them before the next.
 async fn awaits(n: usize) -> f64 {
     let start = Instant::now();
     let mut sum = 0;
@@ -207,7 +208,7 @@ pub(crate) fn ask(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` calls of an actor, each awaited before the next.
+/// The caller makes `n` calls of an actor and awaits each of them before the next.
 async fn asks(n: usize) -> f64 {
     let counter = Counter::remote();
     let start = Instant::now();
@@ -285,7 +286,7 @@ pub(crate) fn many(actors: usize, rounds: usize) -> [Contender; 2] {
     ]
 }
 
-/// An actor is stopped by letting its last handle go.
+/// The drop of the last handle stops an actor.
 pub(crate) fn spawnstop(n: usize) -> [Contender; 1] {
     engine();
     [Contender::new("ray", move || {
@@ -342,23 +343,23 @@ pub(crate) fn chain() -> [Contender; 1] {
     })]
 }
 
-pub(crate) fn par(work: par20::Work) -> [Contender; 1] {
+pub(crate) fn par(work: Work) -> [Contender; 1] {
     engine();
     [Contender::new("ray", move || {
-        work.ratio(|tasks| {
+        par20::ratio(work, |tasks| {
             let refs: Vec<_> = (0..tasks).map(|seed| arithmetic.remote(work.steps(), seed)).collect();
             get!(refs).into_iter().fold(0, u64::wrapping_add)
         })
     })]
 }
 
-/// Starts the engine; what it returns counts down from a number by calls that get each other's results.
+/// Starts the engine. The returned function counts down from a number; each call gets the result of the next one.
 pub(crate) fn recursion() -> fn(u64) -> u64 {
     engine();
     |depth| get!(down.remote(depth))
 }
 
-/// `n` actors, each called once; they live as long as what this returns.
+/// `n` actors, after one call of each. They live as long as the returned handles.
 pub(crate) fn population(n: usize) -> Vec<ActorHandle<Counter>> {
     let counters: Vec<_> = (0..n).map(|_| Counter::remote()).collect();
     for counter in &counters {

@@ -1,7 +1,7 @@
-//! The medians as a picture: a panel a case, a bar a contender, on a logarithmic scale.
+//! The medians as a picture: a panel for each case, a bar for each contender, on a logarithmic scale.
 //!
-//! The rows that look at the same rounds in another way, resident and peak memory, spans with the submission and
-//! numbers of late ticks, are left out.
+//! The picture leaves out the second rows of the same rounds: resident and peak memory, spans with the submission, and
+//! numbers of late ticks.
 
 use std::{error::Error, path::Path};
 
@@ -12,19 +12,19 @@ use plotters::{
 };
 
 use crate::{
-    measure::{Case, Row},
-    report::{OURS, number},
+    measure::{Case, OURS, Row},
+    report::number,
 };
 
 const COLUMNS: usize = 2;
 const WIDTH: i32 = 560;
 const TITLE: i32 = 50;
 const BAR: i32 = 21;
-/// Where the bars begin, right of the names, and the space that the longest leaves for its figure.
+/// The left end of the bars, right of the names, and the space for the figure right of the longest bar.
 const NAMES: i32 = 235;
 const FIGURES: i32 = 75;
 const MARGIN: i32 = 14;
-/// Below the panels, for a note.
+/// The height of the note below the panels.
 const FOOTER: i32 = 28;
 
 const OUR_COLOUR: RGBColor = RGBColor(31, 119, 180);
@@ -57,7 +57,7 @@ pub(crate) fn svg(path: &Path, panels: &[(&Case, Vec<Row>)]) -> Result<(), Box<d
     Ok(())
 }
 
-/// The rows of a case that are drawn.
+/// The rows of a case that the picture shows.
 fn drawn(rows: &[Row]) -> impl Iterator<Item = &Row> {
     let other_ways = ["(resident)", "(with submit)", "peak memory", "late ticks"];
     rows.iter().filter(move |row| !other_ways.iter().any(|way| row.who.ends_with(way)))
@@ -73,8 +73,8 @@ fn panel(area: &Area<'_>, case: &Case, rows: &[Row]) -> Result<(), Box<dyn Error
     let small = ("sans-serif", 16).into_font().color(&INK);
     let right = small.clone().pos(Pos::new(HPos::Right, VPos::Center));
     let left = small.pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(case.name, (MARGIN, 8), title))?;
-    area.draw(&Text::new(case.what, (MARGIN, 37), left.clone()))?;
+    area.draw(&Text::new(case.definition.name, (MARGIN, 8), title))?;
+    area.draw(&Text::new(case.definition.what, (MARGIN, 37), left.clone()))?;
 
     let length = scale(rows);
     for (index, row) in drawn(rows).enumerate() {
@@ -89,7 +89,7 @@ fn panel(area: &Area<'_>, case: &Case, rows: &[Row]) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-/// How long a bar is for a median: logarithmic, from half of the smallest to the largest.
+/// The length of the bar of a median: logarithmic, from half of the smallest median to the largest.
 fn scale(rows: &[Row]) -> impl Fn(f64) -> i32 + use<> {
     let medians = || drawn(rows).map(|row| row.median().max(f64::MIN_POSITIVE));
     let least = medians().fold(f64::INFINITY, f64::min) / 2.0;

@@ -1,20 +1,17 @@
-//! What the bench prints: a JSON object a line, or a table beside whose medians stands their ratio to ours.
+//! The output of the bench: a JSON object for each row, one on a line, or a table with the ratios of the medians to ours.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::measure::{Case, Row};
+use crate::measure::{Case, OURS, Row};
 
-/// The name of ours.
-pub(crate) const OURS: &str = "ray";
-
-/// A row as `--json` prints it.
+/// The JSON object of a row.
 #[derive(Serialize)]
 struct Line<'a> {
     case: &'a str,
     who: &'a str,
-    /// What this row has in common with those that it may be compared with; absent where that is true of all.
+    /// The group of rows that this row may be compared with; absent where the case has one group only.
     #[serde(skip_serializing_if = "str::is_empty")]
     group: &'a str,
     median: f64,
@@ -24,7 +21,7 @@ struct Line<'a> {
     rounds: usize,
 }
 
-/// Writes an object for each of `rows`, one a line.
+/// Writes an object for each of `rows`, each on a line of its own.
 pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     for row in rows {
         let line = Line {
@@ -43,9 +40,9 @@ pub(crate) fn json(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the table of one case: the rows of a group below its name, each set against the yardsticks of its group.
+/// Writes the table of one case: the rows of each group below its name, with their ratios to the yardsticks of that group.
 pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Result<()> {
-    writeln!(out, "\n{}: {}", case.name, case.what)?;
+    writeln!(out, "\n{}: {}", case.definition.name, case.definition.what)?;
     let names = rows.iter().map(|row| row.who.len()).fold(34, usize::max);
     write!(out, "  {:<names$} {:>12} {:>12} {:>12}", "", "median", "min", "max")?;
     let columns: Vec<String> =
@@ -65,15 +62,15 @@ pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Resu
         write!(out, "  {:<names$} {median:>12} {min:>12} {max:>12}", row.who)?;
         for (index, yardstick) in case.yardsticks.iter().enumerate() {
             let width = columns[index].len().max(9);
-            let ratio = match measure(rows, row, yardstick) {
-                _ if row.unit != case.unit => {
+            let ratio = match reference(rows, row, yardstick) {
+                _ if row.unit != case.definition.unit => {
                     if index == 0 {
                         row.unit.to_owned()
                     } else {
                         String::new()
                     }
                 }
-                Some(measure) => format!("{:.2}", row.median() / measure),
+                Some(reference) => format!("{:.2}", row.median() / reference),
                 None => String::new(),
             };
             write!(out, "  {ratio:>width$}")?;
@@ -83,14 +80,15 @@ pub(crate) fn table(out: &mut impl Write, case: &Case, rows: &[Row]) -> io::Resu
     out.flush()
 }
 
-/// The median that `row` is set against: that of the yardstick in the row's group, or of the case's where its group has none.
-fn measure(rows: &[Row], row: &Row, yardstick: &str) -> Option<f64> {
+/// The median to compare `row` with: that of the yardstick in the group of the row, or of the yardstick of the case if the
+/// group has none.
+fn reference(rows: &[Row], row: &Row, yardstick: &str) -> Option<f64> {
     let named = |other: &&Row| other.who == yardstick || other.who.split(" (").next() == Some(yardstick);
     let within = rows.iter().filter(|other| other.group == row.group && other.unit == row.unit).find(named);
     within.or_else(|| rows.iter().find(|other| other.who == yardstick)).map(Row::median)
 }
 
-/// `value` for a reader: as many decimals as say something, thousands set apart.
+/// `value` for a reader: decimals for small values only, and commas between thousands.
 pub(crate) fn number(value: f64) -> String {
     if value.abs() < 10.0 {
         return format!("{value:.2}");
@@ -116,11 +114,11 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{number, table};
-    use crate::measure::{ASYNC, Case, Contender, USUAL, run};
+    use crate::measure::{ASYNC, Case, Contender, Definition, run};
 
-    /// The ratio of a row is to ours for the same kind of caller.
+    /// A ratio compares a row with ours for the same kind of caller.
     #[test]
-    fn a_row_is_set_against_the_yardstick_of_its_group() {
+    fn a_row_is_compared_with_the_yardstick_of_its_group() {
         fn contenders() -> Vec<Contender> {
             vec![
                 Contender::new("ray", || 10.0),
@@ -129,7 +127,7 @@ mod tests {
                 Contender::new("tokio (async caller)", || 20.0).among(ASYNC),
             ]
         }
-        let case = Case { contenders, ..USUAL };
+        let case = Case { contenders, ..Case::of(Definition { name: "", what: "", unit: "" }) };
         let mut text = Vec::new();
         table(&mut text, &case, &run(&case, 1, "")).unwrap();
         let text = String::from_utf8(text).unwrap();

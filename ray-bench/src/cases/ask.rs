@@ -1,7 +1,7 @@
-//! `ask`: one call of one actor at a time, each result got before the next call, from a plain thread.
+//! The contenders of [`ask`](crate::workload::ask).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -9,15 +9,10 @@ use crate::{
         channels::{Flume, Kanal, KanalReply, Tokio},
         kameo, ractor,
     },
+    workload::ask::{DEFINITION, FAST, PARKED},
 };
 
-/// Calls a round, where nobody sleeps.
-const FAST: usize = 100_000;
-/// Calls a round, where both sides park.
-const PARKED: usize = 5_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "ask", what: "one actor call at a time, result got; ns per call", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

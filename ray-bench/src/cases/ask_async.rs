@@ -1,7 +1,7 @@
-//! `ask_async`: one call of one actor at a time, each result awaited before the next call, by a task of a tokio runtime.
+//! The contenders of [`ask_async`](crate::workload::ask_async).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -9,13 +9,10 @@ use crate::{
         channels::{Flume, Kanal, Tokio},
         kameo, ractor,
     },
+    workload::ask_async::{CALLS, DEFINITION},
 };
 
-/// Calls a round.
-const CALLS: usize = 50_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "ask_async", what: "one actor call at a time, awaited; ns per call", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

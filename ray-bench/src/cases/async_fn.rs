@@ -1,21 +1,13 @@
-//! `async_fn`: one no-op `async fn`, submitted and awaited, again and again, by a task of a tokio runtime.
+//! The contenders of [`async_fn`](crate::workload::async_fn).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::tokio_tasks,
+    workload::async_fn::{CALLS, DEFINITION},
 };
 
-/// Round trips a round.
-const CALLS: usize = 50_000;
-
-pub(crate) const CASE: Case = Case {
-    name: "async_fn",
-    what: "one no-op async fn, submit, await, repeat; ns per round trip",
-    unit: "ns",
-    contenders,
-    ..USUAL
-};
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -1,21 +1,13 @@
-//! `async_fn_get`: one no-op `async fn`, submitted and its result got, again and again, from a plain thread.
+//! The contenders of [`async_fn_get`](crate::workload::async_fn_get).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::tokio_tasks,
+    workload::async_fn_get::{CALLS, DEFINITION},
 };
 
-/// Round trips a round.
-const CALLS: usize = 5_000;
-
-pub(crate) const CASE: Case = Case {
-    name: "async_fn_get",
-    what: "one no-op async fn, submit, get, repeat; ns per round trip",
-    unit: "ns",
-    contenders,
-    ..USUAL
-};
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -1,8 +1,4 @@
-//! `axum`: the processor time that a web server takes for a request, whose handler awaits the contender.
-//!
-//! Every contender is a server in a process of its own, which stays. The load comes from child processes of that one, over the
-//! loopback interface: their processor time does not count, that of the server does, all of its threads and the system's part
-//! for it. A handler has nothing to do, or 20 microseconds of arithmetic; one client asks at a time, or 32.
+//! The servers of [`axum`](crate::workload::axum), and the processes that load them.
 
 use std::time::Duration;
 
@@ -10,21 +6,17 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
 
 use crate::{
-    cases::par20::Work,
+    callers::{current_thread, runtime},
     child::{self, Stays},
     load::Load,
-    measure::{Case, Contender, Outcome, USUAL},
+    measure::{Case, Contender, Outcome},
     ours,
-    peers::{current_thread, runtime, web},
+    peers::web,
+    workload::{
+        arithmetic::Work,
+        axum::{DEFINITION, LOADS},
+    },
 };
-
-/// What is measured of every server: the path, connections, requests a round, what a row and its group are called.
-const LOADS: [(&str, usize, usize, &str, &str); 4] = [
-    ("/noop", 1, 3_000, "no-op, 1", "no-op, 1 connection"),
-    ("/noop", 32, 12_000, "no-op, 32", "no-op, 32 connections"),
-    ("/work", 1, 3_000, "20 us, 1", "20 us of work, 1 connection"),
-    ("/work", 32, 12_000, "20 us, 32", "20 us of work, 32 connections"),
-];
 
 /// Makes the service whose handlers await a contender.
 type Service = fn(Work) -> axum::Router;
@@ -38,32 +30,25 @@ const SERVERS: [(&str, Service); 6] = [
     ("plain", web::plain),
 ];
 
-/// The child that makes the requests, in the place of a contender's name.
+/// The child that sends the requests; the name stands in the place of a contender's.
 const LOAD: &str = "load";
 
-pub(crate) const CASE: Case = Case {
-    name: "axum",
-    what: "an axum handler that awaits; us of the server's CPU per request",
-    unit: "us",
-    contenders,
-    serve: Some(serve),
-    yardsticks: &["tokio::spawn", "tokio mpsc actor"],
-    ..USUAL
-};
+pub(crate) const CASE: Case =
+    Case { contenders, serve: Some(serve), yardsticks: &["tokio::spawn", "tokio mpsc actor"], ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
-    // The same work for all of them.
+    // All servers do the same work.
     let steps = Work::calibrated().steps();
     let contender = |(who, _): (&'static str, Service)| {
         let mut server = None;
-        let start = move || Stays::start(who, &mut child::command(CASE.name, &format!("{who}/{steps}")));
+        let start = move || Stays::start(who, &mut child::command(DEFINITION.name, &format!("{who}/{steps}")));
         let round = move || server.get_or_insert_with(start).round();
         Contender::many(LOADS.map(|(.., name, _)| format!("{who} ({name})")), round).in_groups(LOADS.map(|(.., group)| group))
     };
     SERVERS.map(contender).into()
 }
 
-/// Is a server, or the load of one.
+/// Runs a server, or the load of one.
 fn serve(who: &str) -> Outcome {
     let words: Vec<&str> = who.split('/').collect();
     match words[..] {
@@ -76,14 +61,14 @@ fn serve(who: &str) -> Outcome {
     }
 }
 
-/// Serves, and says after each round what a request of each load took of the processors.
+/// Serves; after each round it answers with the processor time of a request of each load.
 fn server(service: Service, work: Work) -> Outcome {
     let listener = runtime().block_on(TcpListener::bind(("127.0.0.1", 0)))?;
     let address = listener.local_addr()?;
     let service = service(work);
     runtime().spawn(async { axum::serve(listener, service).await });
 
-    let start = |index| Stays::start(LOAD, &mut child::command(CASE.name, &format!("{LOAD}/{address}/{index}")));
+    let start = |index| Stays::start(LOAD, &mut child::command(DEFINITION.name, &format!("{LOAD}/{address}/{index}")));
     let mut loads: Vec<Stays> = (0..LOADS.len()).map(start).collect();
     while child::asked() {
         let mut samples = Vec::new();
@@ -97,7 +82,7 @@ fn server(service: Service, work: Work) -> Outcome {
     Ok(())
 }
 
-/// Makes the requests of the load of that number, once a round.
+/// Sends the requests of the load of that number, once in each round.
 fn load(address: &str, index: usize) -> Outcome {
     let (path, connections, requests, ..) = LOADS[index];
     let runtime = current_thread();
@@ -109,7 +94,7 @@ fn load(address: &str, index: usize) -> Outcome {
     Ok(())
 }
 
-/// What this process, and no child of it, has had of the processors.
+/// The processor time of this process, without its children.
 fn processor_time() -> nix::Result<Duration> {
     Ok(Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?))
 }

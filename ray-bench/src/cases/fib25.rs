@@ -1,20 +1,13 @@
-//! `fib25`: the recursive Fibonacci of 25, in which every call is a remote task, without a cut-off: 242,785 tasks.
-//!
-//! The scoped joins and the plain recursion stand beside it as what the machine can do; none of them could hold a reference
-//! to a result.
-
-use std::time::Instant;
+//! The contenders of [`fib25`](crate::workload::fib25).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{rayon, tokio_tasks},
+    workload::fib25::{DEFINITION, N, microseconds},
 };
 
-pub(crate) const N: u64 = 25;
-
-pub(crate) const CASE: Case =
-    Case { name: "fib25", what: "recursive fib(25), every call a task; microseconds in all", unit: "us", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();
@@ -27,13 +20,4 @@ fn contenders() -> Vec<Contender> {
 
 fn fib(n: u64) -> u64 {
     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
-}
-
-/// The microseconds that `body` takes to compute the number.
-pub(crate) fn microseconds(body: impl FnOnce() -> u64) -> f64 {
-    let start = Instant::now();
-    let result = body();
-    let elapsed = start.elapsed();
-    assert_eq!(result, 75_025);
-    elapsed.as_secs_f64() * 1e6
 }

@@ -1,28 +1,19 @@
-//! `idle`: the memory of an idle engine, over an empty program.
-//!
-//! Each round starts two fresh processes, one of which starts the engine, has a first result, and waits a little until
-//! nothing is left to do; the sample is what it has resident more than the other, which only waits.
+//! The contenders of [`idle`](crate::workload::idle).
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use crate::{
     child,
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     memory, ours,
     peers::{actix, kameo, ractor, rayon, tokio_tasks},
+    workload::idle::{DEFINITION, PAUSE},
 };
 
-/// How long an engine has to become idle.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const CASE: Case = Case { contenders, child: Some(child), ..Case::of(DEFINITION) };
 
-pub(crate) const CASE: Case = Case {
-    name: "idle",
-    what: "resident memory of the idle engine, over an empty program; KiB",
-    unit: "KiB",
-    contenders,
-    child: Some(child),
-    ..USUAL
-};
+/// The process that starts no engine.
+const EMPTY: &str = "empty";
 
 fn contenders() -> Vec<Contender> {
     ours::ALONE
@@ -31,8 +22,8 @@ fn contenders() -> Vec<Contender> {
         .chain(["tokio", "rayon", "kameo", "ractor", "actix"])
         .map(|who| {
             Contender::new(who, move || {
-                let with = child::samples(CASE.name, who)[0];
-                let without = child::samples(CASE.name, "empty")[0];
+                let with = child::samples(DEFINITION.name, who)[0];
+                let without = child::samples(DEFINITION.name, EMPTY)[0];
                 with - without
             })
         })
@@ -41,14 +32,14 @@ fn contenders() -> Vec<Contender> {
 
 fn child(who: &str) -> Vec<f64> {
     match who {
-        "empty" => (),
+        EMPTY => (),
         "ray" => ours::first_result(),
         "tokio" => tokio_tasks::first_result(),
         "rayon" => rayon::first_result(),
         "kameo" => kameo::first_result(),
         "ractor" => ractor::first_result(),
         "actix" => actix::first_result(),
-        _ => panic!("nobody is called {who}"),
+        _ => panic!("no contender has the name {who}"),
     }
     thread::sleep(PAUSE);
     vec![memory::resident()]

@@ -1,10 +1,7 @@
-//! `many`: a thousand actors, a thousand calls of each, whose results nobody wants.
-//!
-//! The calls go round: one of every actor, then the next of every actor. The clock stops when all of them are done, which a
-//! last call of each actor with a result tells: it must see every one of that actor's.
+//! The contenders of [`many`](crate::workload::many).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -12,13 +9,10 @@ use crate::{
         channels::{Flume, Kanal, Tokio},
         kameo, ractor,
     },
+    workload::many::{ACTORS, CALLS, DEFINITION},
 };
 
-const ACTORS: usize = 1_000;
-const CALLS: usize = 1_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "many", what: "1k actors x 1k calls, results dropped; ns per call", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

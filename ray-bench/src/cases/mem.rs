@@ -1,33 +1,22 @@
-//! `mem`: what an idle actor costs, 100,000 of them, after one call of each.
-//!
-//! Every contender is a process of its own, in which a counting allocator tells the live bytes before the actors and after
-//! (everything: the actors, their mailboxes, the caller's handles and the `Vec` that holds them), and `/proc` what is
-//! resident: the lines with "(resident)". The actor has two methods and a `u64` of state.
+//! The contenders of [`mem`](crate::workload::mem).
 
 use std::any::Any;
 
 use crate::{
+    callers::runtime,
     child,
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     memory, ours,
     peers::{
         actix,
         by_hand::population,
         channels::{Flume, Kanal, Tokio},
-        kameo, ractor, runtime,
+        kameo, ractor,
     },
+    workload::mem::{ACTORS, DEFINITION},
 };
 
-const ACTORS: usize = 100_000;
-
-pub(crate) const CASE: Case = Case {
-    name: "mem",
-    what: "an idle actor of two methods after one call, of 100k; bytes each",
-    unit: "bytes",
-    contenders,
-    child: Some(child),
-    ..USUAL
-};
+pub(crate) const CASE: Case = Case { contenders, child: Some(child), ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     ours::ALONE
@@ -36,7 +25,7 @@ fn contenders() -> Vec<Contender> {
         .chain(["kameo", "ractor", "actix", "tokio", "kanal", "flume"])
         .map(|who| {
             let whos = [who.to_owned(), format!("{who} (resident)")];
-            Contender::many(whos, move || child::samples(CASE.name, who))
+            Contender::many(whos, move || child::samples(DEFINITION.name, who))
         })
         .collect()
 }
@@ -50,7 +39,7 @@ fn child(who: &str) -> Vec<f64> {
         "tokio" => || Box::new(population::<Tokio>(ACTORS)),
         "kanal" => || Box::new(population::<Kanal>(ACTORS)),
         "flume" => || Box::new(population::<Flume>(ACTORS)),
-        _ => panic!("nobody is called {who}"),
+        _ => panic!("no contender has the name {who}"),
     };
     memory::count();
     if who == "ray" {

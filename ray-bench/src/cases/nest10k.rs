@@ -1,30 +1,19 @@
-//! `nest10k`: the first recursion of a process, 10,000 deep, in which every call gets the result of the next.
-//!
-//! A fresh process each time: nothing is known of the function yet, and no stack was used. The engine's start is not in the
-//! sample. tokio's tasks await each other; a plain thread for each call stands for what blocks.
+//! The contenders of [`nest10k`](crate::workload::nest10k).
 
 use std::time::Instant;
 
 use crate::{
     child,
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{threads, tokio_tasks},
+    workload::nest10k::{DEFINITION, DEPTH},
 };
 
-const DEPTH: u64 = 10_000;
-
-pub(crate) const CASE: Case = Case {
-    name: "nest10k",
-    what: "a first recursion 10,000 deep, each call got by its caller; ms in all",
-    unit: "ms",
-    contenders,
-    child: Some(child),
-    ..USUAL
-};
+pub(crate) const CASE: Case = Case { contenders, child: Some(child), ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
-    ours::ALONE.iter().copied().chain(["tokio", "threads"]).map(|who| child::contender(CASE.name, who)).collect()
+    ours::ALONE.iter().copied().chain(["tokio", "threads"]).map(|who| child::contender(DEFINITION.name, who)).collect()
 }
 
 fn child(who: &str) -> Vec<f64> {
@@ -32,7 +21,7 @@ fn child(who: &str) -> Vec<f64> {
         "ray" => ours::recursion(),
         "tokio" => tokio_tasks::recursion(),
         "threads" => threads::recursion,
-        _ => panic!("nobody is called {who}"),
+        _ => panic!("no contender has the name {who}"),
     };
     let start = Instant::now();
     let depth = recursion(DEPTH);

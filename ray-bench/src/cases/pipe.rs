@@ -1,7 +1,7 @@
-//! `pipe`: 100,000 calls submitted to one actor, then all results got.
+//! The contenders of [`pipe`](crate::workload::pipe).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -9,12 +9,10 @@ use crate::{
         channels::{Flume, Kanal, Tokio},
         kameo, ractor,
     },
+    workload::pipe::{CALLS, DEFINITION},
 };
 
-const CALLS: usize = 100_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "pipe", what: "100k calls of one actor, submit all, get all; ns per call", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

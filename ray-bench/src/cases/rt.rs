@@ -1,18 +1,13 @@
-//! `rt`: one no-op task, submitted and its result got, again and again, from a plain thread.
+//! The contenders of [`rt`](crate::workload::rt).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{rayon, tokio_tasks},
+    workload::rt::{DEFINITION, FAST, PARKED},
 };
 
-/// Round trips a round, where nobody sleeps.
-const FAST: usize = 100_000;
-/// Round trips a round, where both sides park.
-const PARKED: usize = 5_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "rt", what: "one no-op task, submit, get, repeat; ns per round trip", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -1,21 +1,13 @@
-//! `rt_async`: one no-op task, submitted and awaited, again and again, by a task of a tokio runtime.
-//!
-//! The function is sync, so tokio's own way for it is `spawn_blocking`; `tokio::spawn` is what one writes where the work is
-//! known to be short.
+//! The contenders of [`rt_async`](crate::workload::rt_async).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::tokio_tasks,
+    workload::rt_async::{DEFINITION, FAST, PARKED},
 };
 
-/// Round trips a round, where nobody sleeps.
-const FAST: usize = 50_000;
-/// Round trips a round, where both sides park.
-const PARKED: usize = 5_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "rt_async", what: "one no-op task, submit, await, repeat; ns per round trip", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

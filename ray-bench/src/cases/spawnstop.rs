@@ -1,11 +1,7 @@
-//! `spawnstop`: an actor is created and stopped, the next one is created and stopped, and so on.
-//!
-//! A plain caller creates and stops without waiting between, the faster way for everybody; an async caller on a worker
-//! waits for each, which is faster there. Either way the clock stops when every constructor has run and every actor is
-//! dropped, as counted by a field of theirs.
+//! The contenders of [`spawnstop`](crate::workload::spawnstop).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -13,15 +9,10 @@ use crate::{
         channels::{Flume, Kanal, Tokio},
         kameo, ractor,
     },
+    workload::spawnstop::{ACTORS, DEFINITION, SLOW},
 };
 
-/// Actors a round.
-const ACTORS: usize = 20_000;
-/// Actors a round, of the libraries that take microseconds.
-const SLOW: usize = 5_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "spawnstop", what: "create and stop an actor, all of them gone; ns per actor", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

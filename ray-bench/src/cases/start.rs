@@ -1,32 +1,23 @@
-//! `start`: from nothing to the first result, in a fresh process each time.
-//!
-//! The clock starts in `main` and stops when the result of one no-op task, or of one call of one actor where the library has
-//! no tasks, is there. Starting the process itself is not in it.
+//! The contenders of [`start`](crate::workload::start).
 
 use std::time::Instant;
 
 use crate::{
     child,
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{actix, kameo, ractor, rayon, tokio_tasks},
+    workload::start::DEFINITION,
 };
 
-pub(crate) const CASE: Case = Case {
-    name: "start",
-    what: "start of the engine to the first result; microseconds",
-    unit: "us",
-    contenders,
-    child: Some(child),
-    ..USUAL
-};
+pub(crate) const CASE: Case = Case { contenders, child: Some(child), ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     ours::ALONE
         .iter()
         .copied()
         .chain(["tokio", "rayon", "kameo", "ractor", "actix"])
-        .map(|who| child::contender(CASE.name, who))
+        .map(|who| child::contender(DEFINITION.name, who))
         .collect()
 }
 
@@ -38,7 +29,7 @@ fn child(who: &str) -> Vec<f64> {
         "kameo" => kameo::first_result,
         "ractor" => ractor::first_result,
         "actix" => actix::first_result,
-        _ => panic!("nobody is called {who}"),
+        _ => panic!("no contender has the name {who}"),
     };
     let start = Instant::now();
     first_result();

@@ -1,15 +1,13 @@
-//! `tasks`: a million no-op tasks with a result each, all submitted, then all results got.
+//! The contenders of [`tasks`](crate::workload::tasks).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{rayon, threads, tokio_tasks},
+    workload::tasks::{DEFINITION, TASKS},
 };
 
-const TASKS: usize = 1_000_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "tasks", what: "1M no-op tasks, submit all, get all; ns per task", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

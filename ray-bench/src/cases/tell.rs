@@ -1,9 +1,7 @@
-//! `tell`: a million calls of one actor whose results nobody wants.
-//!
-//! The clock stops when all of them are done, which a last call with a result tells: it must see every one of them.
+//! The contenders of [`tell`](crate::workload::tell).
 
 use crate::{
-    measure::{Case, Contender, USUAL},
+    measure::{Case, Contender},
     ours,
     peers::{
         actix,
@@ -11,12 +9,10 @@ use crate::{
         channels::{Flume, Kanal, Tokio},
         kameo, ractor,
     },
+    workload::tell::{CALLS, DEFINITION},
 };
 
-const CALLS: usize = 1_000_000;
-
-pub(crate) const CASE: Case =
-    Case { name: "tell", what: "1M calls of one actor, results dropped; ns per call", unit: "ns", contenders, ..USUAL };
+pub(crate) const CASE: Case = Case { contenders, ..Case::of(DEFINITION) };
 
 fn contenders() -> Vec<Contender> {
     let mut all: Vec<Contender> = Vec::new();

@@ -6,9 +6,9 @@ use ray::remote;
 use tokio::time::Instant;
 
 use super::{Worker, noop};
-use crate::cases::ticker::{AWAITS, ENOUGH, LONG, QUEUED, SHORT, STEPS, Situation, TURNED, Ticks};
+use crate::workload::ticker::{AWAITS, ENOUGH, LONG, QUEUED, SHORT, STEPS, Situation, TURNED, Ticks};
 
-/// Takes so many milliseconds.
+/// Sleeps so many milliseconds.
 #[remote]
 fn take(milliseconds: u64) {
     pause(milliseconds);
@@ -27,7 +27,7 @@ macro_rules! awaited {
     };
 }
 
-/// Does what `situation` asks for.
+/// Does the work of `situation`.
 pub(crate) async fn work(situation: Situation, ticks: Ticks) {
     match situation {
         Situation::First => awaited!(take.remote(LONG)),
@@ -64,7 +64,7 @@ pub(crate) async fn work(situation: Situation, ticks: Ticks) {
             let mut calls: Vec<_> = (0..QUEUED).map(|_| worker.work.remote(STEPS)).collect();
             ticks.count_from_now();
             awaited!(calls.pop().expect("there are calls"));
-            // To drop them takes this thread milliseconds that no await has caused.
+            // Their drop would take this thread milliseconds that belong to no await.
             std::mem::forget(calls);
         }
     }

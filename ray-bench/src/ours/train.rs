@@ -16,9 +16,9 @@ use ray_train::{
 };
 
 use crate::{
-    cases::train::{BATCH, Epoch, LEARNING_RATE, images, network},
     child,
     measure::cores,
+    workload::train::{BATCH, Epoch, LEARNING_RATE, images, network},
 };
 
 /// What the loop needs of a network beside parameters and gradients.

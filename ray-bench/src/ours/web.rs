@@ -3,7 +3,7 @@
 use axum::Router;
 
 use super::{Worker, arithmetic, engine, noop};
-use crate::{cases::par20::Work, peers::web::routes};
+use crate::workload::{arithmetic::Work, axum::routes};
 
 /// Handlers that await a function.
 pub(crate) fn function(work: Work) -> Router {

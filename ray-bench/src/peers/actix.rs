@@ -1,18 +1,19 @@
 //! actix: actors live on the single-threaded event loop of an arbiter.
 //!
-//! "actix" has its actors on an arbiter (`many` on one for each core) and is called by a plain thread; "(same thread)" has
-//! the caller and its actors on one thread. Mailboxes are unbounded, which is the faster way where calls are submitted
-//! faster than they are done and the same elsewhere.
+//! The actors of "actix" are on an arbiter (in `many`, on one arbiter for each core), and the caller is a plain thread. In
+//! "(same thread)" the caller and its actors are on one thread. Mailboxes are unbounded: this is faster where the caller
+//! submits calls faster than the actor runs them, and makes no difference elsewhere.
 
 use std::{cell::Cell, time::Instant};
 
 use actix::prelude::*;
 use futures::executor;
 
-use super::{Caller, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
+    callers::Caller,
     measure::{Contender, cores, ns_per, per},
+    workload::sum_of_counts,
 };
 
 #[derive(Message)]
@@ -67,10 +68,10 @@ impl Handler<Read> for Counter {
 }
 
 thread_local! {
-    /// How many counters this thread has; an actor of actix never leaves its thread.
+    /// The number of counters of this thread; an actor of actix never leaves its thread.
     static LIVING: Cell<usize> = const { Cell::new(0) };
 
-    /// The system of the thread that runs the contenders; and an arbiter for each core.
+    /// The system of the thread that runs the contenders, and an arbiter for each core.
     static SYSTEM: (SystemRunner, Vec<Arbiter>) = {
         let system = System::new();
         let arbiters = (0..cores()).map(|_| Arbiter::new()).collect();
@@ -86,8 +87,8 @@ fn start_in(arbiter: usize) -> Addr<Counter> {
     })
 }
 
-/// Runs `future` on the system's own event loop, which is this thread's, and then lets the loop turn until the actors are
-/// gone that it made on this thread: actors that nobody can call any more go only then.
+/// Runs `future` on the event loop of the system, which is on this thread. Then it lets the loop turn until the actors that
+/// the future made on this thread are dropped: the loop drops an actor without addresses only when it turns.
 fn on_system<T>(future: impl Future<Output = T>) -> T {
     SYSTEM.with(|(system, _)| {
         system.block_on(async {
@@ -153,7 +154,7 @@ pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
     ]
 }
 
-/// A task on a worker calls an actor on an arbiter; on a current_thread runtime, which an actix system is, both are on it.
+/// A task on a worker calls an actor on an arbiter. An actix system is a current_thread runtime; there both are on its thread.
 pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
     [
         Caller::Worker.contender("actix", move || Caller::Worker.run(asks(start_in(0), n))),
@@ -219,7 +220,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors on this thread, each called once; they live as long as what this returns.
+/// `n` actors on this thread, after one call of each. They live as long as the returned addresses.
 pub(crate) fn population(n: usize) -> Vec<Addr<Counter>> {
     let living = async move {
         let counters: Vec<_> = (0..n).map(|_| Counter::new().start()).collect();

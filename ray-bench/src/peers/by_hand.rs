@@ -1,6 +1,6 @@
-//! Actors by hand: a counter behind a channel, run by a tokio task or by a thread of its own.
+//! Actors by hand: a counter behind a channel. A tokio task runs it, or a thread of its own.
 //!
-//! Generic over the [`Mailbox`], of which [`channels`](super::channels) has one for each channel library.
+//! The code is generic over the [`Mailbox`]; [`channels`](super::channels) has one for each channel library.
 
 use std::{future::Future, time::Instant};
 
@@ -8,13 +8,14 @@ use tokio::task::JoinHandle;
 
 use crate::{
     alive::{Alive, Census},
+    callers::{async_callers, on_worker, runtime},
     measure::{Contender, ns_per, per},
-    peers::{async_callers, on_worker, runtime, sum_of_counts},
+    workload::sum_of_counts,
 };
 
 /// The messages of the counter; `R` takes a reply.
 pub(crate) enum Message<R> {
-    /// Increments; nobody wants the result.
+    /// Increments, without a reply.
     Tell,
     /// Increments and replies with the new value.
     Increment(R),
@@ -45,11 +46,11 @@ impl Counter {
     }
 }
 
-/// A channel library, as a mailbox of a counter, and the one-shot channel that goes with it.
+/// A channel library as the mailbox of a counter, with a one-shot channel for the replies.
 pub(crate) trait Mailbox: 'static {
     /// Takes one reply.
     type Reply: Send + 'static;
-    /// Where a plain thread waits for the reply.
+    /// A plain thread waits here for the reply.
     type Pending;
     type Sender: Send + 'static;
     type Receiver: Send + 'static;
@@ -65,14 +66,14 @@ pub(crate) trait Mailbox: 'static {
     fn wait(pending: Self::Pending) -> u64;
 }
 
-/// What runs an actor.
+/// The host of an actor.
 #[derive(Clone, Copy)]
 pub(crate) enum Host {
     Task,
     Thread,
 }
 
-/// Starts a counter and returns the way to it; it ends when that is dropped.
+/// Starts a counter and returns the sender to it; the counter ends when the caller drops the sender.
 fn start<M: Mailbox>(host: Host) -> M::Sender {
     match host {
         Host::Task => start_task::<M>().0,
@@ -94,7 +95,7 @@ fn start_task<M: Mailbox>() -> (M::Sender, JoinHandle<()>) {
     (sender, runtime().spawn(serve::<M>(receiver)))
 }
 
-/// A counter's life.
+/// Runs a counter until its senders are dropped.
 async fn serve<M: Mailbox>(mut receiver: M::Receiver) {
     let mut counter = Counter::new();
     while let Some(message) = M::recv_async(&mut receiver).await {
@@ -102,14 +103,14 @@ async fn serve<M: Mailbox>(mut receiver: M::Receiver) {
     }
 }
 
-/// Asks and waits, on a plain thread.
+/// Sends a message and waits for the reply, on a plain thread.
 fn ask<M: Mailbox>(sender: &M::Sender, message: fn(M::Reply) -> Message<M::Reply>) -> u64 {
     let (reply, pending) = M::reply();
     M::send(sender, message(reply));
     M::wait(pending)
 }
 
-/// Asks, in a task.
+/// Sends an increment in a task; the returned future is the reply.
 fn ask_async<M: Mailbox>(sender: &M::Sender) -> impl Future<Output = u64> + Send + 'static + use<M> {
     let (reply, awaiting) = M::reply_async();
     M::send(sender, Message::Increment(reply));
@@ -136,12 +137,12 @@ pub(crate) fn asks_async<M: Mailbox>(who: &str, n: usize) -> Contender {
     Contender::awaiting(format!("{who} (async caller)"), move || on_worker(asks_of_a_task::<M>(n)))
 }
 
-/// `n` calls, one at a time, by a task of either kind of runtime, on which the actor is a task too.
+/// `n` calls, one at a time, by a task of each kind of runtime; the actor is a task of the same runtime.
 pub(crate) fn asks_on_both<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
     async_callers(who, move || asks_of_a_task::<M>(n))
 }
 
-/// `n` calls, one at a time, of a task of the caller's runtime.
+/// `n` calls, one at a time, of an actor that is a task of the caller's runtime.
 async fn asks_of_a_task<M: Mailbox>(n: usize) -> f64 {
     let (counter, receiver) = M::open();
     tokio::spawn(serve::<M>(receiver));
@@ -155,7 +156,7 @@ async fn asks_of_a_task<M: Mailbox>(n: usize) -> f64 {
     per(n, elapsed)
 }
 
-/// `n` calls submitted, then all results taken, by a plain thread.
+/// A plain thread submits `n` calls and then takes all results.
 pub(crate) fn pipe<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
     Contender::new(who, move || {
         let counter = start::<M>(host);
@@ -175,7 +176,7 @@ pub(crate) fn pipe<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
     })
 }
 
-/// `n` calls submitted, then all results taken, by a task.
+/// A task submits `n` calls and then takes all results.
 pub(crate) fn pipe_async<M: Mailbox>(who: &str, n: usize) -> Contender {
     Contender::awaiting(format!("{who} (async caller)"), move || {
         on_worker(async move {
@@ -193,7 +194,7 @@ pub(crate) fn pipe_async<M: Mailbox>(who: &str, n: usize) -> Contender {
     })
 }
 
-/// `n` calls to one actor whose results nobody wants; the clock stops when all are done.
+/// `n` calls of one actor without replies; the clock stops when the actor has run all of them.
 pub(crate) fn tell<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
     Contender::new(who, move || {
         let counter = start::<M>(host);
@@ -206,7 +207,7 @@ pub(crate) fn tell<M: Mailbox>(who: &str, host: Host, n: usize) -> Contender {
     })
 }
 
-/// `rounds` calls to each of `actors` actors whose results nobody wants; the clock stops when all are done.
+/// `rounds` calls of each of `actors` actors without replies; the clock stops when the actors have run all of them.
 pub(crate) fn many<M: Mailbox>(who: &str, actors: usize, rounds: usize) -> Contender {
     Contender::new(who, move || {
         let counters: Vec<M::Sender> = (0..actors).map(|_| start::<M>(Host::Task)).collect();
@@ -223,7 +224,7 @@ pub(crate) fn many<M: Mailbox>(who: &str, actors: usize, rounds: usize) -> Conte
     })
 }
 
-/// `n` actors, each started and stopped at once; the clock stops when all are gone.
+/// The caller starts `n` actors and stops each of them at once; the clock stops when all are dropped.
 pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
     let plain = Contender::new(who, move || {
         let census = Census::begin();
@@ -241,7 +242,7 @@ pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
             for _ in 0..n {
                 let (sender, task) = start_task::<M>();
                 drop(sender);
-                task.await.expect("the actor ends well");
+                task.await.expect("the actor ends without a panic");
             }
             census.wait_async(n).await;
             per(n, start.elapsed())
@@ -250,7 +251,7 @@ pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
     [plain, within]
 }
 
-/// `n` actors, each called once; they live as long as what this returns.
+/// `n` actors, after one call of each. They live as long as the returned senders.
 pub(crate) fn population<M: Mailbox>(n: usize) -> Vec<M::Sender> {
     let counters: Vec<M::Sender> = (0..n).map(|_| start::<M>(Host::Task)).collect();
     for counter in &counters {

@@ -1,7 +1,7 @@
 //! The channel libraries, as mailboxes of actors by hand.
 //!
-//! tokio's channel goes with tokio's oneshot, as its tutorial has it; kanal and flume go with the `oneshot` crate, the
-//! fastest of its kind. [`KanalReply`] replies through a kanal channel too, whose receiver spins before it parks.
+//! tokio's channel comes with tokio's oneshot, as in its tutorial. kanal and flume come with the `oneshot` crate, the
+//! fastest of its kind. [`KanalReply`] also replies through a kanal channel, whose receiver spins before it parks.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot as tokio_oneshot};
 
 use super::by_hand::{Mailbox, Message};
 
-/// Defines the reply side by the `oneshot` crate.
+/// Defines the replies with the `oneshot` crate.
 macro_rules! reply_by_oneshot {
     () => {
         type Reply = oneshot::Sender<u64>;
@@ -25,7 +25,7 @@ macro_rules! reply_by_oneshot {
         }
 
         fn answer(reply: Self::Reply, value: u64) {
-            reply.send(value).expect("somebody waits");
+            reply.send(value).expect("the caller waits");
         }
 
         fn wait(pending: Self::Pending) -> u64 {
@@ -69,7 +69,7 @@ impl Mailbox for Tokio {
     }
 
     fn answer(reply: Self::Reply, value: u64) {
-        reply.send(value).expect("somebody waits");
+        reply.send(value).expect("the caller waits");
     }
 
     fn wait(pending: Self::Pending) -> u64 {
@@ -165,7 +165,7 @@ impl Mailbox for KanalReply {
     }
 
     fn answer(reply: Self::Reply, value: u64) {
-        reply.send(value).expect("somebody waits");
+        reply.send(value).expect("the caller waits");
     }
 
     fn wait(pending: Self::Pending) -> u64 {

@@ -1,7 +1,7 @@
-//! kameo: one tokio task an actor, a message type for each method.
+//! kameo: one tokio task for each actor, one message type for each method.
 //!
-//! Actors are spawned as its book has it; where calls are submitted faster than they are done (`pipe`, `tell`, `many`)
-//! with an unbounded mailbox, the faster of its two for that.
+//! The contenders spawn actors as in its book. Where the caller submits calls faster than the actor runs them (`pipe`,
+//! `tell`, `many`), the mailbox is unbounded, which is the faster of kameo's two mailboxes there.
 
 use std::time::Instant;
 
@@ -12,10 +12,11 @@ use kameo::{
     message::{Context, Message},
 };
 
-use super::{async_callers, new_runtime, on_worker, runtime, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
+    callers::{async_callers, new_runtime, on_worker, runtime},
     measure::{Contender, ns_per, per},
+    workload::sum_of_counts,
 };
 
 #[derive(Actor)]
@@ -204,7 +205,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors, each called once; they live as long as what this returns.
+/// `n` actors, after one call of each. They live as long as the returned references.
 pub(crate) fn population(n: usize) -> Vec<ActorRef<Counter>> {
     let counters: Vec<_> = (0..n).map(|_| bounded()).collect();
     for counter in &counters {

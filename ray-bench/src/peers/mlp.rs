@@ -8,11 +8,11 @@ use ray_train::{
 };
 
 use crate::{
-    cases::train::{BATCH, Epoch, LEARNING_RATE, images, network},
     child,
+    workload::train::{BATCH, Epoch, LEARNING_RATE, images, network},
 };
 
-/// Trains an epoch whenever it is asked to.
+/// Trains an epoch for each request of the bench.
 pub(crate) fn serve() -> ray::Result<()> {
     let loader = DataLoader::new(images()?).batch_size(BATCH);
     let mut model = network();

@@ -1,13 +1,14 @@
-//! ractor: one tokio task an actor, one message type, a reply port in each call.
+//! ractor: one tokio task for each actor, one message type, a reply port in each call.
 
 use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call, cast, concurrency};
 
-use super::{async_callers, new_runtime, on_worker, runtime, sum_of_counts};
 use crate::{
     alive::{Alive, Census},
+    callers::{async_callers, new_runtime, on_worker, runtime},
     measure::{Contender, ns_per, per},
+    workload::sum_of_counts,
 };
 
 struct Counter;
@@ -45,13 +46,13 @@ impl Actor for Counter {
     }
 }
 
-/// Spawns a counter on the runtime that is entered.
+/// Spawns a counter on the current runtime.
 async fn start() -> ActorRef<Message> {
     let (counter, _) = Actor::spawn(None, Counter, ()).await.expect("spawned");
     counter
 }
 
-/// Submits an increment and returns where the result will be.
+/// Submits an increment and returns the receiver of the result.
 fn submit(counter: &ActorRef<Message>) -> concurrency::OneshotReceiver<u64> {
     let (sender, receiver) = concurrency::oneshot();
     cast!(counter, Message::Increment(sender.into())).expect("sent");
@@ -201,7 +202,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
                 for _ in 0..n {
                     let (counter, task) = Actor::spawn(None, Counter, ()).await.expect("spawned");
                     counter.stop(None);
-                    task.await.expect("the actor ends well");
+                    task.await.expect("the actor ends without a panic");
                 }
                 census.wait_async(n).await;
                 per(n, start.elapsed())
@@ -210,7 +211,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors, each called once; they live until they are stopped.
+/// `n` actors, after one call of each. They live until a caller stops them.
 pub(crate) fn population(n: usize) -> Vec<ActorRef<Message>> {
     runtime().block_on(async {
         let mut counters = Vec::with_capacity(n);

@@ -1,21 +1,21 @@
-//! rayon: the global pool, `spawn` with a channel for the result, and its own parallel iterator and `join`; and chili's
-//! `join` beside it.
+//! rayon: the global pool, with `spawn` and a channel for the result, its parallel iterator, and its `join`. chili's `join`
+//! stands beside it.
 
 use rayon::prelude::*;
 
 use crate::{
-    cases::{fib25, par20},
     measure::{Contender, ns_per},
+    workload::{arithmetic::Work, fib25, par20},
 };
 
-/// A no-op task, submitted and got, again and again.
+/// The caller submits a no-op task, gets its result, and repeats.
 pub(crate) fn rt(n: usize) -> [Contender; 2] {
     [
         Contender::new("rayon + oneshot", move || {
             ns_per(n, || {
                 for i in 0..n {
                     let (sender, receiver) = oneshot::channel();
-                    rayon::spawn(move || sender.send(i).expect("somebody waits"));
+                    rayon::spawn(move || sender.send(i).expect("the caller waits"));
                     assert_eq!(receiver.recv(), Ok(i));
                 }
             })
@@ -24,7 +24,7 @@ pub(crate) fn rt(n: usize) -> [Contender; 2] {
             ns_per(n, || {
                 for i in 0..n {
                     let (sender, receiver) = crossbeam_channel::bounded(1);
-                    rayon::spawn(move || sender.send(i).expect("somebody waits"));
+                    rayon::spawn(move || sender.send(i).expect("the caller waits"));
                     assert_eq!(receiver.recv(), Ok(i));
                 }
             })
@@ -32,17 +32,17 @@ pub(crate) fn rt(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// Spawns `task` and returns where its result will be.
+/// Spawns `task` and returns the receiver of its result.
 fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     rayon::spawn(move || {
-        // Nobody waits only where the bench has failed already.
+        // The receiver is gone only if the bench has already failed.
         let _ = sender.send(task());
     });
     receiver
 }
 
-/// `n` no-op tasks submitted, then all results taken.
+/// The caller submits `n` no-op tasks and then takes all results.
 pub(crate) fn tasks(n: usize) -> Contender {
     Contender::new("rayon + oneshot", move || {
         ns_per(n, || {
@@ -53,7 +53,7 @@ pub(crate) fn tasks(n: usize) -> Contender {
     })
 }
 
-/// Recursive Fibonacci by scoped joins, which hold no reference to a result.
+/// The recursive Fibonacci number by scoped joins, which give no reference to a result.
 pub(crate) fn fib() -> [Contender; 2] {
     fn by_rayon(n: u64) -> u64 {
         if n < 2 {
@@ -76,13 +76,13 @@ pub(crate) fn fib() -> [Contender; 2] {
 }
 
 /// Equal tasks of arithmetic.
-pub(crate) fn par(work: par20::Work) -> [Contender; 2] {
+pub(crate) fn par(work: Work) -> [Contender; 2] {
     [
         Contender::new("rayon par_iter", move || {
-            work.ratio(move |tasks| (0..tasks).into_par_iter().map(|seed| work.run(seed)).reduce(|| 0, u64::wrapping_add))
+            par20::ratio(work, move |tasks| (0..tasks).into_par_iter().map(|seed| work.run(seed)).reduce(|| 0, u64::wrapping_add))
         }),
         Contender::new("rayon + oneshot", move || {
-            work.ratio(move |tasks| {
+            par20::ratio(work, move |tasks| {
                 let pending: Vec<_> = (0..tasks).map(|seed| spawn(move || work.run(seed))).collect();
                 pending.into_iter().map(|result| result.recv().expect("result")).fold(0, u64::wrapping_add)
             })

@@ -1,22 +1,22 @@
-//! By hand: one thread a core behind a crossbeam channel, and what the standard library has for objects.
+//! By hand: one thread for each core behind a crossbeam channel, and an object store of `Arc`, `DashMap` or copies.
 
 use std::sync::Arc;
 
 use dashmap::DashMap;
 
 use crate::{
-    cases::putget,
     measure::{Contender, cores, ns_per},
+    workload::putget,
 };
 
-/// `n` no-op tasks submitted, then all results taken.
+/// The caller submits `n` no-op tasks and then takes all results.
 pub(crate) fn tasks(n: usize) -> Contender {
     let (submit, work) = crossbeam_channel::unbounded::<(u64, oneshot::Sender<u64>)>();
     for _ in 0..cores() {
         let work = work.clone();
         std::thread::spawn(move || {
             for (argument, reply) in work {
-                reply.send(argument).expect("somebody waits");
+                reply.send(argument).expect("the caller waits");
             }
         });
     }
@@ -35,23 +35,23 @@ pub(crate) fn tasks(n: usize) -> Contender {
     })
 }
 
-/// Counts down from a number by threads that join each other.
+/// Counts down from a number; each call is a thread that its caller joins.
 pub(crate) fn recursion(n: u64) -> u64 {
     if n == 0 {
         return 0;
     }
-    // What a call needs, and not the two megabytes that a thread is given: ten thousand of them are alive at once.
+    // A call needs little stack. With the default of two megabytes, ten thousand live threads would ask for 20 GB.
     let next = std::thread::Builder::new().stack_size(64 << 10).spawn(move || recursion(n - 1));
     next.expect("start a thread").join().expect("result") + 1
 }
 
-/// An object stored, read and let go.
+/// The caller stores an object, takes it back, and drops the reference.
 pub(crate) fn objects(shared: usize, copied: usize) -> [Contender; 3] {
     [
         Contender::new("Arc", move || {
             putget::ns_per_object(shared, |object| {
                 let stored = std::hint::black_box(Arc::new(object));
-                Arc::into_inner(stored).expect("nobody else has it")
+                Arc::into_inner(stored).expect("this is the only reference")
             })
         }),
         Contender::new("DashMap", move || {
@@ -60,7 +60,7 @@ pub(crate) fn objects(shared: usize, copied: usize) -> [Contender; 3] {
             putget::ns_per_object(shared, |object| {
                 id += 1;
                 store.insert(id, object);
-                store.remove(&id).expect("it is there").1
+                store.remove(&id).expect("the object is there").1
             })
         }),
         Contender::new("memcpy", move || putget::ns_per_object(copied, |object| std::hint::black_box(&object).clone())),

@@ -1,4 +1,4 @@
-//! tokio's threads for blocking work in the case `ticker`; the actor is a loop on one of them, behind a channel.
+//! tokio's threads for blocking work in the case `ticker`. The actor is a loop on one of these threads, behind a channel.
 
 use std::{iter, thread::sleep, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::{
     time::Instant,
 };
 
-use crate::cases::{
-    par20::Work,
+use crate::workload::{
+    arithmetic::Work,
     ticker::{AWAITS, ENOUGH, LONG, QUEUED, SHORT, STEPS, Situation, TURNED, Ticks},
 };
 
-/// Takes so many milliseconds of a thread for blocking work.
+/// Blocks a thread for blocking work for so many milliseconds.
 async fn take(milliseconds: u64) {
     let body = move || {
         if milliseconds > 0 {
@@ -23,11 +23,11 @@ async fn take(milliseconds: u64) {
     spawn_blocking(body).await.expect("result");
 }
 
-/// Does what `situation` asks for.
+/// Does the work of `situation`.
 pub(crate) async fn work(situation: Situation, ticks: Ticks) {
     match situation {
         Situation::First => take(LONG).await,
-        // The same to `spawn_blocking`, which learns nothing from the closures that it has run.
+        // `spawn_blocking` treats both alike: it learns nothing from the closures that it has run.
         Situation::OtherClosure | Situation::SameClosure => {
             for milliseconds in iter::repeat_n(0, SHORT).chain([LONG]) {
                 take(milliseconds).await;
@@ -67,7 +67,7 @@ pub(crate) async fn work(situation: Situation, ticks: Ticks) {
             let mut pending: Vec<_> = (0..QUEUED).map(|_| call()).collect();
             ticks.count_from_now();
             pending.pop().expect("there are calls").await.expect("the actor replies");
-            // To drop them takes this thread milliseconds that no await has caused.
+            // Their drop would take this thread milliseconds that belong to no await.
             std::mem::forget(pending);
         }
     }

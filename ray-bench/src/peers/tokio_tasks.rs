@@ -11,13 +11,13 @@ use tokio::{
     task::{JoinHandle, JoinSet, spawn_blocking},
 };
 
-use super::{async_callers, new_runtime, on_worker, runtime};
 use crate::{
-    cases::{chain1000, fib25, par20, wait1000},
+    callers::{async_callers, new_runtime, on_worker, runtime},
     measure::{Contender, ns_per, per},
+    workload::{arithmetic::Work, chain1000, fib25, par20, wait1000},
 };
 
-/// A no-op task, submitted and got, again and again.
+/// The caller submits a no-op task, gets its result, and repeats.
 pub(crate) fn rt(plain: usize, within: usize) -> [Contender; 3] {
     [
         Contender::new("tokio + oneshot", move || {
@@ -49,12 +49,12 @@ pub(crate) fn rt(plain: usize, within: usize) -> [Contender; 3] {
     ]
 }
 
-/// The function that does nothing, as an `async fn`.
+/// The no-op function as an `async fn`.
 async fn noop(value: u64) -> u64 {
     value
 }
 
-/// A no-op `async fn`, spawned and awaited, again and again.
+/// The caller spawns a no-op `async fn`, awaits it, and repeats.
 pub(crate) fn spawn_async(n: usize) -> [Contender; 2] {
     async_callers("tokio::spawn", move || async move {
         let start = Instant::now();
@@ -65,7 +65,7 @@ pub(crate) fn spawn_async(n: usize) -> [Contender; 2] {
     })
 }
 
-/// A no-op function on the threads for blocking work, awaited, again and again.
+/// The caller runs a no-op function on the threads for blocking work, awaits it, and repeats.
 pub(crate) fn spawn_blocking_async(n: usize) -> [Contender; 2] {
     async_callers("spawn_blocking", move || async move {
         let start = Instant::now();
@@ -76,7 +76,7 @@ pub(crate) fn spawn_blocking_async(n: usize) -> [Contender; 2] {
     })
 }
 
-/// A no-op `async fn`, spawned and its result got by a plain thread, again and again.
+/// A plain thread spawns a no-op `async fn`, gets its result, and repeats.
 pub(crate) fn async_fn_get(n: usize) -> [Contender; 2] {
     [
         Contender::new("tokio + oneshot", move || {
@@ -99,7 +99,7 @@ pub(crate) fn async_fn_get(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` no-op tasks submitted, then all results taken.
+/// The caller submits `n` no-op tasks and then takes all results.
 pub(crate) fn tasks(n: usize) -> [Contender; 2] {
     async fn sum(tasks: Vec<JoinHandle<u64>>) -> u64 {
         let mut sum = 0;
@@ -127,7 +127,7 @@ pub(crate) fn tasks(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// Recursive Fibonacci, a task for each call.
+/// The recursive Fibonacci number, with a task for each call.
 pub(crate) fn fib() -> Contender {
     fn fib(n: u64) -> JoinHandle<u64> {
         tokio::spawn(async move {
@@ -141,7 +141,7 @@ pub(crate) fn fib() -> Contender {
     Contender::new("tokio", || fib25::microseconds(|| on_worker(async { fib(fib25::N).await.expect("result") })))
 }
 
-/// Starts the runtime; what it returns counts down from a number by tasks that await each other.
+/// Starts the runtime. The returned function counts down from a number; each call is a task that its caller awaits.
 pub(crate) fn recursion() -> fn(u64) -> u64 {
     fn down(n: u64) -> JoinHandle<u64> {
         tokio::spawn(async move { if n == 0 { 0 } else { down(n - 1).await.expect("result") + 1 } })
@@ -150,7 +150,7 @@ pub(crate) fn recursion() -> fn(u64) -> u64 {
     |depth| on_worker(async move { down(depth).await.expect("result") })
 }
 
-/// Tasks that wait for the one before, in a chain.
+/// A chain of tasks; each awaits the previous one.
 pub(crate) fn chain() -> Contender {
     Contender::new("tokio", || {
         chain1000::ns_per_link(|links| {
@@ -164,7 +164,7 @@ pub(crate) fn chain() -> Contender {
     })
 }
 
-/// Results drained one at a time, as they finish.
+/// The caller takes results one at a time, in the order in which the tasks finish.
 pub(crate) fn wait() -> [Contender; 3] {
     fn spawn(n: u64) -> Vec<JoinHandle<u64>> {
         (0..n).map(|i| runtime().spawn(async move { i })).collect()
@@ -214,9 +214,9 @@ pub(crate) fn wait() -> [Contender; 3] {
 }
 
 /// Equal tasks of arithmetic.
-pub(crate) fn par(work: par20::Work) -> Contender {
+pub(crate) fn par(work: Work) -> Contender {
     Contender::new("tokio", move || {
-        work.ratio(move |tasks| {
+        par20::ratio(work, move |tasks| {
             let pending: Vec<_> = (0..tasks).map(|seed| runtime().spawn(async move { work.run(seed) })).collect();
             runtime().block_on(async {
                 let mut sum = 0u64;
@@ -229,7 +229,7 @@ pub(crate) fn par(work: par20::Work) -> Contender {
     })
 }
 
-/// From nothing to the first result; the runtime stays.
+/// From nothing to the first result. The runtime stays.
 pub(crate) fn first_result() {
     let runtime = new_runtime();
     let result = runtime.block_on(async { tokio::spawn(async { 1 }).await });

@@ -1,9 +1,9 @@
-//! torch on one thread, and Ray Train's `TorchTrainer`, by the python that `--python` names: see `python/train.py`.
+//! torch on one thread, and Ray Train's `TorchTrainer`. The python of `--python` runs them; see `python/train.py`.
 //!
-//! Each with the images as tensors in memory, and once more as the article writes it, from torchvision's data set, where that
-//! is installed. The processes with torch alone stay, as ours do. Ray's do not, since an idle cluster takes processor time from
-//! the others: every round starts a cluster, in which each `TorchTrainer` trains two epochs, of which the second counts. Their
-//! peak memory is that of the workers together, without the other processes of Ray.
+//! Each of them trains from tensors in memory. Where torchvision is installed, each also trains as in the article, from
+//! torchvision's data set. The processes with torch alone stay for all rounds, like ours. Those of Ray do not, since an idle
+//! cluster takes processor time from the other contenders: every round starts a cluster, each `TorchTrainer` trains two
+//! epochs in it, and the second one counts. Their peak memory is the sum of the workers, without the other processes of Ray.
 
 use std::{
     cell::RefCell,
@@ -18,32 +18,34 @@ use ray_train::model::Model;
 use tempfile::NamedTempFile;
 
 use crate::{
-    cases::train::{Known, contender, network},
     child::{self, Stays},
     measure::{Contender, Outcome},
+    workload::train::{Known, contender, network},
 };
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/train.py");
 
-/// The python that was named.
+/// The python of `--python`.
 static PYTHON: OnceLock<Python> = OnceLock::new();
 
 struct Python {
     path: PathBuf,
-    /// Whether it can train as the article writes it.
+    /// Whether it can train as in the article.
     torchvision: bool,
 }
 
-/// Has this python train beside ours.
-pub(crate) fn name(path: PathBuf) -> Outcome {
+/// Adds the contenders of this python.
+pub(crate) fn add(path: PathBuf) -> Outcome {
     let option = format!("--python {}", path.display());
     let output = script(&path, &["check"]).output().map_err(|error| format!("{option}: {error}"))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{option}: that python cannot train, it needs `pip install numpy torch 'ray[train]'`:\n{why}").into());
+        return Err(
+            format!("{option}: this python cannot train; run `pip install numpy torch 'ray[train]'` for it:\n{why}").into()
+        );
     }
     let torchvision = output.stdout.trim_ascii() == b"torchvision";
-    PYTHON.set(Python { path, torchvision }).map_err(|_| "--python names one python".into())
+    PYTHON.set(Python { path, torchvision }).map_err(|_| "--python may be given once".into())
 }
 
 fn script(python: &Path, arguments: &[&str]) -> Command {
@@ -52,7 +54,7 @@ fn script(python: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The contenders of the named python; none if there is none.
+/// The contenders of the python; none without `--python`.
 pub(crate) fn contenders(known: &Rc<RefCell<Known>>) -> Vec<Contender> {
     let Some(python) = PYTHON.get() else { return Vec::new() };
     let weights = Rc::new(weights().expect("a file for the weights"));
@@ -75,7 +77,7 @@ pub(crate) fn contenders(known: &Rc<RefCell<Known>>) -> Vec<Contender> {
     all
 }
 
-/// A file with the weights that everybody begins with, as torch lays them out: f32, each layer's weight, then its bias.
+/// A file with the weights at the beginning of every epoch, in torch's layout: f32, the weight of each layer, then its bias.
 fn weights() -> std::io::Result<NamedTempFile> {
     let mut bytes = Vec::new();
     network().visit(&mut |_, numbers| bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())));

@@ -1,36 +1,22 @@
-//! The handlers of the case `axum`, one that has nothing to do and one that computes, for each way to have it done.
+//! The handlers of the case `axum`, for each way to run the work of a request.
 
-use axum::{Router, routing::get};
+use axum::Router;
 use tokio::{
     sync::{mpsc, oneshot},
     task::spawn_blocking,
 };
 
-use super::runtime;
-use crate::cases::par20::Work;
+use crate::{
+    callers::runtime,
+    workload::{arithmetic::Work, axum::routes},
+};
 
-/// A service with the handler that has nothing to do at `/noop` and the one that computes at `/work`.
-pub(crate) fn routes<N, W>(
-    noop: impl Fn() -> N + Clone + Send + Sync + 'static,
-    work: impl Fn() -> W + Clone + Send + Sync + 'static,
-) -> Router
-where
-    N: Future<Output = u64> + Send + 'static,
-    W: Future<Output = u64> + Send + 'static,
-{
-    Router::new().route("/noop", get(move || text(noop()))).route("/work", get(move || text(work())))
-}
-
-async fn text(number: impl Future<Output = u64>) -> String {
-    number.await.to_string()
-}
-
-/// In the handler itself.
+/// The handler itself does the work.
 pub(crate) fn plain(work: Work) -> Router {
     routes(|| async { 1 }, move || async move { work.run(1) })
 }
 
-/// A task for each request.
+/// Each request spawns a task.
 pub(crate) fn spawn(work: Work) -> Router {
     routes(
         || async { tokio::spawn(async { 1 }).await.expect("result") },
@@ -38,7 +24,7 @@ pub(crate) fn spawn(work: Work) -> Router {
     )
 }
 
-/// A closure for each request on the threads for blocking work.
+/// Each request runs a closure on the threads for blocking work.
 pub(crate) fn blocking(work: Work) -> Router {
     routes(
         || async { spawn_blocking(|| 1).await.expect("result") },
@@ -46,7 +32,7 @@ pub(crate) fn blocking(work: Work) -> Router {
     )
 }
 
-/// One task behind a channel, which replies through a oneshot.
+/// One task behind a channel does all work and replies through a oneshot.
 pub(crate) fn actor(work: Work) -> Router {
     enum Message {
         Noop(oneshot::Sender<u64>),
@@ -56,7 +42,7 @@ pub(crate) fn actor(work: Work) -> Router {
     runtime().spawn(async move {
         let mut value = 0;
         while let Some(message) = mailbox.recv().await {
-            // A request whose client has gone needs no reply.
+            // The request has no receiver any more if its client is gone.
             let _ = match message {
                 Message::Noop(reply) => reply.send(1),
                 Message::Work(reply) => {

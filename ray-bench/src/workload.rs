@@ -1,0 +1,39 @@
+//! The work of each case: its definition, its sizes, and the checks of its results.
+//!
+//! A child has the name of its case and says what the case measures. Nothing here runs an engine or a peer: [`ours`](crate::ours)
+//! and [`peers`](crate::peers) import this module, and [`cases`](crate::cases) hands their contenders the sizes.
+
+pub(crate) mod allreduce;
+pub(crate) mod arithmetic;
+pub(crate) mod ask;
+pub(crate) mod ask_async;
+pub(crate) mod async_fn;
+pub(crate) mod async_fn_get;
+pub(crate) mod axum;
+pub(crate) mod chain1000;
+pub(crate) mod fib25;
+pub(crate) mod idle;
+pub(crate) mod many;
+pub(crate) mod mem;
+pub(crate) mod nest10k;
+pub(crate) mod par20;
+pub(crate) mod pipe;
+pub(crate) mod putget;
+pub(crate) mod rt;
+pub(crate) mod rt_async;
+pub(crate) mod spawnstop;
+pub(crate) mod start;
+pub(crate) mod tasks;
+pub(crate) mod tell;
+pub(crate) mod ticker;
+#[cfg(feature = "train")]
+pub(crate) mod train;
+pub(crate) mod wait1000;
+
+/// The name of the case that only some builds contain.
+pub(crate) const TRAIN: &str = "train";
+
+/// The sum of the results of `n` increments of a new counter.
+pub(crate) fn sum_of_counts(n: usize) -> u64 {
+    (1..=n as u64).sum()
+}

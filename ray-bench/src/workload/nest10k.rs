@@ -1,0 +1,12 @@
+//! `nest10k`: the first recursion of a process, 10,000 calls deep, in which every call gets the result of the next one.
+//!
+//! Each round is a fresh process, so the engine knows nothing of the function yet and the process has used no stack. The
+//! sample leaves the start of the engine out. The tasks of tokio await each other. The contender with a plain thread for
+//! each call shows what a blocking recursion costs.
+
+use crate::measure::Definition;
+
+pub(crate) const DEFINITION: Definition =
+    Definition { name: "nest10k", what: "a first recursion 10,000 deep, each call got by its caller; ms in total", unit: "ms" };
+
+pub(crate) const DEPTH: u64 = 10_000;
