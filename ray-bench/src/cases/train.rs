@@ -2,6 +2,7 @@
 
 use std::{env, rc::Rc};
 
+use ray_networks::Burned;
 use ray_train::{
     data::{Dataset, FashionMnist},
     model::Mlp,
@@ -11,7 +12,7 @@ use crate::{
     child::{self, Stays},
     measure::{Case, Contender, Outcome},
     memory,
-    ours::train::{Burned, serve as in_trainer},
+    ours::train::serve as in_trainer,
     peers::{mlp, torch},
     workload::{
         TRAIN,

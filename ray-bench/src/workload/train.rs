@@ -17,6 +17,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
+use ray_networks::ARTICLE;
 use ray_train::{
     data::{FashionMnist, Images},
     model::Mlp,
@@ -46,7 +47,7 @@ pub(crate) fn images() -> ray::Result<Images> {
 
 /// The article's network, with the weights at the beginning of every epoch.
 pub(crate) fn network() -> Mlp {
-    Mlp::new(&[784, 512, 512, 10], 1)
+    Mlp::new(&ARTICLE, 1)
 }
 
 /// A contender with a row for each of `whos`, a name and its number of workers. `round` returns the numbers of an [`Epoch`]

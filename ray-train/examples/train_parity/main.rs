@@ -10,7 +10,6 @@
 //! and last loss of each epoch, then the test accuracy. It fails if the losses of torch are known for this set and these options, and
 //! differ.
 
-mod network;
 mod oracle;
 
 use std::path::PathBuf;
@@ -18,10 +17,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs};
 
-use network::{Hand, Network};
 use oracle::Losses;
+use ray_networks::{ARTICLE, Network};
 use ray_train::data::{DataLoader, FashionMnist, Images};
-use ray_train::model::{Model, Optimizer, Sgd, StateDict};
+use ray_train::model::{Mlp, Model, Optimizer, Sgd, StateDict};
 use ray_train::{Device, RunConfig, ScalingConfig, TrainContext, Trainer};
 use serde::Serialize;
 
@@ -97,9 +96,9 @@ fn run(options: Options) -> ray::Result<bool> {
     }
     let run = RunConfig::temporary("train_parity")?;
     let trainer = Trainer::new(move |ctx: &TrainContext, options: Options| match options.network.as_str() {
-        "mlp" => train_loop::<Hand>(ctx, &options, &train, &data.test),
+        "mlp" => train_loop::<Mlp>(ctx, &options, &train, &data.test),
         #[cfg(feature = "burn")]
-        "burn" => train_loop::<network::Burned>(ctx, &options, &train, &data.test),
+        "burn" => train_loop::<ray_networks::Burned>(ctx, &options, &train, &data.test),
         other => Err(ray::Error::other(format!("there is no network `{other}`: use mlp, or burn (needs the feature `burn`)"))),
     });
     let result = trainer.config(options).scaling(scaling).run_config(run).fit()?;
@@ -120,7 +119,7 @@ fn train_loop<N: Network>(
     test: &Images,
 ) -> ray::Result<(Vec<Losses>, f64)> {
     let loader = ctx.prepare_data_loader(DataLoader::new(train.clone()).batch_size(BATCH));
-    let mut model = N::prepare(ctx)?;
+    let mut model = N::prepare(ctx, &ARTICLE)?;
     if let Some(path) = &options.init {
         let weights = read_weights(path, &model)?;
         model.load_state_dict(&weights)?;

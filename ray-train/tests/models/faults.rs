@@ -13,7 +13,7 @@ use ray_train::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::network::{Network, engine};
+use crate::network::{Network, SIZES, engine};
 use crate::process::{Process, child, is_child};
 
 const WORKERS: usize = 2;
@@ -44,7 +44,7 @@ fn images() -> Images {
 fn train<N: Network>(ctx: &TrainContext, images: &Images, make: Make, cut: impl Fn(&TrainContext)) -> ray::Result<String> {
     let loader = ctx.prepare_data_loader(DataLoader::new(images.clone()).batch_size(16).shuffle(true));
     assert_eq!(loader.steps(), STEPS);
-    let mut model = N::prepare(ctx)?;
+    let mut model = N::prepare(ctx, &SIZES)?;
     let mut optimizer = make();
     let mut done = 0;
     if let Some(checkpoint) = ctx.checkpoint() {
@@ -267,7 +267,7 @@ fn labels_out_of_range<N: Network>() {
     let train = |ctx: &TrainContext| {
         // Rank 1 has a label of 10, but there are only ten classes.
         let images = Images::new(28, 28, vec![0; 4 * 784], vec![0, 9, 3, 10])?;
-        let mut model = N::prepare(ctx)?;
+        let mut model = N::prepare(ctx, &SIZES)?;
         for batch in ctx.prepare_data_loader(DataLoader::new(images).batch_size(2)).epoch(0) {
             model.train(&mut *batch?)?;
             ctx.allreduce_grads(&mut model)?;

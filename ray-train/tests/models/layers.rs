@@ -18,7 +18,7 @@ fn device() -> burn::tensor::Device {
 
 #[test]
 fn burn_and_mlp_read_each_others_files() {
-    let mut by_burn: Burned = BurnModel::new(Net::new(&device())).unwrap();
+    let mut by_burn: Burned = BurnModel::new(Net::new(&SIZES, &device())).unwrap();
     let mut by_hand = Mlp::new(&SIZES, 3);
     by_burn.load_state_dict(&by_hand.state_dict()).unwrap();
     assert_eq!(by_burn.state_dict(), by_hand.state_dict());
@@ -158,7 +158,7 @@ fn untrainable_modules_are_refused() {
 /// A loss of NaN is returned, and makes the parameters NaN, as in torch.
 #[test]
 fn nan_propagates() {
-    let mut model: Burned = BurnModel::new(Net::new(&device())).unwrap();
+    let mut model: Burned = BurnModel::new(Net::new(&SIZES, &device())).unwrap();
     let mut state = weights();
     state.insert("fc1.bias", &[32], vec![f32::NAN; 32]);
     model.load_state_dict(&state).unwrap();

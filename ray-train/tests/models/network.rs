@@ -1,76 +1,15 @@
-//! The networks of these tests, and a function to train them.
+//! The sizes and weights of the networks of these tests, and a function to train them.
 
 use std::sync::Once;
 
-use ray_train::data::ImageBatch;
-use ray_train::model::{Mlp, Model, StateDict};
+pub(crate) use ray_networks::Network;
+#[cfg(feature = "burn")]
+pub(crate) use ray_networks::{Burned, Net};
+use ray_train::model::StateDict;
 use ray_train::{RunConfig, ScalingConfig, TrainContext, Trainer};
 
+/// The sizes of the networks: the two layers `fc1` and `fc2`.
 pub(crate) const SIZES: [usize; 3] = [784, 32, 10];
-
-/// The functions that a loop needs in addition to `Model`. Every network has `fc1` and `fc2` of the same sizes.
-pub(crate) trait Network: Model + Sized + 'static {
-    fn prepare(ctx: &TrainContext) -> ray::Result<Self>;
-    fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32>;
-}
-
-impl Network for Mlp {
-    fn prepare(ctx: &TrainContext) -> ray::Result<Self> {
-        ctx.prepare_model(|| Ok(Mlp::new(&SIZES, ctx.seed())))
-    }
-
-    fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32> {
-        Mlp::train(self, batch.pixels(), batch.labels())
-    }
-}
-
-#[cfg(feature = "burn")]
-pub(crate) use burned::{Burned, Net};
-
-#[cfg(feature = "burn")]
-mod burned {
-    use ray_train::burn::{
-        self,
-        module::Module,
-        nn::{Linear, LinearConfig, loss::CrossEntropyLoss},
-        tensor::{Device, Tensor, activation::relu},
-    };
-    use ray_train::model::BurnModel;
-
-    use super::*;
-
-    #[derive(Module, Debug)]
-    pub(crate) struct Net {
-        fc1: Linear,
-        fc2: Linear,
-    }
-
-    impl Net {
-        pub(crate) fn new(device: &Device) -> Net {
-            let linear = |inputs, outputs| LinearConfig::new(inputs, outputs).init(device);
-            Net { fc1: linear(SIZES[0], SIZES[1]), fc2: linear(SIZES[1], SIZES[2]) }
-        }
-
-        pub(crate) fn forward(&self, images: Tensor<2>) -> Tensor<2> {
-            self.fc2.forward(relu(self.fc1.forward(images)))
-        }
-    }
-
-    pub(crate) type Burned = BurnModel<Net>;
-
-    impl Network for Burned {
-        fn prepare(ctx: &TrainContext) -> ray::Result<Self> {
-            ctx.prepare_module(Net::new)
-        }
-
-        fn train(&mut self, batch: &mut ImageBatch) -> ray::Result<f32> {
-            let device = self.devices().remove(0);
-            let (images, labels) = batch.tensors(&device);
-            let loss = CrossEntropyLoss::new(None, &device).forward(self.forward(images), labels);
-            self.backward(loss)
-        }
-    }
-}
 
 /// Starts the engine of all tests. It has enough logical CPUs for all of them at once, on every machine.
 pub(crate) fn engine() {

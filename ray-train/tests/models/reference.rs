@@ -99,7 +99,7 @@ fn found<N: Network>(name: &str, images: &Images, workers: usize, batch: usize) 
     let images = images.clone();
     fit(name, workers, move |ctx| {
         let loader = ctx.prepare_data_loader(DataLoader::new(images.clone()).batch_size(batch));
-        let mut model = N::prepare(ctx)?;
+        let mut model = N::prepare(ctx, &SIZES)?;
         model.load_state_dict(&weights())?;
         let (mut optimizer, mut losses) = (Sgd::new(RATE), Vec::new());
         for batch in loader.epochs(0..EPOCHS).flatten() {

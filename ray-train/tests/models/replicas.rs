@@ -11,7 +11,7 @@ fn trained<N: Network>(name: &str, workers: usize) -> StateDict {
     fit(name, workers, move |ctx| {
         let loader = DataLoader::new(images.clone()).batch_size(64 / ctx.world_size()).shuffle(true).seed(4);
         let loader = ctx.prepare_data_loader(loader);
-        let mut model = N::prepare(ctx)?;
+        let mut model = N::prepare(ctx, &SIZES)?;
         let mut optimizer = Sgd::new(0.1).momentum(0.9);
         for batch in loader.epochs(0..3).flatten() {
             model.train(&mut *batch?)?;
@@ -74,7 +74,8 @@ fn all_ranks_start_with_the_parameters_of_rank_0() {
 #[cfg(feature = "burn")]
 #[test]
 fn initial_parameters_repeat() {
-    let first = |name: &str, workers| fit(name, workers, |ctx| Ok(crate::network::Burned::prepare(ctx)?.state_dict())).unwrap();
+    let first =
+        |name: &str, workers| fit(name, workers, |ctx| Ok(crate::network::Burned::prepare(ctx, &SIZES)?.state_dict())).unwrap();
     let one = first("replicas-seed-1", 1);
     assert_eq!(first("replicas-seed-4", 4), one);
     assert_eq!(first("replicas-seed-3", 3), one);
@@ -131,7 +132,7 @@ fn accumulated_gradients_equal_those_of_one_batch() {
         let images = images.clone();
         fit(name, 2, move |ctx| {
             let loader = ctx.prepare_data_loader(DataLoader::new(images.clone()).batch_size(batch));
-            let mut model = Mlp::prepare(ctx)?;
+            let mut model = Mlp::prepare(ctx, &SIZES)?;
             let mut optimizer = Adam::new(0.001);
             for batch in loader.epoch(0) {
                 Network::train(&mut model, &mut *batch?)?;

@@ -6,7 +6,7 @@ use ray_train::TrainContext;
 use ray_train::data::{DataLoader, FashionMnist, Images};
 use ray_train::model::{Adam, Mlp, Optimizer, Sgd, StateDict};
 
-use crate::network::{Network, fit};
+use crate::network::{Network, SIZES, fit};
 
 /// The steps of an epoch, and the step at which the run is interrupted: in the second of three epochs.
 const STEPS: usize = 8;
@@ -25,7 +25,7 @@ fn part<N: Network>(name: &str, make: Make, from: usize, to: usize, folder: &Pat
     fit(name, 2, move |ctx| {
         let loader = loader(ctx, &images);
         assert_eq!(loader.steps(), STEPS);
-        let mut model = N::prepare(ctx)?;
+        let mut model = N::prepare(ctx, &SIZES)?;
         let mut optimizer = make();
         if from > 0 {
             model.load_state_dict(&StateDict::load(folder.join("model.safetensors"))?)?;
