@@ -1,9 +1,13 @@
-//! What `cargo xtask compare` runs on two versions of the engine: the bench's cases, ours alone, by a given number of operations.
+//! The program that `cargo xtask compare` runs on two versions of the engine: the cases of the bench, only ours, with a given
+//! number of operations.
 //!
-//! `probe CASE SIZE ROUNDS` does the work of one case, of that size and as many times, and prints the operations of a round
-//! and the lower quartile of the rounds' samples, which the load of other programs moves less than their median: nanoseconds
-//! for each operation, or memory where the case is about that. It uses only what every version of `ray` since 469ada4 has, and
-//! nothing but `ray`.
+//! `probe CASE SIZE ROUNDS` does the work of one case with that size, so many times. It prints the number of operations in a
+//! round and the lower quartile of the samples of all rounds. A sample is the nanoseconds for each operation, or memory in the
+//! cases that measure memory. The load of other programs moves the lower quartile less than the median.
+//!
+//! The file must compile against old versions of the engine. So it uses only the part of `ray` that every version since 469ada4
+//! has, and no other crate. For this reason it repeats about twenty lines of the bench, the remote functions and the counter of
+//! `src/ours.rs`, instead of sharing them. A change of these lines there does not have to be repeated here.
 
 use std::{
     env, fs,
@@ -16,11 +20,11 @@ use std::{
 
 use ray::{Config, Pending, remote};
 
-/// The links of a chain, and the references that are waited for together.
+/// The number of links in a chain, and the number of references in a wait.
 const THOUSAND: u64 = 1_000;
 /// The steps of arithmetic of a task of `par20`: about 20 microseconds.
 const STEPS: u64 = 20_000;
-/// What an engine is given to become idle.
+/// The time that an engine has to become idle.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Actors that were dropped.
@@ -87,7 +91,7 @@ impl Drop for Counter {
     }
 }
 
-/// What a round gives: its operations, and the sample.
+/// The number of operations in a round, and the sample.
 type Round = ray::Result<(u64, f64)>;
 
 /// Does the work of a case once.
@@ -132,9 +136,9 @@ fn main() -> ExitCode {
 }
 
 fn run(name: &str, size: &str, rounds: &str) -> Result<(u64, f64), Box<dyn std::error::Error>> {
-    let (_, case) = CASES.iter().find(|(named, _)| *named == name).ok_or_else(|| format!("no case is called {name}"))?;
+    let (_, case) = CASES.iter().find(|(named, _)| *named == name).ok_or_else(|| format!("no case has the name {name}"))?;
     let (size, rounds): (u64, usize) = (size.parse()?, rounds.parse()?);
-    // These begin with what there is before the engine.
+    // These cases begin before the start of the engine.
     if !["start", "idle", "empty"].contains(&name) {
         engine()?;
     }
@@ -153,7 +157,7 @@ fn engine() -> ray::Result<()> {
     ray::init_with(Config::new().tips(false)).map(drop)
 }
 
-/// The nanoseconds that `body` takes for each of `operations`; it returns a result that must be `expected`.
+/// The nanoseconds that `body` takes for each of `operations`. Its result must be `expected`.
 fn timed(operations: u64, expected: u64, body: impl FnOnce() -> ray::Result<u64>) -> Round {
     let start = Instant::now();
     let result = body()?;
@@ -200,7 +204,7 @@ fn tell(size: u64) -> Round {
     })
 }
 
-/// So many calls of each of so many actors.
+/// `size` calls of each of `size` actors.
 fn many(size: u64) -> Round {
     let counters: Vec<_> = (0..size).map(|_| Counter::remote()).collect();
     timed(size * size, size * size, || {
@@ -234,12 +238,12 @@ fn mem(size: u64) -> Round {
         assert_eq!(ray::get(counter.increment.remote())?, 1);
     }
     let bytes = (resident() - before) * 1024.0;
-    // They are alive while the next round makes its own.
+    // The actors stay alive while the next round makes its own.
     std::mem::forget(counters);
     Ok((size, bytes / size as f64))
 }
 
-/// A thousand references, drained one by one, `size` times.
+/// Takes the results of a thousand references one at a time, `size` times.
 fn wait1000(size: u64) -> Round {
     timed(size * THOUSAND, size * sum_to(THOUSAND), || {
         let mut sum = 0;
@@ -271,7 +275,7 @@ fn par20(size: u64) -> Round {
     Ok((size, start.elapsed().as_nanos() as f64 / size as f64))
 }
 
-/// Chains of a thousand links, `size` of them.
+/// `size` chains of a thousand links.
 fn chain1000(size: u64) -> Round {
     timed(size * THOUSAND, size * THOUSAND, || {
         let mut sum = 0;
@@ -286,12 +290,12 @@ fn chain1000(size: u64) -> Round {
     })
 }
 
-/// A recursion that is `size` deep.
+/// A recursion that is `size` calls deep.
 fn nest10k(size: u64) -> Round {
     timed(size, size, || ray::get(down.remote(size)))
 }
 
-/// From nothing to a first result.
+/// From nothing to the first result.
 fn start(_: u64) -> Round {
     timed(1, 1, || {
         engine()?;
@@ -299,7 +303,7 @@ fn start(_: u64) -> Round {
     })
 }
 
-/// The memory of an idle engine, over what the program had before, in KiB.
+/// The memory that an idle engine adds to the program, in KiB.
 fn idle(_: u64) -> Round {
     let before = resident();
     engine()?;
@@ -313,9 +317,9 @@ fn empty(_: u64) -> Round {
     Ok((1, 0.0))
 }
 
-/// The memory of this process that is resident, in KiB.
+/// The resident memory of this process, in KiB.
 fn resident() -> f64 {
-    let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux tells a process's memory");
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("it has that line");
+    let text = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux has this file for every process");
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("the file has a line of that name");
     line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }

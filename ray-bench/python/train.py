@@ -1,13 +1,13 @@
-"""The article's training by torch, for ray-bench's case `train`: it runs this with the python that `--python` names.
+"""The article's training with torch, for the case `train` of ray-bench, which runs this script with the python of `--python`.
 
-    train.py check                        prints "torchvision" if that is installed; fails without torch and Ray Train
+    train.py check                        prints "torchvision" if it is installed; fails without torch and Ray Train
     train.py alone DATA WEIGHTS           torch on one thread; an epoch for each line of the input
     train.py trainer DATA[,DATA] WEIGHTS  TorchTrainer, for each DATA with 2 and with 4 workers
 
-DATA is `tensors`, all images as one tensor in memory, or `article`, torchvision's data set in a DataLoader, as the article
-writes it. WEIGHTS is a file with what every epoch begins with, as little-endian f32: each layer's weight, then its bias. The
-images are those in FASHION_MNIST_DIR. For every epoch it prints a line: seconds, the peak of the processes' resident memory in
-MB, the mean loss of rank 0's batches, and its last loss.
+DATA is `tensors`, all images as one tensor in memory, or `article`, torchvision's data set in a DataLoader as in the article.
+WEIGHTS is a file with the weights at the beginning of every epoch, as little-endian f32: the weight of each layer, then its
+bias. The images are those in FASHION_MNIST_DIR. The script prints a line for every epoch: seconds, the peak of the resident
+memory of the processes in MB, the mean loss of the batches of rank 0, and its last loss.
 """
 
 import gzip
@@ -23,7 +23,7 @@ FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def read(name):
-    """A file of the set, gzipped or not."""
+    """Reads a file of the set, gzipped or not."""
     path = os.path.join(os.environ["FASHION_MNIST_DIR"], name)
     if os.path.exists(path + ".gz"):
         with gzip.open(path + ".gz") as file:
@@ -33,7 +33,7 @@ def read(name):
 
 
 def tensors(rank, world):
-    """The batches of a rank: slices of a tensor with its share of the images."""
+    """The batches of a rank: slices of a tensor with the images of its share."""
     import numpy
     import torch
 
@@ -46,7 +46,7 @@ def tensors(rank, world):
 
 
 def article(folder):
-    """The article's loader, of a folder as torchvision wants it."""
+    """The article's loader of a folder in torchvision's layout."""
     from torch.utils.data import DataLoader
     from torchvision import datasets
     from torchvision.transforms import ToTensor
@@ -56,7 +56,7 @@ def article(folder):
 
 
 def unpacked(folder):
-    """Puts the set into a folder as torchvision wants it."""
+    """Puts the set into a folder in torchvision's layout."""
     raw = os.path.join(folder, "FashionMNIST", "raw")
     os.makedirs(raw)
     for name in FILES:
@@ -75,7 +75,7 @@ def network():
 
 
 def set_weights(model, path):
-    """Gives a network the weights of a file."""
+    """Loads the weights of a file into a network."""
     import numpy
     import torch
 
@@ -87,7 +87,7 @@ def set_weights(model, path):
 
 
 def epoch(model, batches):
-    """Trains an epoch; the mean of its losses, and the last of them."""
+    """Trains an epoch; returns the mean of its losses and its last loss."""
     import torch
 
     criterion = torch.nn.CrossEntropyLoss()
@@ -103,7 +103,7 @@ def epoch(model, batches):
 
 
 def peak():
-    """The most memory that this process has had resident, in MB."""
+    """The largest resident memory that this process has had, in MB."""
     with open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
@@ -128,7 +128,7 @@ def alone(data, weights):
 
 
 def train_loop(config):
-    """What each worker of TorchTrainer does: two epochs, of which the second is written down."""
+    """The loop of each worker of TorchTrainer: two epochs, of which the second counts."""
     import ray.train
     import ray.train.torch
     import torch
@@ -199,7 +199,7 @@ def main():
     elif what == "alone":
         alone(*arguments)
     elif what == "trainer":
-        # What Ray prints is no answer.
+        # Ray prints to the standard output too: the answers go to a copy of it, and the rest to the standard error.
         answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         kinds, weights = arguments

@@ -1,4 +1,5 @@
-//! The cases, in the order in which they run. A child has the contenders of the [`workload`](crate::workload) with its name.
+//! The cases, in the order in which they run. Each submodule has the contenders of the
+//! [`workload`](crate::workload) with its name.
 
 use crate::measure::Case;
 

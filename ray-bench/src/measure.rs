@@ -16,7 +16,7 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 /// The name of our row, or its first word.
 pub(crate) const OURS: &str = "ray";
 
-/// What a case measures, in words.
+/// The name, the description and the unit of a case.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Definition {
     /// The name on the command line and in the output.

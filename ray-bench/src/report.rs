@@ -11,7 +11,7 @@ use crate::measure::{Case, OURS, Row};
 struct Line<'a> {
     case: &'a str,
     who: &'a str,
-    /// The group of rows that this row may be compared with; absent where the case has one group only.
+    /// The group of rows that this row may be compared with; absent for a row without a group.
     #[serde(skip_serializing_if = "str::is_empty")]
     group: &'a str,
     median: f64,

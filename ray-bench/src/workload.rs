@@ -1,7 +1,8 @@
 //! The work of each case: its definition, its sizes, and the checks of its results.
 //!
-//! A child has the name of its case and says what the case measures. Nothing here runs an engine or a peer: [`ours`](crate::ours)
-//! and [`peers`](crate::peers) import this module, and [`cases`](crate::cases) hands their contenders the sizes.
+//! Each submodule has the name of its case, and its documentation describes the measurement. Nothing here runs an engine or a
+//! peer: [`ours`](crate::ours) and [`peers`](crate::peers) import this module, and [`cases`](crate::cases) hands the sizes to
+//! their contenders.
 
 pub(crate) mod allreduce;
 pub(crate) mod arithmetic;

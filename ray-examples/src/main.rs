@@ -1,11 +1,11 @@
-//! The article's programs, one file each in `src/programs`, line by line as they stand there.
+//! The programs of the article, line by line, one in each file of `src/programs`.
 //!
-//! `cargo run --release -p ray-examples` runs them all as a tour and ends with our times beside the
-//! article's; `cargo run --release -p ray-examples -- counter` runs one. What a program prints, it
-//! has checked: a wrong result is an exit code other than 0.
+//! `cargo run --release -p ray-examples` runs all of them as a tour and then prints our times beside the article's.
+//! `cargo run --release -p ray-examples -- counter` runs one of them. Each program checks the results that it prints: a wrong
+//! result ends the tour with an exit code other than 0.
 
 #![forbid(unsafe_code)]
-#![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
+#![allow(unreachable_pub, reason = "`pub` exports the methods of an actor")]
 
 mod programs;
 mod report;
@@ -17,7 +17,8 @@ use std::process::ExitCode;
 use programs::{PROGRAMS, Program};
 use report::Report;
 
-/// The article's last program, which trains a neural network: its library takes minutes to build, so it is not among these.
+/// The command of the article's last program, which trains a neural network. Its library takes minutes to build, so the tour does
+/// not contain it.
 const TRAINING: &str = "cargo run --release -p ray-train --example train_fashion_mnist -- --workers 4";
 
 fn main() -> ExitCode {
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         match PROGRAMS.iter().find(|program| program.name == name) {
             Some(program) => chosen.push(program),
             None => {
-                eprintln!("there is no program `{name}`\n");
+                eprintln!("no program has the name `{name}`\n");
                 usage();
                 return ExitCode::from(2);
             }
@@ -48,23 +49,23 @@ fn main() -> ExitCode {
 
     println!("\n{report}");
     if failed.is_empty() {
-        println!("every result is right");
+        println!("all results are correct");
         if names.is_empty() {
-            println!("\nthe article's last program, which trains a neural network, is run by itself:\n{TRAINING}");
+            println!("\nthis command runs the article's last program, which trains a neural network:\n{TRAINING}");
         }
         ExitCode::SUCCESS
     } else {
-        println!("wrong: {}", failed.join(", "));
+        println!("failed: {}", failed.join(", "));
         ExitCode::FAILURE
     }
 }
 
-/// Runs one program on an engine of its own; true if it ends, and with the right results.
+/// Runs one program on an engine of its own; true if it ends with correct results.
 fn passes(program: &Program, report: &mut Report) -> bool {
     println!("\n== {}: {}\n", program.name, program.about);
     report.program(program.name);
-    // A wrong result is a failed assertion, that is, a panic, which has been printed when it is
-    // caught here: the programs after it are to be seen too.
+    // A wrong result fails an assertion, which panics. The panic hook prints the message, and this line catches the panic, so that
+    // the next programs run too.
     let passed = match catch_unwind(AssertUnwindSafe(|| (program.main)(report))) {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
@@ -73,7 +74,7 @@ fn passes(program: &Program, report: &mut Report) -> bool {
         }
         Err(_) => false,
     };
-    // The next program's `init` is to find no engine, also where this one did not come to its end.
+    // The `init` of the next program needs a process without an engine, even if this program failed.
     if let Err(error) = ray::shutdown() {
         eprintln!("{error:?}");
         return false;
@@ -86,5 +87,5 @@ fn usage() {
     for Program { name, about, .. } in PROGRAMS {
         println!("  {name:<16} {about}");
     }
-    println!("\nThe article's last program is run by itself:\n  {TRAINING}");
+    println!("\nThis command runs the article's last program:\n  {TRAINING}");
 }

@@ -17,11 +17,12 @@ use crate::report::Report;
 
 type Main = fn(&mut Report) -> ray::Result<()>;
 
-/// A program, and where the article has it.
+/// A program of the tour.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) main: Main,
+    /// The section of the article that has the program.
     pub(crate) about: &'static str,
 }
 
@@ -39,7 +40,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("put_by_value", put_by_value::main, "Avoid passing same object repeatedly: by value"),
     program("put_once", put_once::main, "Avoid passing same object repeatedly: put once"),
     program("pipeline_get", pipeline_get::main, "Pipeline data processing: get, then process"),
-    program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: as results come"),
-    program("image_batch", image_batch::main, "beyond the article: images through three tasks"),
-    program("web_service", web_service::main, "beyond the article: a web service that awaits tasks and an actor"),
+    program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: process each result when it is ready"),
+    program("image_batch", image_batch::main, "not in the article: three tasks process images"),
+    program("web_service", web_service::main, "not in the article: a web service awaits tasks and an actor"),
 ];

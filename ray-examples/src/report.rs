@@ -1,9 +1,9 @@
-//! What the programs measured, as a table: ours, the article's, and what the ideal schedule takes.
+//! The times of the programs, as a table: ours, the article's, and those of the ideal schedule.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How far from the ideal schedule a program may be; farther, the table says so.
+/// The largest time over the ideal schedule at which a program is near it. The table marks the others as far.
 const NEAR: Duration = Duration::from_millis(1);
 
 /// The times of all programs so far.
@@ -13,7 +13,7 @@ pub(crate) struct Report {
     timings: Vec<Timing>,
 }
 
-/// What one part of a program took.
+/// The time of one part of a program.
 #[derive(Debug)]
 pub(crate) struct Timing {
     program: &'static str,
@@ -25,38 +25,38 @@ pub(crate) struct Timing {
 }
 
 impl Report {
-    /// What follows is this program's.
+    /// Begins the times of this program.
     pub(crate) fn program(&mut self, name: &'static str) {
         self.program = name;
     }
 
-    /// Notes that `what` took this long.
+    /// Adds the time of `what`.
     pub(crate) fn took(&mut self, what: &'static str, ours: Duration) -> &mut Timing {
         self.timings.push(Timing { program: self.program, what, ours, article: None, ideal: None, near: NEAR });
-        self.timings.last_mut().expect("one was just pushed")
+        self.timings.last_mut().expect("the line above pushed a timing")
     }
 }
 
 impl Timing {
-    /// What it took in the article, in seconds.
+    /// Sets the time in the article, in seconds.
     pub(crate) fn article(&mut self, seconds: f64) -> &mut Self {
         self.article = Some(Duration::from_secs_f64(seconds));
         self
     }
 
-    /// What it takes where only the work itself takes time.
+    /// Sets the ideal time: the work itself, without any overhead.
     pub(crate) fn ideal(&mut self, ideal: Duration) -> &mut Self {
         self.ideal = Some(ideal);
         self
     }
 
-    /// Farther than this from the ideal is far; a millisecond unless told otherwise.
+    /// Sets the largest time over the ideal that is still near; a millisecond without this call.
     pub(crate) fn near(&mut self, near: Duration) -> &mut Self {
         self.near = near;
         self
     }
 
-    /// How much longer than the ideal it took, in milliseconds.
+    /// The time over the ideal, in milliseconds.
     fn over(&self) -> Option<f64> {
         let ideal = self.ideal?;
         Some((self.ours.as_secs_f64() - ideal.as_secs_f64()) * 1e3)
@@ -92,6 +92,6 @@ impl fmt::Display for Report {
         }
         let near: Vec<bool> = self.timings.iter().filter_map(Timing::is_near).collect();
         let count = near.iter().filter(|near| **near).count();
-        writeln!(f, "\n{count} of {} are near the ideal schedule", near.len())
+        writeln!(f, "\n{count} of {} times are near the ideal schedule", near.len())
     }
 }

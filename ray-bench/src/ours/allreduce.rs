@@ -23,7 +23,7 @@ pub(crate) fn contender(members: usize) -> Contender {
     })
 }
 
-/// Runs a member's round; returns the begin and the end of each reduction that counts. The first reductions do not count.
+/// Runs a member's round; returns the start and the end of each reduction that counts. The first reductions do not count.
 /// The member checks one number after each reduction, and the whole buffer after the last.
 fn reduce(numbers: &mut [f32], mut group: Group) -> Vec<[Instant; 2]> {
     let (rank, members) = (group.rank(), group.size());
@@ -46,7 +46,7 @@ fn reduce(numbers: &mut [f32], mut group: Group) -> Vec<[Instant; 2]> {
     spans
 }
 
-/// The mean time of a reduction, from the begin of the first member to the end of the last one.
+/// The mean time of a reduction, from the start of the first member to the end of the last one.
 fn microseconds(members: &[Vec<[Instant; 2]>]) -> f64 {
     let spans = (0..TIMES).map(|i| {
         let first = members.iter().map(|spans| spans[i][0]).min().expect("there are members");

@@ -2,7 +2,7 @@
 //!
 //! Each round is a fresh process, so the engine knows nothing of the function yet and the process has used no stack. The
 //! sample leaves the start of the engine out. The tasks of tokio await each other. The contender with a plain thread for
-//! each call shows what a blocking recursion costs.
+//! each call shows the cost of a blocking recursion.
 
 use crate::measure::Definition;
 

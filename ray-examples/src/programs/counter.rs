@@ -1,4 +1,4 @@
-//! The article's "Ray Actor": a type with a state of its own, whose methods are called remotely.
+//! The article's "Ray Actor": a type with state, whose methods the caller calls remotely.
 //!
 //! ```python
 //! import ray

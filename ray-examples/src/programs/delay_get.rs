@@ -1,4 +1,4 @@
-//! The article's "Delay ray.get()": a get blocks, so a get after each call leaves nothing parallel.
+//! The article's "Delay ray.get()": a get blocks the caller, so with a get after each call no two tasks run in parallel.
 //!
 //! ```python
 //! def do_some_work(x):
@@ -20,7 +20,7 @@
 //! results = ray.get([do_some_work.remote(x) for x in range(4)])
 //! ```
 //!
-//! Of the third variant the engine itself warns, with its file and line, where a loop is longer than this one.
+//! In a longer loop than this one, the engine itself warns of the third variant, with file and line.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ fn do_some_work(x: i64) -> i64 {
 pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     ray::init_with(Config::new().num_cpus(4))?;
 
-    // Plain calls, one after the other: the function is still one.
+    // Plain calls, one after the other: a remote function is still a function.
     let start = Instant::now();
     let results: Vec<_> = (0..4).map(*do_some_work).collect();
     let duration = start.elapsed();
@@ -46,13 +46,13 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     assert_eq!(results, [0, 1, 2, 3]);
     report.took("plain calls", duration).article(4.0149).ideal(Duration::from_secs(4));
 
-    // Remote calls: each comes back at once, with the reference to what is not there yet.
+    // Remote calls: each returns at once, with a reference to the result that is not ready yet.
     let start = Instant::now();
     let results: Vec<_> = (0..4).map(|x| do_some_work.remote(x)).collect();
     let duration = start.elapsed();
     println!("duration = {}\nresults = {results:?}", duration.as_secs_f64());
     report.took("remote calls alone", duration).article(0.00036).ideal(Duration::ZERO);
-    // In the article each variant is a run of its own: the next one is to find four free CPUs.
+    // In the article each variant is a run of its own. So the next variant must find four free CPUs.
     assert_eq!(ray::get(results)?, [0, 1, 2, 3]);
 
     // A get after each call: one operation at a time.
@@ -63,7 +63,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     assert_eq!(results, [0, 1, 2, 3]);
     report.took("a get after each", duration).article(4.0181).ideal(Duration::from_secs(4));
 
-    // One get of all, after all are under way.
+    // One get of all results, after all calls.
     let start = Instant::now();
     let results = ray::get((0..4).map(|x| do_some_work.remote(x)).collect::<Vec<_>>())?;
     let duration = start.elapsed();

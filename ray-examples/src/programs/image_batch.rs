@@ -1,4 +1,4 @@
-//! Images by the batch: decode, blur and augment are a task each, chained by their references.
+//! Batches of images: decode, blur and augment are tasks, and references connect them to chains.
 //!
 //! ```text
 //! unzip -> decode -> blur -> augment -> contact_sheet -> image_batch.png
@@ -6,9 +6,9 @@
 //!       -> ..
 //! ```
 //!
-//! Nothing is waited for on the way: each task is given the references of those before it and
-//! starts when they are there. The images are those of `FASHION_MNIST_DIR` (IDX files, gzipped);
-//! where it is not set, rings and discs that this program draws itself.
+//! The program waits only for the last result: each task receives the references of the previous tasks and starts when their
+//! results are ready. `FASHION_MNIST_DIR` names the folder of the images (gzipped IDX files). Without it, the program draws rings
+//! and discs.
 
 use std::env;
 use std::fs;
@@ -30,10 +30,10 @@ const BATCHES: usize = 14;
 const BATCH: usize = 64;
 /// Images in a row of the contact sheet.
 const COLUMNS: usize = 32;
-/// Before its images an IDX file has a magic number, their count, their rows and their columns.
+/// The length of the header of an IDX file: a magic number, and the number of images, rows and columns.
 const IDX_HEADER: usize = 16;
 
-/// Images of one size, their grey pixels one after the other.
+/// Images of one size; the grey pixels of one image follow those of the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Images {
     width: u32,
@@ -44,9 +44,9 @@ struct Images {
 impl Images {
     fn iter(&self) -> impl Iterator<Item = GrayImage> {
         let size = (self.width * self.height) as usize;
-        self.pixels
-            .chunks_exact(size)
-            .map(|pixels| GrayImage::from_raw(self.width, self.height, pixels.to_vec()).expect("of that size"))
+        self.pixels.chunks_exact(size).map(|pixels| {
+            GrayImage::from_raw(self.width, self.height, pixels.to_vec()).expect("each chunk has the size of an image")
+        })
     }
 
     fn map(&self, change: impl FnMut(GrayImage) -> GrayImage) -> Self {
@@ -65,7 +65,7 @@ fn unzip(file: &[u8]) -> io::Result<Vec<u8>> {
 fn decode(idx: &[u8], batch: usize) -> Result<Images, String> {
     let number = |at: usize| {
         let bytes = idx.get(4 * at..4 * at + 4).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(u32::from_be_bytes).ok_or("an IDX file has a header of four numbers")
+        bytes.map(u32::from_be_bytes).ok_or("the header of an IDX file has four numbers")
     };
     if number(0)? != 0x803 {
         return Err("not an IDX file of images".into());
@@ -73,7 +73,7 @@ fn decode(idx: &[u8], batch: usize) -> Result<Images, String> {
     let (height, width) = (number(2)?, number(3)?);
     let size = width as usize * height as usize;
     let start = IDX_HEADER + batch * BATCH * size;
-    let pixels = idx.get(start..start + BATCH * size).ok_or("there is no such batch")?;
+    let pixels = idx.get(start..start + BATCH * size).ok_or("the file has too few images for this batch")?;
     Ok(Images { width, height, pixels: pixels.to_vec() })
 }
 
@@ -82,7 +82,7 @@ fn blur(images: &Images, sigma: f32) -> Images {
     images.map(|image| imageops::blur(&image, sigma))
 }
 
-/// Mirrors half of the images and zooms into each of them, as one does before training.
+/// Mirrors half of the images and enlarges a part of each, as programs do before training.
 #[remote]
 fn augment(images: &Images, seed: u64) -> Images {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -114,11 +114,11 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let file = match env::var_os("FASHION_MNIST_DIR") {
         Some(folder) => {
             let file = Path::new(&folder).join("t10k-images-idx3-ubyte.gz");
-            println!("real images, of {}", file.display());
+            println!("images from {}", file.display());
             fs::read(file).map_err(ray::Error::other)?
         }
         None => {
-            println!("generated images: FASHION_MNIST_DIR names no folder of real ones");
+            println!("generated images, since FASHION_MNIST_DIR is not set");
             generated().map_err(ray::Error::other)?
         }
     };
@@ -136,30 +136,30 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let sheet = ray::get(contact_sheet.remote(batches))?;
     let duration = start.elapsed();
 
-    // The same by plain calls of the same functions: one after the other, the same bytes.
+    // Plain calls of the same functions, one after the other, must give the same bytes.
     let start = Instant::now();
-    let plain = plainly(&file).map_err(ray::Error::other)?;
+    let plain = by_plain_calls(&file).map_err(ray::Error::other)?;
     let one_by_one = start.elapsed();
-    assert_eq!(sheet, plain, "both ways give the same sheet");
+    assert_eq!(sheet, plain, "tasks and plain calls give the same sheet");
     let image = image::load_from_memory(&sheet).map_err(ray::Error::other)?;
     assert_eq!((image.width(), image.height()), (896, 784));
 
     let path = env::current_exe().map_err(ray::Error::other)?.with_file_name("image_batch.png");
     fs::write(&path, sheet).map_err(ray::Error::other)?;
-    println!("{} images, blurred and augmented: {}", BATCHES * BATCH, path.display());
+    println!("wrote {} blurred and augmented images to {}", BATCHES * BATCH, path.display());
     report.took("tasks", duration);
     report.took("plain calls", one_by_one);
     ray::shutdown()
 }
 
-fn plainly(file: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+fn by_plain_calls(file: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let idx = unzip(file)?;
     let batches: Result<Vec<Images>, String> =
         (0..BATCHES).map(|batch| Ok(augment(&blur(&decode(&idx, batch)?, 0.8), batch as u64))).collect();
     Ok(contact_sheet(&batches?)?)
 }
 
-/// A file as Fashion-MNIST's, of rings and discs.
+/// A file of rings and discs in the format of Fashion-MNIST.
 fn generated() -> io::Result<Vec<u8>> {
     let count = BATCHES * BATCH;
     let mut file = GzEncoder::new(Vec::new(), Compression::fast());

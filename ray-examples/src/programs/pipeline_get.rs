@@ -1,4 +1,4 @@
-//! The article's "Pipeline data processing", first as it should not be: all results, then the work.
+//! The article's "Pipeline data processing", first the slow variant: the program gets all results before it processes one.
 //!
 //! ```python
 //! ray.init(num_cpus = 4)
@@ -28,7 +28,7 @@ use ray::{Config, remote};
 
 use crate::report::Report;
 
-/// How long the work on `x` takes: uniform between 0 and 4 s, the same in each run.
+/// The time of the work on `x`: uniform between 0 and 4 s, the same in each run.
 fn uniform(x: u64) -> Duration {
     Duration::from_secs_f64(fastrand::Rng::with_seed(543 + x).f64() * 4.0)
 }
@@ -58,7 +58,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     println!("duration = {}\nresult = {sum}", duration.as_secs_f64());
 
     assert_eq!(sum, 6);
-    // The slowest of the tasks, then a second for each result.
+    // The ideal: the slowest task, and then a second for each result.
     let slowest = (0..4).map(uniform).max().unwrap_or_default();
     report.took("", duration).article(7.8264).ideal(slowest + Duration::from_secs(4));
     ray::shutdown()

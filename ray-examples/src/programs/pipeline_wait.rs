@@ -1,4 +1,4 @@
-//! The article's "Pipeline data processing" with `ray.wait`: each result as soon as it is there.
+//! The article's "Pipeline data processing" with `ray.wait`: the program processes each result as soon as it is ready.
 //!
 //! ```python
 //! ray.init(num_cpus = 4)
@@ -28,7 +28,7 @@ use ray::{Config, Pending, remote};
 
 use crate::report::Report;
 
-/// How long the work on `x` takes: uniform between 0 and 4 s, the same in each run.
+/// The time of the work on `x`: uniform between 0 and 4 s, the same in each run.
 fn uniform(x: u64) -> Duration {
     Duration::from_secs_f64(fastrand::Rng::with_seed(543 + x).f64() * 4.0)
 }
@@ -64,7 +64,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     ray::shutdown()
 }
 
-/// A second for each result, in the order in which they are ready, none before it is.
+/// The ideal: a second for each result, in the order in which they become ready, and not before that.
 fn overlapped() -> Duration {
     let mut ready: Vec<Duration> = (0..4).map(uniform).collect();
     ready.sort();

@@ -1,4 +1,4 @@
-//! The article's first program, in C++ there, with an actor: the worker stays, and remembers.
+//! The article's first program, with an actor instead of the C++ thread: the worker stays and keeps state.
 //!
 //! ```cpp
 //! std::promise<int> _promise;
@@ -32,7 +32,7 @@ impl Worker {
         Worker { promises_kept: 0 }
     }
 
-    // Sums up what it is given; to return is to keep the promise.
+    // Sums up the data; the return value keeps the promise.
     pub fn sum_of_data(&mut self, data: &[i64]) -> i64 {
         let sum = data.iter().sum();
         thread::sleep(Duration::from_millis(500)); // sleeps for 500 ms
@@ -49,9 +49,9 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let start = Instant::now();
     let test_data = vec![1, 2, 3, 4, 5, 6];
     let worker = Worker::remote();
-    // The actor does so, asynchronously; what comes back is the future.
+    // The actor runs the method asynchronously; the call returns the future.
     let future = worker.sum_of_data.remote(test_data);
-    // The future's value, once it is there.
+    // Waits for the value of the future.
     let result = ray::get(future)?;
     let duration = start.elapsed();
     println!("async result is {result}");

@@ -1,4 +1,4 @@
-//! The article's first program, in C++ there, with a task: calling it is the whole of the promise.
+//! The article's first program, with a task instead of the C++ thread: the call makes both the promise and the future.
 //!
 //! ```cpp
 //! std::promise<int> _promise;
@@ -21,7 +21,7 @@ use ray::remote;
 
 use crate::report::Report;
 
-// Sums up what it is given; to return is to keep the promise.
+// Sums up the data; the return value keeps the promise.
 #[remote]
 fn sum_of_data(data: &[i64]) -> i64 {
     let sum = data.iter().sum();
@@ -32,9 +32,9 @@ fn sum_of_data(data: &[i64]) -> i64 {
 pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let start = Instant::now();
     let test_data = vec![1, 2, 3, 4, 5, 6];
-    // A worker does so, asynchronously; what comes back is the future.
+    // A worker runs the task asynchronously; the call returns the future.
     let future = sum_of_data.remote(test_data);
-    // The future's value, once it is there.
+    // Waits for the value of the future.
     let result = ray::get(future)?;
     let duration = start.elapsed();
     println!("async result is {result}");

@@ -1,4 +1,4 @@
-//! The article's first program, in C++ there: a thread holds the promise, the caller the future.
+//! The article's first program, which is in C++: a thread has the promise, and the caller has the future.
 //!
 //! ```cpp
 //! std::promise<int> _promise;
@@ -14,8 +14,8 @@
 //! work_thread.join();
 //! ```
 //!
-//! A channel that carries one value is both ends of the promise. `promise_task` and `promise_actor`
-//! are the same program, with what Ray has in the place of thread, promise and future.
+//! The two ends of a channel for one value are the promise and the future. `promise_task` and `promise_actor` are the same
+//! program with Ray's tasks and actors instead of thread, promise and future.
 
 use std::sync::mpsc;
 use std::thread;
@@ -25,22 +25,22 @@ use crate::report::Report;
 
 pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let start = Instant::now();
-    // A promise, and the future that belongs to it.
+    // A promise and its future.
     let (promise, future) = mpsc::channel();
     let test_data = vec![1, 2, 3, 4, 5, 6];
-    // Sums up what it is given and keeps its promise with the sum.
+    // Sums up the data and keeps the promise with the sum.
     let sum_of_data = |data: &[i64], promise: mpsc::Sender<i64>| {
         let sum = data.iter().sum();
         thread::sleep(Duration::from_millis(500)); // sleeps for 500 ms
         promise.send(sum)
     };
-    // A thread does so, asynchronously.
+    // A thread runs the closure asynchronously.
     let work_thread = thread::spawn(move || sum_of_data(&test_data, promise));
-    // The future's value, once it is there.
+    // Waits for the value of the future.
     let result = future.recv().map_err(ray::Error::other)?;
     let duration = start.elapsed();
     println!("async result is {result}");
-    // The thread ends.
+    // Waits for the end of the thread.
     let kept = work_thread.join().expect("the thread does not panic");
 
     assert_eq!(result, 21);

@@ -1,4 +1,4 @@
-//! The article's "Avoid passing same object repeatedly", the wrong way: the array goes by value.
+//! The article's "Avoid passing same object repeatedly", the slow variant: each call passes the array by value.
 //!
 //! ```python
 //! ray.init(num_cpus = 4)
@@ -14,8 +14,8 @@
 //! print("duration =", time.time() - start)
 //! ```
 //!
-//! What Python does without a word stands in the code here: ten calls by value take ten clones. The
-//! clones alone are measured beside them. `put_once` is the right way.
+//! Python copies the array, and its code does not show the copies. This code shows them: ten calls by value take ten clones. The
+//! program also measures ten clones alone. `put_once` is the fast variant.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     println!("duration = {}", duration.as_secs_f64());
     assert_eq!(results.len(), 10);
 
-    // What memory costs changes from second to second, so they are measured on both sides of the program.
+    // The cost of memory changes from second to second, so the program measures the clones before and after the calls.
     let clones = (before + ten_clones()) / 2;
     println!("ten clones alone = {}", clones.as_secs_f64());
 
@@ -49,10 +49,10 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     ray::shutdown()
 }
 
-/// The same array, and ten clones of it that nobody is given.
+/// The time of the same array and ten clones of it, without calls.
 fn ten_clones() -> Duration {
     let start = Instant::now();
-    // Hidden from the compiler, which makes a clone of what it knows to be zeros without touching the memory.
+    // `black_box` hides the zeros from the compiler, which could otherwise clone them without a write to memory.
     let a = black_box(Array2::<f64>::zeros((10_000, 2_000)));
     for _ in 0..10 {
         drop(black_box(a.clone()));

@@ -1,4 +1,4 @@
-//! The article's "Avoid passing same object repeatedly", the right way: the array is put once.
+//! The article's "Avoid passing same object repeatedly", the fast variant: the program puts the array once.
 //!
 //! ```python
 //! ray.init(num_cpus = 4)
@@ -14,7 +14,7 @@
 //! print("duration =", time.time() - start)
 //! ```
 //!
-//! A parameter `&Array2<f64>` borrows the stored array: it is neither copied nor sent.
+//! A parameter `&Array2<f64>` borrows the stored array, without a copy.
 
 use std::time::{Duration, Instant};
 

@@ -34,7 +34,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let start = Instant::now();
     ray::init()?;
 
-    // Execute func remotely, twice: two futures, each of which points to a remote op.
+    // Execute func remotely, twice: each of the two futures points to a remote op.
     let futures: Vec<_> = (0..2).map(|i| func.remote(i)).collect();
 
     // Blocking.

@@ -1,8 +1,8 @@
-//! Beyond the article: a web service whose handlers await a function and an actor.
+//! Not in the article: a web service whose handlers await a function and an actor.
 //!
-//! A handler is async code on the web framework's threads. What computes is a remote function: a handler awaits it as it
-//! awaits anything else, and the framework's threads serve other requests meanwhile. What all requests share is an actor,
-//! which needs no lock. A failed call becomes an answer that says so.
+//! A handler is async code on the threads of the web framework. A remote function does the computation: the handler awaits it
+//! like any other future, and the threads of the framework serve other requests meanwhile. An actor has the state that all
+//! requests share, without a lock. If a call fails, the answer contains its error.
 
 use std::collections::HashMap;
 use std::future::IntoFuture;
@@ -22,17 +22,17 @@ use tokio::sync::oneshot;
 
 use crate::report::Report;
 
-/// How many primes there are below a limit, as long as it is one that a request may ask for.
+/// The number of primes below a limit; an error if the limit is too large for a request.
 #[remote]
 fn primes(below: u64) -> Result<usize, String> {
     if below > 100_000 {
-        return Err(format!("{below} is too much to ask for"));
+        return Err(format!("the limit {below} is too large"));
     }
     let is_prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     Ok((2..below).filter(is_prime).count())
 }
 
-/// How often each page was visited.
+/// The number of visits of each page.
 #[remote]
 struct Visits {
     pages: HashMap<String, u64>,
@@ -53,7 +53,7 @@ impl Visits {
 
 type Answer = Result<String, (StatusCode, String)>;
 
-/// The answer of a request whose call has failed.
+/// The answer to a request whose call has failed.
 fn failed(error: ray::Error) -> (StatusCode, String) {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
@@ -68,12 +68,12 @@ async fn visit(State(visits): State<ActorHandle<Visits>>, Path(page): Path<Strin
     Ok(count.to_string())
 }
 
-/// The service; every request has the handle of the one actor.
+/// The service. Every request has a handle of the same actor.
 fn service() -> Router {
     Router::new().route("/primes/{below}", get(count_primes)).route("/visit/{page}", post(visit)).with_state(Visits::remote())
 }
 
-/// Makes a request and returns the status and the body of its answer.
+/// Sends a request and returns the status and the body of the answer.
 async fn request(address: &str, line: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let text = format!("{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -84,16 +84,16 @@ async fn request(address: &str, line: &str) -> io::Result<(u16, String)> {
         let status = head.split_whitespace().nth(1)?.parse().ok()?;
         Some((status, body.to_owned()))
     });
-    parts.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no answer of HTTP: {answer}")))
+    parts.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("the answer is not HTTP: {answer}")))
 }
 
-/// Starts the service, is its clients, and stops it; returns what the requests took.
+/// Starts the service, sends it requests, and stops it; returns the time of the requests.
 async fn serve_and_ask() -> io::Result<Duration> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?.to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, service()).with_graceful_shutdown(async {
-        // To drop the sender stops the service too.
+        // The drop of the sender stops the service too.
         let _ = stopped.await;
     });
     let server = tokio::spawn(server.into_future());
@@ -108,7 +108,7 @@ async fn serve_and_ask() -> io::Result<Duration> {
     let counts: Vec<_> = answers.iter().map(|(status, count)| (*status, count.as_str())).collect();
     assert_eq!(counts, [(200, "4"), (200, "25"), (200, "168"), (200, "1229")]);
 
-    // At the same time, and every visit has a number of its own.
+    // All visits come at the same time, and every visit has a number of its own.
     let visits = try_join_all((0..20).map(|_| request(&address, "POST /visit/home"))).await?;
     let mut numbers: Vec<u64> = visits.iter().map(|(_, number)| number.parse().expect("a number")).collect();
     numbers.sort_unstable();
@@ -118,7 +118,7 @@ async fn serve_and_ask() -> io::Result<Duration> {
     let (status, reason) = request(&address, "GET /primes/1000000").await?;
     println!("GET /primes/1000000: {status}, {reason}");
     assert_eq!(status, 500);
-    assert!(reason.contains("too much to ask for"), "{reason}");
+    assert!(reason.contains("is too large"), "{reason}");
     let duration = start.elapsed();
 
     drop(stop);
