@@ -51,6 +51,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let Bounded { bytes: rest, bound } = deserializer.into_inner();
         let outcome = match ended {
             _ if bound.reached => Err(refused::<T>("decode", &TOO_DEEP)),
+            Err(rmp_serde::decode::Error::DepthLimitExceeded) => Err(refused::<T>("decode", &TOO_DEEP)),
             Ok(_) if !rest.is_empty() => Err(refused::<T>("decode", &"bytes follow the value")),
             Ok(value) => Ok(value),
             Err(why) => Err(refused::<T>("decode", &why)),
@@ -67,7 +68,7 @@ pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T>
     decode(&encode(&value)?)
 }
 
-const TOO_DEEP: &str = "it is nested too deep";
+const TOO_DEEP: &str = "it is nested too deep: 1024 levels at most, fewer where a level needs much stack; send a flat form of it, a `Vec` for example";
 
 fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Serialization, format!("cannot {verb} a `{}`: {why}", type_name::<T>()))
@@ -283,7 +284,8 @@ mod tests {
     fn depth_is_refused_and_never_overflows() {
         assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
         for levels in [1_100, 200_000] {
-            assert!(refusal(levels, 256 * 1024).is_serialization());
+            let refused = refusal(levels, 256 * 1024);
+            assert!(refused.is_serialization() && refused.to_string().contains(TOO_DEEP), "{refused}");
         }
         let bomb = [[0x81, 0xa5].as_slice(), b"inner"].concat().repeat(1_000_000);
         assert!(decode::<Nested>(&bomb).unwrap_err().is_serialization());
