@@ -101,7 +101,7 @@ impl Submitters {
     }
 }
 
-/// Submits something that nobody waits for.
+/// Submits a task for which no thread waits.
 fn submit(sort: usize, ledger: Option<&ActorHandle<Ledger>>) {
     let thing = || Thing::new(1);
     match sort {

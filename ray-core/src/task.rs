@@ -149,7 +149,7 @@ impl TaskHead {
         unsafe { entry.cast().as_ref() }
     }
 
-    /// The caller, who owns the arguments, takes them out or drops them.
+    /// The caller owns the arguments, and is about to take them out or drop them.
     #[inline]
     pub(crate) fn args_go(&self) {
         #[cfg(debug_assertions)]

@@ -213,9 +213,8 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
     }
 }
 
-/// A task of another queue. Others of that queue may come along into this thread's own, where all see them; between the two
-/// they are in nobody's sight for a moment, which may be that of the monitor thread's last look before it rests, or of a
-/// shutdown's.
+/// A task of another queue. Further tasks of that queue may move into this thread's own, where every thread sees them. In between
+/// they are in no queue: the monitor thread's last look before it rests, or the look of a shutdown, can miss them.
 fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
     let job = steal_some(state, turn);
     if job.is_some() && !state.deque.is_empty() {

@@ -44,8 +44,8 @@ impl Driver {
         }
     }
 
-    /// A claim that is no longer wanted holds nobody up: neither work that a thread gets, which that thread may run itself, nor
-    /// work that nobody waits for.
+    /// A claim that is no longer wanted delays no other work: neither work that a thread gets and may run itself, nor work
+    /// for which no thread waits.
     pub(super) fn stage_claim(&mut self) {
         let cpus = self.shared.era.cpus;
         if cpus < 2 {

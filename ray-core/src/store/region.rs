@@ -124,7 +124,7 @@ mod tests {
         unsafe { give_back(first) };
         assert_eq!(uncut.left as usize, second - 10);
         for _ in 0..uncut.left {
-            // SAFETY: cut here, and nobody uses it.
+            // SAFETY: this loop has cut the block and has not written to it.
             unsafe { give_back(uncut.cut(BLOCK)) };
         }
     }
