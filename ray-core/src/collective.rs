@@ -65,7 +65,7 @@ pub use named::{
     is_group_initialized,
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use ask::{Ask, Call, What};
 use shared::{Member, Room};
 
@@ -80,7 +80,7 @@ const TIMEOUT: Duration = Duration::from_secs(1800);
 ///
 /// Its operations take `&mut self`: a member is in one at a time. They block; in an `async fn` of the engine they are an error
 /// of kind `BlockingInAsync`, as [`get`](crate::get) is. A handle is data of this process: it goes into closures
-/// ([`task`](crate::task)) and into what is `#[remote(local)]`.
+/// ([`task`](crate::task::head)) and into what is `#[remote(local)]`.
 ///
 /// # Errors
 /// Of all operations: `Collective`, naming rank and cause, where the group is or gets broken; `GetTimeout` after

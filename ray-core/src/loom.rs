@@ -1,6 +1,6 @@
 //! Models of the engine's protocols, tried in every order of steps up to two preemptions, or as many as are asked for:
 //! `LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom" cargo test --release -p ray-core --lib --target-dir target/loom -- loom`.
-//! They run the engine's own code over the model checker's atomics (`crate::sync`); what is around it is made up here.
+//! They run the engine's own code over the model checker's atomics (`crate::base::sync`); what is around it is made up here.
 
 mod actor;
 mod alarm;

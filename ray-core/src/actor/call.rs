@@ -6,19 +6,20 @@ use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::cell::{ActorCell, ActorHold};
-use super::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod, life};
-use crate::callable::arg::{ArgList, Closure, Dependency};
-use crate::callable::function::{BoxFuture, MethodCall, Outcome};
-use crate::callable::registry::Glue;
-use crate::callable::spec::Spec;
-use crate::error::Error;
-use crate::store::block;
-use crate::store::entry::{Header, Hold, Kind, VTable};
-use crate::store::state::{Phase, State};
+use crate::actor::cell::{ActorCell, ActorHold};
+use crate::actor::class::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
+use crate::actor::life;
+use crate::base::error::Error;
+use crate::call::arg::{ArgList, Closure, Dependency};
+use crate::call::function::{BoxFuture, MethodCall, Outcome};
+use crate::call::registry::Glue;
+use crate::call::spec::Spec;
+use crate::engine::thread::ThreadState;
+use crate::object::block;
+use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::state::{Phase, State};
 use crate::task::cell::strict_outcome;
-use crate::task::{Extra, Ran, TaskHead, TaskVTable};
-use crate::thread::ThreadState;
+use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
 /// What calls add to a task's head.
 #[repr(C)]
@@ -228,7 +229,7 @@ impl<B: CallBody> CallCell<B> {
                 cell.head.cut_off.store(false, Ordering::Relaxed);
                 // SAFETY: as above; they stay for another attempt, and the type is the one that Keep was made with.
                 let clone = || unsafe { keep.get::<B::Args>()((*cell.args.get()).assume_init_ref()) };
-                match crate::unwind::catch(clone) {
+                match crate::base::unwind::catch(clone) {
                     Ok(args) => args,
                     Err(error) => {
                         if !B::CREATES {
@@ -241,17 +242,17 @@ impl<B: CallBody> CallCell<B> {
             }
         };
         // SAFETY: the actor's cell is of this class, and the runner has the instance.
-        let started = crate::unwind::catch(|| unsafe { B::start(ActorCell::<B::Class>::instance(actor), args) });
+        let started = crate::base::unwind::catch(|| unsafe { B::start(ActorCell::<B::Class>::instance(actor), args) });
         match started {
             Ok(Started::Ended(outcome)) => {
                 // SAFETY: the body is over.
                 unsafe { Self::end(entry, outcome, state.engine.settings.strict) }
             }
             Ok(Started::Future(future)) => {
-                let over = super::concurrent::over(entry);
+                let over = crate::actor::concurrent::over(entry);
                 // SAFETY: claimed, and `over` frees the slot when the future is gone.
                 unsafe {
-                    crate::task::future::spawn_for(state, entry, future, Self::end, Some(actor), Some(over));
+                    crate::engine::future::spawn_for(state, entry, future, Self::end, Some(actor), Some(over));
                 }
                 Ran::Spawned
             }
@@ -274,7 +275,7 @@ impl<B: CallBody> CallCell<B> {
         let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
         if kept && cell.head.cut_off.swap(false, Ordering::AcqRel) {
             // It was made on an instance that is no more.
-            crate::unwind::quietly(|| drop(outcome));
+            crate::base::unwind::quietly(|| drop(outcome));
             return Ran::Again;
         }
         match outcome {
@@ -336,7 +337,7 @@ impl<B: CallBody> CallCell<B> {
             let cell = entry.cast::<Self>().as_ref();
             cell.head.task.args_go();
             let args = cell.args.get();
-            crate::unwind::quietly(|| (*args).assume_init_drop());
+            crate::base::unwind::quietly(|| (*args).assume_init_drop());
         }
     }
 
@@ -344,7 +345,7 @@ impl<B: CallBody> CallCell<B> {
         // SAFETY: the caller owns the value.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
-            crate::unwind::quietly(|| (*value).assume_init_drop());
+            crate::base::unwind::quietly(|| (*value).assume_init_drop());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Rules
 //!
-//! 1. Every change of a state is made under the lock of [`run_state`](super::run_state), which has the states.
+//! 1. Every change of a state is made under the lock of [`run_state`](crate::actor::run_state), which has the states.
 //! 2. `handles` count those who may send; `holds` keep the memory: one for all handles together, one for each run
 //!    queue entry, call, weak handle and running future. A call's is taken out of `prepaid`, under the lock that its
 //!    sender has anyway, and given back with the call's memory. What is left of `prepaid` goes back when the actor dies.
@@ -24,17 +24,17 @@ use std::ops::Deref;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::Actor;
-use super::current::{Borrowed, Current, Seen};
-use super::life::Rare;
-use super::living::Links;
-use super::mailbox::Buffer;
-use super::run_state::{Guard, Life, RunState};
-use crate::callable::spec::Spec;
-use crate::id::ActorId;
-use crate::resources::Resources;
-use crate::store::block;
-use crate::store::entry::{Header, Hold};
+use crate::actor::class::Actor;
+use crate::actor::current::{Borrowed, Current, Seen};
+use crate::actor::life::Rare;
+use crate::actor::living::Links;
+use crate::actor::mailbox::Buffer;
+use crate::actor::run_state::{Guard, Life, RunState};
+use crate::base::id::ActorId;
+use crate::base::resources::Resources;
+use crate::call::spec::Spec;
+use crate::object::block;
+use crate::object::entry::{Header, Hold};
 
 /// What differs from class to class.
 pub(crate) struct ActorVTable {
@@ -197,7 +197,7 @@ impl ActorHead {
     pub(crate) fn caller(&self) -> u64 {
         match self.caller.load(Ordering::Relaxed) {
             0 => {
-                let fresh = crate::thread::fresh_caller();
+                let fresh = crate::engine::thread::fresh_caller();
                 match self.caller.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => fresh,
                     Err(known) => known,
@@ -279,7 +279,7 @@ impl ActorHead {
     fn add_holds(&self, count: u32) {
         if self.holds.fetch_add(count, Ordering::Relaxed) > u32::MAX / 2 {
             // As Arc does: only leaked holds get here.
-            crate::event::abort("an actor is held by too many handles, calls and other owners of the engine");
+            crate::base::event::abort("an actor is held by too many handles, calls and other owners of the engine");
         }
     }
 
@@ -389,7 +389,7 @@ impl<A: Actor> ActorCell<A> {
 
     unsafe fn drop_instance(head: NonNull<ActorHead>) {
         // SAFETY: the caller ends the actor, which has an instance.
-        crate::unwind::quietly(|| unsafe { Self::instance(head).drop_in_place() });
+        crate::base::unwind::quietly(|| unsafe { Self::instance(head).drop_in_place() });
     }
 
     unsafe fn free(head: NonNull<ActorHead>) {

@@ -3,24 +3,24 @@
 //! The runner only admits. A call is admitted in the order of the mailbox: one that needs `&self` while fewer than
 //! `limit` run and none is exclusive, one that needs `&mut self` when nothing runs. An async call's future is spawned,
 //! a sync one goes to the workers; its end frees the slot and has the next admitted. So what `&mut` promises the
-//! borrow checker is true: nothing else touches the instance. The counts are in [`run_state`](super::run_state).
+//! borrow checker is true: nothing else touches the instance. The counts are in [`run_state`](crate::actor::run_state).
 
 use parking_lot::Mutex;
 use std::cell::Cell;
 
-use super::call::CallHead;
-use super::cell::{ActorHead, ActorHold};
-use super::life;
+use crate::actor::call::CallHead;
+use crate::actor::cell::{ActorHead, ActorHold};
+use crate::actor::life;
 
-use super::run;
-use super::run_state::{Admit, Left};
-use crate::deadlock::{Blocker, Blockers};
-use crate::runtime::FreeJob;
-use crate::store::entry::Hold;
-use crate::store::state::Phase;
-use crate::task::execute;
-use crate::task::future::Over;
-use crate::thread::{Frame, ThreadState};
+use crate::actor::run;
+use crate::actor::run_state::{Admit, Left};
+use crate::engine::deadlock::{Blocker, Blockers};
+use crate::engine::engine::FreeJob;
+use crate::engine::future::Over;
+use crate::engine::thread::{Frame, ThreadState};
+use crate::object::entry::Hold;
+use crate::object::state::Phase;
+use crate::task::head::execute;
 
 /// The slots of an actor.
 pub(crate) struct Admission {
@@ -177,7 +177,7 @@ pub(crate) fn abandon(Admitted(call): Admitted) {
     drop_args(&call);
     call.state.set_seen();
     // SAFETY: alive by the hold.
-    unsafe { crate::store::entry::fail(call.entry(), |_| true, crate::thread::gone("the call had not started")) };
+    unsafe { crate::object::entry::fail(call.entry(), |_| true, crate::engine::thread::gone("the call had not started")) };
     leave(&call);
 }
 
@@ -189,7 +189,7 @@ fn drop_args(call: &Hold) {
 }
 
 /// What the end of an async call's future does.
-pub(crate) fn over(entry: std::ptr::NonNull<crate::store::entry::Header>) -> Over {
+pub(crate) fn over(entry: std::ptr::NonNull<crate::object::entry::Header>) -> Over {
     // SAFETY: the call runs, so it is alive.
     let call = unsafe { Hold::new(entry) };
     Box::new(move || leave(&call))

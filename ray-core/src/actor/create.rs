@@ -2,20 +2,23 @@
 
 use std::sync::atomic::Ordering;
 
-use super::call::{CallCell, CallHead, InitBody};
-use super::cell::{ActorCell, ActorHold};
-use super::concurrent::Admission;
-use super::handle::ActorHandle;
-use super::life::{self, By};
-use super::{Actor, ActorClass, Constructor, InitArgs, run};
-use crate::callable::arg::ArgList;
-use crate::error::{Error, Result};
-use crate::options::{CreateOptions, CreateSettings};
-use crate::runtime::{FreeJob, claim};
-use crate::store::entry::Hold;
-use crate::store::state::Phase;
-use crate::task::{Extra, Keep, TaskHead, children, dependency};
-use crate::thread::{self, ThreadState};
+use crate::actor::call::{CallCell, CallHead, InitBody};
+use crate::actor::cell::{ActorCell, ActorHold};
+use crate::actor::class::{Actor, ActorClass, Constructor, InitArgs};
+use crate::actor::concurrent::Admission;
+use crate::actor::handle::ActorHandle;
+use crate::actor::life::By;
+use crate::actor::{life, run};
+use crate::base::error::{Error, Result};
+use crate::base::options::{CreateOptions, CreateSettings};
+use crate::call::arg::ArgList;
+use crate::engine::engine::FreeJob;
+use crate::engine::thread::ThreadState;
+use crate::engine::{claim, thread};
+use crate::object::entry::Hold;
+use crate::object::state::Phase;
+use crate::task::head::{Extra, Keep, TaskHead};
+use crate::task::{children, dependency};
 
 /// Concurrent calls of an actor with async methods that says nothing.
 const ASYNC_CONCURRENCY: u32 = 1000;
@@ -38,7 +41,7 @@ pub fn try_create<C: Constructor>(args: InitArgs<C>) -> Result<ActorHandle<C::Ac
 
 /// A handle of an actor that never came to be.
 pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
-    let epoch = crate::runtime::epoch();
+    let epoch = crate::engine::engine::epoch();
     // SAFETY: a fresh cell, with one handle.
     let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(epoch)) };
     life::end(&handle.hold(), error, By::Other);
@@ -49,7 +52,7 @@ pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
 struct Known<A>(std::marker::PhantomData<A>);
 
 impl<A: Actor> Known<A> {
-    const OPTIONS: &'static crate::options::ActorOptions = &<A::Class as ActorClass>::OPTIONS;
+    const OPTIONS: &'static crate::base::options::ActorOptions = &<A::Class as ActorClass>::OPTIONS;
     const SILENT: bool = Self::OPTIONS.is_silent() && !A::IS_ASYNC;
 }
 
@@ -149,7 +152,7 @@ fn prepare<C: Constructor>(
         }
         // A named one may be called by others before its creation is sent.
         gated |= !settings.resources.is_none() || settings.name.is_some();
-        let mut call = super::send::no_settings();
+        let mut call = crate::actor::send::no_settings();
         call.resources = settings.resources.clone();
         extra = Some(Box::new(Extra { settings: call, keep, granted: false.into() }));
         rare.set_settings(settings);
@@ -188,7 +191,7 @@ fn launch<C: Constructor>(creation: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(entry) }.actor.clone();
     if !actor.lock().is_pending() {
-        super::send::post(&actor, actor.head(), creation);
+        crate::actor::send::post(&actor, actor.head(), creation);
         return;
     }
     if creation.phase() == Phase::Queued {
@@ -243,7 +246,7 @@ pub(crate) fn granted(creation: Hold) {
     let dead = actor.lock().is_dead();
     if dead {
         if actor.rare().granted.swap(false, Ordering::AcqRel)
-            && let Some(engine) = crate::runtime::running()
+            && let Some(engine) = crate::engine::engine::running()
             && let Some(extra) = head.extra()
         {
             engine.give_back_of_life(&extra.settings.resources);
@@ -285,7 +288,7 @@ fn never(creation: &Hold) {
     // SAFETY: a call's entry, alive by the hold.
     unsafe {
         let actor = &CallHead::of(creation.entry()).actor;
-        crate::task::abort(creation.entry(), life::death(actor));
+        crate::task::head::abort(creation.entry(), life::death(actor));
     }
 }
 

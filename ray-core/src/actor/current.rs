@@ -9,7 +9,7 @@
 //! by `membarrier`, in the runner's. So either the runner sees the change and leaves `front` alone, or the killer sees null
 //! and waits the moment until it is not. Then `front` belongs to the lock.
 
-use crate::sync::{AtomicPtr, Ordering, light_barrier, spin};
+use crate::base::sync::{AtomicPtr, Ordering, light_barrier, spin};
 
 /// Set in the address while another thread looks at the running call.
 const BORROWED: usize = 1;

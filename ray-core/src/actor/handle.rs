@@ -11,17 +11,18 @@ use std::sync::atomic::Ordering;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::call::{CallBody, Started, WithBody};
-use super::cell::{ActorCell, ActorHead, ActorHold};
-use super::life::{self, ActorState, By};
-use super::{Actor, run, send};
-use crate::callable::arg::Closure;
-use crate::callable::registry::Glue;
-use crate::callable::spec::Spec;
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::ActorId;
-use crate::object_ref::ObjectRef;
-use crate::store::entry::Header;
+use crate::actor::call::{CallBody, Started, WithBody};
+use crate::actor::cell::{ActorCell, ActorHead, ActorHold};
+use crate::actor::class::Actor;
+use crate::actor::life::{ActorState, By};
+use crate::actor::{life, run, send};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::id::ActorId;
+use crate::call::arg::Closure;
+use crate::call::registry::Glue;
+use crate::call::spec::Spec;
+use crate::object::entry::Header;
+use crate::object::object_ref::ObjectRef;
 
 /// A handle of an actor: it dereferences to the actor's methods, so `counter.increment.remote()` calls one.
 ///
@@ -146,8 +147,8 @@ pub fn exit_actor() -> Result<()> {
     exit(None)
 }
 
-fn running_frame() -> Option<&'static crate::thread::Frame> {
-    crate::thread::existing().and_then(|state| state.frame())
+fn running_frame() -> Option<&'static crate::engine::thread::Frame> {
+    crate::engine::thread::existing().and_then(|state| state.frame())
 }
 
 /// Ends the running actor; the call `spared` goes on to its end.
@@ -177,7 +178,7 @@ impl<A: Actor> Deref for ActorHandle<A> {
 impl<A: Actor> Clone for ActorHandle<A> {
     fn clone(&self) -> Self {
         if self.head().handles.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
-            crate::event::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
+            crate::base::event::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
         }
         Self { head: self.head, class: PhantomData }
     }
@@ -214,13 +215,13 @@ impl<A: Actor> fmt::Debug for ActorHandle<A> {
 
 impl<A: Actor> Serialize for ActorHandle<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        crate::object_ref::travel::send(self, "an ActorHandle", serializer)
+        crate::object::travel::send(self, "an ActorHandle", serializer)
     }
 }
 
 impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::object_ref::travel::receive("an ActorHandle", deserializer)
+        crate::object::travel::receive("an ActorHandle", deserializer)
     }
 }
 

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 
 use tokio::task::AbortHandle;
 
-use super::call::CallHead;
-use super::cell::{ActorHead, held};
-use super::concurrent::Admission;
-use super::current::Seen;
-use super::life::{By, death};
-use super::mailbox::{Buffer, Record};
-use super::run_state::Life;
-use crate::error::{Error, ErrorKind};
-use crate::store::entry::{Header, Hold, Kind};
+use crate::actor::call::CallHead;
+use crate::actor::cell::{ActorHead, held};
+use crate::actor::concurrent::Admission;
+use crate::actor::current::Seen;
+use crate::actor::life::{By, death};
+use crate::actor::mailbox::{Buffer, Record};
+use crate::actor::run_state::Life;
+use crate::base::error::{Error, ErrorKind};
+use crate::object::entry::{Header, Hold, Kind};
 
 /// The call is made again when its body is over, if its retries allow.
 pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
@@ -32,7 +32,7 @@ pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) 
         _ if by == By::Runner => (None, false),
         Seen::InMailbox | Seen::Away => {
             // Without `membarrier` the runner fails what is in `front`, when its body is over.
-            let reached = crate::sync::heavy_barrier();
+            let reached = crate::base::sync::heavy_barrier();
             let call = actor.current.look_outside();
             let reached = reached || call.is_some();
             (call, reached)
@@ -57,7 +57,7 @@ pub(crate) fn cut_off_runner(actor: &ActorHead) -> Option<CutOff> {
     let call = match actor.current.look() {
         Seen::Call(call) => call,
         Seen::InMailbox | Seen::Away => {
-            let _ = crate::sync::heavy_barrier();
+            let _ = crate::base::sync::heavy_barrier();
             actor.current.look_outside()?
         }
     };
@@ -77,7 +77,7 @@ pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>)
 pub(crate) fn stop(call: &Hold, error: &Error) {
     call.state.set_cancel();
     // SAFETY: alive by the hold.
-    unsafe { crate::task::abort(call.entry(), error.clone()) };
+    unsafe { crate::task::head::abort(call.entry(), error.clone()) };
     drop_future(call);
 }
 
@@ -90,8 +90,8 @@ fn drop_future(call: &Hold) {
 /// What drops the future of a call that runs at its next await.
 fn future_of(call: &Hold) -> Option<AbortHandle> {
     let is_async = call.task().is_some_and(|head| head.vtable().is_async);
-    let engine = is_async.then(crate::runtime::running).flatten()?;
-    crate::task::future::handle(&engine, call.entry())
+    let engine = is_async.then(crate::engine::engine::running).flatten()?;
+    crate::engine::future::handle(&engine, call.entry())
 }
 
 /// A call that is cut off, since its actor starts anew. It was marked while its attempt could not end.
@@ -118,7 +118,7 @@ impl CutOff {
         if self.again {
             // Its waits end. The mark itself tells the body to stop, and goes with this attempt; the cancel flag could be set
             // when the body has ended meanwhile, and stop the next attempt.
-            crate::blocking::interrupt::wake(self.call.entry());
+            crate::engine::blocking::interrupt::wake(self.call.entry());
             if let Some(future) = self.future {
                 future.abort();
             }
@@ -148,11 +148,11 @@ pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
         match record {
             Record::Call(call) => {
                 // SAFETY: alive by the hold.
-                unsafe { crate::task::abort(call.entry(), death(actor)) };
+                unsafe { crate::task::head::abort(call.entry(), death(actor)) };
             }
             Record::Told(told, args) => {
                 // SAFETY: popped, so the arguments are ours.
-                crate::unwind::quietly(|| unsafe { (told.drop)(args) });
+                crate::base::unwind::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }

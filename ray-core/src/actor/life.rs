@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::call::CallHead;
-use super::cell::{ActorHead, ActorHold};
-use super::concurrent::Admission;
-use super::interrupt::{cut_off_runner, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
-use super::mailbox::Buffer;
-use super::run_state::{AfterMade, Crash, Life, Restart, Start};
-use crate::error::{Error, ErrorKind};
-use crate::options::CreateSettings;
-use crate::store::entry::{Header, Hold, fail, publish};
-use crate::store::state::Phase;
-use crate::thread::ThreadState;
+use crate::actor::call::CallHead;
+use crate::actor::cell::{ActorHead, ActorHold};
+use crate::actor::concurrent::Admission;
+use crate::actor::interrupt::{cut_off_runner, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
+use crate::actor::mailbox::Buffer;
+use crate::actor::run_state::{AfterMade, Crash, Life, Restart, Start};
+use crate::base::error::{Error, ErrorKind};
+use crate::base::options::CreateSettings;
+use crate::engine::thread::ThreadState;
+use crate::object::entry::{Header, Hold, fail, publish};
+use crate::object::state::Phase;
 
 /// Where an actor stands. [Ray's states](https://docs.ray.io/en/latest/ray-observability/reference/doc/ray.util.state.common.ActorState.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -232,7 +232,7 @@ pub(crate) fn create(state: &ThreadState, actor: &ActorHold, creation: Hold) {
 /// Runs the constructor. The caller has the run right, and there is no instance.
 #[inline]
 fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: Hold) {
-    let (made, error) = super::run::construct(state, actor, &creation);
+    let (made, error) = crate::actor::run::construct(state, actor, &creation);
     let after = actor.lock().made(made, || actor.known_rare().is_some_and(Rare::spend_restart));
     match (after, error) {
         (AfterMade::Live, _) => {
@@ -288,7 +288,7 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
         };
         (found, states.back().take(), front, states.take_prepaid())
     };
-    crate::blocking::interrupt::wake(actor.head());
+    crate::engine::blocking::interrupt::wake(actor.head());
     actor.give_holds_back(prepaid);
     let error = death(actor);
     if found.first && found.running {
@@ -309,7 +309,7 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
     actor.has_backlog.store(false, Ordering::Release);
     for call in waiting {
         // SAFETY: alive by the hold.
-        unsafe { crate::task::abort(call.entry(), error.clone()) };
+        unsafe { crate::task::head::abort(call.entry(), error.clone()) };
     }
     free_name(actor);
     withdraw_creation(actor, error);
@@ -325,14 +325,14 @@ fn withdraw_creation(actor: &ActorHead, error: Error) {
     let Some(creation) = rare.set_pending(None) else { return };
     creation.state.set_seen();
     // SAFETY: alive by the hold.
-    unsafe { crate::task::abort(creation.entry(), error) };
+    unsafe { crate::task::head::abort(creation.entry(), error) };
 }
 
 /// The name of a dead actor is free again.
 #[inline]
 pub(crate) fn free_name(actor: &ActorHold) {
     if actor.known_rare().is_some_and(|rare| rare.namespace.get().is_some())
-        && let Some(engine) = crate::runtime::running()
+        && let Some(engine) = crate::engine::engine::running()
     {
         engine.names.remove(actor);
     }
@@ -342,7 +342,7 @@ pub(crate) fn free_name(actor: &ActorHold) {
 /// with it now.
 pub(crate) fn finalize(actor: &ActorHold) {
     let (listed, begun) = actor.run_state.at_last();
-    if listed && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) {
+    if listed && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch) {
         engine.names.living.leave(actor);
     }
     if actor.alive.swap(false, Ordering::AcqRel) {
@@ -354,7 +354,7 @@ pub(crate) fn finalize(actor: &ActorHold) {
     if let Some(creation) = creation {
         if !begun {
             // SAFETY: alive by the hold.
-            unsafe { crate::task::abort(creation.entry(), death(actor)) };
+            unsafe { crate::task::head::abort(creation.entry(), death(actor)) };
         } else if let Some(head) = creation.task() {
             // SAFETY: kept for restarts, of which there will be none.
             unsafe { (head.vtable().drop_args)(creation.entry()) };
@@ -362,7 +362,7 @@ pub(crate) fn finalize(actor: &ActorHold) {
     }
     if rare.granted.swap(false, Ordering::AcqRel)
         && let Some(settings) = rare.settings()
-        && let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch)
+        && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch)
     {
         engine.holders.lock().remove(&actor.head().as_ptr().addr());
         engine.give_back_of_life(&settings.resources);
@@ -371,7 +371,7 @@ pub(crate) fn finalize(actor: &ActorHold) {
 
 /// Enters an actor among those that hold resources, for reports; the last duties take it off.
 pub(crate) fn note_holder(actor: &ActorHold) {
-    let Some(engine) = crate::runtime::running().filter(|engine| engine.epoch == actor.epoch) else { return };
+    let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch) else { return };
     engine.holders.lock().insert(actor.head().as_ptr().addr(), format!("{} holds {} for life", title(actor), actor.resources()));
     if actor.life() == Life::Final {
         engine.holders.lock().remove(&actor.head().as_ptr().addr());
@@ -407,7 +407,7 @@ pub(crate) fn kill_and_restart(actor: &ActorHold) {
             cut_off_running(actor, &error, None);
             // The next runner replaces the instance before it takes another call.
             if enqueue {
-                super::run::enqueue(actor.clone());
+                crate::actor::run::enqueue(actor.clone());
             }
         }
     }

@@ -9,7 +9,7 @@ use std::ptr::{NonNull, null_mut};
 
 use parking_lot::Mutex;
 
-use super::cell::{ActorHead, ActorHold};
+use crate::actor::cell::{ActorHead, ActorHold};
 
 const PARTS: usize = 8;
 

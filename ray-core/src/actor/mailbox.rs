@@ -9,19 +9,19 @@
 //! 1. A *call* is one word: the address of its entry, with a hold. A *told* call (no reference, no entry) is the
 //!    address of its table with the lowest bit set, its caller, and its arguments in as many words as they take.
 //! 2. `back` is touched under the lock. `front` belongs to the runner; of a dead actor whose runner is not in the mailbox
-//!    (see [`current`](super::current)) it belongs to the lock, so that a killer can fail what is in it.
+//!    (see [`current`](crate::actor::current)) it belongs to the lock, so that a killer can fail what is in it.
 //! 3. A record is consumed or dropped once.
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use super::cell::ActorHead;
+use crate::actor::cell::ActorHead;
 use smallvec::SmallVec;
 
-use crate::callable::spec::Spec;
-use crate::error::Error;
-use crate::store::entry::{Header, Hold};
-use crate::thread::ThreadState;
+use crate::base::error::Error;
+use crate::call::spec::Spec;
+use crate::engine::thread::ThreadState;
+use crate::object::entry::{Header, Hold};
 
 type Word = MaybeUninit<usize>;
 
@@ -122,14 +122,14 @@ impl Buffer {
         if first.addr() & 1 == 0 {
             let entry = NonNull::new(first.cast::<Header>())?;
             // SAFETY: held by the record, a call.
-            let head = unsafe { super::call::CallHead::of(entry) };
+            let head = unsafe { crate::actor::call::CallHead::of(entry) };
             Some((head.caller, head.task.vtable().definition(), Some(entry)))
         } else {
             // SAFETY: made of a table's address by `push_told`.
             let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
             // SAFETY: the second word of a told call is its caller.
             let caller = unsafe { self.words[self.next as usize + 1].assume_init() };
-            Some((caller as u64, crate::callable::spec::instance(told.spec, told), None))
+            Some((caller as u64, crate::call::spec::instance(told.spec, told), None))
         }
     }
 
@@ -145,8 +145,8 @@ impl Buffer {
             // The entries of the calls to come were written by another processor: by the time they are run they are here.
             if !self.told && (self.next as usize + AHEAD) < self.words.len() {
                 let soon = self.at(self.next as usize + AHEAD).cast::<u8>();
-                crate::sync::prefetch(soon);
-                crate::sync::prefetch(soon.wrapping_add(64));
+                crate::base::sync::prefetch(soon);
+                crate::base::sync::prefetch(soon.wrapping_add(64));
             }
             // SAFETY: the record's hold, given out once.
             return NonNull::new(first.cast::<Header>()).map(|entry| Record::Call(unsafe { Hold::adopt(entry) }));
@@ -202,7 +202,7 @@ impl Drop for Buffer {
         while let Some(record) = self.pop() {
             if let Record::Told(told, args) = record {
                 // SAFETY: popped, so the arguments are ours.
-                crate::unwind::quietly(|| unsafe { (told.drop)(args) });
+                crate::base::unwind::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }

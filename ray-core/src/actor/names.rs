@@ -4,11 +4,11 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::Actor;
-use super::cell::ActorHold;
-use super::handle::{ActorHandle, WeakActorHandle};
-use super::living::Living;
-use crate::error::{Error, ErrorKind, Result};
+use crate::actor::cell::ActorHold;
+use crate::actor::class::Actor;
+use crate::actor::handle::{ActorHandle, WeakActorHandle};
+use crate::actor::living::Living;
+use crate::base::error::{Error, ErrorKind, Result};
 
 /// The named actors of an engine, by namespace and name.
 pub(crate) struct Names {
@@ -98,7 +98,7 @@ impl Names {
 /// # Errors
 /// `ActorNotFound` if none has the name, or it is of another class.
 pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
-    let state = crate::thread::current()?;
+    let state = crate::engine::thread::current()?;
     state.engine.names.get(&state.engine.settings.namespace, name)
 }
 
@@ -107,11 +107,11 @@ pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
 /// # Errors
 /// As [`get_actor`].
 pub fn get_actor_in<A: Actor>(name: &str, namespace: &str) -> Result<WeakActorHandle<A>> {
-    crate::thread::current()?.engine.names.get(namespace, name)
+    crate::engine::thread::current()?.engine.names.get(namespace, name)
 }
 
 /// The named actors that live: namespace and name of each.
 #[must_use]
 pub fn list_named_actors() -> Vec<(String, String)> {
-    crate::runtime::running().map_or_else(Vec::new, |engine| engine.names.list())
+    crate::engine::engine::running().map_or_else(Vec::new, |engine| engine.names.list())
 }

@@ -1,4 +1,4 @@
-//! What the transitions of [`run_state`](super::run_state) tell their callers to do.
+//! What the transitions of [`run_state`](crate::actor::run_state) tell their callers to do.
 
 /// What the runner does after it has given the run right back, or kept it.
 #[derive(Debug, PartialEq, Eq)]

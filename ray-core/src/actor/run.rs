@@ -4,19 +4,19 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::call::CallHead;
-use super::cell::{ActorHead, ActorHold};
-use super::interrupt;
-use super::life::{self, By};
-use super::mailbox::{Buffer, Record};
-use super::run_state::{Finish, Life, Made};
-use crate::deadlock::{Blocker, Blockers};
-use crate::error::Error;
-use crate::runtime::FreeJob;
-use crate::store::entry::Hold;
-use crate::store::state::Phase;
-use crate::task::{Ran, execute};
-use crate::thread::{Frame, ThreadState};
+use crate::actor::call::CallHead;
+use crate::actor::cell::{ActorHead, ActorHold};
+use crate::actor::life::By;
+use crate::actor::mailbox::{Buffer, Record};
+use crate::actor::run_state::{Finish, Life, Made};
+use crate::actor::{interrupt, life};
+use crate::base::error::Error;
+use crate::engine::deadlock::{Blocker, Blockers};
+use crate::engine::engine::FreeJob;
+use crate::engine::thread::{Frame, ThreadState};
+use crate::object::entry::Hold;
+use crate::object::state::Phase;
+use crate::task::head::{Ran, execute};
 
 /// So many calls a worker runs of one actor before others have their turn.
 const TURN: usize = 256;
@@ -48,7 +48,7 @@ pub(crate) fn schedule(actor: &ActorHold) {
 
 /// Puts an actor, marked as scheduled, in the run queue.
 pub(crate) fn enqueue(actor: ActorHold) {
-    match crate::thread::of(actor.epoch) {
+    match crate::engine::thread::of(actor.epoch) {
         Ok(state) => {
             state.engine.queue_free(FreeJob::Actor(actor));
         }
@@ -58,7 +58,7 @@ pub(crate) fn enqueue(actor: ActorHold) {
 
 /// The engine is gone: the actor ends here, or when its last body does.
 pub(crate) fn abandon(actor: &ActorHold) {
-    life::end(actor, crate::thread::gone("its actors ended with it"), By::Other);
+    life::end(actor, crate::engine::thread::gone("its actors ended with it"), By::Other);
 }
 
 /// A worker's turn with an actor, or several while nothing else waits.
@@ -100,7 +100,7 @@ pub(crate) fn next(actor: &ActorHead, patient: bool) -> Option<&mut Buffer> {
 }
 
 /// Runs the next call; `false`: there is none, or none that may start now. Between two turns the runner is out of the
-/// mailbox, as [`Current`](super::current::Current) has it.
+/// mailbox, as [`Current`](crate::actor::current::Current) has it.
 fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
     actor.current.enter_mailbox();
     if let Some(rare) = actor.runners_rare() {
@@ -116,7 +116,7 @@ fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
             _ => {}
         }
         if let Some(admission) = rare.admission.get() {
-            return super::concurrent::admit(state, actor, admission);
+            return crate::actor::concurrent::admit(state, actor, admission);
         }
     }
     let Some(record) = next(actor, patient).and_then(Buffer::pop) else {
@@ -221,7 +221,7 @@ pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold)
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
     let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
     state.cpu.set(held);
-    crate::task::leave_frame(state, &frame);
+    crate::task::head::leave_frame(state, &frame);
     crate::task::children::release(head);
     match ran {
         Ran::Value => {
@@ -285,7 +285,7 @@ fn finish_dead(actor: &ActorHold) {
 /// Enters the actor among the living, for the shutdown of its engine.
 #[cold]
 fn list(actor: &ActorHold) {
-    let entered = match crate::thread::of(actor.epoch) {
+    let entered = match crate::engine::thread::of(actor.epoch) {
         Ok(state) => {
             let entered = state.engine.names.living.enter(actor);
             if entered && actor.is_dead() {

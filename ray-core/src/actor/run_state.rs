@@ -40,8 +40,8 @@
 //! is either seen by the runner or schedules the actor. A call that could not be admitted sets `WAITING`, which the next
 //! body that leaves, or the canceller of that call, takes off and schedules the actor.
 
-pub(crate) use super::outcome::{Admit, AfterMade, Crash, Death, Finish, Left, Made, Restart, Start};
-use crate::sync::{AtomicU8, AtomicU16, AtomicU32, Ordering, spin};
+pub(crate) use crate::actor::outcome::{Admit, AfterMade, Crash, Death, Finish, Left, Made, Restart, Start};
+use crate::base::sync::{AtomicU8, AtomicU16, AtomicU32, Ordering, spin};
 
 /// See [the instance](self#the-instance-life).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

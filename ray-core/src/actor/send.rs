@@ -9,22 +9,24 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use super::call::{CallBody, CallCell, CallHead, MethodBody};
-use super::cell::{ActorHead, ActorHold, Link};
-use super::life::{self, is_concurrent};
-use super::mailbox::{Told, fits, words_of};
-use super::run;
-use super::{MethodArgs, RemoteMethod};
-use crate::callable::arg::ArgList;
-use crate::callable::refs::Refs;
-use crate::error::{Error, ErrorKind, Result};
-use crate::object_ref::ObjectRef;
-use crate::options::{CallOptions, CallSettings};
-use crate::resources::Resources;
-use crate::store::entry::Hold;
-use crate::store::state::Phase;
-use crate::task::{Extra, Keep, TaskHead, children, dependency};
-use crate::thread::{self, Frame, ThreadState};
+use crate::actor::call::{CallBody, CallCell, CallHead, MethodBody};
+use crate::actor::cell::{ActorHead, ActorHold, Link};
+use crate::actor::class::{MethodArgs, RemoteMethod};
+use crate::actor::life::is_concurrent;
+use crate::actor::mailbox::{Told, fits, words_of};
+use crate::actor::{life, run};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::options::{CallOptions, CallSettings};
+use crate::base::resources::Resources;
+use crate::call::arg::ArgList;
+use crate::call::refs::Refs;
+use crate::engine::thread;
+use crate::engine::thread::{Frame, ThreadState};
+use crate::object::entry::Hold;
+use crate::object::object_ref::ObjectRef;
+use crate::object::state::Phase;
+use crate::task::head::{Extra, Keep, TaskHead};
+use crate::task::{children, dependency};
 
 /// Calls a method.
 #[inline]
@@ -50,7 +52,7 @@ pub(crate) fn try_call<M: RemoteMethod>(
         return Err(life::death(actor).in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line()));
     }
     let whole = call_whole::<M>(link, args, options, keep);
-    crate::runtime::submit::refuse_failed(&whole)?;
+    crate::engine::submit::refuse_failed(&whole)?;
     Ok(M::Refs::from_whole(whole))
 }
 
@@ -78,7 +80,7 @@ fn call_whole<M: RemoteMethod>(
 struct Known<M>(std::marker::PhantomData<M>);
 
 impl<M: RemoteMethod> Known<M> {
-    const OPTIONS: &'static crate::options::MethodOptions = &M::OPTIONS;
+    const OPTIONS: &'static crate::base::options::MethodOptions = &M::OPTIONS;
     const SILENT: bool = Self::OPTIONS.is_silent();
 }
 
@@ -98,7 +100,7 @@ fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOption
 
 /// Settings of a call that has none.
 pub(crate) fn no_settings() -> CallSettings {
-    CallSettings { name: None, resources: Resources::NONE, max_retries: 0, retry_on: crate::options::RetryOn::Never }
+    CallSettings { name: None, resources: Resources::NONE, max_retries: 0, retry_on: crate::base::options::RetryOn::Never }
 }
 
 /// Makes the call and puts it in the mailbox.
@@ -109,7 +111,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     let blame = |error: Error| CallCell::<B>::TASK.blame(error);
     let state = match usable(actor) {
         Ok(state) => state,
-        Err(error) => return ObjectRef::failed(blame(error), crate::runtime::epoch()),
+        Err(error) => return ObjectRef::failed(blame(error), crate::engine::engine::epoch()),
     };
     let args = match strictly::<B>(state, args) {
         Ok(args) => args,
@@ -156,7 +158,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
 
 #[inline]
 fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
-    if actor.epoch != crate::runtime::epoch() {
+    if actor.epoch != crate::engine::engine::epoch() {
         return Err(thread::gone("the actor was of an engine that is no more"));
     }
     thread::of(actor.epoch)
@@ -210,7 +212,7 @@ fn refuse(actor: &ActorHead, call: Hold) {
     let error = life::death(actor);
     let error = call.task().map_or(error.clone(), |head| head.blame(error));
     // SAFETY: alive by the hold.
-    unsafe { crate::task::abort(call.entry(), error) };
+    unsafe { crate::task::head::abort(call.entry(), error) };
 }
 
 /// A call whose arguments are not ready, or behind one of the same caller.
@@ -240,7 +242,7 @@ fn line_up(state: &ThreadState, call: Hold, args: &impl ArgList) {
         Err(error) => {
             let error = waiting.task().map_or(error.clone(), |head| dependency::failed_argument(head, error));
             // SAFETY: alive by the hold.
-            unsafe { crate::task::abort(entry, error) };
+            unsafe { crate::task::head::abort(entry, error) };
             go_on(actor, line);
         }
     }
@@ -251,7 +253,7 @@ pub(crate) fn arguments_ready(_state: &ThreadState, call: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let head = unsafe { CallHead::of(call.entry()) };
     if head.creates {
-        super::create::arguments_ready(call);
+        crate::actor::create::arguments_ready(call);
         return;
     }
     go_on(&head.actor, head.line());
@@ -269,7 +271,7 @@ pub(crate) fn argument_failed(head: &TaskHead) {
     // SAFETY: the caller has seen that it is a call.
     let call = unsafe { CallHead::of(NonNull::from(&head.header)) };
     if call.creates {
-        super::create::argument_failed(call);
+        crate::actor::create::argument_failed(call);
         return;
     }
     if call.actor.has_backlog.load(Ordering::Acquire) {
@@ -380,18 +382,18 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
     let state = match usable(actor) {
         Ok(state) => state,
-        Err(error) => return crate::event::unhandled(&blame(error)),
+        Err(error) => return crate::base::event::unhandled(&blame(error)),
     };
     let args = match strictly::<MethodBody<M>>(state, args) {
         Ok(args) => args,
-        Err(error) => return crate::event::unhandled(&blame(error)),
+        Err(error) => return crate::base::event::unhandled(&blame(error)),
     };
     let caller = state.caller();
     let push = {
         let states = actor.lock();
         if states.is_dead() {
             drop(states);
-            return crate::event::unhandled(&blame(life::death(actor)));
+            return crate::base::event::unhandled(&blame(life::death(actor)));
         }
         states.back().push_told(const { &told_of::<M>() }, caller, args);
         states.schedule()
@@ -429,27 +431,27 @@ unsafe fn run_told<M: RemoteMethod>(
         crashed: Cell::new(false),
     };
     state.frame.set(&raw const frame);
-    let spec = crate::callable::spec::instance(M::SPEC, const { &told_of::<M>() });
+    let spec = crate::call::spec::instance(M::SPEC, const { &told_of::<M>() });
     // SAFETY: the actor's cell is of the method's class, and the run right gives its instance.
     let body = || unsafe {
-        let place = super::cell::ActorCell::<M::Actor>::instance(head);
+        let place = crate::actor::cell::ActorCell::<M::Actor>::instance(head);
         match MethodBody::<M>::start(place, args) {
-            super::call::Started::Ended(outcome) => outcome.map(drop),
-            super::call::Started::Future(_) => Ok(()),
+            crate::actor::call::Started::Ended(outcome) => outcome.map(drop),
+            crate::actor::call::Started::Future(_) => Ok(()),
         }
     };
-    let ended = crate::task::timed(state, spec, || crate::unwind::catch(body));
-    crate::task::leave_frame(state, &frame);
+    let ended = crate::task::head::timed(state, spec, || crate::base::unwind::catch(body));
+    crate::task::head::leave_frame(state, &frame);
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
     match ended {
         Ok(Ok(())) => None,
         Ok(Err(error)) => {
-            crate::event::unhandled(&blame(error));
+            crate::base::event::unhandled(&blame(error));
             None
         }
         Err(panic) => {
             let panic = blame(panic);
-            crate::event::unhandled(&panic);
+            crate::base::event::unhandled(&panic);
             Some(panic)
         }
     }

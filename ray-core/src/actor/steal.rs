@@ -3,14 +3,14 @@
 
 use std::ptr::NonNull;
 
-use super::call::CallHead;
-use super::mailbox::Buffer;
-use super::run;
-use crate::blocking::inline::{Bodies, Lease, enclosed};
-use crate::blocking::world;
-use crate::store::entry::Header;
-use crate::store::state::Phase;
-use crate::thread::ThreadState;
+use crate::actor::call::CallHead;
+use crate::actor::mailbox::Buffer;
+use crate::actor::run;
+use crate::engine::blocking::inline::{Bodies, Lease, enclosed};
+use crate::engine::blocking::world;
+use crate::engine::thread::ThreadState;
+use crate::object::entry::Header;
+use crate::object::state::Phase;
 
 /// Runs the call, and the getter's own calls before it, if the actor is idle and no call of another caller comes first; only such
 /// `bodies`, and for as long as `goes_on`. `true`: something was run.
@@ -35,7 +35,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     {
         return false;
     }
-    if !crate::blocking::inline::thread_may(state, bodies) || !run::begin(actor, false) {
+    if !crate::engine::blocking::inline::thread_may(state, bodies) || !run::begin(actor, false) {
         return false;
     }
     // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
@@ -69,7 +69,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         };
         let last = next == Some(entry);
         if last {
-            crate::blocking::deepen(state, &call.task.header);
+            crate::engine::blocking::deepen(state, &call.task.header);
         }
         let run = || run::run_record(state, actor, record);
         if state.timed.get() || world::is_wanted(state) {

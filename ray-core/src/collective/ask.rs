@@ -3,8 +3,8 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::element::Way;
-use super::kernel::Kernel;
+use crate::collective::element::Way;
+use crate::collective::kernel::Kernel;
 
 /// An operation as all who take part in it must ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,9 +32,9 @@
 //!
 //! Tried by the model checker (`crate::loom::board`).
 
-use super::ask::{Call, What};
-use crate::error::Error;
-use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::base::error::Error;
+use crate::base::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::collective::ask::{Call, What};
 
 /// In `signal`: the group is broken. The rest counts the rounds that were opened.
 const BROKEN: u64 = 1;

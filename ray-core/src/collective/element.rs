@@ -3,7 +3,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::kernel::{Kernel, TILE, reduce};
+use crate::collective::kernel::{Kernel, TILE, reduce};
 
 /// A number that members can exchange: `f32`, `f64`, [`half::f16`], and every integer of the language.
 ///

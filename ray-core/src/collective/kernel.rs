@@ -10,7 +10,7 @@
 //! The order of the members is the order of the inputs, always: results do not depend on who runs the kernel, on the
 //! number of parts, or on the processor's width.
 
-use super::element::{Fold, Number};
+use crate::collective::element::{Fold, Number};
 
 /// Addresses of the elements' buffers, one for each member that has one.
 #[derive(Clone, Copy, Debug)]

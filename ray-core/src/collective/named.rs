@@ -7,14 +7,14 @@ use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
-use super::board::Seat;
-use super::shared::Room;
-use super::{Group, invalid, trouble};
-use crate::actor::Actor;
 use crate::actor::cell::ActorHold;
+use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
-use crate::error::{Error, ErrorKind, Result};
-use crate::thread;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::collective::board::Seat;
+use crate::collective::shared::Room;
+use crate::collective::{Group, invalid, trouble};
+use crate::engine::thread;
 
 /// A group that has a name.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! The transport within a process: each member's buffer is shown to the others while all are inside of an operation, and
 //! whoever is awake does a block of the work on all of them. Nothing is copied on the way.
 //!
-//! A transport is what [`Group`](super::Group) asks of [`Member`] here: run an [`Ask`], break, leave. One that
+//! A transport is what [`Group`](crate::collective::Group) asks of [`Member`] here: run an [`Ask`], break, leave. One that
 //! reaches other nodes takes the same asks, and stands beside this one.
 //!
 //! # Rules
 //!
-//! Those of [`board`](super::board) say when a member's memory may be touched, those of [`kernel`](super::kernel) how. Here they
+//! Those of [`board`](crate::collective::board) say when a member's memory may be touched, those of [`kernel`](crate::collective::kernel) how. Here they
 //! meet: blocks of one round are disjoint parts of the outputs, and no block writes what another one reads, since a part
 //! of an input is in place of the same part of an output, or of none.
 
@@ -17,14 +17,15 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::ask::{Ask, What};
-use super::board::{Board, Entered, Stand, Table, Turn};
-use super::kernel::Part;
-use super::trouble;
 use crate::actor::cell::ActorHold;
-use crate::blocking::park::{Waited, until};
-use crate::error::{Error, Result};
-use crate::thread::{self, ThreadState};
+use crate::base::error::{Error, Result};
+use crate::collective::ask::{Ask, What};
+use crate::collective::board::{Board, Entered, Stand, Table, Turn};
+use crate::collective::kernel::Part;
+use crate::collective::trouble;
+use crate::engine::blocking::park::{Waited, until};
+use crate::engine::thread;
+use crate::engine::thread::ThreadState;
 
 /// About so many bytes of each buffer are a block: few enough that the last ones end together, many enough that to take one
 /// costs nothing.
@@ -114,7 +115,7 @@ impl Member {
         let (room, rank) = (&*self.room, self.rank);
         let state = thread::existing().filter(|state| state.frame().is_some());
         if let Some(state) = state
-            && let Err(refusal) = crate::blocking::may_block(state, ask.call.site)
+            && let Err(refusal) = crate::engine::blocking::may_block(state, ask.call.site)
         {
             return Err(self.refuse(ask, refusal));
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::ask::Call;
-use super::board::{Objection, Seat, Table};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
+use crate::collective::ask::Call;
+use crate::collective::board::{Objection, Seat, Table};
 
 /// More members than so many are not listed one by one.
 const LISTED: usize = 16;

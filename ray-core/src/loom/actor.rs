@@ -9,7 +9,7 @@ use ::loom::thread;
 use super::check;
 use crate::actor::current::{Current, Seen};
 use crate::actor::run_state::{AfterMade, Crash, Finish, Life, Made, Restart, RunState, Start};
-use crate::sync::heavy_barrier;
+use crate::base::sync::heavy_barrier;
 
 /// In the place of a call that has ended; while it runs, the number of its instance is there.
 const OVER: u64 = 8;

@@ -8,10 +8,11 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::object_ref::alarm::Alarm;
-use crate::store::entry::{self, Header, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::store::waiter::Waiter;
+use crate::object::alarm::Alarm;
+use crate::object::entry;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::object::waiter::Waiter;
 
 static TABLE: VTable = VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: nothing, free, task: None };
 
@@ -168,7 +169,7 @@ struct Node {
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
     let node = unsafe { &*node.cast::<Node>() };
     node.at.store(node.order.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-    node.waiter.done.store(true, crate::sync::Ordering::Release);
+    node.waiter.done.store(true, crate::base::sync::Ordering::Release);
 }
 
 /// The callbacks of an entry are fired after all that wait for it, wherever they stand in the list.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::loom::thread;
 
 use super::check;
-use crate::wait::arrivals::Arrivals;
+use crate::sched::arrivals::Arrivals;
 
 /// Two arrivals, an owner that waits for `need` of them: if it sleeps, somebody wakes it.
 fn waits_for(need: usize) {

@@ -8,9 +8,9 @@ use ::loom::sync::{Arc, Notify};
 use ::loom::thread;
 
 use super::check;
+use crate::base::error::{Error, ErrorKind};
 use crate::collective::ask::{Call, What};
 use crate::collective::board::{Board, Entered, Stand, Turn};
-use crate::error::{Error, ErrorKind};
 
 type Alarm = Arc<Notify>;
 

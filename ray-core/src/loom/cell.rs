@@ -9,10 +9,11 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::{check, check_within};
-use crate::error::{Error, ErrorKind};
-use crate::store::entry::{self, Header, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::store::waiter::Waiter;
+use crate::base::error::{Error, ErrorKind};
+use crate::object::entry;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::object::waiter::Waiter;
 
 /// An entry whose value is looked after by the model checker.
 #[repr(C)]

@@ -8,9 +8,11 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::store::entry::{self, Header, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::task::{TaskHead, children};
+use crate::object::entry;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::task::children;
+use crate::task::head::TaskHead;
 
 /// A task without a body.
 #[repr(C)]

@@ -8,9 +8,10 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::store::entry::{self, Header, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::store::waiter::Waiter;
+use crate::object::entry;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::object::waiter::Waiter;
 
 static TABLE: VTable =
     VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: no_value, free, task: None };

@@ -5,7 +5,7 @@ use ::loom::sync::Arc;
 use ::loom::thread;
 
 use super::check;
-use crate::store::depot::{CLASSES, Depot, Magazine};
+use crate::object::depot::{CLASSES, Depot, Magazine};
 
 const CLASS: usize = CLASSES - 1;
 

@@ -7,10 +7,10 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::resources::{Available, Resources, UNITS};
-use crate::scheduler::claims::{Claims, Grant, Key, Term};
-use crate::scheduler::lease::CpuPool;
-use crate::sync::Mutex;
+use crate::base::resources::{Available, Resources, UNITS};
+use crate::base::sync::Mutex;
+use crate::sched::claims::{Claims, Grant, Key, Term};
+use crate::sched::lease::CpuPool;
 
 struct Node {
     cpu: CpuPool,

@@ -5,7 +5,7 @@ use ::loom::sync::{Arc, Notify};
 use ::loom::thread;
 
 use super::check;
-use crate::worker::rest::{Rest, Rouse};
+use crate::sched::rest::{Rest, Rouse};
 
 struct Engine {
     rest: Rest,

@@ -9,13 +9,14 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::callable::arg::Dependency;
-use crate::callable::spec::Spec;
-use crate::error::{Error, ErrorKind};
-use crate::store::entry::{self, Header, Hold, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::task::{Ran, TaskHead, TaskVTable, abort, begins_again};
-use crate::thread::ThreadState;
+use crate::base::error::{Error, ErrorKind};
+use crate::call::arg::Dependency;
+use crate::call::spec::Spec;
+use crate::engine::thread::ThreadState;
+use crate::object::entry;
+use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::task::head::{Ran, TaskHead, TaskVTable, abort, begins_again};
 
 /// A task without a body.
 #[repr(C)]

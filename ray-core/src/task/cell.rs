@@ -2,20 +2,19 @@
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::mem::offset_of;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
-use super::{Extra, Ran, TaskHead, TaskVTable};
-use crate::callable::arg::{ArgList, Closure, Dependency};
-use crate::callable::flatten::Finish;
-use crate::callable::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
-use crate::callable::registry::Glue;
-use crate::callable::spec::Spec;
-use crate::store::block;
-use crate::store::entry::{Header, Kind, VTable};
-use crate::store::state::{Phase, State};
-use crate::thread::ThreadState;
+use crate::call::arg::{ArgList, Closure, Dependency};
+use crate::call::flatten::Finish;
+use crate::call::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
+use crate::call::registry::Glue;
+use crate::call::spec::Spec;
+use crate::engine::thread::ThreadState;
+use crate::object::block;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::state::{Phase, State};
+use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
 /// What a body does when it is started.
 pub(crate) enum Started<R> {
@@ -136,7 +135,7 @@ impl<B: Body> TaskCell<B> {
             Some(keep) => {
                 // SAFETY: as above; they stay for another attempt, and the table's type is the one Keep was made with.
                 let clone = || unsafe { keep.get::<B::Args>()((*cell.args.get()).assume_init_ref()) };
-                match crate::unwind::catch(clone) {
+                match crate::base::unwind::catch(clone) {
                     Ok(args) => args,
                     Err(error) => {
                         // SAFETY: the arguments are still ours.
@@ -146,7 +145,7 @@ impl<B: Body> TaskCell<B> {
                 }
             }
         };
-        let started = match crate::unwind::catch(|| B::start(args)) {
+        let started = match crate::base::unwind::catch(|| B::start(args)) {
             Ok(started) => started,
             Err(panic) => Started::Ended(Err(panic)),
         };
@@ -157,7 +156,7 @@ impl<B: Body> TaskCell<B> {
             }
             Started::Future(future) => {
                 // SAFETY: running by our doing; `end` is called once, by the future's end.
-                unsafe { super::future::spawn(state, entry, future, Self::end) };
+                unsafe { crate::engine::future::spawn(state, entry, future, Self::end) };
                 Ran::Spawned
             }
         }
@@ -207,7 +206,7 @@ impl<B: Body> TaskCell<B> {
             let cell = entry.cast::<Self>().as_ref();
             cell.head.args_go();
             let args = cell.args.get();
-            crate::unwind::quietly(|| (*args).assume_init_drop());
+            crate::base::unwind::quietly(|| (*args).assume_init_drop());
         }
     }
 
@@ -215,7 +214,7 @@ impl<B: Body> TaskCell<B> {
         // SAFETY: the caller owns the value.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
-            crate::unwind::quietly(|| (*value).assume_init_drop());
+            crate::base::unwind::quietly(|| (*value).assume_init_drop());
         }
     }
 
@@ -241,7 +240,7 @@ pub(crate) fn strict_outcome<P, R>(outcome: Outcome<R>, glue: &Glue<P, R>, spec:
         Err(error) => {
             let (error, typed) = error.portable_round_trip();
             if !typed {
-                crate::event::strict_listing(&format!(
+                crate::base::event::strict_listing(&format!(
                     "{} ({}:{}) fails with an error that has no serde form: on a cluster it travels as its text",
                     spec.path(),
                     spec.file(),

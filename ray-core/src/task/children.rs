@@ -6,13 +6,14 @@
 //!    written before the head is stored (Release).
 //! 2. Each child in the list is held by it. The list is taken down (at the parent's end, or when it is swept of ended
 //!    children) and walked by a canceller under the parent's `LOCK` alone.
-//! 3. Before a task runs, the list's head may be its edges instead; see [`dependency`](super::dependency).
+//! 3. Before a task runs, the list's head may be its edges instead; see [`dependency`](crate::task::dependency).
 
 use std::ptr::{NonNull, null_mut};
 
-use super::TaskHead;
-use crate::store::entry::{self, Header, Hold};
-use crate::sync::Ordering;
+use crate::base::sync::Ordering;
+use crate::object::entry;
+use crate::object::entry::{Header, Hold};
+use crate::task::head::TaskHead;
 
 /// A list this long is swept of ended children when it has doubled.
 const SWEEP_FROM: u32 = if cfg!(loom) { 2 } else { 64 };
@@ -91,7 +92,7 @@ pub(crate) fn collect(parent: &TaskHead) -> Vec<Hold> {
     let mut found = Vec::new();
     lock(parent);
     let mut next = parent.children.load(Ordering::Acquire);
-    if super::dependency::is_edges(next) {
+    if crate::task::dependency::is_edges(next) {
         // It has not begun, so it has no children yet.
         next = null_mut();
     }

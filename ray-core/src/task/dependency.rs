@@ -22,12 +22,12 @@ use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::TaskHead;
-use crate::callable::arg::{ArgList, Dependency};
-use crate::error::Error;
-use crate::store::entry::{Header, Hold};
-use crate::store::state::Phase;
-use crate::store::waiter::Waiter;
+use crate::base::error::Error;
+use crate::call::arg::{ArgList, Dependency};
+use crate::object::entry::{Header, Hold};
+use crate::object::state::Phase;
+use crate::object::waiter::Waiter;
+use crate::task::head::TaskHead;
 
 /// Each edge takes one of the task's holds, of which there are some eight million.
 const MOST: u32 = 1 << 22;
@@ -153,12 +153,12 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         // SAFETY: the arguments hold a ref.
         let header = unsafe { object.as_ref() };
         if header.epoch != task.epoch {
-            failed = Some(crate::blocking::stale());
+            failed = Some(crate::engine::blocking::stale());
             return;
         }
         if task.pending.load(Ordering::Relaxed) > MOST {
             failed = Some(Error::new(
-                crate::error::ErrorKind::InvalidArgument,
+                crate::base::error::ErrorKind::InvalidArgument,
                 format!("more than {MOST} arguments that are not ready: combine them in several steps"),
             ));
             return;
@@ -264,7 +264,7 @@ fn later(task: Hold, error: Option<Error>) {
         tell(task, error);
     }
     AT_WORK.set(false);
-    crate::object_ref::callbacks::run_put_off();
+    crate::engine::callbacks::run_put_off();
 }
 
 fn tell(task: Hold, error: Option<Error>) {
@@ -272,14 +272,14 @@ fn tell(task: Hold, error: Option<Error>) {
         Some(error) => {
             let name = task.task().map_or_else(String::new, |head| head.name().into_owned());
             // SAFETY: alive by the hold.
-            unsafe { super::abort(task.entry(), error.as_dependency_of(&name)) };
+            unsafe { crate::task::head::abort(task.entry(), error.as_dependency_of(&name)) };
             if let Some(head) = task.task() {
-                crate::runtime::submit::forget(head);
+                crate::engine::submit::forget(head);
             }
         }
         None => {
             if task.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-                crate::runtime::submit::ready(task);
+                crate::engine::submit::ready(task);
             }
         }
     }

@@ -33,104 +33,61 @@ impl Layer {
 
 /// The layers, the lowest first.
 const LAYERS: &[Layer] = &[
-    // What everything is said in. No threads of its own.
-    Layer {
-        name: "vocabulary",
-        modules: &[
-            "arity",
-            "clock",
-            "sync",
-            "id",
-            "error",
-            "event",
-            "os",
-            "unwind",
-            "value",
-            "resources",
-            "options",
-            "config",
-            "collective::ask",
-            "collective::element",
-            "collective::kernel",
-        ],
-        shuns: &["tokio"],
-    },
-    // Pure state machines, apart from the threads that carry out what they decide.
-    Layer {
-        name: "decisions",
-        modules: &[
-            "scheduler",
-            "retry",
-            "actor::current",
-            "actor::outcome",
-            "actor::run_state",
-            "wait::arrivals",
-            "worker::rest",
-            "collective::board",
-            "collective::trouble",
-        ],
-        shuns: &["tokio", "std::thread"],
-    },
-    // Objects, their entries and references.
-    Layer { name: "results", modules: &["store", "object_ref"], shuns: &["tokio"] },
-    // What can be called, with which arguments.
-    folder("callable").without(&["tokio", "std::thread"]),
-    // The engine: whoever runs, waits or ends. Its parts know each other.
-    Layer {
-        name: "execution",
-        modules: &[
-            "task",
-            "thread",
-            "tips",
-            "runtime",
-            "worker",
-            "deadlock",
-            "blocking",
-            "object_ref::callbacks",
-            "actor",
-            "emit",
-            "collective::shared",
-        ],
-        shuns: &[],
-    },
-    // What users and `#[remote]` call: thin, and known to nobody inside.
-    Layer {
-        name: "doors",
-        modules: &[
-            "runtime::api",
-            "runtime::dump",
-            "runtime::shutdown",
-            "object_ref::put",
-            "object_ref::future",
-            "callable::closure",
-            "callable::configured",
-            "actor::method",
-            "blocking::get",
-            "blocking::several",
-            "wait",
-            "cancel",
-            "context",
-            "collective",
-        ],
-        shuns: &[],
-    },
+    folder("base").without(&["tokio"]),
+    folder("object").without(&["tokio"]),
+    folder("call").without(&["tokio", "std::thread"]),
+    folder("task").without(&["tokio", "std::thread"]),
+    folder("sched").without(&["tokio", "std::thread"]),
+    folder("engine"),
+    folder("actor"),
+    folder("collective"),
+    folder("api"),
 ];
 
-/// The few names of later layers that are there all the same: the module, what it names, and why.
+/// The names of later layers that are there all the same: the module, what it names, and why.
 const DOWNWARD: &[(&str, &str, &str)] = &[
-    ("store::entry", "task", "an entry's table leads to its task's: an object's future is found from the object"),
-    ("store::entry", "blocking", "a watched failure wakes the getters of several"),
-    ("object_ref", "task::parts", "a part of a tuple tells which task makes it"),
-    ("object_ref", "blocking", "an object of an engine that is gone is asked for where getters ask"),
-    ("callable::arg", "actor", "a handle is an argument too"),
-    ("callable::arg", "actor::handle", "a handle is an argument too"),
-    ("callable::refs", "task::parts", "num_returns makes a reference for each part"),
-    ("callable::registry", "actor", "a class is found by its name as a function is"),
-    ("emit", "actor::method", "an expansion makes a builder for each method"),
+    ("actor::class", "api::emit", "to be cut"),
+    ("call::arg", "actor::class", "to be cut"),
+    ("call::arg", "actor::handle", "to be cut"),
+    ("call::registry", "actor::class", "to be cut"),
+    ("engine::blocking::inline", "actor::steal", "to be cut"),
+    ("engine::blocking::interrupt", "actor::interrupt", "to be cut"),
+    ("engine::blocking::interrupt", "actor::life", "to be cut"),
+    ("engine::claim", "actor::call", "to be cut"),
+    ("engine::claim", "actor::cell", "to be cut"),
+    ("engine::claim", "actor::create", "to be cut"),
+    ("engine::deadlock", "actor::call", "to be cut"),
+    ("engine::deadlock", "actor::run", "to be cut"),
+    ("engine::deadlock", "actor::send", "to be cut"),
+    ("engine::engine", "actor::cell", "to be cut"),
+    ("engine::engine", "actor::concurrent", "to be cut"),
+    ("engine::engine", "actor::names", "to be cut"),
+    ("engine::future", "actor::cell", "to be cut"),
+    ("engine::future", "actor::interrupt", "to be cut"),
+    ("engine::future", "actor::life", "to be cut"),
+    ("engine::submit", "actor::send", "to be cut"),
+    ("engine::thread", "actor::cell", "to be cut"),
+    ("engine::worker", "actor::concurrent", "to be cut"),
+    ("engine::worker", "actor::run", "to be cut"),
+    ("object::entry", "engine::blocking", "to be cut"),
+    ("object::entry", "task::head", "to be cut"),
+    ("object::object_ref", "engine::blocking", "to be cut"),
+    ("task::cell", "engine::future", "to be cut"),
+    ("task::cell", "engine::thread", "to be cut"),
+    ("task::dependency", "engine::blocking", "to be cut"),
+    ("task::dependency", "engine::callbacks", "to be cut"),
+    ("task::dependency", "engine::submit", "to be cut"),
+    ("task::head", "actor::call", "to be cut"),
+    ("task::head", "actor::run", "to be cut"),
+    ("task::head", "engine::blocking::interrupt", "to be cut"),
+    ("task::head", "engine::claim", "to be cut"),
+    ("task::head", "engine::engine", "to be cut"),
+    ("task::head", "engine::submit", "to be cut"),
+    ("task::head", "engine::thread", "to be cut"),
 ];
 
 /// What only the one module names that hides it from the others.
-const HIDDEN: &[(&str, &str)] = &[("rmp_serde", "value")];
+const HIDDEN: &[(&str, &str)] = &[("rmp_serde", "base::value")];
 
 /// The root of what has the layers.
 pub(super) const ROOT: &str = "ray-core/src/lib.rs";

@@ -1,7 +1,7 @@
 //! What the documents name as a path of the repository exists.
 //!
 //! A path is in backquotes, and has a `/` or the ending of a file. It may begin at the root, or further down where the
-//! document has said below which folder (`store/entry` for `ray-core/src/store/entry.rs`), and a module goes without `.rs`.
+//! document has said below which folder (`store/entry` for `ray-core/src/object/entry.rs`), and a module goes without `.rs`.
 
 use std::collections::HashSet;
 
@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn paths_that_lead_nowhere_are_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
-        let text = "`ray-core/src/store/entry.rs` `store/entry` `store/` `entry.rs` `core`\n`a::b` `f(x/y)` `target/x`
+        let text = "`ray-core/src/object/entry.rs` `store/entry` `store/` `entry.rs` `core`\n`a::b` `f(x/y)` `target/x`
 ```\n`gone/in_code.rs`\n```\n`store/gone` `gone.rs` and `ray-core/store`";
-        let files = [file("ARCHITECTURE.md", text), file("ray-core/src/store/entry.rs", "")];
+        let files = [file("ARCHITECTURE.md", text), file("ray-core/src/object/entry.rs", "")];
         let problems: Vec<String> = check(&files).iter().map(Problem::to_string).collect();
         let gone = ["`store/gone`", "`gone.rs`", "`ray-core/store`"];
         assert_eq!(problems, gone.map(|path| format!("ARCHITECTURE.md:6: there is no {path}")));

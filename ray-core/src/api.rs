@@ -1,0 +1,16 @@
+//! The functions and types that programs call. No module below this folder imports it.
+
+pub(crate) mod cancel;
+pub(crate) mod closure;
+pub(crate) mod configured;
+pub(crate) mod context;
+pub(crate) mod dump;
+pub(crate) mod emit;
+pub(crate) mod future;
+pub(crate) mod get;
+pub(crate) mod init;
+pub(crate) mod method;
+pub(crate) mod put;
+pub(crate) mod several;
+pub(crate) mod shutdown;
+pub(crate) mod wait;

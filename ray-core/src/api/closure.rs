@@ -1,0 +1,189 @@
+//! Closures as tasks, and what the reference of such a task holds.
+//!
+//! A closure's `Result` is flattened as a function's is. The macro reads a function's return type; here the type decides,
+//! and without specialisation only method resolution can tell a `Result` from all other types. It looks for `remote` on
+//! [`Task`] first, which has it where the closure returns a `Result` whose error is an `Error`. Otherwise it goes on along
+//! `Deref`, from one special case to the next, to [`PlainTask`], which takes every type: the reference holds that.
+//! In generic code only the bounds of the closure's type count.
+//!
+//! A method that is found through `Deref` cannot consume the task. It takes the closure out of it, and submitting one task
+//! twice is an error of the second reference.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Deref;
+
+use crate::api::configured::resources;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::options::{CallOptions, TaskOptions};
+use crate::base::resources::UNITS;
+use crate::call::arg::Closure;
+use crate::call::flatten::{
+    Fallible, FallibleByText, FallibleByWrapper, Finish, Flattened, FlattenedByText, FlattenedByWrapper, FlattenedUnread, Whole,
+};
+use crate::engine::submit;
+use crate::object::object_ref::ObjectRef;
+use crate::task::cell::ClosureBody;
+
+/// A closure as a task; made by [`task`], ends with `.remote()` or `.tell()`.
+#[must_use = "the task does nothing until `.remote()`"]
+pub struct Task<C>(WrapperTask<C>);
+
+/// A [`Task`] whose closure may return a `Result` with a wrapper of errors, such as `anyhow::Error`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WrapperTask<C>(TextTask<C>);
+
+/// A [`Task`] whose closure may return a `Result` with an error that is only `Display`, such as a `String`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct TextTask<C>(PlainTask<C>);
+
+/// A [`Task`] whose closure may return anything.
+#[doc(hidden)]
+pub struct PlainTask<C>(Cell<Option<(C, CallOptions)>>);
+
+impl<C> fmt::Debug for PlainTask<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.0.take();
+        let written = match &parts {
+            Some((_, options)) => write!(f, "Task({options:?})"),
+            None => f.write_str("Task(submitted)"),
+        };
+        self.0.set(parts);
+        written
+    }
+}
+
+impl<C> fmt::Debug for Task<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (***self).fmt(f)
+    }
+}
+
+macro_rules! next {
+    ($($from:ident $to:ident),*) => {$(
+        impl<C> Deref for $from<C> {
+            type Target = $to<C>;
+            #[inline]
+            fn deref(&self) -> &$to<C> {
+                &self.0
+            }
+        }
+    )*};
+}
+next!(Task WrapperTask, WrapperTask TextTask, TextTask PlainTask);
+
+/// Makes a task of a closure, for this process only: a closure has no name that a cluster could know. What it captures
+/// is moved, so capture references (`object.clone()`) rather than large values.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let base = 40;
+/// let answer = ray::task(move || base + 2).name("answer").remote();
+/// assert_eq!(ray::get(answer)?, 42);
+/// # Ok::<(), ray::Error>(())
+/// ```
+///
+/// A closure's `Result` is treated as a function's: the reference holds the value of its `Ok`, and an `Err` fails it.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let number: ray::ObjectRef<i64> = ray::task(|| "seven".parse::<i64>()).remote();
+/// let error = ray::get(number).unwrap_err();
+/// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+/// ```
+///
+/// The reference holds the whole `Result` in two cases: the error type is not `Display`, or the code is generic and its
+/// bounds do not say that the closure returns a `Result`. rustc does not infer the closure's return type from the type of
+/// the reference (`let n: ObjectRef<u64> = ray::task(move || numbers.iter().sum()).remote()` does not compile): write
+/// `sum::<u64>()`, or `move || -> u64 { .. }`.
+pub fn task<C, R>(closure: C) -> Task<C>
+where
+    C: FnOnce() -> R + Send + 'static,
+    R: Send + Sync + 'static,
+{
+    Task(WrapperTask(TextTask(PlainTask(Cell::new(Some((closure, CallOptions::new())))))))
+}
+
+impl<C> Task<C> {
+    resources!();
+
+    fn options_mut(&mut self) -> &mut CallOptions {
+        let parts = self.0.0.0.0.get_mut().as_mut();
+        &mut parts.expect("submitting it took it: what is found through `Deref` is not given back").1
+    }
+}
+
+macro_rules! submits {
+    ($task:ident [$($by:tt)*] $bound:ident $how:ident $told:ident) => {
+        impl<C, R> $task<C>
+        where
+            C: FnOnce() -> R + Send + 'static,
+            R: $bound + Send + Sync + 'static,
+        {
+            /// Submits the task; returns at once.
+            pub fn remote<T: Send + Sync + 'static>($($by)* self) -> ObjectRef<T>
+            where
+                $how: Finish<R, T>,
+            {
+                submit::<C, R, T, $how>(self.0.take())
+            }
+
+            /// Submits the task and keeps no reference to the result; a failure is logged.
+            pub fn tell<T: Send + Sync + 'static>($($by)* self)
+            where
+                $told: Finish<R, T>,
+            {
+                drop(submit::<C, R, T, $told>(self.0.take()));
+            }
+        }
+    };
+}
+submits!(Task [] Fallible Flattened FlattenedUnread);
+submits!(WrapperTask [&] FallibleByWrapper FlattenedByWrapper FlattenedByWrapper);
+submits!(TextTask [&] FallibleByText FlattenedByText FlattenedByText);
+
+impl<C> PlainTask<C> {
+    fn take(&self) -> Option<(C, CallOptions)> {
+        self.0.take()
+    }
+
+    /// Submits the task; returns at once.
+    pub fn remote<R>(&self) -> ObjectRef<R>
+    where
+        C: FnOnce() -> R + Send + 'static,
+        R: Send + Sync + 'static,
+    {
+        submit::<C, R, R, Whole>(self.take())
+    }
+
+    /// Submits the task and keeps no reference to the result; a failure is logged.
+    pub fn tell<R>(&self)
+    where
+        C: FnOnce() -> R + Send + 'static,
+        R: Send + Sync + 'static,
+    {
+        drop(self.remote());
+    }
+}
+
+fn submit<C, R, T, F>(parts: Option<(C, CallOptions)>) -> ObjectRef<T>
+where
+    C: FnOnce() -> R + Send + 'static,
+    R: 'static,
+    T: Send + Sync + 'static,
+    F: Finish<R, T>,
+{
+    let Some((closure, options)) = parts else {
+        let error = Error::new(
+            ErrorKind::InvalidArgument,
+            "this task was submitted before, and its closure went with it: make another one with `ray::task` for each submission",
+        );
+        return ObjectRef::failed(error, crate::engine::engine::epoch());
+    };
+    match options.over_task(&TaskOptions::new(), UNITS) {
+        Ok(settings) => submit::submit_settings::<ClosureBody<C, R, T, F>>((Closure(closure),), settings, None),
+        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+    }
+}

@@ -1,0 +1,131 @@
+//! The builder for a submission of a function with options.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::base::error::Result;
+use crate::base::options::{CallOptions, RetryOn};
+use crate::call::function::{ArgsOf, Function};
+use crate::call::params::IntoParam;
+use crate::call::refs::Refs;
+use crate::engine::submit;
+use crate::task::head::Keep;
+
+/// A submission of a function with options, made by `f.options()`; ends with `.remote(..)`, `.try_remote(..)` or
+/// `.tell(..)`.
+#[must_use = "options do nothing until `.remote(..)`"]
+pub struct Configured<F, P> {
+    options: CallOptions,
+    keep: Option<Keep>,
+    function: PhantomData<fn(F, P)>,
+}
+
+impl<F: Function, P> fmt::Debug for Configured<F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Configured({}, {:?})", F::SPEC.path(), self.options)
+    }
+}
+
+impl<F: Function, P> Default for Configured<F, P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+macro_rules! resources {
+    () => {
+        /// The name that the task goes by in errors and reports.
+        pub fn name(mut self, name: impl Into<String>) -> Self {
+            self.options_mut().name(name.into());
+            self
+        }
+
+        /// CPUs that the task asks for, in steps of 0.0001; 1 otherwise (0 for an `async fn`).
+        pub fn num_cpus(mut self, amount: f64) -> Self {
+            self.options_mut().num_cpus(amount);
+            self
+        }
+
+        /// GPUs that the task asks for.
+        pub fn num_gpus(mut self, amount: f64) -> Self {
+            self.options_mut().num_gpus(amount);
+            self
+        }
+
+        /// Memory that the task asks for, in bytes; logical, as in Ray.
+        pub fn memory(mut self, bytes: u64) -> Self {
+            self.options_mut().memory(bytes);
+            self
+        }
+
+        /// A custom resource that the task asks for.
+        pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
+            self.options_mut().resource(name.into(), amount);
+            self
+        }
+    };
+}
+pub(super) use resources;
+
+impl<F: Function, P> Configured<F, P> {
+    /// No options.
+    pub const fn new() -> Self {
+        Self { options: CallOptions::new(), keep: None, function: PhantomData }
+    }
+
+    resources!();
+
+    fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.options
+    }
+
+    /// How often the task is tried again after errors that [`retry_exceptions`](Self::retry_exceptions) allows; 3
+    /// otherwise, -1: for ever.
+    pub fn max_retries(mut self, retries: i64) -> Self
+    where
+        ArgsOf<F>: Clone,
+    {
+        self.options.max_retries(retries);
+        self.keep = Some(Keep::new(<ArgsOf<F> as Clone>::clone));
+        self
+    }
+
+    /// After which errors the task is tried again: `true`, or a function of the error. Its arguments are kept and
+    /// cloned for each attempt.
+    pub fn retry_exceptions(mut self, on: impl Into<RetryOn>) -> Self
+    where
+        ArgsOf<F>: Clone,
+    {
+        self.options.retry_exceptions(on);
+        self.keep = Some(Keep::new(<ArgsOf<F> as Clone>::clone));
+        self
+    }
+}
+
+macro_rules! arities {
+    ($($P:ident)*) => {
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        impl<F: Function<Args = ($($P,)*)>, $($P),*> Configured<F, ($($P,)*)> {
+            /// Submits the task; returns at once.
+            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> F::Refs {
+                F::Refs::from_whole(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep))
+            }
+
+            /// Submits the task; what cannot be begun is an error at once.
+            ///
+            /// # Errors
+            /// What would have made the reference come back failed.
+            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<F::Refs> {
+                let whole = submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep);
+                submit::refuse_failed(&whole)?;
+                Ok(F::Refs::from_whole(whole))
+            }
+
+            /// Submits the task and keeps no reference to the result; a failure is logged.
+            pub fn tell(self, $($P: impl IntoParam<$P>),*) {
+                drop(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep));
+            }
+        }
+    };
+}
+crate::base::arity::for_each_arity!(arities);

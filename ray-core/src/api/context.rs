@@ -1,0 +1,179 @@
+//! Where the running code is: `ray::context()`.
+
+use crate::actor::handle::WeakActorHandle;
+use crate::base::error::Result;
+use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
+use crate::base::resources::Resources;
+use crate::engine::thread;
+use crate::object::entry::Hold;
+
+/// What a body can know of itself, taken when [`context`] was called; on the driver most of it is empty.
+#[derive(Debug)]
+pub struct RuntimeContext {
+    task: Option<Hold>,
+    actor: Option<crate::actor::cell::ActorHold>,
+    name: Option<String>,
+    function: Option<&'static str>,
+    resources: Resources,
+    namespace: String,
+    epoch: u32,
+    worker: u64,
+}
+
+/// Tells about the running task, actor and engine.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.get_runtime_context.html).
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// assert!(ray::context().task_id().is_none()); // the driver is no task
+/// let inside = ray::task(|| ray::context().task_name().map(str::to_owned)).name("mine").remote();
+/// assert_eq!(ray::get(inside)?.as_deref(), Some("mine"));
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[must_use]
+pub fn context() -> RuntimeContext {
+    let state = thread::existing().filter(|state| state.frame().is_some()).or_else(|| thread::current().ok());
+    let Some(state) = state else {
+        return RuntimeContext {
+            task: None,
+            actor: None,
+            name: None,
+            function: None,
+            resources: Resources::NONE,
+            namespace: crate::base::config::DEFAULT_NAMESPACE.to_owned(),
+            epoch: 0,
+            worker: 0,
+        };
+    };
+    let frame = state.frame();
+    // SAFETY: a frame's entry and actor are alive while it runs.
+    let (task, actor) = unsafe {
+        (
+            frame.and_then(|frame| frame.entry).map(|entry| Hold::new(entry)),
+            frame.and_then(|frame| frame.actor).map(|actor| crate::actor::cell::ActorHold::new(actor)),
+        )
+    };
+    let head = task.as_ref().and_then(|task| task.task());
+    RuntimeContext {
+        name: head.map(|head| head.name().into_owned()).or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
+        function: frame.map(|frame| frame.spec.path()),
+        resources: assigned(state, head, actor.as_ref()),
+        namespace: state.engine.settings.namespace.to_string(),
+        epoch: state.epoch,
+        worker: state.shared.number(),
+        task,
+        actor,
+    }
+}
+
+fn assigned(
+    state: &thread::ThreadState,
+    head: Option<&crate::task::head::TaskHead>,
+    actor: Option<&crate::actor::cell::ActorHold>,
+) -> Resources {
+    if let Some(actor) = actor {
+        return actor.resources();
+    }
+    match head {
+        None => Resources::NONE,
+        Some(head) => match head.extra() {
+            Some(extra) => extra.settings.resources.clone(),
+            None if head.vtable().is_async => Resources::NONE,
+            None => {
+                let _ = state;
+                Resources::ONE_CPU
+            }
+        },
+    }
+}
+
+impl RuntimeContext {
+    /// The running task or call; none on the driver, and for a call told without a reference.
+    #[must_use]
+    pub fn task_id(&self) -> Option<TaskId> {
+        self.task.as_ref().map(|task| TaskId::from_raw(task.id()))
+    }
+
+    /// Its name: what its options say, else the function's.
+    #[must_use]
+    pub fn task_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Module path and name of the running function or method.
+    #[must_use]
+    pub fn function_name(&self) -> Option<&'static str> {
+        self.function
+    }
+
+    /// The actor whose method runs.
+    #[must_use]
+    pub fn actor_id(&self) -> Option<ActorId> {
+        self.actor.as_ref().map(|actor| actor.id())
+    }
+
+    /// The name that the actor was given.
+    #[must_use]
+    pub fn actor_name(&self) -> Option<String> {
+        self.actor.as_ref().and_then(|actor| actor.name())
+    }
+
+    /// The actor whose method runs, as a weak handle.
+    ///
+    /// # Errors
+    /// `ActorNotFound` outside of an actor, or if it is of another class.
+    pub fn current_actor<A: crate::actor::class::Actor>(&self) -> Result<WeakActorHandle<A>> {
+        WeakActorHandle::of_running(self.actor.as_ref())
+    }
+
+    /// The actor was started again after a panic.
+    #[must_use]
+    pub fn was_current_actor_reconstructed(&self) -> bool {
+        self.actor.as_ref().is_some_and(|actor| actor.restarts() > 0)
+    }
+
+    /// Attempts of the running task that failed before this one.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.task.as_ref().and_then(|task| task.task()).map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
+    /// Whether the task was asked to stop: by [`cancel`](crate::api::cancel), by [`kill`](crate::kill) of its actor, or by a
+    /// shutdown. Long sync bodies look at it now and then.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| crate::actor::interrupt::is_asked_to_stop(task))
+            || self.actor.as_ref().is_some_and(|actor| actor.is_dead())
+            || self.epoch != crate::engine::engine::epoch()
+    }
+
+    /// The resources that the running task or actor holds.
+    #[must_use]
+    pub fn assigned_resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// The namespace of named actors.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The node: embedded, this process.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        crate::api::init::node_id()
+    }
+
+    /// This run of the engine.
+    #[must_use]
+    pub fn job_id(&self) -> JobId {
+        JobId::from_raw(u64::from(self.epoch))
+    }
+
+    /// The thread that runs the body.
+    #[must_use]
+    pub fn worker_id(&self) -> WorkerId {
+        WorkerId::from_raw(self.worker)
+    }
+}

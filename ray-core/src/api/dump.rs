@@ -1,0 +1,265 @@
+//! What the engine is doing, as text: for a program that seems to hang, and for tests that found one that does.
+//!
+//! A dump is made while anything may be stuck, so it takes every lock for a bounded time only, and tells which ones it did
+//! not get. It runs no code of the user's. The parts are looked at one after the other, so they need not fit together
+//! to the last task.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::actor::cell::ActorHold;
+use crate::base::resources::UNITS;
+use crate::call::spec::Spec;
+use crate::engine::engine::{ENGINE, Engine};
+use crate::object::entry::{Header, Kind};
+use crate::object::state::Phase;
+
+/// The most that a dump waits for one lock.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The most lines of one section.
+const LINES: usize = 200;
+
+/// What the engine is doing now, as text of several lines: CPUs and claims, queues, threads with the bodies that they run, gets
+/// with what they wait for, named actors and those that are waited for with their mailboxes.
+///
+/// It can be called from any thread at any time, also while the program hangs: it waits for no lock longer than a fraction of a
+/// second, and does not start an engine. The form of the text may change with every release. See
+/// [`dump_on_signal`](crate::dump_on_signal) for a program that cannot call it any more.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// ray::init_with(ray::Config::new().num_cpus(2))?;
+/// let text = ray::dump();
+/// assert!(text.contains("CPUs: 2 of 2 free"), "{text}");
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[must_use]
+pub fn dump() -> String {
+    let mut text = String::new();
+    crate::base::unwind::quietly(|| match ENGINE.try_read_for(PATIENCE) {
+        Some(slot) => match slot.clone() {
+            Some(engine) => {
+                drop(slot);
+                engine.describe(&mut text);
+            }
+            None => text.push_str("ray: no engine runs\n"),
+        },
+        None => text.push_str("ray: the engine is being started or shut down\n"),
+    });
+    text
+}
+
+/// Writes a line. A `String` takes everything.
+macro_rules! line {
+    ($into:expr, $($words:tt)*) => {
+        let _ = writeln!($into, $($words)*);
+    };
+}
+
+impl Engine {
+    fn describe(&self, text: &mut String) {
+        line!(text, "ray: engine {}{}", self.epoch, if self.is_live() { "" } else { ", shut down" });
+        self.describe_resources(text);
+        self.describe_queues(text);
+        self.describe_threads(text);
+        let actors = self.describe_waits(text);
+        self.describe_actors(text, actors);
+    }
+
+    fn describe_resources(&self, text: &mut String) {
+        // Exact: below 2^52 units.
+        #[allow(clippy::cast_precision_loss)]
+        let cpus = |units: u64| units as f64 / UNITS as f64;
+        line!(text, "CPUs: {} of {} free", cpus(self.cpu.free()), cpus(self.cpu.total()));
+        match self.claims.try_lock_for(PATIENCE) {
+            Some(claims) => {
+                let others: Vec<_> = claims.others.free().iter().map(|(name, amount)| format!("{name}: {amount}")).collect();
+                if !others.is_empty() {
+                    line!(text, "other resources free: {}", others.join(", "));
+                }
+                if claims.returning() > 0 {
+                    line!(text, "claims: {} getter(s) want their CPU back", claims.returning());
+                }
+                for (demand, count) in claims.waiting().take(LINES) {
+                    line!(text, "claims: {count} task(s) or actor(s) ask for {demand}");
+                }
+            }
+            None => {
+                line!(text, "claims: locked");
+            }
+        }
+        match self.holders.try_lock_for(PATIENCE) {
+            Some(holders) => holders.values().take(LINES).for_each(|holder| {
+                line!(text, "resources for life: {holder}");
+            }),
+            None => {
+                line!(text, "resources for life: locked");
+            }
+        }
+    }
+
+    fn describe_queues(&self, text: &mut String) {
+        let locked = |count: Option<usize>| count.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string());
+        line!(text, "queue of tasks for one CPU: {} outside of threads", self.injector.len());
+        line!(text, "queue of work for no CPU, or with its resources granted: {}", locked(self.free.len_within(PATIENCE)));
+        line!(text, "async bodies: {}", locked(self.futures.try_lock_for(PATIENCE).map(|futures| futures.len())));
+    }
+
+    fn describe_threads(&self, text: &mut String) {
+        let count = |of: &std::sync::atomic::AtomicUsize| of.load(std::sync::atomic::Ordering::Relaxed);
+        let workers = &self.workers;
+        line!(
+            text,
+            "workers: {}, of which {} idle and {} wait in a get; at most {} threads",
+            count(&workers.count),
+            count(&workers.idle_count),
+            count(&workers.blocked),
+            self.settings.max_threads
+        );
+        let mut lines = 0;
+        let seen = self.threads.walk_within(PATIENCE, |shared, tasks| {
+            lines += 1;
+            if lines > LINES {
+                return lines > LINES;
+            }
+            let name = shared.thread.name().unwrap_or("unnamed");
+            let what = shared.running().map_or_else(String::new, |spec| format!(", runs {}", place(spec)));
+            let away = if shared.away.load(std::sync::atomic::Ordering::Relaxed) { ", waits" } else { "" };
+            let queued = if tasks.is_empty() { String::new() } else { format!(", {} task(s) in its queue", tasks.len()) };
+            line!(text, "thread `{name}` ({:x}){what}{away}{queued}", shared.number());
+            false
+        });
+        if !seen || lines > LINES {
+            line!(text, "{}", if seen { "further threads" } else { "threads: locked" });
+        }
+    }
+
+    /// The gets that wait; the actors whose calls they wait for.
+    fn describe_waits(&self, text: &mut String) -> Vec<ActorHold> {
+        let Some(waits) = self.waits.snapshot(PATIENCE) else {
+            line!(text, "gets: locked");
+            return Vec::new();
+        };
+        let mut actors: Vec<ActorHold> = Vec::new();
+        for (who, target) in waits.into_iter().take(LINES) {
+            line!(text, "get: {who} waits for {}", entry(&target));
+            if let Some(actor) = crate::actor::call::actor_of(&target)
+                && !actors.iter().any(|known| known.head() == actor.head())
+            {
+                actors.push(actor);
+            }
+        }
+        actors
+    }
+
+    fn describe_actors(&self, text: &mut String, mut actors: Vec<ActorHold>) {
+        match self.names.all_within(PATIENCE) {
+            Some(named) => {
+                for actor in named {
+                    if !actors.iter().any(|known| known.head() == actor.head()) {
+                        actors.push(actor);
+                    }
+                }
+            }
+            None => {
+                line!(text, "named actors: locked");
+            }
+        }
+        for actor in actors.iter().take(LINES) {
+            line!(text, "{}", actor.describe());
+        }
+        if actors.len() > LINES {
+            line!(text, "{} further actors", actors.len() - LINES);
+        }
+    }
+}
+
+fn place(spec: &Spec) -> String {
+    format!("{} ({}:{})", spec.path(), spec.file(), spec.line())
+}
+
+/// An entry that is waited for.
+fn entry(header: &Header) -> String {
+    let name = header.task().map_or_else(String::new, |head| format!("`{}`, ", head.name()));
+    let kind = match header.vtable.kind {
+        Kind::Put => "an object",
+        Kind::Task => "a task",
+        Kind::Call => "a call",
+        Kind::Part => "one of several returns",
+    };
+    let phase = match header.phase() {
+        Phase::Waiting => {
+            return format!(
+                "{name}{kind} with {} argument(s) not ready",
+                header.pending.load(std::sync::atomic::Ordering::Relaxed)
+            );
+        }
+        Phase::Queued => "not begun",
+        Phase::Running => "running",
+        Phase::Ready | Phase::Taken => "ready",
+        Phase::Failed => "failed",
+    };
+    format!("{name}{kind}, {phase}")
+}
+
+/// Prints [`dump`] on standard error whenever the process gets this signal, for example `SIGUSR1`: so a program that hangs
+/// can be asked from outside (`kill -USR1 PID`). A thread of its own waits for the signal; it stays until the process ends.
+/// What the signal did before, it does no more. Asking twice for one signal changes nothing.
+///
+/// # Errors
+/// `InvalidArgument` for a signal that cannot be caught; `Threads` where the system refuses the thread.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// const SIGUSR1: i32 = 10; // `libc::SIGUSR1`
+/// ray::dump_on_signal(SIGUSR1)?;
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[cfg(unix)]
+pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
+    use crate::base::error::{Error, ErrorKind};
+
+    static ASKED: parking_lot::Mutex<Vec<i32>> = parking_lot::Mutex::new(Vec::new());
+    let refused = |why: String| Error::new(ErrorKind::InvalidArgument, format!("signal {signal} cannot be caught: {why}"));
+    let mut asked = ASKED.lock();
+    if asked.contains(&signal) {
+        return Ok(());
+    }
+    if !(1..=64).contains(&signal) {
+        return Err(refused("there is no such signal".to_owned()));
+    }
+    if signal_hook::consts::FORBIDDEN.contains(&signal) {
+        return Err(refused("the system, or a crash, has it; use SIGUSR1 or SIGUSR2".to_owned()));
+    }
+    let mut signals = signal_hook::iterator::Signals::new([signal]).map_err(|error| refused(error.to_string()))?;
+    let thread = std::thread::Builder::new().name("dump-on-signal".into()).stack_size(256 * 1024);
+    thread
+        .spawn(move || {
+            for _ in signals.forever() {
+                use std::io::Write;
+                // In one write, so that lines of two threads do not mix.
+                let _ = std::io::stderr().write_all(dump().as_bytes());
+            }
+        })
+        .map_err(|error| {
+            Error::new(ErrorKind::Threads, format!("the system refuses the thread that waits for a signal: {error}"))
+        })?;
+    asked.push(signal);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    /// Whoever holds a lock of the engine's for ever, the dump comes, and tells which.
+    #[test]
+    fn locks_that_are_held_are_told() {
+        let engine = crate::engine::engine::engine().unwrap();
+        let held = (engine.claims.lock(), engine.holders.lock(), engine.futures.lock());
+        let mut text = String::new();
+        engine.describe(&mut text);
+        drop(held);
+        for words in ["claims: locked", "resources for life: locked", "async bodies: an unknown number"] {
+            assert!(text.contains(words), "no `{words}` in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! References as futures, and callbacks.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::engine::blocking::awaiting;
+use crate::engine::blocking::awaiting::Helped;
+use crate::engine::thread::ThreadState;
+use crate::object::alarm::Target;
+use crate::object::entry::Header;
+use crate::object::object_ref::ObjectRef;
+use crate::object::state::Phase;
+
+/// What an await does on its own thread before it sets its alarm, for an object that is not settled. It is called by owned and
+/// by borrowed futures. It may settle the object: the caller looks again.
+#[inline]
+fn poll_entry(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
+    awaiting::help(state, entry, context)
+}
+
+/// Waits until the target is settled, and disarms it then. The future has a ref to its entry.
+///
+/// # Errors
+/// `RuntimeGone` when the entry's engine has ended.
+#[inline]
+fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<()>> {
+    let entry = target.entry();
+    // SAFETY: the future has a ref.
+    let header = unsafe { entry.as_ref() };
+    let mut helps = true;
+    loop {
+        if let Err(stale) = crate::engine::blocking::same_engine(header) {
+            target.disarm();
+            return Poll::Ready(Err(stale));
+        }
+        if header.phase().is_settled() {
+            target.disarm();
+            return Poll::Ready(Ok(()));
+        }
+        let state = match crate::engine::thread::of(header.epoch) {
+            Ok(state) => state,
+            Err(gone) => return Poll::Ready(Err(gone)),
+        };
+        if helps {
+            match poll_entry(state, entry, context) {
+                Helped::Ran => continue,
+                Helped::Yield => return Poll::Pending,
+                Helped::Nothing => helps = false,
+            }
+        }
+        // SAFETY: the future has a ref until it has disarmed the target.
+        let known = unsafe { target.arm(context.waker()) };
+        // The bell may have rung before it had this waker: then what it rang for is there now.
+        if known || (!header.phase().is_settled() && crate::engine::blocking::same_engine(header).is_ok()) {
+            if let Err(forked) = state.engine.of_this_process() {
+                target.disarm();
+                return Poll::Ready(Err(forked));
+            }
+            awaiting::hand_over(state, entry);
+            return Poll::Pending;
+        }
+    }
+}
+
+impl<T> ObjectRef<T> {
+    /// Has `f` called after the object is settled, by a thread of the engine. It may block and may use the whole API, as
+    /// any plain code; it holds no CPU. (If the engine can have no thread, the thread that settles the object calls it.)
+    /// The callbacks of one object are called one after the other, in the order of registration, and after those who wait
+    /// for the object have been woken. One that panics is logged and harms nobody. If the object is settled
+    /// already it is called all the same, as soon as those before it have ended.
+    ///
+    /// A shutdown settles every object: it waits for the callbacks as it waits for bodies. If the object's engine has
+    /// ended before, `f` is called at once, here.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let task = ray::task(|| 7).remote();
+    /// task.on_ready(move || sender.send("done").unwrap());
+    /// assert_eq!(receiver.recv(), Ok("done"));
+    /// ```
+    pub fn on_ready(&self, f: impl FnOnce() + Send + 'static) {
+        // SAFETY: alive by our ref.
+        unsafe { crate::engine::callbacks::register(self.entry(), Box::new(f)) };
+    }
+}
+
+/// In async code `reference.await` gives the value, moved out where the reference is the last, else cloned;
+/// `(&reference).await` gives a clone and leaves the reference usable. Polled again after it gave its value, it gives an
+/// error, not a panic.
+///
+/// # Cancel safety
+///
+/// An await may be given up at any time (`select!`, `timeout`, a dropped future): nothing is lost, and no memory is kept.
+/// Giving up does not cancel the task; [`cancel_on_drop`](Self::cancel_on_drop) does. `select!(&mut reference)` keeps the
+/// reference, which can be awaited, polled or got again; only a poll that returns `Ready` takes the value out. A clone is a
+/// future of its own, so several tasks may await one object.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// # futures::executor::block_on(async {
+/// let object = ray::task(|| 7).remote();
+/// assert_eq!((&object).await?, 7);
+/// assert_eq!(object.await?, 7);
+/// # Ok::<(), ray::Error>(())
+/// # }).unwrap();
+/// ```
+impl<T: Clone> Future for ObjectRef<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self.get_mut();
+        match poll_settled(&mut this.target, context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
+            Poll::Ready(Ok(())) => {}
+        }
+        if this.header().phase() != Phase::Ready {
+            return Poll::Ready(Err(this.settled_error()));
+        }
+        if let Some(value) = this.take_in_place() {
+            return Poll::Ready(Ok(value));
+        }
+        let taken = ObjectRef::<T>::failed(
+            Error::new(ErrorKind::InvalidArgument, "this future has given its value already"),
+            this.header().epoch,
+        );
+        taken.header().state.set_seen();
+        let object = std::mem::replace(this, taken);
+        Poll::Ready(Ok(object.take_ready()))
+    }
+}
+
+impl<T> ObjectRef<T> {
+    /// The error of an object that is settled and not ready.
+    #[cold]
+    fn settled_error(&self) -> Error {
+        match self.header().phase() {
+            Phase::Failed => self.seen_error(),
+            _ => Error::new(ErrorKind::InvalidArgument, "the value was taken already"),
+        }
+    }
+}
+
+/// The future of a borrowed reference, made by `(&reference).await`: it gives a clone of the value.
+#[must_use = "a future does nothing until it is awaited"]
+pub struct RefFuture<'a, T> {
+    object: &'a ObjectRef<T>,
+    /// The same entry, and this future's own alarm.
+    target: Target,
+}
+
+// SAFETY: an alarm may be given up on any thread, and the entry is reached by the reference's rules.
+unsafe impl<T: Send + Sync> Send for RefFuture<'_, T> {}
+// SAFETY: as above; a shared one can only be shown.
+unsafe impl<T: Send + Sync> Sync for RefFuture<'_, T> {}
+
+impl<T> fmt::Debug for RefFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RefFuture").field(self.object).finish()
+    }
+}
+
+impl<T: Clone> Future for RefFuture<'_, T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self.get_mut();
+        match poll_settled(&mut this.target, context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
+            Poll::Ready(Ok(())) => {}
+        }
+        Poll::Ready(match this.object.header().phase() {
+            Phase::Ready => Ok(this.object.ready_value().clone()),
+            _ => Err(this.object.settled_error()),
+        })
+    }
+}
+
+impl<T> Drop for RefFuture<'_, T> {
+    fn drop(&mut self) {
+        self.target.disarm();
+    }
+}
+
+impl<'a, T: Clone> IntoFuture for &'a ObjectRef<T> {
+    type Output = Result<T>;
+    type IntoFuture = RefFuture<'a, T>;
+
+    fn into_future(self) -> RefFuture<'a, T> {
+        RefFuture { object: self, target: Target::new(self.entry()) }
+    }
+}

@@ -1,0 +1,383 @@
+//! `get` and its kin: what may be got, and what comes back.
+
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use crate::api::several::{Awaited, Several};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::engine::blocking::inline::Bodies;
+use crate::engine::blocking::last_resort::LastResort;
+use crate::engine::blocking::park::Waited;
+use crate::engine::blocking::{inline, last_resort, park, same_engine};
+use crate::engine::thread;
+use crate::object::entry::Header;
+use crate::object::object_ref::{ObjectRef, TakeError, View};
+use crate::object::state::Phase;
+
+/// Where and until when a getter waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    pub(super) deadline: Option<Instant>,
+    pub(super) site: &'static Location<'static>,
+}
+
+impl Until {
+    #[track_caller]
+    #[inline]
+    pub(crate) fn forever() -> Self {
+        Self { deadline: None, site: Location::caller() }
+    }
+
+    #[track_caller]
+    fn within(timeout: Duration) -> Self {
+        Self { deadline: Instant::now().checked_add(timeout), site: Location::caller() }
+    }
+}
+
+/// What [`get`] takes: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, or a tuple of references
+/// to objects of different types.
+#[diagnostic::on_unimplemented(
+    message = "`ray::get` takes references to objects that are `Clone`, not `{Self}`",
+    label = "expected `ObjectRef<T>`, `&ObjectRef<T>`, or a `Vec`, slice, array or tuple of them",
+    note = "`get` hands out a value, which it must clone where references are shared: for a type without `Clone` use `reference.take()` or `reference.view()`"
+)]
+pub trait Get {
+    /// The value, or the collection of values in the same order.
+    type Output;
+    /// Waits and returns it.
+    #[doc(hidden)]
+    fn get_until(self, until: Until) -> Result<Self::Output>;
+}
+
+/// Returns the value of a reference, or the values of several in the order of the references; blocks until they are
+/// there. The value is moved out where the reference is the last, else cloned.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.get.html).
+///
+/// Inside a task it gives the task's CPU to others while it waits; in async code write `reference.await`.
+///
+/// # Errors
+/// The error of the task, found with [`Error::downcast_ref`]. Of several, the first that fails, without waiting for the
+/// others ([`get_all_settled`] waits). `Deadlock` where the wait would never end, `BlockingInAsync` inside an `async fn`
+/// of the engine, `RuntimeGone` after a shutdown.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let (one, two) = (ray::task(|| 1).remote(), ray::task(|| "two").remote());
+/// assert_eq!(ray::get((one, two))?, (1, "two"));
+/// let squares: Vec<_> = (0..4).map(|x| ray::task(move || x * x).remote()).collect();
+/// assert_eq!(ray::get(&squares)?, [0, 1, 4, 9]);
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[track_caller]
+#[inline]
+pub fn get<G: Get>(objects: G) -> Result<G::Output> {
+    objects.get_until(Until::forever())
+}
+
+/// As [`get`], for at most `timeout`; a zero time-out returns what is there. In a body that holds CPUs it returns when they are
+/// its own again, which may be later.
+///
+/// # Errors
+/// As [`get`]; `GetTimeout` when the time is over. The tasks go on.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// # use std::time::Duration;
+/// let slow = ray::task(|| std::thread::sleep(Duration::from_millis(200))).remote();
+/// assert!(ray::get_timeout(&slow, Duration::ZERO).unwrap_err().is_timeout());
+/// assert!(ray::get_timeout(&slow, Duration::from_secs(60)).is_ok());
+/// ```
+#[track_caller]
+pub fn get_timeout<G: Get>(objects: G, timeout: Duration) -> Result<G::Output> {
+    objects.get_until(Until::within(timeout))
+}
+
+/// Waits for all, and returns each one's value or error.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let refs = vec![ray::task(|| 1).remote(), ray::task(|| panic!("no")).remote()];
+/// let results = ray::get_all_settled(refs);
+/// assert!(results[0].is_ok() && results[1].as_ref().unwrap_err().is_panic());
+/// ```
+#[track_caller]
+pub fn get_all_settled<T: Clone>(objects: impl IntoIterator<Item = ObjectRef<T>>) -> Vec<Result<T>> {
+    let until = Until::forever();
+    let objects: Vec<_> = objects.into_iter().collect();
+    // Everything is waited for first, so that short work is run here from the newest on.
+    let entries: Vec<_> = objects.iter().map(ObjectRef::entry).collect();
+    for entry in entries.iter().rev() {
+        if wait_one(*entry, until).is_err() {
+            break;
+        }
+    }
+    objects.into_iter().map(|object| object.get_until(until)).collect()
+}
+
+/// Waits until the entry is settled.
+#[inline]
+pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
+    // SAFETY: the caller has a ref.
+    let header = unsafe { entry.as_ref() };
+    same_engine(header)?;
+    let mut last_resort = LastResort::default();
+    while !header.phase().is_settled() {
+        let state = thread::of(header.epoch)?;
+        crate::engine::blocking::may_block(state, until.site)?;
+        if until.deadline.is_none() && inline::run(state, entry, Bodies::Short) {
+            continue;
+        }
+        let unstarted = || header.phase() != Phase::Running;
+        let waited = match park::on_entry(state, entry, until.deadline, true, || false, unstarted, until.site) {
+            Err(error) if error.is_threads() && until.deadline.is_none() => {
+                if last_resort.helps(state, std::iter::once(entry)) {
+                    continue;
+                }
+                return Err(error);
+            }
+            waited => waited?,
+        };
+        same_engine(header)?;
+        if waited == Waited::Called {
+            last_resort::answer(state, std::iter::once(entry));
+        }
+        if waited == Waited::TimedOut && !header.phase().is_settled() {
+            return Err(timed_out());
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+pub(super) fn timed_out() -> Error {
+    Error::new(
+        ErrorKind::GetTimeout,
+        "the time-out passed before the result was there; the task goes on: get it again later, or cancel it",
+    )
+}
+
+impl<T: Clone> ObjectRef<T> {
+    /// The value of a settled entry.
+    #[inline]
+    fn settled(self) -> Result<T> {
+        let header = self.header();
+        match header.phase() {
+            Phase::Ready => {
+                same_engine(header)?;
+                Ok(self.take_ready())
+            }
+            _ => Err(self.unready()),
+        }
+    }
+}
+
+impl<T> ObjectRef<T> {
+    #[cold]
+    fn unready(&self) -> Error {
+        match self.header().phase() {
+            Phase::Failed => match same_engine(self.header()) {
+                Ok(()) => self.seen_error(),
+                Err(stale) => stale,
+            },
+            _ => Error::new(ErrorKind::InvalidArgument, "the value was taken out of this reference already"),
+        }
+    }
+}
+
+impl<T: Clone> Get for ObjectRef<T> {
+    type Output = T;
+    #[inline]
+    fn get_until(self, until: Until) -> Result<T> {
+        let entry = self.entry();
+        tip(entry, until);
+        wait_one(entry, until)?;
+        self.settled()
+    }
+}
+
+#[inline]
+fn tip(entry: NonNull<Header>, until: Until) {
+    if let Some(state) = thread::existing()
+        && state.engine.settings.tips
+        && state.tip.got(entry, until.site)
+        // SAFETY: the caller has a ref.
+        && let Some(head) = unsafe { entry.as_ref() }.task()
+    {
+        crate::engine::tips::warn(head.vtable().definition(), until.site, state.tip.enough());
+    }
+}
+
+impl<T: Clone> Get for &ObjectRef<T> {
+    type Output = T;
+    #[inline]
+    fn get_until(self, until: Until) -> Result<T> {
+        let entry = self.entry();
+        tip(entry, until);
+        wait_one(entry, until)?;
+        match self.header().phase() {
+            Phase::Ready => Ok(self.ready_value().clone()),
+            _ => Err(self.unready()),
+        }
+    }
+}
+
+impl<T: Clone> Get for Vec<ObjectRef<T>> {
+    type Output = Vec<T>;
+    fn get_until(mut self, until: Until) -> Result<Vec<T>> {
+        let mut several = Several::new(until);
+        let mut values = Vec::with_capacity(self.len());
+        loop {
+            several.settle_last(&self)?;
+            let Some(object) = self.pop() else { break };
+            values.push(object.settled()?);
+        }
+        values.reverse();
+        Ok(values)
+    }
+}
+
+impl<T: Clone> Get for &[ObjectRef<T>] {
+    type Output = Vec<T>;
+    fn get_until(self, until: Until) -> Result<Vec<T>> {
+        let mut several = Several::new(until);
+        let mut values = Vec::with_capacity(self.len());
+        for end in (1..=self.len()).rev() {
+            several.settle_last(&self[..end])?;
+            values.push((&self[end - 1]).get_until(until)?);
+        }
+        values.reverse();
+        Ok(values)
+    }
+}
+
+impl<T: Clone> Get for &Vec<ObjectRef<T>> {
+    type Output = Vec<T>;
+    fn get_until(self, until: Until) -> Result<Vec<T>> {
+        self.as_slice().get_until(until)
+    }
+}
+
+impl<T: Clone, const N: usize> Get for [ObjectRef<T>; N] {
+    type Output = [T; N];
+    fn get_until(self, until: Until) -> Result<[T; N]> {
+        Several::new(until).settle_all(&self)?;
+        let mut failed = None;
+        let values = self.map(|object| object.settled().map_err(|error| failed = Some(error)).ok());
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(values.map(|value| value.expect("none has failed"))),
+        }
+    }
+}
+
+impl<T: Clone, const N: usize> Get for &[ObjectRef<T>; N] {
+    type Output = [T; N];
+    fn get_until(self, until: Until) -> Result<[T; N]> {
+        self.clone().get_until(until)
+    }
+}
+
+/// A member of a tuple for [`get`].
+pub trait GetOne: Get {
+    /// The entry that it waits for.
+    #[doc(hidden)]
+    fn one(&self) -> Entry;
+}
+
+/// An entry, for the engine's own use.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry(NonNull<Header>);
+
+impl Awaited for Entry {
+    fn entry(&self) -> NonNull<Header> {
+        self.0
+    }
+}
+
+impl<T: Clone> GetOne for ObjectRef<T> {
+    fn one(&self) -> Entry {
+        Entry(self.entry())
+    }
+}
+
+impl<T: Clone> GetOne for &ObjectRef<T> {
+    fn one(&self) -> Entry {
+        Entry(self.entry())
+    }
+}
+
+macro_rules! tuples {
+    () => {};
+    ($($T:ident)*) => {
+        #[allow(non_snake_case)]
+        impl<$($T: GetOne),*> Get for ($($T,)*) {
+            type Output = ($($T::Output,)*);
+            fn get_until(self, until: Until) -> Result<Self::Output> {
+                let ($($T,)*) = self;
+                Several::new(until).settle_all(&[$($T.one()),*])?;
+                Ok(($($T.get_until(until)?,)*))
+            }
+        }
+    };
+}
+crate::base::arity::for_each_arity!(tuples);
+
+impl<T> ObjectRef<T> {
+    /// The value if the task has ended, else nothing; never blocks.
+    ///
+    /// # Errors
+    /// As [`get`].
+    pub fn try_get(&self) -> Result<Option<T>>
+    where
+        T: Clone,
+    {
+        same_engine(self.header())?;
+        match self.header().phase() {
+            Phase::Ready => Ok(Some(self.ready_value().clone())),
+            Phase::Failed | Phase::Taken => Err(self.unready()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits, then moves the value out, for types without `Clone`. A sole owner's `take` never fails but with the
+    /// task's own error.
+    ///
+    /// # Errors
+    /// `Shared` gives the reference back, if there are others; `Failed` as [`get`].
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// struct Unclonable(u32);
+    /// let object = ray::task(|| Unclonable(7)).remote();
+    /// assert_eq!(object.take().unwrap().0, 7);
+    /// ```
+    #[track_caller]
+    pub fn take(self) -> Result<T, TakeError<T>> {
+        wait_one(self.entry(), Until::forever()).map_err(TakeError::Failed)?;
+        if self.header().phase() != Phase::Ready {
+            return Err(TakeError::Failed(self.unready()));
+        }
+        self.take_sole().map_err(TakeError::Shared)
+    }
+
+    /// Waits, then reads the value in place: no clone, and the object lives as long as the view.
+    ///
+    /// # Errors
+    /// As [`get`].
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let text = ray::put("read me".to_owned());
+    /// assert_eq!(text.view()?.len(), 7);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn view(&self) -> Result<View<T>> {
+        wait_one(self.entry(), Until::forever())?;
+        match self.header().phase() {
+            Phase::Ready => Ok(View(self.clone())),
+            _ => Err(self.unready()),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The methods of a handle, and the builders for calls and creations with options.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::actor::cell::Link;
+use crate::actor::class::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
+use crate::actor::handle::ActorHandle;
+use crate::actor::{create, send};
+use crate::base::error::Result;
+use crate::base::options::{CallOptions, CreateOptions, RetryOn};
+use crate::call::params::IntoParam;
+use crate::call::registry::MethodEntry;
+use crate::task::head::Keep;
+
+/// A method of a handle: `counter.increment`. [`remote`](Self::remote) calls it.
+pub struct Method<M: RemoteMethod, P> {
+    link: Link<M::Actor>,
+    params: PhantomData<fn(P)>,
+}
+
+impl<M: RemoteMethod, P> fmt::Debug for Method<M, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Method({})", M::SPEC.path())
+    }
+}
+
+impl<M: RemoteMethod, P> Method<M, P> {
+    /// The method of an actor; for the generated code.
+    #[must_use]
+    pub fn new(link: Link<M::Actor>) -> Self {
+        Self { link, params: PhantomData }
+    }
+
+    /// The next call, with options.
+    pub fn options(&self) -> ConfiguredMethod<'_, M, P> {
+        ConfiguredMethod { method: self, options: CallOptions::new(), keep: None }
+    }
+}
+
+/// A call of a method with options; ends with `.remote(..)`, `.try_remote(..)` or `.tell(..)`.
+#[must_use = "options do nothing until `.remote(..)`"]
+pub struct ConfiguredMethod<'a, M: RemoteMethod, P> {
+    method: &'a Method<M, P>,
+    options: CallOptions,
+    keep: Option<Keep>,
+}
+
+impl<M: RemoteMethod, P> fmt::Debug for ConfiguredMethod<'_, M, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfiguredMethod({}, {:?})", M::SPEC.path(), self.options)
+    }
+}
+
+impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
+    /// The name that the call goes by in errors and reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name(name.into());
+        self
+    }
+
+    /// How often the call is tried again when the actor crashes under it and starts anew, or fails in a way that
+    /// `retry_exceptions` allows; -1: for ever.
+    pub fn max_task_retries(mut self, retries: i64) -> Self
+    where
+        MethodArgs<M>: Clone,
+    {
+        self.options.max_task_retries(retries);
+        self.keep = Some(Keep::new(<MethodArgs<M> as Clone>::clone));
+        self
+    }
+
+    /// After which errors of the method itself the call is tried again: `true`, or a function of the error.
+    pub fn retry_exceptions(mut self, on: impl Into<RetryOn>) -> Self
+    where
+        MethodArgs<M>: Clone,
+    {
+        self.options.retry_exceptions(on);
+        self.keep = Some(Keep::new(<MethodArgs<M> as Clone>::clone));
+        self
+    }
+}
+
+/// The creation of an actor with options; ends with `.remote(..)` or `.try_remote(..)`.
+#[must_use = "options do nothing until `.remote(..)`"]
+pub struct ActorBuilder<C: Constructor, P> {
+    options: CreateOptions,
+    keep: Option<Keep>,
+    class: PhantomData<fn(C, P)>,
+}
+
+impl<C: Constructor, P> fmt::Debug for ActorBuilder<C, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActorBuilder({}, {:?})", C::Actor::SPEC.path(), self.options)
+    }
+}
+
+impl<C: Constructor, P> Default for ActorBuilder<C, P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Constructor, P> ActorBuilder<C, P> {
+    /// No options.
+    pub fn new() -> Self {
+        Self { options: CreateOptions::new(), keep: None, class: PhantomData }
+    }
+
+    /// A name, for [`get_actor`](crate::get_actor); free again when the actor has ended.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name(name.into());
+        self
+    }
+
+    /// The namespace of the name; that of the engine otherwise.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.options.namespace(namespace.into());
+        self
+    }
+
+    /// If the name is taken, the actor that has it is returned, and nothing created.
+    pub fn get_if_exists(mut self, get: bool) -> Self {
+        self.options.get_if_exists(get);
+        self
+    }
+
+    /// CPUs that the actor holds for life; none otherwise.
+    pub fn num_cpus(mut self, amount: f64) -> Self {
+        self.options.num_cpus(amount);
+        self
+    }
+
+    /// GPUs that the actor holds for life.
+    pub fn num_gpus(mut self, amount: f64) -> Self {
+        self.options.num_gpus(amount);
+        self
+    }
+
+    /// Memory that the actor holds for life, in bytes; logical, as in Ray.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.options.memory(bytes);
+        self
+    }
+
+    /// A custom resource that the actor holds for life.
+    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
+        self.options.resource(name.into(), amount);
+        self
+    }
+
+    /// How often the actor starts anew after a panic, its state lost; -1: for ever.
+    pub fn max_restarts(mut self, restarts: i64) -> Self
+    where
+        InitArgs<C>: Clone,
+    {
+        self.options.max_restarts(restarts);
+        self.keep = Some(Keep::new(<InitArgs<C> as Clone>::clone));
+        self
+    }
+
+    /// How often a call is tried again when the actor crashes under it and starts anew; -1: for ever. Does not
+    /// compile for a class with a method whose arguments are not `Clone`.
+    pub fn max_task_retries(mut self, retries: i64) -> Self {
+        const {
+            assert!(
+                MethodEntry::all_repeatable(C::Actor::METHODS),
+                "`max_task_retries` of a creation needs arguments that are `Clone` in all methods of the class: give it to the calls instead, `method.options().max_task_retries(..)`"
+            );
+        };
+        self.options.max_task_retries(retries);
+        self
+    }
+
+    /// So many `&self` calls run at once; `&mut self` calls still run alone.
+    pub fn max_concurrency(mut self, calls: u32) -> Self
+    where
+        C::Actor: Sync,
+    {
+        self.options.max_concurrency(calls);
+        self
+    }
+
+    /// More calls than this that have not started are refused; -1: no limit.
+    pub fn max_pending_calls(mut self, calls: i64) -> Self {
+        self.options.max_pending_calls(calls);
+        self
+    }
+}
+
+macro_rules! arities {
+    ($($P:ident)*) => {
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> Method<M, ($($P,)*)> {
+            /// Calls the method; returns at once. An error comes out of the reference.
+            #[inline]
+            pub fn remote(&self, $($P: impl IntoParam<$P>),*) -> M::Refs {
+                send::call::<M>(self.link, ($($P.into_param(),)*), None, None)
+            }
+
+            /// Calls the method; what cannot be begun (a dead actor, too many pending calls) is an error at once.
+            ///
+            /// # Errors
+            /// What would have made the reference come back failed.
+            pub fn try_remote(&self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
+                send::try_call::<M>(self.link, ($($P.into_param(),)*), None, None)
+            }
+
+            /// Calls the method and keeps no reference to the result; a failure is logged.
+            #[inline]
+            pub fn tell(&self, $($P: impl IntoParam<$P>),*) {
+                send::tell::<M>(self.link, ($($P.into_param(),)*));
+            }
+        }
+
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> ConfiguredMethod<'_, M, ($($P,)*)> {
+            /// Calls the method; returns at once.
+            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> M::Refs {
+                send::call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
+            }
+
+            /// Calls the method; what cannot be begun is an error at once.
+            ///
+            /// # Errors
+            /// What would have made the reference come back failed.
+            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
+                send::try_call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
+            }
+
+            /// Calls the method and keeps no reference to the result; a failure is logged.
+            pub fn tell(self, $($P: impl IntoParam<$P>),*) {
+                drop(self.remote($($P),*));
+            }
+        }
+
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        impl<C: Constructor<Args = ($($P,)*)>, $($P),*> ActorBuilder<C, ($($P,)*)> {
+            /// Creates the actor; returns at once. An error comes out of the first call.
+            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<C::Actor> {
+                match self.try_remote($($P),*) {
+                    Ok(handle) => handle,
+                    Err(error) => create::failed(error),
+                }
+            }
+
+            /// Creates the actor; what cannot be begun (a name that is taken, more resources than the node has) is an
+            /// error at once.
+            ///
+            /// # Errors
+            /// `ActorAlreadyExists`, `Infeasible`, `InvalidArgument`, `RuntimeGone`.
+            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<ActorHandle<C::Actor>> {
+                create::try_create_with::<C>(($($P.into_param(),)*), Some(self.options), self.keep)
+            }
+        }
+    };
+}
+crate::base::arity::for_each_arity!(arities);

@@ -1,0 +1,161 @@
+//! Objects that no task makes: what is put, adopted, or failed from the start.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::{MaybeUninit, needs_drop, offset_of};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::error::Error;
+use crate::object::entry::{Header, Kind, VTable};
+use crate::object::object_ref::ObjectRef;
+use crate::object::state::{Phase, State};
+use crate::object::{block, entry};
+
+/// An entry whose value is there, or will never be. `V` is the object's type, or an `Arc` of it.
+#[repr(C)]
+pub(crate) struct Stored<V> {
+    header: Header,
+    value: UnsafeCell<MaybeUninit<V>>,
+}
+
+impl<V> Stored<V> {
+    #[inline]
+    pub(crate) fn allocate(table: &'static VTable, epoch: u32, phase: Phase, value: MaybeUninit<V>) -> NonNull<Header> {
+        let header = Header::new(State::new(phase, 1, 0), table, epoch);
+        if phase == Phase::Ready {
+            header.set_stamp(crate::object::stamp::next_if_kept());
+        }
+        let cell = Self { header, value: UnsafeCell::new(value) };
+        block::place(cell).cast()
+    }
+
+    unsafe fn drop_value(entry: NonNull<Header>) {
+        // SAFETY: the caller owns the value.
+        unsafe {
+            let value = entry.cast::<Self>().as_ref().value.get();
+            crate::base::unwind::quietly(|| (*value).assume_init_drop());
+        }
+    }
+
+    unsafe fn free(entry: NonNull<Header>) {
+        // SAFETY: the last hold is gone, and the value with it.
+        unsafe { block::remove(entry.cast::<Self>()) };
+    }
+}
+
+/// The tables of a type, for both forms.
+struct Tables<T>(PhantomData<T>);
+
+impl<T> Tables<T> {
+    const PUT: &'static VTable = &VTable {
+        value: offset_of!(Stored<T>, value),
+        adopted: false,
+        nested: needs_drop::<T>(),
+        kind: Kind::Put,
+        drop_value: Stored::<T>::drop_value,
+        free: Stored::<T>::free,
+        task: None,
+    };
+    const ADOPTED: &'static VTable = &VTable {
+        value: offset_of!(Stored<Arc<T>>, value),
+        adopted: true,
+        nested: true,
+        kind: Kind::Put,
+        drop_value: Stored::<Arc<T>>::drop_value,
+        free: Stored::<Arc<T>>::free,
+        task: None,
+    };
+}
+
+impl<T> ObjectRef<T> {
+    pub(crate) fn stored(value: T, epoch: u32) -> Self {
+        let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Ready, MaybeUninit::new(value));
+        // SAFETY: a fresh entry of a `T` with one ref.
+        unsafe { Self::adopt(entry) }
+    }
+
+    /// A reference that has failed before anything began.
+    #[cold]
+    pub(crate) fn failed(error: Error, epoch: u32) -> Self {
+        let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Running, MaybeUninit::uninit());
+        // SAFETY: a fresh entry with one ref, which nobody else knows.
+        unsafe {
+            entry::fail(entry, |_| true, error);
+            Self::adopt(entry)
+        }
+    }
+
+    pub(crate) fn from_arc(value: Arc<T>, epoch: u32) -> Self {
+        let entry = Stored::<Arc<T>>::allocate(Tables::<T>::ADOPTED, epoch, Phase::Ready, MaybeUninit::new(value));
+        // SAFETY: a fresh entry of an adopted `Arc<T>` with one ref.
+        unsafe { Self::adopt(entry) }
+    }
+}
+
+/// Stores a value once, to be shared by as many tasks as want it. The value is moved, at any size, never copied;
+/// parameters declared `&T` read it in place. [Ray's page](https://docs.ray.io/en/latest/ray-core/objects.html).
+///
+/// The type is serialisable, as what is put here can be put on a cluster; [`put_local`] takes any type.
+///
+/// # Errors
+/// None here. Where the engine cannot start (or, in strict mode, the value does not survive MessagePack), the reference
+/// comes back failed.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let zeros = ray::put(vec![0f64; 1_000_000]);
+/// assert_eq!(zeros.view()?.len(), 1_000_000);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) -> ObjectRef<T> {
+    match crate::engine::thread::current() {
+        Ok(state) if state.engine.settings.strict => match crate::call::registry::round_trip(value) {
+            Ok(value) => ObjectRef::stored(value, state.epoch),
+            Err(error) => ObjectRef::failed(error, state.epoch),
+        },
+        Ok(state) => ObjectRef::stored(value, state.epoch),
+        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+    }
+}
+
+/// As [`put`], for a type that never leaves the process: a channel, a file, a lock.
+///
+/// # Errors
+/// As [`put`].
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let (sender, receiver) = std::sync::mpsc::channel::<u32>();
+/// let sender = ray::put_local(sender);
+/// sender.view()?.send(7).unwrap();
+/// assert_eq!(receiver.recv(), Ok(7));
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn put_local<T: Send + Sync + 'static>(value: T) -> ObjectRef<T> {
+    match crate::engine::thread::current() {
+        Ok(state) => ObjectRef::stored(value, state.epoch),
+        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+    }
+}
+
+/// Adopts an `Arc`: the object is the one that the `Arc` shares, no copy is made.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let mine = std::sync::Arc::new(vec![1, 2, 3]);
+/// let object = ray::ObjectRef::from(mine.clone());
+/// assert!(std::ptr::eq(&*object.view()?, &*mine));
+/// # Ok::<(), ray::Error>(())
+/// ```
+impl<T: Send + Sync + 'static> From<Arc<T>> for ObjectRef<T> {
+    fn from(value: Arc<T>) -> Self {
+        match crate::engine::thread::current() {
+            Ok(state) => Self::from_arc(value, state.epoch),
+            Err(error) => Self::failed(error, crate::engine::engine::epoch()),
+        }
+    }
+}

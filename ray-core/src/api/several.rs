@@ -1,0 +1,236 @@
+//! Getting several: waiting for all of them, or for the first that fails.
+//!
+//! From the newest on, for that is what this thread's own deque gives first, while thieves take the oldest, and what an
+//! actor runs last: when it is there, most others are. A value is taken as soon as its entry and all after it have been
+//! seen settled, so that each entry is come by once.
+
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use crate::api::get::{Until, timed_out};
+use crate::base::error::{Error, Result};
+use crate::engine::blocking::inline::Bodies;
+use crate::engine::blocking::last_resort::LastResort;
+use crate::engine::blocking::park::Waited;
+use crate::engine::blocking::{Watching, inline, last_resort, park, same_engine};
+use crate::engine::thread;
+use crate::engine::thread::ThreadState;
+use crate::engine::worker::awaited::{Getter, MOST};
+use crate::object::entry::{Header, Kind};
+use crate::object::object_ref::ObjectRef;
+use crate::object::state::Phase;
+
+/// So many entries ahead are asked for: another thread wrote them.
+const AHEAD: usize = 8;
+
+/// More entries than this are not watched for failures at once: to mark them costs a write each, where their runners
+/// write too, and most waits are over sooner.
+const FEW: usize = 1024;
+/// After this they are.
+const SOON: Duration = Duration::from_millis(5);
+
+/// What stands for an entry that is kept while it is waited for.
+pub(super) trait Awaited {
+    fn entry(&self) -> NonNull<Header>;
+}
+
+impl<T> Awaited for ObjectRef<T> {
+    #[inline]
+    fn entry(&self) -> NonNull<Header> {
+        self.entry()
+    }
+}
+
+/// The wait for several.
+pub(super) struct Several {
+    until: Until,
+    thread: Option<&'static ThreadState>,
+    /// Entries from here on were offered help.
+    helped: usize,
+    /// Failures are watched for, and so many had been seen at the last look.
+    watching: Option<(Watching, u64)>,
+    /// It has waited for [`SOON`].
+    waited: bool,
+    /// The engine knows that they are awaited.
+    announced: bool,
+    last_resort: LastResort,
+}
+
+#[inline]
+fn header(one: &impl Awaited) -> &Header {
+    // SAFETY: kept by what stands for it.
+    unsafe { one.entry().as_ref() }
+}
+
+impl Several {
+    pub(super) fn new(until: Until) -> Self {
+        Self {
+            until,
+            thread: None,
+            helped: usize::MAX,
+            watching: None,
+            waited: false,
+            announced: false,
+            last_resort: LastResort::default(),
+        }
+    }
+
+    /// Waits until all are settled.
+    ///
+    /// # Errors
+    /// As [`Self::settle_last`].
+    pub(super) fn settle_all(mut self, all: &[impl Awaited]) -> Result<()> {
+        (0..=all.len()).rev().try_for_each(|end| self.settle_last(&all[..end]))
+    }
+
+    /// Waits until the last one is settled. To be called again, with one less each time.
+    ///
+    /// # Errors
+    /// The error of one that has failed, be it the last or not; whatever waiting gives.
+    #[inline]
+    pub(super) fn settle_last(&mut self, all: &[impl Awaited]) -> Result<()> {
+        let Some(last) = all.last() else { return Ok(()) };
+        if all.len() > AHEAD {
+            crate::base::sync::prefetch(all[all.len() - 1 - AHEAD].entry().as_ptr());
+        }
+        if header(last).phase() == Phase::Ready { Ok(()) } else { self.settle(all, last) }
+    }
+
+    #[cold]
+    fn settle<A: Awaited>(&mut self, all: &[A], last: &A) -> Result<()> {
+        loop {
+            let now = header(last).phase();
+            if now == Phase::Failed {
+                return Err(failure(header(last)));
+            }
+            if now.is_settled() {
+                return Ok(());
+            }
+            same_engine(header(last))?;
+            let state = self.thread(header(last))?;
+            if !self.help(state, all)? {
+                self.park(state, all, last)?;
+            }
+        }
+    }
+
+    fn thread(&mut self, header: &Header) -> Result<&'static ThreadState> {
+        if let Some(state) = self.thread {
+            return Ok(state);
+        }
+        let state = thread::of(header.epoch)?;
+        crate::engine::blocking::may_block(state, self.until.site)?;
+        Ok(self.thread.insert(state))
+    }
+
+    /// Runs unstarted work, the last one's first; each is tried once. `true`: something was run, look again.
+    fn help<A: Awaited>(&mut self, state: &ThreadState, all: &[A]) -> Result<bool> {
+        if self.until.deadline.is_some() {
+            return Ok(false);
+        }
+        let from = self.helped.min(all.len());
+        for at in (0..from).rev() {
+            let header = header(&all[at]);
+            let now = header.phase();
+            if now == Phase::Failed {
+                return Err(failure(header));
+            }
+            self.helped = at;
+            if now.is_settled() {
+                continue;
+            }
+            same_engine(header)?;
+            if inline::run(state, all[at].entry(), Bodies::Short) {
+                // What is run may be run again: another attempt, or the calls before it.
+                self.helped = at + 1;
+                return Ok(true);
+            }
+            if header.vtable.kind == Kind::Call {
+                // A busy actor is left to those who run it: to ask again for each call would be in their way. What comes
+                // before is tried when this one is there.
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    fn park<A: Awaited>(&mut self, state: &ThreadState, all: &[A], last: &A) -> Result<()> {
+        let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
+        if !std::mem::replace(&mut self.announced, true) {
+            for one in all.iter().rev().take(MOST) {
+                state.engine.awaited.enter(header(one), getter);
+            }
+        }
+        let mut deadline = self.until.deadline;
+        let mut brief = false;
+        if self.watching.is_none() {
+            if all.len() <= FEW || self.waited {
+                self.watch(all)?;
+            } else {
+                let soon = Instant::now() + SOON;
+                brief = deadline.is_none_or(|deadline| soon < deadline);
+                deadline = if brief { Some(soon) } else { deadline };
+            }
+        }
+        let seen = self.watching.as_ref().map(|(_, seen)| *seen);
+        let failed = || seen.is_some_and(|seen| crate::engine::blocking::failures() != seen);
+        let unstarted = || {
+            let mut phases = all.iter().rev().map(|one| header(one).phase());
+            phases.any(|phase| phase != Phase::Running && !phase.is_settled())
+        };
+        match park::on_entry(state, last.entry(), deadline, true, failed, unstarted, self.until.site) {
+            Ok(waited) => {
+                same_engine(header(last))?;
+                if waited == Waited::Called {
+                    last_resort::answer(state, all.iter().rev().map(Awaited::entry));
+                }
+                if waited == Waited::TimedOut && !header(last).phase().is_settled() {
+                    if !brief {
+                        return Err(timed_out());
+                    }
+                    self.waited = true;
+                }
+            }
+            Err(error) if error.is_threads() && self.until.deadline.is_none() => {
+                if !self.last_resort.helps(state, all.iter().rev().map(Awaited::entry)) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if failed() {
+            self.watching = self.watching.take().map(|(watching, _)| (watching, crate::engine::blocking::failures()));
+            any_failed(all)?;
+        }
+        Ok(())
+    }
+
+    /// Has failures of all that are open wake this thread.
+    fn watch(&mut self, all: &[impl Awaited]) -> Result<()> {
+        let watching = Watching::new();
+        let seen = crate::engine::blocking::failures();
+        for one in all {
+            if !header(one).phase().is_settled() {
+                header(one).state.set_watched();
+            }
+        }
+        self.watching = Some((watching, seen));
+        // One may have failed before it was marked.
+        any_failed(all)
+    }
+}
+
+fn any_failed(all: &[impl Awaited]) -> Result<()> {
+    match all.iter().map(header).find(|header| header.phase() == Phase::Failed) {
+        Some(failed) => Err(failure(failed)),
+        None => Ok(()),
+    }
+}
+
+fn failure(header: &Header) -> Error {
+    if let Err(stale) = same_engine(header) {
+        return stale;
+    }
+    header.state.set_seen();
+    header.error()
+}

@@ -1,0 +1,178 @@
+//! Results in the order in which they come.
+
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+
+use crate::api::wait::{Pending, Reference};
+use crate::engine::blocking::{may_block, same_engine};
+use crate::object::entry::Header;
+
+/// The references in true completion order; made by [`as_completed`].
+#[derive(Debug)]
+#[must_use = "an iterator does nothing until it is used"]
+pub struct AsCompleted<R: Reference> {
+    pending: Pending<R>,
+    site: &'static Location<'static>,
+}
+
+/// Iterates over references in the order in which they become ready, failed ones included.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.as_completed.html), which yields them in batches.
+///
+/// In async code use [`AsCompleted::stream`]. If the engine is shut down meanwhile, the rest comes at once; getting one
+/// says so.
+///
+/// # Panics
+/// Iterating inside an `async fn` of the engine, where it would stall others; if a reference stands there twice; when no
+/// thread is left that could run what it waits for.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let refs: Vec<_> = (0..4).map(|x| ray::task(move || x).remote()).collect();
+/// let mut sum = 0;
+/// for done in ray::as_completed(refs) {
+///     sum += ray::get(done)?;
+/// }
+/// assert_eq!(sum, 6);
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[track_caller]
+pub fn as_completed<R: Reference>(refs: impl Into<Pending<R>>) -> AsCompleted<R> {
+    AsCompleted { pending: refs.into(), site: Location::caller() }
+}
+
+impl<R: Reference> AsCompleted<R> {
+    /// The same as a stream, for async code.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// use futures::StreamExt;
+    /// let refs: Vec<_> = (0..4).map(|x| ray::task(move || x).remote()).collect();
+    /// let sum = futures::executor::block_on(async {
+    ///     let mut done = ray::as_completed(refs).stream();
+    ///     let mut sum = 0;
+    ///     while let Some(object) = done.next().await {
+    ///         sum += object.await?;
+    ///     }
+    ///     Ok::<_, ray::Error>(sum)
+    /// });
+    /// assert_eq!(sum?, 6);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn stream(self) -> CompletedStream<R> {
+        CompletedStream(self.pending)
+    }
+
+    /// How many are still to come.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// None is still to come.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+impl<R: Reference> Pending<R> {
+    /// The first that is left, when the engine can say no more.
+    fn take_any(&mut self) -> Option<R> {
+        self.set = None;
+        let object = self.first().and_then(|first| self.refs[first].take());
+        self.left -= usize::from(object.is_some());
+        // What is left is no longer registered, and never will be: the engine is gone.
+        self.head = 0;
+        object
+    }
+
+    fn is_stale(&mut self) -> bool {
+        let Some(first) = self.first() else { return false };
+        self.refs[first].as_ref().is_some_and(|object| {
+            let entry = object.place().0;
+            // SAFETY: the reference keeps it alive.
+            let header: &Header = unsafe { entry.as_ref() };
+            same_engine(header).is_err()
+        })
+    }
+}
+
+impl<R: Reference> Iterator for AsCompleted<R> {
+    type Item = R;
+
+    fn next(&mut self) -> Option<R> {
+        let pending = &mut self.pending;
+        if pending.is_empty() {
+            return None;
+        }
+        if pending.is_stale() {
+            return pending.take_any();
+        }
+        let need = pending.head + 1;
+        match pending.register() {
+            Ok(set) if set.count() >= need => return pending.take(1).pop(),
+            Ok(_) => {}
+            Err(error) if error.is_runtime_gone() => return pending.take_any(),
+            Err(error) => panic!("as_completed at {}: {error}", self.site),
+        }
+        let Ok(state) = pending.thread() else { return pending.take_any() };
+        if let Err(error) = may_block(state, self.site) {
+            panic!("{error}; or iterate with `as_completed(..).stream()`");
+        }
+        pending.help(state, need);
+        match pending.wait_for(state, need, None) {
+            Ok(_) => pending.take(1).pop(),
+            Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", self.site),
+            // The engine is gone, or this body was stopped: getting one says so.
+            Err(_) => pending.take_any(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.pending.len(), Some(self.pending.len()))
+    }
+}
+
+impl<R: Reference> ExactSizeIterator for AsCompleted<R> {}
+
+/// [`AsCompleted`] as a stream.
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is polled"]
+pub struct CompletedStream<R: Reference>(Pending<R>);
+
+impl<R: Reference> Unpin for CompletedStream<R> {}
+
+impl<R: Reference> Stream for CompletedStream<R> {
+    type Item = R;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<R>> {
+        let pending = &mut self.0;
+        if pending.is_empty() {
+            return Poll::Ready(None);
+        }
+        if pending.is_stale() {
+            return Poll::Ready(pending.take_any());
+        }
+        let need = pending.head + 1;
+        let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
+        if set.count() < need {
+            let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
+            let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
+            set.alert_task(need, context.waker(), state.epoch);
+            if set.count() < need {
+                pending.hand_over(state);
+                // The engine may have ended before it could find the stream's bell.
+                return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
+            }
+            set.calm();
+        }
+        Poll::Ready(pending.take(1).pop())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len(), Some(self.0.len()))
+    }
+}

@@ -1,0 +1,14 @@
+//! The vocabulary of the engine: errors, options, resources, numbers, locks, and what the system knows. It starts no thread.
+
+pub(crate) mod arity;
+pub(crate) mod clock;
+pub(crate) mod config;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod id;
+pub(crate) mod options;
+pub(crate) mod os;
+pub(crate) mod resources;
+pub(crate) mod sync;
+pub(crate) mod unwind;
+pub(crate) mod value;

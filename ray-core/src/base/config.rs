@@ -1,0 +1,339 @@
+//! How to start the engine: what the program says, what the environment says, and the defaults.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::resources;
+use crate::base::resources::{Resources, UNITS};
+
+/// Threads that the engine may add beyond its CPUs: calls nest to ten thousand levels when every level blocks a thread of its
+/// own, and some are left for work that asks for no CPU.
+const SPARE_THREADS: usize = 10_500;
+
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+const DEFAULT_STALL: Duration = Duration::from_secs(5);
+
+/// The stack of a worker thread, in bytes, where neither the program nor `RUST_MIN_STACK` asks for another: that of any
+/// thread in Rust.
+const DEFAULT_STACK: usize = 2 * 1024 * 1024;
+/// A getter runs work on its own thread while so much of its stack is left. A worker thread has at least that much.
+const ENOUGH_STACK: usize = 256 * 1024;
+/// No system gives a thread more.
+const LARGEST_STACK: usize = 1 << 40;
+
+/// The namespace of named actors that nobody chose another for.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+/// What to start the engine with, for `ray::init_with`. Nothing is checked before.
+///
+/// What is not said here is read from the environment where a variable is named below, and is the default otherwise.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// use std::time::Duration;
+/// let config = ray::Config::new().num_cpus(4).resource("licence", 2.0).shutdown_grace(Duration::from_secs(1));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Config {
+    num_cpus: Option<usize>,
+    num_gpus: Option<usize>,
+    memory: Option<u64>,
+    resources: Vec<(Cow<'static, str>, f64)>,
+    namespace: Option<Cow<'static, str>>,
+    strict: Option<bool>,
+    ignore_reinit_error: bool,
+    address: Option<Cow<'static, str>>,
+    shutdown_grace: Option<Duration>,
+    stall_report: Option<Duration>,
+    max_threads: Option<usize>,
+    tips: Option<bool>,
+    worker_stack_size: Option<usize>,
+}
+
+impl Config {
+    /// Nothing said.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// CPUs that tasks may hold at once; by default those that this process may run on.
+    ///
+    /// With 0, as in Ray, work that asks for no CPU runs (`num_cpus = 0`, an `async fn`, an actor that does not ask for
+    /// CPUs), and work that asks for one fails at once with `Infeasible`. An actor holds no CPU here unless it asks for one;
+    /// Ray asks for one to place an actor, so without CPUs it starts none.
+    pub fn num_cpus(mut self, cpus: usize) -> Config {
+        self.num_cpus = Some(cpus);
+        self
+    }
+
+    /// GPUs that tasks may hold at once; by default none.
+    pub fn num_gpus(mut self, gpus: usize) -> Config {
+        self.num_gpus = Some(gpus);
+        self
+    }
+
+    /// Bytes of memory that tasks may ask for; by default the machine's. Logical as the others: nothing is measured.
+    pub fn memory(mut self, bytes: u64) -> Config {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// An amount of a custom resource. `CPU`, `GPU` and `memory`, negative and too fine amounts are errors of `init`.
+    pub fn resource(mut self, name: impl Into<Cow<'static, str>>, amount: f64) -> Config {
+        self.resources.push((name.into(), amount));
+        self
+    }
+
+    /// Where named actors of this program are found when no other namespace is given; by default `default`.
+    pub fn namespace(mut self, namespace: impl Into<Cow<'static, str>>) -> Config {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Whether every value goes through its serialised form, so that tests catch what a cluster would refuse; else as
+    /// `RAY_STRICT` says (`1`), by default not.
+    pub fn strict(mut self, strict: bool) -> Config {
+        self.strict = Some(strict);
+        self
+    }
+
+    /// Whether an `init` of an engine that runs already is fine, and gives that engine.
+    pub fn ignore_reinit_error(mut self, ignore: bool) -> Config {
+        self.ignore_reinit_error = ignore;
+        self
+    }
+
+    /// The cluster to join; else as `RAY_ADDRESS` says, by default none: the engine is in this process.
+    ///
+    /// The cluster engine is not there yet: an address is an error of `init`.
+    pub fn address(mut self, address: impl Into<Cow<'static, str>>) -> Config {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// How long `shutdown` waits for running bodies to end before it leaves them and names them; by default 5 s.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Config {
+        self.shutdown_grace = Some(grace);
+        self
+    }
+
+    /// How long things may stand still before it is logged who waits for what; by default 5 s, and zero for never.
+    pub fn stall_report(mut self, after: Duration) -> Config {
+        self.stall_report = Some(after);
+        self
+    }
+
+    /// The most threads that the engine has at once; by default 10,500 more than CPUs, so that blocking calls can nest ten
+    /// thousand deep. They are started when needed and go when idle. Only where every one of them blocks on something
+    /// outside of the engine, so that nothing could go on, is one more started.
+    pub fn max_threads(mut self, threads: usize) -> Config {
+        self.max_threads = Some(threads);
+        self
+    }
+
+    /// Whether to log, once a call site, that a `get` right after each `remote` makes a loop run one by one; else as
+    /// `RAY_TIPS` says (`0`), by default yes.
+    pub fn tips(mut self, tips: bool) -> Config {
+        self.tips = Some(tips);
+        self
+    }
+
+    /// The stack of each thread that runs bodies, async ones too, in bytes; else as `RUST_MIN_STACK` says, by default 2 MiB.
+    /// Memory is used as far as a stack grows, so a large one costs address space only.
+    ///
+    /// A `get` may run the body that it waits for on the getter's own stack: where this is set, only while at least half as
+    /// much is left there. So a body has at least half of it, whichever thread runs it. Less than 256 KiB is an error of
+    /// `init`.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let config = ray::Config::new().worker_stack_size(64 << 20);
+    /// ```
+    pub fn worker_stack_size(mut self, bytes: usize) -> Config {
+        self.worker_stack_size = Some(bytes);
+        self
+    }
+
+    /// Whether a second `init` is to be forgiven: the one thing that counts when nothing is started.
+    pub(crate) fn ignores_reinit_error(&self) -> bool {
+        self.ignore_reinit_error
+    }
+
+    /// Everything checked, completed from the environment and the machine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for what cannot be; [`ErrorKind::ClusterUnavailable`] for an address.
+    pub(crate) fn resolve(self) -> Result<Resolved> {
+        self.resolve_in(&|name| std::env::var(name).ok())
+    }
+
+    fn resolve_in(self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Resolved> {
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+        if let Some(address) = self.address.or_else(|| set("RAY_ADDRESS").map(Cow::Owned)) {
+            return Err(Error::new(
+                ErrorKind::ClusterUnavailable,
+                format!(
+                    "the cluster engine is not there yet, so `{address}` cannot be joined: unset RAY_ADDRESS (or leave out Config::address) to run embedded, in this process"
+                ),
+            ));
+        }
+        let num_cpus = self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+        // Work that asks for no CPU needs a thread too.
+        let workers = num_cpus.max(1);
+        let max_threads = self.max_threads.unwrap_or(num_cpus.saturating_add(SPARE_THREADS));
+        if max_threads < workers {
+            return Err(invalid(format!(
+                "Config::max_threads ({max_threads}) must be at least 1 and at least num_cpus ({num_cpus})"
+            )));
+        }
+        if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(ENOUGH_STACK..=LARGEST_STACK).contains(bytes)) {
+            return Err(invalid(format!("Config::worker_stack_size ({bytes} bytes) must be at least 256 KiB and at most 1 TiB")));
+        }
+        // As the standard library does, which ignores a value that is no number.
+        let from_environment =
+            || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(ENOUGH_STACK, LARGEST_STACK));
+        let chosen_stack = self.worker_stack_size.or_else(from_environment);
+        let strict = self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?;
+        let namespace = self.namespace.unwrap_or(Cow::Borrowed(DEFAULT_NAMESPACE));
+        if namespace.is_empty() {
+            return Err(invalid("Config::namespace must have a character or more".into()));
+        }
+        let custom = self.resources.into_iter().map(|(name, amount)| resources::custom(name, amount));
+        let total = Resources::new(
+            whole("CPU", num_cpus)?,
+            whole("GPU", self.num_gpus.unwrap_or(0))?,
+            self.memory.unwrap_or_else(machine_memory),
+            custom.collect::<Result<Vec<_>>>()?,
+        );
+        Ok(Resolved {
+            num_cpus,
+            workers,
+            total,
+            namespace,
+            strict,
+            checks_submissions: strict || num_cpus == 0,
+            worker_stack: chosen_stack.unwrap_or(DEFAULT_STACK),
+            inline_stack: chosen_stack.map_or(ENOUGH_STACK, |bytes| (bytes / 2).max(ENOUGH_STACK)),
+            tips: self.tips.map_or_else(|| switch("RAY_TIPS", set("RAY_TIPS"), true), Ok)?,
+            shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_GRACE),
+            stall_report: Some(self.stall_report.unwrap_or(DEFAULT_STALL)).filter(|after| !after.is_zero()),
+            max_threads,
+        })
+    }
+}
+
+/// What the engine starts with.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) num_cpus: usize,
+    /// So many threads start when there is work for them: one for each CPU, and one where there is none.
+    pub(crate) workers: usize,
+    pub(crate) total: Resources,
+    pub(crate) namespace: Cow<'static, str>,
+    pub(crate) strict: bool,
+    /// A task of one CPU is not simply queued: in strict mode, and where there is no CPU at all.
+    pub(crate) checks_submissions: bool,
+    /// In bytes.
+    pub(crate) worker_stack: usize,
+    /// A getter runs work on its own thread while so many bytes of its stack are left.
+    pub(crate) inline_stack: usize,
+    pub(crate) tips: bool,
+    pub(crate) shutdown_grace: Duration,
+    /// None: never.
+    pub(crate) stall_report: Option<Duration>,
+    pub(crate) max_threads: usize,
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
+fn whole(name: &str, count: usize) -> Result<u64> {
+    let units = u64::try_from(count).ok().and_then(|count| count.checked_mul(UNITS));
+    units.ok_or_else(|| invalid(format!("{name}: {count} is more than can be counted")))
+}
+
+/// A variable that is 1 or 0. Anything else is refused: a strict mode that is thought to be on is worse than none.
+fn switch(name: &str, value: Option<String>, default: bool) -> Result<bool> {
+    match value.as_deref() {
+        None => Ok(default),
+        Some("1" | "true") => Ok(true),
+        Some("0" | "false") => Ok(false),
+        Some(other) => Err(invalid(format!("{name}={other} is neither on nor off: write 1 or 0"))),
+    }
+}
+
+/// The memory that this process may have, in bytes: the machine's, or the container's limit. Where the system does not say it
+/// is as good as unlimited.
+fn machine_memory() -> u64 {
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    crate::base::os::memory().into_iter().chain(container).min().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(config: Config, environment: &[(&str, &str)]) -> Result<Resolved> {
+        config.resolve_in(&|name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn defaults() {
+        let resolved = resolve(Config::new(), &[("RAY_ADDRESS", "")]).unwrap();
+        assert!(resolved.num_cpus >= 1 && resolved.max_threads >= 10_500 && resolved.tips && !resolved.strict);
+        assert_eq!(resolved.total.num_cpus(), resolved.num_cpus as f64);
+        assert_eq!((resolved.stall_report, &*resolved.namespace), (Some(DEFAULT_STALL), "default"));
+    }
+
+    #[test]
+    fn the_program_goes_before_the_environment() {
+        let environment = [("RAY_STRICT", "1"), ("RAY_TIPS", "0")];
+        let resolved = resolve(Config::new().tips(true), &environment).unwrap();
+        assert!(resolved.strict && resolved.tips);
+        assert!(resolve(Config::new(), &[("RAY_STRICT", "ja")]).unwrap_err().is_invalid_argument());
+    }
+
+    #[test]
+    fn no_cpus_at_all() {
+        let resolved = resolve(Config::new().num_cpus(0), &[]).unwrap();
+        assert_eq!((resolved.num_cpus, resolved.workers, resolved.total.cpu()), (0, 1, 0));
+        assert!(resolved.checks_submissions && !resolved.strict);
+        assert!(!resolve(Config::new().num_cpus(1), &[]).unwrap().checks_submissions);
+    }
+
+    #[test]
+    fn stacks() {
+        let stacks = |config: Config, environment: &[(&str, &str)]| {
+            let resolved = resolve(config, environment).unwrap();
+            (resolved.worker_stack, resolved.inline_stack)
+        };
+        const MIB: usize = 1 << 20;
+        assert_eq!(stacks(Config::new(), &[]), (2 * MIB, MIB / 4));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "67108864")]), (64 * MIB, 32 * MIB));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "1")]), (MIB / 4, MIB / 4));
+        assert_eq!(stacks(Config::new(), &[("RUST_MIN_STACK", "much")]), (2 * MIB, MIB / 4));
+        assert_eq!(stacks(Config::new().worker_stack_size(4 * MIB), &[("RUST_MIN_STACK", "67108864")]), (4 * MIB, 2 * MIB));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for config in [
+            Config::new().num_cpus(0).max_threads(0),
+            Config::new().worker_stack_size(0),
+            Config::new().worker_stack_size(256 * 1024 - 1),
+            Config::new().worker_stack_size(usize::MAX),
+            Config::new().num_cpus(usize::MAX).max_threads(usize::MAX),
+            Config::new().num_cpus(4).max_threads(3),
+            Config::new().resource("CPU", 1.0),
+            Config::new().resource("x", -1.0),
+            Config::new().namespace(""),
+        ] {
+            assert!(resolve(config.clone(), &[]).unwrap_err().is_invalid_argument(), "{config:?}");
+        }
+        let error = resolve(Config::new(), &[("RAY_ADDRESS", "auto")]).unwrap_err();
+        assert!(error.is_cluster_unavailable() && error.to_string().contains("unset RAY_ADDRESS"), "{error}");
+    }
+}

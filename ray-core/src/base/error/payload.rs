@@ -1,0 +1,159 @@
+//! A user's own error value, and the chain of its causes.
+//!
+//! All code of the user's that is called here (`Display`, `source`, `as_ref`) may panic or never end. The engine writes
+//! errors on its own threads, so a panic becomes a text, and a chain has a bound.
+
+use std::any::{Any, TypeId};
+use std::error::Error as StdError;
+use std::fmt::{Display, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::base::error::Result;
+
+/// How to see a user's value as the first error of its chain; none for a type that is only `Display`.
+pub(super) type Head<E> = for<'a> fn(&'a E) -> Option<&'a (dyn StdError + 'static)>;
+
+pub(super) type BoxedError = Box<dyn StdError + Send + Sync>;
+
+/// So many causes of one value are followed: a `source` that returns its own error has no end.
+const LONGEST_CHAIN: usize = 128;
+
+/// A user's own error value, erased.
+pub(super) trait Payload: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    /// The value's text; by `{:#}` if `alternate`.
+    fn text(&self, alternate: bool) -> String;
+    /// The first error of the chain: the value itself, or what it wraps.
+    fn head(&self) -> Option<&(dyn StdError + 'static)>;
+    /// Through MessagePack and back; none where the type has no glue or does not survive it.
+    fn round_trip(&self) -> Option<Arc<dyn Payload>>;
+}
+
+/// A user's value with the functions that the macro found for its type.
+pub(super) struct Owned<E> {
+    /// None in the drop alone.
+    error: Option<E>,
+    head: Head<E>,
+    round_trip: Option<fn(&E) -> Result<E>>,
+}
+
+impl<E> Owned<E> {
+    pub(super) fn new(error: E, head: Head<E>, round_trip: Option<fn(&E) -> Result<E>>) -> Owned<E> {
+        Owned { error: Some(error), head, round_trip }
+    }
+
+    fn value(&self) -> &E {
+        self.error.as_ref().expect("only the drop takes it")
+    }
+}
+
+/// Errors are dropped by the engine's threads too, which a panic of a user's `Drop` must not end.
+impl<E> Drop for Owned<E> {
+    fn drop(&mut self) {
+        crate::base::unwind::quietly(|| drop(self.error.take()));
+    }
+}
+
+impl<E: Display + Send + Sync + 'static> Payload for Owned<E> {
+    fn as_any(&self) -> &dyn Any {
+        self.value()
+    }
+
+    fn text(&self, alternate: bool) -> String {
+        shown(self.value(), alternate)
+    }
+
+    fn head(&self) -> Option<&(dyn StdError + 'static)> {
+        // In generic code the macro does not see that the type is a box of an error.
+        match (self.value() as &dyn Any).downcast_ref::<BoxedError>() {
+            Some(boxed) => Some(&**boxed),
+            None => guarded(|| (self.head)(self.value())).flatten(),
+        }
+    }
+
+    fn round_trip(&self) -> Option<Arc<dyn Payload>> {
+        let error = guarded(|| self.round_trip?(self.value()).ok()).flatten()?;
+        Some(Arc::new(Owned::new(error, self.head, self.round_trip)))
+    }
+}
+
+/// The [`Head`] of a type that is only `Display`.
+pub(super) fn no_head<E>(_: &E) -> Option<&(dyn StdError + 'static)> {
+    None
+}
+
+/// `error.source()`; none if that panics.
+pub(super) fn source_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    guarded(|| error.source()).flatten()
+}
+
+/// An error and all its causes, as far as [`LONGEST_CHAIN`].
+pub(super) fn chain<'a>(first: Option<&'a (dyn StdError + 'static)>) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(first, |error| source_of(*error)).take(LONGEST_CHAIN)
+}
+
+/// The cause as an `E`, where that is an error type of the standard library: a type that need not be an error cannot be asked
+/// for by `dyn Error`'s own `downcast_ref`.
+pub(super) fn as_known<'a, E: 'static>(cause: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    macro_rules! known {
+        ($($type:ty),* $(,)?) => {
+            $(if TypeId::of::<E>() == TypeId::of::<$type>() {
+                return (cause.downcast_ref::<$type>()? as &dyn Any).downcast_ref();
+            })*
+        };
+    }
+    known!(
+        std::alloc::LayoutError,
+        std::array::TryFromSliceError,
+        std::cell::BorrowError,
+        std::cell::BorrowMutError,
+        std::char::CharTryFromError,
+        std::char::DecodeUtf16Error,
+        std::char::ParseCharError,
+        std::char::TryFromCharError,
+        std::collections::TryReserveError,
+        std::env::JoinPathsError,
+        std::env::VarError,
+        std::ffi::FromBytesUntilNulError,
+        std::ffi::FromBytesWithNulError,
+        std::ffi::FromVecWithNulError,
+        std::ffi::IntoStringError,
+        std::ffi::NulError,
+        std::fmt::Error,
+        std::io::Error,
+        std::net::AddrParseError,
+        std::num::ParseFloatError,
+        std::num::ParseIntError,
+        std::num::TryFromIntError,
+        std::path::StripPrefixError,
+        std::str::ParseBoolError,
+        std::str::Utf8Error,
+        std::string::FromUtf16Error,
+        std::string::FromUtf8Error,
+        std::sync::mpsc::RecvError,
+        std::sync::mpsc::RecvTimeoutError,
+        std::sync::mpsc::TryRecvError,
+        std::thread::AccessError,
+        std::time::SystemTimeError,
+        std::time::TryFromFloatSecsError,
+        crate::base::error::Error,
+    );
+    None
+}
+
+/// The text of a user's value, whatever its `Display` does.
+pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String {
+    let mut text = String::new();
+    let written = guarded(|| if alternate { write!(text, "{value:#}") } else { write!(text, "{value}") });
+    match written {
+        Some(Ok(())) => text,
+        Some(Err(_)) => text + "(an error whose Display failed)",
+        None => text + "(an error whose Display panicked)",
+    }
+}
+
+/// The result of a user's code; none if it panics.
+fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(crate::base::unwind::drop_payload).ok()
+}

@@ -1,0 +1,295 @@
+//! What one call or one creation says, over what the attribute says.
+
+use std::borrow::Cow;
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::options::{
+    ActorOptions, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_PENDING_CALLS, MAX_RESTARTS, MAX_RETRIES, MAX_TASK_RETRIES,
+    MethodOptions, RetryOn, TaskOptions,
+};
+use crate::base::resources::{ResourceOverrides, Resources};
+
+/// Declares the resource setters that the options of a call and of a creation share, and how they remember an error.
+macro_rules! remembering {
+    () => {
+        pub(crate) fn num_cpus(&mut self, amount: f64) {
+            let outcome = self.resources.num_cpus(amount);
+            self.remember(outcome);
+        }
+
+        pub(crate) fn num_gpus(&mut self, amount: f64) {
+            let outcome = self.resources.num_gpus(amount);
+            self.remember(outcome);
+        }
+
+        pub(crate) fn memory(&mut self, bytes: u64) {
+            self.resources.memory(bytes);
+        }
+
+        pub(crate) fn resource(&mut self, name: impl Into<Cow<'static, str>>, amount: f64) {
+            let outcome = self.resources.resource(name, amount);
+            self.remember(outcome);
+        }
+
+        /// The first error counts: later ones may follow from it.
+        fn remember(&mut self, outcome: Result<()>) {
+            if let (None, Err(error)) = (&self.error, outcome) {
+                self.error = Some(error);
+            }
+        }
+    };
+}
+
+fn check(holds: bool, rule: &'static str, given: impl std::fmt::Display) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, format!("{rule}, not {given}"))) }
+}
+
+/// What one call of a function or a method says, over its attribute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) resources: ResourceOverrides,
+    pub(crate) max_retries: Option<i64>,
+    pub(crate) retry_on: Option<RetryOn>,
+    error: Option<Error>,
+}
+
+impl CallOptions {
+    pub(crate) const fn new() -> Self {
+        CallOptions { name: None, resources: ResourceOverrides::new(), max_retries: None, retry_on: None, error: None }
+    }
+
+    remembering!();
+
+    pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
+        self.name = Some(name.into());
+    }
+
+    pub(crate) fn max_retries(&mut self, retries: i64) {
+        self.max_retries = Some(retries);
+        self.remember(check(retries >= -1, MAX_RETRIES, retries));
+    }
+
+    /// The same for a method, under its own name.
+    pub(crate) fn max_task_retries(&mut self, retries: i64) {
+        self.max_retries = Some(retries);
+        self.remember(check(retries >= -1, MAX_TASK_RETRIES, retries));
+    }
+
+    pub(crate) fn retry_exceptions(&mut self, on: impl Into<RetryOn>) {
+        self.retry_on = Some(on.into());
+    }
+
+    /// What holds for this call of a function, where a task that says nothing of CPUs asks for `cpu` units.
+    ///
+    /// # Errors
+    /// The first thing that a setter was given wrong.
+    pub(crate) fn over_task(self, attribute: &TaskOptions, cpu: u64) -> Result<CallSettings> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        Ok(CallSettings {
+            name: self.name.or(attribute.name.map(Cow::Borrowed)),
+            resources: self.resources.over(attribute.resources.demand(cpu)),
+            max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
+            retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+        })
+    }
+
+    /// What holds for this call of a method, where the class allows `max_task_retries`.
+    ///
+    /// # Errors
+    /// The first thing that a setter was given wrong.
+    pub(crate) fn over_method(self, attribute: &MethodOptions, max_task_retries: i64) -> Result<CallSettings> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        Ok(CallSettings {
+            name: self.name.or(attribute.name.map(Cow::Borrowed)),
+            resources: self.resources.over(Resources::NONE),
+            max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
+            retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+        })
+    }
+}
+
+/// What holds for one call.
+#[derive(Clone, Debug)]
+pub(crate) struct CallSettings {
+    /// None: the function's path.
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) resources: Resources,
+    /// -1: for ever.
+    pub(crate) max_retries: i64,
+    pub(crate) retry_on: RetryOn,
+}
+
+/// What one creation of an actor says, over its class's attribute.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CreateOptions {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) namespace: Option<Cow<'static, str>>,
+    pub(crate) get_if_exists: bool,
+    pub(crate) resources: ResourceOverrides,
+    pub(crate) max_restarts: Option<i64>,
+    pub(crate) max_task_retries: Option<i64>,
+    pub(crate) max_concurrency: Option<u32>,
+    pub(crate) max_pending_calls: Option<i64>,
+    error: Option<Error>,
+}
+
+impl CreateOptions {
+    pub(crate) const fn new() -> Self {
+        CreateOptions {
+            name: None,
+            namespace: None,
+            get_if_exists: false,
+            resources: ResourceOverrides::new(),
+            max_restarts: None,
+            max_task_retries: None,
+            max_concurrency: None,
+            max_pending_calls: None,
+            error: None,
+        }
+    }
+
+    remembering!();
+
+    pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
+        let name = name.into();
+        self.remember(check(!name.is_empty(), "an actor's name must have a character or more", "``"));
+        self.name = Some(name);
+    }
+
+    pub(crate) fn namespace(&mut self, namespace: impl Into<Cow<'static, str>>) {
+        let namespace = namespace.into();
+        self.remember(check(!namespace.is_empty(), "a namespace must have a character or more", "``"));
+        self.namespace = Some(namespace);
+    }
+
+    pub(crate) fn get_if_exists(&mut self, get: bool) {
+        self.get_if_exists = get;
+    }
+
+    pub(crate) fn max_restarts(&mut self, restarts: i64) {
+        self.max_restarts = Some(restarts);
+        self.remember(check(restarts >= -1, MAX_RESTARTS, restarts));
+    }
+
+    pub(crate) fn max_task_retries(&mut self, retries: i64) {
+        self.max_task_retries = Some(retries);
+        self.remember(check(retries >= -1, MAX_TASK_RETRIES, retries));
+    }
+
+    pub(crate) fn max_concurrency(&mut self, calls: u32) {
+        self.max_concurrency = Some(calls);
+        self.remember(check(calls > 0, MAX_CONCURRENCY, calls));
+    }
+
+    pub(crate) fn max_pending_calls(&mut self, calls: i64) {
+        self.max_pending_calls = Some(calls);
+        self.remember(check(calls > 0 || calls == -1, MAX_PENDING_CALLS, calls));
+    }
+
+    /// What holds for this actor.
+    ///
+    /// # Errors
+    /// The first thing that a setter was given wrong, or `get_if_exists` without a name.
+    pub(crate) fn over(self, attribute: &ActorOptions) -> Result<CreateSettings> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if self.get_if_exists && self.name.is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "get_if_exists goes by the actor's name: give it one with `.name(..)`",
+            ));
+        }
+        let pending = self.max_pending_calls.unwrap_or(attribute.max_pending_calls);
+        Ok(CreateSettings {
+            name: self.name,
+            namespace: self.namespace,
+            get_if_exists: self.get_if_exists,
+            resources: self.resources.over(attribute.resources.demand(0)),
+            max_restarts: self.max_restarts.unwrap_or(attribute.max_restarts),
+            max_task_retries: self.max_task_retries.unwrap_or(attribute.max_task_retries),
+            max_concurrency: self.max_concurrency.or(attribute.max_concurrency),
+            max_pending_calls: u64::try_from(pending).ok(),
+        })
+    }
+}
+
+/// What holds for one actor.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateSettings {
+    pub(crate) name: Option<Cow<'static, str>>,
+    /// None: the creator's.
+    pub(crate) namespace: Option<Cow<'static, str>>,
+    pub(crate) get_if_exists: bool,
+    /// Held for life.
+    pub(crate) resources: Resources,
+    /// -1: for ever.
+    pub(crate) max_restarts: i64,
+    /// -1: for ever.
+    pub(crate) max_task_retries: i64,
+    /// None: 1 for a sync actor, 1000 for one with an async method.
+    pub(crate) max_concurrency: Option<u32>,
+    /// None: no limit.
+    pub(crate) max_pending_calls: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::resources::UNITS;
+
+    #[test]
+    fn a_call_says_what_differs_from_the_attribute() {
+        const ATTRIBUTE: TaskOptions = TaskOptions::new().num_cpus(2.0).max_retries(5).retry_exceptions(RetryOn::Always);
+        let mut options = CallOptions::new();
+        options.num_gpus(1.0);
+        options.name("mine");
+        let call = options.over_task(&ATTRIBUTE, UNITS).unwrap();
+        assert_eq!((call.name.as_deref(), call.max_retries, call.retry_on.is_never()), (Some("mine"), 5, false));
+        assert_eq!(call.resources.to_string(), "{CPU: 2, GPU: 1}");
+        let plain = CallOptions::new().over_task(&TaskOptions::new(), UNITS).unwrap();
+        assert!(plain.resources.is_only_one_cpu() && plain.max_retries == 3 && plain.retry_on.is_never());
+    }
+
+    #[test]
+    fn the_first_wrong_setting_is_the_error() {
+        let mut options = CallOptions::new();
+        options.num_cpus(-1.0);
+        options.max_retries(-2);
+        let error = options.over_task(&TaskOptions::new(), UNITS).unwrap_err();
+        assert!(error.is_invalid_argument() && error.to_string().contains("CPU: -1"), "{error}");
+    }
+
+    #[test]
+    fn limits_of_an_actor() {
+        let wrong: [fn(&mut CreateOptions); 7] = [
+            |o| o.max_concurrency(0),
+            |o| o.max_pending_calls(0),
+            |o| o.max_pending_calls(-2),
+            |o| o.max_restarts(-2),
+            |o| o.max_task_retries(-2),
+            |o| o.get_if_exists(true),
+            |o| o.name(""),
+        ];
+        for set in wrong {
+            let mut options = CreateOptions::new();
+            set(&mut options);
+            assert!(options.over(&ActorOptions::new()).unwrap_err().is_invalid_argument());
+        }
+        let settings = CreateOptions::new().over(&ActorOptions::new().max_pending_calls(2)).unwrap();
+        assert_eq!((settings.max_pending_calls, settings.max_concurrency, settings.max_restarts), (Some(2), None, 0));
+        assert!(settings.resources.is_none());
+    }
+
+    #[test]
+    fn a_cancelled_task_is_not_tried_again() {
+        assert!(!RetryOn::Always.allows(&Error::new(ErrorKind::Cancelled, "")));
+        assert!(RetryOn::Always.allows(&Error::panic("", None)));
+        assert!(!RetryOn::If(Error::is_timeout).allows(&Error::user("")));
+    }
+}

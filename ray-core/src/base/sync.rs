@@ -1,0 +1,158 @@
+//! Atomics and locks of the protocols that the model checker runs: loom's under `--cfg loom`, else the standard library's
+//! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees what its locks order.
+
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicBool;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicI64;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicPtr;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicU8;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicU16;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicU32;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicU64;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::AtomicUsize;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::Ordering;
+#[cfg(loom)]
+pub(crate) use ::loom::sync::atomic::fence;
+#[cfg(loom)]
+pub(crate) use locks::Mutex;
+#[cfg(loom)]
+pub(crate) use locks::MutexGuard;
+#[cfg(not(loom))]
+pub(crate) use parking_lot::Mutex;
+#[cfg(not(loom))]
+pub(crate) use parking_lot::MutexGuard;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicBool;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicI64;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicPtr;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicU8;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicU16;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicU32;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicUsize;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::Ordering;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::fence;
+
+/// Between two sequentially consistent accesses of a thread. They are ordered as they stand; loom, which takes them for
+/// acquire and release, needs a fence in their place.
+#[inline(always)]
+pub(crate) fn seq_cst_in_models() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
+
+/// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
+/// again. A hint, harmless for any address.
+#[inline]
+pub(crate) fn prefetch<T>(place: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: a prefetch never faults, whatever the address; a processor that does not know this one passes over it.
+    unsafe {
+        std::arch::asm!("prefetchw [{0}]", in(reg) place, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    let _ = place;
+}
+
+/// As [`prefetch`], for each line of so many bytes.
+#[inline]
+pub(crate) fn prefetch_all<T>(place: *const T, bytes: usize) {
+    const LINE: usize = 64;
+    for line in (0..bytes).step_by(LINE) {
+        prefetch(place.wrapping_byte_add(line));
+    }
+}
+
+/// One turn of a bounded spin; every eighth gives the processor away, since the holder may have lost its own.
+#[inline]
+pub(crate) fn spin(turn: &mut u32) {
+    *turn = turn.wrapping_add(1);
+    #[cfg(loom)]
+    ::loom::thread::yield_now();
+    #[cfg(not(loom))]
+    if (*turn).is_multiple_of(8) {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}
+
+/// A barrier between a store and a later load of this thread, as seen by a thread that makes a [`heavy_barrier`] between its
+/// own store and its own later load: at least one of the two sees the other's store. On Linux it costs nothing here.
+#[inline]
+pub(crate) fn light_barrier() {
+    #[cfg(all(target_os = "linux", not(loom)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(target_os = "linux", not(loom))))]
+    fence(Ordering::SeqCst);
+}
+
+/// The other side of [`light_barrier`]: on Linux, `membarrier` has every running thread of the process make a full barrier.
+/// `false`: the kernel refuses it (it is older than 4.14, or a sandbox forbids it), and nothing is promised.
+#[must_use]
+pub(crate) fn heavy_barrier() -> bool {
+    fence(Ordering::SeqCst);
+    #[cfg(all(target_os = "linux", not(loom)))]
+    {
+        membarrier::everywhere()
+    }
+    #[cfg(not(all(target_os = "linux", not(loom))))]
+    {
+        true
+    }
+}
+
+#[cfg(all(target_os = "linux", not(loom)))]
+mod membarrier {
+    use std::sync::OnceLock;
+
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED` and the command that registers for it, of `linux/membarrier.h`.
+    const EVERYWHERE: libc::c_int = 1 << 3;
+    const REGISTER: libc::c_int = 1 << 4;
+
+    fn call(command: libc::c_int) -> bool {
+        // SAFETY: membarrier takes a command, no flags and no CPU; it touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    pub(super) fn everywhere() -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| call(REGISTER)) && call(EVERYWHERE)
+    }
+}
+
+/// loom's mutex, without the poisoning that parking_lot's does not have either.
+#[cfg(loom)]
+mod locks {
+    pub(crate) use ::loom::sync::MutexGuard;
+
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(::loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(::loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a model that panics has failed already")
+        }
+    }
+}

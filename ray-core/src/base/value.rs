@@ -1,0 +1,293 @@
+//! Values as bytes: MessagePack, structs as maps, so that a field may be added. The only file that names rmp_serde.
+//!
+//! The embedded engine moves values and encodes none; strict mode and the cluster do.
+
+use std::any::type_name;
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::error::{Error, ErrorKind, Result};
+
+/// Levels that a value may be nested to, in and out, if the stack bears them.
+const DEEPEST: usize = 1024;
+
+/// Stack for the deepest value: unoptimised code needs about four kilobytes for a level. What is not touched costs no memory.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// Values that need no more than half of it are encoded and decoded on the caller's stack, if so much is left of it: to map
+/// another one costs far more than such a value.
+const ENOUGH: usize = 256 * 1024;
+
+/// The bytes of a value.
+///
+/// # Errors
+/// [`ErrorKind::Serialization`] if the value's `Serialize` fails, or it is nested too deep.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    on_enough_stack(|bound| {
+        let mut bytes = Bounded { bytes: Vec::new(), bound };
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        let ended = value.serialize(&mut serializer);
+        let outcome = match ended {
+            _ if bytes.bound.reached => Err(refused::<T>("encode", &TOO_DEEP)),
+            Ok(()) => Ok(bytes.bytes),
+            Err(why) => Err(refused::<T>("encode", &why)),
+        };
+        (outcome, bytes.bound)
+    })
+}
+
+/// The value of its bytes, all of them.
+///
+/// # Errors
+/// [`ErrorKind::Serialization`] if they are those of another type, too few, too many, or nested deeper than 1024 levels or
+/// than the stack bears.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    on_enough_stack(|bound| {
+        let mut deserializer = rmp_serde::Deserializer::new(Bounded { bytes, bound });
+        deserializer.set_max_depth(DEEPEST);
+        let ended = T::deserialize(&mut deserializer);
+        let Bounded { bytes: rest, bound } = deserializer.into_inner();
+        let outcome = match ended {
+            _ if bound.reached => Err(refused::<T>("decode", &TOO_DEEP)),
+            Err(rmp_serde::decode::Error::DepthLimitExceeded) => Err(refused::<T>("decode", &TOO_DEEP)),
+            Ok(_) if !rest.is_empty() => Err(refused::<T>("decode", &"bytes follow the value")),
+            Ok(value) => Ok(value),
+            Err(why) => Err(refused::<T>("decode", &why)),
+        };
+        (outcome, bound)
+    })
+}
+
+/// The value as another process would see it.
+///
+/// # Errors
+/// As [`encode`] and [`decode`].
+pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
+    decode(&encode(&value)?)
+}
+
+const TOO_DEEP: &str = "it is nested too deep: 1024 levels at most, fewer where a level needs much stack; send a flat form of it, a `Vec` for example";
+
+fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Serialization, format!("cannot {verb} a `{}`: {why}", type_name::<T>()))
+}
+
+/// Runs user code, on the caller's stack if that does: the caller may stand deep in nested calls, and what bytes from elsewhere
+/// make the decoder do must not end the process. What reaches the bound there is done again, on a stack of its own.
+fn on_enough_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
+    let _inside = crate::base::unwind::call_user();
+    if stacker::remaining_stack().is_some_and(|left| left >= ENOUGH) {
+        let (outcome, bound) = work(Bound::of(ENOUGH / 2));
+        if !bound.reached {
+            return outcome;
+        }
+    }
+    on_a_large_stack(&work)
+}
+
+#[cold]
+fn on_a_large_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
+    stacker::maybe_grow(STACK, 2 * STACK, || work(Bound::of(STACK / 4 * 3)).0)
+}
+
+/// How far a value may go down the stack. Neither the encoder nor the decoder knows the frames of user code, but they write or
+/// read at every level.
+struct Bound {
+    /// The bytes of stack that must be left then. They are for the code of a user between two such moments.
+    least: usize,
+    reached: bool,
+}
+
+impl Bound {
+    /// So many bytes below the caller.
+    fn of(most: usize) -> Self {
+        Self { least: stack_left().saturating_sub(most), reached: false }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        if stack_left() >= self.least {
+            return Ok(());
+        }
+        self.reached = true;
+        Err(io::ErrorKind::Other.into())
+    }
+}
+
+/// By the stack pointer, not by the address of a local: AddressSanitizer keeps locals elsewhere. Without bound where `stacker`
+/// does not know the stack's end, which is on no system that it can grow a stack on.
+fn stack_left() -> usize {
+    stacker::remaining_stack().unwrap_or(usize::MAX)
+}
+
+/// Bytes that are written, or are still to be read.
+struct Bounded<B> {
+    bytes: B,
+    bound: Bound,
+}
+
+impl io::Write for Bounded<Vec<u8>> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bound.check()?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl io::Read for Bounded<&[u8]> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.bound.check()?;
+        self.bytes.read(into)
+    }
+
+    fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
+        self.bound.check()?;
+        self.bytes.read_exact(into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug, Default)]
+    struct Nested {
+        inner: Option<Box<Nested>>,
+    }
+
+    fn nested(levels: usize) -> Nested {
+        (0..levels).fold(Nested::default(), |inner, _| Nested { inner: Some(Box::new(inner)) })
+    }
+
+    /// A chain of boxes drops by recursion, for which it is too deep here: it is taken apart level by level.
+    fn refusal(levels: usize, stack: usize) -> Error {
+        let body = move || {
+            let value = nested(levels);
+            let outcome = encode(&value).and_then(|bytes| decode::<Nested>(&bytes));
+            let mut next = value.inner;
+            while let Some(mut level) = next {
+                next = level.inner.take();
+            }
+            outcome.unwrap_err()
+        };
+        std::thread::Builder::new().stack_size(stack).spawn(body).unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn structs_are_maps_and_nothing_may_follow() {
+        let bytes = encode(&nested(1)).unwrap();
+        assert_eq!(bytes[..7], [0x81, 0xa5, b'i', b'n', b'n', b'e', b'r']);
+        let error = decode::<Nested>(&[&bytes[..], &[0]].concat()).unwrap_err();
+        assert!(error.is_serialization() && error.to_string().contains("Nested`: bytes follow"), "{error}");
+        assert!(decode::<Nested>(&bytes[..3]).unwrap_err().is_serialization());
+        assert_eq!(round_trip((7u8, "é".to_owned(), [1.5f32])).unwrap(), (7, "é".to_owned(), [1.5]));
+    }
+
+    /// A value that knows how much stack was left at most where it was written and where it was read.
+    struct Probe;
+
+    thread_local! {
+        static MOST_LEFT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    impl Probe {
+        fn note() {
+            MOST_LEFT.set(MOST_LEFT.get().max(stack_left()));
+        }
+    }
+
+    impl Serialize for Probe {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            Probe::note();
+            serializer.serialize_unit()
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Probe {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+            Probe::note();
+            <()>::deserialize(deserializer).map(|()| Probe)
+        }
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Probing {
+        inner: Option<Box<Probing>>,
+        probe: Probe,
+    }
+
+    /// Whether a value of so many levels was written and read on the stack of a thread that has much less than [`STACK`].
+    fn stays_on_its_stack(levels: usize) -> bool {
+        let body = move || {
+            let left = stack_left();
+            let probing = |inner, _| Some(Box::new(Probing { inner, probe: Probe }));
+            round_trip((0..levels).fold(None, probing)).unwrap();
+            MOST_LEFT.get() < left
+        };
+        std::thread::Builder::new().stack_size(STACK / 8).spawn(body).unwrap().join().unwrap()
+    }
+
+    #[test]
+    fn ordinary_values_need_no_stack_of_their_own() {
+        assert!([1, 2, 12].into_iter().all(stays_on_its_stack));
+        assert!(!stays_on_its_stack(600));
+    }
+
+    #[test]
+    fn values_of_every_shape_travel() {
+        let values = (
+            (u8::MAX, u16::MAX, u32::MAX, u64::MAX, -1i8, i16::MIN, i32::MIN, i64::MIN),
+            (1.5f32, 2.5f64, true, None::<u8>, ()),
+            ("a".repeat(10), "a".repeat(200), "a".repeat(70_000)),
+            vec![vec![7u8; 20]; 300],
+            (0..70_000).map(|key| (key, key.to_string())).collect::<std::collections::BTreeMap<u32, String>>(),
+        );
+        assert_eq!(round_trip(values.clone()).unwrap(), values);
+        assert!(decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err() && decode::<()>(&[0xc1]).is_err());
+    }
+
+    /// Whatever the decoder is told, large frames too do not bring the thread to the end of its stack.
+    #[test]
+    fn levels_with_large_frames_are_refused() {
+        #[derive(serde::Serialize, serde::Deserialize, Default, Debug)]
+        struct Wide {
+            filler: [[u64; 32]; 8],
+            inner: Option<Box<Wide>>,
+        }
+        let wide = (0..20).fold(Wide::default(), |inner, _| Wide { inner: Some(Box::new(inner)), ..Wide::default() });
+        assert!(round_trip(wide).is_ok());
+        let (filler, bytes) = (encode(&Wide::default().filler).unwrap(), encode(&Wide::default()).unwrap());
+        let level = [[0x82, 0xa6].as_slice(), b"filler", &filler, &[0xa5], b"inner"].concat();
+        assert!(bytes.starts_with(&level));
+        let bomb = [level.repeat(DEEPEST - 24), bytes].concat();
+        assert!(decode::<Wide>(&bomb).unwrap_err().to_string().contains(TOO_DEEP));
+    }
+
+    #[test]
+    fn deep_values_travel_from_any_stack() {
+        for stack in [64 * 1024, 300 * 1024, 2 * 1024 * 1024] {
+            let travel = || assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
+            std::thread::Builder::new().stack_size(stack.max(128 * 1024)).spawn(travel).unwrap().join().unwrap();
+        }
+    }
+
+    #[test]
+    fn depth_is_refused_and_never_overflows() {
+        assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
+        for levels in [1_100, 200_000] {
+            let refused = refusal(levels, 256 * 1024);
+            assert!(refused.is_serialization() && refused.to_string().contains(TOO_DEEP), "{refused}");
+        }
+        let bomb = [[0x81, 0xa5].as_slice(), b"inner"].concat().repeat(1_000_000);
+        assert!(decode::<Nested>(&bomb).unwrap_err().is_serialization());
+    }
+}

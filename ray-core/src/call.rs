@@ -1,0 +1,10 @@
+//! Remote functions and their arguments, and the registry that finds them by name.
+
+pub(crate) mod arg;
+pub(crate) mod bounds;
+pub(crate) mod flatten;
+pub(crate) mod function;
+pub(crate) mod params;
+pub(crate) mod refs;
+pub(crate) mod registry;
+pub(crate) mod spec;

@@ -1,0 +1,466 @@
+//! Arguments: what a caller may give for a parameter, and how it is kept until the body runs.
+//!
+//! Whatever is given as a reference is a *dependency*: the task does not start before it is ready, and fails with its
+//! error. So a body never waits for an argument.
+
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+
+use crate::base::error::Result;
+use crate::call::bounds::Wire;
+use crate::object::entry::Header;
+use crate::object::object_ref::ObjectRef;
+
+/// Arguments seen without their types. Sealed: implemented by the engine's kinds and tuples of them.
+pub trait ArgList: sealed::Sealed {
+    /// No reference is among them, so there is nothing to wait for.
+    #[doc(hidden)]
+    fn is_plain(&self) -> bool;
+    /// Calls `see` for each reference.
+    #[doc(hidden)]
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency));
+}
+
+/// A reference among arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Dependency(pub(crate) NonNull<Header>);
+
+/// Arguments that can go through the MessagePack glue.
+pub trait Portable: Sized {
+    /// Sends plain values through the glue and back.
+    ///
+    /// # Errors
+    /// `Serialization`, naming the type.
+    fn round_trip(self) -> Result<Self>;
+    /// Reads arguments as a worker of a cluster gets them: one MessagePack document each.
+    ///
+    /// # Errors
+    /// `Serialization`.
+    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<T> Sealed for super::Arg<T> {}
+    impl<T: super::Lend + ?Sized> Sealed for super::Shared<T> {}
+    impl<C> Sealed for super::Closure<C> {}
+}
+
+/// A closure as its own argument; it depends on nothing.
+pub(crate) struct Closure<C>(pub(crate) C);
+
+impl<C> ArgList for Closure<C> {
+    fn is_plain(&self) -> bool {
+        true
+    }
+    fn each_dependency(&self, _see: &mut dyn FnMut(Dependency)) {}
+}
+
+/// An argument for a parameter `T`.
+pub struct Arg<T>(Repr<T>);
+
+enum Repr<T> {
+    Value(T),
+    Ref(ObjectRef<T>, fn(ObjectRef<T>) -> T),
+    Arc(Arc<T>, fn(Arc<T>) -> T),
+    Gather(Box<dyn Gather<T>>),
+}
+
+/// Several references that make one value.
+trait Gather<T>: Send {
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency));
+    fn gather(self: Box<Self>) -> T;
+    fn clone_box(&self) -> Box<dyn Gather<T>>;
+}
+
+impl<T> std::fmt::Debug for Arg<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Repr::Value(_) => "Arg::Value",
+            Repr::Ref(..) => "Arg::Ref",
+            Repr::Arc(..) => "Arg::Arc",
+            Repr::Gather(_) => "Arg::Gather",
+        })
+    }
+}
+
+impl<T> Arg<T> {
+    /// The value: moved out where this is the last reference to it, else cloned. Called when every dependency is ready.
+    #[inline]
+    #[must_use]
+    pub fn take(self) -> T {
+        match self.0 {
+            Repr::Value(value) => value,
+            Repr::Ref(object, take) => take(object),
+            Repr::Arc(value, take) => take(value),
+            Repr::Gather(many) => many.gather(),
+        }
+    }
+}
+
+impl<T: Clone> Clone for Arg<T> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Repr::Value(value) => Repr::Value(value.clone()),
+            Repr::Ref(object, take) => Repr::Ref(object.clone(), *take),
+            Repr::Arc(value, take) => Repr::Arc(Arc::clone(value), *take),
+            Repr::Gather(many) => Repr::Gather(many.clone_box()),
+        })
+    }
+}
+
+impl<T> ArgList for Arg<T> {
+    #[inline]
+    fn is_plain(&self) -> bool {
+        matches!(self.0, Repr::Value(_) | Repr::Arc(..))
+    }
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
+        match &self.0 {
+            Repr::Value(_) | Repr::Arc(..) => {}
+            Repr::Ref(object, _) => see(Dependency(object.entry())),
+            Repr::Gather(many) => many.each_dependency(see),
+        }
+    }
+}
+
+impl<T: Wire> Portable for Arg<T> {
+    fn round_trip(self) -> Result<Self> {
+        match self.0 {
+            Repr::Value(value) => Ok(Self(Repr::Value(crate::call::registry::round_trip(value)?))),
+            other => Ok(Self(other)),
+        }
+    }
+    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
+        crate::call::registry::decode_next(documents).map(|value| Self(Repr::Value(value)))
+    }
+}
+
+/// What may be given for a parameter `T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`,
+/// `&str` for `String`, references in a `Vec` for a `Vec`. From a reference or an `Arc` it needs `T: Clone`: the value
+/// moves out where it is the last reference, else it is cloned.
+#[diagnostic::on_unimplemented(
+    message = "the remote call takes `{T}` here, not `{Self}`",
+    label = "expected `{T}`, `ObjectRef<{T}>` or `&ObjectRef<{T}>`",
+    note = "an argument is the parameter's type itself, a reference to such an object, or an `Arc` of it; a reference or an `Arc` needs `{T}: Clone` (a parameter `&{T}` does not)"
+)]
+pub trait IntoArg<T> {
+    /// The argument as it is kept.
+    fn into_arg(self) -> Arg<T>;
+}
+
+impl<T> IntoArg<T> for T {
+    #[inline]
+    fn into_arg(self) -> Arg<T> {
+        Arg(Repr::Value(self))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoArg<T> for ObjectRef<T> {
+    fn into_arg(self) -> Arg<T> {
+        Arg(Repr::Ref(self, ObjectRef::take_ready))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoArg<T> for &ObjectRef<T> {
+    fn into_arg(self) -> Arg<T> {
+        Arg(Repr::Ref(self.clone(), ObjectRef::take_ready))
+    }
+}
+
+impl<T: Clone> IntoArg<T> for Arc<T> {
+    fn into_arg(self) -> Arg<T> {
+        Arg(Repr::Arc(self, Arc::unwrap_or_clone))
+    }
+}
+
+impl<T: Clone> IntoArg<T> for &Arc<T> {
+    fn into_arg(self) -> Arg<T> {
+        Arg(Repr::Arc(Arc::clone(self), Arc::unwrap_or_clone))
+    }
+}
+
+impl IntoArg<String> for &str {
+    fn into_arg(self) -> Arg<String> {
+        Arg(Repr::Value(self.to_owned()))
+    }
+}
+
+impl<T> IntoArg<ObjectRef<T>> for &ObjectRef<T> {
+    fn into_arg(self) -> Arg<ObjectRef<T>> {
+        Arg(Repr::Value(self.clone()))
+    }
+}
+
+impl<A: crate::actor::class::Actor> IntoArg<crate::actor::handle::ActorHandle<A>> for &crate::actor::handle::ActorHandle<A> {
+    fn into_arg(self) -> Arg<crate::actor::handle::ActorHandle<A>> {
+        Arg(Repr::Value(self.clone()))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Gather<Vec<T>> for Vec<ObjectRef<T>> {
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
+        self.iter().for_each(|object| see(Dependency(object.entry())));
+    }
+    fn gather(self: Box<Self>) -> Vec<T> {
+        self.into_iter().map(ObjectRef::take_ready).collect()
+    }
+    fn clone_box(&self) -> Box<dyn Gather<Vec<T>>> {
+        Box::new(self.clone())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for Vec<ObjectRef<T>> {
+    fn into_arg(self) -> Arg<Vec<T>> {
+        Arg(Repr::Gather(Box::new(self)))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for &Vec<ObjectRef<T>> {
+    fn into_arg(self) -> Arg<Vec<T>> {
+        self.clone().into_arg()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoArg<Vec<T>> for &[ObjectRef<T>] {
+    fn into_arg(self) -> Arg<Vec<T>> {
+        self.to_vec().into_arg()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static, const N: usize> IntoArg<Vec<T>> for [ObjectRef<T>; N] {
+    fn into_arg(self) -> Arg<Vec<T>> {
+        Vec::from(self).into_arg()
+    }
+}
+
+/// What can stand behind a parameter `&T`: the object's type is `T::Owned`.
+pub trait Lend {
+    /// The stored type: `Vec<T>` for `[T]`, `String` for `str`, the type itself otherwise.
+    type Owned;
+    /// The borrowed form.
+    fn lend(owned: &Self::Owned) -> &Self;
+}
+
+impl<T> Lend for T {
+    type Owned = T;
+    fn lend(owned: &T) -> &T {
+        owned
+    }
+}
+
+impl<T> Lend for [T] {
+    type Owned = Vec<T>;
+    fn lend(owned: &Vec<T>) -> &[T] {
+        owned
+    }
+}
+
+impl Lend for str {
+    type Owned = String;
+    fn lend(owned: &String) -> &str {
+        owned
+    }
+}
+
+/// An argument for a parameter `&T`; dereferences to it.
+pub struct Shared<T: Lend + ?Sized>(SharedRepr<T>);
+
+enum SharedRepr<T: Lend + ?Sized> {
+    Value(T::Owned),
+    Ref(ObjectRef<T::Owned>),
+    Arc(Arc<T::Owned>),
+    Gather(Box<dyn Gather<T::Owned>>, OnceLock<T::Owned>),
+}
+
+impl<T: Lend + ?Sized> std::fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl<T: Lend + ?Sized> Deref for Shared<T> {
+    type Target = T;
+    /// Called when every dependency is ready.
+    fn deref(&self) -> &T {
+        match &self.0 {
+            SharedRepr::Value(value) => T::lend(value),
+            SharedRepr::Ref(object) => T::lend(object.ready_value()),
+            SharedRepr::Arc(value) => T::lend(value),
+            SharedRepr::Gather(many, gathered) => T::lend(gathered.get_or_init(|| many.clone_box().gather())),
+        }
+    }
+}
+
+impl<T: Lend + ?Sized> Clone for Shared<T>
+where
+    T::Owned: Clone,
+{
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            SharedRepr::Value(value) => SharedRepr::Value(value.clone()),
+            SharedRepr::Ref(object) => SharedRepr::Ref(object.clone()),
+            SharedRepr::Arc(value) => SharedRepr::Arc(Arc::clone(value)),
+            SharedRepr::Gather(many, _) => SharedRepr::Gather(many.clone_box(), OnceLock::new()),
+        })
+    }
+}
+
+impl<T: Lend + ?Sized> ArgList for Shared<T> {
+    #[inline]
+    fn is_plain(&self) -> bool {
+        matches!(self.0, SharedRepr::Value(_) | SharedRepr::Arc(_))
+    }
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
+        match &self.0 {
+            SharedRepr::Value(_) | SharedRepr::Arc(_) => {}
+            SharedRepr::Ref(object) => see(Dependency(object.entry())),
+            SharedRepr::Gather(many, _) => many.each_dependency(see),
+        }
+    }
+}
+
+impl<T: Lend + ?Sized> Portable for Shared<T>
+where
+    T::Owned: Wire,
+{
+    fn round_trip(self) -> Result<Self> {
+        match self.0 {
+            SharedRepr::Value(value) => Ok(Self(SharedRepr::Value(crate::call::registry::round_trip(value)?))),
+            other => Ok(Self(other)),
+        }
+    }
+    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
+        crate::call::registry::decode_next(documents).map(|value| Self(SharedRepr::Value(value)))
+    }
+}
+
+/// What may be given for a parameter `&T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>`; for `&[T]` also
+/// arrays, a `Vec<T>`, and references in a `Vec`; for `&str` a `String`, and `&str` or `&String`, which are copied. The
+/// body reads the stored object in place: no clone, and no `Clone`.
+#[diagnostic::on_unimplemented(
+    message = "the remote call takes a `&{T}` here, which `{Self}` cannot lend",
+    label = "expected an owned value or a reference to such an object (`ObjectRef`)",
+    note = "a parameter `&{T}` takes the owned value (moved into the task), a reference to such an object, or an `Arc` of it; a plain borrow cannot outlive the call: `ray::put` the value and pass `&object_ref`"
+)]
+pub trait IntoShared<T: Lend + ?Sized> {
+    /// The argument as it is kept.
+    fn into_shared(self) -> Shared<T>;
+}
+
+impl<T: Send + Sync + 'static> IntoShared<T> for T {
+    fn into_shared(self) -> Shared<T> {
+        Shared(SharedRepr::Value(self))
+    }
+}
+
+macro_rules! lend_from {
+    ([$($generics:tt)*] $borrowed:ty, $owned:ty) => {
+        impl<$($generics)*> IntoShared<$borrowed> for ObjectRef<$owned> {
+            fn into_shared(self) -> Shared<$borrowed> {
+                Shared(SharedRepr::Ref(self))
+            }
+        }
+        impl<$($generics)*> IntoShared<$borrowed> for &ObjectRef<$owned> {
+            fn into_shared(self) -> Shared<$borrowed> {
+                Shared(SharedRepr::Ref(self.clone()))
+            }
+        }
+        impl<$($generics)*> IntoShared<$borrowed> for Arc<$owned> {
+            fn into_shared(self) -> Shared<$borrowed> {
+                Shared(SharedRepr::Arc(self))
+            }
+        }
+        impl<$($generics)*> IntoShared<$borrowed> for &Arc<$owned> {
+            fn into_shared(self) -> Shared<$borrowed> {
+                Shared(SharedRepr::Arc(Arc::clone(self)))
+            }
+        }
+    };
+}
+lend_from!([T: Send + Sync + 'static] T, T);
+lend_from!([T: Send + Sync + 'static] [T], Vec<T>);
+lend_from!([] str, String);
+
+impl<T: Send + Sync + 'static> IntoShared<[T]> for Vec<T> {
+    fn into_shared(self) -> Shared<[T]> {
+        Shared(SharedRepr::Value(self))
+    }
+}
+
+impl<T: Send + Sync + 'static, const N: usize> IntoShared<[T]> for [T; N] {
+    fn into_shared(self) -> Shared<[T]> {
+        Shared(SharedRepr::Value(Vec::from(self)))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoShared<[T]> for Vec<ObjectRef<T>> {
+    fn into_shared(self) -> Shared<[T]> {
+        Shared(SharedRepr::Gather(Box::new(self), OnceLock::new()))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoShared<[T]> for &Vec<ObjectRef<T>> {
+    fn into_shared(self) -> Shared<[T]> {
+        self.clone().into_shared()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoShared<[T]> for &[ObjectRef<T>] {
+    fn into_shared(self) -> Shared<[T]> {
+        self.to_vec().into_shared()
+    }
+}
+
+impl IntoShared<str> for String {
+    fn into_shared(self) -> Shared<str> {
+        Shared(SharedRepr::Value(self))
+    }
+}
+
+impl IntoShared<str> for &str {
+    fn into_shared(self) -> Shared<str> {
+        Shared(SharedRepr::Value(self.to_owned()))
+    }
+}
+
+impl IntoShared<str> for &String {
+    fn into_shared(self) -> Shared<str> {
+        Shared(SharedRepr::Value(self.clone()))
+    }
+}
+
+impl IntoShared<String> for &str {
+    fn into_shared(self) -> Shared<String> {
+        Shared(SharedRepr::Value(self.to_owned()))
+    }
+}
+
+macro_rules! tuples {
+    ($($P:ident)*) => {
+        impl<$($P: ArgList),*> sealed::Sealed for ($($P,)*) {}
+        #[allow(non_snake_case, unused_variables)]
+        impl<$($P: ArgList),*> ArgList for ($($P,)*) {
+            #[inline]
+            fn is_plain(&self) -> bool {
+                let ($($P,)*) = self;
+                true $(&& $P.is_plain())*
+            }
+            fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
+                let ($($P,)*) = self;
+                $($P.each_dependency(see);)*
+            }
+        }
+        #[allow(non_snake_case, unused_variables, clippy::unused_unit)]
+        impl<$($P: Portable),*> Portable for ($($P,)*) {
+            fn round_trip(self) -> Result<Self> {
+                let ($($P,)*) = self;
+                Ok(($($P.round_trip()?,)*))
+            }
+            fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
+                Ok(($($P::decode(documents)?,)*))
+            }
+        }
+    };
+}
+crate::base::arity::for_each_arity!(tuples);

@@ -1,0 +1,29 @@
+//! Parameters: what a caller may give for one, by the kind of argument that is kept for it.
+
+use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Shared};
+
+/// What may be given for a parameter: [`IntoArg`] for a `T`, [`IntoShared`] for a `&T`.
+#[diagnostic::on_unimplemented(
+    message = "the remote call does not take a `{Self}` here",
+    label = "not for a parameter that is kept as `{P}`",
+    note = "a parameter `T` is kept as `Arg<T>`: it takes a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>`; a reference or an `Arc` needs `T: Clone`",
+    note = "a parameter `&T` is kept as `Shared<T>`: it takes the owned value, a reference to such an object, or an `Arc` of it"
+)]
+pub trait IntoParam<P> {
+    /// The argument as it is kept.
+    fn into_param(self) -> P;
+}
+
+impl<T, X: IntoArg<T>> IntoParam<Arg<T>> for X {
+    #[inline]
+    fn into_param(self) -> Arg<T> {
+        self.into_arg()
+    }
+}
+
+impl<T: Lend + ?Sized, X: IntoShared<T>> IntoParam<Shared<T>> for X {
+    #[inline]
+    fn into_param(self) -> Shared<T> {
+        self.into_shared()
+    }
+}

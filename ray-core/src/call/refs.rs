@@ -1,0 +1,46 @@
+//! What a submission returns: one reference, or a tuple of them under `num_returns`.
+
+use crate::object::object_ref::ObjectRef;
+use crate::object::parts;
+use crate::object::parts::Promise;
+
+/// The references that stand for an output `T`.
+pub trait Refs<T>: Sized + 'static {
+    /// Makes them from the reference to the whole.
+    #[doc(hidden)]
+    fn from_whole(whole: ObjectRef<T>) -> Self;
+}
+
+impl<T: 'static> Refs<T> for ObjectRef<T> {
+    #[inline]
+    fn from_whole(whole: ObjectRef<T>) -> Self {
+        whole
+    }
+}
+
+macro_rules! tuples {
+    ($($T:ident $at:tt),*) => {
+        impl<$($T: Send + Sync + 'static),*> Refs<($($T,)*)> for ($(ObjectRef<$T>,)*) {
+            fn from_whole(whole: ObjectRef<($($T,)*)>) -> Self {
+                let promises = ($(Promise::<$T>::new(&whole),)*);
+                let refs = ($(promises.$at.object(),)*);
+                parts::split(whole, promises, |whole, promises| match whole {
+                    Ok(values) => { $(promises.$at.fulfil(values.$at);)* }
+                    Err(error) => { $(promises.$at.fail(error.clone());)* }
+                });
+                refs
+            }
+        }
+    };
+}
+tuples! { A 0, B 1 }
+tuples! { A 0, B 1, C 2 }
+tuples! { A 0, B 1, C 2, D 3 }
+tuples! { A 0, B 1, C 2, D 3, E 4 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10 }
+tuples! { A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11 }

@@ -1,0 +1,107 @@
+//! An await runs the awaited work on the thread that polls, where that is known to be short.
+//!
+//! A thread of an async runtime must not be held. So an await runs bodies that are known to be short and never wait
+//! ([`Bodies::Brief`]), and polls an `async fn` once under the same condition; all other work is handed to a worker thread, at
+//! the price of one wake there and one back.
+//!
+//! # The budget
+//!
+//! Each thread has a *burst*: its awaits run work one after the other. An await that comes [`BURST`] after the burst began wakes
+//! itself and returns `Pending`, so that other futures of the thread have their turn, and so does one in the middle of an
+//! actor's queued calls. A burst ends, too, when the thread did something else for [`PAUSE`]: most likely it has returned to its
+//! executor. The end of the last work is not looked up but estimated from the mean of its definition. On a thread of tokio each
+//! such await also takes a unit of the task's cooperative budget.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::engine::blocking::inline;
+use crate::engine::blocking::inline::Bodies;
+use crate::engine::thread::ThreadState;
+use crate::engine::worker::awaited::Getter;
+use crate::object::entry::Header;
+use crate::object::state::Phase;
+
+/// So long the awaits of one thread run work before other futures have their turn.
+const BURST: Duration = Duration::from_micros(100);
+/// A thread whose awaits ran nothing for this long begins a new burst.
+const PAUSE: Duration = Duration::from_micros(20);
+/// The time is looked at after so many calls of an actor; after each where they take a microsecond or more.
+const CALLS: u32 = 8;
+
+/// What an await did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Helped {
+    /// Something was run: look at the object again.
+    Ran,
+    /// The budget is spent, and the task has been woken: return `Pending`.
+    Yield,
+    /// There is nothing for this thread to run.
+    Nothing,
+}
+
+/// Runs the awaited work, if this thread may.
+#[inline]
+pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
+    // SAFETY: the await has a ref.
+    let header = unsafe { entry.as_ref() };
+    if header.phase() != Phase::Queued && header.vtable.kind != crate::object::entry::Kind::Part {
+        return Helped::Nothing;
+    }
+    let now = Instant::now();
+    let began = match state.burst.get() {
+        Some((began, ended)) if now.saturating_duration_since(ended) < PAUSE => began,
+        _ => now,
+    };
+    if now.duration_since(began) >= BURST {
+        return give_way(state, context);
+    }
+    let Poll::Ready(budget) = tokio::task::coop::poll_proceed(context) else {
+        state.burst.set(None);
+        return Helped::Yield;
+    };
+    let mean = header.task().map_or(Duration::ZERO, |head| head.vtable().definition().mean());
+    let every = if mean < BURST / 100 { CALLS } else { 1 };
+    let calls = Cell::new(0u32);
+    let goes_on = || {
+        calls.set(calls.get() + 1);
+        !calls.get().is_multiple_of(every) || began.elapsed() < BURST
+    };
+    if !inline::run_while(state, entry, Bodies::Brief, &goes_on) {
+        return Helped::Nothing;
+    }
+    budget.made_progress();
+    state.burst.set(Some((began, now + mean * calls.get().max(1))));
+    if calls.get() > 0 && !header.phase().is_settled() && began.elapsed() >= BURST {
+        return give_way(state, context);
+    }
+    Helped::Ran
+}
+
+/// Ends the burst, and has the task polled again after others. On tokio it goes behind the timers and the I/O, too: a task
+/// that wakes itself would be polled many times before the runtime looks at those.
+#[cold]
+fn give_way(state: &ThreadState, context: &mut Context<'_>) -> Helped {
+    state.burst.set(None);
+    if pin!(tokio::task::yield_now()).poll(context).is_ready() {
+        context.waker().wake_by_ref();
+    }
+    Helped::Yield
+}
+
+/// The await is about to wait: what it awaits should be begun soon.
+#[cold]
+pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
+    let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
+    // SAFETY: the await has a ref.
+    state.engine.awaited.enter_once(unsafe { entry.as_ref() }, getter);
+    state.engine.kick();
+    if state.engine.has_no_worker() {
+        crate::engine::blocking::last_resort::help_an_await(state, entry);
+    }
+}

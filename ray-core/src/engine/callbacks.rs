@@ -1,0 +1,293 @@
+//! Callbacks of objects: run after the object is settled, on a thread of the engine.
+//!
+//! # States and rules
+//!
+//! 1. The callbacks of an object stand in its *line*, in the order of registration. A line begins with the first of them
+//!    and ends when all have run. It holds the entry, so that the entry's address names the line.
+//! 2. A line is *open* until the object is settled: a node in the entry's list tells. The first thread that finds the
+//!    object settled (the settling thread, a registration, a shutdown) moves the line from open to *queued*, and queues
+//!    one job. Only that job runs the line's callbacks, one after the other, those that come meanwhile included, and ends
+//!    the line under the lock when none is left: so the order is kept.
+//! 3. A callback is the user's code: it runs while no lock is held, in a frame like a body's, so that what it may do is what
+//!    a body may do, and a shutdown waits for it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use crate::call::spec::Spec;
+use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::thread::{Frame, ThreadState};
+use crate::object::entry::{Header, Hold};
+use crate::object::waiter::Waiter;
+use crate::task::head::leave_frame;
+
+type Callback = Box<dyn FnOnce() + Send>;
+
+/// The callbacks of one object that have not begun.
+struct Line {
+    /// Tells it from a later line of the same address.
+    number: u64,
+    entry: Hold,
+    waiting: VecDeque<Callback>,
+    queued: bool,
+}
+
+/// All lines, by the addresses of their entries.
+static LINES: Mutex<Lines> = Mutex::new(Lines { lines: BTreeMap::new(), next: 0 });
+
+struct Lines {
+    lines: BTreeMap<usize, Line>,
+    next: u64,
+}
+
+/// The duty to run the callbacks of a line.
+#[derive(Debug)]
+pub(crate) struct CallbackJob(usize);
+
+/// Tells a line that its object is settled.
+#[repr(C)]
+struct Node {
+    waiter: Waiter,
+    key: usize,
+    number: u64,
+    epoch: u32,
+}
+
+static CALLBACK: Spec = Spec::new("on_ready callback", "ray::ObjectRef::on_ready", 0);
+
+/// At most so many threads run what a shutdown finds.
+const THREADS: usize = 4;
+
+/// Has `callback` run when the object is settled.
+///
+/// # Safety
+/// The entry is alive.
+pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
+    // SAFETY: the caller's promise.
+    let header = unsafe { entry.as_ref() };
+    let (key, epoch) = (entry.as_ptr().addr(), header.epoch);
+    let gone = crate::engine::blocking::same_engine(header).is_err();
+    let number = {
+        let mut lines = LINES.lock();
+        if let Some(line) = lines.lines.get_mut(&key) {
+            line.waiting.push_back(callback);
+            return;
+        }
+        if gone {
+            drop(lines);
+            call(callback);
+            return;
+        }
+        let number = lines.next;
+        lines.next += 1;
+        let node = Box::into_raw(Box::new(Node { waiter: Waiter::late(fire), key, number, epoch }));
+        // SAFETY: the node is on the heap and freed by the firing thread, or below. The hold keeps the line's address.
+        let (open, entry) = unsafe {
+            let open = header.link(node.cast()).is_ok();
+            if !open {
+                drop(Box::from_raw(node));
+            }
+            (open, Hold::new(entry))
+        };
+        lines.lines.insert(key, Line { number, entry, waiting: VecDeque::from([callback]), queued: !open });
+        if open { Some(number) } else { None }
+    };
+    match number {
+        None => queue(epoch, CallbackJob(key)),
+        // A shutdown that looked before the line began has not seen it.
+        Some(number) if crate::engine::blocking::same_engine(header).is_err() => {
+            if let Some(job) = close(key, number) {
+                queue(epoch, job);
+            }
+        }
+        Some(_) => {}
+    }
+}
+
+unsafe fn fire(node: *mut Waiter, _failed: bool) {
+    // SAFETY: made by `register`, fired once.
+    let node = unsafe { Box::from_raw(node.cast::<Node>()) };
+    if let Some(job) = close(node.key, node.number) {
+        queue(node.epoch, job);
+    }
+}
+
+/// Moves a line from open to queued; nothing if another thread has.
+fn close(key: usize, number: u64) -> Option<CallbackJob> {
+    let mut lines = LINES.lock();
+    let line = lines.lines.get_mut(&key)?;
+    (line.number == number && !std::mem::replace(&mut line.queued, true)).then_some(CallbackJob(key))
+}
+
+/// Hands a job to the engine.
+fn queue(epoch: u32, job: CallbackJob) {
+    let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == epoch) else {
+        let engine = crate::engine::thread::existing().map(|state| &state.engine).filter(|engine| engine.epoch == epoch);
+        return run_late(engine, vec![job]);
+    };
+    let workers = &engine.workers;
+    let nobody = || engine.workers_at_work() == 0 && workers.idle_count.load(Ordering::SeqCst) == 0;
+    if nobody() && engine.add_worker().is_err() && nobody() && engine.is_live() {
+        return run_here(job);
+    }
+    engine.queue_free(FreeJob::Callback(job));
+    engine.kick();
+    if !engine.is_live() {
+        // The shutdown may have drained the queues before.
+        engine.drain();
+    }
+}
+
+thread_local! {
+    /// Jobs for this thread, while it is busy telling the dependants of settled objects.
+    static HERE: RefCell<Vec<CallbackJob>> = const { RefCell::new(Vec::new()) };
+}
+
+/// No thread of the engine can be had: this one runs the job, when it has told all dependants of what it has settled.
+fn run_here(job: CallbackJob) {
+    if crate::task::dependency::is_telling() {
+        let mut job = Some(job);
+        let _ = HERE.try_with(|here| here.borrow_mut().extend(job.take()));
+        if job.is_none() {
+            return;
+        }
+        // The thread is ending and its list is gone.
+        return job.into_iter().for_each(|job| run_in(crate::engine::thread::existing(), &job));
+    }
+    run_in(crate::engine::thread::existing(), &job);
+}
+
+/// Runs what [`run_here`] has put off.
+pub(crate) fn run_put_off() {
+    while let Some(job) = HERE.try_with(|here| here.borrow_mut().pop()).ok().flatten() {
+        run_in(crate::engine::thread::existing(), &job);
+    }
+}
+
+/// Runs the callbacks of a line, on a worker.
+pub(crate) fn run(state: &ThreadState, job: &CallbackJob) {
+    run_in(Some(state), job);
+}
+
+fn run_in(state: Option<&ThreadState>, job: &CallbackJob) {
+    while let Some(callback) = next(job) {
+        let Some(state) = state else {
+            call(callback);
+            continue;
+        };
+        let frame = Frame {
+            below: state.frame.get(),
+            entry: None,
+            actor: None,
+            spec: &CALLBACK,
+            caller: Cell::new(0),
+            is_async: false,
+            crashed: Cell::new(false),
+        };
+        state.frame.set(&raw const frame);
+        state.shared.running.store((&raw const CALLBACK).cast_mut(), Ordering::Relaxed);
+        call(callback);
+        leave_frame(state, &frame);
+    }
+}
+
+/// The next callback of a line; without one the line is at its end.
+fn next(job: &CallbackJob) -> Option<Callback> {
+    let mut lines = LINES.lock();
+    let line = lines.lines.get_mut(&job.0)?;
+    if let Some(callback) = line.waiting.pop_front() {
+        return Some(callback);
+    }
+    let ended = lines.lines.remove(&job.0);
+    drop(lines);
+    // Gives the entry back, while no lock is held.
+    drop(ended);
+    None
+}
+
+fn call(callback: Callback) {
+    if let Err(panic) = crate::base::unwind::catch(callback) {
+        crate::base::event::warn(
+            crate::base::event::Notice::Trouble,
+            &format_args!("a callback of `on_ready` panicked: {panic}"),
+        );
+    }
+}
+
+/// Whether all callbacks of that engine have run.
+pub(crate) fn are_over(epoch: u32) -> bool {
+    LINES.lock().lines.values().all(|line| line.entry.epoch != epoch)
+}
+
+/// The engine ends, and with it every object is settled: runs the callbacks that are left.
+pub(crate) fn end(engine: &Arc<Engine>) {
+    let mut found: Vec<_> = {
+        let mut lines = LINES.lock();
+        let open = lines.lines.iter_mut().filter(|(_, line)| line.entry.epoch == engine.epoch && !line.queued);
+        open.map(|(key, line)| {
+            line.queued = true;
+            (line.number, CallbackJob(*key))
+        })
+        .collect()
+    };
+    found.sort_unstable_by_key(|(number, _)| *number);
+    run_late(Some(engine), found.into_iter().map(|(_, job)| job).collect());
+}
+
+/// Runs jobs of an engine that has ended: on threads of their own, since a callback may block; here if there can be none.
+pub(crate) fn run_late(engine: Option<&Arc<Engine>>, jobs: Vec<CallbackJob>) {
+    if jobs.is_empty() {
+        return;
+    }
+    let threads = jobs.len().min(THREADS);
+    let jobs = Arc::new(Mutex::new(VecDeque::from(jobs)));
+    let work = {
+        let jobs = Arc::clone(&jobs);
+        let engine = engine.cloned();
+        move || {
+            crate::engine::thread::belongs_to_engine();
+            let state = engine.clone().and_then(|engine| crate::engine::thread::attach_late(engine).ok());
+            while let Some(job) = { jobs.lock().pop_front() } {
+                run_in(state, &job);
+            }
+        }
+    };
+    let mut started = 0;
+    for _ in 0..threads {
+        started += usize::from(std::thread::Builder::new().name("ray-callbacks".into()).spawn(work.clone()).is_ok());
+    }
+    if started == 0 {
+        while let Some(job) = { jobs.lock().pop_front() } {
+            run_in(crate::engine::thread::existing(), &job);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::object::object_ref::ObjectRef;
+
+    /// A callback that runs at the end of its engine may put an object: that must not start another engine.
+    #[test]
+    fn late_callbacks_run_on_a_thread_of_the_engine() {
+        let object = ObjectRef::stored((), u32::MAX);
+        let key = object.entry().as_ptr().addr();
+        let (tell, told) = std::sync::mpsc::channel();
+        let callback: Callback = Box::new(move || tell.send(crate::engine::thread::is_inside()).unwrap());
+        // SAFETY: the entry is alive by `object`.
+        let entry = unsafe { Hold::new(object.entry()) };
+        let line = Line { number: u64::MAX, entry, waiting: VecDeque::from([callback]), queued: true };
+        LINES.lock().lines.insert(key, line);
+        run_late(None, vec![CallbackJob(key)]);
+        assert!(told.recv().unwrap());
+        while !are_over(u32::MAX) {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The engine: wiring, and the one static.
+//!
+//! An engine has a number, its epoch; `EPOCH` holds that of the engine of now, 0 when there is none. Every entry,
+//! handle and thread state carries the epoch of its engine, so that a shutdown settles everything at once: it changes
+//! the epoch and wakes whoever waits, and all of them see that their engine is gone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use crossbeam_deque::Injector;
+use parking_lot::{Mutex, RwLock};
+
+use crate::engine::async_runtime::AsyncRuntime;
+
+use crate::actor::names::Names;
+use crate::base::config::{Config, Resolved};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::resources::{Available, Resources};
+use crate::engine::blocking::give_back::Return;
+use crate::engine::blocking::last_resort::Calls;
+use crate::engine::future::Spawned;
+use crate::engine::thread::{Job, Shared, Threads};
+use crate::engine::worker::awaited::AwaitedQueue;
+use crate::engine::worker::extra::ExtraCpus;
+use crate::engine::worker::free::FreeQueue;
+use crate::engine::worker::pulse::Pulse;
+use crate::object::entry::Hold;
+use crate::sched::claims::Claims;
+use crate::sched::lease::CpuPool;
+
+/// Work that asks for no CPU, or has been granted what it asks for.
+pub(crate) enum FreeJob {
+    Task(Job),
+    Granted(Job),
+    /// A task for one CPU, which is taken for it already.
+    Leased(Job),
+    /// An actor with calls in its mailbox.
+    Actor(crate::actor::cell::ActorHold),
+    /// A call of a concurrent actor, admitted.
+    Call(crate::actor::concurrent::Admitted),
+    /// Callbacks of an object that is settled.
+    Callback(crate::engine::callbacks::CallbackJob),
+}
+
+impl FreeJob {
+    /// It will be begun soon: asks for what that touches first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let FreeJob::Actor(actor) = self {
+            crate::base::sync::prefetch_all(actor.head().as_ptr(), size_of::<crate::actor::cell::ActorHead>());
+        }
+    }
+}
+
+/// A getter that wants its CPU back.
+pub(crate) type Returning = Arc<Return>;
+
+/// An embedded engine.
+pub(crate) struct Engine {
+    pub(crate) epoch: u32,
+    /// The process whose threads these are: a fork has a copy of all this, and none of the threads.
+    process: u32,
+    pub(crate) settings: Resolved,
+    pub(crate) cpu: CpuPool,
+    pub(crate) claims: Mutex<Claims<Returning, Hold>>,
+    /// Work for one CPU that belongs to no thread's deque.
+    pub(crate) injector: Injector<Job>,
+    pub(crate) free: FreeQueue,
+    /// Of the tasks in all queues those that a thread waits for.
+    pub(crate) awaited: AwaitedQueue,
+    pub(crate) extra: ExtraCpus,
+    /// What waiting threads are asked to run where no worker is left.
+    pub(crate) calls: Calls,
+    pub(crate) threads: Threads,
+    pub(crate) workers: Workers,
+    pub(crate) pulse: Pulse,
+    pub(crate) names: Names,
+    /// Futures that run, by their entries' addresses, so that a canceller can drop them.
+    pub(crate) futures: Mutex<HashMap<usize, Spawned>>,
+    /// Itself, for threads that it starts when it ends.
+    pub(crate) me: Weak<Engine>,
+    pub(crate) waits: crate::engine::deadlock::Graph,
+    /// Actors that hold resources for life, by their addresses, for reports.
+    pub(crate) holders: Mutex<HashMap<usize, String>>,
+    pub(crate) async_runtime: AsyncRuntime,
+}
+
+/// The worker threads, counted.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// Parked and ready to be woken.
+    pub(crate) idle: Mutex<Vec<Arc<Shared>>>,
+    pub(crate) idle_count: AtomicUsize,
+    /// All that live.
+    pub(crate) count: AtomicUsize,
+    /// Counted out, and not yet gone.
+    pub(crate) leaving: AtomicUsize,
+    /// Woken or spawned, and not yet looking for work.
+    pub(crate) waking: AtomicUsize,
+    /// Waiting in a get.
+    pub(crate) blocked: AtomicUsize,
+    /// So many more than there are CPUs ended bodies of late: they may as well idle.
+    pub(crate) surplus: AtomicUsize,
+    /// How often a worker has taken work out of a queue that a waiting thread had begun.
+    pub(crate) in_vain: AtomicUsize,
+    /// So many came back for work between the monitor thread's last two looks, or only wanted a processor for it.
+    pub(crate) lively: AtomicUsize,
+}
+
+impl Workers {
+    /// A worker ends if there are more than `needed`: of several that look at once as many stay. `true`: it is counted out.
+    pub(crate) fn count_out_a_spare(&self, needed: usize) -> bool {
+        let spare = |count: usize| (count > needed).then(|| count - 1);
+        self.leaving.fetch_add(1, Ordering::SeqCst);
+        let leaves = self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spare).is_ok();
+        if !leaves {
+            self.leaving.fetch_sub(1, Ordering::SeqCst);
+        }
+        leaves
+    }
+}
+
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+static LAST_EPOCH: AtomicU32 = AtomicU32::new(0);
+pub(crate) static ENGINE: RwLock<Option<Arc<Engine>>> = RwLock::new(None);
+
+/// The number of the engine of now; 0: none.
+#[inline]
+pub(crate) fn epoch() -> u32 {
+    EPOCH.load(Ordering::Relaxed)
+}
+
+/// The engine of now, if there is one.
+pub(crate) fn running() -> Option<Arc<Engine>> {
+    ENGINE.read().clone()
+}
+
+/// The engine of now, started if need be.
+pub(crate) fn engine() -> Result<Arc<Engine>> {
+    if let Some(engine) = running() {
+        return Ok(engine);
+    }
+    start(Config::new(), true)
+}
+
+/// Starts an engine; `join`: one that is there already will do.
+pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
+    let lenient = config.ignores_reinit_error();
+    let mut slot = ENGINE.write();
+    if let Some(engine) = &*slot {
+        engine.of_this_process()?;
+        if join || lenient {
+            return Ok(Arc::clone(engine));
+        }
+        return Err(Error::new(
+            ErrorKind::AlreadyInitialized,
+            "the engine runs already: `ray::init` was called twice, or a first `.remote(..)` or `put` started it before; call `init` first and once, or allow it with `Config::ignore_reinit_error(true)`",
+        ));
+    }
+    let settings = config.resolve()?;
+    crate::base::unwind::install_hook();
+    let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
+    let engine = Engine::new(epoch, settings);
+    *slot = Some(Arc::clone(&engine));
+    EPOCH.store(epoch, Ordering::SeqCst);
+    Ok(engine)
+}
+
+/// Takes the engine out, so that a new one may start.
+pub(crate) fn retire() -> Option<Arc<Engine>> {
+    let mut slot = ENGINE.write();
+    let engine = slot.take();
+    if engine.is_some() {
+        EPOCH.store(0, Ordering::SeqCst);
+    }
+    engine
+}
+
+impl Engine {
+    pub(crate) fn new(epoch: u32, settings: Resolved) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            epoch,
+            process: std::process::id(),
+            cpu: CpuPool::new(settings.total.cpu()),
+            claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
+            injector: Injector::new(),
+            free: FreeQueue::new(),
+            awaited: AwaitedQueue::default(),
+            extra: ExtraCpus::default(),
+            calls: Calls::default(),
+            threads: Threads::new(),
+            workers: Workers::default(),
+            pulse: Pulse::new(),
+            names: Names::new(),
+            futures: Mutex::new(HashMap::new()),
+            waits: crate::engine::deadlock::Graph::default(),
+            holders: Mutex::new(HashMap::new()),
+            async_runtime: AsyncRuntime::new(),
+            settings,
+        })
+    }
+
+    /// Not shut down.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        EPOCH.load(Ordering::SeqCst) == self.epoch
+    }
+
+    /// The node's resources.
+    pub(crate) fn total(&self) -> &Resources {
+        &self.settings.total
+    }
+
+    /// Gives CPU back, and serves those who wait for it.
+    #[inline]
+    pub(crate) fn give_cpu(&self, units: u64) {
+        if units > 0 && self.cpu.give(units) {
+            self.serve_claims();
+        }
+    }
+
+    /// Refuses a process that was forked from the one that started the engine. Asks the system: for paths that wait or start
+    /// threads anyway.
+    ///
+    /// # Errors
+    /// `RuntimeGone`.
+    pub(crate) fn of_this_process(&self) -> Result<()> {
+        if self.process == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::RuntimeGone,
+            format!(
+                "this process was made by `fork` from process {}, whose engine it cannot use: a fork has none of the engine's threads; fork before the first use of ray, or start another program (`std::process::Command`)",
+                self.process
+            ),
+        ))
+    }
+
+    /// The tokio runtime on which async bodies run; started by the first of them.
+    ///
+    /// # Errors
+    /// `Threads`, where the system refuses its threads; `RuntimeGone` after a shutdown.
+    pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Handle> {
+        if !self.is_live() {
+            return Err(crate::engine::thread::gone("the future had not started"));
+        }
+        self.async_runtime.handle(self.settings.workers, self.settings.worker_stack)
+    }
+
+    /// The tokio runtime, if it has been started.
+    #[inline]
+    pub(crate) fn started_tokio(&self) -> Option<&tokio::runtime::Handle> {
+        self.async_runtime.started()
+    }
+}

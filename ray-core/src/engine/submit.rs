@@ -1,0 +1,282 @@
+//! From a call to a queue: hops 2 to 4 of a task's way.
+
+use std::fmt::Display;
+
+use crate::base::error::{Error, Result};
+use crate::base::options::{CallOptions, CallSettings};
+use crate::base::resources::{Resources, UNITS};
+use crate::call::arg::ArgList;
+use crate::call::function::{ArgsOf, Function, FunctionCall};
+use crate::call::refs::Refs;
+use crate::engine::claim::claim;
+use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::thread;
+use crate::engine::thread::{Job, ThreadState};
+use crate::engine::worker::awaited::Getter;
+use crate::object::entry::{Hold, Kind};
+use crate::object::object_ref::ObjectRef;
+use crate::object::state::Phase;
+use crate::task::cell::{Body, FunctionBody, TaskCell};
+use crate::task::head::{Class, Extra, Keep, TaskHead};
+use crate::task::{children, dependency};
+
+/// Submits a task. Hop 2: the last generic frame.
+#[inline]
+pub fn submit<F: Function>(args: ArgsOf<F>) -> F::Refs {
+    F::Refs::from_whole(submit_plain::<F>(args))
+}
+
+/// Submits a task whose result nobody wants; a failure is logged.
+#[inline]
+pub fn tell<F: Function>(args: ArgsOf<F>) {
+    drop(submit_plain::<F>(args));
+}
+
+/// As [`submit`], with what cannot be begun as an error.
+///
+/// # Errors
+/// Whatever would have made the reference come back failed: options out of range, more resources than the node has, an
+/// argument that has failed, an engine that is gone.
+pub fn try_submit<F: Function>(args: ArgsOf<F>) -> Result<F::Refs> {
+    let whole = submit_plain::<F>(args);
+    refuse_failed(&whole)?;
+    Ok(F::Refs::from_whole(whole))
+}
+
+/// The error of a reference that came back failed.
+pub(crate) fn refuse_failed<T>(object: &ObjectRef<T>) -> Result<()> {
+    if object.header().vtable.kind == Kind::Put && object.header().phase() == Phase::Failed {
+        return Err(object.seen_error());
+    }
+    Ok(())
+}
+
+/// What the compiler knows of a function's attribute.
+struct Known<F>(std::marker::PhantomData<F>);
+
+impl<F: Function> Known<F> {
+    const OPTIONS: &'static crate::base::options::TaskOptions = &F::OPTIONS;
+    /// The attribute says nothing: the fast path.
+    const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none();
+}
+
+const fn default_cpu<F: Function>() -> u64 {
+    match F::CALL {
+        FunctionCall::Sync(_) => UNITS,
+        FunctionCall::Async(_) => 0,
+    }
+}
+
+/// Submits a function's task without options of its own.
+#[inline]
+fn submit_plain<F: Function>(args: ArgsOf<F>) -> ObjectRef<F::Output> {
+    if Known::<F>::PLAIN {
+        let class = if const { default_cpu::<F>() } == 0 { Class::Free } else { Class::OneCpu };
+        return submit_body::<FunctionBody<F>>(args, class, None);
+    }
+    submit_with::<F>(args, None, None)
+}
+
+/// The part for tasks with options; `keep` says how arguments are kept where the caller's options retry.
+#[cold]
+pub(crate) fn submit_with<F: Function>(
+    args: ArgsOf<F>,
+    options: Option<CallOptions>,
+    keep: Option<Keep>,
+) -> ObjectRef<F::Output> {
+    let settings = match options.unwrap_or_default().over_task(Known::<F>::OPTIONS, default_cpu::<F>()) {
+        Ok(settings) => settings,
+        Err(error) => return ObjectRef::failed(blame::<FunctionBody<F>>(error), crate::engine::engine::epoch()),
+    };
+    let keep = keep.or(F::RETRY.map(|retry| Keep::new(retry.0)));
+    submit_settings::<FunctionBody<F>>(args, settings, keep)
+}
+
+/// Submits a body under settings that were checked.
+pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, keep: Option<Keep>) -> ObjectRef<B::Output> {
+    let class = if !B::IS_ASYNC && settings.resources.is_only_one_cpu() {
+        Class::OneCpu
+    } else if settings.resources.is_none() {
+        Class::Free
+    } else {
+        Class::Shaped
+    };
+    let keep = keep.filter(|_| !settings.retry_on.is_never() && settings.max_retries != 0);
+    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, granted: false.into() })))
+}
+
+fn blame<B: Body>(error: Error) -> Error {
+    error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line())
+}
+
+/// Makes the task and hands it to the engine.
+#[inline]
+fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
+    let state = match thread::current() {
+        Ok(state) => state,
+        Err(error) => return ObjectRef::failed(blame::<B>(error), crate::engine::engine::epoch()),
+    };
+    let args = if state.engine.settings.checks_submissions {
+        match checked::<B>(&state.engine, args, class) {
+            Ok(args) => args,
+            Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
+        }
+    } else {
+        args
+    };
+    if class == Class::Shaped
+        && let Some(extra) = &extra
+        && let Err(error) = feasible(&state.engine, extra, &format_args!("`{}`", B::SPEC.name()))
+    {
+        return ObjectRef::failed(blame::<B>(error), state.epoch);
+    }
+    let plain = args.is_plain();
+    let phase = if plain { Phase::Queued } else { Phase::Waiting };
+    let parent = state.frame().and_then(|frame| frame.entry);
+    let entry = TaskCell::<B>::allocate(args, state.epoch, phase, parent.is_some(), extra);
+    if let Some(parent) = parent {
+        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        unsafe { children::adopt(TaskHead::of(parent), entry) };
+    }
+    // SAFETY: the ref and the hold that `allocate` counted.
+    let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
+    if plain {
+        enqueue(state, hold, class);
+    } else {
+        // SAFETY: `register` reads the arguments under the lock, if they are still there.
+        wait_for_arguments(state, hold, unsafe { TaskCell::<B>::args(entry) });
+    }
+    if B::IS_ASYNC || class != Class::OneCpu {
+        return object;
+    }
+    state.tip.submitted(entry);
+    object
+}
+
+/// The arguments of a task that the node can run, in strict mode after a journey through their glue.
+#[cold]
+fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::Args> {
+    if class == Class::OneCpu {
+        engine.total().check_covers(&Resources::ONE_CPU, &format_args!("`{}`", B::SPEC.name()))?;
+    }
+    if !engine.settings.strict {
+        return Ok(args);
+    }
+    match B::GLUE {
+        Some(glue) => (glue.args)(args),
+        None => {
+            let spec = B::SPEC;
+            crate::base::event::strict_listing(&format!(
+                "{} ({}:{}) is local: its values are not checked, and a cluster refuses it",
+                spec.path(),
+                spec.file(),
+                spec.line()
+            ));
+            Ok(args)
+        }
+    }
+}
+
+/// Refuses what the node can never give.
+#[cold]
+pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Result<()> {
+    engine.total().check_covers(&extra.settings.resources, who)
+}
+
+#[cold]
+fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
+    match dependency::register(&task, args) {
+        Ok(true) => ready_on(state, task),
+        Ok(false) => {
+            // The work that it waits for may be unstarted; whoever ends it queues this task.
+        }
+        Err(error) => {
+            let error = match task.task() {
+                Some(head) => dependency::failed_argument(head, error),
+                None => error,
+            };
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::head::abort(task.entry(), error) };
+        }
+    }
+}
+
+/// All arguments of a task (or a call) are ready.
+pub(crate) fn ready(task: Hold) {
+    match thread::of(task.epoch) {
+        Ok(state) => ready_on(state, task),
+        Err(_) => {
+            // The engine is gone and with it everybody who could ask.
+            // SAFETY: alive by the hold.
+            unsafe { crate::task::head::abort(task.entry(), thread::gone("the task had not started")) };
+            if let Some(head) = task.task() {
+                forget(head);
+            }
+        }
+    }
+}
+
+fn ready_on(state: &ThreadState, task: Hold) {
+    let Some(head) = task.task() else { return };
+    if task.vtable.kind == Kind::Call {
+        crate::actor::send::arguments_ready(state, task);
+        return;
+    }
+    let class = head.class();
+    if task.state.step(Phase::Waiting, Phase::Queued) {
+        if class == Class::OneCpu && crate::engine::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
+            // A body may wait for it, or for what waits for it: it goes before fresh work, as its arguments did.
+            state.engine.awaited.enter(&task, Getter::InABody);
+        }
+        enqueue(state, task, class);
+    }
+}
+
+/// A task (or a call) whose argument failed: who stands behind it need not wait any longer.
+pub(crate) fn forget(head: &TaskHead) {
+    if head.header.vtable.kind == Kind::Call {
+        crate::actor::send::argument_failed(head);
+    }
+}
+
+/// Another attempt of a task.
+pub(crate) fn requeue(state: &ThreadState, task: Hold) {
+    let Some(class) = task.task().map(TaskHead::class) else { return };
+    if task.vtable.kind == Kind::Call {
+        crate::actor::send::again(state, task);
+    } else {
+        enqueue(state, task, class);
+    }
+}
+
+/// Puts a task in the queue of its class.
+#[inline]
+fn enqueue(state: &ThreadState, task: Hold, class: Class) {
+    match class {
+        Class::OneCpu => {
+            state.deque.push(Job::new(task));
+            state.engine.notify();
+        }
+        Class::Free => {
+            state.engine.queue_free(FreeJob::Task(Job::new(task)));
+        }
+        Class::Shaped => claim(&state.engine, task),
+    }
+}
+
+impl Engine {
+    /// Queues CPU-free work.
+    #[inline]
+    pub(crate) fn queue_free(&self, job: FreeJob) {
+        self.free.push(job);
+        self.notify();
+    }
+
+    /// There is new work: makes sure that the monitor thread goes.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if self.pulse.is_roused_by_work() {
+            self.rouse();
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! What a thread knows of the engine: its deque, the frames it runs, the CPU it holds.
+//!
+//! Every thread that calls into the engine has a [`ThreadState`], the user's own too: a submitted task goes on the
+//! submitter's deque, from which workers steal.
+//!
+//! # How long a state lives
+//!
+//! References to a state lie in frames of the engine's own code. A thread gets another state only when it uses another engine,
+//! and frames of the engine lie below that call only if the engine has called code of the user's, which `unwind` counts. So
+//! former states are freed when the thread gets another one, or shuts the engine down, outside of such code.
+
+mod threads;
+
+use std::cell::{Cell, RefCell};
+use std::ptr::{NonNull, null};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Worker;
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::call::spec::Spec;
+use crate::engine::engine;
+use crate::engine::engine::Engine;
+use crate::engine::worker::free::Batch;
+use crate::object::entry::{Header, Hold};
+
+pub(crate) use threads::Threads;
+
+/// A hold on an unstarted task, in a queue.
+pub(crate) struct Job(NonNull<Header>);
+
+// SAFETY: a hold may be given back on any thread, and tasks are Send.
+unsafe impl Send for Job {}
+
+impl Job {
+    #[inline]
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self(hold.into_entry())
+    }
+
+    #[inline]
+    pub(crate) fn into_hold(self) -> Hold {
+        // SAFETY: a job is made of a hold and becomes one again once.
+        unsafe { Hold::adopt(self.0) }
+    }
+}
+
+/// What other threads may see of a thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) thread: Thread,
+    /// Bodies ended here; written by the thread itself alone.
+    pub(crate) bodies: AtomicU64,
+    /// How often a worker has come back for work; written by the thread itself alone.
+    pub(crate) turns: AtomicU64,
+    /// As many as the monitor thread saw when it last looked.
+    pub(crate) seen: AtomicU64,
+    /// When the monitor thread last saw the worker come back, in microseconds of its own clock; 0: never.
+    pub(crate) seen_at: AtomicU64,
+    /// The worker idles, or waits in a get.
+    pub(crate) away: AtomicBool,
+    /// The body that runs, for reports; null between bodies.
+    pub(crate) running: AtomicPtr<Spec>,
+    /// CPU units that the thread holds now, for the body that runs (or, in a worker between bodies, for the next); written by
+    /// the thread itself alone.
+    pub(crate) cpu: AtomicU64,
+    /// For questions to the system.
+    pub(crate) handle: crate::base::os::ThreadHandle,
+    /// Set by who wakes the thread from the idle list.
+    pub(crate) woken: AtomicBool,
+}
+
+impl Shared {
+    /// The body that runs now.
+    pub(crate) fn running(&self) -> Option<&'static Spec> {
+        // SAFETY: only specs are stored, and they are static.
+        unsafe { self.running.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// It idles, or waits in a get.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// The thread's number, for reports.
+    pub(crate) fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
+    }
+
+    /// A worker has come back for work, on its own thread.
+    #[inline]
+    pub(crate) fn count_turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// One more body has ended on this, its own thread.
+    #[inline]
+    pub(crate) fn count_body(&self) {
+        self.bodies.store(self.bodies.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// The CPU units that this thread holds; other threads may look, see [`Shared::cpu`].
+#[derive(Debug)]
+pub(crate) struct HeldCpu(Arc<Shared>);
+
+impl HeldCpu {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.cpu.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, units: u64) {
+        self.0.cpu.store(units, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn replace(&self, units: u64) -> u64 {
+        let held = self.get();
+        self.set(units);
+        held
+    }
+}
+
+/// A running body, on the stack of the thread that runs it.
+pub(crate) struct Frame {
+    pub(crate) below: *const Frame,
+    /// The task or call; none for a call told without a reference.
+    pub(crate) entry: Option<NonNull<Header>>,
+    pub(crate) actor: Option<NonNull<crate::actor::cell::ActorHead>>,
+    pub(crate) spec: &'static Spec,
+    /// Who it is as a caller of actors; given on demand.
+    pub(crate) caller: Cell<u64>,
+    /// A future is being polled: blocking here would stall others.
+    pub(crate) is_async: bool,
+    /// The constructor that runs here has panicked.
+    pub(crate) crashed: Cell<bool>,
+}
+
+/// The state; see the module.
+pub(crate) struct ThreadState {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) epoch: u32,
+    pub(crate) deque: Worker<Job>,
+    /// Of a worker: CPU-free work that it has taken and not begun.
+    pub(crate) batch: Option<Batch>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) frame: Cell<*const Frame>,
+    /// What `Shared::cpu` says.
+    pub(crate) cpu: HeldCpu,
+    /// A worker of the engine, which must go back to its loop; not a user's thread that helps itself.
+    pub(crate) is_worker: bool,
+    /// Counts bodies, for the sampling of their durations.
+    pub(crate) samples: Cell<u32>,
+    /// The time of the innermost body is taken.
+    pub(crate) timed: Cell<bool>,
+    /// What that body has spent in waits so far, which is not its own time.
+    pub(crate) outside: Cell<Duration>,
+    /// The body that begins now is an `async fn`'s, and is to be polled here once.
+    pub(crate) first_poll: Cell<bool>,
+    /// This thread has entered the engine's async runtime; see `blocking::world`.
+    pub(crate) entered: Cell<bool>,
+    /// When the awaits of this thread began to run work without a pause, and when the last work ended, more or less; see
+    /// `blocking::awaiting`.
+    pub(crate) burst: Cell<Option<(Instant, Instant)>>,
+    /// Of a worker that ends since it is one too many: it is no longer among the workers that are counted.
+    pub(crate) counted_out: Cell<bool>,
+    /// The user's thread as a caller of actors.
+    caller: u64,
+    pub(crate) tip: crate::engine::tips::Watch,
+}
+
+thread_local! {
+    static CURRENT: Cell<*const ThreadState> = const { Cell::new(null()) };
+    static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
+    /// The engine's own thread: a shutdown would wait for itself.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs work of an engine, so that it cannot wait for that engine's end.
+pub(crate) fn is_inside() -> bool {
+    INSIDE.get() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
+}
+
+/// This thread is the engine's own, until it ends.
+pub(crate) fn belongs_to_engine() {
+    INSIDE.set(true);
+}
+
+static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
+
+/// A fresh identity for a caller of actors.
+pub(crate) fn fresh_caller() -> u64 {
+    thread_local!(static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+    const BLOCK_SIZE: u64 = 1024;
+    BLOCK
+        .try_with(|block| {
+            let (mut next, mut end) = block.get();
+            if next == end {
+                next = NEXT_CALLER.fetch_add(BLOCK_SIZE, Ordering::Relaxed);
+                end = next + BLOCK_SIZE;
+            }
+            block.set((next + 1, end));
+            next
+        })
+        .unwrap_or_else(|_| NEXT_CALLER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Boxed: others point at them while the list grows.
+#[allow(clippy::vec_box, reason = "states must not move")]
+struct Owned(Vec<Box<ThreadState>>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        CURRENT.set(null());
+        for state in self.0.drain(..) {
+            state.leave();
+        }
+    }
+}
+
+impl ThreadState {
+    fn new(engine: Arc<Engine>, is_worker: bool) -> Self {
+        let deque = Worker::new_lifo();
+        let shared = Arc::new(Shared {
+            thread: std::thread::current(),
+            bodies: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            seen_at: AtomicU64::new(0),
+            away: AtomicBool::new(false),
+            running: AtomicPtr::new(std::ptr::null_mut()),
+            cpu: AtomicU64::new(0),
+            handle: crate::base::os::ThreadHandle::current(),
+            woken: AtomicBool::new(false),
+        });
+        engine.threads.enter(Arc::clone(&shared), deque.stealer());
+        Self {
+            epoch: engine.epoch,
+            batch: is_worker.then(|| engine.free.enter()),
+            engine,
+            deque,
+            cpu: HeldCpu(Arc::clone(&shared)),
+            shared,
+            frame: Cell::new(null()),
+            is_worker,
+            samples: Cell::new(0),
+            timed: Cell::new(false),
+            outside: Cell::new(Duration::ZERO),
+            first_poll: Cell::new(false),
+            entered: Cell::new(false),
+            burst: Cell::new(None),
+            counted_out: Cell::new(false),
+            caller: fresh_caller(),
+            tip: crate::engine::tips::Watch::new(),
+        }
+    }
+
+    /// The thread ends: what it has queued goes to everybody.
+    fn leave(&self) {
+        while let Some(job) = self.deque.pop() {
+            self.engine.injector.push(job);
+        }
+        if let Some(batch) = &self.batch {
+            self.engine.free.leave(batch);
+        }
+        self.engine.threads.leave(&self.shared);
+        if self.engine.is_live() {
+            self.engine.notify();
+        } else {
+            self.engine.drain();
+        }
+        if self.is_worker {
+            let workers = &self.engine.workers;
+            let counted = if self.counted_out.get() { &workers.leaving } else { &workers.count };
+            counted.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// This worker is about to block or to idle: the CPU-free work that it has taken and not begun is for others.
+    #[inline]
+    pub(crate) fn give_batch_back(&self) {
+        if let Some(batch) = &self.batch
+            && self.engine.free.give_back(batch)
+        {
+            self.engine.notify();
+        }
+    }
+
+    /// This thread is about to wait in a get: it is away, and a worker is counted as blocked, until what this returns is dropped.
+    pub(crate) fn block(&self) -> Blocked<'_> {
+        self.shared.away.store(true, Ordering::Relaxed);
+        if self.is_worker {
+            self.engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
+        }
+        Blocked(self)
+    }
+
+    /// The innermost running body.
+    #[inline]
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        // SAFETY: a frame is on this thread's stack while `frame` points at it.
+        unsafe { self.frame.get().as_ref() }
+    }
+
+    /// Who calls: the running task or actor, else the thread.
+    #[inline]
+    pub(crate) fn caller(&self) -> u64 {
+        match self.frame() {
+            None => self.caller,
+            Some(frame) => match frame.caller.get() {
+                0 => {
+                    // SAFETY: an actor outlives the frames that run its calls.
+                    let caller = frame.actor.map_or_else(fresh_caller, |actor| unsafe { actor.as_ref() }.caller());
+                    frame.caller.set(caller);
+                    caller
+                }
+                known => known,
+            },
+        }
+    }
+}
+
+/// The time until this is dropped is not the running body's own.
+pub(crate) struct Outside<'a> {
+    state: &'a ThreadState,
+    began: Instant,
+    /// What had been spent in waits before.
+    before: Duration,
+}
+
+impl<'a> Outside<'a> {
+    /// Where the running body's time is taken.
+    #[inline]
+    pub(crate) fn begin(state: &'a ThreadState) -> Option<Self> {
+        if state.timed.get() { Some(Self::begin_now(state)) } else { None }
+    }
+
+    #[cold]
+    fn begin_now(state: &'a ThreadState) -> Self {
+        Self { state, began: Instant::now(), before: state.outside.get() }
+    }
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        self.state.outside.set(self.before + self.began.elapsed());
+    }
+}
+
+/// See [`ThreadState::block`].
+pub(crate) struct Blocked<'a>(&'a ThreadState);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        if self.0.is_worker {
+            self.0.engine.workers.blocked.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.0.shared.away.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The state of this thread for the engine of now; starts the engine if there is none.
+///
+/// # Errors
+/// `RuntimeGone` in a body and on a thread of an engine that was shut down, and while the thread is ending; the error of the
+/// engine's start.
+#[inline]
+pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
+    let state = CURRENT.get();
+    if !state.is_null() {
+        // SAFETY: it lives as long as a frame of the engine may look at it, see the module, and the reference cannot leave the thread:
+        // ThreadState is not Sync.
+        let state = unsafe { &*state };
+        if state.epoch == engine::epoch() {
+            return Ok(state);
+        }
+    }
+    attach()
+}
+
+/// The state of this thread for the engine of that number; unlike [`current`] it never starts one. For whatever deals
+/// with what exists already: a waiter, a handle, an argument that became ready.
+///
+/// # Errors
+/// `RuntimeGone` if that engine is not the one of now.
+#[inline]
+pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
+    if let Some(state) = existing()
+        && state.epoch == epoch
+        && engine::epoch() == epoch
+    {
+        return Ok(state);
+    }
+    join(epoch)
+}
+
+#[cold]
+fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
+    match engine::running().filter(|engine| engine.epoch == epoch) {
+        Some(engine) if existing().is_none_or(|state| state.frame().is_none()) => enter(engine, false),
+        _ => Err(gone("what it made is no more")),
+    }
+}
+
+/// The state of this thread if it has one, of whichever engine.
+#[inline]
+pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
+    // SAFETY: as in `current`.
+    unsafe { CURRENT.get().as_ref() }
+}
+
+#[cold]
+fn attach<'a>() -> Result<&'a ThreadState> {
+    if let Some(state) = existing()
+        && state.frame().is_some()
+    {
+        return Err(gone("this body belongs to an engine that was shut down"));
+    }
+    if INSIDE.get() {
+        // The user's code that such a thread runs at the end of its engine (a callback, the drop of a value) must not start another.
+        let engine = engine::running().ok_or_else(|| gone("this thread belonged to it"))?;
+        return enter(engine, false);
+    }
+    enter(engine::engine()?, false)
+}
+
+/// Makes this thread a worker of the engine.
+pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
+    enter(engine, true)
+}
+
+/// Frees this thread's states of engines that were shut down, unless a frame below may look at one.
+pub(crate) fn free_former() {
+    if crate::base::unwind::is_in_users_code() {
+        return;
+    }
+    let current = existing().filter(|state| state.engine.is_live());
+    let kept = current.map_or(null(), std::ptr::from_ref);
+    let mut former = Vec::new();
+    let _ = OWNED.try_with(|owned| {
+        let all = std::mem::take(&mut owned.borrow_mut().0);
+        let (here, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(|state| std::ptr::eq(&raw const **state, kept));
+        owned.borrow_mut().0 = here;
+        former = gone;
+    });
+    CURRENT.set(kept);
+    // What is dropped with them may come back here: they are nobody's by now.
+    for state in former {
+        state.leave();
+    }
+}
+
+/// Attaches this thread to an engine that has ended, so that it can run that engine's last callbacks.
+pub(crate) fn attach_late<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> {
+    enter(engine, false)
+}
+
+fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
+    free_former();
+    let raw = OWNED
+        .try_with(|owned| {
+            // Made only where it can be kept: a state enters itself among the engine's threads.
+            let state = Box::new(ThreadState::new(engine, is_worker));
+            let raw: *const ThreadState = &raw const *state;
+            owned.borrow_mut().0.push(state);
+            raw
+        })
+        .map_err(|_| gone("this thread is ending"))?;
+    CURRENT.set(raw);
+    // SAFETY: owned by this thread, see the module.
+    Ok(unsafe { &*raw })
+}
+
+#[cold]
+pub(crate) fn gone(why: &'static str) -> Error {
+    Error::new(ErrorKind::RuntimeGone, format!("the engine was shut down: {why}; call `ray::init()` and submit again"))
+}

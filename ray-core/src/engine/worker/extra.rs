@@ -1,0 +1,207 @@
+//! The extra CPU: what is done when bodies block in the operating system and nothing moves.
+//!
+//! A body may hold a lock over a get, or join threads that get. Then every CPU of the limit can be held by bodies that wait
+//! for what has no CPU left to run on. A program that would end on one thread must end here too, so the monitor thread lets
+//! one more body go on than there are CPUs.
+//!
+//! # Rules
+//!
+//! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun; if
+//!    what is awaited is none of the queued tasks (an `async fn` or an actor's call that needs one of them, say), to the
+//!    oldest queued task. A getter on a thread of which the engine knows nothing (a driver, or a thread that a body has
+//!    started and joins) awaits for [`OUTSIDE`] before it qualifies.
+//! 2. Every CPU is held by a running body, or kept for a claim of several CPUs that waits for those bodies. What an actor
+//!    holds for life while it idles is no running body: that program asks for more than there is.
+//! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
+//!    system says that each waits for another thread. A holder that has lost its processor, sleeps for a time, or does I/O
+//!    will go on by itself. Where the system does not say, or a holder waits for events without a limit of time (an async
+//!    runtime made in a body does), [`OUTSIDE`] counts for all.
+//! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that any body gives back is the one taken back, and no
+//!    fresh work ever starts on it.
+//! 5. A task that is granted one needs a thread, too. Where every worker blocks, one more is started, also beyond
+//!    `Config::max_threads`; where the system refuses that, a thread that waits in a get is asked to run the task
+//!    (`blocking::last_resort`).
+//! 6. While the same holders stay still, the next grant does not wait again, once the last one has come back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::base::os::Doing;
+use crate::base::resources::UNITS;
+use crate::engine::blocking::last_resort::Offer;
+use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::thread::{Job, Shared};
+use crate::engine::worker::awaited::Getter;
+
+/// A holder without processor time for this long is still.
+const STILL: Duration = Duration::from_millis(10);
+/// So long a getter on an unknown thread awaits before it qualifies.
+const OUTSIDE: Duration = Duration::from_millis(500);
+
+/// Extra CPUs that an engine has granted.
+#[derive(Debug, Default)]
+pub(crate) struct ExtraCpus(AtomicU64);
+
+impl ExtraCpus {
+    /// One more is overdrawn.
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often one was granted.
+    pub(crate) fn granted(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Holder {
+    cpu_time: Option<u64>,
+    bodies: u64,
+    still_since: Instant,
+    /// At the last look.
+    seen: u64,
+}
+
+/// What the monitor thread remembers of the holders.
+#[derive(Default)]
+pub(crate) struct Watch {
+    holders: HashMap<u64, Holder>,
+    looks: u64,
+    /// A getter outside has wanted something since.
+    wanted_since: Option<Instant>,
+    /// When the awaited tasks were last entered anew.
+    entered: Option<Instant>,
+    /// The last grant, and the holders of then: while they stay still, the next one does not wait again.
+    granted: Option<(Instant, Vec<u64>)>,
+}
+
+impl Watch {
+    /// One look. `true`: an extra CPU is wanted, so the next look must come soon.
+    pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
+        if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
+            // No waiting thread has taken it.
+            engine.injector.push(Job::new(task));
+            engine.notify();
+        }
+        let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
+        let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
+        if engine.cpu.free() >= UNITS + withheld {
+            *self = Self::default();
+            return false;
+        }
+        let (mut by_bodies, mut by_any) = engine.awaited.waiting();
+        if !by_any && engine.has_cpu_work() && self.entered.is_none_or(|at| now.duration_since(at) >= STILL) {
+            // What an awaited task has waited for may have ended since, and the task itself be queued among others.
+            self.entered = Some(now);
+            for (target, inside) in engine.waits.targets() {
+                engine.awaited.enter(&target, if inside { Getter::InABody } else { Getter::Outside });
+            }
+            (by_bodies, by_any) = engine.awaited.waiting();
+        }
+        // Nobody knows which work the others wait for: it may be behind an `async fn`, a call of an actor, a condition.
+        let unknown = !by_any && engine.has_cpu_work();
+        if unknown {
+            (by_bodies, by_any) = (crate::engine::blocking::interrupt::some_wait(), true);
+        }
+        if !(by_any || returning) && self.granted.is_none() {
+            let entered = self.entered;
+            *self = Self { entered, ..Self::default() };
+            return false;
+        }
+        let holders = self.holders(engine, now);
+        let still_stuck = self.is_still_stuck();
+        if !(by_any || returning) {
+            if !still_stuck {
+                *self = Self::default();
+            }
+            return false;
+        }
+        let wanted_since = *self.wanted_since.get_or_insert(now);
+        let outside = still_stuck || now.duration_since(wanted_since) >= OUTSIDE;
+        let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
+        // What is kept for a claim counts only where it is known that the work is awaited.
+        let kept = if unknown { 0 } else { withheld };
+        if held + kept < engine.cpu.total() || !(by_bodies || returning || outside) {
+            return true;
+        }
+        let mut sure = true;
+        for shared in &holders {
+            let Some(holder) = self.holders.get_mut(&shared.number()) else { return true };
+            if now.duration_since(holder.still_since) < STILL {
+                return true;
+            }
+            match shared.handle.doing() {
+                Some(Doing::WaitsForAThread) => {}
+                Some(Doing::Computes | Doing::Pauses) => {
+                    holder.still_since = now;
+                    return true;
+                }
+                Some(Doing::WaitsForEvents) | None => sure = false,
+            }
+        }
+        if sure || outside {
+            self.grant(engine, now, returning, outside, unknown);
+            let stuck = holders.iter().map(|shared| shared.number()).collect();
+            self.granted = Some((now, stuck));
+        }
+        true
+    }
+
+    /// None of the holders of the last grant has moved since.
+    fn is_still_stuck(&self) -> bool {
+        self.granted.as_ref().is_some_and(|(at, stuck)| {
+            let still = |number| self.holders.get(number).is_some_and(|holder: &Holder| holder.still_since <= *at);
+            stuck.iter().all(still)
+        })
+    }
+
+    /// The threads whose bodies hold CPUs, with how long each has been still.
+    fn holders(&mut self, engine: &Engine, now: Instant) -> Vec<Arc<Shared>> {
+        self.looks += 1;
+        let mut found = Vec::new();
+        engine.threads.walk(0, |shared, _| {
+            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 {
+                found.push(Arc::clone(shared));
+            }
+            false
+        });
+        for shared in &found {
+            let (cpu_time, bodies) = (shared.handle.cpu_time(), shared.bodies.load(Ordering::Relaxed));
+            let fresh = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
+            let known = self.holders.entry(shared.number()).or_insert(fresh);
+            known.seen = self.looks;
+            if known.cpu_time != cpu_time || known.bodies != bodies {
+                *known = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
+            }
+        }
+        self.holders.retain(|_, holder| holder.seen == self.looks);
+        found
+    }
+
+    fn grant(&mut self, engine: &Engine, now: Instant, returning: bool, outside: bool, unknown: bool) {
+        if returning {
+            let Some((units, getter)) = engine.claims.lock().take_return() else { return };
+            engine.cpu.overdraw(units);
+            engine.extra.count();
+            getter.grant();
+            return;
+        }
+        let task = engine
+            .awaited
+            .take_of_bodies()
+            .or_else(|| if outside { engine.awaited.take() } else { None })
+            .or_else(|| if unknown { engine.oldest_queued() } else { None });
+        if let Some(task) = task {
+            if engine.has_worker_or_adds_one() {
+                engine.cpu.overdraw(UNITS);
+                engine.extra.count();
+                engine.queue_free(FreeJob::Leased(Job::new(task)));
+                engine.kick();
+            } else {
+                engine.calls.call(engine, Some(Offer::Task(task, now)));
+            }
+        }
+    }
+}

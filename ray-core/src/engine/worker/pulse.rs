@@ -1,0 +1,383 @@
+//! The monitor thread: one thread that looks after the queues while there is anything in them.
+//!
+//! Submitting wakes nobody (a wake costs more than most tasks). While the monitor thread *goes*, it looks at the queues every
+//! [`TICK`] and wakes or adds workers, so that work which nobody gets starts within about that time. When nothing has
+//! been queued for [`QUIET`] it *rests*, parked without a time-out; the first submission after that wakes it.
+//!
+//! Why no work is left behind: see [`rest`](crate::sched::rest).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::base::os::Doing;
+use crate::call::spec::Spec;
+use crate::engine::blocking::last_resort::Offer;
+use crate::engine::engine::Engine;
+use crate::engine::thread::Shared;
+use crate::sched::rest::{Rest, Rouse};
+
+/// Between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while the threads that wait begin all
+/// work themselves: the queues are found empty, or a worker that was woken finds nothing to begin.
+const TICK: Duration = Duration::from_micros(100);
+/// See [`TICK`].
+const LONG_TICK: Duration = Duration::from_micros(500);
+/// Between two looks while nobody idles who could start anything: only CPU-free work that waits can ask for more threads,
+/// and each look takes a processor from those that work.
+const BUSY_TICK: Duration = Duration::from_millis(1);
+/// Between two looks when nothing has moved for a second.
+const SLOW_TICK: Duration = Duration::from_millis(20);
+/// The monitor thread rests when the queues were empty for this long.
+const QUIET: Duration = Duration::from_millis(20);
+/// CPU-free work that waits while no body has ended for this long gets another thread.
+const HELD_UP: Duration = Duration::from_millis(1);
+/// Work for which no thread can be had waits so long before the threads that wait are called, and between two calls.
+const CALL: Duration = Duration::from_millis(10);
+/// After this they are to run work that they do not wait for.
+const CALL_FOR_ANY: Duration = Duration::from_millis(500);
+/// A worker that is not away and not in a long body comes back in microseconds. One that has not for longer has lost its
+/// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
+const PREEMPTED: Duration = Duration::from_millis(5);
+
+/// The monitor thread's state, and its thread.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    rest: Rest,
+    thread: Mutex<Option<Thread>>,
+    /// The thread was started and has not ended.
+    there: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self { rest: Rest::new(), thread: Mutex::new(None), there: AtomicBool::new(false) }
+    }
+
+    /// After something was queued: it must be roused for that to be seen.
+    #[inline]
+    pub(crate) fn is_roused_by_work(&self) -> bool {
+        self.rest.is_roused_by_work()
+    }
+
+    /// Its thread has not ended.
+    pub(crate) fn is_there(&self) -> bool {
+        self.there.load(Ordering::SeqCst)
+    }
+
+    /// No work is taken any more: whoever queues some drains it.
+    pub(crate) fn close(&self) {
+        self.rest.close();
+    }
+
+    /// Wakes the thread, whatever it does.
+    pub(crate) fn wake(&self) {
+        if let Some(thread) = &*self.thread.lock() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Engine {
+    /// Makes the monitor thread go; starts it with the second work.
+    #[cold]
+    pub(crate) fn rouse(&self) {
+        if self.of_this_process().is_err() {
+            // A forked process has none of the engine's threads. The wait for the work returns the error.
+            return;
+        }
+        match self.pulse.rest.rouse() {
+            Rouse::Wake => self.pulse.wake(),
+            Rouse::First => {
+                if self.add_worker().is_err() {
+                    self.rouse();
+                }
+            }
+            Rouse::Start => {
+                let Some(engine) = crate::engine::engine::running().filter(|engine| std::ptr::eq(&raw const **engine, self))
+                else {
+                    return;
+                };
+                if self.workers.count.load(Ordering::Relaxed) == 0 {
+                    // The system refused the worker for the first work.
+                    let _ = self.add_worker();
+                }
+                self.pulse.there.store(true, Ordering::SeqCst);
+                let engine = Arc::downgrade(&engine);
+                let spawned =
+                    std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
+                if let Err(error) = spawned {
+                    self.pulse.there.store(false, Ordering::SeqCst);
+                    let text = format!(
+                        "the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}"
+                    );
+                    crate::base::event::warn(crate::base::event::Notice::Trouble, &text);
+                    // Without a monitor thread there is still the getter's own kick; the next submission tries again.
+                    self.pulse.rest.give_up();
+                    self.kick();
+                }
+            }
+            Rouse::Nothing => {}
+            Rouse::Drain => self.drain(),
+        }
+    }
+}
+
+/// What the monitor thread remembers from look to look.
+struct Memory {
+    began: Instant,
+    bodies: u64,
+    moved: Instant,
+    /// Workers that wait in a get; one more has started something, one less goes on.
+    blocked: usize,
+    /// A body has ended, or a get begun or ended: things do not stand still.
+    stirred: Instant,
+    last_queued: Instant,
+    grow: usize,
+    grown: Instant,
+    /// Workers that live, and since when there are so many.
+    workers: (usize, Instant),
+    called: Instant,
+    reported: bool,
+    /// The pause until the next look while workers idle.
+    tick: Duration,
+    /// See `Workers::in_vain`.
+    in_vain: usize,
+    extra: crate::engine::worker::extra::Watch,
+    overruns: crate::engine::worker::overrun::Watch,
+}
+
+fn beat(engine: &Weak<Engine>) {
+    crate::engine::thread::belongs_to_engine();
+    let mut memory = {
+        let now = Instant::now();
+        Memory {
+            began: now,
+            bodies: 0,
+            moved: now,
+            blocked: 0,
+            stirred: now,
+            last_queued: now,
+            grow: 1,
+            grown: now,
+            workers: (0, now),
+            called: now,
+            reported: false,
+            tick: TICK,
+            in_vain: 0,
+            extra: crate::engine::worker::extra::Watch::default(),
+            overruns: crate::engine::worker::overrun::Watch::default(),
+        }
+    };
+    if let Some(engine) = engine.upgrade() {
+        // By itself, since whoever started it may be slow to: a monitor thread that rests before it is known could not be woken.
+        *engine.pulse.thread.lock() = Some(std::thread::current());
+        crate::base::event::keep_unread();
+    }
+    loop {
+        let Some(engine) = engine.upgrade() else {
+            crate::base::clock::sleep();
+            return;
+        };
+        if !engine.is_live() {
+            crate::base::clock::sleep();
+            engine.pulse.there.store(false, Ordering::SeqCst);
+            return;
+        }
+        let pause = look(&engine, &mut memory);
+        let _ = crate::base::event::log_unread_in_time();
+        match pause {
+            Some(pause) => {
+                // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
+                let slow = pause >= SLOW_TICK;
+                if slow {
+                    crate::base::clock::sleep();
+                    engine.pulse.rest.announce();
+                }
+                let pulse = Arc::downgrade(&engine);
+                drop(engine);
+                std::thread::park_timeout(pause);
+                if slow && let Some(engine) = pulse.upgrade() {
+                    engine.pulse.rest.go_on();
+                }
+            }
+            None => {
+                crate::base::clock::sleep();
+                engine.workers.surplus.store(0, Ordering::Relaxed);
+                engine.workers.lively.store(0, Ordering::Relaxed);
+                engine.pulse.rest.announce();
+                if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
+                    engine.pulse.rest.go_on();
+                    continue;
+                }
+                while engine.is_live() && engine.pulse.rest.is_resting() {
+                    match crate::base::event::log_unread_in_time() {
+                        Some(wait) => std::thread::park_timeout(wait),
+                        None => std::thread::park(),
+                    }
+                }
+                let now = Instant::now();
+                memory.last_queued = now;
+                memory.tick = TICK;
+                memory.moved = now;
+                memory.stirred = now;
+            }
+        }
+    }
+}
+
+/// One look at the queues; the pause until the next, none to rest.
+fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
+    let now = Instant::now();
+    crate::base::clock::keep(crate::base::clock::exact());
+    let (bodies, lively) = engine.bodies(now.duration_since(memory.began));
+    engine.workers.lively.store(lively, Ordering::Relaxed);
+    if bodies != memory.bodies {
+        memory.bodies = bodies;
+        memory.moved = now;
+        memory.stirred = now;
+        memory.grow = 1;
+        memory.reported = false;
+    }
+    let blocked = engine.workers.blocked.load(Ordering::Relaxed);
+    if blocked != memory.blocked {
+        memory.blocked = blocked;
+        memory.stirred = now;
+        memory.reported = false;
+    }
+    let workers = engine.workers.count.load(Ordering::Relaxed);
+    if workers != memory.workers.0 {
+        memory.workers = (workers, now);
+    }
+    let cpu_work = engine.has_cpu_work();
+    let free_work = !engine.free.is_empty();
+    let claimed = engine.cpu.is_claimed();
+    let idle = engine.workers.idle_count.load(Ordering::Relaxed);
+    if claimed {
+        engine.serve_claims();
+    }
+    let stuck = memory.extra.look(engine, now);
+    memory.overruns.look(engine, now);
+    let startable = cpu_work && engine.cpu.has_one();
+    let mut refused = false;
+    if startable {
+        refused = !engine.kick();
+    } else if free_work && idle > 0 && lively < engine.settings.workers {
+        engine.wake_idle();
+    }
+    if idle == 0 {
+        refused |= free_work && !add_for_free_work(engine, memory, now, lively);
+        if refused {
+            call_for_help(engine, memory, now);
+        }
+    }
+    // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
+    engine.workers.surplus.store(lively.saturating_sub(engine.settings.workers), Ordering::Relaxed);
+    let in_vain = engine.workers.in_vain.load(Ordering::Relaxed);
+    let begun_elsewhere = in_vain != memory.in_vain || !(cpu_work || free_work);
+    memory.in_vain = in_vain;
+    memory.tick = if begun_elsewhere { (memory.tick + memory.tick / 4).min(LONG_TICK) } else { TICK };
+    if cpu_work || free_work || claimed {
+        memory.last_queued = now;
+        let still = now.duration_since(memory.stirred);
+        if let Some(patience) = engine.settings.stall_report
+            && still >= patience
+            && !memory.reported
+        {
+            memory.reported = true;
+            crate::engine::deadlock::report_stall(engine, still);
+        }
+        if still > Duration::from_secs(1)
+            && !startable
+            && !stuck
+            && (memory.reported || engine.settings.stall_report.is_none() || !free_work)
+        {
+            return Some(SLOW_TICK);
+        }
+        return Some(if idle > 0 && (free_work || engine.cpu.has_one()) { memory.tick } else { BUSY_TICK });
+    }
+    if now.duration_since(memory.last_queued) > QUIET {
+        return None;
+    }
+    Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { memory.tick } else { BUSY_TICK })
+}
+
+/// CPU-free work waits and no worker idles: one thread if no worker comes back for work and none has ended a body for a
+/// millisecond, twice as many each time that holds on. `false`: one is needed, and none can be had.
+fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) -> bool {
+    let workers = engine.workers.count.load(Ordering::Relaxed);
+    if workers < engine.settings.workers {
+        return engine.add_worker().is_ok();
+    }
+    if lively > 0 || now.duration_since(memory.moved) < HELD_UP || now.duration_since(memory.grown) < HELD_UP {
+        return true;
+    }
+    memory.grown = now;
+    for added in 0..memory.grow.min(engine.free.len()) {
+        if engine.add_worker().is_err() {
+            return added > 0;
+        }
+    }
+    memory.grow = (memory.grow * 2).min(64);
+    true
+}
+
+/// Work waits that could begin, and no worker can be had for it: the threads that wait run their own needs, or, when nothing
+/// has moved for longer, any work. If none of them has by the next call, one worker more than allowed is started.
+fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
+    // A call makes getters stir, so that does not count here.
+    let still = now.duration_since(memory.moved.max(memory.workers.1));
+    if still < CALL || now.duration_since(memory.called) < CALL {
+        return;
+    }
+    memory.called = now;
+    let foreign = still >= CALL_FOR_ANY;
+    if foreign && engine.calls.any_work_is_offered() && blocked_for_good(engine) && engine.has_worker_or_adds_one() {
+        return;
+    }
+    engine.calls.call(engine, foreign.then_some(Offer::AnyWork));
+}
+
+/// Every body of a worker waits for other threads, as far as the system says. A thread that sleeps or computes comes back.
+fn blocked_for_good(engine: &Engine) -> bool {
+    let mut blocked = true;
+    engine.threads.walk(0, |shared, _| {
+        let goes_on = || matches!(shared.handle.doing(), Some(Doing::Computes | Doing::Pauses));
+        blocked &= shared.running().is_none() || shared.is_away() || !goes_on();
+        !blocked
+    });
+    blocked
+}
+
+impl Engine {
+    /// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
+    /// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the monitor thread's clock.
+    fn bodies(&self, now: Duration) -> (u64, usize) {
+        let (mut sum, mut lively) = (0u64, 0);
+        let now = now.as_micros() as u64 + 1;
+        self.threads.walk(0, |shared, _| {
+            sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
+            // A worker may end many bodies inside a long one, for which it gets them.
+            let turns = shared.turns.load(Ordering::Relaxed);
+            if shared.seen.load(Ordering::Relaxed) != turns {
+                shared.seen.store(turns, Ordering::Relaxed);
+                shared.seen_at.store(now, Ordering::Relaxed);
+                lively += 1;
+            } else if is_preempted(shared, now) {
+                lively += 1;
+            }
+            false
+        });
+        (sum, lively)
+    }
+}
+
+fn is_preempted(shared: &Shared, now: u64) -> bool {
+    let seen_at = shared.seen_at.load(Ordering::Relaxed);
+    seen_at > 0
+        && now - seen_at < PREEMPTED.as_micros() as u64
+        && !shared.away.load(Ordering::Relaxed)
+        && shared.running().is_none_or(Spec::is_short)
+}

@@ -1,0 +1,15 @@
+//! Objects: the entry in which a result is settled, its memory, and the references that reach it.
+
+pub(crate) mod alarm;
+pub(crate) mod any;
+pub(crate) mod block;
+pub(crate) mod depot;
+pub(crate) mod entry;
+pub(crate) mod object_ref;
+pub(crate) mod parts;
+pub(crate) mod region;
+pub(crate) mod stamp;
+pub(crate) mod state;
+pub(crate) mod travel;
+pub(crate) mod view;
+pub(crate) mod waiter;

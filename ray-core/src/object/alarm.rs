@@ -1,0 +1,350 @@
+//! Alarms: what wakes a future when its object is settled, or its engine ends.
+//!
+//! # Rules
+//!
+//! 1. A future makes its alarm when it is polled and its object is not settled, links it in the entry's list, and gives it
+//!    up when it has ended or is dropped. A future that is given up leaves nothing behind.
+//! 2. An alarm is counted: by its future, by the list while it is linked (the thread that fires or unlinks it drops that
+//!    count), and by the registry, where a shutdown finds it. The future takes it out of the registry.
+//! 3. The waker is the user's code, which may panic, block, or call the engine: it is cloned, woken and dropped while no
+//!    lock is held, and neither the settling thread nor a shutdown sees its panics.
+//! 4. No wake is lost. A bell that rings takes the waker out under the bell's lock. A future that puts another waker in
+//!    looks at its object (and its engine) after that: it finds them settled (ended), or the bell rings later and finds
+//!    the waker.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::base::sync::Mutex;
+use crate::object::entry::Header;
+use crate::object::state::Phase;
+use crate::object::waiter::Waiter;
+
+/// Holds the waker of a future, and wakes it once.
+#[derive(Debug)]
+pub(crate) struct Bell(Mutex<Option<Waker>>);
+
+impl Bell {
+    pub(crate) fn new(waker: Option<Waker>) -> Self {
+        Self(Mutex::new(waker))
+    }
+
+    /// Has this waker woken instead of the one before. `true`: it is the same.
+    pub(crate) fn set(&self, waker: &Waker) -> bool {
+        if self.0.lock().as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return true;
+        }
+        let waker = waker.clone();
+        let former = self.0.lock().replace(waker);
+        crate::base::unwind::quietly(|| drop(former));
+        false
+    }
+
+    /// Wakes the future, if it has not been woken since it was last polled.
+    pub(crate) fn ring(&self) {
+        let waker = self.0.lock().take();
+        if let Some(waker) = waker {
+            crate::base::unwind::quietly(|| waker.wake());
+        }
+    }
+
+    /// Nobody is to be woken any more.
+    pub(crate) fn silence(&self) {
+        let waker = self.0.lock().take();
+        if waker.is_some() {
+            crate::base::unwind::quietly(|| drop(waker));
+        }
+    }
+}
+
+/// A bell in the list of an entry.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Alarm {
+    waiter: Waiter,
+    bell: Bell,
+    /// Where it is linked.
+    entry: NonNull<Header>,
+    /// Touched by the future alone.
+    place: Cell<Place>,
+}
+
+// SAFETY: the node is touched under the lock of its entry, or by the thread that fires it; the place by the future, which
+// one thread has at a time; a bell is Sync.
+unsafe impl Send for Alarm {}
+// SAFETY: as above.
+unsafe impl Sync for Alarm {}
+
+unsafe fn fire(node: *mut Waiter, _failed: bool) {
+    // SAFETY: the count of the list, which was given away with the node in `link`.
+    let alarm = unsafe { Arc::from_raw(node.cast_const().cast::<Alarm>()) };
+    alarm.bell.ring();
+}
+
+impl Alarm {
+    fn node(this: &Arc<Self>) -> *mut Waiter {
+        Arc::as_ptr(this).cast_mut().cast()
+    }
+
+    /// An alarm in the list of the entry, unless that is settled.
+    ///
+    /// # Errors
+    /// The phase in which the entry is settled.
+    pub(crate) fn link(entry: &Header, waker: Waker) -> Result<Arc<Self>, Phase> {
+        let alarm = Arc::new(Self {
+            waiter: Waiter::new(fire),
+            bell: Bell::new(Some(waker)),
+            entry: NonNull::from(entry),
+            place: Cell::new(Place { shard: 0, slot: 0 }),
+        });
+        // SAFETY: the node lives as long as the count that goes to the list with it.
+        unsafe {
+            let node = Arc::into_raw(Arc::clone(&alarm));
+            match entry.link(Self::node(&alarm)) {
+                Ok(()) => Ok(alarm),
+                Err(phase) => {
+                    drop(Arc::from_raw(node));
+                    alarm.bell.silence();
+                    Err(phase)
+                }
+            }
+        }
+    }
+
+    /// Has this waker woken instead of the one before. `true`: it is the same. `false`: look at the entry again (rule 4).
+    pub(crate) fn set(&self, waker: &Waker) -> bool {
+        self.bell.set(waker)
+    }
+
+    /// Takes the alarm out of the entry's list, and drops the waker.
+    ///
+    /// # Safety
+    /// It was linked, its entry is alive, and it is given up once.
+    pub(crate) unsafe fn give_up(this: &Arc<Self>) {
+        // SAFETY: linked in that entry by the caller's promise. If the entry is settled the firing thread drops the list's count.
+        unsafe {
+            let node = Self::node(this);
+            if this.entry.as_ref().try_unlink(node) {
+                drop(Arc::from_raw(node.cast_const().cast::<Self>()));
+            }
+        }
+        this.bell.silence();
+    }
+}
+
+/// The lowest bit of an armed [`Target`].
+const ARMED: usize = 1;
+
+/// What a reference refers to, in one word: the address of an entry, or that of an alarm in the entry's list, marked by the
+/// lowest bit. Only `&mut self` changes it. It owns the alarm, which its owner gives up by [`disarm`](Self::disarm), and
+/// nothing else.
+pub(crate) struct Target(NonNull<Header>);
+
+impl Target {
+    #[inline]
+    pub(crate) fn new(entry: NonNull<Header>) -> Self {
+        // SAFETY: a header is aligned to eight bytes. Said here, since where a target is made and used the compiler sees that it
+        // is not armed.
+        unsafe { std::hint::assert_unchecked(entry.addr().get() & ARMED == 0) };
+        Self(entry)
+    }
+
+    /// The entry, as that of a target that nobody awaits any more.
+    #[inline]
+    pub(crate) fn into_entry(mut self) -> NonNull<Header> {
+        if self.is_armed() { self.give_up() } else { self.0 }
+    }
+
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.0.addr().get() & ARMED != 0
+    }
+
+    #[inline]
+    pub(crate) fn entry(&self) -> NonNull<Header> {
+        if self.is_armed() { self.armed_entry() } else { self.0 }
+    }
+
+    #[cold]
+    fn armed_entry(&self) -> NonNull<Header> {
+        // SAFETY: armed, so it is an alarm that we own.
+        unsafe { (*self.alarm()).entry }
+    }
+
+    fn alarm(&self) -> *const Alarm {
+        self.0.as_ptr().map_addr(|address| address & !ARMED).cast_const().cast()
+    }
+
+    /// Has `waker` woken when the entry is settled or its engine ends. `true`: it is known already, and nothing else is to
+    /// be looked at. `false`: look at the entry, and at its engine, before waiting (rule 4).
+    ///
+    /// # Safety
+    /// The entry is alive until this is disarmed.
+    pub(crate) unsafe fn arm(&mut self, waker: &Waker) -> bool {
+        if self.is_armed() {
+            // SAFETY: armed, so it is an alarm that we own.
+            return unsafe { (*self.alarm()).set(waker) };
+        }
+        // SAFETY: alive by the caller's promise.
+        let entry = unsafe { self.0.as_ref() };
+        if let Ok(alarm) = Alarm::link(entry, waker.clone()) {
+            alarm.place.set(registry::enter(entry.epoch, Rings::Alarm(Arc::clone(&alarm))));
+            let address = Arc::into_raw(alarm).cast_mut().map_addr(|address| address | ARMED);
+            // SAFETY: an address of something is not null.
+            self.0 = unsafe { NonNull::new_unchecked(address.cast()) };
+        }
+        false
+    }
+
+    /// Nobody awaits this any more.
+    #[inline]
+    pub(crate) fn disarm(&mut self) {
+        if self.is_armed() {
+            self.give_up();
+        }
+    }
+
+    #[cold]
+    fn give_up(&mut self) -> NonNull<Header> {
+        // SAFETY: armed, so it is an alarm that we own, linked in an entry that is alive; it is given up once, here.
+        unsafe {
+            let alarm = Arc::from_raw(self.alarm());
+            self.0 = alarm.entry;
+            registry::leave(alarm.place.get());
+            Alarm::give_up(&alarm);
+        }
+        self.0
+    }
+}
+
+/// A bell that a shutdown finds, without a place in any list.
+#[derive(Debug)]
+pub(crate) struct KnownBell {
+    bell: Arc<Bell>,
+    place: Place,
+}
+
+impl KnownBell {
+    pub(crate) fn new(epoch: u32) -> Self {
+        let bell = Arc::new(Bell::new(None));
+        let place = registry::enter(epoch, Rings::Bell(Arc::clone(&bell)));
+        Self { bell, place }
+    }
+
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+}
+
+impl Drop for KnownBell {
+    fn drop(&mut self) {
+        registry::leave(self.place);
+        self.bell.silence();
+    }
+}
+
+/// Something that a shutdown rings.
+#[derive(Debug)]
+enum Rings {
+    Alarm(Arc<Alarm>),
+    Bell(Arc<Bell>),
+}
+
+/// Where it stands in the registry.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    shard: u32,
+    slot: u32,
+}
+
+/// Wakes every future that waits for an object of that engine, which has ended.
+pub(crate) fn ring_all(epoch: u32) {
+    for rings in registry::drain(epoch) {
+        match rings {
+            Rings::Alarm(alarm) => alarm.bell.ring(),
+            Rings::Bell(bell) => bell.ring(),
+        }
+    }
+}
+
+/// The alarms of all engines. In shards, so that threads that await at the same time do not wait for each other.
+mod registry {
+    use parking_lot::Mutex;
+
+    use super::{Place, Rings};
+
+    const SHARDS: usize = 16;
+    /// A shard with more slots than this gives them back when all are free.
+    const KEPT: usize = 1024;
+
+    /// A slot belongs to its alarm until that leaves, though a shutdown may have emptied it.
+    enum Slot {
+        Free,
+        Emptied,
+        Used { epoch: u32, rings: Rings },
+    }
+
+    struct Shard {
+        slots: Vec<Slot>,
+        free: Vec<u32>,
+    }
+
+    /// On cache lines of its own.
+    #[repr(align(128))]
+    struct Padded(Mutex<Shard>);
+
+    static REGISTRY: [Padded; SHARDS] = [const { Padded(Mutex::new(Shard { slots: Vec::new(), free: Vec::new() })) }; SHARDS];
+
+    fn shard_of(rings: &Rings) -> u32 {
+        let address = match rings {
+            Rings::Alarm(alarm) => std::sync::Arc::as_ptr(alarm).addr(),
+            Rings::Bell(bell) => std::sync::Arc::as_ptr(bell).addr(),
+        };
+        // What lies in one page is of one thread more often than not.
+        ((address >> 12) % SHARDS) as u32
+    }
+
+    pub(super) fn enter(epoch: u32, rings: Rings) -> Place {
+        let number = shard_of(&rings);
+        let mut shard = REGISTRY[number as usize].0.lock();
+        let used = Slot::Used { epoch, rings };
+        let slot = if let Some(slot) = shard.free.pop() {
+            shard.slots[slot as usize] = used;
+            slot
+        } else {
+            shard.slots.push(used);
+            u32::try_from(shard.slots.len() - 1).expect("fewer than 2^32 futures wait")
+        };
+        Place { shard: number, slot }
+    }
+
+    pub(super) fn leave(place: Place) {
+        let former = {
+            let mut shard = REGISTRY[place.shard as usize].0.lock();
+            let former = std::mem::replace(&mut shard.slots[place.slot as usize], Slot::Free);
+            shard.free.push(place.slot);
+            if shard.free.len() == shard.slots.len() && shard.slots.len() > KEPT {
+                *shard = Shard { slots: Vec::new(), free: Vec::new() };
+            }
+            former
+        };
+        drop(former);
+    }
+
+    /// Those of one engine. Their slots stay theirs.
+    pub(super) fn drain(epoch: u32) -> Vec<Rings> {
+        let mut found = Vec::new();
+        for shard in &REGISTRY {
+            for slot in &mut shard.0.lock().slots {
+                if matches!(slot, Slot::Used { epoch: own, .. } if *own == epoch)
+                    && let Slot::Used { rings, .. } = std::mem::replace(slot, Slot::Emptied)
+                {
+                    found.push(rings);
+                }
+            }
+        }
+        found
+    }
+}

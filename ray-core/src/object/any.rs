@@ -1,0 +1,95 @@
+//! A reference that has forgotten its type.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ptr::NonNull;
+
+use crate::base::id::ObjectId;
+use crate::object::entry;
+use crate::object::entry::Header;
+
+/// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It counts as a reference;
+/// [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let (number, text) = (ray::put(7), ray::put("seven".to_owned()));
+/// let (ready, rest) = ray::wait(vec![number.any(), text.any()], 2)?;
+/// assert_eq!((ready.len(), rest.len()), (2, 0));
+/// assert_eq!(ready[0].id(), number.id());
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[must_use]
+pub struct AnyRef(NonNull<Header>);
+
+// SAFETY: it gives no access to the value, and values may be dropped on any thread.
+unsafe impl Send for AnyRef {}
+// SAFETY: as above.
+unsafe impl Sync for AnyRef {}
+
+impl AnyRef {
+    /// One more ref.
+    ///
+    /// # Safety
+    /// The caller has a ref to the entry.
+    pub(crate) unsafe fn share(entry: NonNull<Header>) -> Self {
+        // SAFETY: alive by the caller's ref.
+        unsafe { entry.as_ref() }.state.add_ref();
+        Self(entry)
+    }
+
+    pub(crate) fn entry(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: alive by our ref.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The object's number.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        ObjectId::from_raw(self.header().id())
+    }
+
+    /// Whether the task has ended, well or not, or its engine has. Never blocks.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        crate::object::object_ref::is_ready(self.header())
+    }
+}
+
+impl Clone for AnyRef {
+    fn clone(&self) -> Self {
+        // SAFETY: we have a ref.
+        unsafe { Self::share(self.0) }
+    }
+}
+
+impl Drop for AnyRef {
+    fn drop(&mut self) {
+        // SAFETY: it is ours.
+        unsafe { entry::drop_ref(self.0) }
+    }
+}
+
+impl PartialEq for AnyRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for AnyRef {}
+
+impl Hash for AnyRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Debug for AnyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnyRef({})", self.id())
+    }
+}

@@ -1,0 +1,6 @@
+//! Scheduling decisions: pure state machines, apart from the threads that carry out what they decide.
+
+pub(crate) mod arrivals;
+pub(crate) mod claims;
+pub(crate) mod lease;
+pub(crate) mod rest;

@@ -1,4 +1,0 @@
-//! Decisions about who runs when, apart from the threads that carry them out.
-
-pub(crate) mod claims;
-pub(crate) mod lease;

@@ -1,0 +1,419 @@
+//! One invocation, erased: what the scheduler and the workers know of a task or a call.
+
+use std::borrow::Cow;
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use crate::base::error::Error;
+use crate::base::options::CallSettings;
+use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use crate::call::spec;
+use crate::call::spec::Spec;
+use crate::engine::engine::Engine;
+use crate::engine::thread::{Frame, ThreadState};
+use crate::object::entry;
+use crate::object::entry::{Header, Hold, Kind};
+use crate::object::state::Phase;
+
+/// What a task asks of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// One CPU and nothing else: the fast path, on the threads' deques.
+    OneCpu,
+    /// Nothing: held up by nobody who holds CPUs.
+    Free,
+    /// Anything else: stands in claims until it is granted.
+    Shaped,
+}
+
+/// What is known of a task without its types.
+pub(crate) struct TaskVTable {
+    /// Runs the body of an entry that the caller moved to `Running`; writes the value if there is one.
+    pub(crate) run: unsafe fn(NonNull<Header>, &ThreadState) -> Ran,
+    /// Drops the arguments of an entry that the caller moved to `Running` and will not run.
+    pub(crate) drop_args: unsafe fn(NonNull<Header>),
+    /// Shows the references among the arguments of an entry in `Waiting`, under its lock.
+    pub(crate) each_dependency: unsafe fn(NonNull<Header>, &mut dyn FnMut(crate::call::arg::Dependency)),
+    pub(crate) spec: &'static Spec,
+    /// The class, of a method that every handle has: its spec does not name one.
+    pub(crate) class: Option<&'static Spec>,
+    pub(crate) is_async: bool,
+}
+
+impl TaskVTable {
+    /// The definition whose bodies this table runs, with their times; of a closure or a generic item, that type's own.
+    #[inline]
+    pub(crate) fn definition(&'static self) -> &'static Spec {
+        spec::instance(self.spec, self)
+    }
+
+    /// The name of the definition in messages.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        match self.class {
+            Some(class) => format!("{}.{}", class.name(), self.spec.name()).into(),
+            None => self.spec.name().into(),
+        }
+    }
+
+    /// Adds a task of this definition to an error's chain.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        error.in_task(&self.name(), self.spec.file(), self.spec.line())
+    }
+}
+
+/// How a body ended.
+#[must_use]
+pub(crate) enum Ran {
+    /// The value is written.
+    Value,
+    Failed(Error),
+    /// It failed, its arguments are still there, and it is to be tried again.
+    Again,
+    /// A future was spawned, which ends the task itself; it has a hold of its own.
+    Spawned,
+}
+
+/// What tasks and calls add to the header.
+#[repr(C)]
+pub(crate) struct TaskHead {
+    pub(crate) header: Header,
+    /// Where it stands in its parent's list of children.
+    pub(crate) sibling: AtomicPtr<Header>,
+    /// The newest task that this one has submitted, see [`children`]; before it runs, its [edges](dependency).
+    pub(crate) children: AtomicPtr<Header>,
+    pub(crate) child_count: AtomicU32,
+    /// Attempts that have failed.
+    pub(crate) attempts: AtomicU32,
+    /// What its options say, where they say something.
+    extra: Option<Box<Extra>>,
+    /// A body has the arguments, or they were dropped.
+    #[cfg(debug_assertions)]
+    args_gone: std::sync::atomic::AtomicBool,
+}
+
+/// The rarely used part of a task.
+pub(crate) struct Extra {
+    pub(crate) settings: CallSettings,
+    /// `fn(&Args) -> Args`, where the arguments are kept for another attempt.
+    pub(crate) keep: Option<Keep>,
+    /// Resources that were granted and are to be given back at the end.
+    pub(crate) granted: AtomicBool,
+}
+
+/// An erased `fn(&Args) -> Args`, of the task's own argument type.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep(*const ());
+
+// SAFETY: a function pointer.
+unsafe impl Send for Keep {}
+// SAFETY: a function pointer.
+unsafe impl Sync for Keep {}
+
+impl Keep {
+    pub(crate) fn new<P>(keep: fn(&P) -> P) -> Self {
+        Self(keep as *const ())
+    }
+
+    /// # Safety
+    /// `P` is the type it was made with.
+    pub(crate) unsafe fn get<P>(self) -> fn(&P) -> P {
+        // SAFETY: the caller's promise; function pointers round-trip through raw pointers.
+        unsafe { std::mem::transmute::<*const (), fn(&P) -> P>(self.0) }
+    }
+}
+
+impl TaskHead {
+    #[inline]
+    pub(crate) fn new(header: Header, extra: Option<Box<Extra>>) -> Self {
+        Self {
+            header,
+            sibling: AtomicPtr::new(std::ptr::null_mut()),
+            children: AtomicPtr::new(std::ptr::null_mut()),
+            child_count: AtomicU32::new(0),
+            attempts: AtomicU32::new(0),
+            extra,
+            #[cfg(debug_assertions)]
+            args_gone: false.into(),
+        }
+    }
+
+    /// # Safety
+    /// The entry is a task or a call, and alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
+        // SAFETY: both kinds start with a TaskHead.
+        unsafe { entry.cast().as_ref() }
+    }
+
+    /// The caller owns the arguments, and is about to take them out or drop them.
+    #[inline]
+    pub(crate) fn args_go(&self) {
+        #[cfg(debug_assertions)]
+        assert!(!self.args_gone.swap(true, Ordering::AcqRel), "the arguments of `{}` go twice", self.name());
+    }
+
+    /// The memory is about to be freed. Arguments that were still there would be leaked.
+    #[inline]
+    pub(crate) fn check_args(&self) {
+        #[cfg(debug_assertions)]
+        assert!(self.args_gone.load(Ordering::Acquire), "`{}` is freed under its arguments", self.name());
+    }
+
+    #[inline]
+    pub(crate) fn vtable(&self) -> &'static TaskVTable {
+        self.header.vtable.task.expect("a task's entry has a task's table")
+    }
+
+    #[inline]
+    pub(crate) fn extra(&self) -> Option<&Extra> {
+        self.extra.as_deref()
+    }
+
+    /// What it asks of the node.
+    pub(crate) fn class(&self) -> Class {
+        let is_async = self.vtable().is_async;
+        match self.extra() {
+            None if is_async => Class::Free,
+            None => Class::OneCpu,
+            Some(extra) if !is_async && extra.settings.resources.is_only_one_cpu() => Class::OneCpu,
+            Some(extra) if extra.settings.resources.is_none() => Class::Free,
+            Some(_) => Class::Shaped,
+        }
+    }
+
+    /// It holds what it asked for, or no longer; whether it did.
+    pub(crate) fn mark_granted(&self, granted: bool) -> bool {
+        self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))
+    }
+
+    /// Its name in errors and reports.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        let given = self.extra().and_then(|extra| extra.settings.name.as_deref());
+        given.map_or_else(|| self.vtable().name(), Cow::Borrowed)
+    }
+
+    /// Adds this task to an error's chain.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        let spec = self.vtable().spec;
+        error.in_task(&self.name(), spec.file(), spec.line())
+    }
+
+    /// Whether a call is tried again whose actor crashed under it and starts anew.
+    pub(crate) fn may_retry_crash(&self) -> bool {
+        let failed = self.attempts.load(Ordering::Relaxed);
+        let again = self.extra().is_some_and(|extra| {
+            let most = extra.settings.max_retries;
+            extra.keep.is_some() && (most < 0 || i64::from(failed) < most)
+        });
+        if again {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+        }
+        again
+    }
+
+    /// Whether a failed attempt is to be followed by another.
+    pub(crate) fn may_retry(&self, error: &Error) -> bool {
+        let Some(extra) = self.extra() else { return false };
+        if extra.keep.is_none() || !crate::task::retry::allows(&extra.settings, self.attempts.load(Ordering::Relaxed), error) {
+            return false;
+        }
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Header {
+    /// The part that tasks and calls have.
+    pub(crate) fn task(&self) -> Option<&TaskHead> {
+        match self.vtable.kind {
+            // SAFETY: both kinds start with a TaskHead, which starts with the header.
+            Kind::Task | Kind::Call => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
+            Kind::Put | Kind::Part => None,
+        }
+    }
+}
+
+/// Runs a task that the caller moved to `Running`, and ends it.
+///
+/// # Safety
+/// With `hold` the caller gives a hold away; without one it borrows a ref or a hold that outlives the call.
+pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) {
+    // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
+    let head = unsafe { TaskHead::of(entry) };
+    let table = head.vtable();
+    let spec = frame.spec;
+    state.frame.set(&raw const frame);
+    state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
+    // SAFETY: claimed by the caller.
+    let run = || unsafe { (table.run)(entry, state) };
+    // Of an `async fn` the first poll is timed, by the future.
+    let ran = if table.is_async { run() } else { timed(state, spec, run) };
+    leave_frame(state, &frame);
+    if matches!(ran, Ran::Spawned) {
+        if hold {
+            // SAFETY: given to us; the future has its own.
+            unsafe { entry::drop_hold(entry) };
+        }
+        return;
+    }
+    if let Some(actor) = frame.actor {
+        // SAFETY: the actor outlives the frames that run its calls.
+        unsafe { actor.as_ref() }.current.end_call();
+    }
+    crate::task::children::release(head);
+    give_back(&state.engine, head);
+    // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
+    unsafe {
+        match ran {
+            Ran::Value => entry::publish(entry, hold),
+            ran => conclude(state, entry, ran, hold),
+        }
+    }
+}
+
+/// Runs a body, and takes its own time for its definition where that wants it.
+#[inline]
+pub(crate) fn timed<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
+    let turn = state.samples.get();
+    state.samples.set(turn.wrapping_add(1));
+    let wanted = spec.wants_sample(turn);
+    let outer = state.timed.replace(wanted);
+    let result = if wanted { measured(state, spec, body) } else { body() };
+    state.timed.set(outer);
+    result
+}
+
+#[cold]
+fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
+    let outer = state.outside.replace(Duration::ZERO);
+    let switches = (!spec.is_short()).then(crate::base::os::lost_processor);
+    let began = Instant::now();
+    let result = body();
+    let took = began.elapsed().saturating_sub(state.outside.replace(outer));
+    // A body that lost its processor is not long: nothing is known of it. Of a definition that is known to be short the monitor
+    // thread finds the long bodies, which tells the two apart.
+    let lost = took >= spec::OVERRUN && switches.is_none_or(|before| crate::base::os::lost_processor() != before);
+    if !lost {
+        spec.sample(took);
+    }
+    crate::base::clock::advance(crate::base::clock::exact());
+    result
+}
+
+/// Takes the frame off, and counts the body.
+#[inline]
+pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
+    state.frame.set(frame.below);
+    // SAFETY: a frame below is on this thread's stack.
+    let below = unsafe { frame.below.as_ref() };
+    let running = below.map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
+    state.shared.running.store(running, Ordering::Relaxed);
+    state.shared.count_body();
+}
+
+/// Gives back what the task was granted, if it was.
+pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
+    if let Some(extra) = head.extra()
+        && extra.granted.load(Ordering::Relaxed)
+        && head.mark_granted(false)
+    {
+        engine.give_back(&extra.settings.resources);
+    }
+}
+
+/// Ends an attempt.
+///
+/// # Safety
+/// As [`execute`], the body being over.
+pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: Ran, hold: bool) {
+    match ran {
+        // SAFETY: the caller's promise.
+        Ran::Value => unsafe { entry::publish(entry, hold) },
+        Ran::Failed(error) => {
+            // SAFETY: alive by the caller's hold or ref.
+            unsafe {
+                let error = TaskHead::of(entry).blame(error);
+                entry::fail(entry, |phase| phase == Phase::Running, error);
+                if hold {
+                    entry::drop_hold(entry);
+                }
+            }
+        }
+        Ran::Again => {
+            // SAFETY: alive by the caller's hold or ref.
+            let again = unsafe {
+                let again = Hold::new(entry);
+                if hold {
+                    entry::drop_hold(entry);
+                }
+                again
+            };
+            // SAFETY: the caller's promise.
+            if unsafe { begins_again(&again) } {
+                crate::engine::submit::requeue(state, again);
+            }
+        }
+        Ran::Spawned => {}
+    }
+}
+
+/// An attempt of a task has failed and is to be followed by another: `true`, the caller queues the task; `false`, it was
+/// cancelled meanwhile, and the arguments that were kept are gone.
+///
+/// # Safety
+/// The caller ran the attempt, whose arguments were kept.
+#[must_use]
+pub(crate) unsafe fn begins_again(task: &Hold) -> bool {
+    let again = task.state.step(Phase::Running, Phase::Queued);
+    if !again {
+        // SAFETY: the runner owns the arguments.
+        unsafe { (TaskHead::of(task.entry()).vtable().drop_args)(task.entry()) };
+    }
+    again
+}
+
+/// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
+/// will be dropped. `false`: it was settled already.
+///
+/// # Safety
+/// The caller keeps the entry alive.
+pub(crate) unsafe fn abort(entry: NonNull<Header>, error: Error) -> bool {
+    // SAFETY: alive by the caller's promise.
+    let header = unsafe { entry.as_ref() };
+    loop {
+        let now = header.phase();
+        // SAFETY: the caller's promise.
+        if now.is_settled() || unsafe { abort_now(entry, error.clone()) } {
+            return !now.is_settled();
+        }
+        // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
+    }
+}
+
+unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
+    // SAFETY: alive by the promise of `abort`.
+    let header = unsafe { entry.as_ref() };
+    let unstarted = header.state.step(Phase::Waiting, Phase::Running) || header.state.step(Phase::Queued, Phase::Running);
+    if unstarted && let Some(head) = header.task() {
+        // SAFETY: a call's entry.
+        let call = (header.vtable.kind == Kind::Call).then(|| unsafe { crate::actor::call::CallHead::of(entry) });
+        match call {
+            Some(call) if !call.creates => crate::actor::run::started(&call.actor),
+            _ => crate::engine::claim::withdraw(head),
+        }
+        // SAFETY: moved to Running by us, so the edges and the arguments are ours.
+        unsafe {
+            crate::task::dependency::release_edges(head);
+            (head.vtable().drop_args)(entry);
+        }
+        if let Some(rare) = call.filter(|call| call.creates).and_then(|call| call.actor.known_rare()) {
+            rare.set_unready(None);
+        }
+    }
+    // SAFETY: alive by the caller's promise.
+    let failed = unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) };
+    if failed && !unstarted {
+        crate::engine::blocking::interrupt::wake(entry);
+    }
+    failed
+}
