@@ -13,6 +13,7 @@ pub(crate) mod create;
 pub(crate) mod current;
 pub(crate) mod handle;
 pub(crate) mod interrupt;
+pub(crate) mod kinds;
 pub(crate) mod life;
 pub(crate) mod living;
 pub(crate) mod mailbox;

@@ -3,6 +3,7 @@
 pub(crate) mod arity;
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod epoch;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod id;

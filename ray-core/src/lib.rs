@@ -49,7 +49,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::actor::cell::Link;
-    pub use crate::actor::class::{Actor, ActorClass, Constructor, RemoteMethod};
+    pub use crate::actor::class::{Actor, ActorClass, Constructor, Flag, No, RemoteMethod, Yes};
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;

@@ -13,3 +13,4 @@ pub(crate) mod state;
 pub(crate) mod travel;
 pub(crate) mod view;
 pub(crate) mod waiter;
+pub(crate) mod watch;

@@ -1,7 +1,8 @@
 //! The erased task: its head, its allocation, its arguments, its children, its attempts.
 
-pub(crate) mod cell;
+pub(crate) mod blockers;
 pub(crate) mod children;
 pub(crate) mod dependency;
 pub(crate) mod head;
+pub(crate) mod kind;
 pub(crate) mod retry;

@@ -1,5 +1,7 @@
 //! A call that somebody has a reference to: one allocation, as a task's, with the actor's address and the caller.
 
+use crate::actor::kinds;
+use crate::task::kind::Runner;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
@@ -14,11 +16,11 @@ use crate::call::arg::{ArgList, Closure, Dependency};
 use crate::call::function::{BoxFuture, MethodCall, Outcome};
 use crate::call::registry::Glue;
 use crate::call::spec::Spec;
+use crate::engine::task_cell::strict_outcome;
 use crate::engine::thread::ThreadState;
 use crate::object::block;
-use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable};
 use crate::object::state::{Phase, State};
-use crate::task::cell::strict_outcome;
 use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
 /// What calls add to a task's head.
@@ -46,10 +48,18 @@ impl CallHead {
     }
 }
 
+/// An entry as a call, if it is one: of a method, or of a constructor.
+#[inline]
+pub(crate) fn as_call(header: &Header) -> Option<&CallHead> {
+    let kind = header.task()?.vtable().kind;
+    // SAFETY: entries of these kinds begin with a `CallHead`.
+    (std::ptr::eq(kind, &kinds::CALL) || std::ptr::eq(kind, &kinds::CREATION))
+        .then(|| unsafe { CallHead::of(NonNull::from(header)) })
+}
+
 /// The actor that an entry is a call of.
-pub(crate) fn actor_of(entry: &Hold) -> Option<ActorHold> {
-    // SAFETY: a call's entry begins with a `CallHead`, and is alive by the hold.
-    (entry.vtable.kind == Kind::Call).then(|| unsafe { CallHead::of(entry.entry()) }.actor.clone())
+pub(crate) fn actor_of(entry: &Header) -> Option<ActorHold> {
+    as_call(entry).map(|call| call.actor.clone())
 }
 
 /// What a body does when it is started.
@@ -165,16 +175,17 @@ impl<B: CallBody> CallCell<B> {
         spec: B::SPEC,
         class: if B::OF_HANDLES { Some(<B::Class as Actor>::SPEC) } else { None },
         is_async: B::IS_ASYNC,
+        kind: if B::CREATES { &kinds::CREATION } else { &kinds::CALL },
     };
 
     const TABLE: &'static VTable = &VTable {
         value: offset_of!(Self, value),
         adopted: false,
         nested: needs_drop::<B::Output>(),
-        kind: Kind::Call,
+        kind: Kind::Task,
         drop_value: Self::drop_value,
         free: Self::free,
-        task: Some(Self::TASK),
+        task: Some(Self::TASK.erased()),
     };
 
     /// A call in `phase`, with one hold beside the refs', one more if `child`, and one ref unless `unread`.
@@ -213,7 +224,8 @@ impl<B: CallBody> CallCell<B> {
         unsafe { (*entry.cast::<Self>().as_ref().args.get()).assume_init_ref() }
     }
 
-    unsafe fn run(entry: NonNull<Header>, state: &ThreadState) -> Ran {
+    unsafe fn run(entry: NonNull<Header>, runner: Runner<'_>) -> Ran {
+        let state = ThreadState::of(runner);
         // SAFETY: an entry with this table is such a cell, the caller claimed it and has the instance.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
         let keep = cell.head.task.extra().and_then(|extra| extra.keep);

@@ -15,6 +15,8 @@
 //! what the runner uses behind (the instance, too), and what neither uses at each call in between: 48 bytes, so that no
 //! line has both, wherever the cell begins. The runner looks at `has_rare` for what it would else read in front.
 
+use crate::base::error::Error;
+use crate::engine::thread::{Frame, Host};
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -301,6 +303,25 @@ impl ActorHead {
 pub(crate) fn held(call: &Borrowed<'_, Header>) -> Option<Hold> {
     // SAFETY: the runner does not let go of it while it is borrowed, so it is alive.
     NonNull::new(call.call).map(|entry| unsafe { Hold::new(entry) })
+}
+
+impl Host for ActorHead {
+    fn caller(&self) -> u64 {
+        ActorHead::caller(self)
+    }
+
+    fn end_call(&self) {
+        self.current.end_call();
+    }
+
+    fn death(&self) -> Option<Error> {
+        self.is_dead().then(|| crate::actor::life::death(self))
+    }
+}
+
+/// The actor whose body runs in a frame: every [`Host`] is an `ActorHead`.
+pub(crate) fn of_frame(frame: &Frame) -> Option<NonNull<ActorHead>> {
+    frame.actor.map(NonNull::cast)
 }
 
 impl Drop for ActorHead {

@@ -9,7 +9,7 @@ use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
 use crate::call::function::{MethodCall, Outcome, RetryArgs};
 use crate::call::refs::Refs;
-use crate::call::registry::Glue;
+use crate::call::registry::{Glue, MethodEntry, Registration};
 use crate::call::spec::Spec;
 
 pub(crate) use crate::actor::cell::Link;
@@ -24,10 +24,23 @@ pub trait ActorClass: Sized + Send + 'static {
     /// The attribute's options.
     const OPTIONS: ActorOptions;
     /// Whether it asks for restarts, so that the constructor's arguments are kept.
-    type Restarts: crate::api::emit::Flag;
+    type Restarts: Flag;
     /// Whether it asks for calls to be tried again, so that their arguments are kept.
-    type Retries: crate::api::emit::Flag;
+    type Retries: Flag;
 }
+
+/// Does the struct's attribute ask for restarts (or retries)?
+///
+/// A type, so that the impl's attribute, which does not see the struct's, can demand `Clone` of arguments where it does.
+pub trait Flag: 'static {}
+/// It does.
+#[derive(Debug)]
+pub struct Yes;
+/// It does not.
+#[derive(Debug)]
+pub struct No;
+impl Flag for Yes {}
+impl Flag for No {}
 
 /// An actor class with its methods: `#[remote]` on the impl block.
 #[diagnostic::on_unimplemented(
@@ -95,4 +108,20 @@ pub trait RemoteMethod: 'static {
     const KEEP: Option<RetryArgs<MethodArgs<Self>>>;
     /// The way through MessagePack; none for `local` ones.
     const GLUE: Option<Glue<MethodArgs<Self>, Self::Output>>;
+}
+
+impl MethodEntry {
+    /// The entry of a method.
+    #[must_use]
+    pub const fn new<M: RemoteMethod>() -> Self {
+        Self { spec: M::SPEC, repeatable: M::KEEP.is_some() }
+    }
+}
+
+impl Registration {
+    /// Registers an actor class by its constructor.
+    #[must_use]
+    pub const fn actor<C: Constructor>() -> Self {
+        Self { spec: <C::Actor as Actor>::SPEC, invoke: None, methods: <C::Actor as Actor>::METHODS }
+    }
 }

@@ -7,6 +7,7 @@
 
 use parking_lot::Mutex;
 use std::cell::Cell;
+use std::ptr::NonNull;
 
 use crate::actor::call::CallHead;
 use crate::actor::cell::{ActorHead, ActorHold};
@@ -14,13 +15,13 @@ use crate::actor::life;
 
 use crate::actor::run;
 use crate::actor::run_state::{Admit, Left};
-use crate::engine::deadlock::{Blocker, Blockers};
-use crate::engine::engine::FreeJob;
+use crate::engine::execute::execute;
+use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::future::Over;
 use crate::engine::thread::{Frame, ThreadState};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
-use crate::task::head::execute;
+use crate::task::blockers::{Blocker, Blockers};
 
 /// The slots of an actor.
 pub(crate) struct Admission {
@@ -139,7 +140,7 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         // The body of an async method is but the making of its future.
         execute_call(state, &call);
     } else {
-        state.engine.queue_free(FreeJob::Call(Admitted(call)));
+        state.engine.queue_free(FreeJob::of(Admitted(call)));
         state.engine.kick();
     }
     true
@@ -161,24 +162,34 @@ fn execute_call(state: &ThreadState, call: &Hold) {
     unsafe { execute(state, call.entry(), false, frame) };
 }
 
-/// Runs a sync call that has a slot.
-pub(crate) fn run(state: &ThreadState, Admitted(call): Admitted) {
-    if call.phase().is_settled() {
-        // Killed or cancelled since it was admitted: its body does not begin.
-        drop_args(&call);
-    } else {
-        execute_call(state, &call);
+impl FreeWork for Admitted {
+    fn into_raw(self) -> NonNull<()> {
+        self.0.into_entry().cast()
     }
-    leave(&call);
-}
 
-/// Never run, since the engine is gone.
-pub(crate) fn abandon(Admitted(call): Admitted) {
-    drop_args(&call);
-    call.state.set_seen();
-    // SAFETY: alive by the hold.
-    unsafe { crate::object::entry::fail(call.entry(), |_| true, crate::engine::thread::gone("the call had not started")) };
-    leave(&call);
+    unsafe fn from_raw(data: NonNull<()>) -> Self {
+        // SAFETY: the caller's promise; it was made of a hold.
+        Self(unsafe { Hold::adopt(data.cast()) })
+    }
+
+    fn run(self, state: &ThreadState) {
+        let Self(call) = self;
+        if call.phase().is_settled() {
+            // Killed or cancelled since it was admitted: its body does not begin.
+            drop_args(&call);
+        } else {
+            execute_call(state, &call);
+        }
+        leave(&call);
+    }
+
+    fn abandon(self, _: &mut Leftovers) {
+        let Self(call) = self;
+        drop_args(&call);
+        call.state.set_seen();
+        call.fail(|_| true, crate::base::epoch::gone("the call had not started"));
+        leave(&call);
+    }
 }
 
 fn drop_args(call: &Hold) {

@@ -1,5 +1,6 @@
 //! Creating actors.
 
+use crate::actor::names::Names;
 use std::sync::atomic::Ordering;
 
 use crate::actor::call::{CallCell, CallHead, InitBody};
@@ -12,7 +13,7 @@ use crate::actor::{life, run};
 use crate::base::error::{Error, Result};
 use crate::base::options::{CreateOptions, CreateSettings};
 use crate::call::arg::ArgList;
-use crate::engine::engine::FreeJob;
+use crate::engine::free_job::FreeJob;
 use crate::engine::thread::ThreadState;
 use crate::engine::{claim, thread};
 use crate::object::entry::Hold;
@@ -41,7 +42,7 @@ pub fn try_create<C: Constructor>(args: InitArgs<C>) -> Result<ActorHandle<C::Ac
 
 /// A handle of an actor that never came to be.
 pub(crate) fn failed<A: Actor>(error: Error) -> ActorHandle<A> {
-    let epoch = crate::engine::engine::epoch();
+    let epoch = crate::base::epoch::current();
     // SAFETY: a fresh cell, with one handle.
     let handle: ActorHandle<A> = unsafe { ActorHandle::adopt(ActorCell::<A>::allocate(epoch)) };
     life::end(&handle.hold(), error, By::Other);
@@ -79,7 +80,7 @@ pub(crate) fn try_create_with<C: Constructor>(
         let get = settings.get_if_exists;
         // The creation is sent when the table of names is let go again: its arguments may have failed, which ends the actor.
         let mut unsent = None;
-        let handle = state.engine.names.create_or_get(&namespace, &name, get, || {
+        let handle = Names::of(&state.engine).create_or_get(&namespace, &name, get, || {
             let (handle, creation) = prepare::<C>(state, args, Some(settings), keep);
             unsent = Some(creation);
             handle
@@ -127,7 +128,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
         if let Some(parent) = parent {
             children::adopt(TaskHead::of(parent), entry);
         }
-        state.engine.queue_free(FreeJob::Actor(ActorHold::adopt(head)));
+        state.engine.queue_free(FreeJob::of(ActorHold::adopt(head)));
         ActorHandle::adopt(head)
     }
 }
@@ -288,7 +289,7 @@ fn never(creation: &Hold) {
     // SAFETY: a call's entry, alive by the hold.
     unsafe {
         let actor = &CallHead::of(creation.entry()).actor;
-        crate::task::head::abort(creation.entry(), life::death(actor));
+        creation.abort(life::death(actor));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Handles of actors.
 
+use crate::call::arg::{Arg, IntoArg};
 use std::any::TypeId;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -154,7 +155,7 @@ fn running_frame() -> Option<&'static crate::engine::thread::Frame> {
 /// Ends the running actor; the call `spared` goes on to its end.
 fn exit(spared: Option<NonNull<Header>>) -> Result<()> {
     // SAFETY: alive while its frame runs.
-    let actor = running_frame().and_then(|frame| frame.actor).map(|actor| unsafe { ActorHold::new(actor) });
+    let actor = running_frame().and_then(crate::actor::cell::of_frame).map(|actor| unsafe { ActorHold::new(actor) });
     let Some(actor) = actor else {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
@@ -210,6 +211,12 @@ impl<A: Actor> Hash for ActorHandle<A> {
 impl<A: Actor> fmt::Debug for ActorHandle<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Actor({}, {})", A::SPEC.name(), self.id())
+    }
+}
+
+impl<A: Actor> IntoArg<ActorHandle<A>> for &ActorHandle<A> {
+    fn into_arg(self) -> Arg<ActorHandle<A>> {
+        Arg::of(self.clone())
     }
 }
 

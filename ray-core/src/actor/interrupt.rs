@@ -1,6 +1,7 @@
 //! Reaching the calls of an actor whose state has just changed: those that run, and those that its runner has taken out of
 //! `back` and not begun.
 
+use crate::actor::call::as_call;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +15,7 @@ use crate::actor::life::{By, death};
 use crate::actor::mailbox::{Buffer, Record};
 use crate::actor::run_state::Life;
 use crate::base::error::{Error, ErrorKind};
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold};
 
 /// The call is made again when its body is over, if its retries allow.
 pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
@@ -76,8 +77,7 @@ pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>)
 /// Fails a call that runs; its body is told, and dropped at its next await.
 pub(crate) fn stop(call: &Hold, error: &Error) {
     call.state.set_cancel();
-    // SAFETY: alive by the hold.
-    unsafe { crate::task::head::abort(call.entry(), error.clone()) };
+    call.abort(error.clone());
     drop_future(call);
 }
 
@@ -147,8 +147,7 @@ pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
     while let Some(record) = buffer.pop() {
         match record {
             Record::Call(call) => {
-                // SAFETY: alive by the hold.
-                unsafe { crate::task::head::abort(call.entry(), death(actor)) };
+                call.abort(death(actor));
             }
             Record::Told(told, args) => {
                 // SAFETY: popped, so the arguments are ours.
@@ -166,13 +165,7 @@ pub(crate) fn cut_off_error(header: &Header) -> Option<Error> {
     })
 }
 
-/// Whether the running body of an entry was asked to stop.
-pub(crate) fn is_asked_to_stop(header: &Header) -> bool {
-    header.state.load().is_cancelled() || is_cut_off(header)
-}
-
 /// The running attempt of a call is to stop, and is made again on another instance.
 fn is_cut_off(header: &Header) -> bool {
-    // SAFETY: a call's entry, alive by the caller's borrow.
-    header.vtable.kind == Kind::Call && unsafe { CallHead::of(NonNull::from(header)) }.cut_off.load(Ordering::Acquire)
+    as_call(header).is_some_and(|call| call.cut_off.load(Ordering::Acquire))
 }

@@ -1,5 +1,6 @@
 //! How an actor ends, and starts again.
 
+use crate::actor::names::Names;
 use std::collections::{HashMap, VecDeque};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -16,7 +17,7 @@ use crate::actor::run_state::{AfterMade, Crash, Life, Restart, Start};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::options::CreateSettings;
 use crate::engine::thread::ThreadState;
-use crate::object::entry::{Header, Hold, fail, publish};
+use crate::object::entry::{Header, Hold, publish};
 use crate::object::state::Phase;
 
 /// Where an actor stands. [Ray's states](https://docs.ray.io/en/latest/ray-observability/reference/doc/ray.util.state.common.ActorState.html).
@@ -256,8 +257,7 @@ fn run_constructor(state: &ThreadState, actor: &ActorHold, creation: Hold) {
 /// Calls have the cause from the actor; the creation's own reference is the engine's.
 fn fail_creation(creation: &Hold, error: Error) {
     creation.state.set_seen();
-    // SAFETY: alive by the hold.
-    unsafe { fail(creation.entry(), |phase| phase == Phase::Running, error) };
+    creation.fail(|phase| phase == Phase::Running, error);
 }
 
 /// Which thread ends an actor.
@@ -308,8 +308,7 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
     let waiting: Vec<Hold> = rare.backlog.lock().drain().flat_map(|(_, calls)| calls).collect();
     actor.has_backlog.store(false, Ordering::Release);
     for call in waiting {
-        // SAFETY: alive by the hold.
-        unsafe { crate::task::head::abort(call.entry(), error.clone()) };
+        call.abort(error.clone());
     }
     free_name(actor);
     withdraw_creation(actor, error);
@@ -324,8 +323,7 @@ fn withdraw_creation(actor: &ActorHead, error: Error) {
     rare.set_unready(None);
     let Some(creation) = rare.set_pending(None) else { return };
     creation.state.set_seen();
-    // SAFETY: alive by the hold.
-    unsafe { crate::task::head::abort(creation.entry(), error) };
+    creation.abort(error);
 }
 
 /// The name of a dead actor is free again.
@@ -334,7 +332,7 @@ pub(crate) fn free_name(actor: &ActorHold) {
     if actor.known_rare().is_some_and(|rare| rare.namespace.get().is_some())
         && let Some(engine) = crate::engine::engine::running()
     {
-        engine.names.remove(actor);
+        Names::of(&engine).remove(actor);
     }
 }
 
@@ -343,7 +341,7 @@ pub(crate) fn free_name(actor: &ActorHold) {
 pub(crate) fn finalize(actor: &ActorHold) {
     let (listed, begun) = actor.run_state.at_last();
     if listed && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch) {
-        engine.names.living.leave(actor);
+        Names::of(&engine).living.leave(actor);
     }
     if actor.alive.swap(false, Ordering::AcqRel) {
         // SAFETY: no body runs.
@@ -353,8 +351,7 @@ pub(crate) fn finalize(actor: &ActorHold) {
     let creation = rare.creation.lock().take();
     if let Some(creation) = creation {
         if !begun {
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::head::abort(creation.entry(), death(actor)) };
+            creation.abort(death(actor));
         } else if let Some(head) = creation.task() {
             // SAFETY: kept for restarts, of which there will be none.
             unsafe { (head.vtable().drop_args)(creation.entry()) };

@@ -1,6 +1,8 @@
 //! Actors by name.
 
+use crate::engine::engine::{Attached, Engine};
 use parking_lot::Mutex;
+use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -17,9 +19,25 @@ pub(crate) struct Names {
     pub(crate) living: Living,
 }
 
+impl Attached for Names {
+    fn end(&self) {
+        // The idle ones too, which no queue refers to.
+        for actor in self.living.close() {
+            crate::actor::run::abandon(&actor);
+        }
+    }
+}
+
 impl Names {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { actors: Mutex::new(HashMap::new()), living: Living::new() }
+    }
+
+    /// Those of an engine.
+    #[inline]
+    pub(crate) fn of(engine: &Engine) -> &Self {
+        let attached: &dyn Any = &**engine.attached.get_or_init(|| Box::new(Self::new()));
+        attached.downcast_ref().expect("nothing but actors is attached to an engine")
     }
 
     /// Creates an actor under a name, or finds the one that has it, in one step.
@@ -99,7 +117,7 @@ impl Names {
 /// `ActorNotFound` if none has the name, or it is of another class.
 pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
     let state = crate::engine::thread::current()?;
-    state.engine.names.get(&state.engine.settings.namespace, name)
+    Names::of(&state.engine).get(&state.engine.settings.namespace, name)
 }
 
 /// As [`get_actor`], in another namespace.
@@ -107,11 +125,11 @@ pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
 /// # Errors
 /// As [`get_actor`].
 pub fn get_actor_in<A: Actor>(name: &str, namespace: &str) -> Result<WeakActorHandle<A>> {
-    crate::engine::thread::current()?.engine.names.get(namespace, name)
+    Names::of(&crate::engine::thread::current()?.engine).get(namespace, name)
 }
 
 /// The named actors that live: namespace and name of each.
 #[must_use]
 pub fn list_named_actors() -> Vec<(String, String)> {
-    crate::engine::engine::running().map_or_else(Vec::new, |engine| engine.names.list())
+    crate::engine::engine::running().map_or_else(Vec::new, |engine| Names::of(&engine).list())
 }

@@ -1,5 +1,6 @@
 //! The run right: taking it, using it, giving it back.
 
+use crate::actor::names::Names;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +12,13 @@ use crate::actor::mailbox::{Buffer, Record};
 use crate::actor::run_state::{Finish, Life, Made};
 use crate::actor::{interrupt, life};
 use crate::base::error::Error;
-use crate::engine::deadlock::{Blocker, Blockers};
-use crate::engine::engine::FreeJob;
+use crate::engine::execute::execute;
+use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::thread::{Frame, ThreadState};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
-use crate::task::head::{Ran, execute};
+use crate::task::blockers::{Blocker, Blockers};
+use crate::task::head::Ran;
 
 /// So many calls a worker runs of one actor before others have their turn.
 const TURN: usize = 256;
@@ -50,7 +52,7 @@ pub(crate) fn schedule(actor: &ActorHold) {
 pub(crate) fn enqueue(actor: ActorHold) {
     match crate::engine::thread::of(actor.epoch) {
         Ok(state) => {
-            state.engine.queue_free(FreeJob::Actor(actor));
+            state.engine.queue_free(FreeJob::of(actor));
         }
         Err(_) => abandon(&actor),
     }
@@ -58,11 +60,36 @@ pub(crate) fn enqueue(actor: ActorHold) {
 
 /// The engine is gone: the actor ends here, or when its last body does.
 pub(crate) fn abandon(actor: &ActorHold) {
-    life::end(actor, crate::engine::thread::gone("its actors ended with it"), By::Other);
+    life::end(actor, crate::base::epoch::gone("its actors ended with it"), By::Other);
+}
+
+/// An actor with calls in its mailbox, in the run queue.
+impl FreeWork for ActorHold {
+    const PREFETCH: usize = size_of::<ActorHead>();
+
+    #[inline]
+    fn into_raw(self) -> NonNull<()> {
+        std::mem::ManuallyDrop::new(self).head().cast()
+    }
+
+    #[inline]
+    unsafe fn from_raw(data: NonNull<()>) -> Self {
+        // SAFETY: the caller's promise; it was made of a hold.
+        unsafe { ActorHold::adopt(data.cast()) }
+    }
+
+    #[inline]
+    fn run(self, state: &ThreadState) {
+        work(state, self);
+    }
+
+    fn abandon(self, _: &mut Leftovers) {
+        abandon(&self);
+    }
 }
 
 /// A worker's turn with an actor, or several while nothing else waits.
-pub(crate) fn work(state: &ThreadState, actor: ActorHold) {
+fn work(state: &ThreadState, actor: ActorHold) {
     let mut ran = 0;
     if begin(&actor, true) {
         while state.engine.is_live() && step(state, &actor, ran >= BUSY) {
@@ -219,9 +246,9 @@ pub(crate) fn construct(state: &ThreadState, actor: &ActorHold, creation: &Hold)
     state.frame.set(&raw const frame);
     let held = hold(state, actor);
     // SAFETY: the run right is ours and there is no instance; the arguments are the creation's, kept or not.
-    let ran = unsafe { (head.vtable().run)(creation.entry(), state) };
+    let ran = unsafe { (head.vtable().run)(creation.entry(), state.runner()) };
     state.cpu.set(held);
-    crate::task::head::leave_frame(state, &frame);
+    crate::engine::execute::leave_frame(state, &frame);
     crate::task::children::release(head);
     match ran {
         Ran::Value => {
@@ -287,10 +314,10 @@ fn finish_dead(actor: &ActorHold) {
 fn list(actor: &ActorHold) {
     let entered = match crate::engine::thread::of(actor.epoch) {
         Ok(state) => {
-            let entered = state.engine.names.living.enter(actor);
+            let entered = Names::of(&state.engine).living.enter(actor);
             if entered && actor.is_dead() {
                 // The thread that ended it may have looked for it before.
-                state.engine.names.living.leave(actor);
+                Names::of(&state.engine).living.leave(actor);
             }
             entered
         }
@@ -336,8 +363,8 @@ pub(crate) fn end_if_unwanted(actor: &ActorHold) -> bool {
 pub(crate) fn holders(call: &Hold) -> Blockers {
     // SAFETY: a call's entry.
     let head = unsafe { CallHead::of(call.entry()) };
-    if call.phase() != Phase::Queued || head.creates {
-        return Blockers::each(Vec::new());
+    if call.phase() != Phase::Queued {
+        return Blockers::none();
     }
     let actor = &head.actor;
     let rare = actor.known_rare();

@@ -111,7 +111,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     let blame = |error: Error| CallCell::<B>::TASK.blame(error);
     let state = match usable(actor) {
         Ok(state) => state,
-        Err(error) => return ObjectRef::failed(blame(error), crate::engine::engine::epoch()),
+        Err(error) => return ObjectRef::failed(blame(error), crate::base::epoch::current()),
     };
     let args = match strictly::<B>(state, args) {
         Ok(args) => args,
@@ -151,15 +151,15 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     } else {
         actor.add_hold();
         // SAFETY: `register` reads the arguments under the lock, if they are still there.
-        line_up(state, call, unsafe { CallCell::<B>::args(entry) });
+        line_up(call, unsafe { CallCell::<B>::args(entry) });
     }
     object
 }
 
 #[inline]
 fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
-    if actor.epoch != crate::engine::engine::epoch() {
-        return Err(thread::gone("the actor was of an engine that is no more"));
+    if actor.epoch != crate::base::epoch::current() {
+        return Err(crate::base::epoch::gone("the actor was of an engine that is no more"));
     }
     thread::of(actor.epoch)
 }
@@ -211,13 +211,12 @@ fn append(actor: &ActorHead, call: Hold, unpaid: bool) -> Result<bool, Hold> {
 fn refuse(actor: &ActorHead, call: Hold) {
     let error = life::death(actor);
     let error = call.task().map_or(error.clone(), |head| head.blame(error));
-    // SAFETY: alive by the hold.
-    unsafe { crate::task::head::abort(call.entry(), error) };
+    call.abort(error);
 }
 
 /// A call whose arguments are not ready, or behind one of the same caller.
 #[cold]
-fn line_up(state: &ThreadState, call: Hold, args: &impl ArgList) {
+fn line_up(call: Hold, args: &impl ArgList) {
     // SAFETY: alive by the hold.
     let (entry, waiting) = unsafe { (call.entry(), Hold::new(call.entry())) };
     // SAFETY: a call's entry, alive by `waiting`.
@@ -237,25 +236,20 @@ fn line_up(state: &ThreadState, call: Hold, args: &impl ArgList) {
         return;
     }
     match dependency::register(&waiting, args) {
-        Ok(true) => arguments_ready(state, waiting),
+        Ok(true) => arguments_ready(&waiting),
         Ok(false) => {}
         Err(error) => {
             let error = waiting.task().map_or(error.clone(), |head| dependency::failed_argument(head, error));
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::head::abort(entry, error) };
+            waiting.abort(error);
             go_on(actor, line);
         }
     }
 }
 
 /// All arguments of a call are ready.
-pub(crate) fn arguments_ready(_state: &ThreadState, call: Hold) {
+pub(crate) fn arguments_ready(call: &Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let head = unsafe { CallHead::of(call.entry()) };
-    if head.creates {
-        crate::actor::create::arguments_ready(call);
-        return;
-    }
     go_on(&head.actor, head.line());
 }
 
@@ -267,13 +261,7 @@ impl CallHead {
 }
 
 /// A call was cancelled, or an argument of its failed: those behind it need not wait for it.
-pub(crate) fn argument_failed(head: &TaskHead) {
-    // SAFETY: the caller has seen that it is a call.
-    let call = unsafe { CallHead::of(NonNull::from(&head.header)) };
-    if call.creates {
-        crate::actor::create::argument_failed(call);
-        return;
-    }
+pub(crate) fn argument_failed(call: &CallHead) {
     if call.actor.has_backlog.load(Ordering::Acquire) {
         go_on(&call.actor, call.line());
     }
@@ -287,10 +275,6 @@ pub(crate) fn argument_failed(head: &TaskHead) {
 pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
     // SAFETY: a call's entry.
     let head = unsafe { CallHead::of(call.entry()) };
-    if head.creates {
-        // It comes before all calls; those in the backlog wait for it.
-        return None;
-    }
     let backlog = head.actor.known_rare()?.backlog.lock();
     let first = backlog.get(&head.line())?.front()?;
     // SAFETY: held by the backlog.
@@ -342,7 +326,7 @@ fn go_on(actor: &ActorHold, line: u64) {
 }
 
 /// Another attempt of a call: before everything else on a serial actor, whose run right the caller has.
-pub(crate) fn again(_state: &ThreadState, call: Hold) {
+pub(crate) fn again(call: Hold) {
     // SAFETY: a call's entry, alive by the hold.
     let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
     run::unstarted(&actor);
@@ -440,8 +424,8 @@ unsafe fn run_told<M: RemoteMethod>(
             crate::actor::call::Started::Future(_) => Ok(()),
         }
     };
-    let ended = crate::task::head::timed(state, spec, || crate::base::unwind::catch(body));
-    crate::task::head::leave_frame(state, &frame);
+    let ended = crate::engine::execute::timed(state, spec, || crate::base::unwind::catch(body));
+    crate::engine::execute::leave_frame(state, &frame);
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
     match ended {
         Ok(Ok(())) => None,

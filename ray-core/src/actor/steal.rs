@@ -1,12 +1,14 @@
 //! A getter takes an idle actor's run right to run its own calls, up to the awaited one. Where no other thread is left it runs
 //! other callers' calls before that one, too.
 
+use crate::engine::blocking::inline::include;
+use crate::task::kind::Bodies;
 use std::ptr::NonNull;
 
 use crate::actor::call::CallHead;
 use crate::actor::mailbox::Buffer;
 use crate::actor::run;
-use crate::engine::blocking::inline::{Bodies, Lease, enclosed};
+use crate::engine::blocking::inline::{Lease, enclosed};
 use crate::engine::blocking::world;
 use crate::engine::thread::ThreadState;
 use crate::object::entry::Header;
@@ -20,7 +22,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     let call = unsafe { CallHead::of(entry) };
     if call.task.header.phase() != Phase::Queued
         || call.task.vtable().is_async
-        || !bodies.include(state, call.task.vtable().definition())
+        || !include(bodies, state, call.task.vtable().definition())
     {
         return false;
     }
@@ -61,7 +63,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
             None => run::next(actor, false).and_then(|front| front.peek()),
             first => first,
         };
-        let mine = upcoming.filter(|(caller, spec, _)| may_run(*caller) && bodies.include(state, spec));
+        let mine = upcoming.filter(|(caller, spec, _)| may_run(*caller) && include(bodies, state, spec));
         let record = mine.and_then(|_| run::next(actor, false)).and_then(Buffer::pop);
         let (Some((_, _, next)), Some(record)) = (mine, record) else {
             actor.current.leave_mailbox();

@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::CancelOptions;
 use crate::engine::engine::Engine;
-use crate::object::entry::{Hold, Kind};
+use crate::object::entry::Hold;
 use crate::object::object_ref::ObjectRef;
 use crate::object::parts;
 use crate::task::children;
-use crate::task::head::{TaskHead, abort};
+use crate::task::head::TaskHead;
 
 /// Cancels the task that makes the object, and the tasks that it has submitted: getting it gives `Cancelled` at once.
 /// One that has not started never runs. An async one is dropped at its next await. A sync one that runs cannot be
@@ -39,18 +39,17 @@ pub fn cancel<T>(object: &ObjectRef<T>) -> Result<()> {
 /// As [`cancel`]; `InvalidArgument` for `force` on an actor's call, as in Ray.
 pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<()> {
     let header = object.header();
-    crate::engine::blocking::same_engine(header)?;
+    crate::base::epoch::check_object(header.epoch)?;
     let whole = parts::producer(header);
     let entry = whole.map_or(object.entry(), Hold::entry);
     // SAFETY: alive by the reference, or by the part that holds it.
     let header = unsafe { entry.as_ref() };
-    if options.force && header.vtable.kind == Kind::Call {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            "an actor's call cannot be cancelled by force, which would kill the actor: use `ray::kill(&handle)` for that, or cancel without force",
-        ));
+    if options.force
+        && let Some(why) = header.task().and_then(|head| head.vtable().kind.refuses_force)
+    {
+        return Err(Error::new(ErrorKind::InvalidArgument, why));
     }
-    let Some(engine) = crate::engine::engine::running() else { return Err(crate::engine::blocking::stale()) };
+    let Some(engine) = crate::engine::engine::running() else { return Err(crate::base::epoch::stale_object()) };
     // SAFETY: alive by the reference.
     cancel_entry(&engine, unsafe { Hold::new(entry) }, options.recursive);
     Ok(())
@@ -65,10 +64,8 @@ fn cancel_entry(engine: &Engine, root: Hold, recursive: bool) {
         if recursive {
             todo.extend(children::collect(head));
         }
-        // SAFETY: alive by the hold.
-        let now = unsafe { abort(task.entry(), cancelled(head)) };
-        if now && task.vtable.kind == Kind::Call {
-            crate::actor::send::argument_failed(head);
+        if task.abort(cancelled(head)) {
+            (head.vtable().kind.dependency_failed)(head);
         }
         if head.vtable().is_async {
             crate::engine::future::abort(engine, task.entry());

@@ -22,8 +22,8 @@ use crate::call::flatten::{
     Fallible, FallibleByText, FallibleByWrapper, Finish, Flattened, FlattenedByText, FlattenedByWrapper, FlattenedUnread, Whole,
 };
 use crate::engine::submit;
+use crate::engine::task_cell::ClosureBody;
 use crate::object::object_ref::ObjectRef;
-use crate::task::cell::ClosureBody;
 
 /// A closure as a task; made by [`task`], ends with `.remote()` or `.tell()`.
 #[must_use = "the task does nothing until `.remote()`"]
@@ -180,10 +180,10 @@ where
             ErrorKind::InvalidArgument,
             "this task was submitted before, and its closure went with it: make another one with `ray::task` for each submission",
         );
-        return ObjectRef::failed(error, crate::engine::engine::epoch());
+        return ObjectRef::failed(error, crate::base::epoch::current());
     };
     match options.over_task(&TaskOptions::new(), UNITS) {
         Ok(settings) => submit::submit_settings::<ClosureBody<C, R, T, F>>((Closure(closure),), settings, None),
-        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+        Err(error) => ObjectRef::failed(error, crate::base::epoch::current()),
     }
 }

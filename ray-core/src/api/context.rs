@@ -50,7 +50,7 @@ pub fn context() -> RuntimeContext {
     let (task, actor) = unsafe {
         (
             frame.and_then(|frame| frame.entry).map(|entry| Hold::new(entry)),
-            frame.and_then(|frame| frame.actor).map(|actor| crate::actor::cell::ActorHold::new(actor)),
+            frame.and_then(crate::actor::cell::of_frame).map(|actor| crate::actor::cell::ActorHold::new(actor)),
         )
     };
     let head = task.as_ref().and_then(|task| task.task());
@@ -142,9 +142,9 @@ impl RuntimeContext {
     /// shutdown. Long sync bodies look at it now and then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.task.as_ref().is_some_and(|task| crate::actor::interrupt::is_asked_to_stop(task))
+        self.task.as_ref().is_some_and(|task| crate::engine::blocking::interrupt::is_asked_to_stop(task))
             || self.actor.as_ref().is_some_and(|actor| actor.is_dead())
-            || self.epoch != crate::engine::engine::epoch()
+            || self.epoch != crate::base::epoch::current()
     }
 
     /// The resources that the running task or actor holds.

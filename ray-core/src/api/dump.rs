@@ -4,6 +4,7 @@
 //! not get. It runs no code of the user's. The parts are looked at one after the other, so they need not fit together
 //! to the last task.
 
+use crate::actor::names::Names;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ impl Engine {
     }
 
     fn describe_actors(&self, text: &mut String, mut actors: Vec<ActorHold>) {
-        match self.names.all_within(PATIENCE) {
+        match Names::of(self).all_within(PATIENCE) {
             Some(named) => {
                 for actor in named {
                     if !actors.iter().any(|known| known.head() == actor.head()) {
@@ -183,8 +184,7 @@ fn entry(header: &Header) -> String {
     let name = header.task().map_or_else(String::new, |head| format!("`{}`, ", head.name()));
     let kind = match header.vtable.kind {
         Kind::Put => "an object",
-        Kind::Task => "a task",
-        Kind::Call => "a call",
+        Kind::Task => header.task().map_or("a task", |head| head.vtable().kind.noun),
         Kind::Part => "one of several returns",
     };
     let phase = match header.phase() {

@@ -7,6 +7,7 @@
 //! is a unit struct; a tuple struct of that name makes it an error, and each method of an actor has a hidden one,
 //! `__ray_` and its name. So every binding here begins with `__bound_`.
 
+use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
@@ -45,19 +46,6 @@ pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
 pub type InitRetry<C> = Option<RetryArgs<InitArgs<C>>>;
 /// The type of [`Constructor::GLUE`].
 pub type InitGlue<C> = Option<Glue<InitArgs<C>, ()>>;
-
-/// Does the struct's attribute ask for restarts (or retries)?
-///
-/// A type, so that the impl's attribute, which does not see the struct's, can demand `Clone` of arguments where it does.
-pub trait Flag: 'static {}
-/// It does.
-#[derive(Debug)]
-pub struct Yes;
-/// It does not.
-#[derive(Debug)]
-pub struct No;
-impl Flag for Yes {}
-impl Flag for No {}
 
 /// How arguments are kept for another attempt, where `F` asks for it.
 #[diagnostic::on_unimplemented(

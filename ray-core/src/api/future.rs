@@ -33,7 +33,7 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
     let header = unsafe { entry.as_ref() };
     let mut helps = true;
     loop {
-        if let Err(stale) = crate::engine::blocking::same_engine(header) {
+        if let Err(stale) = crate::base::epoch::check_object(header.epoch) {
             target.disarm();
             return Poll::Ready(Err(stale));
         }
@@ -55,7 +55,7 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
         // SAFETY: the future has a ref until it has disarmed the target.
         let known = unsafe { target.arm(context.waker()) };
         // The bell may have rung before it had this waker: then what it rang for is there now.
-        if known || (!header.phase().is_settled() && crate::engine::blocking::same_engine(header).is_ok()) {
+        if known || (!header.phase().is_settled() && crate::base::epoch::check_object(header.epoch).is_ok()) {
             if let Err(forked) = state.engine.of_this_process() {
                 target.disarm();
                 return Poll::Ready(Err(forked));

@@ -1,19 +1,20 @@
 //! `get` and its kin: what may be got, and what comes back.
 
+use crate::base::epoch;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use crate::api::several::{Awaited, Several};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::engine::blocking::inline::Bodies;
 use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
-use crate::engine::blocking::{inline, last_resort, park, same_engine};
+use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
 use crate::object::entry::Header;
 use crate::object::object_ref::{ObjectRef, TakeError, View};
 use crate::object::state::Phase;
+use crate::task::kind::Bodies;
 
 /// Where and until when a getter waits.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,7 @@ pub fn get_all_settled<T: Clone>(objects: impl IntoIterator<Item = ObjectRef<T>>
 pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
     // SAFETY: the caller has a ref.
     let header = unsafe { entry.as_ref() };
-    same_engine(header)?;
+    epoch::check_object(header.epoch)?;
     let mut last_resort = LastResort::default();
     while !header.phase().is_settled() {
         let state = thread::of(header.epoch)?;
@@ -138,7 +139,7 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
             }
             waited => waited?,
         };
-        same_engine(header)?;
+        epoch::check_object(header.epoch)?;
         if waited == Waited::Called {
             last_resort::answer(state, std::iter::once(entry));
         }
@@ -164,7 +165,7 @@ impl<T: Clone> ObjectRef<T> {
         let header = self.header();
         match header.phase() {
             Phase::Ready => {
-                same_engine(header)?;
+                epoch::check_object(header.epoch)?;
                 Ok(self.take_ready())
             }
             _ => Err(self.unready()),
@@ -176,7 +177,7 @@ impl<T> ObjectRef<T> {
     #[cold]
     fn unready(&self) -> Error {
         match self.header().phase() {
-            Phase::Failed => match same_engine(self.header()) {
+            Phase::Failed => match epoch::check_object(self.header().epoch) {
                 Ok(()) => self.seen_error(),
                 Err(stale) => stale,
             },
@@ -332,7 +333,7 @@ impl<T> ObjectRef<T> {
     where
         T: Clone,
     {
-        same_engine(self.header())?;
+        epoch::check_object(self.header().epoch)?;
         match self.header().phase() {
             Phase::Ready => Ok(Some(self.ready_value().clone())),
             Phase::Failed | Phase::Taken => Err(self.unready()),

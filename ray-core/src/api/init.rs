@@ -77,7 +77,7 @@ impl std::ops::Deref for ShutdownGuard {
 
 impl Drop for ShutdownGuard {
     fn drop(&mut self) {
-        if crate::engine::engine::epoch() == self.0.epoch {
+        if crate::base::epoch::current() == self.0.epoch {
             // A drop has nobody to return it to.
             if let Err(error) = crate::api::shutdown::shutdown() {
                 crate::base::event::warn(crate::base::event::Notice::Shutdown, &error);
@@ -121,7 +121,7 @@ pub fn init_with(config: Config) -> Result<Context> {
 /// Whether the engine runs.
 #[must_use]
 pub fn is_initialized() -> bool {
-    crate::engine::engine::epoch() != 0
+    crate::base::epoch::current() != 0
 }
 
 fn initialized() -> Result<Arc<Engine>> {

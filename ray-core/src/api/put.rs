@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::error::Error;
+use crate::object::block;
 use crate::object::entry::{Header, Kind, VTable};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
-use crate::object::{block, entry};
 
 /// An entry whose value is there, or will never be. `V` is the object's type, or an `Arc` of it.
 #[repr(C)]
@@ -84,7 +84,7 @@ impl<T> ObjectRef<T> {
         let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Running, MaybeUninit::uninit());
         // SAFETY: a fresh entry with one ref, which nobody else knows.
         unsafe {
-            entry::fail(entry, |_| true, error);
+            entry.as_ref().fail(|_| true, error);
             Self::adopt(entry)
         }
     }
@@ -118,7 +118,7 @@ pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) ->
             Err(error) => ObjectRef::failed(error, state.epoch),
         },
         Ok(state) => ObjectRef::stored(value, state.epoch),
-        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+        Err(error) => ObjectRef::failed(error, crate::base::epoch::current()),
     }
 }
 
@@ -138,7 +138,7 @@ pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) ->
 pub fn put_local<T: Send + Sync + 'static>(value: T) -> ObjectRef<T> {
     match crate::engine::thread::current() {
         Ok(state) => ObjectRef::stored(value, state.epoch),
-        Err(error) => ObjectRef::failed(error, crate::engine::engine::epoch()),
+        Err(error) => ObjectRef::failed(error, crate::base::epoch::current()),
     }
 }
 
@@ -155,7 +155,7 @@ impl<T: Send + Sync + 'static> From<Arc<T>> for ObjectRef<T> {
     fn from(value: Arc<T>) -> Self {
         match crate::engine::thread::current() {
             Ok(state) => Self::from_arc(value, state.epoch),
-            Err(error) => Self::failed(error, crate::engine::engine::epoch()),
+            Err(error) => Self::failed(error, crate::base::epoch::current()),
         }
     }
 }

@@ -4,21 +4,24 @@
 //! actor runs last: when it is there, most others are. A value is taken as soon as its entry and all after it have been
 //! seen settled, so that each entry is come by once.
 
+use crate::base::epoch;
+use crate::object::watch;
+use crate::object::watch::Watching;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use crate::api::get::{Until, timed_out};
 use crate::base::error::{Error, Result};
-use crate::engine::blocking::inline::Bodies;
 use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
-use crate::engine::blocking::{Watching, inline, last_resort, park, same_engine};
+use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
 use crate::engine::thread::ThreadState;
 use crate::engine::worker::awaited::{Getter, MOST};
-use crate::object::entry::{Header, Kind};
+use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
+use crate::task::kind::Bodies;
 
 /// So many entries ahead are asked for: another thread wrote them.
 const AHEAD: usize = 8;
@@ -106,7 +109,7 @@ impl Several {
             if now.is_settled() {
                 return Ok(());
             }
-            same_engine(header(last))?;
+            epoch::check_object(header(last).epoch)?;
             let state = self.thread(header(last))?;
             if !self.help(state, all)? {
                 self.park(state, all, last)?;
@@ -139,13 +142,13 @@ impl Several {
             if now.is_settled() {
                 continue;
             }
-            same_engine(header)?;
+            epoch::check_object(header.epoch)?;
             if inline::run(state, all[at].entry(), Bodies::Short) {
                 // What is run may be run again: another attempt, or the calls before it.
                 self.helped = at + 1;
                 return Ok(true);
             }
-            if header.vtable.kind == Kind::Call {
+            if header.task().is_some_and(|head| !head.vtable().kind.in_class_queue) {
                 // A busy actor is left to those who run it: to ask again for each call would be in their way. What comes
                 // before is tried when this one is there.
                 return Ok(false);
@@ -173,14 +176,14 @@ impl Several {
             }
         }
         let seen = self.watching.as_ref().map(|(_, seen)| *seen);
-        let failed = || seen.is_some_and(|seen| crate::engine::blocking::failures() != seen);
+        let failed = || seen.is_some_and(|seen| watch::failures() != seen);
         let unstarted = || {
             let mut phases = all.iter().rev().map(|one| header(one).phase());
             phases.any(|phase| phase != Phase::Running && !phase.is_settled())
         };
         match park::on_entry(state, last.entry(), deadline, true, failed, unstarted, self.until.site) {
             Ok(waited) => {
-                same_engine(header(last))?;
+                epoch::check_object(header(last).epoch)?;
                 if waited == Waited::Called {
                     last_resort::answer(state, all.iter().rev().map(Awaited::entry));
                 }
@@ -199,7 +202,7 @@ impl Several {
             Err(error) => return Err(error),
         }
         if failed() {
-            self.watching = self.watching.take().map(|(watching, _)| (watching, crate::engine::blocking::failures()));
+            self.watching = self.watching.take().map(|(watching, _)| (watching, watch::failures()));
             any_failed(all)?;
         }
         Ok(())
@@ -208,7 +211,7 @@ impl Several {
     /// Has failures of all that are open wake this thread.
     fn watch(&mut self, all: &[impl Awaited]) -> Result<()> {
         let watching = Watching::new();
-        let seen = crate::engine::blocking::failures();
+        let seen = watch::failures();
         for one in all {
             if !header(one).phase().is_settled() {
                 header(one).state.set_watched();
@@ -228,7 +231,7 @@ fn any_failed(all: &[impl Awaited]) -> Result<()> {
 }
 
 fn failure(header: &Header) -> Error {
-    if let Err(stale) = same_engine(header) {
+    if let Err(stale) = epoch::check_object(header.epoch) {
         return stale;
     }
     header.state.set_seen();

@@ -3,6 +3,7 @@
 pub(crate) mod completed;
 mod set;
 
+use crate::base::epoch;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use std::time::Instant;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::WaitOptions;
-use crate::engine::blocking::inline::Bodies;
 use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
-use crate::engine::blocking::{inline, last_resort, may_block, park, same_engine};
+use crate::engine::blocking::{inline, last_resort, may_block, park};
 use crate::engine::thread;
 use crate::engine::thread::ThreadState;
 use crate::engine::worker::awaited::{Getter, MOST};
 use crate::object::entry::Header;
 use crate::object::object_ref::{AnyRef, ObjectRef};
+use crate::task::kind::Bodies;
 use set::Set;
 
 pub use crate::api::wait::completed::{AsCompleted, CompletedStream, as_completed};
@@ -130,19 +131,19 @@ impl<R: Reference> Pending<R> {
             }
             for entry in &entries {
                 // SAFETY: the references keep their entries alive.
-                same_engine(unsafe { entry.as_ref() })?;
+                epoch::check_object(unsafe { entry.as_ref() }.epoch)?;
             }
             self.offered = entries.len();
             // SAFETY: the set is dropped before the references (field order, and `take` below leaves nodes done).
             self.set = Some(unsafe { Set::new(&entries) });
         }
-        self.set.as_deref().ok_or_else(crate::engine::blocking::stale)
+        self.set.as_deref().ok_or_else(epoch::stale_object)
     }
 
     /// The state of this thread, for the engine that the references are of.
     fn thread(&mut self) -> Result<&'static ThreadState> {
-        let first = self.first().ok_or_else(crate::engine::blocking::stale)?;
-        let first = self.refs[first].as_ref().ok_or_else(crate::engine::blocking::stale)?.place().0;
+        let first = self.first().ok_or_else(epoch::stale_object)?;
+        let first = self.refs[first].as_ref().ok_or_else(epoch::stale_object)?.place().0;
         // SAFETY: the reference keeps its entry alive.
         thread::of(unsafe { first.as_ref() }.epoch)
     }

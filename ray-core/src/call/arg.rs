@@ -186,14 +186,15 @@ impl IntoArg<String> for &str {
     }
 }
 
-impl<T> IntoArg<ObjectRef<T>> for &ObjectRef<T> {
-    fn into_arg(self) -> Arg<ObjectRef<T>> {
-        Arg(Repr::Value(self.clone()))
+impl<T> Arg<T> {
+    /// An argument that is there.
+    pub(crate) fn of(value: T) -> Self {
+        Self(Repr::Value(value))
     }
 }
 
-impl<A: crate::actor::class::Actor> IntoArg<crate::actor::handle::ActorHandle<A>> for &crate::actor::handle::ActorHandle<A> {
-    fn into_arg(self) -> Arg<crate::actor::handle::ActorHandle<A>> {
+impl<T> IntoArg<ObjectRef<T>> for &ObjectRef<T> {
+    fn into_arg(self) -> Arg<ObjectRef<T>> {
         Arg(Repr::Value(self.clone()))
     }
 }

@@ -83,31 +83,25 @@ pub(crate) fn decode_next<T: DeserializeOwned>(documents: &mut dyn Iterator<Item
 }
 
 /// Runs a function on MessagePack documents.
-type Invoke = fn(Vec<Vec<u8>>) -> Result<Vec<u8>>;
+pub(crate) type Invoke = fn(Vec<Vec<u8>>) -> Result<Vec<u8>>;
 
 /// A registered function, actor class or method. Made by `#[remote]`.
 #[derive(Debug)]
 pub struct Registration {
-    spec: &'static Spec,
-    invoke: Option<Invoke>,
-    methods: &'static [MethodEntry],
+    pub(crate) spec: &'static Spec,
+    pub(crate) invoke: Option<Invoke>,
+    pub(crate) methods: &'static [MethodEntry],
 }
 
 /// A method of a registered class.
 #[derive(Debug)]
 pub struct MethodEntry {
-    spec: &'static Spec,
+    pub(crate) spec: &'static Spec,
     /// Its arguments can be kept for another attempt.
-    repeatable: bool,
+    pub(crate) repeatable: bool,
 }
 
 impl MethodEntry {
-    /// The entry of a method.
-    #[must_use]
-    pub const fn new<M: crate::actor::class::RemoteMethod>() -> Self {
-        Self { spec: M::SPEC, repeatable: M::KEEP.is_some() }
-    }
-
     /// Name and place.
     #[must_use]
     pub fn spec(&self) -> &'static Spec {
@@ -134,16 +128,6 @@ impl Registration {
     #[must_use]
     pub const fn function<F: Function>() -> Self {
         Self { spec: F::SPEC, invoke: Some(invoke::<F>), methods: &[] }
-    }
-
-    /// Registers an actor class by its constructor.
-    #[must_use]
-    pub const fn actor<C: crate::actor::class::Constructor>() -> Self {
-        Self {
-            spec: <C::Actor as crate::actor::class::Actor>::SPEC,
-            invoke: None,
-            methods: <C::Actor as crate::actor::class::Actor>::METHODS,
-        }
     }
 
     /// The methods of an actor class.

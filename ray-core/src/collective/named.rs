@@ -44,7 +44,7 @@ impl Named {
 
 /// The actor whose body runs on this thread.
 fn this_actor() -> Option<ActorHold> {
-    let actor = thread::existing()?.frame()?.actor?;
+    let actor = crate::actor::cell::of_frame(thread::existing()?.frame()?)?;
     // SAFETY: a frame's actor is alive while it runs.
     Some(unsafe { ActorHold::new(actor) })
 }

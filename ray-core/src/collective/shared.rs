@@ -298,8 +298,9 @@ fn park(deadline: Option<Instant>, done: impl Fn() -> bool) -> Waited {
 fn is_cancelled(state: &ThreadState) -> bool {
     state.frame().is_some_and(|frame| {
         // SAFETY: a frame's entry and actor are alive while it runs.
-        let (entry, actor) = unsafe { (frame.entry.map(|entry| entry.as_ref()), frame.actor.map(|actor| actor.as_ref())) };
-        entry.is_some_and(crate::actor::interrupt::is_asked_to_stop) || actor.is_some_and(|actor| actor.is_dead())
+        let (entry, actor) =
+            unsafe { (frame.entry.map(|entry| entry.as_ref()), crate::actor::cell::of_frame(frame).map(|actor| actor.as_ref())) };
+        entry.is_some_and(crate::engine::blocking::interrupt::is_asked_to_stop) || actor.is_some_and(|actor| actor.is_dead())
     })
 }
 

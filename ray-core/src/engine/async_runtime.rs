@@ -48,7 +48,7 @@ impl AsyncRuntime {
     #[cold]
     fn build(&self, threads: usize, stack: usize) -> Result<&Handle> {
         let mut state = self.state.lock();
-        let State::Open(runtime) = &mut *state else { return Err(crate::engine::thread::gone("the future had not started")) };
+        let State::Open(runtime) = &mut *state else { return Err(crate::base::epoch::gone("the future had not started")) };
         if runtime.is_none() {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(threads).thread_stack_size(stack).thread_name("ray-async").enable_all();

@@ -44,53 +44,12 @@ pub(crate) mod last_resort;
 pub(crate) mod park;
 pub(crate) mod world;
 
-use parking_lot::Mutex;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::Ordering;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::thread::ThreadState;
 use crate::object::entry::Header;
-
-/// Getters of several that wait: a failure of a watched entry wakes them all, to look again.
-static WATCHERS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
-/// Failures of watched entries, counted.
-static FAILURES: AtomicU64 = AtomicU64::new(0);
-
-/// How many watched entries have failed so far.
-pub(crate) fn failures() -> u64 {
-    FAILURES.load(Ordering::SeqCst)
-}
-
-/// A watched entry has failed.
-#[cold]
-pub(crate) fn watched_failure() {
-    FAILURES.fetch_add(1, Ordering::SeqCst);
-    for thread in &*WATCHERS.lock() {
-        thread.unpark();
-    }
-}
-
-/// This thread is among the watchers until the guard goes.
-pub(crate) struct Watching;
-
-impl Watching {
-    pub(crate) fn new() -> Self {
-        WATCHERS.lock().push(std::thread::current());
-        Self
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let me = std::thread::current().id();
-        let mut watchers = WATCHERS.lock();
-        if let Some(at) = watchers.iter().position(|thread| thread.id() == me) {
-            watchers.swap_remove(at);
-        }
-    }
-}
 
 /// Refuses to block where that would stall others, and for entries of a former engine.
 #[inline]
@@ -139,15 +98,4 @@ pub(crate) fn deepen(state: &ThreadState, target: &Header) {
     if target.task().is_some() && target.pending.load(Ordering::Relaxed) < depth {
         target.pending.store(depth, Ordering::Relaxed);
     }
-}
-
-/// Refuses entries of a former engine.
-#[inline]
-pub(crate) fn same_engine(header: &Header) -> Result<()> {
-    if header.epoch == crate::engine::engine::epoch() { Ok(()) } else { Err(stale()) }
-}
-
-#[cold]
-pub(crate) fn stale() -> Error {
-    crate::engine::thread::gone("the object was of an engine that is no more")
 }

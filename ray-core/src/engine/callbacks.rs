@@ -11,7 +11,7 @@
 //! 3. A callback is the user's code: it runs while no lock is held, in a frame like a body's, so that what it may do is what
 //!    a body may do, and a shutdown waits for it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -20,11 +20,12 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use crate::call::spec::Spec;
-use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::engine::Engine;
+use crate::engine::execute::leave_frame;
+use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::thread::{Frame, ThreadState};
 use crate::object::entry::{Header, Hold};
 use crate::object::waiter::Waiter;
-use crate::task::head::leave_frame;
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -71,7 +72,7 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     // SAFETY: the caller's promise.
     let header = unsafe { entry.as_ref() };
     let (key, epoch) = (entry.as_ptr().addr(), header.epoch);
-    let gone = crate::engine::blocking::same_engine(header).is_err();
+    let gone = crate::base::epoch::check_object(header.epoch).is_err();
     let number = {
         let mut lines = LINES.lock();
         if let Some(line) = lines.lines.get_mut(&key) {
@@ -100,7 +101,7 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     match number {
         None => queue(epoch, CallbackJob(key)),
         // A shutdown that looked before the line began has not seen it.
-        Some(number) if crate::engine::blocking::same_engine(header).is_err() => {
+        Some(number) if crate::base::epoch::check_object(header.epoch).is_err() => {
             if let Some(job) = close(key, number) {
                 queue(epoch, job);
             }
@@ -128,14 +129,14 @@ fn close(key: usize, number: u64) -> Option<CallbackJob> {
 fn queue(epoch: u32, job: CallbackJob) {
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == epoch) else {
         let engine = crate::engine::thread::existing().map(|state| &state.engine).filter(|engine| engine.epoch == epoch);
-        return run_late(engine, vec![job]);
+        return run_late(engine, vec![job.0]);
     };
     let workers = &engine.workers;
     let nobody = || engine.workers_at_work() == 0 && workers.idle_count.load(Ordering::SeqCst) == 0;
     if nobody() && engine.add_worker().is_err() && nobody() && engine.is_live() {
         return run_here(job);
     }
-    engine.queue_free(FreeJob::Callback(job));
+    engine.queue_free(FreeJob::of(job));
     engine.kick();
     if !engine.is_live() {
         // The shutdown may have drained the queues before.
@@ -143,35 +144,27 @@ fn queue(epoch: u32, job: CallbackJob) {
     }
 }
 
-thread_local! {
-    /// Jobs for this thread, while it is busy telling the dependants of settled objects.
-    static HERE: RefCell<Vec<CallbackJob>> = const { RefCell::new(Vec::new()) };
-}
-
 /// No thread of the engine can be had: this one runs the job, when it has told all dependants of what it has settled.
 fn run_here(job: CallbackJob) {
-    if crate::task::dependency::is_telling() {
-        let mut job = Some(job);
-        let _ = HERE.try_with(|here| here.borrow_mut().extend(job.take()));
-        if job.is_none() {
-            return;
-        }
-        // The thread is ending and its list is gone.
-        return job.into_iter().for_each(|job| run_in(crate::engine::thread::existing(), &job));
-    }
-    run_in(crate::engine::thread::existing(), &job);
+    crate::task::dependency::after_telling(move || run_in(crate::engine::thread::existing(), &job));
 }
 
-/// Runs what [`run_here`] has put off.
-pub(crate) fn run_put_off() {
-    while let Some(job) = HERE.try_with(|here| here.borrow_mut().pop()).ok().flatten() {
-        run_in(crate::engine::thread::existing(), &job);
+impl FreeWork for CallbackJob {
+    fn into_raw(self) -> NonNull<()> {
+        NonNull::new(std::ptr::without_provenance_mut(self.0)).expect("the address of an entry")
     }
-}
 
-/// Runs the callbacks of a line, on a worker.
-pub(crate) fn run(state: &ThreadState, job: &CallbackJob) {
-    run_in(Some(state), job);
+    unsafe fn from_raw(data: NonNull<()>) -> Self {
+        Self(data.as_ptr().addr())
+    }
+
+    fn run(self, state: &ThreadState) {
+        run_in(Some(state), &self);
+    }
+
+    fn abandon(self, left: &mut Leftovers) {
+        left.callbacks.push(self.0);
+    }
 }
 
 fn run_in(state: Option<&ThreadState>, job: &CallbackJob) {
@@ -236,16 +229,16 @@ pub(crate) fn end(engine: &Arc<Engine>) {
         .collect()
     };
     found.sort_unstable_by_key(|(number, _)| *number);
-    run_late(Some(engine), found.into_iter().map(|(_, job)| job).collect());
+    run_late(Some(engine), found.into_iter().map(|(_, job)| job.0).collect());
 }
 
-/// Runs jobs of an engine that has ended: on threads of their own, since a callback may block; here if there can be none.
-pub(crate) fn run_late(engine: Option<&Arc<Engine>>, jobs: Vec<CallbackJob>) {
-    if jobs.is_empty() {
+/// Runs the lines of these keys, of an engine that has ended: on threads of their own, since a callback may block; here if there can be none.
+pub(crate) fn run_late(engine: Option<&Arc<Engine>>, lines: Vec<usize>) {
+    if lines.is_empty() {
         return;
     }
-    let threads = jobs.len().min(THREADS);
-    let jobs = Arc::new(Mutex::new(VecDeque::from(jobs)));
+    let threads = lines.len().min(THREADS);
+    let jobs = Arc::new(Mutex::new(lines.into_iter().map(CallbackJob).collect::<VecDeque<_>>()));
     let work = {
         let jobs = Arc::clone(&jobs);
         let engine = engine.cloned();
@@ -284,7 +277,7 @@ mod tests {
         let entry = unsafe { Hold::new(object.entry()) };
         let line = Line { number: u64::MAX, entry, waiting: VecDeque::from([callback]), queued: true };
         LINES.lock().lines.insert(key, line);
-        run_late(None, vec![CallbackJob(key)]);
+        run_late(None, vec![key]);
         assert!(told.recv().unwrap());
         while !are_over(u32::MAX) {
             std::thread::yield_now();

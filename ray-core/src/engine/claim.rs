@@ -7,36 +7,31 @@
 //!    of the two sees the other.
 //! 2. A task is marked as granted under the same lock under which its claim is served. A canceller that finds no claim
 //!    sees that mark, and gives the grant back itself; the mark is taken off once, so nobody gives it back twice.
-//! 3. An actor's grant belongs to the actor from then on: see [`granted`](crate::actor::create::granted).
+//! 3. The grant of an actor's creation belongs to the actor from then on.
 
 use std::time::Instant;
 
-use crate::actor::call::CallHead;
-use crate::actor::cell::ActorHead;
 use crate::base::resources::Resources;
-use crate::engine::engine::{Engine, FreeJob, Returning};
+use crate::engine::engine::{Engine, Returning};
+use crate::engine::free_job::FreeJob;
 use crate::engine::thread::Job;
-use crate::object::entry::{Hold, Kind};
+use crate::engine::worker::Granted;
+use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::sched::claims::{Claims, Grant, Key, Term};
 use crate::task::head::TaskHead;
 
 /// The key of a task's claim is its own address, that of a creation the actor's, which a killer knows.
 fn key_of(head: &TaskHead) -> (Key, Term) {
-    match actor_of(head) {
-        Some(actor) => (key_of_actor(actor), Term::Life),
+    match owner(head) {
+        Some(actor) => (Key(actor), Term::Life),
         None => (Key(std::ptr::from_ref(head).addr()), Term::Body),
     }
 }
 
-fn key_of_actor(actor: &ActorHead) -> Key {
-    Key(std::ptr::from_ref(actor).addr())
-}
-
-/// The actor that a creation makes.
-fn actor_of(head: &TaskHead) -> Option<&ActorHead> {
-    // SAFETY: the kind says that it is a call's entry, alive as `head` is.
-    (head.header.vtable.kind == Kind::Call).then(|| unsafe { &*CallHead::of((&head.header).into()).actor })
+/// The address of the actor that owns what the task is granted.
+pub(super) fn owner(head: &TaskHead) -> Option<usize> {
+    head.vtable().kind.for_life.as_ref().map(|for_life| (for_life.owner)(head))
 }
 
 /// Whether a task or a creation that is about to claim is still to begin.
@@ -73,8 +68,8 @@ pub(crate) fn withdraw(head: &TaskHead) {
         return;
     }
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == head.header.epoch) else { return };
-    if engine.withdraw(key_of(head).0).is_none() && head.header.vtable.kind == Kind::Task {
-        crate::task::head::give_back(&engine, head);
+    if engine.withdraw(key_of(head).0).is_none() && owner(head).is_none() {
+        crate::engine::execute::give_back(&engine, head);
     }
 }
 
@@ -83,9 +78,9 @@ pub(crate) fn withdraw(head: &TaskHead) {
 pub(crate) fn take_grants_back(engine: &Engine) {
     let (mut granted, mut others) = (Vec::new(), Vec::new());
     while let Some(job) = engine.free.take_any() {
-        match job {
-            FreeJob::Granted(job) => granted.push(job.into_hold()),
-            other => others.push(other),
+        match job.into_granted() {
+            Ok(task) => granted.push(task),
+            Err(other) => others.push(other),
         }
     }
     for job in others {
@@ -94,7 +89,7 @@ pub(crate) fn take_grants_back(engine: &Engine) {
     // After all have been taken out: what is given back may be granted to the next one at once.
     for task in granted {
         if let Some(head) = task.task() {
-            crate::task::head::give_back(engine, head);
+            crate::engine::execute::give_back(engine, head);
         }
         claim(engine, task);
     }
@@ -154,8 +149,8 @@ impl Engine {
     fn grant(&self, claims: &mut Claims<Returning, Hold>, granted: &mut Vec<Grant<Returning, Hold>>) {
         while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
             if let Grant::Start(task) = &grant
-                && task.vtable.kind == Kind::Task
                 && let Some(head) = task.task()
+                && owner(head).is_none()
             {
                 head.mark_granted(true);
             }
@@ -166,10 +161,10 @@ impl Engine {
 
     /// A task, or the creation of an actor, has been granted what it asked for.
     fn start_granted(&self, task: Hold) {
-        match task.vtable.kind {
-            Kind::Call => crate::actor::create::granted(task),
-            _ => {
-                self.queue_free(FreeJob::Granted(Job::new(task)));
+        match task.task().and_then(|head| head.vtable().kind.for_life.as_ref()) {
+            Some(for_life) => (for_life.granted)(task),
+            None => {
+                self.queue_free(FreeJob::of(Granted(Job::new(task))));
                 self.kick();
             }
         }

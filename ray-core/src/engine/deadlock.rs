@@ -11,25 +11,20 @@
 //! Most cycles are closed by a get, and found by it. One that is closed by something else (a call that is not
 //! admitted) is found when the getter looks again, about a second later.
 
+use crate::engine::claim::owner;
+use crate::task::blockers::{Blocker, Blockers};
+use crate::task::head::TaskHead;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use crate::actor::call::CallHead;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::event::Notice;
 use crate::engine::engine::Engine;
 use crate::engine::thread::ThreadState;
 use crate::object::entry::{Header, Hold, Kind};
 use crate::object::state::Phase;
-
-/// What must end before something else can.
-pub(crate) enum Blocker {
-    Entry(Hold),
-    /// The told call that an actor runs, which has no entry: by the address of the actor.
-    Actor(usize),
-}
 
 /// A body that waits.
 struct Wait {
@@ -61,7 +56,8 @@ impl Waiting<'_> {
     pub(crate) fn look_again(&self) -> Option<Error> {
         // SAFETY: the getter has a ref to its target for as long as it waits.
         let target = unsafe { Hold::new(self.target) };
-        if target.vtable.kind != Kind::Call || !matches!(target.phase(), Phase::Waiting | Phase::Queued) {
+        let in_line = target.task().is_some_and(|head| !head.vtable().kind.in_class_queue);
+        if !in_line || !matches!(target.phase(), Phase::Waiting | Phase::Queued) {
             return None;
         }
         find(&self.graph.waits.lock(), &target, &self.bodies).map(|path| deadlock(&self.who, path))
@@ -105,18 +101,18 @@ impl Graph {
         let mut frame = state.frame();
         while let Some(body) = frame {
             match (body.entry, body.actor) {
-                (Some(entry), actor) => {
+                (Some(entry), _) => {
                     bodies.push(address(entry));
                     names.push(name_of(entry, body.spec.name()));
                     // A constructor holds its actor, which shows no running call.
-                    // SAFETY: the body of an actor is a call.
-                    if let Some(actor) = actor.filter(|_| unsafe { CallHead::of(entry) }.creates) {
-                        bodies.push(actor.as_ptr().addr());
+                    // SAFETY: the entry of a frame is a task, alive while it runs.
+                    if let Some(actor) = owner(unsafe { TaskHead::of(entry) }) {
+                        bodies.push(actor);
                         names.push(name_of(entry, body.spec.name()));
                     }
                 }
                 (None, Some(actor)) => {
-                    bodies.push(actor.as_ptr().addr());
+                    bodies.push(actor.cast::<()>().as_ptr().addr());
                     names.push(format!("`{}`", body.spec.name()));
                 }
                 (None, None) => {}
@@ -196,33 +192,15 @@ impl Blocker {
                     .into_iter()
                     .collect(),
             ),
-            Kind::Task | Kind::Call if entry.phase() == Phase::Waiting => {
-                let mut blockers: Vec<_> =
-                    crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry).collect();
-                if entry.vtable.kind == Kind::Call {
-                    blockers.extend(crate::actor::send::ahead_of(entry).map(Self::Entry));
+            Kind::Task => {
+                let mut blockers = entry.task().map_or_else(Blockers::none, |head| (head.vtable().kind.blockers)(entry));
+                if entry.phase() == Phase::Waiting {
+                    blockers.of.extend(crate::task::dependency::pending_arguments(entry).into_iter().map(Self::Entry));
                 }
-                Blockers::each(blockers)
+                blockers
             }
-            Kind::Call => crate::actor::run::holders(entry),
-            Kind::Put | Kind::Task => Blockers::each(Vec::new()),
+            Kind::Put => Blockers::none(),
         }
-    }
-}
-
-/// What something waits for: each of these must end; or, if `one`, it is enough that one of them does.
-pub(crate) struct Blockers {
-    of: Vec<Blocker>,
-    one: bool,
-}
-
-impl Blockers {
-    pub(crate) fn each(of: Vec<Blocker>) -> Self {
-        Self { of, one: false }
-    }
-
-    pub(crate) fn one(of: Vec<Blocker>) -> Self {
-        Self { of, one: true }
     }
 }
 

@@ -1,20 +1,20 @@
 //! The engine: wiring, and the one static.
 //!
-//! An engine has a number, its epoch; `EPOCH` holds that of the engine of now, 0 when there is none. Every entry,
-//! handle and thread state carries the epoch of its engine, so that a shutdown settles everything at once: it changes
-//! the epoch and wakes whoever waits, and all of them see that their engine is gone.
+//! An engine has a number, its [epoch]. A shutdown changes the current epoch and wakes every thread that waits; each of them
+//! sees then that its engine is gone.
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crossbeam_deque::Injector;
 use parking_lot::{Mutex, RwLock};
 
 use crate::engine::async_runtime::AsyncRuntime;
 
-use crate::actor::names::Names;
 use crate::base::config::{Config, Resolved};
+use crate::base::epoch;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::resources::{Available, Resources};
 use crate::engine::blocking::give_back::Return;
@@ -29,28 +29,10 @@ use crate::object::entry::Hold;
 use crate::sched::claims::Claims;
 use crate::sched::lease::CpuPool;
 
-/// Work that asks for no CPU, or has been granted what it asks for.
-pub(crate) enum FreeJob {
-    Task(Job),
-    Granted(Job),
-    /// A task for one CPU, which is taken for it already.
-    Leased(Job),
-    /// An actor with calls in its mailbox.
-    Actor(crate::actor::cell::ActorHold),
-    /// A call of a concurrent actor, admitted.
-    Call(crate::actor::concurrent::Admitted),
-    /// Callbacks of an object that is settled.
-    Callback(crate::engine::callbacks::CallbackJob),
-}
-
-impl FreeJob {
-    /// It will be begun soon: asks for what that touches first.
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        if let FreeJob::Actor(actor) = self {
-            crate::base::sync::prefetch_all(actor.head().as_ptr(), size_of::<crate::actor::cell::ActorHead>());
-        }
-    }
+/// What a layer above keeps with an engine.
+pub(crate) trait Attached: Any + Send + Sync {
+    /// The engine has ended.
+    fn end(&self);
 }
 
 /// A getter that wants its CPU back.
@@ -75,7 +57,8 @@ pub(crate) struct Engine {
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) pulse: Pulse,
-    pub(crate) names: Names,
+    /// The actors, of which the layer above keeps a table here.
+    pub(crate) attached: OnceLock<Box<dyn Attached>>,
     /// Futures that run, by their entries' addresses, so that a canceller can drop them.
     pub(crate) futures: Mutex<HashMap<usize, Spawned>>,
     /// Itself, for threads that it starts when it ends.
@@ -121,15 +104,7 @@ impl Workers {
     }
 }
 
-static EPOCH: AtomicU32 = AtomicU32::new(0);
-static LAST_EPOCH: AtomicU32 = AtomicU32::new(0);
 pub(crate) static ENGINE: RwLock<Option<Arc<Engine>>> = RwLock::new(None);
-
-/// The number of the engine of now; 0: none.
-#[inline]
-pub(crate) fn epoch() -> u32 {
-    EPOCH.load(Ordering::Relaxed)
-}
 
 /// The engine of now, if there is one.
 pub(crate) fn running() -> Option<Arc<Engine>> {
@@ -160,10 +135,9 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     }
     let settings = config.resolve()?;
     crate::base::unwind::install_hook();
-    let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
-    let engine = Engine::new(epoch, settings);
+    let engine = Engine::new(epoch::fresh(), settings);
     *slot = Some(Arc::clone(&engine));
-    EPOCH.store(epoch, Ordering::SeqCst);
+    epoch::begin(engine.epoch);
     Ok(engine)
 }
 
@@ -172,7 +146,7 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
     let mut slot = ENGINE.write();
     let engine = slot.take();
     if engine.is_some() {
-        EPOCH.store(0, Ordering::SeqCst);
+        epoch::end();
     }
     engine
 }
@@ -193,7 +167,7 @@ impl Engine {
             threads: Threads::new(),
             workers: Workers::default(),
             pulse: Pulse::new(),
-            names: Names::new(),
+            attached: OnceLock::new(),
             futures: Mutex::new(HashMap::new()),
             waits: crate::engine::deadlock::Graph::default(),
             holders: Mutex::new(HashMap::new()),
@@ -205,7 +179,7 @@ impl Engine {
     /// Not shut down.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
-        EPOCH.load(Ordering::SeqCst) == self.epoch
+        epoch::is_current(self.epoch)
     }
 
     /// The node's resources.
@@ -245,7 +219,7 @@ impl Engine {
     /// `Threads`, where the system refuses its threads; `RuntimeGone` after a shutdown.
     pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Handle> {
         if !self.is_live() {
-            return Err(crate::engine::thread::gone("the future had not started"));
+            return Err(epoch::gone("the future had not started"));
         }
         self.async_runtime.handle(self.settings.workers, self.settings.worker_stack)
     }

@@ -13,15 +13,16 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::AbortHandle;
 
-use crate::actor::cell::{ActorHead, ActorHold};
+use crate::base::error::{Error, ErrorKind};
 use crate::call::function::{BoxFuture, Outcome};
 use crate::engine::engine::Engine;
+use crate::engine::execute::{conclude, give_back, leave_frame};
 use crate::engine::thread;
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread::{Frame, Host, ThreadState};
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::task::children;
-use crate::task::head::{Ran, TaskHead, conclude, give_back, leave_frame};
+use crate::task::head::{Ran, TaskHead};
 
 /// Turns an outcome into how the attempt ended; see `TaskCell::end`.
 type End<R> = unsafe fn(NonNull<Header>, Outcome<R>, bool) -> Ran;
@@ -34,7 +35,7 @@ struct Body<R> {
     task: Hold,
     end: End<R>,
     over: Option<Over>,
-    actor: Option<NonNull<ActorHead>>,
+    actor: Option<NonNull<dyn Host>>,
     caller: Cell<u64>,
     engine: Arc<Engine>,
     /// It has been polled.
@@ -88,7 +89,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     entry: NonNull<Header>,
     future: BoxFuture<'static, Outcome<R>>,
     end: End<R>,
-    actor: Option<NonNull<ActorHead>>,
+    actor: Option<NonNull<dyn Host>>,
     over: Option<Over>,
 ) {
     let engine = Arc::clone(&state.engine);
@@ -125,7 +126,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
                 place.handle = Some(handle.clone());
             }
             let now = task.state.load();
-            if now.phase().is_settled() || crate::actor::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
+            if now.phase().is_settled() || crate::engine::blocking::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
                 // A thread that cancelled it or cut it off meanwhile found no handle.
                 handle.abort();
             }
@@ -185,7 +186,7 @@ impl<R> Body<R> {
                 Ran::Failed(_) | Ran::Spawned => {}
             }
             self.task.state.set_seen();
-            entry::fail(self.task.entry(), |_| true, thread::gone("the future was dropped"));
+            self.task.fail(|_| true, crate::base::epoch::gone("the future was dropped"));
         }
     }
 }
@@ -229,7 +230,7 @@ impl<R> Future for Body<R> {
             polled
         } else {
             this.polled = true;
-            let polled = crate::task::head::timed(state, frame.spec, poll);
+            let polled = crate::engine::execute::timed(state, frame.spec, poll);
             if matches!(polled, Ok(Poll::Pending)) {
                 frame.spec.has_waited();
             }
@@ -240,14 +241,7 @@ impl<R> Future for Body<R> {
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) => outcome,
-            Err(panic) => Err(match this.actor {
-                Some(actor) => {
-                    // SAFETY: the actor lives until `over` is called.
-                    let actor = unsafe { ActorHold::new(actor) };
-                    crate::actor::life::crashed(&actor, Some(this.task.entry()), &head.blame(panic))
-                }
-                None => panic,
-            }),
+            Err(panic) => Err((head.vtable().kind.panicked)(this.task.entry(), panic)),
         };
         let future = this.future.take();
         crate::base::unwind::quietly(|| drop(future));
@@ -266,5 +260,3 @@ impl<R> Drop for Body<R> {
         }
     }
 }
-
-use crate::base::error::{Error, ErrorKind};

@@ -9,14 +9,16 @@ use crate::call::arg::ArgList;
 use crate::call::function::{ArgsOf, Function, FunctionCall};
 use crate::call::refs::Refs;
 use crate::engine::claim::claim;
-use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::engine::Engine;
+use crate::engine::free_job::FreeJob;
+use crate::engine::task_cell::{Body, FunctionBody, TaskCell};
 use crate::engine::thread;
 use crate::engine::thread::{Job, ThreadState};
+use crate::engine::worker::Free;
 use crate::engine::worker::awaited::Getter;
 use crate::object::entry::{Hold, Kind};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
-use crate::task::cell::{Body, FunctionBody, TaskCell};
 use crate::task::head::{Class, Extra, Keep, TaskHead};
 use crate::task::{children, dependency};
 
@@ -86,7 +88,7 @@ pub(crate) fn submit_with<F: Function>(
 ) -> ObjectRef<F::Output> {
     let settings = match options.unwrap_or_default().over_task(Known::<F>::OPTIONS, default_cpu::<F>()) {
         Ok(settings) => settings,
-        Err(error) => return ObjectRef::failed(blame::<FunctionBody<F>>(error), crate::engine::engine::epoch()),
+        Err(error) => return ObjectRef::failed(blame::<FunctionBody<F>>(error), crate::base::epoch::current()),
     };
     let keep = keep.or(F::RETRY.map(|retry| Keep::new(retry.0)));
     submit_settings::<FunctionBody<F>>(args, settings, keep)
@@ -114,7 +116,7 @@ fn blame<B: Body>(error: Error) -> Error {
 fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
     let state = match thread::current() {
         Ok(state) => state,
-        Err(error) => return ObjectRef::failed(blame::<B>(error), crate::engine::engine::epoch()),
+        Err(error) => return ObjectRef::failed(blame::<B>(error), crate::base::epoch::current()),
     };
     let args = if state.engine.settings.checks_submissions {
         match checked::<B>(&state.engine, args, class) {
@@ -195,33 +197,24 @@ fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
                 Some(head) => dependency::failed_argument(head, error),
                 None => error,
             };
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::head::abort(task.entry(), error) };
+            task.abort(error);
         }
     }
 }
 
-/// All arguments of a task (or a call) are ready.
-pub(crate) fn ready(task: Hold) {
+/// All arguments of a task are ready.
+pub(super) fn ready(task: Hold) {
     match thread::of(task.epoch) {
         Ok(state) => ready_on(state, task),
         Err(_) => {
-            // The engine is gone and with it everybody who could ask.
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::head::abort(task.entry(), thread::gone("the task had not started")) };
-            if let Some(head) = task.task() {
-                forget(head);
-            }
+            // No reference to its result is of use without the engine.
+            task.abort(crate::base::epoch::gone("the task had not started"));
         }
     }
 }
 
 fn ready_on(state: &ThreadState, task: Hold) {
     let Some(head) = task.task() else { return };
-    if task.vtable.kind == Kind::Call {
-        crate::actor::send::arguments_ready(state, task);
-        return;
-    }
     let class = head.class();
     if task.state.step(Phase::Waiting, Phase::Queued) {
         if class == Class::OneCpu && crate::engine::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
@@ -232,21 +225,10 @@ fn ready_on(state: &ThreadState, task: Hold) {
     }
 }
 
-/// A task (or a call) whose argument failed: who stands behind it need not wait any longer.
-pub(crate) fn forget(head: &TaskHead) {
-    if head.header.vtable.kind == Kind::Call {
-        crate::actor::send::argument_failed(head);
-    }
-}
-
 /// Another attempt of a task.
-pub(crate) fn requeue(state: &ThreadState, task: Hold) {
+pub(super) fn requeue(state: &ThreadState, task: Hold) {
     let Some(class) = task.task().map(TaskHead::class) else { return };
-    if task.vtable.kind == Kind::Call {
-        crate::actor::send::again(state, task);
-    } else {
-        enqueue(state, task, class);
-    }
+    enqueue(state, task, class);
 }
 
 /// Puts a task in the queue of its class.
@@ -258,7 +240,7 @@ fn enqueue(state: &ThreadState, task: Hold, class: Class) {
             state.engine.notify();
         }
         Class::Free => {
-            state.engine.queue_free(FreeJob::Task(Job::new(task)));
+            state.engine.queue_free(FreeJob::of(Free(Job::new(task))));
         }
         Class::Shaped => claim(&state.engine, task),
     }

@@ -11,6 +11,8 @@
 
 mod threads;
 
+use crate::base::error::Error;
+use crate::task::kind::Runner;
 use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_deque::Worker;
 
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::epoch;
+use crate::base::error::Result;
 use crate::call::spec::Spec;
 use crate::engine::engine;
 use crate::engine::engine::Engine;
@@ -131,7 +134,7 @@ pub(crate) struct Frame {
     pub(crate) below: *const Frame,
     /// The task or call; none for a call told without a reference.
     pub(crate) entry: Option<NonNull<Header>>,
-    pub(crate) actor: Option<NonNull<crate::actor::cell::ActorHead>>,
+    pub(crate) actor: Option<NonNull<dyn Host>>,
     pub(crate) spec: &'static Spec,
     /// Who it is as a caller of actors; given on demand.
     pub(crate) caller: Cell<u64>,
@@ -139,6 +142,16 @@ pub(crate) struct Frame {
     pub(crate) is_async: bool,
     /// The constructor that runs here has panicked.
     pub(crate) crashed: Cell<bool>,
+}
+
+/// The actor whose body a frame runs. The actor outlives the frame.
+pub(crate) trait Host {
+    /// Its number as a caller of other actors.
+    fn caller(&self) -> u64;
+    /// The call that it runs has ended, and no other thread may reach the call any more.
+    fn end_call(&self);
+    /// Why it is dead, if it is.
+    fn death(&self) -> Option<Error>;
 }
 
 /// The state; see the module.
@@ -224,6 +237,19 @@ impl Drop for Owned {
 }
 
 impl ThreadState {
+    /// As the tables of tasks pass it on.
+    #[inline]
+    pub(crate) fn runner(&self) -> Runner<'_> {
+        Runner::erase(self)
+    }
+
+    /// What a [`Runner`] stands for.
+    #[inline]
+    pub(crate) fn of(runner: Runner<'_>) -> &ThreadState {
+        // SAFETY: `runner` alone makes them.
+        unsafe { runner.get() }
+    }
+
     fn new(engine: Arc<Engine>, is_worker: bool) -> Self {
         let deque = Worker::new_lifo();
         let shared = Arc::new(Shared {
@@ -376,7 +402,7 @@ pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
         // SAFETY: it lives as long as a frame of the engine may look at it, see the module, and the reference cannot leave the thread:
         // ThreadState is not Sync.
         let state = unsafe { &*state };
-        if state.epoch == engine::epoch() {
+        if state.epoch == epoch::current() {
             return Ok(state);
         }
     }
@@ -392,7 +418,7 @@ pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
 pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
     if let Some(state) = existing()
         && state.epoch == epoch
-        && engine::epoch() == epoch
+        && epoch::current() == epoch
     {
         return Ok(state);
     }
@@ -403,7 +429,7 @@ pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
 fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
     match engine::running().filter(|engine| engine.epoch == epoch) {
         Some(engine) if existing().is_none_or(|state| state.frame().is_none()) => enter(engine, false),
-        _ => Err(gone("what it made is no more")),
+        _ => Err(epoch::gone("what it made is no more")),
     }
 }
 
@@ -419,11 +445,11 @@ fn attach<'a>() -> Result<&'a ThreadState> {
     if let Some(state) = existing()
         && state.frame().is_some()
     {
-        return Err(gone("this body belongs to an engine that was shut down"));
+        return Err(epoch::gone("this body belongs to an engine that was shut down"));
     }
     if INSIDE.get() {
         // The user's code that such a thread runs at the end of its engine (a callback, the drop of a value) must not start another.
-        let engine = engine::running().ok_or_else(|| gone("this thread belonged to it"))?;
+        let engine = engine::running().ok_or_else(|| epoch::gone("this thread belonged to it"))?;
         return enter(engine, false);
     }
     enter(engine::engine()?, false)
@@ -470,13 +496,8 @@ fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
             owned.borrow_mut().0.push(state);
             raw
         })
-        .map_err(|_| gone("this thread is ending"))?;
+        .map_err(|_| epoch::gone("this thread is ending"))?;
     CURRENT.set(raw);
     // SAFETY: owned by this thread, see the module.
     Ok(unsafe { &*raw })
-}
-
-#[cold]
-pub(crate) fn gone(why: &'static str) -> Error {
-    Error::new(ErrorKind::RuntimeGone, format!("the engine was shut down: {why}; call `ray::init()` and submit again"))
 }

@@ -21,10 +21,12 @@ use crossbeam_deque::Steal;
 
 use crate::base::resources::UNITS;
 use crate::call::spec::Spec;
-use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::engine::Engine;
+use crate::engine::execute::execute;
+use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::thread::{Frame, Job, Shared, ThreadState, attach_worker};
 use crate::object::entry::{Header, Hold};
-use crate::task::head::{TaskHead, execute};
+use crate::task::head::TaskHead;
 
 /// Idle workers beyond one a CPU end after this time.
 const LINGER: Duration = Duration::from_secs(1);
@@ -254,13 +256,48 @@ fn steal_some(state: &ThreadState, turn: u32) -> Option<Job> {
 fn run_work(state: &ThreadState, work: Work) {
     match work {
         Work::Task(task) => run_task(state, task),
-        Work::Free(FreeJob::Task(job)) => run_task(state, job.into_hold()),
-        Work::Free(FreeJob::Granted(job)) => run_granted(state, job.into_hold()),
-        Work::Free(FreeJob::Leased(job)) => run_leased(state, job.into_hold()),
-        Work::Free(FreeJob::Actor(actor)) => crate::actor::run::work(state, actor),
-        Work::Free(FreeJob::Call(call)) => crate::actor::concurrent::run(state, call),
-        Work::Free(FreeJob::Callback(job)) => crate::engine::callbacks::run(state, &job),
+        Work::Free(job) => job.run(state),
     }
+}
+
+/// The three ways in which a task is queued here.
+macro_rules! tasks {
+    ($($(#[$doc:meta])* $name:ident $granted:literal $run:path;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(pub(crate) Job);
+
+        impl FreeWork for $name {
+            const GRANTED: bool = $granted;
+
+            #[inline]
+            fn into_raw(self) -> NonNull<()> {
+                self.0.into_hold().into_entry().cast()
+            }
+
+            #[inline]
+            unsafe fn from_raw(data: NonNull<()>) -> Self {
+                // SAFETY: the caller's promise; it was made of a hold.
+                Self(Job::new(unsafe { Hold::adopt(data.cast::<Header>()) }))
+            }
+
+            #[inline]
+            fn run(self, state: &ThreadState) {
+                $run(state, self.0.into_hold());
+            }
+
+            fn abandon(self, left: &mut Leftovers) {
+                left.tasks.push(self.0.into_hold());
+            }
+        }
+    )*};
+}
+tasks! {
+    /// A task that asks for nothing.
+    Free false run_task;
+    /// A task that was granted what it asked for.
+    Granted true run_granted;
+    /// A task for one CPU, which is taken for it already.
+    Leased false run_leased;
 }
 
 #[inline]
@@ -278,7 +315,7 @@ fn run_granted(state: &ThreadState, task: Hold) {
     let Some(head) = task.task() else { return };
     if !task.state.claim() {
         // Cancelled while it waited: what it was granted goes back.
-        crate::task::head::give_back(&state.engine, head);
+        crate::engine::execute::give_back(&state.engine, head);
         return;
     }
     let cpu = head.extra().map_or(0, |extra| extra.settings.resources.cpu());

@@ -90,7 +90,7 @@ impl Entry {
     }
 
     fn cancel(self) -> bool {
-        unsafe { entry::fail(self.0, |phase| phase == Phase::Running, Error::new(ErrorKind::Cancelled, "")) }
+        unsafe { self.0.as_ref() }.fail(|phase| phase == Phase::Running, Error::new(ErrorKind::Cancelled, ""))
     }
 
     /// As `ObjectRef::take_sole`.

@@ -12,11 +12,12 @@ use super::check;
 use crate::base::error::{Error, ErrorKind};
 use crate::call::arg::Dependency;
 use crate::call::spec::Spec;
-use crate::engine::thread::ThreadState;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold, Kind, VTable};
 use crate::object::state::{Phase, State};
-use crate::task::head::{Ran, TaskHead, TaskVTable, abort, begins_again};
+use crate::task::blockers::Blockers;
+use crate::task::head::{Ran, TaskHead, TaskVTable, begins_again};
+use crate::task::kind::{Runner, TaskKind};
 
 /// A task without a body.
 #[repr(C)]
@@ -29,12 +30,28 @@ struct Task {
 
 static SPEC: Spec = Spec::new("task", "loom", 0);
 
-static TASK: TaskVTable = TaskVTable { run, drop_args, each_dependency, spec: &SPEC, class: None, is_async: false };
+static TASK: TaskVTable = TaskVTable { run, drop_args, each_dependency, spec: &SPEC, class: None, is_async: false, kind: &KIND };
+
+static KIND: TaskKind = TaskKind {
+    noun: "a task",
+    in_class_queue: true,
+    refuses_force: None,
+    ready: |_| {},
+    dependency_failed: |_| {},
+    leave_queue: |_| {},
+    for_life: None,
+    requeue: |_, _| {},
+    run_inline: |_, _, _, _| false,
+    blockers: |_| Blockers::none(),
+    stop_waits: |_| {},
+    cut_off: |_| None,
+    panicked: |_, panic| panic,
+};
 
 static TABLE: VTable =
-    VTable { value: 0, adopted: false, kind: Kind::Task, nested: false, drop_value: no_value, free, task: Some(&TASK) };
+    VTable { value: 0, adopted: false, kind: Kind::Task, nested: false, drop_value: no_value, free, task: Some(TASK.erased()) };
 
-unsafe fn run(_: NonNull<Header>, _: &ThreadState) -> Ran {
+unsafe fn run(_: NonNull<Header>, _: Runner<'_>) -> Ran {
     unreachable!("the model runs no body")
 }
 
@@ -68,7 +85,7 @@ impl Entry {
     }
 
     fn cancel(self) {
-        unsafe { abort(self.0, Error::new(ErrorKind::Cancelled, "")) };
+        unsafe { self.0.as_ref() }.abort(Error::new(ErrorKind::Cancelled, ""));
     }
 
     /// The attempt fails; the runner finds the task in the queue and, unless it was cancelled, makes it again. That attempt is

@@ -28,8 +28,29 @@ pub(crate) struct VTable {
     pub(crate) drop_value: unsafe fn(NonNull<Header>),
     /// Frees the memory. Value and arguments are gone by then.
     pub(crate) free: unsafe fn(NonNull<Header>),
-    /// Of tasks and calls: the body, and the dropping of arguments that no body took.
-    pub(crate) task: Option<&'static crate::task::head::TaskVTable>,
+    /// Of tasks: their own table.
+    pub(crate) task: Option<TaskTable>,
+}
+
+/// The table of a task, of which an object knows nothing: `task` makes it and reads it.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskTable(*const ());
+
+// SAFETY: the address of a static that is Sync.
+unsafe impl Sync for TaskTable {}
+
+impl TaskTable {
+    pub(crate) const fn erase<T: Sync>(table: &'static T) -> Self {
+        Self(std::ptr::from_ref(table).cast())
+    }
+
+    /// # Safety
+    /// It was made of a `T`.
+    #[inline]
+    pub(crate) const unsafe fn get<T>(self) -> &'static T {
+        // SAFETY: the caller's promise; it was made of a static reference.
+        unsafe { &*self.0.cast() }
+    }
 }
 
 /// How an object comes to be.
@@ -37,11 +58,9 @@ pub(crate) struct VTable {
 pub(crate) enum Kind {
     /// Stored by `put`, adopted, or failed before it began.
     Put,
-    /// A task; the header is the start of a [`TaskHead`](crate::task::head::TaskHead).
+    /// The result of a task: of a function, an actor's method or constructor. `task` has the rest of its entry.
     Task,
-    /// A call of an actor; the start of a [`CallHead`](crate::actor::call::CallHead).
-    Call,
-    /// One of several returns; the start of a [`Part`](crate::object::parts::Part).
+    /// One of several returns.
     Part,
 }
 
@@ -54,7 +73,7 @@ pub(crate) struct Header {
     /// When it was settled; see [`stamp`]. Written before the settled phase is published.
     stamp: AtomicU64,
     id: AtomicU64,
-    /// The engine it belongs to; see [`crate::engine::engine::epoch`].
+    /// The engine it belongs to; see [`epoch`](crate::base::epoch).
     pub(crate) epoch: u32,
     /// Of tasks in `Waiting`: arguments that are not ready yet. Afterwards: how deep the gets nest that wait for it.
     pub(crate) pending: AtomicU32,
@@ -243,33 +262,30 @@ unsafe fn drop_unread(entry: NonNull<Header>, hold: bool) {
     }
 }
 
-/// Fails an entry that is in one of `from`; `false`: it was not. Does not touch arguments or holds.
-///
-/// # Safety
-/// The caller keeps the entry alive by a hold or a ref.
-pub(crate) unsafe fn fail(entry: NonNull<Header>, from: impl Fn(Phase) -> bool, error: Error) -> bool {
-    // SAFETY: alive by the caller's promise.
-    let header = unsafe { entry.as_ref() };
-    if header.state.lock_if(|phase| !phase.is_settled() && from(phase)).is_err() {
-        return false;
+impl Header {
+    /// Fails an entry that is in one of `from`; `false`: it was not. Does not touch arguments or holds.
+    pub(crate) fn fail(&self, from: impl Fn(Phase) -> bool, error: Error) -> bool {
+        if self.state.lock_if(|phase| !phase.is_settled() && from(phase)).is_err() {
+            return false;
+        }
+        self.set_stamp(stamp::next());
+        // SAFETY: the lock is held, the entry not settled.
+        let waiters = unsafe {
+            let waiters = (*self.waiters()).take();
+            (*self.rest.get()).error = ManuallyDrop::new(error.clone());
+            waiters
+        };
+        let before = self.state.unlock_as(Phase::Failed, false);
+        // SAFETY: taken under the lock, published since.
+        unsafe { waiters.fire(true) };
+        if before.is_watched() {
+            crate::object::watch::failed();
+        }
+        if before.refs() == 0 && !before.is_seen() {
+            crate::base::event::unhandled(&error);
+        }
+        true
     }
-    header.set_stamp(stamp::next());
-    // SAFETY: the lock is held, the entry not settled.
-    let waiters = unsafe {
-        let waiters = (*header.waiters()).take();
-        (*header.rest.get()).error = ManuallyDrop::new(error.clone());
-        waiters
-    };
-    let before = header.state.unlock_as(Phase::Failed, false);
-    // SAFETY: taken under the lock, published since.
-    unsafe { waiters.fire(true) };
-    if before.is_watched() {
-        crate::engine::blocking::watched_failure();
-    }
-    if before.refs() == 0 && !before.is_seen() {
-        crate::base::event::unhandled(&error);
-    }
-    true
 }
 
 /// Gives a hold back.
@@ -415,6 +431,13 @@ impl Hold {
     /// Gives the hold to the caller.
     pub(crate) fn into_entry(self) -> NonNull<Header> {
         std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        // SAFETY: alive by this hold.
+        unsafe { Self::new(self.0) }
     }
 }
 

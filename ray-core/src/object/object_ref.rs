@@ -165,7 +165,7 @@ impl<T> ObjectRef<T> {
     pub fn task_id(&self) -> Option<TaskId> {
         match self.header().vtable.kind {
             Kind::Put => None,
-            Kind::Task | Kind::Call => Some(TaskId::from_raw(self.header().id())),
+            Kind::Task => Some(TaskId::from_raw(self.header().id())),
             Kind::Part => crate::object::parts::producer(self.header()).map(|whole| TaskId::from_raw(whole.id())),
         }
     }
@@ -180,7 +180,7 @@ impl<T> ObjectRef<T> {
 
 /// After a shutdown bodies may go on, but their objects are gone.
 pub(super) fn is_ready(header: &Header) -> bool {
-    header.phase().is_settled() || crate::engine::blocking::same_engine(header).is_err()
+    header.phase().is_settled() || crate::base::epoch::check_object(header.epoch).is_err()
 }
 
 impl<T: Clone> ObjectRef<T> {

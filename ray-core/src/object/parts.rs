@@ -97,8 +97,7 @@ impl<T: Send + Sync + 'static> Promise<T> {
     }
 
     pub(crate) fn fail(self, error: Error) {
-        // SAFETY: alive by the promise's hold.
-        unsafe { entry::fail(self.part.entry(), |_| true, error) };
+        self.part.fail(|_| true, error);
     }
 }
 

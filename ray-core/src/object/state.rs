@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn too_many_references_end_the_process_with_a_line() {
-        let said = aborted("store::state::tests::too_many_references_end_the_process_with_a_line", || {
+        let said = aborted("object::state::tests::too_many_references_end_the_process_with_a_line", || {
             let state = State::new(Phase::Ready, MAX_REFS - 1, 0);
             state.add_ref();
             state.add_ref();
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn too_many_holds_end_the_process_with_a_line() {
-        let said = aborted("store::state::tests::too_many_holds_end_the_process_with_a_line", || {
+        let said = aborted("object::state::tests::too_many_holds_end_the_process_with_a_line", || {
             let state = State::new(Phase::Ready, 0, MAX_HOLDS - 1);
             state.add_hold();
             state.add_hold();

@@ -153,7 +153,7 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         // SAFETY: the arguments hold a ref.
         let header = unsafe { object.as_ref() };
         if header.epoch != task.epoch {
-            failed = Some(crate::engine::blocking::stale());
+            failed = Some(crate::base::epoch::stale_object());
             return;
         }
         if task.pending.load(Ordering::Relaxed) > MOST {
@@ -240,11 +240,19 @@ unsafe fn fire(node: *mut Waiter, failed: bool) {
 thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
     static LIST: RefCell<Vec<(Hold, Option<Error>)>> = const { RefCell::new(Vec::new()) };
+    static AFTER: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// This thread is telling dependants of what they wait for.
-pub(crate) fn is_telling() -> bool {
-    AT_WORK.try_with(Cell::get).unwrap_or(false)
+/// Runs `work` when this thread has told all dependants of what it has settled: at once, if it tells none now.
+pub(crate) fn after_telling(work: impl FnOnce() + 'static) {
+    let mut work: Option<Box<dyn FnOnce()>> = Some(Box::new(work));
+    if AT_WORK.try_with(Cell::get).unwrap_or(false) {
+        let _ = AFTER.try_with(|after| after.borrow_mut().extend(work.take()));
+    }
+    // At once, too, where the thread is ending and its list is gone.
+    if let Some(work) = work {
+        work();
+    }
 }
 
 /// Tells a task that an argument of its is settled; without recursion.
@@ -264,22 +272,25 @@ fn later(task: Hold, error: Option<Error>) {
         tell(task, error);
     }
     AT_WORK.set(false);
-    crate::engine::callbacks::run_put_off();
+    while let Some(work) = AFTER.try_with(|after| after.borrow_mut().pop()).ok().flatten() {
+        work();
+    }
 }
 
 fn tell(task: Hold, error: Option<Error>) {
     match error {
         Some(error) => {
             let name = task.task().map_or_else(String::new, |head| head.name().into_owned());
-            // SAFETY: alive by the hold.
-            unsafe { crate::task::head::abort(task.entry(), error.as_dependency_of(&name)) };
+            task.abort(error.as_dependency_of(&name));
             if let Some(head) = task.task() {
-                crate::engine::submit::forget(head);
+                (head.vtable().kind.dependency_failed)(head);
             }
         }
         None => {
-            if task.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-                crate::engine::submit::ready(task);
+            if task.pending.fetch_sub(1, Ordering::AcqRel) == 1
+                && let Some(kind) = task.task().map(|head| head.vtable().kind)
+            {
+                (kind.ready)(task);
             }
         }
     }

@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
 
 use crate::base::error::Error;
 use crate::base::options::CallSettings;
 use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::call::spec;
 use crate::call::spec::Spec;
-use crate::engine::engine::Engine;
-use crate::engine::thread::{Frame, ThreadState};
-use crate::object::entry;
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold, Kind, TaskTable};
 use crate::object::state::Phase;
+use crate::task::kind::{Runner, TaskKind};
 
 /// What a task asks of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub(crate) enum Class {
 /// What is known of a task without its types.
 pub(crate) struct TaskVTable {
     /// Runs the body of an entry that the caller moved to `Running`; writes the value if there is one.
-    pub(crate) run: unsafe fn(NonNull<Header>, &ThreadState) -> Ran,
+    pub(crate) run: unsafe fn(NonNull<Header>, Runner<'_>) -> Ran,
     /// Drops the arguments of an entry that the caller moved to `Running` and will not run.
     pub(crate) drop_args: unsafe fn(NonNull<Header>),
     /// Shows the references among the arguments of an entry in `Waiting`, under its lock.
@@ -38,9 +35,15 @@ pub(crate) struct TaskVTable {
     /// The class, of a method that every handle has: its spec does not name one.
     pub(crate) class: Option<&'static Spec>,
     pub(crate) is_async: bool,
+    pub(crate) kind: &'static TaskKind,
 }
 
 impl TaskVTable {
+    /// As an object's table has it.
+    pub(crate) const fn erased(&'static self) -> TaskTable {
+        TaskTable::erase(self)
+    }
+
     /// The definition whose bodies this table runs, with their times; of a closure or a generic item, that type's own.
     #[inline]
     pub(crate) fn definition(&'static self) -> &'static Spec {
@@ -138,10 +141,10 @@ impl TaskHead {
     }
 
     /// # Safety
-    /// The entry is a task or a call, and alive for `'a`.
+    /// The entry is a task, and alive for `'a`.
     #[inline]
     pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
-        // SAFETY: both kinds start with a TaskHead.
+        // SAFETY: the entry of a task starts with a TaskHead.
         unsafe { entry.cast().as_ref() }
     }
 
@@ -161,7 +164,9 @@ impl TaskHead {
 
     #[inline]
     pub(crate) fn vtable(&self) -> &'static TaskVTable {
-        self.header.vtable.task.expect("a task's entry has a task's table")
+        let table = self.header.vtable.task.expect("a task's entry has a task's table");
+        // SAFETY: `erased` alone makes such tables.
+        unsafe { table.get() }
     }
 
     #[inline]
@@ -223,137 +228,13 @@ impl TaskHead {
 }
 
 impl Header {
-    /// The part that tasks and calls have.
+    /// The part that tasks have.
     pub(crate) fn task(&self) -> Option<&TaskHead> {
         match self.vtable.kind {
-            // SAFETY: both kinds start with a TaskHead, which starts with the header.
-            Kind::Task | Kind::Call => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
+            // SAFETY: the entry of a task starts with a TaskHead, which starts with the header.
+            Kind::Task => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
             Kind::Put | Kind::Part => None,
         }
-    }
-}
-
-/// Runs a task that the caller moved to `Running`, and ends it.
-///
-/// # Safety
-/// With `hold` the caller gives a hold away; without one it borrows a ref or a hold that outlives the call.
-pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) {
-    // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
-    let head = unsafe { TaskHead::of(entry) };
-    let table = head.vtable();
-    let spec = frame.spec;
-    state.frame.set(&raw const frame);
-    state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
-    // SAFETY: claimed by the caller.
-    let run = || unsafe { (table.run)(entry, state) };
-    // Of an `async fn` the first poll is timed, by the future.
-    let ran = if table.is_async { run() } else { timed(state, spec, run) };
-    leave_frame(state, &frame);
-    if matches!(ran, Ran::Spawned) {
-        if hold {
-            // SAFETY: given to us; the future has its own.
-            unsafe { entry::drop_hold(entry) };
-        }
-        return;
-    }
-    if let Some(actor) = frame.actor {
-        // SAFETY: the actor outlives the frames that run its calls.
-        unsafe { actor.as_ref() }.current.end_call();
-    }
-    crate::task::children::release(head);
-    give_back(&state.engine, head);
-    // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
-    unsafe {
-        match ran {
-            Ran::Value => entry::publish(entry, hold),
-            ran => conclude(state, entry, ran, hold),
-        }
-    }
-}
-
-/// Runs a body, and takes its own time for its definition where that wants it.
-#[inline]
-pub(crate) fn timed<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
-    let turn = state.samples.get();
-    state.samples.set(turn.wrapping_add(1));
-    let wanted = spec.wants_sample(turn);
-    let outer = state.timed.replace(wanted);
-    let result = if wanted { measured(state, spec, body) } else { body() };
-    state.timed.set(outer);
-    result
-}
-
-#[cold]
-fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
-    let outer = state.outside.replace(Duration::ZERO);
-    let switches = (!spec.is_short()).then(crate::base::os::lost_processor);
-    let began = Instant::now();
-    let result = body();
-    let took = began.elapsed().saturating_sub(state.outside.replace(outer));
-    // A body that lost its processor is not long: nothing is known of it. Of a definition that is known to be short the monitor
-    // thread finds the long bodies, which tells the two apart.
-    let lost = took >= spec::OVERRUN && switches.is_none_or(|before| crate::base::os::lost_processor() != before);
-    if !lost {
-        spec.sample(took);
-    }
-    crate::base::clock::advance(crate::base::clock::exact());
-    result
-}
-
-/// Takes the frame off, and counts the body.
-#[inline]
-pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
-    state.frame.set(frame.below);
-    // SAFETY: a frame below is on this thread's stack.
-    let below = unsafe { frame.below.as_ref() };
-    let running = below.map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
-    state.shared.running.store(running, Ordering::Relaxed);
-    state.shared.count_body();
-}
-
-/// Gives back what the task was granted, if it was.
-pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
-    if let Some(extra) = head.extra()
-        && extra.granted.load(Ordering::Relaxed)
-        && head.mark_granted(false)
-    {
-        engine.give_back(&extra.settings.resources);
-    }
-}
-
-/// Ends an attempt.
-///
-/// # Safety
-/// As [`execute`], the body being over.
-pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: Ran, hold: bool) {
-    match ran {
-        // SAFETY: the caller's promise.
-        Ran::Value => unsafe { entry::publish(entry, hold) },
-        Ran::Failed(error) => {
-            // SAFETY: alive by the caller's hold or ref.
-            unsafe {
-                let error = TaskHead::of(entry).blame(error);
-                entry::fail(entry, |phase| phase == Phase::Running, error);
-                if hold {
-                    entry::drop_hold(entry);
-                }
-            }
-        }
-        Ran::Again => {
-            // SAFETY: alive by the caller's hold or ref.
-            let again = unsafe {
-                let again = Hold::new(entry);
-                if hold {
-                    entry::drop_hold(entry);
-                }
-                again
-            };
-            // SAFETY: the caller's promise.
-            if unsafe { begins_again(&again) } {
-                crate::engine::submit::requeue(state, again);
-            }
-        }
-        Ran::Spawned => {}
     }
 }
 
@@ -372,48 +253,38 @@ pub(crate) unsafe fn begins_again(task: &Hold) -> bool {
     again
 }
 
-/// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
-/// will be dropped. `false`: it was settled already.
-///
-/// # Safety
-/// The caller keeps the entry alive.
-pub(crate) unsafe fn abort(entry: NonNull<Header>, error: Error) -> bool {
-    // SAFETY: alive by the caller's promise.
-    let header = unsafe { entry.as_ref() };
-    loop {
-        let now = header.phase();
-        // SAFETY: the caller's promise.
-        if now.is_settled() || unsafe { abort_now(entry, error.clone()) } {
-            return !now.is_settled();
+impl Header {
+    /// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
+    /// will be dropped. `false`: it was settled already.
+    pub(crate) fn abort(&self, error: Error) -> bool {
+        loop {
+            let now = self.phase();
+            if now.is_settled() || self.abort_now(error.clone()) {
+                return !now.is_settled();
+            }
+            // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
         }
-        // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
     }
-}
 
-unsafe fn abort_now(entry: NonNull<Header>, error: Error) -> bool {
-    // SAFETY: alive by the promise of `abort`.
-    let header = unsafe { entry.as_ref() };
-    let unstarted = header.state.step(Phase::Waiting, Phase::Running) || header.state.step(Phase::Queued, Phase::Running);
-    if unstarted && let Some(head) = header.task() {
-        // SAFETY: a call's entry.
-        let call = (header.vtable.kind == Kind::Call).then(|| unsafe { crate::actor::call::CallHead::of(entry) });
-        match call {
-            Some(call) if !call.creates => crate::actor::run::started(&call.actor),
-            _ => crate::engine::claim::withdraw(head),
+    fn abort_now(&self, error: Error) -> bool {
+        let entry = NonNull::from(self);
+        let task = self.task();
+        let unstarted = self.state.step(Phase::Waiting, Phase::Running) || self.state.step(Phase::Queued, Phase::Running);
+        if unstarted && let Some(head) = task {
+            (head.vtable().kind.leave_queue)(head);
+            // SAFETY: moved to Running by us, so the edges and the arguments are ours.
+            unsafe {
+                crate::task::dependency::release_edges(head);
+                (head.vtable().drop_args)(entry);
+            }
         }
-        // SAFETY: moved to Running by us, so the edges and the arguments are ours.
-        unsafe {
-            crate::task::dependency::release_edges(head);
-            (head.vtable().drop_args)(entry);
+        let failed = self.fail(|phase| phase == Phase::Running, error);
+        if failed
+            && !unstarted
+            && let Some(head) = task
+        {
+            (head.vtable().kind.stop_waits)(entry);
         }
-        if let Some(rare) = call.filter(|call| call.creates).and_then(|call| call.actor.known_rare()) {
-            rare.set_unready(None);
-        }
+        failed
     }
-    // SAFETY: alive by the caller's promise.
-    let failed = unsafe { entry::fail(entry, |phase| phase == Phase::Running, error) };
-    if failed && !unstarted {
-        crate::engine::blocking::interrupt::wake(entry);
-    }
-    failed
 }

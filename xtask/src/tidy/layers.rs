@@ -45,46 +45,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// The names of later layers that are there all the same: the module, what it names, and why.
-const DOWNWARD: &[(&str, &str, &str)] = &[
-    ("actor::class", "api::emit", "to be cut"),
-    ("call::arg", "actor::class", "to be cut"),
-    ("call::arg", "actor::handle", "to be cut"),
-    ("call::registry", "actor::class", "to be cut"),
-    ("engine::blocking::inline", "actor::steal", "to be cut"),
-    ("engine::blocking::interrupt", "actor::interrupt", "to be cut"),
-    ("engine::blocking::interrupt", "actor::life", "to be cut"),
-    ("engine::claim", "actor::call", "to be cut"),
-    ("engine::claim", "actor::cell", "to be cut"),
-    ("engine::claim", "actor::create", "to be cut"),
-    ("engine::deadlock", "actor::call", "to be cut"),
-    ("engine::deadlock", "actor::run", "to be cut"),
-    ("engine::deadlock", "actor::send", "to be cut"),
-    ("engine::engine", "actor::cell", "to be cut"),
-    ("engine::engine", "actor::concurrent", "to be cut"),
-    ("engine::engine", "actor::names", "to be cut"),
-    ("engine::future", "actor::cell", "to be cut"),
-    ("engine::future", "actor::interrupt", "to be cut"),
-    ("engine::future", "actor::life", "to be cut"),
-    ("engine::submit", "actor::send", "to be cut"),
-    ("engine::thread", "actor::cell", "to be cut"),
-    ("engine::worker", "actor::concurrent", "to be cut"),
-    ("engine::worker", "actor::run", "to be cut"),
-    ("object::entry", "engine::blocking", "to be cut"),
-    ("object::entry", "task::head", "to be cut"),
-    ("object::object_ref", "engine::blocking", "to be cut"),
-    ("task::cell", "engine::future", "to be cut"),
-    ("task::cell", "engine::thread", "to be cut"),
-    ("task::dependency", "engine::blocking", "to be cut"),
-    ("task::dependency", "engine::callbacks", "to be cut"),
-    ("task::dependency", "engine::submit", "to be cut"),
-    ("task::head", "actor::call", "to be cut"),
-    ("task::head", "actor::run", "to be cut"),
-    ("task::head", "engine::blocking::interrupt", "to be cut"),
-    ("task::head", "engine::claim", "to be cut"),
-    ("task::head", "engine::engine", "to be cut"),
-    ("task::head", "engine::submit", "to be cut"),
-    ("task::head", "engine::thread", "to be cut"),
-];
+const DOWNWARD: &[(&str, &str, &str)] = &[];
 
 /// What only the one module names that hides it from the others.
 const HIDDEN: &[(&str, &str)] = &[("rmp_serde", "base::value")];

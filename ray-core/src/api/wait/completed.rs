@@ -1,5 +1,6 @@
 //! Results in the order in which they come.
 
+use crate::base::epoch;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 
 use crate::api::wait::{Pending, Reference};
-use crate::engine::blocking::{may_block, same_engine};
+use crate::engine::blocking::may_block;
 use crate::object::entry::Header;
 
 /// The references in true completion order; made by [`as_completed`].
@@ -95,7 +96,7 @@ impl<R: Reference> Pending<R> {
             let entry = object.place().0;
             // SAFETY: the reference keeps it alive.
             let header: &Header = unsafe { entry.as_ref() };
-            same_engine(header).is_err()
+            epoch::check_object(header.epoch).is_err()
         })
     }
 }

@@ -20,11 +20,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::engine::blocking::inline;
-use crate::engine::blocking::inline::Bodies;
 use crate::engine::thread::ThreadState;
 use crate::engine::worker::awaited::Getter;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
+use crate::task::kind::Bodies;
 
 /// So long the awaits of one thread run work before other futures have their turn.
 const BURST: Duration = Duration::from_micros(100);

@@ -1,14 +1,16 @@
 //! A thread that waits runs the unstarted work that it waits for.
 
+use crate::task::kind::Bodies;
 use std::ptr::NonNull;
 
 use crate::base::resources::UNITS;
 use crate::call::spec::Spec;
+use crate::engine::execute::execute;
 use crate::engine::thread::{Outside, ThreadState};
 use crate::engine::worker::{frame_of, frame_with};
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;
-use crate::task::head::{TaskHead, execute};
+use crate::task::head::TaskHead;
 
 /// So deep in nested gets, bodies of definitions that were never seen long are run here too: the first run of a recursion
 /// would otherwise take a thread for each of its levels.
@@ -16,25 +18,13 @@ const DEEP: u32 = 16;
 /// So do getters in bodies when so many workers wait in gets already: a recursion may be wide, too.
 const CROWD: usize = 64;
 
-/// Which bodies a waiting thread may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bodies {
-    /// Those that are known to be short: for a getter.
-    Short,
-    /// Of these, those of definitions that have never waited themselves: for an await, whose thread others need.
-    Brief,
-    /// All: for a getter that no other thread is left to help.
-    Any,
-}
-
-impl Bodies {
-    #[inline]
-    pub(crate) fn include(self, state: &ThreadState, spec: &Spec) -> bool {
-        match self {
-            Self::Short => spec.is_short() || (spec.was_never_long() && is_nested(state)),
-            Self::Brief => spec.is_short() && !spec.waits(),
-            Self::Any => true,
-        }
+/// Whether `bodies` include those of a definition.
+#[inline]
+pub(crate) fn include(bodies: Bodies, state: &ThreadState, spec: &Spec) -> bool {
+    match bodies {
+        Bodies::Short => spec.is_short() || (spec.was_never_long() && is_nested(state)),
+        Bodies::Brief => spec.is_short() && !spec.waits(),
+        Bodies::Any => true,
     }
 }
 
@@ -73,20 +63,19 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -
 pub(crate) fn run_while(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
     // SAFETY: the getter has a ref.
     let header = unsafe { entry.as_ref() };
-    match header.vtable.kind {
-        Kind::Task => run_task(state, entry, bodies),
-        Kind::Call => crate::actor::steal::run(state, entry, bodies, goes_on),
-        Kind::Part => match crate::object::parts::producer(header) {
-            Some(whole) if whole.vtable.kind == Kind::Call => crate::actor::steal::run(state, whole.entry(), bodies, goes_on),
-            Some(whole) => run_task(state, whole.entry(), bodies),
-            None => false,
+    let (entry, head) = match header.task() {
+        Some(head) => (entry, head),
+        None => match crate::object::parts::producer(header).and_then(|whole| Some((whole.entry(), whole.task()?))) {
+            Some(task) => task,
+            None => return false,
         },
-        Kind::Put => false,
-    }
+    };
+    (head.vtable().kind.run_inline)(state.runner(), entry, bodies, goes_on)
 }
 
+/// As [`run`], of a task.
 #[inline]
-fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
+pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
     // SAFETY: the getter has a ref (or a hold, of a part's producer).
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
@@ -94,7 +83,7 @@ fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool
         return false;
     }
     let spec = table.definition();
-    if !bodies.include(state, spec) {
+    if !include(bodies, state, spec) {
         return false;
     }
     if table.is_async {

@@ -4,6 +4,8 @@
 //! that stops a body settles its entry (or marks its actor dead), then wakes the threads under that address. The table's lock
 //! orders the two, so one of them sees the other.
 
+use crate::base::error::Error;
+use crate::object::entry::Header;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +25,7 @@ pub(super) struct Registered([Option<usize>; 2]);
 
 /// What stands for a body in the table: its entry, and its actor.
 fn addresses(frame: &Frame) -> [Option<usize>; 2] {
-    [frame.entry.map(address), frame.actor.map(address)]
+    [frame.entry.map(address), frame.actor.map(|actor| address(actor.cast::<()>()))]
 }
 
 fn address<T>(place: NonNull<T>) -> usize {
@@ -78,18 +80,27 @@ pub(super) fn check(state: &ThreadState) -> Result<()> {
         if header.phase() == Phase::Failed {
             return Err(header.error());
         }
-        if let Some(error) = crate::actor::interrupt::cut_off_error(header) {
+        if let Some(error) = cut_off(header) {
             return Err(error);
         }
     }
     if let Some(actor) = frame.actor {
         // SAFETY: an actor outlives the frames that run its calls.
-        let actor = unsafe { actor.as_ref() };
-        if actor.is_dead() {
-            return Err(crate::actor::life::death(actor));
+        if let Some(death) = unsafe { actor.as_ref() }.death() {
+            return Err(death);
         }
     }
     Ok(())
+}
+
+/// Whether the running body of an entry was asked to stop.
+pub(crate) fn is_asked_to_stop(header: &Header) -> bool {
+    header.state.load().is_cancelled() || cut_off(header).is_some()
+}
+
+/// Why the attempt that runs was cut off, if it was.
+fn cut_off(header: &Header) -> Option<Error> {
+    (header.task()?.vtable().kind.cut_off)(header)
 }
 
 /// The body at this address, or the actor, was stopped: its waits look again.

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::engine::blocking::inline;
-use crate::engine::blocking::inline::Bodies;
 use crate::engine::engine::Engine;
 use crate::engine::thread::{Job, ThreadState};
 use crate::engine::worker::awaited::AwaitedQueue;
 use crate::object::entry::{Header, Hold};
+use crate::task::kind::Bodies;
 
 /// So many looks in vain, [`PAUSE`] apart.
 const PATIENCE: u32 = 50;

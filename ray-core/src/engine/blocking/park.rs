@@ -111,7 +111,7 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool,
             calls = engine.calls.count();
         }
         if !engine.is_live() {
-            return Err(crate::engine::blocking::stale());
+            return Err(crate::base::epoch::stale_object());
         }
         interrupt::check(state)?;
         if starved(state) && unstarted() && !done() {

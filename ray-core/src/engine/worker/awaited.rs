@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::object::entry::{Header, Hold, Kind};
 use crate::object::state::Phase;
-use crate::task::head::{Class, TaskHead};
+use crate::task::head::Class;
 
 /// A getter enters at most so many objects, and for each of them at most so many tasks.
 pub(crate) const MOST: usize = 256;
@@ -67,8 +67,8 @@ impl AwaitedQueue {
                     // SAFETY: held by the part.
                     todo.extend(crate::object::parts::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
                 }
-                (Kind::Task | Kind::Call, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
-                (Kind::Task, Phase::Queued) if class_of(&entry) == Some(Class::OneCpu) => found.push(entry),
+                (Kind::Task, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
+                (Kind::Task, Phase::Queued) if is_for_one_cpu(&entry) => found.push(entry),
                 _ => {}
             }
         }
@@ -211,6 +211,7 @@ impl AwaitedQueue {
     }
 }
 
-fn class_of(task: &Hold) -> Option<Class> {
-    task.task().map(TaskHead::class)
+/// It stands in the queue of tasks for one CPU.
+fn is_for_one_cpu(entry: &Header) -> bool {
+    entry.task().is_some_and(|head| head.vtable().kind.in_class_queue && head.class() == Class::OneCpu)
 }

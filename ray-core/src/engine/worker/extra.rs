@@ -31,8 +31,10 @@ use std::time::{Duration, Instant};
 use crate::base::os::Doing;
 use crate::base::resources::UNITS;
 use crate::engine::blocking::last_resort::Offer;
-use crate::engine::engine::{Engine, FreeJob};
+use crate::engine::engine::Engine;
+use crate::engine::free_job::FreeJob;
 use crate::engine::thread::{Job, Shared};
+use crate::engine::worker::Leased;
 use crate::engine::worker::awaited::Getter;
 
 /// A holder without processor time for this long is still.
@@ -197,7 +199,7 @@ impl Watch {
             if engine.has_worker_or_adds_one() {
                 engine.cpu.overdraw(UNITS);
                 engine.extra.count();
-                engine.queue_free(FreeJob::Leased(Job::new(task)));
+                engine.queue_free(FreeJob::of(Leased(Job::new(task))));
                 engine.kick();
             } else {
                 engine.calls.call(engine, Some(Offer::Task(task, now)));

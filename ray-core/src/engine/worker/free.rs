@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
-use crate::engine::engine::FreeJob;
+use crate::engine::free_job::FreeJob;
 
 /// The most that a worker takes at once.
 const BATCH: usize = 16;

@@ -1,5 +1,7 @@
 //! A task's one allocation: header, value, arguments.
 
+use crate::engine::task_kind::TASK;
+use crate::task::kind::Runner;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, offset_of};
@@ -89,6 +91,7 @@ impl<B: Body> TaskCell<B> {
         spec: B::SPEC,
         class: None,
         is_async: B::IS_ASYNC,
+        kind: &TASK,
     };
 
     const TABLE: &'static VTable = &VTable {
@@ -98,7 +101,7 @@ impl<B: Body> TaskCell<B> {
         kind: Kind::Task,
         drop_value: Self::drop_value,
         free: Self::free,
-        task: Some(Self::TASK),
+        task: Some(Self::TASK.erased()),
     };
 
     /// A task in `phase` with one ref, one hold beside the refs', and one more if `child`.
@@ -122,7 +125,8 @@ impl<B: Body> TaskCell<B> {
         unsafe { (*entry.cast::<Self>().as_ref().args.get()).assume_init_ref() }
     }
 
-    unsafe fn run(entry: NonNull<Header>, state: &ThreadState) -> Ran {
+    unsafe fn run(entry: NonNull<Header>, runner: Runner<'_>) -> Ran {
+        let state = ThreadState::of(runner);
         // SAFETY: an entry with this table is such a cell; the caller claimed it, so the arguments are ours.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
         let keep = cell.head.extra().and_then(|extra| extra.keep);

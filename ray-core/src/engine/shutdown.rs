@@ -1,0 +1,221 @@
+//! The end of an engine.
+//!
+//! In this order: the epoch changes, so that every entry and handle of the engine is stale and no body can submit; the
+//! queues are closed, so that whoever still queues something drains it (see [`rest`](crate::sched::rest)); everybody who
+//! waits is woken and finds that out; what is queued is dropped; the async runtime is closed. Then the shutdown waits, for
+//! the grace at most, until the bodies that run have ended, and the engine's threads with them. The threads of bodies that
+//! are left end when those do, and drop what they hold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Steal;
+
+use crate::base::epoch::gone;
+use crate::engine::engine::Engine;
+use crate::engine::free_job::Leftovers;
+use crate::engine::{callbacks, thread};
+
+/// Ends an engine that was taken out. The names of the bodies that still run after its grace.
+pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
+    engine.pulse.close();
+    engine.wake_everybody();
+    engine.drain();
+    engine.async_runtime.close();
+    callbacks::end(&engine);
+    let end = Instant::now() + engine.settings.shutdown_grace;
+    let mut pause = Duration::from_micros(50);
+    while !(engine.has_ended() && callbacks::are_over(engine.epoch)) && Instant::now() < end {
+        std::thread::park_timeout(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+    engine.drain();
+    crate::base::event::log_unread();
+    let left = engine.running_bodies();
+    drop(engine);
+    thread::free_former();
+    left
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A submitter may have been half-way when the shutdown drained the queues.
+        self.drain();
+    }
+}
+
+impl Engine {
+    fn wake_everybody(&self) {
+        self.pulse.wake();
+        self.threads.walk(0, |shared, _| {
+            shared.thread.unpark();
+            false
+        });
+        crate::object::alarm::ring_all(self.epoch);
+    }
+
+    /// Drops what is queued, failing it.
+    pub(crate) fn drain(&self) {
+        let mut jobs = Vec::new();
+        loop {
+            match self.injector.steal() {
+                Steal::Success(job) => jobs.push(job),
+                Steal::Empty => break,
+                Steal::Retry => {}
+            }
+        }
+        self.threads.walk(0, |_, stealer| {
+            loop {
+                match stealer.steal() {
+                    Steal::Success(job) => jobs.push(job),
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+            false
+        });
+        let mut tasks: Vec<_> = jobs.into_iter().map(thread::Job::into_hold).collect();
+        tasks.extend(self.calls.take_task_back(Instant::now()));
+        let mut free = Vec::new();
+        while let Some(job) = self.free.take_any() {
+            free.push(job);
+        }
+        self.awaited.close();
+        tasks.extend(self.claims.lock().drain());
+        let mut left = Leftovers::default();
+        free.into_iter().for_each(|job| job.abandon(&mut left));
+        tasks.append(&mut left.tasks);
+        for task in tasks {
+            task.state.set_seen();
+            task.abort(gone("the task had not started"));
+            if let Some(head) = task.task() {
+                (head.vtable().kind.dependency_failed)(head);
+            }
+        }
+        if let Some(attached) = self.attached.get() {
+            attached.end();
+        }
+        callbacks::run_late(self.me.upgrade().as_ref(), left.callbacks);
+    }
+
+    /// No body runs any more, and no thread of the engine is left.
+    fn has_ended(&self) -> bool {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.workers.count.load(SeqCst) == 0
+            && self.workers.leaving.load(SeqCst) == 0
+            && !self.pulse.is_there()
+            && self.async_runtime.threads() == 0
+            && self.futures.lock().is_empty()
+            && self.running_bodies().is_empty()
+    }
+
+    /// The names of the bodies that run now, on the engine's threads and on users' that help.
+    pub(crate) fn running_bodies(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.threads.walk(0, |shared, _| {
+            if let Some(spec) = shared.running() {
+                names.push(format!("{} ({}:{})", spec.path(), spec.file(), spec.line()));
+            }
+            false
+        });
+        names
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::base::config::Config;
+    use crate::base::resources::Resources;
+    use crate::call::arg::Closure;
+    use crate::call::flatten::Whole;
+    use crate::engine::claim::claim;
+    use crate::engine::free_job::FreeJob;
+    use crate::engine::task_cell::{ClosureBody, TaskCell};
+    use crate::engine::thread::Job;
+    use crate::engine::worker::{Free, Granted};
+    use crate::object::entry::Hold;
+    use crate::object::object_ref::ObjectRef;
+    use crate::object::state::Phase;
+    use crate::sched::claims::{Key, Term};
+    use crate::task::head::Extra;
+
+    /// No engine of this process has it.
+    const EPOCH: u32 = u32::MAX;
+
+    /// An engine whose shutdown has done all that it does: whatever is queued now comes too late.
+    fn ended() -> Arc<Engine> {
+        let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap());
+        engine.pulse.close();
+        engine.drain();
+        engine
+    }
+
+    fn body<C: FnOnce() + Send + 'static>(closure: C, extra: Option<Box<Extra>>) -> (ObjectRef<()>, Hold) {
+        let entry = TaskCell::<ClosureBody<C, (), (), Whole>>::allocate((Closure(closure),), EPOCH, Phase::Queued, false, extra);
+        // SAFETY: the ref and the hold that `allocate` counted.
+        unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) }
+    }
+
+    /// A task that asks for so many CPU units and holds the token.
+    fn task(token: &Arc<()>, units: u64) -> (ObjectRef<()>, Hold) {
+        let token = Arc::clone(token);
+        let mut settings = crate::actor::send::no_settings();
+        settings.resources = Resources::new(units, 0, 0, []);
+        body(move || drop(token), Some(Box::new(Extra { settings, keep: None, granted: false.into() })))
+    }
+
+    /// Each thread that may be late with work finds the end by itself: nothing stays in a queue, with nobody to look.
+    #[test]
+    fn what_is_queued_late_is_dropped_by_its_submitter() {
+        use crate::base::resources::UNITS;
+        type Late = fn(&Arc<Engine>, Hold);
+        let ways: [(&str, u64, Late); 10] = [
+            ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::of(Free(Job::new(task))))),
+            ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
+                engine.queue_free(FreeJob::of(Granted(Job::new(task))));
+            }),
+            ("a claim that is granted at once", 2 * UNITS, |engine, task| claim(engine, task)),
+            ("a claim that is not", 3 * UNITS, |engine, task| claim(engine, task)),
+            ("resources that an async body gives back", 2 * UNITS, |engine, task| {
+                let demand = Resources::new(UNITS, 0, 0, []);
+                assert!(engine.cpu.take(UNITS));
+                engine.claims.lock().claim_start(Key(1), Resources::new(2 * UNITS, 0, 0, []), Term::Body, task, Instant::now());
+                engine.give_back(&demand);
+            }),
+            ("a task of a thread that was half-way", UNITS, |engine, task| {
+                let state = thread::attach_worker(Arc::clone(engine)).unwrap();
+                state.deque.push(Job::new(task));
+                engine.notify();
+            }),
+            ("a task that a getter awaits", UNITS, |engine, task| {
+                engine.awaited.enter(&task, crate::engine::worker::awaited::Getter::Outside);
+                assert!(engine.awaited.is_empty());
+                engine.injector.push(Job::new(task));
+                engine.notify();
+            }),
+            ("a task that is offered to the threads that wait", UNITS, |engine, task| {
+                engine.calls.call(engine, Some(crate::engine::blocking::last_resort::Offer::Task(task, Instant::now())));
+            }),
+            // As if the thread had been taking them when the shutdown looked: they were in no queue then. It takes half of them.
+            ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {
+                let state = thread::attach_late(Arc::clone(engine)).unwrap();
+                let other = || body(|| (), None).1;
+                [other(), task, other()].into_iter().for_each(|task| engine.injector.push(Job::new(task)));
+                assert!(crate::engine::worker::run_one_here(state));
+            }),
+            ("what a thread has queued when it ends", UNITS, |engine, task| {
+                let engine = Arc::clone(engine);
+                let late = move || thread::attach_worker(engine).unwrap().deque.push(Job::new(task));
+                std::thread::spawn(late).join().unwrap();
+            }),
+        ];
+        for (what, units, late) in ways {
+            let (engine, token) = (ended(), Arc::new(()));
+            let (object, hold) = task(&token, units);
+            late(&engine, hold);
+            assert_eq!(Arc::strong_count(&token), 1, "{what}");
+            assert!(object.is_ready(), "{what}");
+        }
+    }
+}

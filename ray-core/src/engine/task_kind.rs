@@ -1,0 +1,35 @@
+//! The tasks of functions and closures, as one of the kinds of tasks.
+
+use std::ptr::NonNull;
+
+use crate::engine::blocking::{inline, interrupt};
+use crate::engine::thread::ThreadState;
+use crate::engine::{claim, submit};
+use crate::object::entry::{Header, Hold};
+use crate::task::blockers::Blockers;
+use crate::task::kind::{Bodies, Runner, TaskKind};
+
+/// A function's task, or a closure's.
+pub(crate) static TASK: TaskKind = TaskKind {
+    noun: "a task",
+    in_class_queue: true,
+    refuses_force: None,
+    ready: submit::ready,
+    dependency_failed: |_| {},
+    leave_queue: claim::withdraw,
+    for_life: None,
+    requeue,
+    run_inline,
+    blockers: |_| Blockers::none(),
+    stop_waits: interrupt::wake,
+    cut_off: |_| None,
+    panicked: |_, panic| panic,
+};
+
+fn requeue(runner: Runner<'_>, task: Hold) {
+    submit::requeue(ThreadState::of(runner), task);
+}
+
+fn run_inline(runner: Runner<'_>, entry: NonNull<Header>, bodies: Bodies, _: &dyn Fn() -> bool) -> bool {
+    inline::run_task(ThreadState::of(runner), entry, bodies)
+}
