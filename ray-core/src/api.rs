@@ -13,4 +13,5 @@ pub(crate) mod method;
 pub(crate) mod put;
 pub(crate) mod several;
 pub(crate) mod shutdown;
+pub(crate) mod until;
 pub(crate) mod wait;

@@ -1,15 +1,18 @@
 //! The vocabulary of the engine: errors, options, resources, numbers, locks, and what the system knows. It starts no thread.
 
 pub(crate) mod arity;
+pub(crate) mod call_options;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod epoch;
 pub(crate) mod error;
-pub(crate) mod event;
 pub(crate) mod id;
+pub(crate) mod log;
 pub(crate) mod options;
 pub(crate) mod os;
 pub(crate) mod resources;
 pub(crate) mod sync;
+pub(crate) mod unread;
 pub(crate) mod unwind;
+pub(crate) mod users_code;
 pub(crate) mod value;

@@ -34,13 +34,16 @@ pub use api::init::{
 };
 pub use api::put::{put, put_local};
 pub use api::shutdown::shutdown;
-pub use api::wait::{AsCompleted, CompletedStream, Pending, Reference, as_completed, wait};
+pub use api::wait::completed::{AsCompleted, CompletedStream, as_completed};
+pub use api::wait::{Pending, Reference, wait};
 pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
 pub use base::id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};
 pub use base::options::{CancelOptions, WaitOptions, first};
 pub use base::resources::Resources;
-pub use object::object_ref::{AnyRef, ObjectRef, TakeError, View};
+pub use object::any::AnyRef;
+pub use object::object_ref::ObjectRef;
+pub use object::view::{TakeError, View};
 
 /// What `#[remote]` names. Not for use by hand: it may change with every release.
 #[doc(hidden)]

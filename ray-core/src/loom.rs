@@ -11,8 +11,8 @@ mod children;
 mod dependency;
 mod depot;
 mod lease;
+mod monitor_state;
 mod pool;
-mod rest;
 mod retry;
 
 /// Tries a model in every order; two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.

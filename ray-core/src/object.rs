@@ -6,6 +6,7 @@ pub(crate) mod block;
 pub(crate) mod depot;
 pub(crate) mod entry;
 pub(crate) mod object_ref;
+pub(crate) mod part;
 pub(crate) mod parts;
 pub(crate) mod region;
 pub(crate) mod stamp;

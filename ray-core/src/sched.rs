@@ -1,6 +1,7 @@
 //! Scheduling decisions: pure state machines, apart from the threads that carry out what they decide.
 
 pub(crate) mod arrivals;
+pub(crate) mod available;
 pub(crate) mod claims;
 pub(crate) mod lease;
-pub(crate) mod rest;
+pub(crate) mod monitor_state;

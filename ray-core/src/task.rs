@@ -1,8 +1,10 @@
 //! The erased task: its head, its allocation, its arguments, its children, its attempts.
 
+pub(crate) mod abort;
 pub(crate) mod blockers;
 pub(crate) mod children;
 pub(crate) mod dependency;
+pub(crate) mod edges;
 pub(crate) mod head;
-pub(crate) mod kind;
 pub(crate) mod retry;
+pub(crate) mod runner;

@@ -1,7 +1,7 @@
 //! A call that somebody has a reference to: one allocation, as a task's, with the actor's address and the caller.
 
 use crate::actor::kinds;
-use crate::task::kind::Runner;
+use crate::task::runner::Runner;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
@@ -287,7 +287,7 @@ impl<B: CallBody> CallCell<B> {
         let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());
         if kept && cell.head.cut_off.swap(false, Ordering::AcqRel) {
             // It was made on an instance that is no more.
-            crate::base::unwind::quietly(|| drop(outcome));
+            crate::base::users_code::quietly(|| drop(outcome));
             return Ran::Again;
         }
         match outcome {
@@ -349,7 +349,7 @@ impl<B: CallBody> CallCell<B> {
             let cell = entry.cast::<Self>().as_ref();
             cell.head.task.args_go();
             let args = cell.args.get();
-            crate::base::unwind::quietly(|| (*args).assume_init_drop());
+            crate::base::users_code::quietly(|| (*args).assume_init_drop());
         }
     }
 
@@ -357,7 +357,7 @@ impl<B: CallBody> CallCell<B> {
         // SAFETY: the caller owns the value.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
-            crate::base::unwind::quietly(|| (*value).assume_init_drop());
+            crate::base::users_code::quietly(|| (*value).assume_init_drop());
         }
     }
 

@@ -281,7 +281,7 @@ impl ActorHead {
     fn add_holds(&self, count: u32) {
         if self.holds.fetch_add(count, Ordering::Relaxed) > u32::MAX / 2 {
             // As Arc does: only leaked holds get here.
-            crate::base::event::abort("an actor is held by too many handles, calls and other owners of the engine");
+            crate::base::log::abort("an actor is held by too many handles, calls and other owners of the engine");
         }
     }
 
@@ -410,7 +410,7 @@ impl<A: Actor> ActorCell<A> {
 
     unsafe fn drop_instance(head: NonNull<ActorHead>) {
         // SAFETY: the caller ends the actor, which has an instance.
-        crate::base::unwind::quietly(|| unsafe { Self::instance(head).drop_in_place() });
+        crate::base::users_code::quietly(|| unsafe { Self::instance(head).drop_in_place() });
     }
 
     unsafe fn free(head: NonNull<ActorHead>) {

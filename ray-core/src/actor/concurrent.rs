@@ -5,6 +5,7 @@
 //! a sync one goes to the workers; its end frees the slot and has the next admitted. So what `&mut` promises the
 //! borrow checker is true: nothing else touches the instance. The counts are in [`run_state`](crate::actor::run_state).
 
+use crate::task::runner::Runner;
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -140,8 +141,8 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         // The body of an async method is but the making of its future.
         execute_call(state, &call);
     } else {
-        state.engine.queue_free(FreeJob::of(Admitted(call)));
-        state.engine.kick();
+        crate::engine::queue::queue_free(&state.engine, FreeJob::of(Admitted(call)));
+        crate::engine::wake::kick(&state.engine);
     }
     true
 }
@@ -172,7 +173,8 @@ impl FreeWork for Admitted {
         Self(unsafe { Hold::adopt(data.cast()) })
     }
 
-    fn run(self, state: &ThreadState) {
+    fn run(self, runner: Runner<'_>) {
+        let state = ThreadState::of(runner);
         let Self(call) = self;
         if call.phase().is_settled() {
             // Killed or cancelled since it was admitted: its body does not begin.

@@ -10,8 +10,8 @@ use crate::actor::concurrent::Admission;
 use crate::actor::handle::ActorHandle;
 use crate::actor::life::By;
 use crate::actor::{life, run};
+use crate::base::call_options::{CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
-use crate::base::options::{CreateOptions, CreateSettings};
 use crate::call::arg::ArgList;
 use crate::engine::free_job::FreeJob;
 use crate::engine::thread::ThreadState;
@@ -128,7 +128,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
         if let Some(parent) = parent {
             children::adopt(TaskHead::of(parent), entry);
         }
-        state.engine.queue_free(FreeJob::of(ActorHold::adopt(head)));
+        crate::engine::queue::queue_free(&state.engine, FreeJob::of(ActorHold::adopt(head)));
         ActorHandle::adopt(head)
     }
 }
@@ -250,7 +250,7 @@ pub(crate) fn granted(creation: Hold) {
             && let Some(engine) = crate::engine::engine::running()
             && let Some(extra) = head.extra()
         {
-            engine.give_back_of_life(&extra.settings.resources);
+            crate::engine::claim::give_back_of_life(&engine, &extra.settings.resources);
         }
         never(&creation);
         return;

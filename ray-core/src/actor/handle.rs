@@ -179,7 +179,7 @@ impl<A: Actor> Deref for ActorHandle<A> {
 impl<A: Actor> Clone for ActorHandle<A> {
     fn clone(&self) -> Self {
         if self.head().handles.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
-            crate::base::event::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
+            crate::base::log::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
         }
         Self { head: self.head, class: PhantomData }
     }

@@ -91,7 +91,7 @@ fn drop_future(call: &Hold) {
 fn future_of(call: &Hold) -> Option<AbortHandle> {
     let is_async = call.task().is_some_and(|head| head.vtable().is_async);
     let engine = is_async.then(crate::engine::engine::running).flatten()?;
-    crate::engine::future::handle(&engine, call.entry())
+    engine.futures.handle(call.entry())
 }
 
 /// A call that is cut off, since its actor starts anew. It was marked while its attempt could not end.
@@ -151,7 +151,7 @@ pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
             }
             Record::Told(told, args) => {
                 // SAFETY: popped, so the arguments are ours.
-                crate::base::unwind::quietly(|| unsafe { (told.drop)(args) });
+                crate::base::users_code::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }

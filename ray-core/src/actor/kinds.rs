@@ -10,8 +10,8 @@ use crate::engine::thread::ThreadState;
 use crate::engine::{claim, thread};
 use crate::object::entry::{Header, Hold};
 use crate::task::blockers::{Blocker, Blockers};
-use crate::task::head::TaskHead;
-use crate::task::kind::{Bodies, ForLife, Runner, TaskKind};
+use crate::task::head::{ForLife, TaskHead, TaskKind};
+use crate::task::runner::{Bodies, Runner};
 
 const NO_FORCE: &str = "an actor's call cannot be cancelled by force, which would kill the actor: use `ray::kill(&handle)` for that, or cancel without force";
 

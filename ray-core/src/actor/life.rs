@@ -14,8 +14,8 @@ use crate::actor::concurrent::Admission;
 use crate::actor::interrupt::{cut_off_runner, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
 use crate::actor::mailbox::Buffer;
 use crate::actor::run_state::{AfterMade, Crash, Life, Restart, Start};
+use crate::base::call_options::CreateSettings;
 use crate::base::error::{Error, ErrorKind};
-use crate::base::options::CreateSettings;
 use crate::engine::thread::ThreadState;
 use crate::object::entry::{Header, Hold, publish};
 use crate::object::state::Phase;
@@ -362,7 +362,7 @@ pub(crate) fn finalize(actor: &ActorHold) {
         && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch)
     {
         engine.holders.lock().remove(&actor.head().as_ptr().addr());
-        engine.give_back_of_life(&settings.resources);
+        crate::engine::claim::give_back_of_life(&engine, &settings.resources);
     }
 }
 

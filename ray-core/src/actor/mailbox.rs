@@ -202,7 +202,7 @@ impl Drop for Buffer {
         while let Some(record) = self.pop() {
             if let Record::Told(told, args) = record {
                 // SAFETY: popped, so the arguments are ours.
-                crate::base::unwind::quietly(|| unsafe { (told.drop)(args) });
+                crate::base::users_code::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }

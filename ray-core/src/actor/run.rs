@@ -1,6 +1,7 @@
 //! The run right: taking it, using it, giving it back.
 
 use crate::actor::names::Names;
+use crate::task::runner::Runner;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +53,7 @@ pub(crate) fn schedule(actor: &ActorHold) {
 pub(crate) fn enqueue(actor: ActorHold) {
     match crate::engine::thread::of(actor.epoch) {
         Ok(state) => {
-            state.engine.queue_free(FreeJob::of(actor));
+            crate::engine::queue::queue_free(&state.engine, FreeJob::of(actor));
         }
         Err(_) => abandon(&actor),
     }
@@ -79,8 +80,8 @@ impl FreeWork for ActorHold {
     }
 
     #[inline]
-    fn run(self, state: &ThreadState) {
-        work(state, self);
+    fn run(self, runner: Runner<'_>) {
+        work(ThreadState::of(runner), self);
     }
 
     fn abandon(self, _: &mut Leftovers) {

@@ -15,8 +15,8 @@ use crate::actor::class::{MethodArgs, RemoteMethod};
 use crate::actor::life::is_concurrent;
 use crate::actor::mailbox::{Told, fits, words_of};
 use crate::actor::{life, run};
+use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::options::{CallOptions, CallSettings};
 use crate::base::resources::Resources;
 use crate::call::arg::ArgList;
 use crate::call::refs::Refs;
@@ -366,18 +366,18 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());
     let state = match usable(actor) {
         Ok(state) => state,
-        Err(error) => return crate::base::event::unhandled(&blame(error)),
+        Err(error) => return crate::base::unread::unhandled(&blame(error)),
     };
     let args = match strictly::<MethodBody<M>>(state, args) {
         Ok(args) => args,
-        Err(error) => return crate::base::event::unhandled(&blame(error)),
+        Err(error) => return crate::base::unread::unhandled(&blame(error)),
     };
     let caller = state.caller();
     let push = {
         let states = actor.lock();
         if states.is_dead() {
             drop(states);
-            return crate::base::event::unhandled(&blame(life::death(actor)));
+            return crate::base::unread::unhandled(&blame(life::death(actor)));
         }
         states.back().push_told(const { &told_of::<M>() }, caller, args);
         states.schedule()
@@ -430,12 +430,12 @@ unsafe fn run_told<M: RemoteMethod>(
     match ended {
         Ok(Ok(())) => None,
         Ok(Err(error)) => {
-            crate::base::event::unhandled(&blame(error));
+            crate::base::unread::unhandled(&blame(error));
             None
         }
         Err(panic) => {
             let panic = blame(panic);
-            crate::base::event::unhandled(&panic);
+            crate::base::unread::unhandled(&panic);
             Some(panic)
         }
     }

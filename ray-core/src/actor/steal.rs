@@ -2,7 +2,7 @@
 //! other callers' calls before that one, too.
 
 use crate::engine::blocking::inline::include;
-use crate::task::kind::Bodies;
+use crate::task::runner::Bodies;
 use std::ptr::NonNull;
 
 use crate::actor::call::CallHead;

@@ -9,7 +9,7 @@ use crate::base::options::CancelOptions;
 use crate::engine::engine::Engine;
 use crate::object::entry::Hold;
 use crate::object::object_ref::ObjectRef;
-use crate::object::parts;
+use crate::object::part;
 use crate::task::children;
 use crate::task::head::TaskHead;
 
@@ -40,7 +40,7 @@ pub fn cancel<T>(object: &ObjectRef<T>) -> Result<()> {
 pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<()> {
     let header = object.header();
     crate::base::epoch::check_object(header.epoch)?;
-    let whole = parts::producer(header);
+    let whole = part::producer(header);
     let entry = whole.map_or(object.entry(), Hold::entry);
     // SAFETY: alive by the reference, or by the part that holds it.
     let header = unsafe { entry.as_ref() };

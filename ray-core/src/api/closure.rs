@@ -14,8 +14,9 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::api::configured::resources;
+use crate::base::call_options::CallOptions;
 use crate::base::error::{Error, ErrorKind};
-use crate::base::options::{CallOptions, TaskOptions};
+use crate::base::options::TaskOptions;
 use crate::base::resources::UNITS;
 use crate::call::arg::Closure;
 use crate::call::flatten::{

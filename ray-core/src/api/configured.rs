@@ -3,8 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::base::call_options::CallOptions;
 use crate::base::error::Result;
-use crate::base::options::{CallOptions, RetryOn};
+use crate::base::options::RetryOn;
 use crate::call::function::{ArgsOf, Function};
 use crate::call::params::IntoParam;
 use crate::call::refs::Refs;

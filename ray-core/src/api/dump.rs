@@ -37,11 +37,11 @@ const LINES: usize = 200;
 #[must_use]
 pub fn dump() -> String {
     let mut text = String::new();
-    crate::base::unwind::quietly(|| match ENGINE.try_read_for(PATIENCE) {
+    crate::base::users_code::quietly(|| match ENGINE.try_read_for(PATIENCE) {
         Some(slot) => match slot.clone() {
             Some(engine) => {
                 drop(slot);
-                engine.describe(&mut text);
+                describe(&engine, &mut text);
             }
             None => text.push_str("ray: no engine runs\n"),
         },
@@ -57,121 +57,119 @@ macro_rules! line {
     };
 }
 
-impl Engine {
-    fn describe(&self, text: &mut String) {
-        line!(text, "ray: engine {}{}", self.epoch, if self.is_live() { "" } else { ", shut down" });
-        self.describe_resources(text);
-        self.describe_queues(text);
-        self.describe_threads(text);
-        let actors = self.describe_waits(text);
-        self.describe_actors(text, actors);
-    }
+fn describe(engine: &Engine, text: &mut String) {
+    line!(text, "ray: engine {}{}", engine.epoch, if engine.is_live() { "" } else { ", shut down" });
+    describe_resources(engine, text);
+    describe_queues(engine, text);
+    describe_threads(engine, text);
+    let actors = describe_waits(engine, text);
+    describe_actors(engine, text, actors);
+}
 
-    fn describe_resources(&self, text: &mut String) {
-        // Exact: below 2^52 units.
-        #[allow(clippy::cast_precision_loss)]
-        let cpus = |units: u64| units as f64 / UNITS as f64;
-        line!(text, "CPUs: {} of {} free", cpus(self.cpu.free()), cpus(self.cpu.total()));
-        match self.claims.try_lock_for(PATIENCE) {
-            Some(claims) => {
-                let others: Vec<_> = claims.others.free().iter().map(|(name, amount)| format!("{name}: {amount}")).collect();
-                if !others.is_empty() {
-                    line!(text, "other resources free: {}", others.join(", "));
-                }
-                if claims.returning() > 0 {
-                    line!(text, "claims: {} getter(s) want their CPU back", claims.returning());
-                }
-                for (demand, count) in claims.waiting().take(LINES) {
-                    line!(text, "claims: {count} task(s) or actor(s) ask for {demand}");
-                }
+fn describe_resources(engine: &Engine, text: &mut String) {
+    // Exact: below 2^52 units.
+    #[allow(clippy::cast_precision_loss)]
+    let cpus = |units: u64| units as f64 / UNITS as f64;
+    line!(text, "CPUs: {} of {} free", cpus(engine.cpu.free()), cpus(engine.cpu.total()));
+    match engine.claims.try_lock_for(PATIENCE) {
+        Some(claims) => {
+            let others: Vec<_> = claims.others.free().iter().map(|(name, amount)| format!("{name}: {amount}")).collect();
+            if !others.is_empty() {
+                line!(text, "other resources free: {}", others.join(", "));
             }
-            None => {
-                line!(text, "claims: locked");
+            if claims.returning() > 0 {
+                line!(text, "claims: {} getter(s) want their CPU back", claims.returning());
+            }
+            for (demand, count) in claims.waiting().take(LINES) {
+                line!(text, "claims: {count} task(s) or actor(s) ask for {demand}");
             }
         }
-        match self.holders.try_lock_for(PATIENCE) {
-            Some(holders) => holders.values().take(LINES).for_each(|holder| {
-                line!(text, "resources for life: {holder}");
-            }),
-            None => {
-                line!(text, "resources for life: locked");
-            }
+        None => {
+            line!(text, "claims: locked");
         }
     }
-
-    fn describe_queues(&self, text: &mut String) {
-        let locked = |count: Option<usize>| count.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string());
-        line!(text, "queue of tasks for one CPU: {} outside of threads", self.injector.len());
-        line!(text, "queue of work for no CPU, or with its resources granted: {}", locked(self.free.len_within(PATIENCE)));
-        line!(text, "async bodies: {}", locked(self.futures.try_lock_for(PATIENCE).map(|futures| futures.len())));
-    }
-
-    fn describe_threads(&self, text: &mut String) {
-        let count = |of: &std::sync::atomic::AtomicUsize| of.load(std::sync::atomic::Ordering::Relaxed);
-        let workers = &self.workers;
-        line!(
-            text,
-            "workers: {}, of which {} idle and {} wait in a get; at most {} threads",
-            count(&workers.count),
-            count(&workers.idle_count),
-            count(&workers.blocked),
-            self.settings.max_threads
-        );
-        let mut lines = 0;
-        let seen = self.threads.walk_within(PATIENCE, |shared, tasks| {
-            lines += 1;
-            if lines > LINES {
-                return lines > LINES;
-            }
-            let name = shared.thread.name().unwrap_or("unnamed");
-            let what = shared.running().map_or_else(String::new, |spec| format!(", runs {}", place(spec)));
-            let away = if shared.away.load(std::sync::atomic::Ordering::Relaxed) { ", waits" } else { "" };
-            let queued = if tasks.is_empty() { String::new() } else { format!(", {} task(s) in its queue", tasks.len()) };
-            line!(text, "thread `{name}` ({:x}){what}{away}{queued}", shared.number());
-            false
-        });
-        if !seen || lines > LINES {
-            line!(text, "{}", if seen { "further threads" } else { "threads: locked" });
+    match engine.holders.try_lock_for(PATIENCE) {
+        Some(holders) => holders.values().take(LINES).for_each(|holder| {
+            line!(text, "resources for life: {holder}");
+        }),
+        None => {
+            line!(text, "resources for life: locked");
         }
     }
+}
 
-    /// The gets that wait; the actors whose calls they wait for.
-    fn describe_waits(&self, text: &mut String) -> Vec<ActorHold> {
-        let Some(waits) = self.waits.snapshot(PATIENCE) else {
-            line!(text, "gets: locked");
-            return Vec::new();
-        };
-        let mut actors: Vec<ActorHold> = Vec::new();
-        for (who, target) in waits.into_iter().take(LINES) {
-            line!(text, "get: {who} waits for {}", entry(&target));
-            if let Some(actor) = crate::actor::call::actor_of(&target)
-                && !actors.iter().any(|known| known.head() == actor.head())
-            {
-                actors.push(actor);
-            }
+fn describe_queues(engine: &Engine, text: &mut String) {
+    let locked = |count: Option<usize>| count.map_or_else(|| "an unknown number".to_owned(), |count| count.to_string());
+    line!(text, "queue of tasks for one CPU: {} outside of threads", engine.injector.len());
+    line!(text, "queue of work for no CPU, or with its resources granted: {}", locked(engine.free.len_within(PATIENCE)));
+    line!(text, "async bodies: {}", locked(engine.futures.len_within(PATIENCE)));
+}
+
+fn describe_threads(engine: &Engine, text: &mut String) {
+    let count = |of: &std::sync::atomic::AtomicUsize| of.load(std::sync::atomic::Ordering::Relaxed);
+    let workers = &engine.workers;
+    line!(
+        text,
+        "workers: {}, of which {} idle and {} wait in a get; at most {} threads",
+        count(&workers.count),
+        count(&workers.idle_count),
+        count(&workers.blocked),
+        engine.settings.max_threads
+    );
+    let mut lines = 0;
+    let seen = engine.threads.walk_within(PATIENCE, |shared, tasks| {
+        lines += 1;
+        if lines > LINES {
+            return lines > LINES;
         }
-        actors
+        let name = shared.thread.name().unwrap_or("unnamed");
+        let what = shared.running().map_or_else(String::new, |spec| format!(", runs {}", place(spec)));
+        let away = if shared.away.load(std::sync::atomic::Ordering::Relaxed) { ", waits" } else { "" };
+        let queued = if tasks.is_empty() { String::new() } else { format!(", {} task(s) in its queue", tasks.len()) };
+        line!(text, "thread `{name}` ({:x}){what}{away}{queued}", shared.number());
+        false
+    });
+    if !seen || lines > LINES {
+        line!(text, "{}", if seen { "further threads" } else { "threads: locked" });
     }
+}
 
-    fn describe_actors(&self, text: &mut String, mut actors: Vec<ActorHold>) {
-        match Names::of(self).all_within(PATIENCE) {
-            Some(named) => {
-                for actor in named {
-                    if !actors.iter().any(|known| known.head() == actor.head()) {
-                        actors.push(actor);
-                    }
+/// The gets that wait; the actors whose calls they wait for.
+fn describe_waits(engine: &Engine, text: &mut String) -> Vec<ActorHold> {
+    let Some(waits) = engine.waits.snapshot(PATIENCE) else {
+        line!(text, "gets: locked");
+        return Vec::new();
+    };
+    let mut actors: Vec<ActorHold> = Vec::new();
+    for (who, target) in waits.into_iter().take(LINES) {
+        line!(text, "get: {who} waits for {}", entry(&target));
+        if let Some(actor) = crate::actor::call::actor_of(&target)
+            && !actors.iter().any(|known| known.head() == actor.head())
+        {
+            actors.push(actor);
+        }
+    }
+    actors
+}
+
+fn describe_actors(engine: &Engine, text: &mut String, mut actors: Vec<ActorHold>) {
+    match Names::of(engine).all_within(PATIENCE) {
+        Some(named) => {
+            for actor in named {
+                if !actors.iter().any(|known| known.head() == actor.head()) {
+                    actors.push(actor);
                 }
             }
-            None => {
-                line!(text, "named actors: locked");
-            }
         }
-        for actor in actors.iter().take(LINES) {
-            line!(text, "{}", actor.describe());
+        None => {
+            line!(text, "named actors: locked");
         }
-        if actors.len() > LINES {
-            line!(text, "{} further actors", actors.len() - LINES);
-        }
+    }
+    for actor in actors.iter().take(LINES) {
+        line!(text, "{}", actor.describe());
+    }
+    if actors.len() > LINES {
+        line!(text, "{} further actors", actors.len() - LINES);
     }
 }
 
@@ -254,9 +252,9 @@ mod tests {
     #[test]
     fn locks_that_are_held_are_told() {
         let engine = crate::engine::engine::engine().unwrap();
-        let held = (engine.claims.lock(), engine.holders.lock(), engine.futures.lock());
+        let held = (engine.claims.lock(), engine.holders.lock(), engine.futures.hold_lock());
         let mut text = String::new();
-        engine.describe(&mut text);
+        super::describe(&engine, &mut text);
         drop(held);
         for words in ["claims: locked", "resources for life: locked", "async bodies: an unknown number"] {
             assert!(text.contains(words), "no `{words}` in:\n{text}");

@@ -1,9 +1,9 @@
 //! `get` and its kin: what may be got, and what comes back.
 
+use crate::api::until::{Until, timed_out};
 use crate::base::epoch;
-use std::panic::Location;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::api::several::{Awaited, Several};
 use crate::base::error::{Error, ErrorKind, Result};
@@ -12,29 +12,10 @@ use crate::engine::blocking::park::Waited;
 use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
 use crate::object::entry::Header;
-use crate::object::object_ref::{ObjectRef, TakeError, View};
+use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
-use crate::task::kind::Bodies;
-
-/// Where and until when a getter waits.
-#[derive(Clone, Copy, Debug)]
-pub struct Until {
-    pub(super) deadline: Option<Instant>,
-    pub(super) site: &'static Location<'static>,
-}
-
-impl Until {
-    #[track_caller]
-    #[inline]
-    pub(crate) fn forever() -> Self {
-        Self { deadline: None, site: Location::caller() }
-    }
-
-    #[track_caller]
-    fn within(timeout: Duration) -> Self {
-        Self { deadline: Instant::now().checked_add(timeout), site: Location::caller() }
-    }
-}
+use crate::object::view::{TakeError, View};
+use crate::task::runner::Bodies;
 
 /// What [`get`] takes: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, or a tuple of references
 /// to objects of different types.
@@ -148,14 +129,6 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cold]
-pub(super) fn timed_out() -> Error {
-    Error::new(
-        ErrorKind::GetTimeout,
-        "the time-out passed before the result was there; the task goes on: get it again later, or cancel it",
-    )
 }
 
 impl<T: Clone> ObjectRef<T> {

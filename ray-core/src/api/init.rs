@@ -80,7 +80,7 @@ impl Drop for ShutdownGuard {
         if crate::base::epoch::current() == self.0.epoch {
             // A drop has nobody to return it to.
             if let Err(error) = crate::api::shutdown::shutdown() {
-                crate::base::event::warn(crate::base::event::Notice::Shutdown, &error);
+                crate::base::log::warn(crate::base::log::Notice::Shutdown, &error);
             }
         }
     }

@@ -37,7 +37,7 @@ impl<V> Stored<V> {
         // SAFETY: the caller owns the value.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
-            crate::base::unwind::quietly(|| (*value).assume_init_drop());
+            crate::base::users_code::quietly(|| (*value).assume_init_drop());
         }
     }
 

@@ -10,18 +10,18 @@ use crate::object::watch::Watching;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use crate::api::get::{Until, timed_out};
+use crate::api::until::{Until, timed_out};
 use crate::base::error::{Error, Result};
+use crate::engine::awaited::{Getter, MOST};
 use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
 use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
 use crate::engine::thread::ThreadState;
-use crate::engine::worker::awaited::{Getter, MOST};
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
-use crate::task::kind::Bodies;
+use crate::task::runner::Bodies;
 
 /// So many entries ahead are asked for: another thread wrote them.
 const AHEAD: usize = 8;

@@ -11,18 +11,17 @@ use std::time::Instant;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::WaitOptions;
+use crate::engine::awaited::{Getter, MOST};
 use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
 use crate::engine::blocking::{inline, last_resort, may_block, park};
 use crate::engine::thread;
 use crate::engine::thread::ThreadState;
-use crate::engine::worker::awaited::{Getter, MOST};
+use crate::object::any::AnyRef;
 use crate::object::entry::Header;
-use crate::object::object_ref::{AnyRef, ObjectRef};
-use crate::task::kind::Bodies;
+use crate::object::object_ref::ObjectRef;
+use crate::task::runner::Bodies;
 use set::Set;
-
-pub use crate::api::wait::completed::{AsCompleted, CompletedStream, as_completed};
 
 /// A reference that can be waited for: an `ObjectRef<T>` or an `AnyRef`. Sealed.
 pub trait Reference: sealed::Sealed {
@@ -178,7 +177,7 @@ impl<R: Reference> Pending<R> {
     /// A future is about to wait for them: they are begun soon, here if no worker can be had.
     fn hand_over(&mut self, state: &ThreadState) {
         self.announce(state);
-        state.engine.kick();
+        crate::engine::wake::kick(&state.engine);
         while state.engine.has_no_worker()
             && self.set.as_deref().is_some_and(|set| set.count() <= self.head)
             && crate::engine::worker::run_one_here(state)

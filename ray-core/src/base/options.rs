@@ -3,13 +3,9 @@
 //! What is wrong in an attribute is a compile error. A setter of a call's options neither panics nor returns an error: the
 //! options remember the first thing that was wrong, and the call comes back failed with it.
 
-mod call;
-
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, mem};
-
-pub(crate) use call::{CallOptions, CallSettings, CreateOptions, CreateSettings};
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::resources::AttributeResources;
@@ -336,11 +332,11 @@ impl Default for MethodOptions {
     }
 }
 
-const MAX_RETRIES: &str = "max_retries must be -1 (for ever), 0 or more";
-const MAX_RESTARTS: &str = "max_restarts must be -1 (for ever), 0 or more";
-const MAX_TASK_RETRIES: &str = "max_task_retries must be -1 (for ever), 0 or more";
-const MAX_CONCURRENCY: &str = "max_concurrency must be 1 or more";
-const MAX_PENDING_CALLS: &str = "max_pending_calls must be -1 (no limit), 1 or more";
+pub(super) const MAX_RETRIES: &str = "max_retries must be -1 (for ever), 0 or more";
+pub(super) const MAX_RESTARTS: &str = "max_restarts must be -1 (for ever), 0 or more";
+pub(super) const MAX_TASK_RETRIES: &str = "max_task_retries must be -1 (for ever), 0 or more";
+pub(super) const MAX_CONCURRENCY: &str = "max_concurrency must be 1 or more";
+pub(super) const MAX_PENDING_CALLS: &str = "max_pending_calls must be -1 (no limit), 1 or more";
 
 /// How to cancel, for `ray::cancel_with`.
 ///

@@ -1,6 +1,6 @@
 //! What the operating system knows of a thread: whether it computes, and what it waits for.
 //!
-//! The monitor thread asks when bodies hold every CPU of the limit and nothing moves (see `worker::extra`). On systems other
+//! The monitor thread asks when bodies hold every CPU of the limit and nothing moves (see `engine::extra_cpu`). On systems other
 //! than Linux the answers are `None`, and the monitor thread is more patient.
 
 /// A thread, for questions from other threads.

@@ -4,13 +4,9 @@
 //! threads. Amounts are whole numbers of one [`UNITS`]-th, so that taking 0.1 three times and giving 0.3 back leaves nothing over;
 //! memory is in bytes.
 
-mod available;
-
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-pub(crate) use available::Available;
 
 use crate::base::error::{Error, ErrorKind, Result};
 
@@ -33,9 +29,9 @@ pub(crate) const ATTRIBUTE_RESOURCES: usize = 8;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Resources {
-    cpu: u64,
-    gpu: u64,
-    memory: u64,
+    pub(crate) cpu: u64,
+    pub(crate) gpu: u64,
+    pub(crate) memory: u64,
     /// Sorted by name, no zeros; shared, because the same demand is cloned for every call of a function.
     custom: Option<Arc<[Custom]>>,
 }
@@ -133,7 +129,7 @@ impl Resources {
         ))
     }
 
-    fn custom(&self) -> &[Custom] {
+    pub(crate) fn custom(&self) -> &[Custom] {
         self.custom.as_deref().unwrap_or_default()
     }
 

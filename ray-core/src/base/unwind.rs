@@ -6,20 +6,19 @@
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
 use crate::base::error::{Error, Result};
+use crate::base::users_code;
+use crate::base::users_code::{drop_payload, enter_body};
 
 /// A body that unwraps another's error repeats that one's text, level for level: without an end it would grow to gigabytes.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
 thread_local! {
-    static IN_BODY: Cell<bool> = const { Cell::new(false) };
-    /// Calls of users' code outside of bodies that this thread is in.
-    static CALLS: Cell<u32> = const { Cell::new(0) };
     static NOTED: RefCell<Option<Note>> = const { RefCell::new(None) };
 }
 
@@ -38,57 +37,12 @@ pub(crate) fn install_hook() {
     INSTALLED.call_once(|| {
         let former = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            if IN_BODY.try_with(Cell::get).unwrap_or(false) {
+            if users_code::is_in_a_body() {
                 note(panic);
             }
             former(panic);
         }));
     });
-}
-
-/// From here to the guard's end this thread is inside a body; bodies may run inside each other.
-#[inline]
-#[must_use = "the thread is inside a body for as long as the guard lives"]
-pub(crate) fn enter_body() -> InBody {
-    let outer = IN_BODY.replace(true);
-    InBody { outer }
-}
-
-/// See [`enter_body`].
-#[derive(Debug)]
-pub(crate) struct InBody {
-    outer: bool,
-}
-
-impl Drop for InBody {
-    #[inline]
-    fn drop(&mut self) {
-        IN_BODY.set(self.outer);
-    }
-}
-
-/// Whether this thread is in code of the user's that the engine called, so that frames of the engine lie below on its stack.
-pub(crate) fn is_in_users_code() -> bool {
-    IN_BODY.get() || CALLS.get() > 0
-}
-
-/// From here to the guard's end the engine may call code of the user's other than a body, such as a waker's `clone`.
-#[inline]
-#[must_use = "it counts for as long as the guard lives"]
-pub(crate) fn call_user() -> UsersCode {
-    CALLS.set(CALLS.get() + 1);
-    UsersCode
-}
-
-/// See [`call_user`].
-#[derive(Debug)]
-pub(crate) struct UsersCode;
-
-impl Drop for UsersCode {
-    #[inline]
-    fn drop(&mut self) {
-        CALLS.set(CALLS.get() - 1);
-    }
 }
 
 /// Runs a body inside the guard, and turns its panic into an error.
@@ -121,27 +75,6 @@ pub(crate) fn take_panic(payload: Box<dyn Any + Send>) -> Error {
             drop_payload(payload);
             error
         }
-    }
-}
-
-/// Runs what drops a user's value, and swallows its panic: nobody is left who could be told, other than by the hook, and the
-/// engine's thread must go on.
-#[inline]
-pub(crate) fn quietly(drop: impl FnOnce()) {
-    let _inside = call_user();
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
-        drop_payload(payload);
-    }
-}
-
-/// A payload is the user's value too, and its `Drop` may panic in its turn, with a payload, and so on: the second is leaked,
-/// unless it is text.
-#[cold]
-pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-        && !(again.is::<&'static str>() || again.is::<String>())
-    {
-        std::mem::forget(again);
     }
 }
 
@@ -188,6 +121,7 @@ fn bounded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::panic::{panic_any, resume_unwind};
 
     fn error_of(body: impl FnOnce()) -> Error {
@@ -238,10 +172,10 @@ mod tests {
     fn bodies_inside_bodies() {
         let error = error_of(|| {
             assert!(catch(|| ()).is_ok());
-            assert!(IN_BODY.get());
+            assert!(users_code::is_in_a_body());
             panic!("outer");
         });
-        assert!(error.to_string().contains(file!()) && !IN_BODY.get());
+        assert!(error.to_string().contains(file!()) && !users_code::is_in_a_body());
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
 /// Runs user code, on the caller's stack if that does: the caller may stand deep in nested calls, and what bytes from elsewhere
 /// make the decoder do must not end the process. What reaches the bound there is done again, on a stack of its own.
 fn on_enough_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
-    let _inside = crate::base::unwind::call_user();
+    let _inside = crate::base::users_code::call_user();
     if stacker::remaining_stack().is_some_and(|left| left >= ENOUGH) {
         let (outcome, bound) = work(Bound::of(ENOUGH / 2));
         if !bound.reached {

@@ -12,8 +12,9 @@ use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::collective::board::Seat;
+use crate::collective::group::{Group, invalid};
 use crate::collective::shared::Room;
-use crate::collective::{Group, invalid, trouble};
+use crate::collective::trouble;
 use crate::engine::thread;
 
 /// A group that has a name.

@@ -58,7 +58,7 @@ impl AsyncRuntime {
                 let (starts, stops) = (Arc::clone(&self.threads), Arc::clone(&self.threads));
                 let start = move || {
                     starts.fetch_add(1, Ordering::SeqCst);
-                    crate::engine::thread::belongs_to_engine();
+                    crate::engine::threads::belongs_to_engine();
                 };
                 builder.on_thread_start(start).on_thread_stop(move || _ = stops.fetch_sub(1, Ordering::SeqCst));
             }

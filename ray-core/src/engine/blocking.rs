@@ -20,8 +20,8 @@
 //! # Which work goes on meanwhile
 //!
 //! A body that waits lends its CPU. With it the engine runs, in this order: the return of a CPU to a body whose wait is over;
-//! tasks that a thread waits for (`worker::awaited`); fresh tasks. If bodies hold every CPU and block in the operating
-//! system, an extra CPU is granted (`worker::extra`).
+//! tasks that a thread waits for (`engine::awaited`); fresh tasks. If bodies hold every CPU and block in the operating
+//! system, an extra CPU is granted (`engine::extra_cpu`).
 //!
 //! # How settling wakes
 //!

@@ -11,6 +11,7 @@
 //! 3. A callback is the user's code: it runs while no lock is held, in a frame like a body's, so that what it may do is what
 //!    a body may do, and a shutdown waits for it.
 
+use crate::task::runner::Runner;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ptr::NonNull;
@@ -133,14 +134,14 @@ fn queue(epoch: u32, job: CallbackJob) {
     };
     let workers = &engine.workers;
     let nobody = || engine.workers_at_work() == 0 && workers.idle_count.load(Ordering::SeqCst) == 0;
-    if nobody() && engine.add_worker().is_err() && nobody() && engine.is_live() {
+    if nobody() && crate::engine::wake::add_worker(&engine).is_err() && nobody() && engine.is_live() {
         return run_here(job);
     }
-    engine.queue_free(FreeJob::of(job));
-    engine.kick();
+    crate::engine::queue::queue_free(&engine, FreeJob::of(job));
+    crate::engine::wake::kick(&engine);
     if !engine.is_live() {
         // The shutdown may have drained the queues before.
-        engine.drain();
+        crate::engine::shutdown::drain(&engine);
     }
 }
 
@@ -158,8 +159,8 @@ impl FreeWork for CallbackJob {
         Self(data.as_ptr().addr())
     }
 
-    fn run(self, state: &ThreadState) {
-        run_in(Some(state), &self);
+    fn run(self, runner: Runner<'_>) {
+        run_in(Some(ThreadState::of(runner)), &self);
     }
 
     fn abandon(self, left: &mut Leftovers) {
@@ -205,10 +206,7 @@ fn next(job: &CallbackJob) -> Option<Callback> {
 
 fn call(callback: Callback) {
     if let Err(panic) = crate::base::unwind::catch(callback) {
-        crate::base::event::warn(
-            crate::base::event::Notice::Trouble,
-            &format_args!("a callback of `on_ready` panicked: {panic}"),
-        );
+        crate::base::log::warn(crate::base::log::Notice::Trouble, &format_args!("a callback of `on_ready` panicked: {panic}"));
     }
 }
 
@@ -243,7 +241,7 @@ pub(crate) fn run_late(engine: Option<&Arc<Engine>>, lines: Vec<usize>) {
         let jobs = Arc::clone(&jobs);
         let engine = engine.cloned();
         move || {
-            crate::engine::thread::belongs_to_engine();
+            crate::engine::threads::belongs_to_engine();
             let state = engine.clone().and_then(|engine| crate::engine::thread::attach_late(engine).ok());
             while let Some(job) = { jobs.lock().pop_front() } {
                 run_in(state, &job);

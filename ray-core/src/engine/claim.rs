@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::base::resources::Resources;
 use crate::engine::engine::{Engine, Returning};
 use crate::engine::free_job::FreeJob;
-use crate::engine::thread::Job;
+use crate::engine::threads::Job;
 use crate::engine::worker::Granted;
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
@@ -54,10 +54,10 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
             return;
         }
         claims.claim_start(key, demand, term, task, Instant::now());
-        engine.count_claims(&claims);
+        count_claims(engine, &claims);
     }
-    engine.serve_claims();
-    engine.notify();
+    serve_claims(engine);
+    crate::engine::queue::notify(engine);
 }
 
 /// A task will not begin, or a creation: takes its claim back, or what it was granted.
@@ -68,7 +68,7 @@ pub(crate) fn withdraw(head: &TaskHead) {
         return;
     }
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == head.header.epoch) else { return };
-    if engine.withdraw(key_of(head).0).is_none() && owner(head).is_none() {
+    if withdraw_claim(&engine, key_of(head).0).is_none() && owner(head).is_none() {
         crate::engine::execute::give_back(&engine, head);
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn take_grants_back(engine: &Engine) {
         }
     }
     for job in others {
-        engine.queue_free(job);
+        crate::engine::queue::queue_free(engine, job);
     }
     // After all have been taken out: what is given back may be granted to the next one at once.
     for task in granted {
@@ -95,78 +95,84 @@ pub(crate) fn take_grants_back(engine: &Engine) {
     }
 }
 
-impl Engine {
-    /// Lets everybody see how many claims there are.
-    pub(crate) fn count_claims(&self, claims: &Claims<Returning, Hold>) {
-        let (all, urgent) = claims.counts(Instant::now(), |units, term| self.cpu.has_room(units, term));
-        self.cpu.set_claims(all, urgent);
-    }
+/// Lets everybody see how many claims there are.
+pub(crate) fn count_claims(engine: &Engine, claims: &Claims<Returning, Hold>) {
+    let (all, urgent) = claims.counts(Instant::now(), |units, term| engine.cpu.has_room(units, term));
+    engine.cpu.set_claims(all, urgent);
+}
 
-    fn withdraw(&self, key: Key) -> Option<Hold> {
-        let withdrawn = {
-            let mut claims = self.claims.lock();
-            let withdrawn = claims.withdraw_start(key)?;
-            self.count_claims(&claims);
-            withdrawn
-        };
-        // The claim may have been urgent, and the CPUs that are free kept for it.
-        self.notify();
-        self.kick();
-        Some(withdrawn)
-    }
+fn withdraw_claim(engine: &Engine, key: Key) -> Option<Hold> {
+    let withdrawn = {
+        let mut claims = engine.claims.lock();
+        let withdrawn = claims.withdraw_start(key)?;
+        count_claims(engine, &claims);
+        withdrawn
+    };
+    // The claim may have been urgent, and the CPUs that are free kept for it.
+    crate::engine::queue::notify(engine);
+    crate::engine::wake::kick(engine);
+    Some(withdrawn)
+}
 
-    /// Gives back what an actor held for life.
-    pub(crate) fn give_back_of_life(&self, demand: &Resources) {
-        self.cpu.end_of_life(demand.cpu());
-        self.give_back(demand);
-    }
+/// Gives back what an actor held for life.
+pub(crate) fn give_back_of_life(engine: &Engine, demand: &Resources) {
+    engine.cpu.end_of_life(demand.cpu());
+    give_back(engine, demand);
+}
 
-    /// Gives back what a task was granted.
-    pub(crate) fn give_back(&self, demand: &Resources) {
-        self.claims.lock().others.give_back(&demand.without_cpu());
-        let _ = self.cpu.give(demand.cpu());
-        self.serve_claims();
-    }
+/// Gives back what a task was granted.
+pub(crate) fn give_back(engine: &Engine, demand: &Resources) {
+    engine.claims.lock().others.give_back(&demand.without_cpu());
+    let _ = engine.cpu.give(demand.cpu());
+    serve_claims(engine);
+}
 
-    /// Serves claims for as long as resources reach.
-    #[cold]
-    pub(crate) fn serve_claims(&self) {
-        let mut granted = Vec::new();
+/// Serves claims for as long as resources reach.
+#[cold]
+pub(crate) fn serve_claims(engine: &Engine) {
+    let mut granted = Vec::new();
+    {
+        let mut claims = engine.claims.lock();
+        grant(engine, &mut claims, &mut granted);
+        // Somebody may have given CPU back between the last look and the raised count.
+        grant(engine, &mut claims, &mut granted);
+    }
+    for grant in granted {
+        match grant {
+            Grant::Return(getter) => getter.grant(),
+            Grant::Start(task) => start_granted(engine, task),
+        }
+    }
+}
+
+fn grant(engine: &Engine, claims: &mut Claims<Returning, Hold>, granted: &mut Vec<Grant<Returning, Hold>>) {
+    while let Some(grant) = claims.next(|units, term| engine.cpu.take_for(units, term)) {
+        if let Grant::Start(task) = &grant
+            && let Some(head) = task.task()
+            && owner(head).is_none()
         {
-            let mut claims = self.claims.lock();
-            self.grant(&mut claims, &mut granted);
-            // Somebody may have given CPU back between the last look and the raised count.
-            self.grant(&mut claims, &mut granted);
+            head.mark_granted(true);
         }
-        for grant in granted {
-            match grant {
-                Grant::Return(getter) => getter.grant(),
-                Grant::Start(task) => self.start_granted(task),
-            }
+        granted.push(grant);
+    }
+    count_claims(engine, claims);
+}
+
+/// A task, or the creation of an actor, has been granted what it asked for.
+fn start_granted(engine: &Engine, task: Hold) {
+    match task.task().and_then(|head| head.vtable().kind.for_life.as_ref()) {
+        Some(for_life) => (for_life.granted)(task),
+        None => {
+            crate::engine::queue::queue_free(engine, FreeJob::of(Granted(Job::new(task))));
+            crate::engine::wake::kick(engine);
         }
     }
+}
 
-    fn grant(&self, claims: &mut Claims<Returning, Hold>, granted: &mut Vec<Grant<Returning, Hold>>) {
-        while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
-            if let Grant::Start(task) = &grant
-                && let Some(head) = task.task()
-                && owner(head).is_none()
-            {
-                head.mark_granted(true);
-            }
-            granted.push(grant);
-        }
-        self.count_claims(claims);
-    }
-
-    /// A task, or the creation of an actor, has been granted what it asked for.
-    fn start_granted(&self, task: Hold) {
-        match task.task().and_then(|head| head.vtable().kind.for_life.as_ref()) {
-            Some(for_life) => (for_life.granted)(task),
-            None => {
-                self.queue_free(FreeJob::of(Granted(Job::new(task))));
-                self.kick();
-            }
-        }
+/// Gives CPU back, and serves those who wait for it.
+#[inline]
+pub(crate) fn give_cpu(engine: &Engine, units: u64) {
+    if units > 0 && engine.cpu.give(units) {
+        serve_claims(engine);
     }
 }

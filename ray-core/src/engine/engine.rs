@@ -5,10 +5,10 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use crossbeam_deque::Injector;
+use crossbeam_deque::{Injector, Steal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::engine::async_runtime::AsyncRuntime;
@@ -16,16 +16,16 @@ use crate::engine::async_runtime::AsyncRuntime;
 use crate::base::config::{Config, Resolved};
 use crate::base::epoch;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::resources::{Available, Resources};
-use crate::engine::blocking::give_back::Return;
-use crate::engine::blocking::last_resort::Calls;
-use crate::engine::future::Spawned;
-use crate::engine::thread::{Job, Shared, Threads};
-use crate::engine::worker::awaited::AwaitedQueue;
-use crate::engine::worker::extra::ExtraCpus;
-use crate::engine::worker::free::FreeQueue;
-use crate::engine::worker::pulse::Pulse;
+use crate::base::resources::Resources;
+use crate::engine::awaited::AwaitedQueue;
+use crate::engine::calls::Calls;
+use crate::engine::free_queue::FreeQueue;
+use crate::engine::futures::Futures;
+use crate::engine::monitor_handle::MonitorHandle;
+use crate::engine::returning::Return;
+use crate::engine::threads::{Job, Shared, Threads};
 use crate::object::entry::Hold;
+use crate::sched::available::Available;
 use crate::sched::claims::Claims;
 use crate::sched::lease::CpuPool;
 
@@ -51,19 +51,19 @@ pub(crate) struct Engine {
     pub(crate) free: FreeQueue,
     /// Of the tasks in all queues those that a thread waits for.
     pub(crate) awaited: AwaitedQueue,
-    pub(crate) extra: ExtraCpus,
+    /// So many extra CPUs were granted; see `engine::extra_cpu`.
+    pub(crate) extra_cpus: AtomicU64,
     /// What waiting threads are asked to run where no worker is left.
     pub(crate) calls: Calls,
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
-    pub(crate) pulse: Pulse,
+    pub(crate) monitor: MonitorHandle,
     /// The actors, of which the layer above keeps a table here.
     pub(crate) attached: OnceLock<Box<dyn Attached>>,
-    /// Futures that run, by their entries' addresses, so that a canceller can drop them.
-    pub(crate) futures: Mutex<HashMap<usize, Spawned>>,
+    pub(crate) futures: Futures,
     /// Itself, for threads that it starts when it ends.
     pub(crate) me: Weak<Engine>,
-    pub(crate) waits: crate::engine::deadlock::Graph,
+    pub(crate) waits: crate::engine::wait_graph::Graph,
     /// Actors that hold resources for life, by their addresses, for reports.
     pub(crate) holders: Mutex<HashMap<usize, String>>,
     pub(crate) async_runtime: AsyncRuntime,
@@ -162,14 +162,14 @@ impl Engine {
             injector: Injector::new(),
             free: FreeQueue::new(),
             awaited: AwaitedQueue::default(),
-            extra: ExtraCpus::default(),
+            extra_cpus: AtomicU64::new(0),
             calls: Calls::default(),
             threads: Threads::new(),
             workers: Workers::default(),
-            pulse: Pulse::new(),
+            monitor: MonitorHandle::new(),
             attached: OnceLock::new(),
-            futures: Mutex::new(HashMap::new()),
-            waits: crate::engine::deadlock::Graph::default(),
+            futures: Futures::default(),
+            waits: crate::engine::wait_graph::Graph::default(),
             holders: Mutex::new(HashMap::new()),
             async_runtime: AsyncRuntime::new(),
             settings,
@@ -185,14 +185,6 @@ impl Engine {
     /// The node's resources.
     pub(crate) fn total(&self) -> &Resources {
         &self.settings.total
-    }
-
-    /// Gives CPU back, and serves those who wait for it.
-    #[inline]
-    pub(crate) fn give_cpu(&self, units: u64) {
-        if units > 0 && self.cpu.give(units) {
-            self.serve_claims();
-        }
     }
 
     /// Refuses a process that was forked from the one that started the engine. Asks the system: for paths that wait or start
@@ -228,5 +220,69 @@ impl Engine {
     #[inline]
     pub(crate) fn started_tokio(&self) -> Option<&tokio::runtime::Handle> {
         self.async_runtime.started()
+    }
+
+    /// A task from the old end of some queue, for the monitor thread.
+    pub(crate) fn oldest_queued(&self) -> Option<Hold> {
+        let queued = |job: Job| Some(job.into_hold()).filter(|task| task.phase() == crate::object::state::Phase::Queued);
+        loop {
+            match self.injector.steal() {
+                Steal::Success(job) => {
+                    if let Some(task) = queued(job) {
+                        return Some(task);
+                    }
+                }
+                Steal::Retry => {}
+                Steal::Empty => break,
+            }
+        }
+        let mut oldest = None;
+        self.threads.walk(0, |_, stealer| {
+            loop {
+                match stealer.steal() {
+                    Steal::Success(job) => {
+                        oldest = queued(job);
+                        if oldest.is_some() {
+                            break true;
+                        }
+                    }
+                    Steal::Retry => {}
+                    Steal::Empty => break false,
+                }
+            }
+        });
+        oldest
+    }
+
+    /// There is work for one CPU in some queue.
+    pub(crate) fn has_cpu_work(&self) -> bool {
+        self.has_cpu_work_beyond(0)
+    }
+
+    /// As [`has_cpu_work`](Self::has_cpu_work), where so many tasks in the queues were taken already, as awaited ones.
+    pub(super) fn has_cpu_work_beyond(&self, taken: usize) -> bool {
+        let mut queued = self.injector.len();
+        if queued > taken || self.awaited.waiting().1 {
+            return true;
+        }
+        self.threads.walk(0, |_, stealer| {
+            queued += stealer.len();
+            queued > taken
+        });
+        queued > taken
+    }
+
+    /// Workers that neither idle nor wait in a get, and so will come back for work.
+    pub(crate) fn workers_at_work(&self) -> usize {
+        let workers = &self.workers;
+        workers
+            .count
+            .load(Ordering::SeqCst)
+            .saturating_sub(workers.idle_count.load(Ordering::SeqCst) + workers.blocked.load(Ordering::SeqCst))
+    }
+
+    /// No worker lives: the system refuses threads, or none was needed so far.
+    pub(crate) fn has_no_worker(&self) -> bool {
+        self.workers.count.load(Ordering::SeqCst) == 0
     }
 }

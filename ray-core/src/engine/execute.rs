@@ -97,7 +97,7 @@ pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
         && extra.granted.load(Ordering::Relaxed)
         && head.mark_granted(false)
     {
-        engine.give_back(&extra.settings.resources);
+        crate::engine::claim::give_back(engine, &extra.settings.resources);
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::ptr::NonNull;
 
-use crate::engine::thread::ThreadState;
 use crate::object::entry::Hold;
+use crate::task::runner::Runner;
 
 /// Something that owns one pointer, and is run once or abandoned.
 pub(crate) trait FreeWork: Sized + Send {
@@ -21,7 +21,7 @@ pub(crate) trait FreeWork: Sized + Send {
     unsafe fn from_raw(data: NonNull<()>) -> Self;
 
     /// Runs it, on a worker or on a thread that stands in for one.
-    fn run(self, state: &ThreadState);
+    fn run(self, runner: Runner<'_>);
 
     /// The engine has ended: it fails, now or as one of the leftovers.
     fn abandon(self, left: &mut Leftovers);
@@ -45,7 +45,7 @@ pub(crate) struct FreeJob {
 unsafe impl Send for FreeJob {}
 
 struct Table {
-    run: unsafe fn(NonNull<()>, &ThreadState),
+    run: unsafe fn(NonNull<()>, Runner<'_>),
     abandon: unsafe fn(NonNull<()>, &mut Leftovers),
     prefetch: usize,
     granted: bool,
@@ -59,7 +59,7 @@ impl FreeJob {
             table: const {
                 &Table {
                     // SAFETY: `data` comes from `into_raw`, and a job is used once.
-                    run: |data, state| unsafe { W::from_raw(data) }.run(state),
+                    run: |data, runner| unsafe { W::from_raw(data) }.run(runner),
                     // SAFETY: as for `run`: the job is abandoned instead.
                     abandon: |data, left| unsafe { W::from_raw(data) }.abandon(left),
                     prefetch: W::PREFETCH,
@@ -70,9 +70,9 @@ impl FreeJob {
     }
 
     #[inline(always)]
-    pub(crate) fn run(self, state: &ThreadState) {
+    pub(crate) fn run(self, runner: Runner<'_>) {
         // SAFETY: made by `of`, used once.
-        unsafe { (self.table.run)(self.data, state) }
+        unsafe { (self.table.run)(self.data, runner) }
     }
 
     pub(crate) fn abandon(self, left: &mut Leftovers) {

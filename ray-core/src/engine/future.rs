@@ -8,10 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-
-use tokio::task::AbortHandle;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::call::function::{BoxFuture, Outcome};
@@ -46,25 +44,6 @@ struct Body<R> {
 
 // SAFETY: the future, the hold and `over` are Send; the actor is kept alive by `over` and by the call's hold on it.
 unsafe impl<R> Send for Body<R> {}
-
-/// A future that the runtime has.
-#[derive(Debug)]
-pub(crate) struct Spawned {
-    attempt: Attempt,
-    /// None while it is just being spawned.
-    handle: Option<AbortHandle>,
-}
-
-/// Tells the attempts of a call apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Attempt(u64);
-
-impl Attempt {
-    fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// Spawns the future of an entry that the caller runs; `end` is called when it is over.
 ///
@@ -113,18 +92,13 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     match engine.tokio() {
         Ok(tokio) => {
             body.listed = true;
-            let key = entry.as_ptr().addr();
             // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
             // down drops the body at once.
-            let attempt = Attempt::next();
-            engine.futures.lock().insert(key, Spawned { attempt, handle: None });
+            let attempt = engine.futures.enter(entry);
             // SAFETY: as above.
             let task = unsafe { Hold::new(entry) };
             let handle = tokio.spawn(body).abort_handle();
-            // The future may have ended meanwhile, and another attempt of the same call have begun.
-            if let Some(place) = engine.futures.lock().get_mut(&key).filter(|place| place.attempt == attempt) {
-                place.handle = Some(handle.clone());
-            }
+            engine.futures.spawned(entry, attempt, handle.clone());
             let now = task.state.load();
             if now.phase().is_settled() || crate::engine::blocking::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
                 // A thread that cancelled it or cut it off meanwhile found no handle.
@@ -140,21 +114,16 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
 
 /// Drops the future of a task at its next await, if it has one.
 pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
-    if let Some(handle) = handle(engine, entry) {
+    if let Some(handle) = engine.futures.handle(entry) {
         handle.abort();
     }
-}
-
-/// What drops the future of a task at its next await, if it has one.
-pub(crate) fn handle(engine: &Engine, entry: NonNull<Header>) -> Option<AbortHandle> {
-    engine.futures.lock().get(&entry.as_ptr().addr()).and_then(|future| future.handle.clone())
 }
 
 impl<R> Body<R> {
     /// The body is over, one way or another.
     fn finish(&mut self, outcome: Outcome<R>) {
         if self.listed {
-            self.engine.futures.lock().remove(&self.task.entry().as_ptr().addr());
+            self.engine.futures.leave(self.task.entry());
         }
         let strict = self.engine.settings.strict;
         // SAFETY: the entry is ours to end, and this is the only place that does.
@@ -201,7 +170,7 @@ impl<R> Future for Body<R> {
             Ok(state) => state,
             Err(gone) => {
                 let future = this.future.take();
-                crate::base::unwind::quietly(|| drop(future));
+                crate::base::users_code::quietly(|| drop(future));
                 this.finish(Err(gone));
                 return Poll::Ready(());
             }
@@ -244,7 +213,7 @@ impl<R> Future for Body<R> {
             Err(panic) => Err((head.vtable().kind.panicked)(this.task.entry(), panic)),
         };
         let future = this.future.take();
-        crate::base::unwind::quietly(|| drop(future));
+        crate::base::users_code::quietly(|| drop(future));
         this.finish(outcome);
         Poll::Ready(())
     }
@@ -254,7 +223,7 @@ impl<R> Drop for Body<R> {
     fn drop(&mut self) {
         // Aborted, or the runtime went down.
         if let Some(future) = self.future.take() {
-            crate::base::unwind::quietly(|| drop(future));
+            crate::base::users_code::quietly(|| drop(future));
             let error = Error::new(ErrorKind::Cancelled, "the task was cancelled");
             self.finish(Err(error));
         }

@@ -1,7 +1,7 @@
 //! The end of an engine.
 //!
 //! In this order: the epoch changes, so that every entry and handle of the engine is stale and no body can submit; the
-//! queues are closed, so that whoever still queues something drains it (see [`rest`](crate::sched::rest)); everybody who
+//! queues are closed, so that whoever still queues something drains it (see [`monitor_state`](crate::sched::monitor_state)); everybody who
 //! waits is woken and finds that out; what is queued is dropped; the async runtime is closed. Then the shutdown waits, for
 //! the grace at most, until the bodies that run have ended, and the engine's threads with them. The threads of bodies that
 //! are left end when those do, and drop what they hold.
@@ -18,20 +18,20 @@ use crate::engine::{callbacks, thread};
 
 /// Ends an engine that was taken out. The names of the bodies that still run after its grace.
 pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
-    engine.pulse.close();
-    engine.wake_everybody();
-    engine.drain();
+    engine.monitor.close();
+    wake_everybody(&engine);
+    drain(&engine);
     engine.async_runtime.close();
     callbacks::end(&engine);
     let end = Instant::now() + engine.settings.shutdown_grace;
     let mut pause = Duration::from_micros(50);
-    while !(engine.has_ended() && callbacks::are_over(engine.epoch)) && Instant::now() < end {
+    while !(has_ended(&engine) && callbacks::are_over(engine.epoch)) && Instant::now() < end {
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
-    engine.drain();
-    crate::base::event::log_unread();
-    let left = engine.running_bodies();
+    drain(&engine);
+    crate::base::unread::log_unread();
+    let left = running_bodies(&engine);
     drop(engine);
     thread::free_former();
     left
@@ -40,86 +40,84 @@ pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
 impl Drop for Engine {
     fn drop(&mut self) {
         // A submitter may have been half-way when the shutdown drained the queues.
-        self.drain();
+        drain(self);
     }
 }
 
-impl Engine {
-    fn wake_everybody(&self) {
-        self.pulse.wake();
-        self.threads.walk(0, |shared, _| {
-            shared.thread.unpark();
-            false
-        });
-        crate::object::alarm::ring_all(self.epoch);
-    }
+fn wake_everybody(engine: &Engine) {
+    engine.monitor.wake();
+    engine.threads.walk(0, |shared, _| {
+        shared.thread.unpark();
+        false
+    });
+    crate::object::alarm::ring_all(engine.epoch);
+}
 
-    /// Drops what is queued, failing it.
-    pub(crate) fn drain(&self) {
-        let mut jobs = Vec::new();
+/// Drops what is queued, failing it.
+pub(crate) fn drain(engine: &Engine) {
+    let mut jobs = Vec::new();
+    loop {
+        match engine.injector.steal() {
+            Steal::Success(job) => jobs.push(job),
+            Steal::Empty => break,
+            Steal::Retry => {}
+        }
+    }
+    engine.threads.walk(0, |_, stealer| {
         loop {
-            match self.injector.steal() {
+            match stealer.steal() {
                 Steal::Success(job) => jobs.push(job),
                 Steal::Empty => break,
                 Steal::Retry => {}
             }
         }
-        self.threads.walk(0, |_, stealer| {
-            loop {
-                match stealer.steal() {
-                    Steal::Success(job) => jobs.push(job),
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
-            }
-            false
-        });
-        let mut tasks: Vec<_> = jobs.into_iter().map(thread::Job::into_hold).collect();
-        tasks.extend(self.calls.take_task_back(Instant::now()));
-        let mut free = Vec::new();
-        while let Some(job) = self.free.take_any() {
-            free.push(job);
-        }
-        self.awaited.close();
-        tasks.extend(self.claims.lock().drain());
-        let mut left = Leftovers::default();
-        free.into_iter().for_each(|job| job.abandon(&mut left));
-        tasks.append(&mut left.tasks);
-        for task in tasks {
-            task.state.set_seen();
-            task.abort(gone("the task had not started"));
-            if let Some(head) = task.task() {
-                (head.vtable().kind.dependency_failed)(head);
-            }
-        }
-        if let Some(attached) = self.attached.get() {
-            attached.end();
-        }
-        callbacks::run_late(self.me.upgrade().as_ref(), left.callbacks);
+        false
+    });
+    let mut tasks: Vec<_> = jobs.into_iter().map(crate::engine::threads::Job::into_hold).collect();
+    tasks.extend(engine.calls.take_task_back(Instant::now()));
+    let mut free = Vec::new();
+    while let Some(job) = engine.free.take_any() {
+        free.push(job);
     }
+    engine.awaited.close();
+    tasks.extend(engine.claims.lock().drain());
+    let mut left = Leftovers::default();
+    free.into_iter().for_each(|job| job.abandon(&mut left));
+    tasks.append(&mut left.tasks);
+    for task in tasks {
+        task.state.set_seen();
+        task.abort(gone("the task had not started"));
+        if let Some(head) = task.task() {
+            (head.vtable().kind.dependency_failed)(head);
+        }
+    }
+    if let Some(attached) = engine.attached.get() {
+        attached.end();
+    }
+    callbacks::run_late(engine.me.upgrade().as_ref(), left.callbacks);
+}
 
-    /// No body runs any more, and no thread of the engine is left.
-    fn has_ended(&self) -> bool {
-        use std::sync::atomic::Ordering::SeqCst;
-        self.workers.count.load(SeqCst) == 0
-            && self.workers.leaving.load(SeqCst) == 0
-            && !self.pulse.is_there()
-            && self.async_runtime.threads() == 0
-            && self.futures.lock().is_empty()
-            && self.running_bodies().is_empty()
-    }
+/// No body runs any more, and no thread of the engine is left.
+fn has_ended(engine: &Engine) -> bool {
+    use std::sync::atomic::Ordering::SeqCst;
+    engine.workers.count.load(SeqCst) == 0
+        && engine.workers.leaving.load(SeqCst) == 0
+        && !engine.monitor.is_there()
+        && engine.async_runtime.threads() == 0
+        && engine.futures.is_empty()
+        && running_bodies(engine).is_empty()
+}
 
-    /// The names of the bodies that run now, on the engine's threads and on users' that help.
-    pub(crate) fn running_bodies(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.threads.walk(0, |shared, _| {
-            if let Some(spec) = shared.running() {
-                names.push(format!("{} ({}:{})", spec.path(), spec.file(), spec.line()));
-            }
-            false
-        });
-        names
-    }
+/// The names of the bodies that run now, on the engine's threads and on users' that help.
+pub(crate) fn running_bodies(engine: &Engine) -> Vec<String> {
+    let mut names = Vec::new();
+    engine.threads.walk(0, |shared, _| {
+        if let Some(spec) = shared.running() {
+            names.push(format!("{} ({}:{})", spec.path(), spec.file(), spec.line()));
+        }
+        false
+    });
+    names
 }
 
 #[cfg(all(test, not(loom)))]
@@ -132,7 +130,7 @@ mod tests {
     use crate::engine::claim::claim;
     use crate::engine::free_job::FreeJob;
     use crate::engine::task_cell::{ClosureBody, TaskCell};
-    use crate::engine::thread::Job;
+    use crate::engine::threads::Job;
     use crate::engine::worker::{Free, Granted};
     use crate::object::entry::Hold;
     use crate::object::object_ref::ObjectRef;
@@ -146,8 +144,8 @@ mod tests {
     /// An engine whose shutdown has done all that it does: whatever is queued now comes too late.
     fn ended() -> Arc<Engine> {
         let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap());
-        engine.pulse.close();
-        engine.drain();
+        engine.monitor.close();
+        drain(&engine);
         engine
     }
 
@@ -171,9 +169,9 @@ mod tests {
         use crate::base::resources::UNITS;
         type Late = fn(&Arc<Engine>, Hold);
         let ways: [(&str, u64, Late); 10] = [
-            ("CPU-free work", 0, |engine, task| engine.queue_free(FreeJob::of(Free(Job::new(task))))),
+            ("CPU-free work", 0, |engine, task| crate::engine::queue::queue_free(engine, FreeJob::of(Free(Job::new(task))))),
             ("a grant that was taken out of the claims before", 2 * UNITS, |engine, task| {
-                engine.queue_free(FreeJob::of(Granted(Job::new(task))));
+                crate::engine::queue::queue_free(engine, FreeJob::of(Granted(Job::new(task))));
             }),
             ("a claim that is granted at once", 2 * UNITS, |engine, task| claim(engine, task)),
             ("a claim that is not", 3 * UNITS, |engine, task| claim(engine, task)),
@@ -181,21 +179,21 @@ mod tests {
                 let demand = Resources::new(UNITS, 0, 0, []);
                 assert!(engine.cpu.take(UNITS));
                 engine.claims.lock().claim_start(Key(1), Resources::new(2 * UNITS, 0, 0, []), Term::Body, task, Instant::now());
-                engine.give_back(&demand);
+                crate::engine::claim::give_back(engine, &demand);
             }),
             ("a task of a thread that was half-way", UNITS, |engine, task| {
                 let state = thread::attach_worker(Arc::clone(engine)).unwrap();
                 state.deque.push(Job::new(task));
-                engine.notify();
+                crate::engine::queue::notify(engine);
             }),
             ("a task that a getter awaits", UNITS, |engine, task| {
-                engine.awaited.enter(&task, crate::engine::worker::awaited::Getter::Outside);
+                engine.awaited.enter(&task, crate::engine::awaited::Getter::Outside);
                 assert!(engine.awaited.is_empty());
                 engine.injector.push(Job::new(task));
-                engine.notify();
+                crate::engine::queue::notify(engine);
             }),
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {
-                engine.calls.call(engine, Some(crate::engine::blocking::last_resort::Offer::Task(task, Instant::now())));
+                crate::engine::blocking::last_resort::call(engine, Some(crate::engine::calls::Offer::Task(task, Instant::now())));
             }),
             // As if the thread had been taking them when the shutdown looked: they were in no queue then. It takes half of them.
             ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {

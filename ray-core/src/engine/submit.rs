@@ -1,21 +1,18 @@
 //! From a call to a queue: hops 2 to 4 of a task's way.
 
+use crate::engine::queue;
 use std::fmt::Display;
 
+use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, Result};
-use crate::base::options::{CallOptions, CallSettings};
 use crate::base::resources::{Resources, UNITS};
 use crate::call::arg::ArgList;
 use crate::call::function::{ArgsOf, Function, FunctionCall};
 use crate::call::refs::Refs;
-use crate::engine::claim::claim;
 use crate::engine::engine::Engine;
-use crate::engine::free_job::FreeJob;
 use crate::engine::task_cell::{Body, FunctionBody, TaskCell};
 use crate::engine::thread;
-use crate::engine::thread::{Job, ThreadState};
-use crate::engine::worker::Free;
-use crate::engine::worker::awaited::Getter;
+use crate::engine::thread::ThreadState;
 use crate::object::entry::{Hold, Kind};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
@@ -143,7 +140,7 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     // SAFETY: the ref and the hold that `allocate` counted.
     let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
     if plain {
-        enqueue(state, hold, class);
+        queue::enqueue(state, hold, class);
     } else {
         // SAFETY: `register` reads the arguments under the lock, if they are still there.
         wait_for_arguments(state, hold, unsafe { TaskCell::<B>::args(entry) });
@@ -168,7 +165,7 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
         Some(glue) => (glue.args)(args),
         None => {
             let spec = B::SPEC;
-            crate::base::event::strict_listing(&format!(
+            crate::base::log::strict_listing(&format!(
                 "{} ({}:{}) is local: its values are not checked, and a cluster refuses it",
                 spec.path(),
                 spec.file(),
@@ -188,7 +185,7 @@ pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Res
 #[cold]
 fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
     match dependency::register(&task, args) {
-        Ok(true) => ready_on(state, task),
+        Ok(true) => queue::ready_on(state, task),
         Ok(false) => {
             // The work that it waits for may be unstarted; whoever ends it queues this task.
         }
@@ -198,67 +195,6 @@ fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
                 None => error,
             };
             task.abort(error);
-        }
-    }
-}
-
-/// All arguments of a task are ready.
-pub(super) fn ready(task: Hold) {
-    match thread::of(task.epoch) {
-        Ok(state) => ready_on(state, task),
-        Err(_) => {
-            // No reference to its result is of use without the engine.
-            task.abort(crate::base::epoch::gone("the task had not started"));
-        }
-    }
-}
-
-fn ready_on(state: &ThreadState, task: Hold) {
-    let Some(head) = task.task() else { return };
-    let class = head.class();
-    if task.state.step(Phase::Waiting, Phase::Queued) {
-        if class == Class::OneCpu && crate::engine::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
-            // A body may wait for it, or for what waits for it: it goes before fresh work, as its arguments did.
-            state.engine.awaited.enter(&task, Getter::InABody);
-        }
-        enqueue(state, task, class);
-    }
-}
-
-/// Another attempt of a task.
-pub(super) fn requeue(state: &ThreadState, task: Hold) {
-    let Some(class) = task.task().map(TaskHead::class) else { return };
-    enqueue(state, task, class);
-}
-
-/// Puts a task in the queue of its class.
-#[inline]
-fn enqueue(state: &ThreadState, task: Hold, class: Class) {
-    match class {
-        Class::OneCpu => {
-            state.deque.push(Job::new(task));
-            state.engine.notify();
-        }
-        Class::Free => {
-            state.engine.queue_free(FreeJob::of(Free(Job::new(task))));
-        }
-        Class::Shaped => claim(&state.engine, task),
-    }
-}
-
-impl Engine {
-    /// Queues CPU-free work.
-    #[inline]
-    pub(crate) fn queue_free(&self, job: FreeJob) {
-        self.free.push(job);
-        self.notify();
-    }
-
-    /// There is new work: makes sure that the monitor thread goes.
-    #[inline]
-    pub(crate) fn notify(&self) {
-        if self.pulse.is_roused_by_work() {
-            self.rouse();
         }
     }
 }

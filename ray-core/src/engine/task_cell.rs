@@ -1,7 +1,7 @@
 //! A task's one allocation: header, value, arguments.
 
 use crate::engine::task_kind::TASK;
-use crate::task::kind::Runner;
+use crate::task::runner::Runner;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, offset_of};
@@ -210,7 +210,7 @@ impl<B: Body> TaskCell<B> {
             let cell = entry.cast::<Self>().as_ref();
             cell.head.args_go();
             let args = cell.args.get();
-            crate::base::unwind::quietly(|| (*args).assume_init_drop());
+            crate::base::users_code::quietly(|| (*args).assume_init_drop());
         }
     }
 
@@ -218,7 +218,7 @@ impl<B: Body> TaskCell<B> {
         // SAFETY: the caller owns the value.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
-            crate::base::unwind::quietly(|| (*value).assume_init_drop());
+            crate::base::users_code::quietly(|| (*value).assume_init_drop());
         }
     }
 
@@ -244,7 +244,7 @@ pub(crate) fn strict_outcome<P, R>(outcome: Outcome<R>, glue: &Glue<P, R>, spec:
         Err(error) => {
             let (error, typed) = error.portable_round_trip();
             if !typed {
-                crate::base::event::strict_listing(&format!(
+                crate::base::log::strict_listing(&format!(
                     "{} ({}:{}) fails with an error that has no serde form: on a cluster it travels as its text",
                     spec.path(),
                     spec.file(),

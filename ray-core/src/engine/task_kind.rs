@@ -4,17 +4,18 @@ use std::ptr::NonNull;
 
 use crate::engine::blocking::{inline, interrupt};
 use crate::engine::thread::ThreadState;
-use crate::engine::{claim, submit};
+use crate::engine::{claim, queue};
 use crate::object::entry::{Header, Hold};
 use crate::task::blockers::Blockers;
-use crate::task::kind::{Bodies, Runner, TaskKind};
+use crate::task::head::TaskKind;
+use crate::task::runner::{Bodies, Runner};
 
 /// A function's task, or a closure's.
 pub(crate) static TASK: TaskKind = TaskKind {
     noun: "a task",
     in_class_queue: true,
     refuses_force: None,
-    ready: submit::ready,
+    ready: queue::ready,
     dependency_failed: |_| {},
     leave_queue: claim::withdraw,
     for_life: None,
@@ -27,7 +28,7 @@ pub(crate) static TASK: TaskKind = TaskKind {
 };
 
 fn requeue(runner: Runner<'_>, task: Hold) {
-    submit::requeue(ThreadState::of(runner), task);
+    queue::requeue(ThreadState::of(runner), task);
 }
 
 fn run_inline(runner: Runner<'_>, entry: NonNull<Header>, bodies: Bodies, _: &dyn Fn() -> bool) -> bool {

@@ -9,15 +9,13 @@
 //! and frames of the engine lie below that call only if the engine has called code of the user's, which `unwind` counts. So
 //! former states are freed when the thread gets another one, or shuts the engine down, outside of such code.
 
-mod threads;
-
 use crate::base::error::Error;
-use crate::task::kind::Runner;
+use crate::engine::threads::{HeldCpu, Job, Shared, is_engines_own};
+use crate::task::runner::Runner;
 use std::cell::{Cell, RefCell};
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::Worker;
@@ -27,107 +25,8 @@ use crate::base::error::Result;
 use crate::call::spec::Spec;
 use crate::engine::engine;
 use crate::engine::engine::Engine;
-use crate::engine::worker::free::Batch;
-use crate::object::entry::{Header, Hold};
-
-pub(crate) use threads::Threads;
-
-/// A hold on an unstarted task, in a queue.
-pub(crate) struct Job(NonNull<Header>);
-
-// SAFETY: a hold may be given back on any thread, and tasks are Send.
-unsafe impl Send for Job {}
-
-impl Job {
-    #[inline]
-    pub(crate) fn new(hold: Hold) -> Self {
-        Self(hold.into_entry())
-    }
-
-    #[inline]
-    pub(crate) fn into_hold(self) -> Hold {
-        // SAFETY: a job is made of a hold and becomes one again once.
-        unsafe { Hold::adopt(self.0) }
-    }
-}
-
-/// What other threads may see of a thread.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) thread: Thread,
-    /// Bodies ended here; written by the thread itself alone.
-    pub(crate) bodies: AtomicU64,
-    /// How often a worker has come back for work; written by the thread itself alone.
-    pub(crate) turns: AtomicU64,
-    /// As many as the monitor thread saw when it last looked.
-    pub(crate) seen: AtomicU64,
-    /// When the monitor thread last saw the worker come back, in microseconds of its own clock; 0: never.
-    pub(crate) seen_at: AtomicU64,
-    /// The worker idles, or waits in a get.
-    pub(crate) away: AtomicBool,
-    /// The body that runs, for reports; null between bodies.
-    pub(crate) running: AtomicPtr<Spec>,
-    /// CPU units that the thread holds now, for the body that runs (or, in a worker between bodies, for the next); written by
-    /// the thread itself alone.
-    pub(crate) cpu: AtomicU64,
-    /// For questions to the system.
-    pub(crate) handle: crate::base::os::ThreadHandle,
-    /// Set by who wakes the thread from the idle list.
-    pub(crate) woken: AtomicBool,
-}
-
-impl Shared {
-    /// The body that runs now.
-    pub(crate) fn running(&self) -> Option<&'static Spec> {
-        // SAFETY: only specs are stored, and they are static.
-        unsafe { self.running.load(Ordering::Relaxed).as_ref() }
-    }
-
-    /// It idles, or waits in a get.
-    pub(crate) fn is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
-    }
-
-    /// The thread's number, for reports.
-    pub(crate) fn number(&self) -> u64 {
-        std::ptr::from_ref(self).addr() as u64
-    }
-
-    /// A worker has come back for work, on its own thread.
-    #[inline]
-    pub(crate) fn count_turn(&self) {
-        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// One more body has ended on this, its own thread.
-    #[inline]
-    pub(crate) fn count_body(&self) {
-        self.bodies.store(self.bodies.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-}
-
-/// The CPU units that this thread holds; other threads may look, see [`Shared::cpu`].
-#[derive(Debug)]
-pub(crate) struct HeldCpu(Arc<Shared>);
-
-impl HeldCpu {
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.cpu.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn set(&self, units: u64) {
-        self.0.cpu.store(units, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn replace(&self, units: u64) -> u64 {
-        let held = self.get();
-        self.set(units);
-        held
-    }
-}
+use crate::engine::free_queue::Batch;
+use crate::object::entry::Header;
 
 /// A running body, on the stack of the thread that runs it.
 pub(crate) struct Frame {
@@ -190,18 +89,11 @@ pub(crate) struct ThreadState {
 thread_local! {
     static CURRENT: Cell<*const ThreadState> = const { Cell::new(null()) };
     static OWNED: RefCell<Owned> = const { RefCell::new(Owned(Vec::new())) };
-    /// The engine's own thread: a shutdown would wait for itself.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether this thread runs work of an engine, so that it cannot wait for that engine's end.
 pub(crate) fn is_inside() -> bool {
-    INSIDE.get() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
-}
-
-/// This thread is the engine's own, until it ends.
-pub(crate) fn belongs_to_engine() {
-    INSIDE.set(true);
+    is_engines_own() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
 }
 
 static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
@@ -252,25 +144,14 @@ impl ThreadState {
 
     fn new(engine: Arc<Engine>, is_worker: bool) -> Self {
         let deque = Worker::new_lifo();
-        let shared = Arc::new(Shared {
-            thread: std::thread::current(),
-            bodies: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-            seen_at: AtomicU64::new(0),
-            away: AtomicBool::new(false),
-            running: AtomicPtr::new(std::ptr::null_mut()),
-            cpu: AtomicU64::new(0),
-            handle: crate::base::os::ThreadHandle::current(),
-            woken: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::of_this_thread());
         engine.threads.enter(Arc::clone(&shared), deque.stealer());
         Self {
             epoch: engine.epoch,
             batch: is_worker.then(|| engine.free.enter()),
             engine,
             deque,
-            cpu: HeldCpu(Arc::clone(&shared)),
+            cpu: HeldCpu::of(Arc::clone(&shared)),
             shared,
             frame: Cell::new(null()),
             is_worker,
@@ -296,9 +177,9 @@ impl ThreadState {
         }
         self.engine.threads.leave(&self.shared);
         if self.engine.is_live() {
-            self.engine.notify();
+            crate::engine::queue::notify(&self.engine);
         } else {
-            self.engine.drain();
+            crate::engine::shutdown::drain(&self.engine);
         }
         if self.is_worker {
             let workers = &self.engine.workers;
@@ -313,7 +194,7 @@ impl ThreadState {
         if let Some(batch) = &self.batch
             && self.engine.free.give_back(batch)
         {
-            self.engine.notify();
+            crate::engine::queue::notify(&self.engine);
         }
     }
 
@@ -447,7 +328,7 @@ fn attach<'a>() -> Result<&'a ThreadState> {
     {
         return Err(epoch::gone("this body belongs to an engine that was shut down"));
     }
-    if INSIDE.get() {
+    if is_engines_own() {
         // The user's code that such a thread runs at the end of its engine (a callback, the drop of a value) must not start another.
         let engine = engine::running().ok_or_else(|| epoch::gone("this thread belonged to it"))?;
         return enter(engine, false);
@@ -462,7 +343,7 @@ pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> 
 
 /// Frees this thread's states of engines that were shut down, unless a frame below may look at one.
 pub(crate) fn free_former() {
-    if crate::base::unwind::is_in_users_code() {
+    if crate::base::users_code::is_in_users_code() {
         return;
     }
     let current = existing().filter(|state| state.engine.is_live());

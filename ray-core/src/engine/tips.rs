@@ -78,7 +78,7 @@ pub(crate) fn warn(spec: &'static Spec, site: &'static Location<'static>, enough
     }
     let new = TOLD.lock().get_or_insert_default().insert((site.file(), site.line(), site.column()));
     if new {
-        crate::base::event::tip(&format!(
+        crate::base::log::tip(&format!(
             "{}:{}: `ray::get` right after `{}.remote(..)`, again and again: one task runs at a time. Submit them all, then get them all: `ray::get(xs.map(|x| {}.remote(x)).collect::<Vec<_>>())` (RAY_TIPS=0 silences this)",
             site.file(),
             site.line(),

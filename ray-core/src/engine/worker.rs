@@ -2,16 +2,10 @@
 //!
 //! A worker that holds a CPU lease runs tasks from its own deque, the injector and other threads' deques; any worker
 //! runs CPU-free work. It goes idle when it finds nothing: it gives its lease back, enters the idle list, looks once
-//! more, and parks. A submitting thread wakes the monitor thread ([`pulse`]) if that rests, and no worker; a thread that is about to
+//! more, and parks. A submitting thread wakes the monitor thread ([`monitor`](crate::engine::monitor)) if that rests, and no worker; a thread that is about to
 //! wait for the work wakes a worker at once ([`Engine::kick`]).
 
-pub(crate) mod awaited;
-pub(crate) mod extra;
-pub(crate) mod free;
-pub(crate) mod overrun;
-pub(crate) mod pulse;
-mod wake;
-
+use crate::task::runner::Runner;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +18,8 @@ use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
-use crate::engine::thread::{Frame, Job, Shared, ThreadState, attach_worker};
+use crate::engine::thread::{Frame, ThreadState, attach_worker};
+use crate::engine::threads::{Job, Shared};
 use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
 
@@ -35,59 +30,7 @@ const ELSEWHERE_EVERY: u32 = 61;
 /// Every so many turns tasks come before CPU-free work.
 const TASKS_FIRST_EVERY: u32 = 8;
 
-impl Engine {
-    /// A task from the old end of some queue, for the monitor thread.
-    pub(crate) fn oldest_queued(&self) -> Option<Hold> {
-        let queued = |job: Job| Some(job.into_hold()).filter(|task| task.phase() == crate::object::state::Phase::Queued);
-        loop {
-            match self.injector.steal() {
-                Steal::Success(job) => {
-                    if let Some(task) = queued(job) {
-                        return Some(task);
-                    }
-                }
-                Steal::Retry => {}
-                Steal::Empty => break,
-            }
-        }
-        let mut oldest = None;
-        self.threads.walk(0, |_, stealer| {
-            loop {
-                match stealer.steal() {
-                    Steal::Success(job) => {
-                        oldest = queued(job);
-                        if oldest.is_some() {
-                            break true;
-                        }
-                    }
-                    Steal::Retry => {}
-                    Steal::Empty => break false,
-                }
-            }
-        });
-        oldest
-    }
-
-    /// There is work for one CPU in some queue.
-    pub(crate) fn has_cpu_work(&self) -> bool {
-        self.has_cpu_work_beyond(0)
-    }
-
-    /// As [`has_cpu_work`](Self::has_cpu_work), where so many tasks in the queues were taken already, as awaited ones.
-    fn has_cpu_work_beyond(&self, taken: usize) -> bool {
-        let mut queued = self.injector.len();
-        if queued > taken || self.awaited.waiting().1 {
-            return true;
-        }
-        self.threads.walk(0, |_, stealer| {
-            queued += stealer.len();
-            queued > taken
-        });
-        queued > taken
-    }
-}
-
-fn run(engine: Arc<Engine>) {
+pub(super) fn run(engine: Arc<Engine>) {
     let Ok(state) = attach_worker(Arc::clone(&engine)) else {
         engine.workers.waking.fetch_sub(1, Ordering::SeqCst);
         engine.workers.count.fetch_sub(1, Ordering::SeqCst);
@@ -118,7 +61,7 @@ fn run(engine: Arc<Engine>) {
                 // One wakes the next, so that a burst does not have to wait for the monitor thread.
                 let taken = usize::from(is_awaited);
                 if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work_beyond(taken)) {
-                    engine.kick();
+                    crate::engine::wake::kick(&engine);
                 }
             }
             run_work(state, work);
@@ -142,7 +85,7 @@ enum Work {
 
 fn release_lease(state: &ThreadState) {
     let held = state.cpu.replace(0);
-    state.engine.give_cpu(held);
+    crate::engine::claim::give_cpu(&state.engine, held);
 }
 
 /// Work, and whether it was taken as awaited work, whose place in an ordinary queue is still there.
@@ -164,7 +107,7 @@ fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<(Work, bool)> {
 fn find_free(state: &ThreadState) -> Option<Work> {
     let (job, more) = state.engine.free.take(state.batch.as_ref()?)?;
     if more {
-        state.engine.notify();
+        crate::engine::queue::notify(&state.engine);
     }
     // CPU-free work holds no CPU, so that others may have it.
     release_lease(state);
@@ -184,7 +127,7 @@ fn take_lease(state: &ThreadState) -> bool {
     if state.cpu.get() > 0 && engine.cpu.is_claimed() {
         // Those who came first take what we hold; we line up again.
         release_lease(state);
-        engine.serve_claims();
+        crate::engine::claim::serve_claims(engine);
     }
     if state.cpu.get() == 0 {
         if !engine.cpu.take(UNITS) {
@@ -219,7 +162,7 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
 fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
     let job = steal_some(state, turn);
     if job.is_some() && !state.deque.is_empty() {
-        state.engine.notify();
+        crate::engine::queue::notify(&state.engine);
     }
     job
 }
@@ -256,7 +199,7 @@ fn steal_some(state: &ThreadState, turn: u32) -> Option<Job> {
 fn run_work(state: &ThreadState, work: Work) {
     match work {
         Work::Task(task) => run_task(state, task),
-        Work::Free(job) => job.run(state),
+        Work::Free(job) => job.run(state.runner()),
     }
 }
 
@@ -281,8 +224,8 @@ macro_rules! tasks {
             }
 
             #[inline]
-            fn run(self, state: &ThreadState) {
-                $run(state, self.0.into_hold());
+            fn run(self, runner: Runner<'_>) {
+                $run(ThreadState::of(runner), self.0.into_hold());
             }
 
             fn abandon(self, left: &mut Leftovers) {
@@ -337,7 +280,7 @@ fn run_leased(state: &ThreadState, task: Hold) {
 /// Runs one unit of queued work on a thread that is no worker, where none can be had. `true`: something was run.
 pub(crate) fn run_one_here(state: &ThreadState) -> bool {
     if state.engine.cpu.is_claimed() {
-        state.engine.serve_claims();
+        crate::engine::claim::serve_claims(&state.engine);
     }
     let held = state.cpu.get();
     let work = state.engine.free.take_any().map(Work::Free).or_else(|| find_awaited(state)).or_else(|| find_task(state, 0));
@@ -357,7 +300,7 @@ pub(crate) fn run_one_here(state: &ThreadState) -> bool {
 /// Runs a task on a thread that is no worker and runs no body, with a CPU beyond those that there are.
 pub(crate) fn run_overdrawn(state: &ThreadState, task: Hold) {
     state.engine.cpu.overdraw(UNITS);
-    state.engine.extra.count();
+    state.engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
     state.cpu.set(UNITS);
     run_task(state, task);
     release_lease(state);

@@ -7,8 +7,9 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::base::resources::{Available, Resources, UNITS};
+use crate::base::resources::{Resources, UNITS};
 use crate::base::sync::Mutex;
+use crate::sched::available::Available;
 use crate::sched::claims::{Claims, Grant, Key, Term};
 use crate::sched::lease::CpuPool;
 

@@ -16,8 +16,8 @@ use crate::object::entry;
 use crate::object::entry::{Header, Hold, Kind, VTable};
 use crate::object::state::{Phase, State};
 use crate::task::blockers::Blockers;
-use crate::task::head::{Ran, TaskHead, TaskVTable, begins_again};
-use crate::task::kind::{Runner, TaskKind};
+use crate::task::head::{Ran, TaskHead, TaskKind, TaskVTable, begins_again};
+use crate::task::runner::Runner;
 
 /// A task without a body.
 #[repr(C)]

@@ -38,7 +38,7 @@ impl Bell {
         }
         let waker = waker.clone();
         let former = self.0.lock().replace(waker);
-        crate::base::unwind::quietly(|| drop(former));
+        crate::base::users_code::quietly(|| drop(former));
         false
     }
 
@@ -46,7 +46,7 @@ impl Bell {
     pub(crate) fn ring(&self) {
         let waker = self.0.lock().take();
         if let Some(waker) = waker {
-            crate::base::unwind::quietly(|| waker.wake());
+            crate::base::users_code::quietly(|| waker.wake());
         }
     }
 
@@ -54,7 +54,7 @@ impl Bell {
     pub(crate) fn silence(&self) {
         let waker = self.0.lock().take();
         if waker.is_some() {
-            crate::base::unwind::quietly(|| drop(waker));
+            crate::base::users_code::quietly(|| drop(waker));
         }
     }
 }

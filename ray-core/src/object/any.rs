@@ -9,7 +9,7 @@ use crate::object::entry;
 use crate::object::entry::Header;
 
 /// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It counts as a reference;
-/// [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
+/// [`wait`](crate::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -56,7 +56,7 @@ impl AnyRef {
     /// Whether the task has ended, well or not, or its engine has. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        crate::object::object_ref::is_ready(self.header())
+        self.header().is_ready()
     }
 }
 

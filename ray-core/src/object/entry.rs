@@ -69,7 +69,7 @@ pub(crate) enum Kind {
 pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
-    rest: UnsafeCell<Rest>,
+    rest: UnsafeCell<MonitorState>,
     /// When it was settled; see [`stamp`]. Written before the settled phase is published.
     stamp: AtomicU64,
     id: AtomicU64,
@@ -80,7 +80,7 @@ pub(crate) struct Header {
 }
 
 /// What is needed before an entry is settled, and what is needed after it has failed: never both.
-union Rest {
+union MonitorState {
     /// Unless the entry has failed.
     waiters: ManuallyDrop<Waiters>,
     /// Of a failed entry.
@@ -104,7 +104,7 @@ impl Header {
         Self {
             state,
             vtable,
-            rest: UnsafeCell::new(Rest { waiters: ManuallyDrop::new(Waiters::new()) }),
+            rest: UnsafeCell::new(MonitorState { waiters: ManuallyDrop::new(Waiters::new()) }),
             stamp: AtomicU64::new(0),
             id: AtomicU64::new(0),
             epoch,
@@ -129,6 +129,11 @@ impl Header {
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
         self.state.load().phase()
+    }
+
+    /// It is settled, or its engine is gone: after a shutdown bodies may go on, but their objects are gone.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase().is_settled() || crate::base::epoch::check_object(self.epoch).is_err()
     }
 
     /// The error of a failed entry.
@@ -282,7 +287,7 @@ impl Header {
             crate::object::watch::failed();
         }
         if before.refs() == 0 && !before.is_seen() {
-            crate::base::event::unhandled(&error);
+            crate::base::unread::unhandled(&error);
         }
         true
     }
@@ -331,7 +336,7 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
         unsafe {
             match phase {
                 Phase::Ready => return drop_ready(entry, false),
-                Phase::Failed if !seen => crate::base::event::unhandled(&header.error()),
+                Phase::Failed if !seen => crate::base::unread::unhandled(&header.error()),
                 _ => {}
             }
             drop_hold(entry);

@@ -15,8 +15,7 @@ use crate::object::entry;
 use crate::object::entry::{Header, Kind};
 use crate::object::state::Phase;
 
-pub use crate::object::any::AnyRef;
-pub use crate::object::view::{TakeError, View};
+use crate::object::any::AnyRef;
 
 /// A reference to an object: the future result of a task or an actor's call, or a value that was [`put`](crate::put).
 ///
@@ -151,7 +150,7 @@ impl<T> ObjectRef<T> {
     /// Whether the task has ended, well or not, or its engine has. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        is_ready(self.header())
+        self.header().is_ready()
     }
 
     /// The object's number.
@@ -166,21 +165,16 @@ impl<T> ObjectRef<T> {
         match self.header().vtable.kind {
             Kind::Put => None,
             Kind::Task => Some(TaskId::from_raw(self.header().id())),
-            Kind::Part => crate::object::parts::producer(self.header()).map(|whole| TaskId::from_raw(whole.id())),
+            Kind::Part => crate::object::part::producer(self.header()).map(|whole| TaskId::from_raw(whole.id())),
         }
     }
 
-    /// The same reference without its type, so that [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed)
+    /// The same reference without its type, so that [`wait`](crate::wait) and [`as_completed`](crate::as_completed)
     /// take references to objects of different types.
     pub fn any(&self) -> AnyRef {
         // SAFETY: alive by our ref.
         unsafe { AnyRef::share(self.entry()) }
     }
-}
-
-/// After a shutdown bodies may go on, but their objects are gone.
-pub(super) fn is_ready(header: &Header) -> bool {
-    header.phase().is_settled() || crate::base::epoch::check_object(header.epoch).is_err()
 }
 
 impl<T: Clone> ObjectRef<T> {

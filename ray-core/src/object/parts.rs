@@ -3,62 +3,17 @@
 //! The task makes the tuple, as ever; each part is an entry in `Running` that is settled when the tuple is. A part
 //! knows the entry of the whole, so that a getter can run the task and a canceller finds it.
 
+use crate::object::part::Part;
 use std::cell::UnsafeCell;
-use std::mem::{MaybeUninit, needs_drop, offset_of};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use crate::base::error::Error;
 use crate::object::entry;
-use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::entry::{Header, Hold};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
-
-/// A part's entry.
-#[repr(C)]
-struct Part<T> {
-    header: Header,
-    whole: Hold,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-/// The start of every part's entry.
-#[repr(C)]
-struct PartHead {
-    header: Header,
-    whole: Hold,
-}
-
-/// The task that makes a part.
-pub(crate) fn producer(part: &Header) -> Option<&Hold> {
-    // SAFETY: the kind says that a PartHead starts with this header.
-    (part.vtable.kind == Kind::Part).then(|| unsafe { &NonNull::from(part).cast::<PartHead>().as_ref().whole })
-}
-
-impl<T: Send + Sync + 'static> Part<T> {
-    const TABLE: &'static VTable = &VTable {
-        value: offset_of!(Self, value),
-        adopted: false,
-        nested: needs_drop::<T>(),
-        kind: Kind::Part,
-        drop_value: Self::drop_value,
-        free: Self::free,
-        task: None,
-    };
-
-    unsafe fn drop_value(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the value.
-        unsafe {
-            let value = entry.cast::<Self>().as_ref().value.get();
-            crate::base::unwind::quietly(|| (*value).assume_init_drop());
-        }
-    }
-
-    unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold is gone, and the value with it.
-        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
-    }
-}
 
 /// The duty to settle a part.
 pub(crate) struct Promise<T> {

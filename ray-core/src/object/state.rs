@@ -287,7 +287,7 @@ impl State {
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
         if Snapshot(before).refs() >= MAX_REFS {
             // As Arc does: the count would overflow into nonsense, and only leaked references get here.
-            crate::base::event::abort("an object has more than 134,217,728 references: are clones of an `ObjectRef` leaked?");
+            crate::base::log::abort("an object has more than 134,217,728 references: are clones of an `ObjectRef` leaked?");
         }
     }
 
@@ -320,7 +320,7 @@ impl State {
         let before = self.0.fetch_add(HOLD, Ordering::Relaxed);
         if Snapshot(before).holds() >= MAX_HOLDS {
             // As above. What a user can ask for in numbers is refused long before: see `dependency::register`.
-            crate::base::event::abort("an object is held by more than 8,388,608 tasks and other owners of the engine");
+            crate::base::log::abort("an object is held by more than 8,388,608 tasks and other owners of the engine");
         }
     }
 

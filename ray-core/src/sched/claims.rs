@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::base::resources::{Available, Resources};
+use crate::base::resources::Resources;
+use crate::sched::available::Available;
 
 /// How long a start may be passed by smaller work.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);

@@ -66,7 +66,7 @@ impl CpuPool {
         self.urgent.load(Ordering::SeqCst) != 0
     }
 
-    /// Takes units, be they there or not: the pool may be below zero until they are given back. See `worker::extra`.
+    /// Takes units, be they there or not: the pool may be below zero until they are given back. See `engine::extra_cpu`.
     pub(crate) fn overdraw(&self, units: u64) {
         self.free.fetch_sub(units.cast_signed(), Ordering::SeqCst);
     }

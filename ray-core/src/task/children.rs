@@ -92,7 +92,7 @@ pub(crate) fn collect(parent: &TaskHead) -> Vec<Hold> {
     let mut found = Vec::new();
     lock(parent);
     let mut next = parent.children.load(Ordering::Acquire);
-    if crate::task::dependency::is_edges(next) {
+    if crate::task::edges::is_edges(next) {
         // It has not begun, so it has no children yet.
         next = null_mut();
     }

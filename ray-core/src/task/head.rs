@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::ptr::NonNull;
 
+use crate::base::call_options::CallSettings;
 use crate::base::error::Error;
-use crate::base::options::CallSettings;
 use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::call::spec;
 use crate::call::spec::Spec;
 use crate::object::entry::{Header, Hold, Kind, TaskTable};
 use crate::object::state::Phase;
-use crate::task::kind::{Runner, TaskKind};
+use crate::task::blockers::Blockers;
+use crate::task::runner::{Bodies, Runner};
 
 /// What a task asks of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,48 @@ impl TaskVTable {
     pub(crate) fn blame(&self, error: Error) -> Error {
         error.in_task(&self.name(), self.spec.file(), self.spec.line())
     }
+}
+
+/// What differs between the kinds of tasks: a function's task, an actor's call, an actor's creation. The task's own module, the
+/// scheduler and the waits ask this table, and know no kind by name.
+pub(crate) struct TaskKind {
+    /// For reports, with its article.
+    pub(crate) noun: &'static str,
+    /// Ready to begin, it stands in the queue of its [class](Class), where any thread may take it. Otherwise it
+    /// stands in a line of its own, behind others that must begin first.
+    pub(crate) in_class_queue: bool,
+    /// Why it cannot be cancelled by force, if it cannot.
+    pub(crate) refuses_force: Option<&'static str>,
+    /// All arguments are ready.
+    pub(crate) ready: fn(Hold),
+    /// It has failed before it began: for an argument, or cancelled. Tasks that stand behind it go on.
+    pub(crate) dependency_failed: fn(&TaskHead),
+    /// The caller has taken it in order to fail it before it begins: it leaves the place where it stands, and gives back what it
+    /// was granted.
+    pub(crate) leave_queue: fn(&TaskHead),
+    /// Its resources belong to an actor for life; none: the task has them while its body runs.
+    pub(crate) for_life: Option<ForLife>,
+    /// An attempt has failed, and another follows.
+    pub(crate) requeue: fn(Runner<'_>, Hold),
+    /// Runs it on the thread of its getter, if that may be done: such `bodies` only, and those that must run before it as long as
+    /// the closure says so. `true`: something was run.
+    pub(crate) run_inline: fn(Runner<'_>, NonNull<Header>, Bodies, &dyn Fn() -> bool) -> bool,
+    /// What it waits for with certainty, its arguments being ready.
+    pub(crate) blockers: fn(&Hold) -> Blockers,
+    /// The caller has failed it while its body runs: waits inside of the body end.
+    pub(crate) stop_waits: fn(NonNull<Header>),
+    /// Why waits in its body end though it has not failed: the attempt was cut off, and another follows.
+    pub(crate) cut_off: fn(&Header) -> Option<Error>,
+    /// Its body, a future, has panicked: the task's error.
+    pub(crate) panicked: fn(NonNull<Header>, Error) -> Error,
+}
+
+/// Of a task whose resources belong to an actor for life.
+pub(crate) struct ForLife {
+    /// The address of the actor.
+    pub(crate) owner: fn(&TaskHead) -> usize,
+    /// The resources are granted.
+    pub(crate) granted: fn(Hold),
 }
 
 /// How a body ended.
@@ -251,40 +294,4 @@ pub(crate) unsafe fn begins_again(task: &Hold) -> bool {
         unsafe { (TaskHead::of(task.entry()).vtable().drop_args)(task.entry()) };
     }
     again
-}
-
-impl Header {
-    /// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
-    /// will be dropped. `false`: it was settled already.
-    pub(crate) fn abort(&self, error: Error) -> bool {
-        loop {
-            let now = self.phase();
-            if now.is_settled() || self.abort_now(error.clone()) {
-                return !now.is_settled();
-            }
-            // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
-        }
-    }
-
-    fn abort_now(&self, error: Error) -> bool {
-        let entry = NonNull::from(self);
-        let task = self.task();
-        let unstarted = self.state.step(Phase::Waiting, Phase::Running) || self.state.step(Phase::Queued, Phase::Running);
-        if unstarted && let Some(head) = task {
-            (head.vtable().kind.leave_queue)(head);
-            // SAFETY: moved to Running by us, so the edges and the arguments are ours.
-            unsafe {
-                crate::task::dependency::release_edges(head);
-                (head.vtable().drop_args)(entry);
-            }
-        }
-        let failed = self.fail(|phase| phase == Phase::Running, error);
-        if failed
-            && !unstarted
-            && let Some(head) = task
-        {
-            (head.vtable().kind.stop_waits)(entry);
-        }
-        failed
-    }
 }

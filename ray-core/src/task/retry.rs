@@ -1,7 +1,7 @@
 //! Whether a failed attempt is followed by another: a pure decision.
 
+use crate::base::call_options::CallSettings;
 use crate::base::error::Error;
-use crate::base::options::CallSettings;
 
 /// `failed` attempts came before this one.
 pub(crate) fn allows(settings: &CallSettings, failed: u32, error: &Error) -> bool {

@@ -51,7 +51,7 @@ impl<E> Owned<E> {
 /// Errors are dropped by the engine's threads too, which a panic of a user's `Drop` must not end.
 impl<E> Drop for Owned<E> {
     fn drop(&mut self) {
-        crate::base::unwind::quietly(|| drop(self.error.take()));
+        crate::base::users_code::quietly(|| drop(self.error.take()));
     }
 }
 
@@ -155,5 +155,5 @@ pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String 
 
 /// The result of a user's code; none if it panics.
 fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(crate::base::unwind::drop_payload).ok()
+    catch_unwind(AssertUnwindSafe(call)).map_err(crate::base::users_code::drop_payload).ok()
 }

@@ -19,12 +19,12 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::engine::awaited::Getter;
 use crate::engine::blocking::inline;
 use crate::engine::thread::ThreadState;
-use crate::engine::worker::awaited::Getter;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
-use crate::task::kind::Bodies;
+use crate::task::runner::Bodies;
 
 /// So long the awaits of one thread run work before other futures have their turn.
 const BURST: Duration = Duration::from_micros(100);
@@ -100,7 +100,7 @@ pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
     let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
     // SAFETY: the await has a ref.
     state.engine.awaited.enter_once(unsafe { entry.as_ref() }, getter);
-    state.engine.kick();
+    crate::engine::wake::kick(&state.engine);
     if state.engine.has_no_worker() {
         crate::engine::blocking::last_resort::help_an_await(state, entry);
     }

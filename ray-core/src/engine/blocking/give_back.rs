@@ -1,41 +1,11 @@
 //! The CPU that a waiting body lends, and its return.
-//!
-//! # States
-//!
-//! ```text
-//! Held ──► Lent ──► Asked ──► Granted
-//!  ▲        │
-//!  └────────┘
-//! ```
-//!
-//! * `Held`: the body has its CPU.
-//! * `Lent`: the body waits, and its CPU is in the pool.
-//! * `Asked`: a claim for it stands before all unstarted tasks. The thread that settles what is awaited enters the claim, at
-//!   once: it would otherwise take fresh work with that CPU before the waiting thread is awake. The waiting thread enters it
-//!   where something else ended its wait.
-//! * `Granted`: the CPU is the body's again.
-//!
-//! `Lent` is left by one compare-and-swap, so there is one claim at most.
 
+use crate::engine::returning::{ASKED, HELD, LENT, Return};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::Thread;
+use std::sync::atomic::Ordering;
 
 use crate::engine::engine::Engine;
 use crate::engine::thread::ThreadState;
-
-const HELD: u8 = 0;
-const LENT: u8 = 1;
-const ASKED: u8 = 2;
-const GRANTED: u8 = 3;
-
-/// The return of one body's CPU.
-#[derive(Debug)]
-pub(crate) struct Return {
-    thread: Thread,
-    units: u64,
-    state: AtomicU8,
-}
 
 impl Return {
     /// Of the CPU that this thread's body holds, if it holds one.
@@ -44,19 +14,11 @@ impl Return {
         (units > 0).then(|| Self::of(units))
     }
 
-    fn of(units: u64) -> Arc<Self> {
-        Arc::new(Self { thread: std::thread::current(), units, state: AtomicU8::new(HELD) })
-    }
-
-    fn step(&self, from: u8, to: u8) -> bool {
-        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
     /// The thread is about to wait: its CPU is for others. How much it is.
     pub(super) fn lend(&self, state: &ThreadState) -> u64 {
         state.cpu.set(0);
         self.state.store(LENT, Ordering::Release);
-        state.engine.give_cpu(self.units);
+        crate::engine::claim::give_cpu(&state.engine, self.units);
         self.units
     }
 
@@ -66,22 +28,12 @@ impl Return {
             {
                 let mut claims = engine.claims.lock();
                 claims.claim_return(self.units, Arc::clone(self));
-                engine.count_claims(&claims);
+                crate::engine::claim::count_claims(engine, &claims);
             }
-            engine.serve_claims();
+            crate::engine::claim::serve_claims(engine);
             return true;
         }
         self.state.load(Ordering::Acquire) >= ASKED
-    }
-
-    /// The claim is served.
-    pub(crate) fn grant(&self) {
-        self.state.store(GRANTED, Ordering::Release);
-        self.thread.unpark();
-    }
-
-    fn is_granted(&self) -> bool {
-        self.state.load(Ordering::Acquire) == GRANTED
     }
 
     /// The wait is over: takes the CPU again, ahead of unstarted tasks.

@@ -1,6 +1,6 @@
 //! A thread that waits runs the unstarted work that it waits for.
 
-use crate::task::kind::Bodies;
+use crate::task::runner::Bodies;
 use std::ptr::NonNull;
 
 use crate::base::resources::UNITS;
@@ -65,7 +65,7 @@ pub(crate) fn run_while(state: &ThreadState, entry: NonNull<Header>, bodies: Bod
     let header = unsafe { entry.as_ref() };
     let (entry, head) = match header.task() {
         Some(head) => (entry, head),
-        None => match crate::object::parts::producer(header).and_then(|whole| Some((whole.entry(), whole.task()?))) {
+        None => match crate::object::part::producer(header).and_then(|whole| Some((whole.entry(), whole.task()?))) {
             Some(task) => task,
             None => return false,
         },
@@ -109,9 +109,9 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
                 if job.phase().is_settled() {
                     drop(job);
                 } else {
-                    state.deque.push(crate::engine::thread::Job::new(job));
+                    state.deque.push(crate::engine::threads::Job::new(job));
                     // The monitor thread may have looked just now and seen nothing.
-                    state.engine.notify();
+                    crate::engine::queue::notify(&state.engine);
                 }
                 None
             }
@@ -200,7 +200,7 @@ impl<'a> Lease<'a> {
         }
         if asks == 0 {
             state.cpu.set(0);
-            state.engine.give_cpu(held);
+            crate::engine::claim::give_cpu(&state.engine, held);
             return Some(Self { state, taken: 0, given: held });
         }
         None
@@ -213,7 +213,7 @@ impl Drop for Lease<'_> {
         if self.taken > 0 {
             // What the inner body held it may have lent and taken again; it has it now.
             self.state.cpu.set(0);
-            self.state.engine.give_cpu(self.taken);
+            crate::engine::claim::give_cpu(&self.state.engine, self.taken);
         }
         if self.given > 0 {
             crate::engine::blocking::give_back::take_again(self.state, self.given);

@@ -9,18 +9,17 @@
 //! thread sees that. It asks the waiting threads for help ([`Calls`]): each looks once whether it can run something that it
 //! waits for itself, and one that runs no body takes what the monitor thread offers. Waits with a time-out do not help.
 
+use crate::engine::calls::Offer;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-
+use crate::engine::awaited::AwaitedQueue;
 use crate::engine::blocking::inline;
 use crate::engine::engine::Engine;
-use crate::engine::thread::{Job, ThreadState};
-use crate::engine::worker::awaited::AwaitedQueue;
-use crate::object::entry::{Header, Hold};
-use crate::task::kind::Bodies;
+use crate::engine::thread::ThreadState;
+use crate::engine::threads::Job;
+use crate::object::entry::Header;
+use crate::task::runner::Bodies;
 
 /// So many looks in vain, [`PAUSE`] apart.
 const PATIENCE: u32 = 50;
@@ -57,58 +56,22 @@ impl LastResort {
     }
 }
 
-/// The monitor thread's calls for help, and what it offers to the threads that wait.
-#[derive(Default)]
-pub(crate) struct Calls {
-    count: AtomicU64,
-    offer: Mutex<Option<Offer>>,
-}
-
-/// Work that no worker thread is left to begin.
-pub(crate) enum Offer {
-    /// A task for one CPU, and since when it is offered. The CPU is overdrawn by the thread that takes the task.
-    Task(Hold, Instant),
-    /// Whatever could begin, in the engine's queues.
-    AnyWork,
-}
-
-impl Calls {
-    /// How many there were. A thread that sees the number change while it waits is to [`answer`].
-    pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// Calls every thread that waits. Without an offer each looks at its own needs alone.
-    pub(crate) fn call(&self, engine: &Engine, offer: Option<Offer>) {
-        if offer.is_some() {
-            let former = std::mem::replace(&mut *self.offer.lock(), offer);
-            if let Some(Offer::Task(task, _)) = former {
-                engine.injector.push(Job::new(task));
-            }
-            // A shutdown may have emptied the queues before.
-            engine.notify();
+/// Calls every thread that waits. Without an offer each looks at its own needs alone.
+pub(crate) fn call(engine: &Engine, offer: Option<Offer>) {
+    if offer.is_some() {
+        if let Some(Offer::Task(task, _)) = engine.calls.offer(offer) {
+            engine.injector.push(Job::new(task));
         }
-        self.count.fetch_add(1, Ordering::Release);
-        engine.threads.walk(0, |shared, _| {
-            if shared.is_away() {
-                shared.thread.unpark();
-            }
-            false
-        });
+        // A shutdown may have emptied the queues before.
+        crate::engine::queue::notify(engine);
     }
-
-    /// No thread has come for it.
-    pub(crate) fn any_work_is_offered(&self) -> bool {
-        matches!(*self.offer.lock(), Some(Offer::AnyWork))
-    }
-
-    /// The offered task, if that was offered before `before`, so that it can be queued again.
-    pub(crate) fn take_task_back(&self, before: Instant) -> Option<Hold> {
-        match self.offer.lock().take_if(|offer| matches!(offer, Offer::Task(_, since) if *since <= before)) {
-            Some(Offer::Task(task, _)) => Some(task),
-            _ => None,
+    engine.calls.count_call();
+    engine.threads.walk(0, |shared, _| {
+        if shared.is_away() {
+            shared.thread.unpark();
         }
-    }
+        false
+    });
 }
 
 /// A waiting thread was called: it runs something that one of `entries` needs; else, outside of bodies, what is offered.
@@ -124,7 +87,7 @@ pub(crate) fn answer(state: &ThreadState, mut entries: impl Iterator<Item = NonN
         // What is offered may need a lock that the body below it holds.
         return;
     }
-    let offer = state.engine.calls.offer.lock().take();
+    let offer = state.engine.calls.take_offer();
     match offer {
         Some(Offer::Task(task, _)) => crate::engine::worker::run_overdrawn(state, task),
         Some(Offer::AnyWork) => {

@@ -9,11 +9,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::engine::blocking::give_back::Return;
+use crate::engine::awaited::Getter;
 use crate::engine::blocking::interrupt;
 use crate::engine::engine::Engine;
+use crate::engine::returning::Return;
 use crate::engine::thread::{Outside, ThreadState};
-use crate::engine::worker::awaited::Getter;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
@@ -96,9 +96,9 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool,
     let engine = &*state.engine;
     let mut calls = engine.calls.count();
     if state.frame().is_some() {
-        engine.kick_for_lent_cpu();
+        crate::engine::wake::kick_for_lent_cpu(engine);
     } else {
-        engine.kick();
+        crate::engine::wake::kick(engine);
     }
     loop {
         if done() {
@@ -142,7 +142,7 @@ pub(super) fn starved(state: &ThreadState) -> bool {
     if !engine.has_cpu_work() && engine.free.is_empty() {
         return false;
     }
-    engine.add_worker().is_err() && engine.workers_at_work() == 0 && engine.is_live()
+    crate::engine::wake::add_worker(engine).is_err() && engine.workers_at_work() == 0 && engine.is_live()
 }
 
 /// A node that unparks a thread.
@@ -209,7 +209,7 @@ pub(crate) fn on_entry(
         crate::engine::blocking::deepen(state, header);
     }
     let waiting = match deadline {
-        None if judged => Some(state.engine.waits.enter(state, entry)?),
+        None if judged => Some(crate::engine::deadlock::enter(state, entry)?),
         _ => None,
     };
     let back = Return::new(state);
@@ -222,7 +222,7 @@ pub(crate) fn on_entry(
     }
     state.engine.awaited.enter(header, if state.frame().is_some() { Getter::InABody } else { Getter::Outside });
     if state.frame().is_none() {
-        state.engine.kick();
+        crate::engine::wake::kick(&state.engine);
         stay_awake(state, || header.phase().is_settled() || also());
     }
     let verdict = RefCell::new(None);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::os::Doing;
 use crate::engine::engine::Engine;
-use crate::engine::thread::Shared;
+use crate::engine::threads::Shared;
 
 /// A body that is seen running for this long is examined.
 const LONG: Duration = Duration::from_millis(1);

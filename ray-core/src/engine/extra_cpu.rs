@@ -25,38 +25,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::base::os::Doing;
 use crate::base::resources::UNITS;
-use crate::engine::blocking::last_resort::Offer;
+use crate::engine::awaited::Getter;
+use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
 use crate::engine::free_job::FreeJob;
-use crate::engine::thread::{Job, Shared};
+use crate::engine::threads::{Job, Shared};
 use crate::engine::worker::Leased;
-use crate::engine::worker::awaited::Getter;
 
 /// A holder without processor time for this long is still.
 const STILL: Duration = Duration::from_millis(10);
 /// So long a getter on an unknown thread awaits before it qualifies.
 const OUTSIDE: Duration = Duration::from_millis(500);
-
-/// Extra CPUs that an engine has granted.
-#[derive(Debug, Default)]
-pub(crate) struct ExtraCpus(AtomicU64);
-
-impl ExtraCpus {
-    /// One more is overdrawn.
-    pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often one was granted.
-    pub(crate) fn granted(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 struct Holder {
     cpu_time: Option<u64>,
@@ -85,7 +69,7 @@ impl Watch {
         if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
             // No waiting thread has taken it.
             engine.injector.push(Job::new(task));
-            engine.notify();
+            crate::engine::queue::notify(engine);
         }
         let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
@@ -186,7 +170,7 @@ impl Watch {
         if returning {
             let Some((units, getter)) = engine.claims.lock().take_return() else { return };
             engine.cpu.overdraw(units);
-            engine.extra.count();
+            engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
             getter.grant();
             return;
         }
@@ -196,13 +180,13 @@ impl Watch {
             .or_else(|| if outside { engine.awaited.take() } else { None })
             .or_else(|| if unknown { engine.oldest_queued() } else { None });
         if let Some(task) = task {
-            if engine.has_worker_or_adds_one() {
+            if crate::engine::wake::has_worker_or_adds_one(engine) {
                 engine.cpu.overdraw(UNITS);
-                engine.extra.count();
-                engine.queue_free(FreeJob::of(Leased(Job::new(task))));
-                engine.kick();
+                engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
+                crate::engine::queue::queue_free(engine, FreeJob::of(Leased(Job::new(task))));
+                crate::engine::wake::kick(engine);
             } else {
-                engine.calls.call(engine, Some(Offer::Task(task, now)));
+                crate::engine::blocking::last_resort::call(engine, Some(Offer::Task(task, now)));
             }
         }
     }

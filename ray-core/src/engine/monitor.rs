@@ -4,21 +4,19 @@
 //! [`TICK`] and wakes or adds workers, so that work which nobody gets starts within about that time. When nothing has
 //! been queued for [`QUIET`] it *rests*, parked without a time-out; the first submission after that wakes it.
 //!
-//! Why no work is left behind: see [`rest`](crate::sched::rest).
+//! Why no work is left behind: see [`monitor_state`](crate::sched::monitor_state).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::base::os::Doing;
 use crate::call::spec::Spec;
-use crate::engine::blocking::last_resort::Offer;
+use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
-use crate::engine::thread::Shared;
-use crate::sched::rest::{Rest, Rouse};
+use crate::engine::threads::Shared;
+use crate::sched::monitor_state::Rouse;
 
 /// Between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while the threads that wait begin all
 /// work themselves: the queues are found empty, or a worker that was woken finds nothing to begin.
@@ -42,86 +40,44 @@ const CALL_FOR_ANY: Duration = Duration::from_millis(500);
 /// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
 const PREEMPTED: Duration = Duration::from_millis(5);
 
-/// The monitor thread's state, and its thread.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    rest: Rest,
-    thread: Mutex<Option<Thread>>,
-    /// The thread was started and has not ended.
-    there: AtomicBool,
-}
-
-impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self { rest: Rest::new(), thread: Mutex::new(None), there: AtomicBool::new(false) }
+/// Makes the monitor thread go; starts it with the second work.
+#[cold]
+pub(crate) fn rouse(engine: &Engine) {
+    if engine.of_this_process().is_err() {
+        // A forked process has none of the engine's threads. The wait for the work returns the error.
+        return;
     }
-
-    /// After something was queued: it must be roused for that to be seen.
-    #[inline]
-    pub(crate) fn is_roused_by_work(&self) -> bool {
-        self.rest.is_roused_by_work()
-    }
-
-    /// Its thread has not ended.
-    pub(crate) fn is_there(&self) -> bool {
-        self.there.load(Ordering::SeqCst)
-    }
-
-    /// No work is taken any more: whoever queues some drains it.
-    pub(crate) fn close(&self) {
-        self.rest.close();
-    }
-
-    /// Wakes the thread, whatever it does.
-    pub(crate) fn wake(&self) {
-        if let Some(thread) = &*self.thread.lock() {
-            thread.unpark();
-        }
-    }
-}
-
-impl Engine {
-    /// Makes the monitor thread go; starts it with the second work.
-    #[cold]
-    pub(crate) fn rouse(&self) {
-        if self.of_this_process().is_err() {
-            // A forked process has none of the engine's threads. The wait for the work returns the error.
-            return;
-        }
-        match self.pulse.rest.rouse() {
-            Rouse::Wake => self.pulse.wake(),
-            Rouse::First => {
-                if self.add_worker().is_err() {
-                    self.rouse();
-                }
+    match engine.monitor.state.rouse() {
+        Rouse::Wake => engine.monitor.wake(),
+        Rouse::First => {
+            if crate::engine::wake::add_worker(engine).is_err() {
+                rouse(engine);
             }
-            Rouse::Start => {
-                let Some(engine) = crate::engine::engine::running().filter(|engine| std::ptr::eq(&raw const **engine, self))
-                else {
-                    return;
-                };
-                if self.workers.count.load(Ordering::Relaxed) == 0 {
-                    // The system refused the worker for the first work.
-                    let _ = self.add_worker();
-                }
-                self.pulse.there.store(true, Ordering::SeqCst);
-                let engine = Arc::downgrade(&engine);
-                let spawned =
-                    std::thread::Builder::new().name("ray-pulse".into()).stack_size(256 * 1024).spawn(move || beat(&engine));
-                if let Err(error) = spawned {
-                    self.pulse.there.store(false, Ordering::SeqCst);
-                    let text = format!(
-                        "the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}"
-                    );
-                    crate::base::event::warn(crate::base::event::Notice::Trouble, &text);
-                    // Without a monitor thread there is still the getter's own kick; the next submission tries again.
-                    self.pulse.rest.give_up();
-                    self.kick();
-                }
-            }
-            Rouse::Nothing => {}
-            Rouse::Drain => self.drain(),
         }
+        Rouse::Start => {
+            let Some(running) = crate::engine::engine::running().filter(|running| std::ptr::eq(&raw const **running, engine))
+            else {
+                return;
+            };
+            if engine.workers.count.load(Ordering::Relaxed) == 0 {
+                // The system refused the worker for the first work.
+                let _ = crate::engine::wake::add_worker(&engine);
+            }
+            engine.monitor.there.store(true, Ordering::SeqCst);
+            let weak = Arc::downgrade(&running);
+            let spawned = std::thread::Builder::new().name("ray-monitor".into()).stack_size(256 * 1024).spawn(move || run(&weak));
+            if let Err(error) = spawned {
+                engine.monitor.there.store(false, Ordering::SeqCst);
+                let text =
+                    format!("the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}");
+                crate::base::log::warn(crate::base::log::Notice::Trouble, &text);
+                // Without a monitor thread there is still the getter's own kick; the next submission tries again.
+                engine.monitor.state.give_up();
+                crate::engine::wake::kick(engine);
+            }
+        }
+        Rouse::Nothing => {}
+        Rouse::Drain => crate::engine::shutdown::drain(engine),
     }
 }
 
@@ -145,12 +101,12 @@ struct Memory {
     tick: Duration,
     /// See `Workers::in_vain`.
     in_vain: usize,
-    extra: crate::engine::worker::extra::Watch,
-    overruns: crate::engine::worker::overrun::Watch,
+    extra: crate::engine::extra_cpu::Watch,
+    overruns: crate::engine::overrun::Watch,
 }
 
-fn beat(engine: &Weak<Engine>) {
-    crate::engine::thread::belongs_to_engine();
+fn run(engine: &Weak<Engine>) {
+    crate::engine::threads::belongs_to_engine();
     let mut memory = {
         let now = Instant::now();
         Memory {
@@ -167,14 +123,14 @@ fn beat(engine: &Weak<Engine>) {
             reported: false,
             tick: TICK,
             in_vain: 0,
-            extra: crate::engine::worker::extra::Watch::default(),
-            overruns: crate::engine::worker::overrun::Watch::default(),
+            extra: crate::engine::extra_cpu::Watch::default(),
+            overruns: crate::engine::overrun::Watch::default(),
         }
     };
     if let Some(engine) = engine.upgrade() {
         // By itself, since whoever started it may be slow to: a monitor thread that rests before it is known could not be woken.
-        *engine.pulse.thread.lock() = Some(std::thread::current());
-        crate::base::event::keep_unread();
+        *engine.monitor.thread.lock() = Some(std::thread::current());
+        crate::base::unread::keep_unread();
     }
     loop {
         let Some(engine) = engine.upgrade() else {
@@ -183,37 +139,37 @@ fn beat(engine: &Weak<Engine>) {
         };
         if !engine.is_live() {
             crate::base::clock::sleep();
-            engine.pulse.there.store(false, Ordering::SeqCst);
+            engine.monitor.there.store(false, Ordering::SeqCst);
             return;
         }
         let pause = look(&engine, &mut memory);
-        let _ = crate::base::event::log_unread_in_time();
+        let _ = crate::base::unread::log_unread_in_time();
         match pause {
             Some(pause) => {
                 // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
                 let slow = pause >= SLOW_TICK;
                 if slow {
                     crate::base::clock::sleep();
-                    engine.pulse.rest.announce();
+                    engine.monitor.state.announce();
                 }
-                let pulse = Arc::downgrade(&engine);
+                let weak = Arc::downgrade(&engine);
                 drop(engine);
                 std::thread::park_timeout(pause);
-                if slow && let Some(engine) = pulse.upgrade() {
-                    engine.pulse.rest.go_on();
+                if slow && let Some(engine) = weak.upgrade() {
+                    engine.monitor.state.go_on();
                 }
             }
             None => {
                 crate::base::clock::sleep();
                 engine.workers.surplus.store(0, Ordering::Relaxed);
                 engine.workers.lively.store(0, Ordering::Relaxed);
-                engine.pulse.rest.announce();
+                engine.monitor.state.announce();
                 if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
-                    engine.pulse.rest.go_on();
+                    engine.monitor.state.go_on();
                     continue;
                 }
-                while engine.is_live() && engine.pulse.rest.is_resting() {
-                    match crate::base::event::log_unread_in_time() {
+                while engine.is_live() && engine.monitor.state.is_resting() {
+                    match crate::base::unread::log_unread_in_time() {
                         Some(wait) => std::thread::park_timeout(wait),
                         None => std::thread::park(),
                     }
@@ -232,7 +188,7 @@ fn beat(engine: &Weak<Engine>) {
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
     crate::base::clock::keep(crate::base::clock::exact());
-    let (bodies, lively) = engine.bodies(now.duration_since(memory.began));
+    let (bodies, lively) = bodies(engine, now.duration_since(memory.began));
     engine.workers.lively.store(lively, Ordering::Relaxed);
     if bodies != memory.bodies {
         memory.bodies = bodies;
@@ -256,16 +212,16 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let claimed = engine.cpu.is_claimed();
     let idle = engine.workers.idle_count.load(Ordering::Relaxed);
     if claimed {
-        engine.serve_claims();
+        crate::engine::claim::serve_claims(engine);
     }
     let stuck = memory.extra.look(engine, now);
     memory.overruns.look(engine, now);
     let startable = cpu_work && engine.cpu.has_one();
     let mut refused = false;
     if startable {
-        refused = !engine.kick();
+        refused = !crate::engine::wake::kick(engine);
     } else if free_work && idle > 0 && lively < engine.settings.workers {
-        engine.wake_idle();
+        crate::engine::wake::wake_idle(engine);
     }
     if idle == 0 {
         refused |= free_work && !add_for_free_work(engine, memory, now, lively);
@@ -309,14 +265,14 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
 fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) -> bool {
     let workers = engine.workers.count.load(Ordering::Relaxed);
     if workers < engine.settings.workers {
-        return engine.add_worker().is_ok();
+        return crate::engine::wake::add_worker(engine).is_ok();
     }
     if lively > 0 || now.duration_since(memory.moved) < HELD_UP || now.duration_since(memory.grown) < HELD_UP {
         return true;
     }
     memory.grown = now;
     for added in 0..memory.grow.min(engine.free.len()) {
-        if engine.add_worker().is_err() {
+        if crate::engine::wake::add_worker(engine).is_err() {
             return added > 0;
         }
     }
@@ -334,10 +290,14 @@ fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
     }
     memory.called = now;
     let foreign = still >= CALL_FOR_ANY;
-    if foreign && engine.calls.any_work_is_offered() && blocked_for_good(engine) && engine.has_worker_or_adds_one() {
+    if foreign
+        && engine.calls.any_work_is_offered()
+        && blocked_for_good(engine)
+        && crate::engine::wake::has_worker_or_adds_one(engine)
+    {
         return;
     }
-    engine.calls.call(engine, foreign.then_some(Offer::AnyWork));
+    crate::engine::blocking::last_resort::call(engine, foreign.then_some(Offer::AnyWork));
 }
 
 /// Every body of a worker waits for other threads, as far as the system says. A thread that sleeps or computes comes back.
@@ -351,27 +311,25 @@ fn blocked_for_good(engine: &Engine) -> bool {
     blocked
 }
 
-impl Engine {
-    /// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
-    /// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the monitor thread's clock.
-    fn bodies(&self, now: Duration) -> (u64, usize) {
-        let (mut sum, mut lively) = (0u64, 0);
-        let now = now.as_micros() as u64 + 1;
-        self.threads.walk(0, |shared, _| {
-            sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
-            // A worker may end many bodies inside a long one, for which it gets them.
-            let turns = shared.turns.load(Ordering::Relaxed);
-            if shared.seen.load(Ordering::Relaxed) != turns {
-                shared.seen.store(turns, Ordering::Relaxed);
-                shared.seen_at.store(now, Ordering::Relaxed);
-                lively += 1;
-            } else if is_preempted(shared, now) {
-                lively += 1;
-            }
-            false
-        });
-        (sum, lively)
-    }
+/// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
+/// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the monitor thread's clock.
+fn bodies(engine: &Engine, now: Duration) -> (u64, usize) {
+    let (mut sum, mut lively) = (0u64, 0);
+    let now = now.as_micros() as u64 + 1;
+    engine.threads.walk(0, |shared, _| {
+        sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
+        // A worker may end many bodies inside a long one, for which it gets them.
+        let turns = shared.turns.load(Ordering::Relaxed);
+        if shared.seen.load(Ordering::Relaxed) != turns {
+            shared.seen.store(turns, Ordering::Relaxed);
+            shared.seen_at.store(now, Ordering::Relaxed);
+            lively += 1;
+        } else if is_preempted(shared, now) {
+            lively += 1;
+        }
+        false
+    });
+    (sum, lively)
 }
 
 fn is_preempted(shared: &Shared, now: u64) -> bool {

@@ -29,7 +29,7 @@ const FIRST: u8 = 4;
 
 /// Whether the monitor thread goes.
 #[derive(Debug)]
-pub(crate) struct Rest(AtomicU8);
+pub(crate) struct MonitorState(AtomicU8);
 
 /// What a submitter that found the monitor not going has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) enum Rouse {
     Drain,
 }
 
-impl Rest {
+impl MonitorState {
     /// There is no monitor thread yet.
     pub(crate) fn new() -> Self {
         Self(AtomicU8::new(ABSENT))

@@ -3,18 +3,13 @@
 //! One place, so that it all looks alike and can be turned to where a program's other words go: to `tracing` where a
 //! subscriber is set, under the target `ray`; else to standard error.
 
-mod unread;
-
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
 use tracing::subscriber::NoSubscriber;
-
-pub(crate) use unread::{keep_unread, log_unread, log_unread_in_time, unhandled};
 
 /// What is being said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +69,7 @@ pub(crate) fn abort(why: &str) -> ! {
 /// Says `text`, which may have several lines. Never fails and never panics, whatever a user's `Display` or subscriber does: a
 /// warning that cannot be given is no reason to end.
 pub(crate) fn warn(notice: Notice, text: &dyn Display) {
-    crate::base::unwind::quietly(|| {
+    crate::base::users_code::quietly(|| {
         // Asked of this thread: a subscriber that is set for another thread only would never hear it.
         if tracing::dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>()) {
             tracing::warn!(target: "ray", notice = notice.name(), "{text}");
@@ -84,9 +79,6 @@ pub(crate) fn warn(notice: Notice, text: &dyn Display) {
         }
     });
 }
-
-static UNHANDLED_IGNORED: LazyLock<bool> =
-    LazyLock::new(|| std::env::var("RAY_IGNORE_UNHANDLED_ERRORS").is_ok_and(|value| value == "1" || value == "true"));
 
 /// Every line under the prefix, so that a filter for it loses none.
 fn block(text: &str) -> String {

@@ -65,7 +65,7 @@ impl AwaitedQueue {
             match (entry.vtable.kind, entry.phase()) {
                 (Kind::Part, phase) if !phase.is_settled() => {
                     // SAFETY: held by the part.
-                    todo.extend(crate::object::parts::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
+                    todo.extend(crate::object::part::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
                 }
                 (Kind::Task, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
                 (Kind::Task, Phase::Queued) if is_for_one_cpu(&entry) => found.push(entry),

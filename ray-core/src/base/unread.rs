@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::base::error::Error;
-use crate::base::event::{Notice, UNHANDLED_IGNORED, warn};
+use crate::base::log::{Notice, warn};
 
 /// So many failures of one name are logged in full.
 const IN_FULL: u32 = 5;
@@ -31,6 +32,9 @@ static UNREAD: Mutex<Unread> = Mutex::new(Unread::new());
 static COUNTED: AtomicBool = AtomicBool::new(false);
 /// The thread that logs what was counted when no failure follows.
 static KEEPER: Mutex<Option<Thread>> = Mutex::new(None);
+
+static UNHANDLED_IGNORED: LazyLock<bool> =
+    LazyLock::new(|| std::env::var("RAY_IGNORE_UNHANDLED_ERRORS").is_ok_and(|value| value == "1" || value == "true"));
 
 /// A failed object that was not read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Work that had not ended at a shutdown is not
 /// logged: the program has asked for that.

@@ -5,10 +5,10 @@ use ::loom::sync::{Arc, Notify};
 use ::loom::thread;
 
 use super::check;
-use crate::sched::rest::{Rest, Rouse};
+use crate::sched::monitor_state::{MonitorState, Rouse};
 
 struct Engine {
-    rest: Rest,
+    rest: MonitorState,
     queued: AtomicUsize,
     /// The thread's parking.
     token: Notify,
@@ -60,7 +60,7 @@ impl Engine {
 
 fn submitters(count: usize) {
     check(move || {
-        let engine = Arc::new(Engine { rest: Rest::new(), queued: AtomicUsize::new(0), token: Notify::new() });
+        let engine = Arc::new(Engine { rest: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
         assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
         let threads: Vec<_> = (0..count)
             .map(|_| {
@@ -88,9 +88,9 @@ fn two_submitters() {
 
 /// A shutdown beside submitters, and beside a monitor that lies down or gets up: nothing stays in the queue, and what is
 /// queued after both is drained by its submitter.
-fn shutdowns(submitters: usize, monitor: fn(&Rest)) {
+fn shutdowns(submitters: usize, monitor: fn(&MonitorState)) {
     check(move || {
-        let engine = Arc::new(Engine { rest: Rest::new(), queued: AtomicUsize::new(0), token: Notify::new() });
+        let engine = Arc::new(Engine { rest: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
         assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
         let mut threads: Vec<_> = (0..submitters)
             .map(|_| {
@@ -125,7 +125,7 @@ fn a_shutdown_beside_two_submitters() {
 
 #[test]
 fn a_shutdown_beside_a_monitor_that_could_not_start() {
-    shutdowns(1, Rest::give_up);
+    shutdowns(1, MonitorState::give_up);
 }
 
 /// The system refuses the thread: a submitter that found it starting is seen by the one that gives up, or it tries to
@@ -133,9 +133,9 @@ fn a_shutdown_beside_a_monitor_that_could_not_start() {
 #[test]
 fn a_refused_thread() {
     check(|| {
-        let rest = Arc::new((Rest::new(), AtomicUsize::new(0)));
+        let rest = Arc::new((MonitorState::new(), AtomicUsize::new(0)));
         assert_eq!(rest.0.rouse(), Rouse::First);
-        let submit = |(rest, queued): &(Rest, AtomicUsize)| {
+        let submit = |(rest, queued): &(MonitorState, AtomicUsize)| {
             queued.fetch_add(1, Ordering::Relaxed);
             if !rest.is_roused_by_work() {
                 return 0;
@@ -165,7 +165,7 @@ fn a_refused_thread() {
 #[test]
 fn the_first_work() {
     check(|| {
-        let rest = Arc::new(Rest::new());
+        let rest = Arc::new(MonitorState::new());
         let other = {
             let rest = rest.clone();
             thread::spawn(move || rest.rouse())

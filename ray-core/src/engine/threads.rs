@@ -1,0 +1,188 @@
+//! The threads that have a state of an engine, as other threads see them.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crossbeam_deque::Stealer;
+use parking_lot::RwLock;
+
+use crate::call::spec::Spec;
+use crate::object::entry::{Header, Hold};
+
+thread_local! {
+    static ENGINES_OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread is the engine's own, until it ends.
+pub(crate) fn belongs_to_engine() {
+    ENGINES_OWN.set(true);
+}
+
+/// Whether this thread is the engine's own, so that a shutdown of its would wait for itself.
+pub(crate) fn is_engines_own() -> bool {
+    ENGINES_OWN.get()
+}
+
+/// A hold on an unstarted task, in a queue.
+pub(crate) struct Job(NonNull<Header>);
+
+// SAFETY: a hold may be given back on any thread, and tasks are Send.
+unsafe impl Send for Job {}
+
+impl Job {
+    #[inline]
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self(hold.into_entry())
+    }
+
+    #[inline]
+    pub(crate) fn into_hold(self) -> Hold {
+        // SAFETY: a job is made of a hold and becomes one again once.
+        unsafe { Hold::adopt(self.0) }
+    }
+}
+
+/// What other threads may see of a thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) thread: Thread,
+    /// Bodies ended here; written by the thread itself alone.
+    pub(crate) bodies: AtomicU64,
+    /// How often a worker has come back for work; written by the thread itself alone.
+    pub(crate) turns: AtomicU64,
+    /// As many as the monitor thread saw when it last looked.
+    pub(crate) seen: AtomicU64,
+    /// When the monitor thread last saw the worker come back, in microseconds of its own clock; 0: never.
+    pub(crate) seen_at: AtomicU64,
+    /// The worker idles, or waits in a get.
+    pub(crate) away: AtomicBool,
+    /// The body that runs, for reports; null between bodies.
+    pub(crate) running: AtomicPtr<Spec>,
+    /// CPU units that the thread holds now, for the body that runs (or, in a worker between bodies, for the next); written by
+    /// the thread itself alone.
+    pub(crate) cpu: AtomicU64,
+    /// For questions to the system.
+    pub(crate) handle: crate::base::os::ThreadHandle,
+    /// Set by who wakes the thread from the idle list.
+    pub(crate) woken: AtomicBool,
+}
+
+impl Shared {
+    /// Of this thread.
+    pub(super) fn of_this_thread() -> Self {
+        Self {
+            thread: std::thread::current(),
+            bodies: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            seen_at: AtomicU64::new(0),
+            away: AtomicBool::new(false),
+            running: AtomicPtr::new(std::ptr::null_mut()),
+            cpu: AtomicU64::new(0),
+            handle: crate::base::os::ThreadHandle::current(),
+            woken: AtomicBool::new(false),
+        }
+    }
+
+    /// The body that runs now.
+    pub(crate) fn running(&self) -> Option<&'static Spec> {
+        // SAFETY: only specs are stored, and they are static.
+        unsafe { self.running.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// It idles, or waits in a get.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// The thread's number, for reports.
+    pub(crate) fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
+    }
+
+    /// A worker has come back for work, on its own thread.
+    #[inline]
+    pub(crate) fn count_turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// One more body has ended on this, its own thread.
+    #[inline]
+    pub(crate) fn count_body(&self) {
+        self.bodies.store(self.bodies.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// The CPU units that this thread holds; other threads may look, see [`Shared::cpu`].
+#[derive(Debug)]
+pub(crate) struct HeldCpu(Arc<Shared>);
+
+impl HeldCpu {
+    pub(super) fn of(thread: Arc<Shared>) -> Self {
+        Self(thread)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.cpu.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, units: u64) {
+        self.0.cpu.store(units, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn replace(&self, units: u64) -> u64 {
+        let held = self.get();
+        self.set(units);
+        held
+    }
+}
+
+/// Each with the end of its queue that thieves take from.
+pub(crate) struct Threads {
+    all: RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
+}
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        Self { all: RwLock::new(Vec::new()) }
+    }
+
+    pub(super) fn enter(&self, shared: Arc<Shared>, stealer: Stealer<Job>) {
+        self.all.write().push((shared, stealer));
+    }
+
+    pub(super) fn leave(&self, shared: &Arc<Shared>) {
+        let mut all = self.all.write();
+        all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
+    }
+
+    /// Calls `see` for each thread until it says to stop; `false`: the threads cannot be looked at within a time.
+    pub(crate) fn walk_within(&self, patience: Duration, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) -> bool {
+        let Some(all) = self.all.try_read_for(patience) else { return false };
+        for (shared, stealer) in all.iter() {
+            if see(shared, stealer) {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Calls `see` for each thread until it says to stop, beginning at `from`.
+    pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
+        let all = self.all.read();
+        let count = all.len();
+        for step in 0..count {
+            let (shared, stealer) = &all[(from + step) % count];
+            if see(shared, stealer) {
+                return;
+            }
+        }
+    }
+}
