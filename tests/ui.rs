@@ -22,22 +22,22 @@ pub mod strict;
 const PINNED: &str = "1.95";
 
 #[test]
-fn strict_lints_have_nothing_to_say() {
+fn expansions_pass_the_strictest_lints() {
     strict::run().expect("the engine runs it all");
 }
 
 #[test]
-fn corners_are_no_surprise() {
+fn unusual_items_compile() {
     corners::run().expect("the engine runs it all");
 }
 
 #[test]
-fn names_are_the_users() {
+fn names_of_the_user_do_not_collide() {
     shadowed::run().expect("the engine runs it all");
 }
 
 #[test]
-fn misuse_is_explained() {
+fn misuse_gives_the_expected_errors() {
     let version = rustc_version();
     if version.starts_with(&format!("{PINNED}.")) {
         trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
@@ -56,9 +56,9 @@ fn misuse_is_explained() {
     assert!(status.success(), "a program of tests/ui/fail compiles on rustc {version}");
 }
 
-/// Run by `misuse_is_explained` on other compilers: the texts of copies may change as they like.
+/// Run by `misuse_gives_the_expected_errors` on other compilers: the texts of copies may change as they like.
 #[test]
-#[ignore = "a part of misuse_is_explained"]
+#[ignore = "a part of misuse_gives_the_expected_errors"]
 fn copies_fail() {
     if let Some(copies) = std::env::var_os("RAY_UI_COPIES") {
         trybuild::TestCases::new().compile_fail(Path::new(&copies).join("*.rs"));

@@ -51,7 +51,7 @@ fn a_restart_while_the_constructor_runs() {
 
 /// A panic in the constructor is a crash and uses restarts; an `Err` ends the actor.
 #[test]
-fn a_constructor_that_panics_uses_restarts() {
+fn a_constructor_that_panics_uses_up_restarts() {
     alone(|| {
         let made = Tally::new();
         let starting = Starting::remote(made, 2, NEVER, None);
@@ -165,7 +165,7 @@ impl Lasting {
 /// Async bodies that would never end are dropped at their await and begin again; the class's own option says so, too, given
 /// at the creation.
 #[test]
-fn async_calls_that_were_cut_off_begin_again() {
+fn async_calls_in_flight_are_retried_after_a_restart() {
     alone(|| {
         let inside = Tally::new();
         let lasting = Lasting::options().max_task_retries(-1).remote(Tally::new());
@@ -201,7 +201,7 @@ impl Plain {
 
 /// `max_task_retries` of a creation holds for the calls of a class that says nothing of it.
 #[test]
-fn retries_given_at_the_creation() {
+fn max_task_retries_of_a_creation() {
     alone(|| {
         let plain = Plain::options().max_restarts(1).max_task_retries(-1).remote(Tally::new());
         assert_eq!(ray::get(plain.fall_at_first.remote("word".to_owned())).unwrap(), (2, "word".to_owned()));

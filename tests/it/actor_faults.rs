@@ -102,7 +102,7 @@ fn all_died<T: Clone + Send + Sync + 'static>(calls: Vec<ObjectRef<T>>) {
 
 /// An exclusive call that is cancelled while it waits for its turn lets in those behind it.
 #[test]
-fn a_cancelled_exclusive_call_lets_others_in() {
+fn a_cancelled_exclusive_call_does_not_block_later_calls() {
     alone(|| {
         macro_rules! check {
             ($class:ident, $cancel:expr) => {{
@@ -151,7 +151,7 @@ fn a_cancelled_exclusive_call_lets_others_in() {
 
 /// The calls behind a body that was short so far, and blocks now, fail at the kill, not at its end.
 #[test]
-fn a_kill_reaches_calls_behind_a_body_that_blocks() {
+fn a_kill_fails_calls_queued_behind_a_blocked_body() {
     alone(|| {
         for told in [false, true] {
             for_each_sort!(actor of (made, dropped) {
@@ -290,7 +290,7 @@ fn a_restart_before_the_constructor_has_run() {
 
 /// Calls that a crash or `kill_and_restart` cuts off are made again, where their retries allow, whatever the actor's sort.
 #[test]
-fn calls_that_were_cut_off_are_made_again() {
+fn calls_in_flight_are_retried_after_a_restart() {
     alone_on(4, || {
         macro_rules! check {
             ($class:ident, $count:expr, $falls:expr) => {{
@@ -330,7 +330,7 @@ fn calls_that_were_cut_off_are_made_again() {
 
 /// `exit_actor` settles all calls of the actor with `ActorDied`: the leaving one, those beside it, those behind it.
 #[test]
-fn an_actor_that_ends_itself() {
+fn exit_actor_fails_all_calls() {
     alone(|| {
         for told in [false, true] {
             for_each_sort!(actor of (made, dropped) {
@@ -388,7 +388,7 @@ impl LeavingLasting {
 
 /// An actor that waits for resources and that nobody can call any more never starts; its arguments go at once.
 #[test]
-fn a_creation_that_is_wanted_no_longer() {
+fn an_unreachable_actor_that_waits_for_resources_never_starts() {
     alone_on(2, || {
         let (made, dropped) = (Tally::new(), Tally::new());
         let holds = Serial::options().num_cpus(2.0).remote(Tally::new(), Tally::new());
@@ -425,7 +425,7 @@ impl Holder {
 
 /// A shutdown drops the state of actors, idle ones among them, though handles of theirs are left.
 #[test]
-fn a_shutdown_drops_the_state() {
+fn a_shutdown_drops_actor_states() {
     alone(|| {
         for _ in 0..20 {
             ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
@@ -449,7 +449,7 @@ fn a_shutdown_drops_the_state() {
 
 /// The state of an actor whose body outlives the engine goes when that body ends.
 #[test]
-fn a_shutdown_under_a_body() {
+fn a_shutdown_while_actor_bodies_run() {
     alone(|| {
         for told in [false, true] {
             ray::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
@@ -474,7 +474,7 @@ fn a_shutdown_under_a_body() {
 
 /// A name that a dead actor had, and another has taken since, stays that other's.
 #[test]
-fn a_name_that_was_taken_over() {
+fn a_reused_name_stays_with_its_new_actor() {
     alone(|| {
         for _ in 0..100 {
             let former = Serial::options().name("one").remote(Tally::new(), Tally::new());

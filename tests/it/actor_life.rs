@@ -43,7 +43,7 @@ impl Worker {
 
 /// A8: what was sent before the last handle went is done, then the state is dropped, once.
 #[test]
-fn the_last_handle() {
+fn an_actor_ends_after_its_last_handle_is_dropped() {
     alone(|| {
         let drops = Tally::new();
         let worker = Worker::remote(drops);
@@ -72,7 +72,7 @@ fn the_last_handle() {
 
 /// A8: an actor that was never called, and one whose handle goes before it is made.
 #[test]
-fn a_handle_that_goes_at_once() {
+fn an_actor_whose_handle_is_dropped_at_once() {
     alone(|| {
         let drops = Tally::new();
         for _ in 0..100 {
@@ -196,7 +196,7 @@ fn kill_while_the_constructor_runs() {
 
 /// A7, A9: an actor that is killed while it waits for its resources takes none; one that has them gives them back.
 #[test]
-fn kill_and_resources() {
+fn a_killed_actor_returns_its_resources() {
     alone_on(2, || {
         let drops = Tally::new();
         let holds = Worker::options().num_cpus(2.0).remote(drops);
@@ -270,7 +270,7 @@ fn actors_that_hold_actors() {
 
 /// Decision 13: what killed an actor is told to all who call it later, with its name and its kind.
 #[test]
-fn the_cause_of_death_is_kept() {
+fn later_calls_report_why_the_actor_died() {
     alone(|| {
         let owner = Owner::options().name("boss").remote(Worker::remote(Tally::new()));
         assert!(ray::get(owner.fall.remote()).is_err());

@@ -33,7 +33,7 @@ fn lines(log: &ActorHandle<Log>) -> Vec<(u64, u64)> {
 
 /// A4: calls of one caller start in their order, whichever method and whichever way of calling.
 #[test]
-fn one_caller() {
+fn calls_of_one_caller_start_in_order() {
     alone(|| {
         let log = Log::remote();
         for n in 0..3_000 {
@@ -49,7 +49,7 @@ fn one_caller() {
 
 /// A4: a call whose argument is not ready delays the later ones of its caller, and of no other.
 #[test]
-fn a_late_argument_delays_its_caller_only() {
+fn a_pending_argument_delays_only_its_caller() {
     alone(|| {
         let log = Log::remote();
         let gate = Gate::new();
@@ -120,7 +120,7 @@ fn actors_and_tasks_as_callers() {
 
 /// A4: a call that will never start (its argument failed, it was cancelled) holds up nobody any longer.
 #[test]
-fn what_never_starts_delays_no_longer() {
+fn a_failed_or_cancelled_call_stops_delaying_later_calls() {
     alone(|| {
         let log = Log::remote();
         let gate = Gate::new();
@@ -150,7 +150,7 @@ fn what_never_starts_delays_no_longer() {
 
 /// A4: many callers at once, with late arguments among theirs: each one's calls are in its order.
 #[test]
-fn many_callers() {
+fn calls_of_many_callers_start_in_order() {
     const CALLERS: u64 = 8;
     const CALLS: u64 = 500;
     alone(|| {
@@ -184,7 +184,7 @@ fn many_callers() {
 
 /// A8 and A4: calls that wait for arguments count as sent: the actor does not end before them.
 #[test]
-fn a_dropped_handle_leaves_late_calls_their_turn() {
+fn calls_with_pending_arguments_keep_the_actor_alive() {
     alone(|| {
         let log = Log::remote();
         let gate = Gate::new();
@@ -229,7 +229,7 @@ impl Pool {
 
 /// A15, A16: async and threaded actors start calls as they become ready: a late argument delays no other call.
 #[test]
-fn concurrent_actors_do_not_wait_for_late_arguments() {
+fn concurrent_actors_do_not_wait_for_pending_arguments() {
     alone(|| {
         let gate = Gate::new();
         let (board, pool) = (Board::remote(), Pool::remote());

@@ -63,7 +63,7 @@ impl Counter {
 
 /// A1: the constructor runs in its own time; the class stays a plain type.
 #[test]
-fn a_handle_comes_before_its_actor() {
+fn a_handle_is_returned_before_the_constructor_runs() {
     alone(|| {
         let gate = Gate::new();
         let counter = Counter::remote(late(gate, 41));
@@ -80,7 +80,7 @@ fn a_handle_comes_before_its_actor() {
 
 /// A2, A3: state lives from call to call; `with`, `ready`, `id`.
 #[test]
-fn state_lives_from_call_to_call() {
+fn state_is_kept_between_calls() {
     alone(|| {
         let counter = Counter::remote(0);
         ray::get(counter.ready()).unwrap();
@@ -233,7 +233,7 @@ fn a_state_that_panics_when_dropped() {
 
 /// Calls without a reference run in their order among the others; a failure of one is logged, a panic ends the actor.
 #[test]
-fn told_calls() {
+fn told_calls_keep_their_order() {
     alone(|| {
         let counter = Counter::remote(0);
         for _ in 0..1000 {
@@ -267,7 +267,7 @@ fn terminate_ends_the_actor_after_its_calls() {
 
 /// A10: `exit_actor` ends the actor from inside, and fails the running call, as in Ray; outside of an actor it is an error.
 #[test]
-fn an_actor_that_leaves() {
+fn exit_actor_ends_the_actor() {
     alone(|| {
         let counter = Counter::remote(3);
         assert!(ray::get(counter.leave.remote()).unwrap_err().is_actor_died());

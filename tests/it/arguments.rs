@@ -52,7 +52,7 @@ fn mixed(a: i64, b: &str, c: &[i64], d: ObjectRef<i64>, mut e: Vec<i64>) -> Stri
 
 /// T6: a parameter `T` takes a `T`, or where to find one.
 #[test]
-fn for_an_owned_parameter() {
+fn arguments_for_an_owned_parameter() {
     engine();
     let object = ray::put(3);
     let shared = Arc::new(4);
@@ -110,7 +110,7 @@ fn fails() -> Result<i64, String> {
 
 /// A parameter `&T`, `&[T]`, `&str` takes what can lend one.
 #[test]
-fn for_a_borrowed_parameter() {
+fn arguments_for_a_borrowed_parameter() {
     engine();
     let numbers = ray::put(vec![1, 2, 3]);
     assert_eq!(ray::get(sum.remote(&numbers)).unwrap(), 6);
@@ -136,7 +136,7 @@ fn range(n: i64) -> Vec<i64> {
 
 /// The body reads the stored object where it lies, and so do a hundred others.
 #[test]
-fn a_borrow_is_no_copy() {
+fn a_borrowed_parameter_is_not_copied() {
     engine();
     let object = ray::put(vec![1_u8; 1000]);
     let here = object.view().unwrap().as_ptr() as usize;
@@ -155,7 +155,7 @@ fn a_borrow_is_no_copy() {
 
 /// A parameter `ObjectRef<T>` stays a reference, and the task does not wait for it.
 #[test]
-fn for_a_reference_parameter() {
+fn a_reference_parameter_is_not_waited_for() {
     engine();
     let gate = Gate::new();
     let late = wait_at.remote(gate);
@@ -195,7 +195,7 @@ fn looks_behind(deep: Deep) -> Option<bool> {
 
 /// A task's result may be a reference, or hold some.
 #[test]
-fn references_come_back() {
+fn results_that_are_references() {
     engine();
     let object: ObjectRef<ObjectRef<i64>> = submits.remote(5);
     assert_eq!(ray::get(ray::get(object).unwrap()).unwrap(), 25);
@@ -236,7 +236,7 @@ fn adds(cell: ActorHandle<Cell>, x: i64) -> i64 {
 
 /// A19: handles go into tasks as they are.
 #[test]
-fn for_a_handle_parameter() {
+fn arguments_for_a_handle_parameter() {
     engine();
     let cell = Cell::remote(square.remote(2));
     let one = square.remote(1);

@@ -249,7 +249,7 @@ fn where_it_runs() -> ObjectRef<ThreadId> {
 
 /// A blocking get on a thread of another runtime works, and runs no work on that thread.
 #[test]
-fn other_runtimes_threads_run_no_work() {
+fn a_blocking_get_on_a_foreign_runtime_runs_no_work() {
     alone(|| {
         let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -267,7 +267,7 @@ static WAS_DROPPED: AtomicBool = AtomicBool::new(false);
 
 /// An await that is given up leaves the task and the other awaiters alone.
 #[test]
-fn an_await_that_is_given_up() {
+fn a_dropped_await_cancels_nothing() {
     struct Noted;
     impl Drop for Noted {
         fn drop(&mut self) {

@@ -150,7 +150,7 @@ fn awaits_and_gets_poll_a_short_async_fn() {
 }
 
 #[test]
-fn what_is_not_to_be_inlined_runs_elsewhere() {
+fn inline_false_runs_on_other_threads() {
     alone_on(2, || {
         let place = Place::remote();
         let own = std::thread::current().id();
@@ -178,7 +178,7 @@ fn a_function_that_waits_is_not_run_by_an_await() {
 }
 
 #[test]
-fn one_closure_says_nothing_of_another() {
+fn each_closure_type_is_measured_separately() {
     alone_on(2, || {
         let own = std::thread::current().id();
         let short = || ray::get(ray::task(|| std::thread::current().id()).remote()).unwrap();
@@ -258,7 +258,7 @@ fn turns_of_others(work: impl Future<Output = ()>) -> u64 {
 }
 
 #[test]
-fn a_loop_of_awaits_gives_others_their_turn() {
+fn a_loop_of_awaits_yields() {
     alone_on(2, || {
         let turns = turns_of_others(async {
             for _ in 0..20_000 {
@@ -276,7 +276,7 @@ fn a_loop_of_awaits_gives_others_their_turn() {
 }
 
 #[test]
-fn an_await_of_the_last_of_many_calls_gives_others_their_turn() {
+fn an_await_of_the_last_of_many_calls_yields() {
     alone_on(2, || {
         let place = Place::remote();
         ray::get((0..100).map(|_| place.compute.remote()).collect::<Vec<_>>()).unwrap();
@@ -300,7 +300,7 @@ async fn fails_first(kind: u64) -> Result<u64, String> {
 }
 
 #[test]
-fn a_first_poll_by_an_await_ends_as_any_other() {
+fn a_first_poll_in_an_await_may_fail_or_panic() {
     alone_on(2, || {
         current().block_on(async {
             for _ in 0..100 {

@@ -128,7 +128,7 @@ fn a_future_that_moves_between_tasks() {
 
 /// A guard that is awaited to its end cancels nothing; one that is given up before does.
 #[test]
-fn a_guard_is_awaited() {
+fn a_cancel_on_drop_guard_is_awaited() {
     engine();
     let gate = Gate::new();
     let object = late(gate, 7);
@@ -289,8 +289,8 @@ fn while_pending(body: impl FnOnce(&mut ObjectRef<i64>)) {
 
 /// However often an await of a pending object is given up, no memory stays.
 #[test]
-fn awaits_given_up_keep_no_memory() {
-    in_child("awaits::awaits_given_up_keep_no_memory", || {
+fn dropped_awaits_leak_no_memory() {
+    in_child("awaits::dropped_awaits_leak_no_memory", || {
         ray::init_with(Config::new().num_cpus(1)).unwrap();
         let most = 6 << 20;
         let share = rounds(600_000, 10_000_000) / 6;
@@ -335,8 +335,8 @@ fn awaits_given_up_keep_no_memory() {
 
 /// A dependant that is cancelled, or fails with another argument, leaves nothing at an object that stays pending.
 #[test]
-fn cancelled_dependants_keep_no_memory() {
-    in_child("awaits::cancelled_dependants_keep_no_memory", || {
+fn cancelled_dependants_leak_no_memory() {
+    in_child("awaits::cancelled_dependants_leak_no_memory", || {
         ray::init_with(Config::new().num_cpus(1)).unwrap();
         let gate = Gate::new();
         let (object, second) = (late(gate, 7i64), late(gate, 8i64));

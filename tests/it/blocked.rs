@@ -322,7 +322,7 @@ fn workers_alive() -> usize {
 
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn blocked_bodies_where_no_further_thread_can_be_had() {
+fn blocked_bodies_when_the_system_refuses_threads() {
     alone(|| {
         ray::init_with(Config::new().num_cpus(2)).unwrap();
         assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the async runtime has its threads");

@@ -27,7 +27,7 @@ fn increment(x: i64) -> i64 {
 
 /// Whatever waits for an object goes on while a callback of it blocks.
 #[test]
-fn those_who_wait_come_first() {
+fn waiters_are_woken_before_callbacks_run() {
     for cpus in [1, 2] {
         alone_on(cpus, || {
             let (gate, end, inside, done) = (Gate::new(), Gate::new(), Gate::new(), Tally::new());
@@ -67,7 +67,7 @@ fn those_who_wait_come_first() {
 
 /// A lock that a getter holds and a callback takes: the getter goes on.
 #[test]
-fn a_lock_over_a_get_that_a_callback_takes() {
+fn a_callback_may_take_a_lock_held_by_a_getter() {
     alone_on(1, || {
         let (gate, taken) = (Gate::new(), Tally::new());
         let lock = Arc::new(Mutex::new(()));
@@ -115,7 +115,7 @@ fn a_callback_gets_submits_and_waits() {
 
 /// Callbacks of one object run in the order of registration, those that come late and those behind a panic included.
 #[test]
-fn in_the_order_of_registration() {
+fn callbacks_run_in_the_order_of_registration() {
     let said = alone_on(4, || {
         let (gate, end, words) = (Gate::new(), Gate::new(), Words::new());
         let object = late(gate, 7);
@@ -156,8 +156,8 @@ fn in_the_order_of_registration() {
 
 /// A shutdown settles all objects, and has their callbacks run before it returns.
 #[test]
-fn all_have_run_when_a_shutdown_returns() {
-    in_child("callbacks::all_have_run_when_a_shutdown_returns", || {
+fn a_shutdown_runs_all_callbacks() {
+    in_child("callbacks::a_shutdown_runs_all_callbacks", || {
         for round in 0..20 {
             ray::init_with(Config::new().num_cpus(2)).unwrap();
             let (gate, run, words) = (Gate::new(), Tally::new(), Words::new());
@@ -196,8 +196,8 @@ fn all_have_run_when_a_shutdown_returns() {
 
 /// A callback that does not end is left behind after the grace, and named.
 #[test]
-fn a_shutdown_leaves_a_callback_that_does_not_end() {
-    in_child("callbacks::a_shutdown_leaves_a_callback_that_does_not_end", || {
+fn a_shutdown_names_a_callback_that_does_not_end() {
+    in_child("callbacks::a_shutdown_names_a_callback_that_does_not_end", || {
         ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::from_millis(50))).unwrap();
         let (inside, end, done) = (Tally::new(), Gate::new(), Tally::new());
         let held = Gate::new();
@@ -225,8 +225,8 @@ fn a_shutdown_leaves_a_callback_that_does_not_end() {
 
 /// Where the engine can have no thread, the thread that settles the object runs its callbacks, after all who wait.
 #[test]
-fn without_a_thread_the_settling_one_runs_them() {
-    in_child("callbacks::without_a_thread_the_settling_one_runs_them", || {
+fn without_a_worker_the_settling_thread_runs_callbacks() {
+    in_child("callbacks::without_a_worker_the_settling_thread_runs_callbacks", || {
         ray::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
         let (gate, begun) = (Gate::new(), Gate::new());
         let never = opened.remote(gate);

@@ -56,7 +56,7 @@ fn pending_tasks_never_run() {
 
 /// C2, decision 5: a running one is settled now; its body is told, goes on, and its value is dropped.
 #[test]
-fn a_running_task() {
+fn cancelling_a_running_task() {
     alone(|| {
         let (running, gate, asked, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
         let object = long(running, gate, asked, dropped);
@@ -74,7 +74,7 @@ fn a_running_task() {
 
 /// C3: force has nothing to add for a task; for an actor's call it is an error.
 #[test]
-fn force() {
+fn cancelling_with_force() {
     #[remote]
     struct Idle;
     #[remote]
@@ -104,7 +104,7 @@ fn force() {
 
 /// C4: what has ended stays, what was put is no task.
 #[test]
-fn ended_tasks_and_put_objects() {
+fn cancelling_ended_tasks_and_put_objects() {
     alone(|| {
         let done = ray::task(|| 7).remote();
         assert_eq!(ray::get(&done).unwrap(), 7);
@@ -141,7 +141,7 @@ fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
 
 /// C5: what a task has submitted is cancelled with it, all the way down, unless told otherwise.
 #[test]
-fn children() {
+fn cancelling_reaches_children() {
     alone(|| {
         let (running, gate, cancelled) = (Tally::new(), Gate::new(), Tally::new());
         let root = tree.remote(3, running, gate, cancelled);
@@ -188,7 +188,7 @@ impl Till {
 
 /// C6: a queued call never runs, a running one is told; the actor goes on with its state.
 #[test]
-fn calls_of_an_actor() {
+fn cancelling_calls_of_an_actor() {
     alone(|| {
         let till = Till::remote();
         let (running, gate) = (Tally::new(), Gate::new());
@@ -243,7 +243,7 @@ impl AsyncTill {
 
 /// Decision 5, C6: async work is dropped at its next await; of an exclusive call the state is as it was left.
 #[test]
-fn async_bodies_are_dropped() {
+fn cancelled_async_bodies_are_dropped() {
     alone(|| {
         let (running, gate, dropped) = (Tally::new(), Gate::new(), Tally::new());
         let task = wait_async.remote(running, gate, dropped);
@@ -271,7 +271,7 @@ fn async_bodies_are_dropped() {
 
 /// What depends on a cancelled task fails as it does, and nothing cancelled is tried again.
 #[test]
-fn dependants_and_retries() {
+fn cancelling_fails_dependants_and_stops_retries() {
     #[remote]
     fn double(x: u64) -> u64 {
         2 * x
@@ -322,7 +322,7 @@ fn a_getter_of_a_cancelled_task() {
 
 /// `cancel_on_drop` ties a task to a guard; one of several returns cancels the whole.
 #[test]
-fn guards_and_parts() {
+fn cancel_on_drop_and_several_returns() {
     #[remote(num_returns = 2, num_cpus = 0)]
     fn pair(running: Tally, gate: Gate, asked: Tally) -> (u64, u64) {
         running.add();

@@ -151,7 +151,7 @@ fn an_unwanted_claim_is_withdrawn() {
 
 /// An actor that was sent calls is wanted, with or without handles.
 #[test]
-fn calls_keep_an_actors_claim() {
+fn pending_calls_keep_an_actors_claim() {
     alone_on(2, || {
         let (gate, dropped, made) = (Gate::new(), Tally::new(), Tally::new());
         let holder = hold_one(gate);
@@ -168,7 +168,7 @@ fn calls_keep_an_actors_claim() {
 
 /// A constructor that waits for an argument lets go of the others when its actor is killed.
 #[test]
-fn a_killed_actor_lets_go_of_its_arguments() {
+fn a_killed_actor_drops_its_arguments() {
     alone_on(2, || {
         let (gate, dropped) = (Gate::new(), Tally::new());
         let late: ObjectRef<Tally> = crate::stage::late(gate, Tally::new());
@@ -183,7 +183,7 @@ fn a_killed_actor_lets_go_of_its_arguments() {
 
 /// What was granted and has not begun goes back when it is cancelled: here no thread is left to begin it.
 #[test]
-fn a_cancelled_grant_goes_back() {
+fn a_cancelled_grant_is_returned() {
     alone(|| {
         ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
         let (gate, dropped, ran, running) = (Gate::new(), Tally::new(), Tally::new(), Tally::new());
@@ -269,7 +269,7 @@ fn claims_of_many_sizes_are_cancelled_while_they_wait() {
 
 /// As `small_work_starts`, of work that no thread waits for: no getter is there to run it.
 #[test]
-fn an_unwanted_claim_holds_up_no_unawaited_work() {
+fn a_withdrawn_claim_does_not_delay_other_tasks() {
     alone_on(2, || {
         let kill_one: fn() = || {
             let wide = Wide::remote(Arc::new(Token(Tally::new())), Tally::new());

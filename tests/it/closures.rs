@@ -12,7 +12,7 @@ fn a_closure_is_a_task() {
 }
 
 #[test]
-fn what_it_captures_is_moved() {
+fn captured_values_are_moved() {
     engine();
     struct NotClone(Vec<u8>);
     let value = NotClone(vec![1, 2, 3]);
@@ -23,7 +23,7 @@ fn what_it_captures_is_moved() {
 }
 
 #[test]
-fn a_closure_gets_what_it_captured_a_reference_to() {
+fn a_closure_reads_a_captured_reference() {
     engine();
     let object = ray::put(vec![1, 2, 3]);
     let sum = ray::task({
@@ -59,7 +59,7 @@ fn options_of_a_closure() {
 }
 
 #[test]
-fn a_closure_is_told() {
+fn tell_of_a_closure() {
     engine();
     let tally = Tally::new();
     ray::task(move || tally.add()).tell();
@@ -76,7 +76,7 @@ fn a_closure_that_panics() {
 }
 
 #[test]
-fn a_closure_runs_once_and_elsewhere() {
+fn a_closure_runs_once_on_another_thread() {
     engine();
     let (started, gate, tally) = (Gate::new(), Gate::new(), Tally::new());
     let object = ray::task(move || {
@@ -127,7 +127,7 @@ fn a_closures_result_is_flattened() {
 
 /// Every other type is the value, and so is a `Result` that a function could not return.
 #[test]
-fn any_type_is_a_value() {
+fn types_that_are_not_flattened() {
     engine();
     let number: ObjectRef<u8> = ray::task(|| 7).remote();
     assert_eq!(ray::get(number).unwrap(), 7);
@@ -178,7 +178,7 @@ fn closures_of_generic_code() {
 
 /// The closure goes with the first submission.
 #[test]
-fn a_task_is_submitted_once() {
+fn a_closure_task_is_submitted_only_once() {
     engine();
     let task = ray::task(|| 7);
     let (first, second) = (task.remote(), task.remote());
@@ -190,8 +190,8 @@ fn a_task_is_submitted_once() {
 
 /// The `Err` of a told closure is a failure that nobody reads.
 #[test]
-fn a_told_closures_error_is_logged() {
-    let said = crate::support::in_child("closures::a_told_closures_error_is_logged", || {
+fn the_error_of_a_told_closure_is_logged() {
+    let said = crate::support::in_child("closures::the_error_of_a_told_closure_is_logged", || {
         ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let tally = Tally::new();
         let counted = move |word: &'static str| {

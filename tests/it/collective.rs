@@ -254,77 +254,77 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn of_f32(shape in shapes()) {
+    fn operations_of_f32(shape in shapes()) {
         everything_and_means::<f32>(shape, |all, size| all * (1.0 / size as f32));
     }
 
     #[test]
-    fn of_f64(shape in shapes()) {
+    fn operations_of_f64(shape in shapes()) {
         everything_and_means::<f64>(shape, |all, size| all * (1.0 / size));
     }
 
     #[test]
-    fn of_f16(shape in shapes()) {
+    fn operations_of_f16(shape in shapes()) {
         everything_and_means::<f16>(shape, |all, size| all * (1.0 / size as f32));
     }
 
     #[test]
-    fn of_i8(shape in shapes()) {
+    fn operations_of_i8(shape in shapes()) {
         everything::<i8>(shape);
     }
 
     #[test]
-    fn of_i16(shape in shapes()) {
+    fn operations_of_i16(shape in shapes()) {
         everything::<i16>(shape);
     }
 
     #[test]
-    fn of_i32(shape in shapes()) {
+    fn operations_of_i32(shape in shapes()) {
         everything::<i32>(shape);
     }
 
     #[test]
-    fn of_i64(shape in shapes()) {
+    fn operations_of_i64(shape in shapes()) {
         everything::<i64>(shape);
     }
 
     #[test]
-    fn of_i128(shape in shapes()) {
+    fn operations_of_i128(shape in shapes()) {
         everything::<i128>(shape);
     }
 
     #[test]
-    fn of_isize(shape in shapes()) {
+    fn operations_of_isize(shape in shapes()) {
         everything::<isize>(shape);
     }
 
     #[test]
-    fn of_u8(shape in shapes()) {
+    fn operations_of_u8(shape in shapes()) {
         everything::<u8>(shape);
     }
 
     #[test]
-    fn of_u16(shape in shapes()) {
+    fn operations_of_u16(shape in shapes()) {
         everything::<u16>(shape);
     }
 
     #[test]
-    fn of_u32(shape in shapes()) {
+    fn operations_of_u32(shape in shapes()) {
         everything::<u32>(shape);
     }
 
     #[test]
-    fn of_u64(shape in shapes()) {
+    fn operations_of_u64(shape in shapes()) {
         everything::<u64>(shape);
     }
 
     #[test]
-    fn of_u128(shape in shapes()) {
+    fn operations_of_u128(shape in shapes()) {
         everything::<u128>(shape);
     }
 
     #[test]
-    fn of_usize(shape in shapes()) {
+    fn operations_of_usize(shape in shapes()) {
         everything::<usize>(shape);
     }
 }
@@ -372,7 +372,7 @@ fn integers_wrap() {
 }
 
 #[test]
-fn the_lowest_ranks_nan_is_the_least_and_the_greatest() {
+fn min_and_max_return_the_nan_of_the_lowest_rank() {
     let own = |rank: usize| f32::from_bits(0x7fc0_0000 + rank as u32);
     let all = each(4, |mut group| {
         let rank = group.rank();
@@ -387,7 +387,7 @@ fn the_lowest_ranks_nan_is_the_least_and_the_greatest() {
 
 /// Members that meet thousands of times, more of them than there are processors, in all sorts of operations.
 #[test]
-fn operations_one_after_the_other() {
+fn thousands_of_operations_in_sequence() {
     each(5, |mut group| {
         let size = group.size() as u64;
         for turn in 0..2_000_u64 {

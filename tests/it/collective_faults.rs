@@ -35,7 +35,7 @@ fn all_say(ends: &[Option<Error>], parts: &[&str]) {
 }
 
 #[test]
-fn who_leaves_releases_the_others() {
+fn a_leaving_member_releases_the_others() {
     for leaver in 0..3 {
         let errors = each(3, |mut group| {
             group.allreduce(&mut [1.0], Mean).unwrap();
@@ -53,7 +53,7 @@ fn who_leaves_releases_the_others() {
 }
 
 #[test]
-fn who_panics_releases_the_others() {
+fn a_panicking_member_releases_the_others() {
     let mut members = Group::members(2).unwrap();
     let (mut last, mut first) = (members.pop().unwrap(), members.pop().unwrap());
     let panicked = std::thread::spawn(move || {
@@ -68,7 +68,7 @@ fn who_panics_releases_the_others() {
 
 /// Who has had its last operation may go, whatever others still have to do without it.
 #[test]
-fn who_is_not_needed_may_go() {
+fn a_member_may_leave_after_its_last_operation() {
     for _ in 0..100 {
         each(4, |mut group| {
             group.barrier().unwrap();
@@ -96,7 +96,7 @@ fn who_is_not_needed_may_go() {
 
 /// The last operation of all members ends well for each, however late one wakes and however soon another leaves.
 #[test]
-fn the_last_operation_ends_well() {
+fn the_last_operation_succeeds_for_all_members() {
     for turn in 0..300 {
         each(3, |mut group| {
             let mut values = vec![group.rank() as u32; turn * 10];
@@ -107,7 +107,7 @@ fn the_last_operation_ends_well() {
 }
 
 #[test]
-fn who_is_elsewhere_is_named() {
+fn different_operations_are_named_in_the_error() {
     let here = file!();
     let different = ends(2, |group| match group.rank() {
         0 => group.allreduce(&mut [1.0_f32; 10], Sum),
@@ -132,7 +132,7 @@ fn who_is_elsewhere_is_named() {
 
 /// It does not wait for the members that have not come.
 #[test]
-fn a_difference_is_seen_at_once() {
+fn different_operations_fail_before_all_members_arrive() {
     let (seen, gate) = (Tally::new(), Gate::new());
     each(3, |mut group| {
         if group.rank() == 2 {
@@ -165,7 +165,7 @@ fn transfers_that_do_not_match() {
 }
 
 #[test]
-fn transfers_in_a_circle() {
+fn transfers_that_wait_for_each_other() {
     let both = ends(2, |group| group.send(&[1], 1 - group.rank()));
     all_say(&both, &["wait for each other", "send(to 1)", "send(to 0)"]);
     let ring = ends(3, |group| group.send(&[1], (group.rank() + 1) % 3));
@@ -178,7 +178,7 @@ fn transfers_in_a_circle() {
 }
 
 #[test]
-fn what_is_refused_releases_the_others() {
+fn a_refused_argument_releases_the_others() {
     let refused = |body: &(dyn Fn(&mut Group) -> ray::Result<()> + Sync), parts: &[&str]| {
         let ends = ends(2, |group| if group.rank() == 0 { body(group) } else { group.barrier() });
         let [Some(own), Some(others)] = &ends[..] else { panic!("{ends:?}") };
@@ -196,7 +196,7 @@ fn what_is_refused_releases_the_others() {
 }
 
 #[test]
-fn a_time_out_names_the_missing() {
+fn a_time_out_names_the_missing_ranks() {
     let gate = Gate::new();
     let errors = each(4, |mut group| match group.rank() {
         1 | 3 => {
@@ -224,7 +224,7 @@ fn a_time_out_names_the_missing() {
 }
 
 #[test]
-fn poison_releases_everybody() {
+fn poison_releases_all_members() {
     let (poisoner, poisoners) = std::sync::mpsc::channel::<Poisoner>();
     let watcher = std::thread::spawn(move || poisoners.recv().unwrap().poison(Error::other("rank 7 of another group fell")));
     let errors = each(3, |mut group| {
@@ -252,7 +252,7 @@ fn poison_releases_everybody() {
 
 /// Three members that are tasks of one CPU each, on one CPU.
 #[test]
-fn members_lend_their_cpus() {
+fn three_members_share_one_cpu() {
     alone_on(1, || {
         let tasks: Vec<_> = Group::members(3)
             .unwrap()
@@ -274,7 +274,7 @@ fn members_lend_their_cpus() {
 }
 
 #[test]
-fn members_lend_their_cpus_of_two() {
+fn five_members_share_two_cpus() {
     alone_on(2, || {
         let tasks: Vec<_> = Group::members(5)
             .unwrap()
@@ -287,7 +287,7 @@ fn members_lend_their_cpus_of_two() {
 
 /// Too few threads for all members: an error, not a hang.
 #[test]
-fn too_few_threads() {
+fn too_few_threads_for_all_members_is_an_error() {
     alone(|| {
         ray::init_with(ray::Config::new().num_cpus(2).max_threads(2)).unwrap();
         let tasks: Vec<_> =
@@ -302,7 +302,7 @@ fn too_few_threads() {
 }
 
 #[test]
-fn a_cancelled_member_leaves() {
+fn a_cancelled_member_releases_the_others() {
     engine();
     let mut members = Group::members(2).unwrap();
     let (mut last, mut first) = (members.pop().unwrap(), members.pop().unwrap());
@@ -352,7 +352,7 @@ async fn blocks() -> ray::Result<String> {
 }
 
 #[test]
-fn async_bodies_are_refused() {
+fn collectives_in_async_bodies_are_refused() {
     engine();
     let error = ray::get(blocks.remote()).unwrap();
     assert!(error.contains(file!()) && error.contains("blocks"), "{error}");

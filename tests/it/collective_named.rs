@@ -57,7 +57,7 @@ fn members(count: usize) -> Vec<ray::ActorHandle<Member>> {
 }
 
 #[test]
-fn joined_by_each_actor() {
+fn each_actor_joins_by_rank() {
     let members = members(3);
     let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("joined", 3, 2 - rank)).collect();
     ray::get(joined).unwrap();
@@ -69,7 +69,7 @@ fn joined_by_each_actor() {
 }
 
 #[test]
-fn made_for_actors() {
+fn a_group_created_for_actors() {
     let members = members(2);
     create_collective_group("made", &members).unwrap();
     assert!(create_collective_group("made", &members).unwrap_err().to_string().contains("exists"));
@@ -84,7 +84,7 @@ fn made_for_actors() {
 }
 
 #[test]
-fn what_makes_no_group() {
+fn invalid_groups_are_refused() {
     let twice = members(1);
     let [one] = &twice[..] else { unreachable!() };
     assert!(create_collective_group("twice", [one, one]).unwrap_err().to_string().contains("rank 1"));
@@ -124,7 +124,7 @@ fn an_actor_that_dies_before_it_joins_breaks_its_group() {
 
 /// A killed actor's body cannot be interrupted, but it does not stay in its operation.
 #[test]
-fn a_killed_member_leaves() {
+fn a_killed_member_releases_the_others() {
     let members = members(2);
     let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("killed", 2, rank)).collect();
     ray::get(joined).unwrap();
@@ -137,7 +137,7 @@ fn a_killed_member_leaves() {
 }
 
 #[test]
-fn a_destroyed_group() {
+fn a_destroyed_group_can_be_created_again() {
     let members = members(2);
     let join = || {
         let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("destroyed", 2, rank)).collect();
@@ -154,7 +154,7 @@ fn a_destroyed_group() {
 }
 
 #[test]
-fn a_name_is_free_when_all_have_left() {
+fn a_group_name_is_free_when_all_members_have_left() {
     let members = members(2);
     for _ in 0..3 {
         let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("again", 2, rank)).collect();

@@ -33,7 +33,7 @@ fn positions(refs: &[ObjectRef<usize>], of: impl IntoIterator<Item = ObjectRef<u
 
 /// What one thread has settled comes in exactly that order, through every door.
 #[test]
-fn what_one_thread_settles_is_in_order() {
+fn objects_settled_by_one_thread_come_in_exact_order() {
     engine();
     let pending = later.remote(Gate::new(), 0).cancel_on_drop();
     let (refs, order) = to_be_cancelled(&pending, 100);
@@ -66,7 +66,7 @@ fn what_one_thread_settles_is_in_order() {
 
 /// The order holds for what is settled while a wait is being registered.
 #[test]
-fn while_they_are_registered() {
+fn objects_settled_during_registration_come_in_order() {
     engine();
     let pending = later.remote(Gate::new(), 0).cancel_on_drop();
     for _ in 0..50 {
@@ -82,7 +82,7 @@ fn while_they_are_registered() {
 
 /// Objects that are put are ready from then on.
 #[test]
-fn what_is_put_is_in_order() {
+fn put_objects_come_in_order() {
     engine();
     let mut refs: Vec<_> = (0..20usize).map(ray::put).collect();
     refs.reverse();
@@ -92,7 +92,7 @@ fn what_is_put_is_in_order() {
 
 /// What several threads settle, with time between, is in order too.
 #[test]
-fn what_several_threads_settle_with_time_between() {
+fn objects_settled_by_several_threads_at_intervals() {
     alone_on(4, || {
         let gates: Vec<_> = (0..4).map(|_| Gate::new()).collect();
         let wait_at = |(x, gate): (usize, &Gate)| {
@@ -125,7 +125,7 @@ fn what_several_threads_settle_with_time_between() {
 
 /// In a loop that puts new work in front, what is ready is not passed over again and again.
 #[test]
-fn a_loop_that_refills_in_front() {
+fn a_ready_object_is_not_passed_over() {
     engine();
     let mut refs = vec![ray::put(0usize), ray::put(1)];
     for next in 2..200 {

@@ -126,7 +126,7 @@ fn rings_of_actors() {
 
 /// A20: the asking call was told, so that nothing but the actor itself stands for it.
 #[test]
-fn told_calls() {
+fn cycles_of_told_calls() {
     alone_on(2, || {
         for count in 1..=3 {
             let nodes = ring(count);
@@ -143,7 +143,7 @@ fn told_calls() {
 
 /// A20: all of a ring ask at once: at least one is told, and nobody waits for ever.
 #[test]
-fn all_at_once() {
+fn a_ring_whose_members_all_ask_at_once() {
     alone_on(2, || {
         for _ in 0..50 {
             let nodes = ring(3);
@@ -157,7 +157,7 @@ fn all_at_once() {
 
 /// A20: through a task, an argument that is not ready, an earlier call, a constructor, one of several.
 #[test]
-fn ways_around() {
+fn indirect_cycles() {
     alone_on(2, || {
         let one = &ring(1)[0];
         // The get that closes the cycle fails: the get inside the task, or this one if it comes later.
@@ -194,7 +194,7 @@ fn get_from(slot: &Slot, gate: Gate, name: &str) -> ObjectRef<u64> {
 
 /// Decision 8: tasks that get each other's results, or their own.
 #[test]
-fn tasks() {
+fn cycles_of_tasks() {
     alone_on(3, || {
         for _ in 0..20 {
             let (gate, slots) = (Gate::new(), [Slot::default(), Slot::default(), Slot::default()]);
@@ -218,7 +218,7 @@ fn tasks() {
 
 /// Timed gets, `wait` and awaits are not judged: they may go on without it.
 #[test]
-fn what_is_not_judged() {
+fn timed_gets_and_awaits_are_excluded() {
     #[remote]
     struct Room;
     #[remote]
@@ -244,7 +244,7 @@ fn what_is_not_judged() {
 
 /// No cycle: an actor that is only busy with another's call is waited for.
 #[test]
-fn busy_is_no_deadlock() {
+fn a_busy_actor_is_no_deadlock() {
     #[remote]
     struct Desk;
     #[remote]
@@ -304,7 +304,7 @@ impl Pair {
 
 /// Decision 8: a threaded actor has a cycle only when all its slots are held by bodies that wait for it.
 #[test]
-fn threaded_actors() {
+fn cycles_of_threaded_actors() {
     alone_on(2, || {
         let pair = Pair::remote();
         assert_eq!(ray::get(pair.ask.remote(&pair, None)).unwrap(), 1, "a slot is free");
@@ -323,7 +323,7 @@ fn threaded_actors() {
 
 /// The error comes long before any time-out would.
 #[test]
-fn at_once() {
+fn a_deadlock_is_reported_at_once() {
     alone(|| {
         let one = &ring(1)[0];
         let asked = one.ask.remote(0);
@@ -334,7 +334,7 @@ fn at_once() {
 
 /// A `wait` may end by its time-out. So a body that waits for its own end is no deadlock: the wait ends with the time-out.
 #[test]
-fn a_wait_for_oneself_ends_with_its_time() {
+fn a_wait_for_the_own_end_times_out() {
     alone_on(2, || {
         let node = Node::remote();
         let (pending, ready) = ray::get(node.with(move |_| {
@@ -382,7 +382,7 @@ fn climb(top: Mutex<std::sync::mpsc::Receiver<ActorHandle<Layer>>>, first: Gate,
 /// Layers of actors with two slots each, where every call has two ways to the ground: the search takes each edge once, or
 /// this would take a billion steps.
 #[test]
-fn layers_of_two_ways() {
+fn the_search_follows_each_edge_once() {
     const LAYERS: usize = 30;
     alone(|| {
         let (gate, first) = (Gate::new(), Gate::new());

@@ -82,7 +82,7 @@ fn bodies_claims_gets_and_mailboxes() {
 }
 
 #[test]
-fn what_waits_for_arguments() {
+fn a_task_that_waits_for_arguments() {
     alone(|| {
         ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
         let (gate, running) = (Gate::new(), Tally::new());
@@ -104,7 +104,7 @@ fn what_waits_for_arguments() {
 
 /// Every CPU is held by a body that waits for a lock: nothing can go on, and the dump comes all the same.
 #[test]
-fn while_everything_hangs() {
+fn a_dump_while_all_bodies_are_blocked() {
     alone(|| {
         static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
         #[remote]
@@ -128,7 +128,7 @@ fn while_everything_hangs() {
 
 /// Inside bodies of every kind, and in a callback.
 #[test]
-fn from_anywhere() {
+fn a_dump_from_bodies_and_callbacks() {
     alone(|| {
         #[remote]
         async fn asynchronous() -> String {
@@ -145,7 +145,7 @@ fn from_anywhere() {
 
 /// Threads that submit, call, kill, start and shut down while others dump.
 #[test]
-fn beside_everything_else() {
+fn a_dump_during_other_operations() {
     alone(|| {
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -292,7 +292,7 @@ fn rude_in_a_context(how: u8) -> anyhow::Result<()> {
 }
 
 #[test]
-fn rude_errors_do_no_harm() {
+fn errors_whose_methods_panic_or_never_end() {
     engine();
     for (how, text, links) in [(0, "Display panicked", 0), (1, "Display failed", 0), (2, "rude", 0), (3, "rude", 128)] {
         let error = ray::get(is_rude.remote(how)).unwrap_err();

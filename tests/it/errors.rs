@@ -111,7 +111,7 @@ fn a_result_is_flattened() {
 
 /// Decision 1: whatever `Result` it is, by its last word.
 #[test]
-fn all_sorts_of_results() {
+fn results_with_other_error_types() {
     engine();
     let error = ray::get(reads.remote("/no such file")).unwrap_err();
     assert!(error.is_task() && error.to_string().starts_with("task `reads` failed: "), "{error}");
@@ -130,7 +130,7 @@ fn all_sorts_of_results() {
 
 /// What caused the user's error is told below it.
 #[test]
-fn sources_are_told() {
+fn sources_are_printed() {
     engine();
     let error = ray::get(parse.remote("seven")).unwrap_err();
     let told = format!("{error:?}");
@@ -144,7 +144,7 @@ fn sources_are_told() {
 
 /// Decision 1: ray's own errors go through bodies as they are, boxed ones too.
 #[test]
-fn own_errors_pass_through() {
+fn errors_of_ray_pass_through() {
     engine();
     let error = ray::get(own.remote()).unwrap_err();
     assert!(error.is_other());
@@ -341,7 +341,7 @@ fn kinds_of_tasks_and_objects() {
 
 /// A user's `Display` that panics, and a `Clone` that does: told, and no harm done.
 #[test]
-fn rude_values() {
+fn values_whose_methods_panic() {
     engine();
     let error = ray::get(rude.remote()).unwrap_err();
     assert!(error.is_task());

@@ -37,8 +37,8 @@ fn is_told(result: &ray::Result<()>) -> bool {
 
 /// What would wait for ever is an error at once; what is ready is there.
 #[test]
-fn a_fork_is_told_that_it_has_no_engine() {
-    in_child("forks::a_fork_is_told_that_it_has_no_engine", || {
+fn waits_in_a_forked_process_are_errors() {
+    in_child("forks::waits_in_a_forked_process_are_errors", || {
         engine();
         let (started, gate) = (Gate::new(), Gate::new());
         let pending = ray::task(move || {

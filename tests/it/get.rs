@@ -37,7 +37,7 @@ fn text(x: i64) -> String {
 
 /// O1: one, several, or a tuple of different types; by value and by reference.
 #[test]
-fn what_may_be_got() {
+fn get_accepts_references_lists_and_tuples() {
     engine();
     let refs = || (0..4).map(|x| square.remote(x)).collect::<Vec<_>>();
     let one = square.remote(3);
@@ -62,7 +62,7 @@ fn what_may_be_got() {
 
 /// O2: in the order that was asked for, duplicates too, and nothing for nothing.
 #[test]
-fn order_duplicates_and_nothing() {
+fn order_duplicates_and_empty_input() {
     engine();
     let gate = Gate::new();
     let (late, early) = (wait_at.remote(gate, 1), square.remote(2));
@@ -106,8 +106,8 @@ fn the_first_error_wins() {
 
 /// O3: also one that fails long after the get began, from a thread, from a task, and from a task on the only CPU.
 #[test]
-fn the_first_error_wins_later_too() {
-    in_child("get::the_first_error_wins_later_too", || {
+fn the_first_error_wins_during_a_get() {
+    in_child("get::the_first_error_wins_during_a_get", || {
         ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
         let never = Gate::new();
         for _ in 0..50 {
@@ -299,7 +299,7 @@ fn many_threads_get_one_object() {
 
 /// They end at any time, in any order, while the getter looks from one to the next: here the first ends last.
 #[test]
-fn several_that_end_meanwhile() {
+fn objects_that_settle_during_a_get() {
     engine();
     for round in 0..1000 {
         // Under a time-out the getter runs none itself.
@@ -315,7 +315,7 @@ fn spins(turns: u32) -> u32 {
 }
 
 #[test]
-fn ten_thousand_at_once() {
+fn a_get_of_ten_thousand_objects() {
     engine();
     let objects: Vec<_> = (0..10_000).map(|x| square.remote(x)).collect();
     let values = ray::get(objects).unwrap();
@@ -324,7 +324,7 @@ fn ten_thousand_at_once() {
 
 /// Decision 9: a getter under a time-out runs nothing itself: it could not keep its word.
 #[test]
-fn a_timed_getter_runs_nothing() {
+fn a_timed_get_runs_no_bodies() {
     engine();
     let here = std::thread::current().id();
     for _ in 0..200 {
@@ -335,7 +335,7 @@ fn a_timed_getter_runs_nothing() {
 
 /// Decision 9: a getter never runs work that it does not wait for.
 #[test]
-fn a_getter_runs_nothing_foreign() {
+fn a_getter_does_not_run_unawaited_tasks() {
     engine();
     let here = std::thread::current().id();
     let gate = Gate::new();

@@ -65,7 +65,7 @@ impl Clerk {
 
 /// A19: identity, and handles in arguments, values, results and other actors.
 #[test]
-fn handles_go_anywhere() {
+fn handles_in_arguments_values_and_results() {
     alone(|| {
         let drops = Tally::new();
         let (desk, other) = (Desk::remote(drops), Desk::remote(drops));
@@ -87,7 +87,7 @@ fn handles_go_anywhere() {
 
 /// A8: each of those keeps its actor; the last to go lets it end.
 #[test]
-fn what_holds_a_handle_keeps_the_actor() {
+fn a_stored_handle_keeps_the_actor_alive() {
     alone(|| {
         let drops = Tally::new();
         let desk = Desk::remote(drops);
@@ -139,7 +139,7 @@ fn calls_over_the_limit_are_refused() {
 
 /// A18: a call that was cancelled, or whose argument failed, makes room too.
 #[test]
-fn calls_that_never_start_make_room() {
+fn calls_that_never_start_do_not_count() {
     alone(|| {
         let desk = Desk::options().max_pending_calls(2).remote(Tally::new());
         for _ in 0..3 {

@@ -20,8 +20,8 @@ fn wait_at(gate: Gate) -> i64 {
 
 /// L1, L8, L9: what `init` returns says what the engine has; without a word that is the machine's.
 #[test]
-fn init_tells_what_there_is() {
-    in_child("lifecycle::init_tells_what_there_is", || {
+fn init_reports_the_resources() {
+    in_child("lifecycle::init_reports_the_resources", || {
         assert!(!ray::is_initialized());
         let context = ray::init().unwrap();
         assert!(ray::is_initialized());
@@ -39,8 +39,8 @@ fn init_tells_what_there_is() {
 
 /// L4, L7: what is configured is what is there; `nodes` is this process alone.
 #[test]
-fn configured_resources_are_there() {
-    in_child("lifecycle::configured_resources_are_there", || {
+fn configured_resources_are_reported() {
+    in_child("lifecycle::configured_resources_are_reported", || {
         let config = Config::new().num_cpus(3).num_gpus(2).memory(1 << 30).resource("licence", 1.5).namespace("mine");
         let context = ray::init_with(config).unwrap();
         assert_eq!((context.num_cpus(), context.namespace()), (3, "mine"));
@@ -183,8 +183,8 @@ fn stale_references() {
 
 /// L5: who waits when the engine goes is told, and not left waiting.
 #[test]
-fn a_shutdown_wakes_who_waits() {
-    in_child("lifecycle::a_shutdown_wakes_who_waits", || {
+fn a_shutdown_wakes_all_waiters() {
+    in_child("lifecycle::a_shutdown_wakes_all_waiters", || {
         ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
         let (gate, started) = (Gate::new(), Gate::new());
         let object = hold.remote(started, gate);
@@ -238,8 +238,8 @@ fn shutdown_on_drop() {
 
 /// L5: a body cannot end the engine that runs it.
 #[test]
-fn no_shutdown_from_inside() {
-    in_child("lifecycle::no_shutdown_from_inside", || {
+fn a_shutdown_in_a_body_is_refused() {
+    in_child("lifecycle::a_shutdown_in_a_body_is_refused", || {
         let inside = ray::task(|| ray::shutdown().unwrap_err().kind()).remote();
         assert_eq!(ray::get(inside).unwrap(), ErrorKind::InvalidArgument);
         assert!(ray::is_initialized());
@@ -280,8 +280,8 @@ fn a_configured_address_is_refused() {
 
 /// L4: what makes no sense is an error that says what does, and starts nothing.
 #[test]
-fn absurd_settings() {
-    in_child("lifecycle::absurd_settings", || {
+fn invalid_settings() {
+    in_child("lifecycle::invalid_settings", || {
         let absurd = [
             (Config::new().worker_stack_size(1), "worker_stack_size"),
             (Config::new().num_cpus(usize::MAX), "CPU"),
@@ -309,9 +309,9 @@ fn absurd_settings() {
 }
 
 #[test]
-fn an_absurd_environment() {
+fn an_invalid_environment() {
     let environment = [("RAY_STRICT", "perhaps")];
-    in_child_with("lifecycle::an_absurd_environment", &environment, || {
+    in_child_with("lifecycle::an_invalid_environment", &environment, || {
         let error = ray::init().unwrap_err();
         assert!(error.is_invalid_argument() && error.to_string().contains("RAY_STRICT=perhaps"), "{error}");
         assert!(ray::get(square.remote(1)).unwrap_err().is_invalid_argument());
@@ -321,8 +321,8 @@ fn an_absurd_environment() {
 
 /// L12: the embedded engine behaves as the real thing: work that is submitted runs elsewhere, at the same time.
 #[test]
-fn work_runs_elsewhere() {
-    in_child("lifecycle::work_runs_elsewhere", || {
+fn tasks_run_on_other_threads() {
+    in_child("lifecycle::tasks_run_on_other_threads", || {
         ray::init_with(Config::new().num_cpus(2)).unwrap();
         let (gate, started) = (Gate::new(), Gate::new());
         let object = hold.remote(started, gate);
@@ -335,8 +335,8 @@ fn work_runs_elsewhere() {
 
 /// L5: callbacks and iterations come to their end when the engine does.
 #[test]
-fn a_shutdown_ends_what_is_pending() {
-    in_child("lifecycle::a_shutdown_ends_what_is_pending", || {
+fn a_shutdown_ends_callbacks_and_iterations() {
+    in_child("lifecycle::a_shutdown_ends_callbacks_and_iterations", || {
         ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
         let (started, gate, called) = (Gate::new(), Gate::new(), Tally::new());
         let objects = [hold.remote(started, gate), hold.remote(started, gate)];

@@ -139,7 +139,7 @@ fn stacks_as_large_as_configured() {
 }
 
 #[test]
-fn stacks_as_large_as_the_environment_says() {
+fn stacks_as_large_as_rust_min_stack() {
     let environment = [("RUST_MIN_STACK", "67108864")];
-    in_child_with("machine::stacks_as_large_as_the_environment_says", &environment, ten_times_as_deep);
+    in_child_with("machine::stacks_as_large_as_rust_min_stack", &environment, ten_times_as_deep);
 }

@@ -21,7 +21,6 @@ mod claims;
 mod deadlock;
 mod dump;
 mod handles;
-mod honesty;
 mod machine;
 mod named;
 mod naming;
@@ -29,13 +28,14 @@ mod nesting;
 mod no_threads;
 mod resources;
 mod restarts;
+mod scheduling;
 mod shutdown;
+mod starvation;
 mod threaded;
 mod waiting;
 
 mod races;
 mod random;
-mod reach;
 
 mod arguments;
 mod closures;

@@ -48,7 +48,7 @@ fn make(name: &str) -> ray::Result<ActorHandle<Registry>> {
 
 /// A11: found by name and class; a name that is unknown, taken or another class's is an error.
 #[test]
-fn names() {
+fn actors_are_found_by_name() {
     alone(|| {
         let registry = make("registry").unwrap();
         let found = ray::get_actor::<Registry>("registry").unwrap();
@@ -92,7 +92,7 @@ fn namespaces() {
 
 /// A8, A11: what `get_actor` gives keeps nobody alive; a name is free again however its actor ended.
 #[test]
-fn a_name_is_free_again() {
+fn a_name_is_free_after_its_actor_ended() {
     alone(|| {
         let ends: [fn(ActorHandle<Registry>); 4] = [
             drop,
@@ -145,7 +145,7 @@ fn get_if_exists() {
 
 /// A11: the name is there before the constructor has run, and stays through a failed one only until that is known.
 #[test]
-fn a_name_before_its_actor() {
+fn a_name_exists_before_the_constructor_runs() {
     alone(|| {
         let (gate, made, dropped) = (Gate::new(), Tally::new(), Tally::new());
         let registry = Registry::options().name("slow").remote(late(gate, made), dropped);

@@ -27,7 +27,7 @@ fn depth_elsewhere(n: u64, started: Gate) -> ray::Result<u64> {
 
 /// Decision 9, T11: children that nobody has started are run by their getters.
 #[test]
-fn ten_thousand_deep() {
+fn gets_nest_ten_thousand_deep() {
     alone_on(2, || {
         assert_eq!(ray::get(depth.remote(DEEP)).unwrap(), DEEP);
         eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
@@ -38,7 +38,7 @@ fn ten_thousand_deep() {
 
 /// Decision 9, T11: every child was started elsewhere before its parent's get, so that each level has a thread.
 #[test]
-fn ten_thousand_deep_elsewhere() {
+fn gets_nest_ten_thousand_deep_on_other_threads() {
     alone_on(2, || {
         assert_eq!(ray::get(depth_elsewhere.remote(DEEP, Gate::new())).unwrap(), DEEP);
         eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
@@ -47,7 +47,7 @@ fn ten_thousand_deep_elsewhere() {
 
 /// Decision 9: deeper than threads may be had is an error, not a hang; the engine goes on.
 #[test]
-fn too_deep() {
+fn nesting_beyond_max_threads_is_an_error() {
     alone(|| {
         ray::init_with(Config::new().num_cpus(2).max_threads(12)).unwrap();
         for _ in 0..3 {
@@ -70,7 +70,7 @@ fn depth_by_threads(n: u64) -> ray::Result<u64> {
 /// The same where the stack of the one thread that runs it all comes to its end. It is of the usual size, whatever this run of the
 /// tests asks for: the sanitizers' runs ask for larger ones.
 #[test]
-fn too_deep_for_one_stack() {
+fn nesting_beyond_one_stack_is_an_error() {
     alone_with(&[("RUST_MIN_STACK", "")], || {
         ray::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
         let error = ray::get(depth_or_error.remote(DEEP)).unwrap_err();
@@ -91,7 +91,7 @@ fn without_end(n: u64) -> ray::Result<u64> {
 
 /// Decision 9: gets that nest without end are an error, not all the machine's memory; the engine goes on.
 #[test]
-fn without_an_end() {
+fn endless_nesting_is_an_error() {
     alone_on(2, || {
         let error = ray::get(without_end.remote(0)).unwrap_err();
         assert!(error.is_threads() && error.to_string().contains("deep"), "{error}");

@@ -70,7 +70,7 @@ pub(crate) fn refuse_threads() {
 
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn a_driver_goes_on_by_itself() {
+fn a_driver_runs_its_work_without_worker_threads() {
     static CALLED: AtomicU64 = AtomicU64::new(0);
     alone(|| {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();

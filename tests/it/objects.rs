@@ -219,7 +219,7 @@ fn on_ready() {
 
 /// O8: references are futures, on any runtime.
 #[test]
-fn awaited_anywhere() {
+fn references_are_awaited_on_any_executor() {
     engine();
     let (ready, gate) = (square.remote(4), Gate::new());
     let late = wait_at.remote(gate);

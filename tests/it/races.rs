@@ -148,7 +148,7 @@ fn restarted_before_its_constructor_ran() {
 
 /// What is left of an engine starts no other: handles, results that come late, futures.
 #[test]
-fn leftovers_start_no_engine() {
+fn stale_handles_start_no_engine() {
     alone(|| {
         let (started, gate) = (Gate::new(), Gate::new());
         ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
@@ -184,7 +184,7 @@ fn leftovers_start_no_engine() {
 
 /// A concurrent actor is not dropped under a call that runs when the engine goes.
 #[test]
-fn shutdown_under_a_concurrent_call() {
+fn a_shutdown_during_a_concurrent_call() {
     alone(|| {
         for _ in 0..20 {
             let (started, gate) = (Gate::new(), Gate::new());
@@ -236,7 +236,7 @@ fn arguments_fail_while_they_are_registered() {
 
 /// A task that is cancelled while it submits.
 #[test]
-fn cancelled_while_it_submits() {
+fn a_task_cancelled_while_it_submits() {
     alone_on(2, || {
         for _ in 0..200 {
             let began = Gate::new();
@@ -296,7 +296,7 @@ impl Again {
 
 /// A cancel that meets the end of a failed attempt: the arguments that were kept for the next one go.
 #[test]
-fn cancelled_when_an_attempt_ends() {
+fn a_task_cancelled_while_an_attempt_ends() {
     alone_on(2, || {
         let actor = Again::remote();
         for round in 0..9000 {
@@ -321,7 +321,7 @@ fn cancelled_when_an_attempt_ends() {
 
 /// A call whose argument comes at the moment of a kill, with one behind it that needs its result.
 #[test]
-fn killed_when_an_argument_comes() {
+fn a_kill_while_an_argument_becomes_ready() {
     alone_on(2, || {
         for _ in 0..300 {
             let keeper = Keeper::options().max_restarts(0).remote(Counted::new());

@@ -76,7 +76,7 @@ fn other_resources() {
 
 /// Decision 8: what the node can never give is an error at once, naming what there is.
 #[test]
-fn infeasible() {
+fn requests_beyond_the_node_are_infeasible() {
     #[remote]
     fn one() -> u64 {
         1
@@ -119,7 +119,7 @@ fn infeasible() {
 
 /// R1: amounts that are none.
 #[test]
-fn absurd_amounts() {
+fn invalid_amounts() {
     #[remote]
     fn one() -> u64 {
         1
@@ -156,7 +156,7 @@ impl Resident {
 
 /// A7: an actor that asks for a CPU holds it for life: of three on two CPUs the third starts when one ends.
 #[test]
-fn actors_hold_for_life() {
+fn actors_hold_resources_for_life() {
     alone_on(2, || {
         let dropped = Tally::new();
         let mut residents: Vec<_> = (0..3).map(|_| Resident::remote(dropped)).collect();
@@ -216,7 +216,7 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
 
 /// R2: what an actor lends while it gets is not another actor's for life: it would never have it again.
 #[test]
-fn no_actor_keeps_what_another_one_lends() {
+fn a_lent_cpu_is_not_granted_for_life() {
     #[remote]
     struct Lender;
     #[remote]
@@ -243,7 +243,7 @@ fn no_actor_keeps_what_another_one_lends() {
 
 /// R2: an actor or a task that waits for more than the living actors leave is in nobody's way, however long it waits.
 #[test]
-fn who_cannot_start_stops_nobody() {
+fn an_actor_that_cannot_start_delays_no_other_work() {
     alone_on(2, || {
         let dropped = Tally::new();
         let keeper = Resident::remote(dropped);
@@ -264,7 +264,7 @@ fn who_cannot_start_stops_nobody() {
 
 /// R2, T11: a get gives its CPU to others while it blocks: a parent on the only CPU has its child run elsewhere.
 #[test]
-fn a_blocked_get_gives_its_cpu_back() {
+fn a_blocked_get_lends_its_cpu() {
     alone_on(1, || {
         for _ in 0..50 {
             let started = Gate::new();
@@ -288,7 +288,7 @@ fn a_blocked_get_gives_its_cpu_back() {
 
 /// R2: `wait` and `as_completed` give it back as `get` does.
 #[test]
-fn a_blocked_wait_gives_its_cpu_back() {
+fn a_blocked_wait_lends_its_cpu() {
     alone_on(1, || {
         let way = |way: u64| {
             ray::task(move || {
@@ -309,7 +309,7 @@ fn a_blocked_wait_gives_its_cpu_back() {
 
 /// Decision 7: a task that asks for both CPUs waits until it has both, and small ones do not starve it.
 #[test]
-fn a_large_task_has_its_turn() {
+fn a_large_task_is_not_starved() {
     static SMALL: Crowd = Crowd::new();
     alone_on(2, || {
         let stop = Gate::new();
@@ -338,7 +338,7 @@ fn a_large_task_has_its_turn() {
 
 /// Whatever way work ends, what it held is free again.
 #[test]
-fn everything_is_given_back() {
+fn resources_are_returned_after_failures() {
     alone_on(2, || {
         let (gate, running) = (Gate::new(), Tally::new());
         let run = move || {

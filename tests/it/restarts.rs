@@ -95,7 +95,7 @@ fn a_restart_loses_the_state() {
 
 /// A13: -1 is for ever; the options of a creation go before the attribute's.
 #[test]
-fn restarts_without_end() {
+fn unlimited_restarts() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
@@ -111,7 +111,7 @@ fn restarts_without_end() {
 
 /// A13: a restart whose constructor fails is the end.
 #[test]
-fn a_restart_that_fails() {
+fn a_restart_whose_constructor_fails() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).remote(lives, 2);
@@ -127,7 +127,7 @@ fn a_restart_that_fails() {
 
 /// A13: `max_task_retries` has the call in flight made again after the restart, its arguments kept.
 #[test]
-fn a_call_is_tried_again_after_a_restart() {
+fn a_call_is_retried_after_a_restart() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
@@ -149,7 +149,7 @@ fn a_call_is_tried_again_after_a_restart() {
 
 /// A13, A14: `retry_exceptions` of a method: an `Err` is tried again on the same state.
 #[test]
-fn an_error_is_tried_again() {
+fn an_error_is_retried_on_the_same_state() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::remote(lives, ALWAYS);
@@ -200,7 +200,7 @@ fn kill_and_restart() {
 
 /// A13: an actor that may start anew and ends otherwise does not start anew.
 #[test]
-fn what_is_no_crash_is_no_restart() {
+fn an_intended_end_is_no_restart() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::remote(lives, ALWAYS);
@@ -219,7 +219,7 @@ fn what_is_no_crash_is_no_restart() {
 
 /// A13: arguments of the constructor that were references are kept for the restart, and go with the actor.
 #[test]
-fn kept_arguments() {
+fn constructor_arguments_are_kept_for_restarts() {
     alone(|| {
         let lives = Lives::new();
         let gate = Gate::new();
@@ -284,7 +284,7 @@ impl FrailRoom {
 
 /// A13, A15, A16: concurrent actors start anew when the last body has left the old state.
 #[test]
-fn concurrent_actors_start_anew() {
+fn concurrent_actors_restart() {
     alone(|| {
         let (running, gate) = (Tally::new(), Gate::new());
         let pool = FrailPool::remote(Tally::new());

@@ -116,7 +116,7 @@ fn options_of_a_call() {
 
 /// A panic is tried again as well.
 #[test]
-fn panics_are_tried_again() {
+fn panics_are_retried() {
     engine();
     let tally = Tally::new();
     let error = ray::get(panics.remote(tally)).unwrap_err();
@@ -125,7 +125,7 @@ fn panics_are_tried_again() {
 }
 
 #[test]
-fn parts_are_tried_together() {
+fn several_returns_are_retried_together() {
     engine();
     let tally = Tally::new();
     let (number, text) = in_parts.remote(tally, 3);
@@ -138,7 +138,7 @@ fn parts_are_tried_together() {
 
 /// What did not fail in the body is not tried again: a failed argument, a cancel, an infeasible request.
 #[test]
-fn what_is_not_tried_again() {
+fn failures_that_are_not_retried() {
     engine();
     let (tally, before) = (Tally::new(), Tally::new());
     let error = ray::get(for_ever.remote(tally, never_again.remote(before, 9))).unwrap_err();
@@ -183,7 +183,7 @@ fn rude(_: &Error) -> bool {
 
 /// A question that panics is a no.
 #[test]
-fn a_question_that_panics() {
+fn a_retry_predicate_that_panics() {
     engine();
     let tally = Tally::new();
     assert!(ray::get(asks_rudely.remote(tally)).unwrap_err().is_task());
@@ -234,7 +234,7 @@ fn tells_its_attempt() -> Result<u32, String> {
 }
 
 #[test]
-fn the_context_tells_the_attempt() {
+fn the_context_reports_the_attempt() {
     engine();
     assert_eq!(ray::get(tells_its_attempt.remote()).unwrap(), 3);
 }

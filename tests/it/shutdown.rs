@@ -55,7 +55,7 @@ fn is_gone<T>(result: ray::Result<T>) -> bool {
 
 /// Everything is settled at once, however it is waited for; the bodies that are left are named.
 #[test]
-fn everything_is_settled() {
+fn a_shutdown_settles_everything() {
     let said: Said = alone(|| {
         start(1, Duration::from_millis(20));
         let (running, gate, dropped) = (Tally::new(), Gate::new(), Tally::new());
@@ -142,7 +142,7 @@ fn everything_is_settled() {
 
 /// Running bodies get a grace: those that look whether they should stop end in it.
 #[test]
-fn bodies_that_listen_end_in_the_grace() {
+fn bodies_that_check_for_cancellation_end_in_the_grace_period() {
     let said = alone(|| {
         start(2, Duration::from_secs(50));
         let (running, ended) = (Tally::new(), Tally::new());
@@ -213,7 +213,7 @@ fn a_body_that_outlives_its_engine() {
 
 /// `init` works again, as often as one likes; what is of a former engine stays gone, and no threads pile up.
 #[test]
-fn again_and_again() {
+fn the_engine_starts_fifty_times() {
     alone(|| {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let dropped = Tally::new();
@@ -242,7 +242,7 @@ fn again_and_again() {
 
 /// A shutdown inside a body would wait for itself; inside a getter's nested call it settles that too.
 #[test]
-fn from_inside() {
+fn a_shutdown_inside_a_body_and_during_a_nested_get() {
     alone(|| {
         start(2, Duration::ZERO);
         assert_eq!(ray::get(ray::task(|| ray::shutdown().unwrap_err().kind()).remote()).unwrap(), ErrorKind::InvalidArgument);
@@ -264,7 +264,7 @@ fn from_inside() {
 
 /// A guard logs what is left: it has nobody to return it to.
 #[test]
-fn a_guard_names_what_is_left() {
+fn a_shutdown_guard_logs_running_bodies() {
     let said = alone(|| {
         let guard = ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap().shutdown_on_drop();
         let (running, gate) = (Tally::new(), Gate::new());
@@ -299,7 +299,7 @@ fn an_async_body_that_blocks_is_named() {
 
 /// In a callback, and in a future that a body spawned, as in a body.
 #[test]
-fn from_callbacks() {
+fn a_shutdown_in_a_callback_is_refused() {
     #[remote]
     async fn spawns() -> bool {
         tokio::spawn(async { ray::shutdown().unwrap_err().is_invalid_argument() }).await.unwrap()
@@ -333,7 +333,7 @@ fn threads() -> usize {
 /// When the shutdown returns nothing of the engine is left: no thread, no value, whatever the engine was doing.
 #[cfg(target_os = "linux")]
 #[test]
-fn nothing_is_left() {
+fn a_shutdown_leaves_no_thread_and_no_value() {
     alone(|| {
         for round in 0..100usize {
             start(1 + round % 4, Duration::from_secs(50));

@@ -112,8 +112,8 @@ fn local(value: Lost) -> Lost {
 
 /// Without strict mode nothing is sent through anything.
 #[test]
-fn values_are_moved_otherwise() {
-    in_child_with("strict::values_are_moved_otherwise", &[("RAY_STRICT", "")], || {
+fn without_strict_mode_values_are_moved() {
+    in_child_with("strict::without_strict_mode_values_are_moved", &[("RAY_STRICT", "")], || {
         assert_eq!(ray::get(takes.remote(lost(1))).unwrap(), 1);
         assert_eq!(ray::get(returns.remote(2)).unwrap(), lost(2));
         assert_eq!(ray::get(ray::put(lost(3))).unwrap(), lost(3));
@@ -152,13 +152,13 @@ fn refuses() {
 
 /// Every way in and out refuses what does not survive.
 #[test]
-fn what_does_not_survive_is_refused() {
-    in_child_with("strict::what_does_not_survive_is_refused", &[("RAY_STRICT", "1")], refuses);
+fn values_that_do_not_survive_are_refused() {
+    in_child_with("strict::values_that_do_not_survive_are_refused", &[("RAY_STRICT", "1")], refuses);
 }
 
 #[test]
-fn by_configuration_too() {
-    in_child_with("strict::by_configuration_too", &[("RAY_STRICT", "")], || {
+fn strict_mode_by_configuration() {
+    in_child_with("strict::strict_mode_by_configuration", &[("RAY_STRICT", "")], || {
         ray::init_with(Config::new().strict(true)).unwrap();
         refuses();
     });
@@ -224,8 +224,8 @@ fn fails_as_text() -> Result<(), fmt::Error> {
 
 /// A serde error travels typed, another as its text; that, and what is local, is listed once each.
 #[test]
-fn what_cannot_be_checked_is_listed() {
-    let said = in_child_with("strict::what_cannot_be_checked_is_listed", &[("RAY_STRICT", "1")], || {
+fn unchecked_items_are_listed() {
+    let said = in_child_with("strict::unchecked_items_are_listed", &[("RAY_STRICT", "1")], || {
         for _ in 0..3 {
             assert_eq!(ray::get(local.remote(lost(4))).unwrap(), lost(4), "local is not sent through anything");
             assert_eq!(ray::get(ray::put_local(lost(4))).unwrap(), lost(4));
@@ -245,8 +245,8 @@ fn what_cannot_be_checked_is_listed() {
 
 /// Outside of the engine a reference is no data.
 #[test]
-fn a_reference_alone_is_no_data() {
-    in_child("strict::a_reference_alone_is_no_data", || {
+fn a_reference_cannot_be_serialised_alone() {
+    in_child("strict::a_reference_cannot_be_serialised_alone", || {
         struct Shown(ObjectRef<i64>);
         impl fmt::Display for Shown {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -61,7 +61,7 @@ fn fib(n: u64) -> u64 {
 
 /// T1: a reference comes back before the work is done.
 #[test]
-fn a_reference_comes_at_once() {
+fn a_reference_is_returned_at_once() {
     engine();
     let gate = Gate::new();
     let object = pass.remote(gate, 7);
@@ -101,7 +101,7 @@ fn generic_functions() {
 }
 
 #[test]
-fn functions_anywhere() {
+fn functions_in_modules_and_bodies() {
     engine();
     mod inner {
         use ray::remote;
@@ -128,8 +128,8 @@ fn async_functions() {
 
 /// T7: a task starts when its arguments are there, and not before, holding up nothing meanwhile.
 #[test]
-fn arguments_are_waited_for() {
-    in_child("tasks::arguments_are_waited_for", || {
+fn a_task_starts_when_its_arguments_are_ready() {
+    in_child("tasks::a_task_starts_when_its_arguments_are_ready", || {
         ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let gate = Gate::new();
         // On a single CPU: those that wait hold none.
@@ -364,7 +364,7 @@ fn asks_by_constant_whole() -> i64 {
 
 /// T14: what makes no sense is an error of the reference, or of `try_remote`; the task does not run.
 #[test]
-fn absurd_options() {
+fn invalid_options() {
     engine();
     let tally = Tally::new();
     let absurd: [(&str, ray::Result<ObjectRef<()>>); 9] = [
@@ -437,7 +437,7 @@ fn tell() {
 }
 
 #[test]
-fn try_remote_says_at_once_what_failed() {
+fn try_remote_reports_only_submission_errors() {
     engine();
     assert_eq!(ray::get(square.try_remote(3).unwrap()).unwrap(), 9);
     let body = fails.try_remote(1).expect("a body's own failure comes by the reference");

@@ -134,7 +134,7 @@ fn one_at_a_time_by_default() {
 
 /// A panic ends a threaded actor as one process would: the calls beside it fail with it, at once.
 #[test]
-fn a_panic_beside_others() {
+fn a_panic_fails_concurrent_calls() {
     alone_on(2, || {
         let pool = Pool::remote();
         let (running, gate) = (Tally::new(), Gate::new());
@@ -150,7 +150,7 @@ fn a_panic_beside_others() {
 
 /// A9: kill fails every call that runs, and those that wait for a slot.
 #[test]
-fn kill_with_calls_side_by_side() {
+fn a_kill_fails_concurrent_calls() {
     alone_on(2, || {
         let pool = Pool::remote();
         let (running, gate) = (Tally::new(), Gate::new());

@@ -31,8 +31,8 @@ fn one_by_one() {
 
 /// Once a call site, with file and line, naming the function and what to write.
 #[test]
-fn once_a_call_site() {
-    let said = in_child_with("tips::once_a_call_site", &[], || {
+fn one_tip_per_call_site() {
+    let said = in_child_with("tips::one_tip_per_call_site", &[], || {
         let here = line!();
         for _ in 0..3 {
             for x in 0..20 {
@@ -52,8 +52,8 @@ fn once_a_call_site() {
 
 /// Not where several run side by side, nor where the bodies are too short to matter, nor for two or three.
 #[test]
-fn not_where_all_is_well() {
-    let said = in_child_with("tips::not_where_all_is_well", &[("RAY_STRICT", "")], || {
+fn no_tip_for_parallel_or_short_work() {
+    let said = in_child_with("tips::no_tip_for_parallel_or_short_work", &[("RAY_STRICT", "")], || {
         for _ in 0..20 {
             let refs: Vec<_> = (0..4).map(|x| slow.remote(x)).collect();
             ray::get(&refs).unwrap();
@@ -93,8 +93,8 @@ fn silenced_by_the_program() {
 
 /// A task's loop is a loop too.
 #[test]
-fn in_a_task() {
-    let said = in_child_with("tips::in_a_task", &[], || {
+fn a_tip_for_a_loop_in_a_task() {
+    let said = in_child_with("tips::a_tip_for_a_loop_in_a_task", &[], || {
         ray::init_with(Config::new().num_cpus(2)).unwrap();
         ray::get(ray::task(one_by_one).remote()).unwrap();
     });

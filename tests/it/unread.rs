@@ -51,8 +51,8 @@ fn fail_often() {
 
 /// A shutdown logs what was counted.
 #[test]
-fn many_failures_are_few_lines() {
-    let said = in_child("unread::many_failures_are_few_lines", || {
+fn many_unread_failures_are_logged_in_few_lines() {
+    let said = in_child("unread::many_unread_failures_are_logged_in_few_lines", || {
         fail_often();
         ray::shutdown().unwrap();
     });
@@ -77,8 +77,8 @@ fn the_last_failures_are_logged_without_a_shutdown() {
 
 /// However many failures are not read, no memory stays.
 #[test]
-fn failures_that_are_not_read_keep_no_memory() {
-    in_child("unread::failures_that_are_not_read_keep_no_memory", || {
+fn unread_failures_leak_no_memory() {
+    in_child("unread::unread_failures_leak_no_memory", || {
         let till = Till::remote();
         let share = rounds(50_000, 1_000_000) / 2_000;
         flat("failures of a function and of a method", share, 6 << 20, || {

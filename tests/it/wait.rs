@@ -74,7 +74,7 @@ fn exactly_as_many_as_asked_for() {
 
 /// W2: the order in which they became ready decides which; the input's decides how they are listed.
 #[test]
-fn the_first_ready_are_given() {
+fn the_first_ready_objects_are_returned() {
     engine();
     let (gates, refs) = gated(6);
     let mut rest = none_yet(&refs);
@@ -136,7 +136,7 @@ fn time_outs() {
 
 /// W3: what makes no sense is an error; nothing is two nothings, whatever was asked.
 #[test]
-fn absurd_waits() {
+fn invalid_waits() {
     engine();
     let refs: Vec<_> = (0..3).map(|x| square.remote(x)).collect();
     for (input, n, word) in [
@@ -182,7 +182,7 @@ fn failures_count_as_ready() {
 
 /// References to objects of different types, and to parts, in one wait.
 #[test]
-fn of_different_types() {
+fn references_of_different_types() {
     engine();
     let (number, text) = (square.remote(2), ray::task(|| "text").remote());
     let (left, right) = pair.remote(4);
@@ -228,7 +228,7 @@ fn pending() {
 
 /// Two waits for the same objects do not take them from each other.
 #[test]
-fn several_wait_for_the_same() {
+fn several_waits_for_the_same_objects() {
     engine();
     for _ in 0..20 {
         let (gates, refs) = gated(10);
@@ -278,7 +278,7 @@ fn a_waiting_task_lends_its_cpu() {
 
 /// U1: in the order in which they end.
 #[test]
-fn as_completed_in_true_order() {
+fn as_completed_yields_in_the_order_of_completion() {
     engine();
     let (gates, refs) = gated(6);
     let order = [3, 5, 0, 1, 4, 2];
@@ -298,7 +298,7 @@ fn as_completed_in_true_order() {
 }
 
 #[test]
-fn as_completed_gives_all_and_failures() {
+fn as_completed_yields_all_objects_and_failures() {
     engine();
     let refs: Vec<_> = (0..500).map(|x| if x % 7 == 0 { fails.remote(x) } else { square.remote(x) }).collect();
     let (mut good, mut bad) = (0, 0);
@@ -316,7 +316,7 @@ fn as_completed_gives_all_and_failures() {
 
 /// U1: the rest of an iteration can be left.
 #[test]
-fn as_completed_can_be_left() {
+fn as_completed_can_be_dropped_early() {
     engine();
     let (gates, refs) = gated(3);
     open(gates[1], &refs[1]);

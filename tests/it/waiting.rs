@@ -184,7 +184,7 @@ fn a_wait_in_a_killed_actor_ends() {
 
 /// Bodies that sleep or compute are not stuck: the limit holds while others wait for work.
 #[test]
-fn sleepers_keep_the_limit() {
+fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
     static CROWD: Crowd = Crowd::new();
     alone_on(2, || {
         let body = |sleep: bool| {

@@ -61,13 +61,13 @@ const MEMORY: &str = "it bounds the resident memory of the process, to which a s
 const EXCLUDED: &[Excluded] = &[
     Excluded {
         under: None,
-        test: "nesting::ten_thousand_deep_elsewhere",
+        test: "nesting::gets_nest_ten_thousand_deep_on_other_threads",
         why: "its ten thousand threads take minutes with a sanitizer, longer than a child process of a test may",
     },
     Excluded { under: None, test: "shutdown::ten_thousand_engines_leave_nothing", why: MEMORY },
-    Excluded { under: Some(Address), test: "awaits::awaits_given_up_keep_no_memory", why: MEMORY },
-    Excluded { under: Some(Address), test: "awaits::cancelled_dependants_keep_no_memory", why: MEMORY },
-    Excluded { under: None, test: "unread::failures_that_are_not_read_keep_no_memory", why: MEMORY },
+    Excluded { under: Some(Address), test: "awaits::dropped_awaits_leak_no_memory", why: MEMORY },
+    Excluded { under: Some(Address), test: "awaits::cancelled_dependants_leak_no_memory", why: MEMORY },
+    Excluded { under: None, test: "unread::unread_failures_leak_no_memory", why: MEMORY },
     Excluded {
         under: Some(Thread),
         test: "dump::on_a_signal",
@@ -75,7 +75,7 @@ const EXCLUDED: &[Excluded] = &[
     },
     Excluded {
         under: Some(Thread),
-        test: "honesty::two_cpus_run_two_tasks",
+        test: "scheduling::two_cpus_run_two_tasks",
         why: "the locks inside ThreadSanitizer put threads to sleep, which the monitor thread takes for bodies that block in the system: on a loaded machine it grants an extra CPU, which this test counts",
     },
 ];

@@ -46,7 +46,7 @@ impl Cell {
 /// A worker takes several jobs at once; what it has not begun when a body of its blocks, or is long, others begin, and not only
 /// when they have nothing else to do.
 #[test]
-fn what_is_waited_for_is_never_out_of_reach() {
+fn awaited_work_is_not_starved() {
     alone_on(2, || {
         let cells = || -> Vec<ActorHandle<Cell>> { (0..4).map(|_| Cell::remote()).collect() };
         let (waiting, waited) = (cells(), cells());
@@ -91,7 +91,7 @@ impl Slow {
 
 /// Calls that came while the constructor ran and the pulse rested: both are begun, though the only worker runs the first.
 #[test]
-fn calls_that_were_admitted_together_are_begun_together() {
+fn calls_admitted_together_all_begin() {
     alone_on(1, || {
         for _ in 0..5 {
             let (slow, meeting) = (Slow::remote(), Meeting::of(2));
@@ -118,7 +118,7 @@ impl Party {
 /// Bodies that were short so far, and now wait for one another: one that does not come back is not for ever taken for one that
 /// has only lost its processor.
 #[test]
-fn a_short_body_that_waits_for_once_is_helped() {
+fn short_bodies_that_block_are_not_starved() {
     alone_on(1, || {
         let parties: Vec<_> = (0..6).map(|_| Party::remote()).collect();
         for party in &parties {

@@ -83,7 +83,7 @@ fn sixteen_cpus_run_sixteen_tasks() {
 
 /// Decision 15: what nobody gets starts, from rest and under load. The bounds are generous: the bench has the figures.
 #[test]
-fn what_nobody_gets_starts() {
+fn unawaited_tasks_start_soon() {
     alone_on(2, || {
         let median = |rounds: u64| {
             let started = Tally::new();
@@ -170,7 +170,7 @@ impl Sleeper {
 /// Decision 7: actors are processes of their own: ten that wait are inside their bodies at once on two CPUs, and so are
 /// a hundred.
 #[test]
-fn actors_wait_side_by_side() {
+fn many_actors_may_block_at_once() {
     alone_on(2, || {
         for count in [10, 100] {
             let meeting = Meeting::of(count);
@@ -182,7 +182,7 @@ fn actors_wait_side_by_side() {
 
 /// Decision 7: an actor answers while every CPU is held and thousands of tasks are queued; so do tasks that ask for none.
 #[test]
-fn an_actor_answers_under_load() {
+fn an_actor_answers_while_all_cpus_are_held() {
     alone_on(2, || {
         let gate = Gate::new();
         let held = hold_every_cpu(gate);
@@ -214,7 +214,7 @@ fn threads() -> usize {
 
 /// R9: threads beyond the CPUs are added when CPU-free work waits, and go when they idle.
 #[test]
-fn spare_threads_come_and_go() {
+fn spare_threads_are_added_and_removed() {
     alone_on(2, || {
         let before = threads();
         let meeting = Meeting::of(100);
@@ -308,7 +308,7 @@ fn the_stall_report() {
         gate.open();
         ray::get(all).unwrap();
     });
-    for part in ["CPU: 2", "holds_everything", "honesty.rs:", "`nested` waits for `holds_everything`", "0.5 of 2 CPU"] {
+    for part in ["CPU: 2", "holds_everything", "scheduling.rs:", "`nested` waits for `holds_everything`", "0.5 of 2 CPU"] {
         assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);
     }
     assert_eq!(said.stderr.matches("nothing has started").count(), 1, "once a stall:\n{}", said.stderr);
