@@ -1,4 +1,4 @@
-//! Constructors that fail, and calls that are made again: how many restarts and retries they use up, and their errors.
+//! Constructors that fail and calls that are retried: the restarts and retries that they use up, and their errors.
 
 use ray::{ActorState, ErrorKind, remote};
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,13 @@ struct Starting {
 
 #[remote]
 impl Starting {
-    /// Panics in its first lives, or returns an error in the life `fails`.
+    /// Panics in its first `panics` instances, and returns an error in instance `fails`.
     pub fn new(made: Tally, panics: u64, fails: u64, stop: Option<Stop>) -> Result<Self, std::num::ParseIntError> {
         let number = made.add();
         if let Some(stop) = stop {
             stop.meet();
         }
-        assert!(number > panics, "life {number} does not begin");
+        assert!(number > panics, "instance {number} does not start");
         if number == fails {
             "x".parse::<u64>()?;
         }
@@ -33,7 +33,7 @@ impl Starting {
 
 const NEVER: u64 = u64::MAX;
 
-/// `kill_and_restart` while the constructor runs: what it makes is replaced.
+/// `kill_and_restart` while the constructor runs: the instance that it makes is replaced.
 #[test]
 fn a_restart_while_the_constructor_runs() {
     alone(|| {
@@ -61,7 +61,7 @@ fn a_constructor_that_panics_uses_up_restarts() {
         let made = Tally::new();
         let never = Starting::remote(made, NEVER, NEVER, None);
         let error = ray::get(never.number.remote()).unwrap_err();
-        assert!(error.is_actor_died() && format!("{error:?}").contains("life 3 does not begin"), "{error:?}");
+        assert!(error.is_actor_died() && format!("{error:?}").contains("instance 3 does not start"), "{error:?}");
         assert_eq!(made.count(), 3);
 
         for (panics, fails) in [(0, 1), (1, 2)] {
@@ -79,7 +79,7 @@ fn a_constructor_that_panics_uses_up_restarts() {
         stop.gate.open();
         stop.running.wait_for(10);
         ray::kill(&forever);
-        assert!(ray::get(call).unwrap_err().is_actor_died(), "a kill ends it");
+        assert!(ray::get(call).unwrap_err().is_actor_died(), "a kill ends the restarts");
     });
 }
 
@@ -110,7 +110,7 @@ impl Waiter {
     }
 }
 
-/// The error of a constructor, and that of an argument of its, is found by its own type in the errors of all calls.
+/// The errors of all calls contain the error of the constructor, or of its argument, with its own type.
 #[test]
 fn the_error_of_a_constructor_keeps_its_type() {
     alone(|| {
@@ -147,7 +147,7 @@ impl Lasting {
     pub fn new(made: Tally) -> Self {
         Lasting { number: made.add() }
     }
-    /// Never ends in its first life.
+    /// Never ends in the first instance.
     pub async fn stay(&self, inside: Tally) -> u64 {
         inside.add();
         if self.number == 1 {
@@ -157,13 +157,13 @@ impl Lasting {
     }
     pub async fn fall(&self, inside: Tally) -> u64 {
         inside.reached(3).await;
-        assert!(self.number > 1, "falls");
+        assert!(self.number > 1, "crashes");
         self.number
     }
 }
 
-/// Async bodies that would never end are dropped at their await and begin again; the class's own option says so, too, given
-/// at the creation.
+/// After a crash, async bodies that would never end are dropped at their await and retried, if `max_task_retries` of the
+/// creation allows it.
 #[test]
 fn async_calls_in_flight_are_retried_after_a_restart() {
     alone(|| {
@@ -194,12 +194,12 @@ impl Plain {
         Plain { number: made.add() }
     }
     pub fn fall_at_first(&self, word: String) -> (u64, String) {
-        assert!(self.number > 1, "falls");
+        assert!(self.number > 1, "crashes");
         (self.number, word)
     }
 }
 
-/// `max_task_retries` of a creation holds for the calls of a class that says nothing of it.
+/// `max_task_retries` given at the creation applies to the calls if the class does not set it.
 #[test]
 fn max_task_retries_of_a_creation() {
     alone(|| {

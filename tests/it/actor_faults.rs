@@ -1,4 +1,4 @@
-//! Ends of actors and what is in their way: kill, restart, exit, cancel and shutdown, for serial, concurrent and async actors.
+//! Kill, restart, exit, cancel and shutdown of serial, concurrent and async actors while calls run, wait or are queued.
 
 use ray::{ActorHandle, ActorState, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::stage::{Token, alone, alone_on, eventually, late};
 use crate::support::{Gate, Tally};
 
-/// Where a body waits, if it does, and where it says that it runs.
+/// Counts that a body runs, and blocks the body until the gate opens.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Stop {
     pub(crate) running: Tally,
@@ -29,7 +29,7 @@ macro_rules! class {
         #[remote($($options)*)]
         struct $name {
             number: u64,
-            #[allow(dead_code, reason = "its drop is what is looked at")]
+            #[allow(dead_code, reason = "the test observes its drop")]
             token: Token,
         }
 
@@ -38,7 +38,7 @@ macro_rules! class {
             pub fn new(made: Tally, dropped: Tally) -> Self {
                 $name { number: made.add(), token: Token(dropped) }
             }
-            /// Which instance it is; waits on the way if it is told where. Blocks its thread, also in an async actor.
+            /// Returns the number of the instance; blocks its thread at `stop` first, also in an async actor.
             pub $($asyncness)* fn pass(&self, stop: Option<Stop>) -> u64 {
                 if let Some(stop) = stop {
                     stop.meet();
@@ -56,15 +56,15 @@ macro_rules! class {
                 5
             }
             pub $($asyncness)* fn fall(&self) {
-                panic!("falls");
+                panic!("crashes");
             }
-            /// Waits on its first attempt, until it is told to stop, and panics then if it is the one to fall.
+            /// The first attempt panics if `falls`, and otherwise waits until it is cancelled.
             #[method(max_task_retries = -1)]
             pub $($asyncness)* fn attempt(&self, inside: Tally, count: u64, falls: bool) -> (u64, u32) {
                 if ray::context().attempt() == 0 {
                     inside.add();
                     inside.wait_for(count);
-                    assert!(!falls, "falls at first");
+                    assert!(!falls, "crashes at the first attempt");
                     while !ray::context().is_cancelled() {
                         std::thread::yield_now();
                     }
@@ -79,7 +79,7 @@ class!(Serial, [max_restarts = 1], []);
 class!(Side, [max_restarts = 1, max_concurrency = 4], []);
 class!(Woven, [max_restarts = 1], [async]);
 
-/// Runs the block for each of the three sorts of actors.
+/// Runs the block for each of the three kinds of actors.
 macro_rules! for_each_sort {
     ($actor:ident of ($made:ident, $dropped:ident) $body:block) => {
         for_each_sort!(@ Serial, $actor, $made, $dropped, $body);
@@ -100,7 +100,7 @@ fn all_died<T: Clone + Send + Sync + 'static>(calls: Vec<ObjectRef<T>>) {
     }
 }
 
-/// An exclusive call that is cancelled while it waits for its turn lets in those behind it.
+/// An exclusive call that is cancelled while it waits does not block the calls queued behind it.
 #[test]
 fn a_cancelled_exclusive_call_does_not_block_later_calls() {
     alone(|| {
@@ -125,7 +125,7 @@ fn a_cancelled_exclusive_call_does_not_block_later_calls() {
             check!(Side, |call: ObjectRef<u64>| drop(call.cancel_on_drop()));
             check!(Woven, |call: ObjectRef<u64>| ray::cancel(&call).unwrap());
         }
-        // A parent's cancellation reaches the call as well.
+        // Cancelling the task that submitted the call cancels the call as well.
         let side = Side::remote(Tally::new(), Tally::new());
         let (stop, sent, never) = (Stop::new(), Gate::new(), Gate::new());
         let inside = side.pass.remote(Some(stop));
@@ -149,7 +149,7 @@ fn a_cancelled_exclusive_call_does_not_block_later_calls() {
     });
 }
 
-/// The calls behind a body that was short so far, and blocks now, fail at the kill, not at its end.
+/// A body that was short so far blocks. The calls queued behind it fail when the actor is killed, not when the body ends.
 #[test]
 fn a_kill_fails_calls_queued_behind_a_blocked_body() {
     alone(|| {
@@ -158,7 +158,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
                 for _ in 0..100 {
                     ray::get(actor.pass.remote(None)).unwrap();
                 }
-                // Held up first, so that the runner takes all the rest out of the mailbox in one go.
+                // The first call blocks, so that the runner takes all later calls out of the mailbox at once.
                 let (first, second) = (Stop::new(), Stop::new());
                 let holds = actor.change.remote();
                 ray::get(holds).unwrap();
@@ -175,7 +175,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
                 second.running.wait_for(1);
                 ray::kill(&actor);
                 all_died(calls);
-                assert_eq!(dropped.count(), 0, "the body still has the state");
+                assert_eq!(dropped.count(), 0, "the running body still uses the state");
                 second.gate.open();
                 dropped.wait_for(1);
                 assert_eq!((made.count(), dropped.count()), (1, 1));
@@ -184,7 +184,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
     });
 }
 
-/// The same where nothing has run yet, and while calls keep ending at the moment of the kill.
+/// A kill before any call has run, or while calls are ending.
 #[test]
 fn a_kill_at_any_moment() {
     alone_on(2, || {
@@ -211,7 +211,7 @@ fn a_kill_at_any_moment() {
     });
 }
 
-/// Queued calls run on the new instance, though a getter runs them on its own thread.
+/// After a restart queued calls run on the new instance, also those that a getter runs on its own thread.
 #[test]
 fn a_restart_while_a_getter_runs_the_calls() {
     alone(|| {
@@ -237,7 +237,7 @@ fn a_restart_while_a_getter_runs_the_calls() {
                 stop.gate.open();
                 assert_eq!(ray::get(after).unwrap(), 2);
                 for got in getter.join().unwrap() {
-                    // One that was sent after the restart only.
+                    // The calls were queued behind the blocked one, so they run after the restart.
                     assert_eq!(got.unwrap(), 2);
                 }
                 assert_eq!((made.count(), dropped.count()), (2, 1));
@@ -246,8 +246,8 @@ fn a_restart_while_a_getter_runs_the_calls() {
     });
 }
 
-/// `kill_and_restart` has no effect while the creation waits for its arguments, and uses up one restart afterwards, in
-/// whatever state the constructor is.
+/// `kill_and_restart` has no effect while the creation waits for its arguments. Later it uses up one restart, also before the
+/// constructor has run.
 #[test]
 fn a_restart_before_the_constructor_has_run() {
     alone_on(2, || {
@@ -259,7 +259,7 @@ fn a_restart_before_the_constructor_has_run() {
         assert_eq!(waits.state(), ActorState::PendingCreation);
         gate.open();
         assert_eq!(ray::get(waits.pass.remote(None)).unwrap(), 1);
-        assert!(ray::get(waits.fall.remote()).unwrap_err().is_actor_unavailable(), "the restart is still there");
+        assert!(ray::get(waits.fall.remote()).unwrap_err().is_actor_unavailable(), "the restart is not used up");
         assert_eq!(ray::get(waits.pass.remote(None)).unwrap(), 2);
 
         let (made, dropped) = (Tally::new(), Tally::new());
@@ -288,7 +288,7 @@ fn a_restart_before_the_constructor_has_run() {
     });
 }
 
-/// Calls that a crash or `kill_and_restart` cuts off are made again, where their retries allow, whatever the actor's sort.
+/// Calls in flight during a crash or `kill_and_restart` are retried if their `max_task_retries` allow it, for each kind of actor.
 #[test]
 fn calls_in_flight_are_retried_after_a_restart() {
     alone_on(4, || {
@@ -314,7 +314,7 @@ fn calls_in_flight_are_retried_after_a_restart() {
             check!(Woven, 4, false);
             check!(Serial, 1, false);
         }
-        // One that may not be made again fails beside those that may.
+        // A call without retries fails; concurrent calls with retries are retried.
         let (inside, stop) = (Tally::new(), Stop::new());
         let side = Side::remote(Tally::new(), Tally::new());
         let fails = side.pass.remote(Some(stop));
@@ -328,7 +328,7 @@ fn calls_in_flight_are_retried_after_a_restart() {
     });
 }
 
-/// `exit_actor` settles all calls of the actor with `ActorDied`: the leaving one, those beside it, those behind it.
+/// `exit_actor` fails all calls of the actor with `ActorDied`: the one that calls it, concurrent ones and queued ones.
 #[test]
 fn exit_actor_fails_all_calls() {
     alone(|| {
@@ -350,10 +350,10 @@ fn exit_actor_fails_all_calls() {
                 }
                 assert!(ray::get(actor.pass.remote(None)).unwrap_err().is_actor_died());
                 dropped.wait_for(1);
-                assert_eq!((made.count(), actor.state()), (1, ActorState::Dead), "it does not start anew");
+                assert_eq!((made.count(), actor.state()), (1, ActorState::Dead), "the actor does not restart");
             });
         }
-        // Beside calls that never end by themselves.
+        // With concurrent calls that never end by themselves.
         let inside = Tally::new();
         let side = Side::remote(Tally::new(), Tally::new());
         let beside = side.attempt.remote(inside, 1, false);
@@ -386,7 +386,7 @@ impl LeavingLasting {
     }
 }
 
-/// An actor that waits for resources and that nobody can call any more never starts; its arguments go at once.
+/// An actor that waits for resources and has neither handles nor calls never starts; its arguments are dropped at once.
 #[test]
 fn an_unreachable_actor_that_waits_for_resources_never_starts() {
     alone_on(2, || {
@@ -403,8 +403,8 @@ fn an_unreachable_actor_that_waits_for_resources_never_starts() {
         let call = called.number.remote();
         drop(called);
         ray::kill(&holds);
-        assert_eq!(ray::get(ray::get(call).unwrap()).unwrap(), 3, "what it was sent before is done");
-        eventually("all are gone", || dropped.count() == 3);
+        assert_eq!(ray::get(ray::get(call).unwrap()).unwrap(), 3, "a call that was sent before still runs");
+        eventually("all states are dropped", || dropped.count() == 3);
     });
 }
 
@@ -423,7 +423,7 @@ impl Holder {
     }
 }
 
-/// A shutdown drops the state of actors, idle ones among them, though handles of theirs are left.
+/// A shutdown drops the states of actors, also of idle ones, although handles still exist.
 #[test]
 fn a_shutdown_drops_actor_states() {
     alone(|| {
@@ -439,7 +439,7 @@ fn a_shutdown_drops_actor_states() {
             ray::get((serial.ready(), fresh.ready())).unwrap();
             let never_called = Serial::remote(made, dropped);
             ray::shutdown().unwrap();
-            eventually("all are dropped", || made.count() >= 5 && dropped.count() == made.count());
+            eventually("all states are dropped", || made.count() >= 5 && dropped.count() == made.count());
             assert!(ray::get(serial.pass.remote(None)).unwrap_err().is_runtime_gone());
             drop((serial, side, woven, fresh, named, never_called));
             assert_eq!(dropped.count(), made.count());
@@ -447,7 +447,7 @@ fn a_shutdown_drops_actor_states() {
     });
 }
 
-/// The state of an actor whose body outlives the engine goes when that body ends.
+/// The state of an actor whose body outlives the engine is dropped when that body ends.
 #[test]
 fn a_shutdown_while_actor_bodies_run() {
     alone(|| {
@@ -462,7 +462,7 @@ fn a_shutdown_while_actor_bodies_run() {
                 drop((serial.pass.remote(Some(stop)), side.pass.remote(Some(stop))));
             }
             stop.running.wait_for(2);
-            ray::shutdown().expect_err("two bodies go on");
+            ray::shutdown().expect_err("two bodies still run");
             assert_eq!(dropped.count(), 0);
             stop.gate.open();
             dropped.wait_for(2);
@@ -472,7 +472,7 @@ fn a_shutdown_while_actor_bodies_run() {
     });
 }
 
-/// A name that a dead actor had, and another has taken since, stays that other's.
+/// A second kill or the drop of a dead actor does not affect a new actor with the same name.
 #[test]
 fn a_reused_name_stays_with_its_new_actor() {
     alone(|| {

@@ -1,4 +1,4 @@
-//! How actors end: by the last handle, by `kill`, and what they leave behind.
+//! The ends of actors: by the drop of the last handle, by `kill`, and their state and errors afterwards.
 
 use ray::{ActorHandle, ActorState, ErrorKind, ObjectRef, remote};
 
@@ -8,7 +8,7 @@ use crate::support::{Gate, Tally};
 #[remote]
 struct Worker {
     done: u64,
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -26,7 +26,7 @@ impl Worker {
         gate.wait();
         self.done
     }
-    /// Says whether it was asked to stop, after the gate.
+    /// Counts whether it was cancelled, after the gate has opened.
     pub fn notice(&mut self, running: Tally, gate: Gate, asked: Tally) {
         running.add();
         gate.wait();
@@ -41,7 +41,7 @@ impl Worker {
     }
 }
 
-/// A8: what was sent before the last handle went is done, then the state is dropped, once.
+/// Calls that were sent before the last handle was dropped run; then the state is dropped, once.
 #[test]
 fn an_actor_ends_after_its_last_handle_is_dropped() {
     alone(|| {
@@ -70,7 +70,7 @@ fn an_actor_ends_after_its_last_handle_is_dropped() {
     });
 }
 
-/// A8: an actor that was never called, and one whose handle goes before it is made.
+/// The only handle is dropped without a call, and before the constructor has run.
 #[test]
 fn an_actor_whose_handle_is_dropped_at_once() {
     alone(|| {
@@ -87,7 +87,7 @@ fn an_actor_whose_handle_is_dropped_at_once() {
     });
 }
 
-/// A8: a weak handle calls, and keeps nothing.
+/// A weak handle can call the actor, and does not keep it alive.
 #[test]
 fn weak_handles() {
     alone(|| {
@@ -99,7 +99,7 @@ fn weak_handles() {
         assert!(strong == worker && weak.id() == worker.id());
         assert_eq!(ray::get(worker.leave_hanging.remote()).unwrap(), 1);
         drop(worker);
-        assert_eq!(ray::get(strong.work.remote()).unwrap(), 3, "told itself through its own weak handle");
+        assert_eq!(ray::get(strong.work.remote()).unwrap(), 3, "the actor called itself through a weak handle");
         drop(strong);
         drops.wait_for(1);
         assert!(weak.upgrade().is_none());
@@ -107,7 +107,8 @@ fn weak_handles() {
     });
 }
 
-/// A9, decision 5: the running call and the queued ones fail at once; the body goes on, is told, and takes the state along.
+/// `kill` fails the running call and the queued ones at once. The running body sees `is_cancelled`, and the state is dropped
+/// when it ends.
 #[test]
 fn kill_of_a_running_actor() {
     alone(|| {
@@ -136,7 +137,7 @@ fn kill_of_a_running_actor() {
     });
 }
 
-/// A9: kill of an idle actor, of one whose constructor waits, and of one whose constructor runs.
+/// `kill` of an idle actor, and of one whose constructor waits for an argument.
 #[test]
 fn kill_before_and_between_calls() {
     alone(|| {
@@ -155,13 +156,13 @@ fn kill_before_and_between_calls() {
         gate.open();
         let fresh = Worker::remote(drops);
         assert_eq!(ray::get(fresh.work.remote()).unwrap(), 1);
-        assert_eq!(drops.count(), 1, "the killed one was never made");
+        assert_eq!(drops.count(), 1, "the constructor of the killed actor never ran");
     });
 }
 
 #[remote]
 struct Slow {
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -194,7 +195,7 @@ fn kill_while_the_constructor_runs() {
     });
 }
 
-/// A7, A9: an actor that is killed while it waits for its resources takes none; one that has them gives them back.
+/// An actor that is killed while it waits for resources takes none; an actor that holds resources returns them.
 #[test]
 fn a_killed_actor_returns_its_resources() {
     alone_on(2, || {
@@ -213,7 +214,7 @@ fn a_killed_actor_returns_its_resources() {
     });
 }
 
-/// A23: the states that an actor goes through.
+/// `state()` during the life of an actor.
 #[test]
 fn states() {
     alone(|| {
@@ -242,11 +243,11 @@ impl Owner {
         self.worker.work.remote()
     }
     pub fn fall(&mut self) {
-        panic!("falls");
+        panic!("crashes");
     }
 }
 
-/// A8: an actor's end lets go of the actors that its state holds, however it ends.
+/// When an actor ends, in any way, the handles in its state are dropped.
 #[test]
 fn actors_that_hold_actors() {
     alone(|| {
@@ -263,12 +264,12 @@ fn actors_that_hold_actors() {
             assert_eq!(ray::get(inner).unwrap(), 1);
             end(owner);
             drops.wait_for(1);
-            assert_eq!(drops.count(), 1, "end {at}");
+            assert_eq!(drops.count(), 1, "way {at}");
         }
     });
 }
 
-/// Decision 13: what killed an actor is told to all who call it later, with its name and its kind.
+/// All later calls of a dead actor have the cause of its death and the name of the actor.
 #[test]
 fn later_calls_report_why_the_actor_died() {
     alone(|| {
@@ -278,7 +279,7 @@ fn later_calls_report_why_the_actor_died() {
             let error = ray::get(owner.fall.remote()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ActorDied);
             let chain = format!("{error:?}");
-            assert!(chain.contains("boss") && chain.contains("falls") && chain.contains("actor_life.rs:"), "{chain}");
+            assert!(chain.contains("boss") && chain.contains("crashes") && chain.contains("actor_life.rs:"), "{chain}");
         }
     });
 }

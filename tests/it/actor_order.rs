@@ -1,4 +1,4 @@
-//! In which order an actor's calls start.
+//! The order in which the calls of an actor start.
 
 use ray::{ActorHandle, ObjectRef, remote};
 
@@ -31,7 +31,7 @@ fn lines(log: &ActorHandle<Log>) -> Vec<(u64, u64)> {
     ray::get(log.lines.remote()).unwrap()
 }
 
-/// A4: calls of one caller start in their order, whichever method and whichever way of calling.
+/// Calls of one caller start in the order of submission, across methods, `remote`, `tell` and `with`.
 #[test]
 fn calls_of_one_caller_start_in_order() {
     alone(|| {
@@ -47,7 +47,7 @@ fn calls_of_one_caller_start_in_order() {
     });
 }
 
-/// A4: a call whose argument is not ready delays the later ones of its caller, and of no other.
+/// A call with a pending argument delays later calls of its caller only.
 #[test]
 fn a_pending_argument_delays_only_its_caller() {
     alone(|| {
@@ -60,12 +60,12 @@ fn a_pending_argument_delays_only_its_caller() {
             let log = log.clone();
             std::thread::spawn(move || ray::get([log.write.remote(2, 1), log.write.remote(2, 2)]).unwrap()).join().unwrap()
         };
-        assert_eq!(other, [1, 2], "another thread passes by");
+        assert_eq!(other, [1, 2], "calls of another thread are not delayed");
         let task = {
             let log = log.clone();
             ray::task(move || ray::get(log.write.remote(3, 1)).unwrap()).num_cpus(0.0).remote()
         };
-        assert_eq!(ray::get(task).unwrap(), 3, "so does a task");
+        assert_eq!(ray::get(task).unwrap(), 3, "calls of a task are not delayed");
         assert!(!first.is_ready() && !second.is_ready());
         gate.open();
         assert_eq!(ray::get(second).unwrap(), 5);
@@ -85,7 +85,7 @@ impl Sender {
     pub fn new(log: ActorHandle<Log>) -> Self {
         Sender { log, sent: 0 }
     }
-    /// Sends one more line, whose number comes late or at once.
+    /// Sends one more line; with a gate the argument is pending until the gate opens.
     pub fn send(&mut self, gate: Option<Gate>) -> ObjectRef<usize> {
         self.sent += 1;
         match gate {
@@ -95,7 +95,7 @@ impl Sender {
     }
 }
 
-/// A4: an actor is one caller from call to call, a task one from its start to its end.
+/// An actor is one caller across all of its calls; each task is a caller of its own.
 #[test]
 fn actors_and_tasks_as_callers() {
     alone(|| {
@@ -104,7 +104,7 @@ fn actors_and_tasks_as_callers() {
         let gate = Gate::new();
         let held = ray::get(sender.send.remote(Some(gate))).unwrap();
         let behind = ray::get(sender.send.remote(None)).unwrap();
-        assert_eq!(ray::get(log.write.remote(1, 1)).unwrap(), 1, "the driver passes by");
+        assert_eq!(ray::get(log.write.remote(1, 1)).unwrap(), 1, "calls of the driver are not delayed");
         let task = {
             let log = log.clone();
             ray::task(move || (log.write.remote(5, late(gate, 1)), log.write.remote(5, 2))).num_cpus(0.0).remote()
@@ -118,7 +118,7 @@ fn actors_and_tasks_as_callers() {
     });
 }
 
-/// A4: a call that will never start (its argument failed, it was cancelled) holds up nobody any longer.
+/// A call that will never start (it was cancelled, or its argument failed) stops delaying later calls.
 #[test]
 fn a_failed_or_cancelled_call_stops_delaying_later_calls() {
     alone(|| {
@@ -148,7 +148,7 @@ fn a_failed_or_cancelled_call_stops_delaying_later_calls() {
     });
 }
 
-/// A4: many callers at once, with late arguments among theirs: each one's calls are in its order.
+/// With many concurrent callers, some of whose arguments are pending, the calls of each caller start in order.
 #[test]
 fn calls_of_many_callers_start_in_order() {
     const CALLERS: u64 = 8;
@@ -168,7 +168,7 @@ fn calls_of_many_callers_start_in_order() {
                             log.amend.tell(who, n);
                         }
                     }
-                    // A call returns after all before it have run.
+                    // This call returns after all earlier calls of this caller have run.
                     ray::get(log.write.remote(who, CALLS)).unwrap();
                 });
             }
@@ -182,7 +182,7 @@ fn calls_of_many_callers_start_in_order() {
     });
 }
 
-/// A8 and A4: calls that wait for arguments count as sent: the actor does not end before them.
+/// An actor without handles does not end before its calls with pending arguments have run.
 #[test]
 fn calls_with_pending_arguments_keep_the_actor_alive() {
     alone(|| {
@@ -227,7 +227,7 @@ impl Pool {
     }
 }
 
-/// A15, A16: async and threaded actors start calls as they become ready: a late argument delays no other call.
+/// Async and threaded actors start calls as they become ready: a pending argument delays no other call.
 #[test]
 fn concurrent_actors_do_not_wait_for_pending_arguments() {
     alone(|| {

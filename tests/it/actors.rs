@@ -1,4 +1,4 @@
-//! Actors as a program meets them: creation, calls, state, errors, handles as values.
+//! Actors: creation, calls, state, errors, and how they end themselves.
 
 use ray::{ActorState, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ impl Counter {
     }
 }
 
-/// A1: the constructor runs in its own time; the class stays a plain type.
+/// `remote` returns the handle before the constructor has run. The actor type remains an ordinary type.
 #[test]
 fn a_handle_is_returned_before_the_constructor_runs() {
     alone(|| {
@@ -74,11 +74,11 @@ fn a_handle_is_returned_before_the_constructor_runs() {
         assert_eq!(ray::get(first).unwrap(), 42);
         assert_eq!(counter.state(), ActorState::Alive);
         let mut plain = Counter::new(1);
-        assert_eq!(plain.add(1), 2, "an ordinary value for plain tests");
+        assert_eq!(plain.add(1), 2, "the type can be used without an engine");
     });
 }
 
-/// A2, A3: state lives from call to call; `with`, `ready`, `id`.
+/// An actor keeps its state between calls; also `with`, `ready` and `id`.
 #[test]
 fn state_is_kept_between_calls() {
     alone(|| {
@@ -96,11 +96,11 @@ fn state_is_kept_between_calls() {
         assert_eq!((ray::get(number).unwrap(), ray::get(text).unwrap()), (210, "210".to_owned()));
         let other = Counter::remote(0);
         assert_ne!(counter.id(), other.id());
-        assert_eq!(ray::get(other.value.remote()).unwrap(), 0, "state is each actor's own");
+        assert_eq!(ray::get(other.value.remote()).unwrap(), 0, "each actor has its own state");
     });
 }
 
-/// A5: an `Err` is the caller's, the actor lives on with its state.
+/// The caller gets the `Err` of a method; the actor stays alive and keeps its state.
 #[test]
 fn an_error_leaves_the_actor_alive() {
     alone(|| {
@@ -116,7 +116,7 @@ fn an_error_leaves_the_actor_alive() {
     });
 }
 
-/// A5, decision 3: a panic may have torn the state, so the actor dies of it; the error names method, text and place.
+/// A panic may leave the state inconsistent, so it ends the actor. The error names the method, the message and the place.
 #[test]
 fn a_panic_ends_the_actor() {
     alone(|| {
@@ -153,7 +153,7 @@ impl Stillborn {
     }
 }
 
-/// A6: every call of an actor whose constructor failed carries the constructor's error.
+/// Every call of an actor whose constructor failed has the error of the constructor.
 #[test]
 fn a_constructor_that_fails() {
     alone(|| {
@@ -171,7 +171,7 @@ fn a_constructor_that_fails() {
     });
 }
 
-/// A6: so does an argument of the constructor that fails.
+/// Every call of an actor with a failed constructor argument has the error of that argument.
 #[test]
 fn a_constructor_whose_argument_fails() {
     alone(|| {
@@ -209,11 +209,11 @@ impl Bomb {
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        panic!("a state that panics when it goes");
+        panic!("a state that panics when it is dropped");
     }
 }
 
-/// A panic in the state's `Drop` is nobody's any more; its fields are dropped, the engine goes on.
+/// A panic in the `Drop` of an actor's state affects no call; its fields are dropped, and the engine runs further work.
 #[test]
 fn a_state_that_panics_when_dropped() {
     alone(|| {
@@ -231,7 +231,7 @@ fn a_state_that_panics_when_dropped() {
     });
 }
 
-/// Calls without a reference run in their order among the others; a failure of one is logged, a panic ends the actor.
+/// Calls by `tell` keep their order among the other calls. An `Err` of one leaves the actor alive, a panic ends it.
 #[test]
 fn told_calls_keep_their_order() {
     alone(|| {
@@ -249,7 +249,7 @@ fn told_calls_keep_their_order() {
     });
 }
 
-/// A3: `terminate` lets the calls before it run; those after it fail.
+/// The calls before `terminate` run; the calls after it fail.
 #[test]
 fn terminate_ends_the_actor_after_its_calls() {
     alone(|| {
@@ -265,7 +265,7 @@ fn terminate_ends_the_actor_after_its_calls() {
     });
 }
 
-/// A10: `exit_actor` ends the actor from inside, and fails the running call, as in Ray; outside of an actor it is an error.
+/// `exit_actor` ends the actor that calls it and fails the running call, as in Ray. Outside of an actor it is an error.
 #[test]
 fn exit_actor_ends_the_actor() {
     alone(|| {

@@ -1,4 +1,4 @@
-//! What may be given for a parameter, and what becomes of it: row T6, T7, T18 and section 2 of the design.
+//! Which arguments each kind of parameter accepts, and when they are moved, cloned, borrowed and dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ fn owned_length(text: String) -> usize {
     text.len()
 }
 
-#[allow(clippy::ptr_arg, reason = "a parameter `&T` of any type is what is tried")]
+#[allow(clippy::ptr_arg, reason = "the test needs a parameter `&T` of an arbitrary type")]
 #[remote]
 fn place(bytes: &Vec<u8>) -> usize {
     bytes.as_ptr() as usize
@@ -50,7 +50,7 @@ fn mixed(a: i64, b: &str, c: &[i64], d: ObjectRef<i64>, mut e: Vec<i64>) -> Stri
     format!("{a} {b} {c:?} {} {e:?}", ray::get(d).unwrap())
 }
 
-/// T6: a parameter `T` takes a `T`, or where to find one.
+/// A parameter `T` accepts a `T`, a reference to an object of type `T`, or an `Arc<T>`.
 #[test]
 fn arguments_for_an_owned_parameter() {
     engine();
@@ -67,7 +67,7 @@ fn arguments_for_an_owned_parameter() {
     assert_eq!(ray::get(owned_length.remote(ray::put("sixths".to_owned()))).unwrap(), 6);
 }
 
-/// T6: references in a `Vec` for a `Vec`: fan-in.
+/// A parameter `Vec<T>` or `&[T]` accepts a `Vec`, slice or array of references (fan-in).
 #[test]
 fn fan_in() {
     engine();
@@ -81,7 +81,7 @@ fn fan_in() {
     assert_eq!(ray::get(sum_owned.remote(squares)).unwrap(), 285);
     assert_eq!(ray::get(sum_owned.remote(Vec::<ObjectRef<i64>>::new())).unwrap(), 0);
     let one = square.remote(7);
-    assert_eq!(ray::get(sum.remote(vec![one.clone(), one.clone(), one])).unwrap(), 147, "one thrice");
+    assert_eq!(ray::get(sum.remote(vec![one.clone(), one.clone(), one])).unwrap(), 147, "the same object three times");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_fan_in_waits_for_all_and_fails_with_one() {
     let late = wait_at.remote(gate);
     let total = sum.remote(vec![square.remote(2), late.clone()]);
     let failed = sum_owned.remote(vec![late.clone(), fails.remote()]);
-    assert!(ray::get(failed).unwrap_err().to_string().contains("no good"), "without waiting for the other");
+    assert!(ray::get(failed).unwrap_err().to_string().contains("no good"), "the failure does not wait for the other argument");
     assert!(!total.is_ready() && !late.is_ready());
     gate.open();
     assert_eq!(ray::get(total).unwrap(), 5);
@@ -108,7 +108,7 @@ fn fails() -> Result<i64, String> {
     Err("no good".into())
 }
 
-/// A parameter `&T`, `&[T]`, `&str` takes what can lend one.
+/// A parameter `&T`, `&[T]` or `&str` accepts references, `Arc`s and owned values that can be borrowed as such.
 #[test]
 fn arguments_for_a_borrowed_parameter() {
     engine();
@@ -134,7 +134,7 @@ fn range(n: i64) -> Vec<i64> {
     (0..n).collect()
 }
 
-/// The body reads the stored object where it lies, and so do a hundred others.
+/// A hundred bodies read the stored object in place.
 #[test]
 fn a_borrowed_parameter_is_not_copied() {
     engine();
@@ -145,7 +145,7 @@ fn a_borrowed_parameter_is_not_copied() {
     assert_eq!(ray::get(places).unwrap(), [here; 100]);
     let shared = Arc::new(vec![1_u8; 1000]);
     let here = shared.as_ptr() as usize;
-    assert_eq!(ray::get(place.remote(&shared)).unwrap(), here, "an Arc neither");
+    assert_eq!(ray::get(place.remote(&shared)).unwrap(), here, "the content of an Arc is not copied");
     if !strict() {
         let mine = vec![2_u8; 1000];
         let here = mine.as_ptr() as usize;
@@ -162,12 +162,12 @@ fn a_reference_parameter_is_not_waited_for() {
     let looks = vec![looks_at.remote(&late), looks_at.remote(late.clone())];
     assert_eq!(ray::get(looks).unwrap(), [(false, late.id().to_string()), (false, late.id().to_string())]);
     let inside = looks_into.remote(vec![late.clone(), late.clone()]);
-    assert_eq!(ray::get(inside).unwrap(), 0, "in a Vec too, where the parameter says so");
+    assert_eq!(ray::get(inside).unwrap(), 0, "references in a `Vec<ObjectRef<T>>` stay references");
     let hidden = looks_behind.remote(Deep { inside: Some(late.clone()) });
-    assert_eq!(ray::get(hidden).unwrap(), Some(false), "and in a value");
+    assert_eq!(ray::get(hidden).unwrap(), Some(false), "a reference inside a value stays a reference");
     let stored = ray::put(late.clone());
     let outer: ObjectRef<ObjectRef<i64>> = stored.clone();
-    assert_eq!(ray::get(outer).unwrap(), late, "an object that is a reference");
+    assert_eq!(ray::get(outer).unwrap(), late, "the value of an object can be a reference");
     gate.open();
     assert_eq!(ray::get(ray::get(stored).unwrap()).unwrap(), 1);
     assert_eq!(ray::get(mixed.remote(1, "b", [2, 3], late, ray::put(vec![4]))).unwrap(), "1 b [2, 3] 1 [4, 0]");
@@ -193,7 +193,7 @@ fn looks_behind(deep: Deep) -> Option<bool> {
     deep.inside.map(|object| object.is_ready())
 }
 
-/// A task's result may be a reference, or hold some.
+/// The result of a task can be a reference or contain references.
 #[test]
 fn results_that_are_references() {
     engine();
@@ -234,7 +234,7 @@ fn adds(cell: ActorHandle<Cell>, x: i64) -> i64 {
     ray::get(cell.add.remote(x)).unwrap()
 }
 
-/// A19: handles go into tasks as they are.
+/// A parameter `ActorHandle<A>` accepts a handle or a borrowed handle.
 #[test]
 fn arguments_for_a_handle_parameter() {
     engine();
@@ -267,7 +267,7 @@ fn makes() -> Counted {
     Counted
 }
 
-/// A value moves out where the task holds the last reference, and is cloned once where not; a borrow never is.
+/// A value is moved out if the task holds the last reference, otherwise cloned once. A borrowed parameter is never cloned.
 #[test]
 fn clones_are_counted() {
     engine();
@@ -279,7 +279,7 @@ fn clones_are_counted() {
     let run = |object: ObjectRef<()>| ray::get(object).unwrap();
     assert_eq!(clones(&|| run(takes.remote(Counted))), 0);
     assert_eq!(clones(&|| run(takes.remote(ray::put_local(Counted)))), 0, "the last reference");
-    assert_eq!(clones(&|| run(takes.remote(makes.remote()))), 0, "a result handed on");
+    assert_eq!(clones(&|| run(takes.remote(makes.remote()))), 0, "the result of a task, passed on");
     assert_eq!(clones(&|| run(takes.remote(Arc::new(Counted)))), 0, "the last Arc");
     let object = ray::put_local(Counted);
     assert_eq!(clones(&|| run(takes.remote(&object))), 1);
@@ -287,7 +287,7 @@ fn clones_are_counted() {
     assert_eq!(clones(&|| run(takes.remote(&shared))), 1);
     assert_eq!(clones(&|| run(borrows.remote(&object))), 0);
     assert_eq!(clones(&|| run(borrows.remote(&shared))), 0);
-    assert_eq!(clones(&|| assert!(ray::get(makes.remote()).is_ok())), 0, "got by the only reference");
+    assert_eq!(clones(&|| assert!(ray::get(makes.remote()).is_ok())), 0, "a get of the only reference");
     let kept = makes.remote();
     assert_eq!(clones(&|| assert!(ray::get(&kept).is_ok())), 1);
     assert_eq!(clones(&|| drop(kept.view().unwrap())), 0);
@@ -306,7 +306,7 @@ fn swallows(_value: &Noisy, gate: Gate) {
     gate.wait();
 }
 
-/// Arguments are dropped with the body, those of a task that never runs with its failure.
+/// The arguments are dropped when the body ends, or when a task fails without running.
 #[test]
 fn arguments_are_dropped() {
     engine();
@@ -315,7 +315,7 @@ fn arguments_are_dropped() {
     assert_eq!(tally.count(), 0);
     gate.open();
     ray::get(running).unwrap();
-    assert_eq!(tally.count(), 1, "gone before the result is there");
+    assert_eq!(tally.count(), 1, "dropped before the result is ready");
     let failing = swallows.remote(Noisy(tally), fails_gate.remote());
     ray::get(failing).unwrap_err();
     assert_eq!(tally.count(), 2);

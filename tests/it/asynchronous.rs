@@ -1,4 +1,4 @@
-//! `async fn` tasks and methods, and awaiting from runtimes that are not ours.
+//! `async fn` tasks and methods, and awaits on foreign async runtimes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
@@ -31,7 +31,7 @@ async fn join(meeting: Meeting, n: i64) -> i64 {
     n
 }
 
-/// Decision 4: async tasks await others, and ask for no CPU: all of them run at once, whoever holds the CPUs.
+/// Async tasks can await other tasks. They ask for no CPU: all of them run at once while tasks hold the CPUs.
 #[test]
 fn async_tasks() {
     alone_on(1, || {
@@ -64,7 +64,7 @@ impl Room {
         let _inside = INSIDE.enter();
         meeting.join().await;
     }
-    /// Inside, and out again when the gate opens.
+    /// Stays inside until the gate opens.
     pub async fn wait_at(&self, running: Tally, gate: Gate) -> usize {
         let _inside = INSIDE.enter();
         running.add();
@@ -87,11 +87,11 @@ impl Room {
     }
     pub async fn fall(&self, running: Tally) -> i64 {
         running.wait_for(1);
-        panic!("falls")
+        panic!("crashes")
     }
 }
 
-/// A16: calls of an async actor interleave at their awaits: fifty are inside at once.
+/// The calls of an async actor interleave at their awaits: fifty are inside at once.
 #[test]
 fn async_calls_overlap() {
     alone_on(1, || {
@@ -99,11 +99,11 @@ fn async_calls_overlap() {
         let meeting = Meeting::of(50);
         ray::get((0..50).map(|_| room.meet.remote(meeting)).collect::<Vec<_>>()).unwrap();
         assert_eq!(INSIDE.most(), 50);
-        assert_eq!(ray::get(room.ask_yourself.remote(&room)).unwrap(), [], "an await is no wait for the actor itself");
+        assert_eq!(ray::get(room.ask_yourself.remote(&room)).unwrap(), [], "a method may await another call of its own actor");
     });
 }
 
-/// A16: no more than `max_concurrency` of them.
+/// At most `max_concurrency` async calls are inside at once.
 #[test]
 fn async_calls_are_limited() {
     alone_on(1, || {
@@ -117,7 +117,7 @@ fn async_calls_are_limited() {
     });
 }
 
-/// A16: `async fn(&mut self)` has the state for itself from its start to its end, awaits included.
+/// An `async fn(&mut self)` has exclusive access to the state until it ends, also during its awaits.
 #[test]
 fn exclusive_async_calls() {
     alone(|| {
@@ -128,7 +128,7 @@ fn exclusive_async_calls() {
         let others = (room.change.remote(running, second, 2), room.log.remote(), room.wait_at.remote(running, gate));
         second.open();
         assert_eq!(ray::get(square.remote(2)).unwrap(), 4);
-        assert_eq!(running.count(), 1, "nothing else has begun");
+        assert_eq!(running.count(), 1, "no other call has begun");
         gate.open();
         assert_eq!(ray::get(first).unwrap(), [1, -1]);
         assert_eq!(ray::get(others).unwrap(), (vec![1, -1, 2, -2], vec![1, -1, 2, -2], 1));
@@ -136,7 +136,7 @@ fn exclusive_async_calls() {
     });
 }
 
-/// A panic in an async task fails it; in an async method it ends the actor, and the calls beside it fail with it.
+/// A panic in an async task fails the task. A panic in an async method ends the actor and fails its concurrent calls.
 #[test]
 fn panics_in_async_bodies() {
     #[remote]
@@ -152,7 +152,7 @@ fn panics_in_async_bodies() {
         let beside = room.wait_at.remote(running, gate);
         let fallen = room.fall.remote(running);
         for object in [ray::get(fallen).unwrap_err(), ray::get(beside).unwrap_err()] {
-            assert!(object.is_actor_died() && format!("{object:?}").contains("falls"), "{object:?}");
+            assert!(object.is_actor_died() && format!("{object:?}").contains("crashes"), "{object:?}");
         }
         assert!(ray::get(room.log.remote()).unwrap_err().is_actor_died());
         gate.open();
@@ -192,13 +192,16 @@ impl Blocker {
     }
 }
 
-/// O5, decision 4: a call that would block inside an async body is an error that names its place.
+/// A call that would block inside an async body is an error that names its place.
 #[test]
 fn blocking_in_async_bodies() {
     alone(|| {
         let gate = Gate::new();
         let error = ray::get(block_in.remote(7, late(gate, 7))).unwrap_err();
-        assert!(error.is_panic() && error.to_string().contains("as_completed(..).stream()"), "an iterator's only way: {error}");
+        assert!(
+            error.is_panic() && error.to_string().contains("as_completed(..).stream()"),
+            "an iterator can only panic: {error}"
+        );
         for way in 0..=6 {
             let object = late(gate, 7);
             let error = ray::get(block_in.remote(way, &object)).unwrap_err();
@@ -210,8 +213,8 @@ fn blocking_in_async_bodies() {
         assert!(ray::get(blocker.block.remote(&object)).unwrap_err().is_blocking_in_async());
         let waits = blocker.block_in_sync.remote(&object);
         gate.open();
-        assert_eq!(ray::get(waits).unwrap(), 7, "a sync method of the same actor may");
-        assert_eq!(ray::get(blocker.block.remote(&object)).unwrap(), 7, "what is there blocks nobody");
+        assert_eq!(ray::get(waits).unwrap(), 7, "a sync method of the same actor may block");
+        assert_eq!(ray::get(blocker.block.remote(&object)).unwrap(), 7, "a get of a ready object does not block");
     });
 }
 
@@ -227,7 +230,7 @@ async fn use_ray() -> ray::Result<i64> {
     Ok(four.await? + join_all((0..4).map(|x| square.remote(x))).await.into_iter().sum::<ray::Result<i64>>()?)
 }
 
-/// Decision 4: users of an async program call from their own runtime, of either kind, or from none.
+/// Async programs can use `ray` from a tokio runtime of either kind, and from other executors.
 #[test]
 fn await_from_other_runtimes() {
     alone(|| {
@@ -265,7 +268,7 @@ fn a_blocking_get_on_a_foreign_runtime_runs_no_work() {
 
 static WAS_DROPPED: AtomicBool = AtomicBool::new(false);
 
-/// An await that is given up leaves the task and the other awaiters alone.
+/// A dropped await affects neither the task nor other awaits.
 #[test]
 fn a_dropped_await_cancels_nothing() {
     struct Noted;

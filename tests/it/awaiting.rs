@@ -1,4 +1,4 @@
-//! Which work an await runs on the polling thread, and for how long.
+//! Which work an await runs on the polling thread, and when it yields.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -20,7 +20,7 @@ async fn async_here() -> ThreadId {
     std::thread::current().id()
 }
 
-/// Its first poll waits.
+/// Its first poll returns `Pending`.
 #[remote(local)]
 async fn async_late() -> ThreadId {
     tokio::task::yield_now().await;
@@ -32,7 +32,7 @@ fn elsewhere() -> ThreadId {
     std::thread::current().id()
 }
 
-/// The first one waits, for the only CPU; the others find what they get.
+/// The first call waits for a task; the later ones get an object that is ready.
 #[remote(local)]
 fn waits(object: Option<ObjectRef<ThreadId>>) -> ThreadId {
     ray::get(object.unwrap_or_else(|| elsewhere.remote())).unwrap();
@@ -80,7 +80,7 @@ impl Caller {
 
 const TRIES: usize = 2000;
 
-/// Awaits until one ran on the thread that polled it; `false`: none did.
+/// Awaits calls until one ran on the polling thread; returns `false` if none did after [`TRIES`] calls.
 async fn runs_here<F: Future<Output = ray::Result<ThreadId>>>(call: impl Fn() -> F) -> bool {
     for _ in 0..TRIES {
         let own = std::thread::current().id();
@@ -139,7 +139,7 @@ fn awaits_and_gets_poll_a_short_async_fn() {
         assert!(current().block_on(runs_here(|| async_here.remote())), "an await");
         let own = std::thread::current().id();
         assert!((0..TRIES).any(|_| ray::get(async_here.remote()).unwrap() == own), "a get");
-        // One that has waited once is for the engine's own threads.
+        // A definition that has returned `Pending` once is polled only by the engine's own threads.
         current().block_on(async {
             for _ in 0..50 {
                 async_late.remote().await.unwrap();
@@ -167,7 +167,7 @@ fn inline_false_runs_on_other_threads() {
     });
 }
 
-/// Its own time is short, but it may keep its thread waiting.
+/// The computing time of the function is short, but it has waited in a get, so an await does not run it.
 #[test]
 fn a_function_that_waits_is_not_run_by_an_await() {
     alone_on(1, || {
@@ -182,11 +182,11 @@ fn each_closure_type_is_measured_separately() {
     alone_on(2, || {
         let own = std::thread::current().id();
         let short = || ray::get(ray::task(|| std::thread::current().id()).remote()).unwrap();
-        assert!((0..TRIES).any(|_| short() == own), "this one is known to be short");
+        assert!((0..TRIES).any(|_| short() == own), "this closure type is known to be short");
         assert_ne!(
             ray::get(ray::task(move || (std::thread::current().id(), own).0).remote()).unwrap(),
             own,
-            "and this one is not"
+            "this closure type is not"
         );
     });
 }
@@ -201,7 +201,7 @@ async fn async_runtime_id() -> Option<tokio::runtime::Id> {
     Some(tokio::runtime::Handle::current().id())
 }
 
-/// Bodies see the engine's runtime wherever they run: by awaits, on workers, by gets.
+/// Bodies see the engine's runtime when an await, a worker thread or a get runs them.
 #[test]
 fn a_body_sees_the_engines_runtime_everywhere() {
     alone_on(2, || {
@@ -213,7 +213,7 @@ fn a_body_sees_the_engines_runtime_everywhere() {
                 assert_eq!(runtime_id.remote().await.unwrap(), engines);
                 assert_eq!(async_runtime_id.remote().await.unwrap(), engines);
             }
-            assert_eq!(tokio::runtime::Handle::current().id(), own, "and the caller its own");
+            assert_eq!(tokio::runtime::Handle::current().id(), own, "the caller still sees its own runtime");
         });
         for _ in 0..200 {
             assert_eq!(ray::get(runtime_id.remote()).unwrap(), engines);
@@ -221,7 +221,7 @@ fn a_body_sees_the_engines_runtime_everywhere() {
     });
 }
 
-/// What an inline body may do all the same: spawn on the engine's runtime and sleep there.
+/// An async body that an await polls can spawn tasks on the engine's runtime.
 #[remote]
 async fn spawns(x: u64) -> u64 {
     tokio::spawn(async move { x + 1 }).await.unwrap()
@@ -238,7 +238,7 @@ fn an_async_fn_that_an_await_polls_has_the_engines_timers_and_tasks() {
     });
 }
 
-/// Has `work` awaited on a runtime of one thread; how often another future of the thread had its turn meanwhile.
+/// Awaits `work` on a single-threaded runtime. Returns how often another future of that thread was polled meanwhile.
 fn turns_of_others(work: impl Future<Output = ()>) -> u64 {
     let (turns, done) = (Rc::new(Cell::new(0u64)), Rc::new(Cell::new(false)));
     let local = tokio::task::LocalSet::new();
@@ -315,7 +315,7 @@ fn a_first_poll_in_an_await_may_fail_or_panic() {
     });
 }
 
-/// A recursion of async functions, each polled inside the other, goes on elsewhere when the stack runs short.
+/// A recursion of async functions polls each inside the other. It continues on another thread when the stack runs short.
 #[remote(local)]
 async fn deep(levels: u64) -> u64 {
     if levels == 0 { 0 } else { deep.remote(levels - 1).await.unwrap() + 1 }

@@ -1,4 +1,4 @@
-//! Awaits that end early, are shared or borrowed, and wakers that misbehave.
+//! Awaits that are dropped, shared or borrowed, and wakers that panic.
 
 use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(noop_waker_ref()))
 }
 
-/// Counts its wakes.
+/// A waker that counts its wakes.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -72,12 +72,12 @@ fn a_borrowed_reference_is_awaited() {
     let (one, other) = futures::executor::block_on(two);
     assert_eq!((one.unwrap(), other.unwrap()), (vec![7], vec![7]));
     assert_eq!(futures::executor::block_on(borrowed).unwrap(), [7]);
-    assert_eq!(object.take().unwrap(), [7], "the reference is the only one, as before");
+    assert_eq!(object.take().unwrap(), [7], "the reference is still the only one");
     let failed = ray::task(|| -> i64 { panic!("no value") }).remote();
     assert!(futures::executor::block_on(async { (&failed).await }).unwrap_err().is_panic());
 }
 
-/// What an await loses when it is given up: nothing.
+/// A dropped await loses no value.
 #[test]
 fn select_timeout_and_join_lose_nothing() {
     engine();
@@ -101,11 +101,11 @@ fn select_timeout_and_join_lose_nothing() {
         gate.open();
         assert_eq!((&mut object).await.unwrap(), 7);
         assert_eq!(all.await.unwrap().into_iter().map(Result::unwrap).collect::<Vec<_>>(), [7; 5]);
-        assert!(object.await.unwrap_err().is_invalid_argument(), "it has given its value");
+        assert!(object.await.unwrap_err().is_invalid_argument(), "the value has been taken");
     });
 }
 
-/// The last poll's waker is the one that is woken; the others are dropped.
+/// The waker of the last poll is woken; earlier wakers are dropped.
 #[test]
 fn a_future_that_moves_between_tasks() {
     engine();
@@ -126,7 +126,7 @@ fn a_future_that_moves_between_tasks() {
     assert_eq!(counts.each_ref().map(Arc::strong_count), [1, 1, 1]);
 }
 
-/// A guard that is awaited to its end cancels nothing; one that is given up before does.
+/// A `CancelOnDrop` guard that is awaited to completion cancels nothing; one that is dropped earlier cancels the task.
 #[test]
 fn a_cancel_on_drop_guard_is_awaited() {
     engine();
@@ -149,7 +149,7 @@ fn a_cancel_on_drop_guard_is_awaited() {
     gate.open();
 }
 
-/// An executor that goes leaves the objects, and who else waits for them, alone.
+/// Dropping an executor with pending awaits affects neither the objects nor other waiters.
 #[test]
 fn an_executor_is_dropped_with_awaits_pending() {
     engine();
@@ -179,7 +179,7 @@ enum Rude {
     Drop,
 }
 
-/// A waker that panics in the way that its data says. The first one that is made never panics when it is dropped.
+/// A waker that panics in the method that `how` names. The waker that this function returns never panics when it is dropped.
 fn rude(how: Rude) -> Waker {
     fn manners(data: *const ()) -> Rude {
         [Rude::Clone, Rude::Wake, Rude::Drop][data.addr() & 0xF]
@@ -189,7 +189,7 @@ fn rude(how: Rude) -> Waker {
     }
     fn clone(data: *const ()) -> RawWaker {
         check(data, Rude::Clone);
-        // Another address, so that it is never taken for the same.
+        // A different address, so that `will_wake` is false.
         RawWaker::new(data.wrapping_byte_add(0x10), &TABLE)
     }
     fn wake(data: *const ()) {
@@ -205,11 +205,11 @@ fn rude(how: Rude) -> Waker {
         }
     }
     static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_one);
-    // SAFETY: the data is a number, which needs no care and is good on any thread.
+    // SAFETY: the data is a number, which is never dereferenced, so the waker is valid on any thread.
     unsafe { Waker::from_raw(RawWaker::new(std::ptr::without_provenance(how as usize), &TABLE)) }
 }
 
-/// A waker that panics harms neither those who settle the object nor those who wait beside it.
+/// A waker that panics affects neither the thread that settles the object nor other waiters.
 #[test]
 fn wakers_that_panic() {
     engine();
@@ -225,7 +225,7 @@ fn wakers_that_panic() {
         for future in &mut futures {
             for _ in 0..2 {
                 let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(&mut Context::from_waker(&rude))));
-                assert_eq!(polled.is_err(), how == Rude::Clone, "{how:?}: a panic in `clone` is the poller's");
+                assert_eq!(polled.is_err(), how == Rude::Clone, "{how:?}: a panic in `clone` reaches the poller");
             }
         }
         let mut after = object.clone();
@@ -237,7 +237,7 @@ fn wakers_that_panic() {
         assert_eq!(polled.is_err(), how == Rude::Clone);
         gate.open();
         assert_eq!(ray::get(&object).unwrap(), 7, "{how:?}");
-        eventually("those beside it are woken", || good.woken() == 2);
+        eventually("the other waiters are woken", || good.woken() == 2);
         assert!(futures::executor::block_on(stream.next()).is_some());
         drop(futures);
         assert_eq!(futures::executor::block_on(before).unwrap(), 7);
@@ -245,7 +245,7 @@ fn wakers_that_panic() {
     }
 }
 
-/// A shutdown wakes every await of a body that goes on: owned, borrowed and in a stream.
+/// A shutdown wakes every await of a task whose body still runs: owned, borrowed and in a stream.
 #[test]
 fn a_shutdown_wakes_every_await() {
     in_child("awaits::a_shutdown_wakes_every_await", || {
@@ -268,7 +268,7 @@ fn a_shutdown_wakes_every_await() {
         assert!(Pin::new(&mut stream).poll_next(&mut context).is_pending());
         begun.wait();
         assert_eq!(count.woken(), 0);
-        ray::shutdown().expect_err("the body goes on");
+        ray::shutdown().expect_err("the body still runs");
         assert_eq!(count.woken(), 3);
         let gone = |polled: Poll<ray::Result<i32>>| matches!(polled, Poll::Ready(Err(error)) if error.is_runtime_gone());
         assert!(gone(Pin::new(&mut owned).poll(&mut context)));
@@ -278,7 +278,7 @@ fn a_shutdown_wakes_every_await() {
     });
 }
 
-/// Calls `body` with an object that is pending until it returns, and comes then.
+/// Calls `body` with an object that becomes ready after `body` has returned.
 fn while_pending(body: impl FnOnce(&mut ObjectRef<i64>)) {
     let gate = Gate::new();
     let mut object = late(gate, 7);
@@ -287,7 +287,7 @@ fn while_pending(body: impl FnOnce(&mut ObjectRef<i64>)) {
     assert_eq!(ray::get(object).unwrap(), 7);
 }
 
-/// However often an await of a pending object is given up, no memory stays.
+/// Dropped awaits of a pending object leak no memory.
 #[test]
 fn dropped_awaits_leak_no_memory() {
     in_child("awaits::dropped_awaits_leak_no_memory", || {
@@ -303,7 +303,7 @@ fn dropped_awaits_leak_no_memory() {
             });
         });
         while_pending(|object| {
-            flat("the first awaits stay", share, most, || {
+            flat("two awaits at once", share, most, || {
                 let (mut one, mut other) = (object.clone(), object.clone());
                 assert!(poll_once(&mut one).is_pending() && poll_once(&mut other).is_pending());
             });
@@ -333,7 +333,7 @@ fn dropped_awaits_leak_no_memory() {
     });
 }
 
-/// A dependant that is cancelled, or fails with another argument, leaves nothing at an object that stays pending.
+/// A dependant that is cancelled leaves nothing behind at an object that stays pending.
 #[test]
 fn cancelled_dependants_leak_no_memory() {
     in_child("awaits::cancelled_dependants_leak_no_memory", || {
@@ -356,13 +356,13 @@ fn cancelled_dependants_leak_no_memory() {
         waiting.iter().step_by(2).for_each(|object| ray::cancel(object).unwrap());
         gate.open();
         for (at, object) in waiting.into_iter().enumerate() {
-            assert_eq!(ray::get(object).ok(), (at % 2 == 1).then_some(15), "the others are told as ever");
+            assert_eq!(ray::get(object).ok(), (at % 2 == 1).then_some(15), "the dependants that were not cancelled still run");
         }
         assert_eq!(ray::get(adder.add.remote(&object)).unwrap(), 7);
     });
 }
 
-/// An argument that fails takes the task away from those that are pending.
+/// A task fails with one argument while another one is pending; the pending one is settled later without harm.
 #[test]
 fn a_dependant_that_fails_with_one_argument() {
     alone_on(1, || {

@@ -1,5 +1,5 @@
-//! Bodies that block in the operating system while what they wait for needs a CPU: locks held over gets, initialisers that
-//! get, joins of threads that get.
+//! Bodies that block in the operating system while the work that they wait for needs a CPU: locks held during gets,
+//! initialisers that get, joins of threads that get.
 
 use std::sync::{Mutex, OnceLock};
 
@@ -34,7 +34,7 @@ static LOCK: Mutex<u64> = Mutex::new(0);
 
 type Over = fn(&ActorHandle<Child>) -> u64;
 
-/// Bodies that hold a lock over a get, all at once.
+/// Runs many bodies at once that hold a lock during a get.
 fn locks_over_gets(over: Over) {
     *LOCK.lock().unwrap() = 0;
     let host = Child::remote();
@@ -68,7 +68,7 @@ fn two_tasks_as_completed(_: &ActorHandle<Child>) -> u64 {
     ray::as_completed(vec![child.remote(1), child.remote(1)]).map(|object| ray::get(object).unwrap()).sum()
 }
 
-/// The awaited task cannot begin before its arguments are there.
+/// The awaited task cannot begin before its arguments are ready.
 fn a_chain(_: &ActorHandle<Child>) -> u64 {
     ray::get(child.remote(child.remote(child.remote(2)))).unwrap()
 }
@@ -82,11 +82,12 @@ async fn async_parent() -> u64 {
     child.remote(1).await.unwrap() + async_child.remote(1).await.unwrap()
 }
 
-/// The work that blocks the rest stands behind an async body, or behind an actor's earlier call.
+/// The get waits for an async body, which awaits the task that needs a CPU.
 fn an_async_parent(_: &ActorHandle<Child>) -> u64 {
     ray::get(async_parent.remote()).unwrap()
 }
 
+/// The awaited call is queued behind an earlier call of the actor, which waits for a task.
 fn a_call_behind_another(host: &ActorHandle<Child>) -> u64 {
     host.give.tell(child.remote(1));
     ray::get(host.give.remote(2)).unwrap()
@@ -188,7 +189,7 @@ fn an_initialiser_that_gets_on_eight_cpus() {
     });
 }
 
-/// A body that waits in the operating system for threads that get.
+/// Runs `count` bodies at once, each of which blocks in the operating system.
 fn blocked_bodies(count: usize, body: fn() -> u64) {
     let bodies: Vec<_> = (0..count).map(|_| ray::task(body).remote()).collect();
     assert_eq!(ray::get(bodies).unwrap(), vec![10; count]);
@@ -289,7 +290,7 @@ fn a_body_that_blocks_on_awaits_on_two_cpus() {
     alone_on(2, || blocked_bodies(3, blocks_on_awaits));
 }
 
-/// On two CPUs, with no more threads than CPUs.
+/// Runs `body` on an engine with two CPUs and at most two threads.
 fn with_two_threads(body: impl Fn()) {
     ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
     body();
@@ -325,7 +326,7 @@ fn workers_alive() -> usize {
 fn blocked_bodies_when_the_system_refuses_threads() {
     alone(|| {
         ray::init_with(Config::new().num_cpus(2)).unwrap();
-        assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the async runtime has its threads");
+        assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the threads of the async runtime are started");
         let both = Meeting::of(2);
         let workers: Vec<_> = (0..2).map(|_| ray::task(move || both.meet()).remote()).collect();
         ray::get(workers).unwrap();
@@ -333,7 +334,7 @@ fn blocked_bodies_when_the_system_refuses_threads() {
             std::thread::yield_now();
         }
         crate::no_threads::refuse_threads();
-        // What only async bodies await can find no thread here.
+        // A known limit: a task that only async bodies await may find no thread here.
         for over in OVERS.into_iter().filter(|over| !std::ptr::fn_addr_eq(*over, an_async_parent as Over)) {
             locks_over_gets(over);
         }

@@ -1,4 +1,4 @@
-//! `on_ready`: when, where and in which order callbacks run, and what they may do.
+//! `on_ready`: when, on which thread and in which order callbacks run, and what they may do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -25,7 +25,7 @@ fn increment(x: i64) -> i64 {
     x + 1
 }
 
-/// Whatever waits for an object goes on while a callback of it blocks.
+/// The waiters of an object continue while one of its callbacks blocks.
 #[test]
 fn waiters_are_woken_before_callbacks_run() {
     for cpus in [1, 2] {
@@ -58,14 +58,14 @@ fn waiters_are_woken_before_callbacks_run() {
             inside.wait();
             assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap() == 7));
             assert_eq!(ray::get(dependant).unwrap(), 8);
-            assert_eq!(done.count(), 0, "the callback is still inside");
+            assert_eq!(done.count(), 0, "the callback still blocks");
             end.open();
             done.wait_for(1);
         });
     }
 }
 
-/// A lock that a getter holds and a callback takes: the getter goes on.
+/// A getter holds a lock that a callback takes; the get still ends.
 #[test]
 fn a_callback_may_take_a_lock_held_by_a_getter() {
     alone_on(1, || {
@@ -87,7 +87,7 @@ fn a_callback_may_take_a_lock_held_by_a_getter() {
     });
 }
 
-/// A callback may use the whole API, as plain code may; a shutdown in it is an error, as in a body.
+/// A callback may use the whole API; only a shutdown in it is an error, as in a body.
 #[test]
 fn a_callback_gets_submits_and_waits() {
     for cpus in [1, 2] {
@@ -113,7 +113,8 @@ fn a_callback_gets_submits_and_waits() {
     }
 }
 
-/// Callbacks of one object run in the order of registration, those that come late and those behind a panic included.
+/// The callbacks of one object run in the order of registration, also those that are registered after the object was settled
+/// and those after a callback that panics.
 #[test]
 fn callbacks_run_in_the_order_of_registration() {
     let said = alone_on(4, || {
@@ -126,25 +127,25 @@ fn callbacks_run_in_the_order_of_registration() {
             words.say("50");
             end.wait();
         });
-        object.on_ready(|| panic!("a callback that falls"));
+        object.on_ready(|| panic!("a callback that panics"));
         gate.open();
         ray::get(&object).unwrap();
-        // It is settled, and the callbacks before these have not ended.
+        // The object is settled, and the earlier callbacks have not ended.
         for at in 51..100 {
             object.on_ready(move || words.say(at.to_string()));
         }
         end.open();
-        eventually("all have run", || words.said().len() == 100);
+        eventually("all callbacks have run", || words.said().len() == 100);
         assert_eq!(words.said(), (0..100).map(|at| at.to_string()).collect::<Vec<_>>());
         object.on_ready(move || words.say("last"));
-        eventually("one after all", || words.said().len() == 101);
+        eventually("the last callback has run", || words.said().len() == 101);
         for at in 0..100 {
             let put = ray::put(at);
             let words = Words::new();
             put.on_ready(move || words.say("first"));
             put.on_ready(move || words.say("second"));
             drop(put);
-            eventually("of an object that is ready, and then dropped", || words.said() == ["first", "second"]);
+            eventually("the callbacks of a dropped object have run", || words.said() == ["first", "second"]);
         }
     });
     assert!(
@@ -154,7 +155,7 @@ fn callbacks_run_in_the_order_of_registration() {
     );
 }
 
-/// A shutdown settles all objects, and has their callbacks run before it returns.
+/// A shutdown settles all objects, and all their callbacks have run when it returns.
 #[test]
 fn a_shutdown_runs_all_callbacks() {
     in_child("callbacks::a_shutdown_runs_all_callbacks", || {
@@ -165,7 +166,10 @@ fn a_shutdown_runs_all_callbacks() {
             for object in &objects {
                 for at in 0..3 {
                     object.on_ready(move || {
-                        assert!(round % 2 == 0 || ray::put(1).is_ready(), "the API answers, well or not");
+                        assert!(
+                            round % 2 == 0 || ray::put(1).is_ready(),
+                            "during the shutdown `put` may fail, but does not block"
+                        );
                         std::thread::park_timeout(Duration::from_millis(1));
                         words.say(at.to_string());
                         run.add();
@@ -175,7 +179,7 @@ fn a_shutdown_runs_all_callbacks() {
             if round % 2 == 0 {
                 gate.open();
             } else {
-                // Its body looks at the gate when the shutdown has begun.
+                // The gate opens after the shutdown has begun.
                 std::thread::spawn(move || {
                     run.wait_for(1);
                     gate.open();
@@ -189,12 +193,12 @@ fn a_shutdown_runs_all_callbacks() {
                 let late = Arc::clone(&late);
                 move || late.store(true, Ordering::SeqCst)
             });
-            assert!(late.load(Ordering::SeqCst), "after its engine, at once");
+            assert!(late.load(Ordering::SeqCst), "after the shutdown a callback runs at once");
         }
     });
 }
 
-/// A callback that does not end is left behind after the grace, and named.
+/// A shutdown waits the grace period for a callback that does not end, and names it in its error.
 #[test]
 fn a_shutdown_names_a_callback_that_does_not_end() {
     in_child("callbacks::a_shutdown_names_a_callback_that_does_not_end", || {
@@ -206,7 +210,7 @@ fn a_shutdown_names_a_callback_that_does_not_end() {
             object.on_ready(move || {
                 inside.add();
                 end.wait();
-                // Its engine is gone, and no other one is started by it.
+                // The engine of the callback is gone, and a call in the callback starts no other one.
                 assert!(ray::get(ray::put(1)).unwrap_err().is_runtime_gone());
                 done.add();
             });
@@ -223,7 +227,7 @@ fn a_shutdown_names_a_callback_that_does_not_end() {
     });
 }
 
-/// Where the engine can have no thread, the thread that settles the object runs its callbacks, after all who wait.
+/// When no worker thread is available, the thread that settles the object runs its callbacks after it has woken the waiters.
 #[test]
 fn without_a_worker_the_settling_thread_runs_callbacks() {
     in_child("callbacks::without_a_worker_the_settling_thread_runs_callbacks", || {
@@ -249,7 +253,7 @@ fn without_a_worker_the_settling_thread_runs_callbacks() {
             let got = ray::get(&twice).map_err(|error| error.to_string());
             sender.send((std::thread::current().id(), got)).unwrap();
         });
-        // The worker is on its way to its get, which nothing tells.
+        // Nothing signals that the worker thread has reached its get, so the test waits for it.
         std::thread::park_timeout(Duration::from_millis(300));
         assert_eq!(ray::get(&object).unwrap(), 9);
         let (thread, got) = receiver.recv_timeout(PATIENCE).unwrap();

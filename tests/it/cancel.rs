@@ -1,11 +1,11 @@
-//! Cancelling.
+//! Cancelling tasks and actor calls.
 
 use ray::{CancelOptions, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{Token, alone, alone_on, eventually, hold_every_cpu, late};
 use crate::support::{Gate, Tally};
 
-/// Reports that it runs, waits, reports whether it was asked to stop, and gives a token.
+/// Counts that it runs, waits, counts if it was cancelled, and returns a token.
 fn long(running: Tally, gate: Gate, asked: Tally, dropped: Tally) -> ObjectRef<Token> {
     let body = move || {
         running.add();
@@ -18,7 +18,7 @@ fn long(running: Tally, gate: Gate, asked: Tally, dropped: Tally) -> ObjectRef<T
     ray::task(body).name("long").num_cpus(0.0).remote()
 }
 
-/// C1: what has not started never runs: queued, waiting for resources, or for an argument.
+/// A cancelled task that has not started never runs: whether it was queued, or waited for resources or for an argument.
 #[test]
 fn pending_tasks_never_run() {
     #[remote]
@@ -54,7 +54,7 @@ fn pending_tasks_never_run() {
     });
 }
 
-/// C2, decision 5: a running one is settled now; its body is told, goes on, and its value is dropped.
+/// Cancelling a running task fails its object at once. The body continues, sees `is_cancelled`, and its value is dropped.
 #[test]
 fn cancelling_a_running_task() {
     alone(|| {
@@ -68,11 +68,11 @@ fn cancelling_a_running_task() {
         gate.open();
         dropped.wait_for(1);
         assert_eq!(asked.count(), 1);
-        assert!(object.view().unwrap_err().is_cancelled(), "it stays so");
+        assert!(object.view().unwrap_err().is_cancelled(), "the object stays cancelled");
     });
 }
 
-/// C3: force has nothing to add for a task; for an actor's call it is an error.
+/// `force` makes no difference for a task; for an actor call it is an error.
 #[test]
 fn cancelling_with_force() {
     #[remote]
@@ -102,7 +102,7 @@ fn cancelling_with_force() {
     });
 }
 
-/// C4: what has ended stays, what was put is no task.
+/// Cancelling has no effect on a task that has ended, and on an object from `put`.
 #[test]
 fn cancelling_ended_tasks_and_put_objects() {
     alone(|| {
@@ -120,7 +120,7 @@ fn cancelling_ended_tasks_and_put_objects() {
     });
 }
 
-/// Children, grandchildren: each level holds the next and waits for it.
+/// A task that submits a child, which submits a child in turn; each waits for its child.
 #[remote(inline = false)]
 fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
     if depth == 0 {
@@ -139,7 +139,7 @@ fn tree(depth: u64, running: Tally, gate: Gate, cancelled: Tally) -> u64 {
     depth
 }
 
-/// C5: what a task has submitted is cancelled with it, all the way down, unless told otherwise.
+/// Cancelling a task cancels its children and their children, unless `recursive(false)` is given.
 #[test]
 fn cancelling_reaches_children() {
     alone(|| {
@@ -159,8 +159,8 @@ fn cancelling_reaches_children() {
         cancelled.wait_for(1);
         gate.open();
         cancelled.wait_for(2);
-        eventually("all have ended", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
-        assert_eq!(cancelled.count(), 2, "the root alone: its wait, which ended at once, and its flag");
+        eventually("all tasks have ended", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+        assert_eq!(cancelled.count(), 2, "only the root is cancelled: its get failed, and it saw `is_cancelled`");
     });
 }
 
@@ -186,7 +186,7 @@ impl Till {
     }
 }
 
-/// C6: a queued call never runs, a running one is told; the actor goes on with its state.
+/// A cancelled call never runs if it was queued; a running one sees `is_cancelled`. The actor keeps its state.
 #[test]
 fn cancelling_calls_of_an_actor() {
     alone(|| {
@@ -241,7 +241,7 @@ impl AsyncTill {
     }
 }
 
-/// Decision 5, C6: async work is dropped at its next await; of an exclusive call the state is as it was left.
+/// Cancelled async bodies are dropped at their next await. After an exclusive call the state stays as the body left it.
 #[test]
 fn cancelled_async_bodies_are_dropped() {
     alone(|| {
@@ -264,12 +264,12 @@ fn cancelled_async_bodies_are_dropped() {
         let behind = till.log.remote();
         ray::cancel(&changes).unwrap();
         assert!(ray::get(changes).unwrap_err().is_cancelled());
-        assert_eq!(ray::get(behind).unwrap(), [1], "half-way, as it was left");
+        assert_eq!(ray::get(behind).unwrap(), [1], "the state stays as the body left it");
         assert!(!gate.is_open());
     });
 }
 
-/// What depends on a cancelled task fails as it does, and nothing cancelled is tried again.
+/// The dependants of a cancelled task fail as cancelled, and a cancelled task is not retried.
 #[test]
 fn cancelling_fails_dependants_and_stops_retries() {
     #[remote]
@@ -296,12 +296,12 @@ fn cancelling_fails_dependants_and_stops_retries() {
         assert!(ray::get(object).unwrap_err().is_cancelled());
         gate.open();
         never.open();
-        eventually("all have ended", || ray::get(ray::task(|| ()).remote()).is_ok());
+        eventually("the engine still runs tasks", || ray::get(ray::task(|| ()).remote()).is_ok());
         assert_eq!(tries.count(), 1);
     });
 }
 
-/// A parent that waits for a child which somebody cancels gets the error, and goes on.
+/// A parent waits for a task that another thread cancels: its get is an error, and the parent continues.
 #[test]
 fn a_getter_of_a_cancelled_task() {
     alone_on(1, || {
@@ -320,7 +320,7 @@ fn a_getter_of_a_cancelled_task() {
     });
 }
 
-/// `cancel_on_drop` ties a task to a guard; one of several returns cancels the whole.
+/// A `cancel_on_drop` guard cancels its task when dropped. Cancelling one of several returns cancels the task.
 #[test]
 fn cancel_on_drop_and_several_returns() {
     #[remote(num_returns = 2, num_cpus = 0)]

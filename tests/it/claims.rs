@@ -1,4 +1,4 @@
-//! Claims on resources that are not free: served in turn, and withdrawn as soon as they are not wanted any more.
+//! Claims on resources that are not free: they are granted in turn, and withdrawn as soon as they are not needed any more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +8,12 @@ use ray::{Config, ObjectRef, remote};
 use crate::stage::{Crowd, Token, alone, alone_on, eventually, hold_every_cpu};
 use crate::support::{Gate, PATIENCE, Tally};
 
-/// A claim that waits for so long is urgent: no smaller work may pass it.
+/// A claim that has waited for this long is urgent: smaller work may not overtake it.
 const URGENT: Duration = Duration::from_millis(100);
 
 #[remote(num_cpus = 2)]
 struct Wide {
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Arc<Token>,
 }
 
@@ -28,7 +28,7 @@ impl Wide {
     }
 }
 
-/// One of two CPUs is held until the gate opens.
+/// Submits a task that holds one of the two CPUs until the gate opens; returns when it runs.
 fn hold_one(gate: Gate) -> ObjectRef<()> {
     let held = Gate::new();
     let holder = ray::task(move || {
@@ -47,15 +47,15 @@ fn let_claims_become_urgent() {
     }
 }
 
-/// The free CPU is used, and nothing is left to wait for.
+/// Checks that small tasks run on the free CPU, so that no withdrawn claim delays them.
 fn small_work_starts(what: &str) {
     for _ in 0..3 {
         assert_eq!(ray::get_timeout(ray::task(|| 7).remote(), PATIENCE).expect(what), 7);
     }
 }
 
-/// Each way in which work that waits for two CPUs becomes unwanted: its claim is gone at once, with what it captured, and
-/// the CPU that is free is free for others, however old the claim was.
+/// Work that waits for two CPUs can become unwanted in several ways. In each, its claim is withdrawn at once, its captured
+/// values are dropped, and the free CPU is available to other work, however old the claim was.
 #[test]
 fn an_unwanted_claim_is_withdrawn() {
     alone_on(2, || {
@@ -71,7 +71,7 @@ fn an_unwanted_claim_is_withdrawn() {
                 ray::cancel(&wide).unwrap();
                 assert!(ray::get(wide).unwrap_err().is_cancelled());
             }),
-            ("a task whose guard goes", |token, ran| {
+            ("a task whose guard is dropped", |token, ran| {
                 let wide = ray::task(move || {
                     ran.add();
                     drop(token);
@@ -104,7 +104,7 @@ fn an_unwanted_claim_is_withdrawn() {
                 ray::kill(&wide);
                 assert!(ray::get(call).unwrap_err().is_actor_died());
             }),
-            ("a killed actor that would start again", |token, ran| {
+            ("a killed actor with restarts left", |token, ran| {
                 let wide = Wide::options().max_restarts(3).remote(Arc::new(token), ran);
                 let_claims_become_urgent();
                 ray::kill(&wide);
@@ -135,21 +135,21 @@ fn an_unwanted_claim_is_withdrawn() {
             let (gate, dropped, ran) = (Gate::new(), Tally::new(), Tally::new());
             let holder = hold_one(gate);
             way(Token(dropped), ran);
-            assert_eq!(dropped.count(), 1, "{what}: what it captured goes with it");
+            assert_eq!(dropped.count(), 1, "{what}: its captured values are dropped");
             small_work_starts(what);
-            // A thread that has just ended a task holds its CPU for a moment.
+            // A thread that has just run a task holds its CPU for a moment.
             eventually(what, || ray::available_resources().unwrap()["CPU"] as u64 == 1);
             gate.open();
             ray::get(holder).unwrap();
-            eventually("all is free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
-            assert_eq!(ran.count(), 0, "{what}: it has never begun");
+            eventually("all CPUs are free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+            assert_eq!(ran.count(), 0, "{what}: it must not run");
             let wide = ray::task(|| 2).num_cpus(2.0).remote();
-            assert_eq!(ray::get_timeout(wide, PATIENCE).unwrap(), 2, "{what}: the next one has its turn");
+            assert_eq!(ray::get_timeout(wide, PATIENCE).unwrap(), 2, "{what}: the next claim is granted");
         }
     });
 }
 
-/// An actor that was sent calls is wanted, with or without handles.
+/// An actor with pending calls keeps its claim, with or without handles.
 #[test]
 fn pending_calls_keep_an_actors_claim() {
     alone_on(2, || {
@@ -166,7 +166,7 @@ fn pending_calls_keep_an_actors_claim() {
     });
 }
 
-/// A constructor that waits for an argument lets go of the others when its actor is killed.
+/// A constructor waits for one of its arguments. When its actor is killed, the other arguments are dropped.
 #[test]
 fn a_killed_actor_drops_its_arguments() {
     alone_on(2, || {
@@ -177,11 +177,11 @@ fn a_killed_actor_drops_its_arguments() {
         assert_eq!(dropped.count(), 1);
         gate.open();
         ray::get(late).unwrap();
-        small_work_starts("afterwards");
+        small_work_starts("after the kill");
     });
 }
 
-/// What was granted and has not begun goes back when it is cancelled: here no thread is left to begin it.
+/// A task that was granted its CPUs but has not begun is cancelled: the CPUs are returned. Here no thread is free to begin it.
 #[test]
 fn a_cancelled_grant_is_returned() {
     alone(|| {
@@ -199,18 +199,18 @@ fn a_cancelled_grant_is_returned() {
             drop(token);
         });
         let wide = wide.num_cpus(2.0).remote();
-        eventually("it is granted", || ray::available_resources().unwrap()["CPU"] as u64 == 0);
+        eventually("the claim is granted", || ray::available_resources().unwrap()["CPU"] as u64 == 0);
         ray::cancel(&wide).unwrap();
         assert_eq!(dropped.count(), 1);
-        eventually("it is given back", || ray::available_resources().unwrap()["CPU"] as u64 == 2);
+        eventually("the CPUs are returned", || ray::available_resources().unwrap()["CPU"] as u64 == 2);
         gate.open();
         ray::get(busy).unwrap();
         assert_eq!(ran.count(), 0);
     });
 }
 
-/// Claims of many sizes, cancelled while they wait, while bodies compute and get: never do bodies with more CPUs than there
-/// are compute at once, and in the end everything is free.
+/// Claims of many sizes are cancelled while they wait and while bodies compute and get. Bodies never compute with more CPUs
+/// than there are, and at the end all CPUs are free.
 #[test]
 fn claims_of_many_sizes_are_cancelled_while_they_wait() {
     const CPUS: usize = 4;
@@ -227,7 +227,7 @@ fn claims_of_many_sizes_are_cancelled_while_they_wait() {
         for round in 0..150usize {
             let gate = Gate::new();
             let held = if round % 5 == 0 {
-                // Cancelled bodies may still run, and wait for CPUs that the holders would keep.
+                // Bodies of cancelled tasks may still run, and wait for CPUs that the holders would keep.
                 dropped.wait_for(made);
                 hold_every_cpu(gate)
             } else {
@@ -262,12 +262,12 @@ fn claims_of_many_sizes_are_cancelled_while_they_wait() {
             ray::get(held).unwrap();
         }
         dropped.wait_for(made);
-        eventually("all is free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
+        eventually("all CPUs are free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
         assert!(COMPUTING.most() <= CPUS);
     });
 }
 
-/// As `small_work_starts`, of work that no thread waits for: no getter is there to run it.
+/// After a claim is withdrawn, small tasks that no thread waits for start as well, without a getter that could run them.
 #[test]
 fn a_withdrawn_claim_does_not_delay_other_tasks() {
     alone_on(2, || {

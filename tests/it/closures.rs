@@ -1,4 +1,4 @@
-//! Closures as tasks: row T3, and what they share with functions.
+//! Closures as tasks: what they capture, their options, errors and results.
 
 use ray::{ErrorKind, ObjectRef};
 
@@ -19,7 +19,7 @@ fn captured_values_are_moved() {
     let place = value.0.as_ptr() as usize;
     let back = ray::task(move || value).remote().take().unwrap();
     assert_eq!(back.0, [1, 2, 3]);
-    assert_eq!(back.0.as_ptr() as usize, place, "not copied");
+    assert_eq!(back.0.as_ptr() as usize, place, "the value is moved, not copied");
 }
 
 #[test]
@@ -89,13 +89,13 @@ fn a_closure_runs_once_on_another_thread() {
     assert!(!object.is_ready());
     gate.open();
     assert_eq!(ray::get(&object).unwrap(), 1);
-    assert_eq!(ray::get(object).unwrap(), 1, "its value is kept, it is not run again");
+    assert_eq!(ray::get(object).unwrap(), 1, "the second get returns the stored value");
 }
 
 #[derive(Debug, PartialEq)]
 struct Mute;
 
-/// A closure's `Result` is flattened as a function's is, whatever kind of error it has.
+/// The `Result` of a closure is flattened like that of a function, for every kind of error type.
 #[test]
 fn a_closures_result_is_flattened() {
     engine();
@@ -119,20 +119,20 @@ fn a_closures_result_is_flattened() {
     let text: ObjectRef<()> = ray::task(|| Err("a word")).remote();
     assert_eq!(ray::get(text).unwrap_err().downcast_ref(), Some(&"a word"));
     let own: ObjectRef<u8> = ray::task(|| Err::<u8, _>(ray::Error::other("own"))).remote();
-    assert!(ray::get(own).unwrap_err().is_other(), "an error of ray's passes through");
+    assert!(ray::get(own).unwrap_err().is_other(), "an error of ray passes through unchanged");
     let none: ObjectRef<u8> =
         ray::task(|| -> ray::Result<u8> { ray::get(ray::task(|| -> u8 { panic!("inner") }).remote()) }).remote();
     assert!(ray::get(none).unwrap_err().is_panic());
 }
 
-/// Every other type is the value, and so is a `Result` that a function could not return.
+/// Every other result type is the value of the object, also a `Result` that a remote function could not return.
 #[test]
 fn types_that_are_not_flattened() {
     engine();
     let number: ObjectRef<u8> = ray::task(|| 7).remote();
     assert_eq!(ray::get(number).unwrap(), 7);
     let mute: ObjectRef<Result<u8, Mute>> = ray::task(|| Err::<u8, _>(Mute)).remote();
-    assert_eq!(mute.take().unwrap(), Err(Mute), "an error that is not `Display`");
+    assert_eq!(mute.take().unwrap(), Err(Mute), "the error type has no `Display`");
     let error: ObjectRef<ray::Error> = ray::task(|| ray::Error::other("a value")).remote();
     assert!(ray::get(error).unwrap().is_other());
     let option: ObjectRef<Option<Result<u8, String>>> = ray::task(|| Some(Ok(1))).remote();
@@ -140,7 +140,7 @@ fn types_that_are_not_flattened() {
     ray::get(ray::task(|| {}).remote()).unwrap();
 }
 
-/// A closure that only panics is of any type that its reference is of.
+/// A closure that only panics can have a reference of any type.
 #[test]
 fn a_closure_that_never_returns() {
     engine();
@@ -150,7 +150,7 @@ fn a_closure_that_never_returns() {
     let tally = Tally::new();
     ray::task(move || {
         tally.add();
-        panic!("nobody asked");
+        panic!("no reference");
     })
     .tell();
     tally.wait_for(1);
@@ -160,7 +160,7 @@ fn in_generic_code<R: Send + Sync + 'static>(body: impl FnOnce() -> R + Send + '
     ray::task(body).remote()
 }
 
-/// In generic code the bounds count: the reference holds the `Result`, or what is in it where the bounds name one.
+/// In generic code the bounds decide: the `Result` is flattened only if the bounds name it.
 #[test]
 fn closures_of_generic_code() {
     fn flattened<T, E>(body: impl FnOnce() -> Result<T, E> + Send + 'static) -> ObjectRef<T>
@@ -176,7 +176,7 @@ fn closures_of_generic_code() {
     in_generic_code(|| {}).take().unwrap();
 }
 
-/// The closure goes with the first submission.
+/// The first submission consumes the closure.
 #[test]
 fn a_closure_task_is_submitted_only_once() {
     engine();
@@ -188,7 +188,7 @@ fn a_closure_task_is_submitted_only_once() {
     assert_eq!(format!("{task:?}"), "Task(submitted)");
 }
 
-/// The `Err` of a told closure is a failure that nobody reads.
+/// The `Err` of a closure that was submitted by `tell` is logged as an unread failure.
 #[test]
 fn the_error_of_a_told_closure_is_logged() {
     let said = crate::support::in_child("closures::the_error_of_a_told_closure_is_logged", || {
@@ -202,7 +202,7 @@ fn the_error_of_a_told_closure_is_logged() {
         ray::task(move || Err::<(), _>(counted("a word"))).name("says").tell();
         ray::task(move || Err::<(), _>(anyhow::anyhow!(counted("a context")))).name("wraps").tell();
         tally.wait_for(3);
-        // Runs when the last of them has given the one CPU back, and so was logged.
+        // This task runs when the last one has returned the only CPU, and so has been logged.
         ray::get(ray::task(|| ()).remote()).unwrap();
     });
     for part in ["`parses` failed: invalid digit", "`says` failed: a word", "`wraps` failed: a context"] {

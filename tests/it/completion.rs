@@ -1,4 +1,4 @@
-//! The order in which `wait` and `as_completed` give results that are there.
+//! The order in which `wait` and `as_completed` return objects that are ready.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ fn after(_pending: usize, x: usize) -> usize {
     x
 }
 
-/// So many objects, and an order in which to cancel them. They wait for `pending`, so that none of them begins and the
-/// cancelling thread settles each: the future of a task that runs would be ended, and its object settled, by another thread.
+/// Returns `count` objects and an order in which to cancel them. They wait for `pending`, so none of them begins and the
+/// cancelling thread settles each. (If a task ran, another thread would drop its future and settle its object.)
 fn to_be_cancelled(pending: &ObjectRef<usize>, count: usize) -> (Vec<ObjectRef<usize>>, Vec<usize>) {
     let refs = (0..count).map(|x| after.remote(pending, x)).collect();
     // 7 and the counts used here have no common factor, so each number comes once.
@@ -31,7 +31,7 @@ fn positions(refs: &[ObjectRef<usize>], of: impl IntoIterator<Item = ObjectRef<u
     of.into_iter().map(|object| refs.iter().position(|known| *known == object).unwrap()).collect()
 }
 
-/// What one thread has settled comes in exactly that order, through every door.
+/// Objects that one thread settles come in exactly that order, from `wait`, `as_completed` and its stream.
 #[test]
 fn objects_settled_by_one_thread_come_in_exact_order() {
     engine();
@@ -41,7 +41,7 @@ fn objects_settled_by_one_thread_come_in_exact_order() {
     for at in &order[..50] {
         ray::cancel(&refs[*at]).unwrap();
     }
-    // Registered when half of them are there.
+    // Registered when half of the objects are ready.
     let registered = ray::as_completed(half);
     for at in &order[50..] {
         ray::cancel(&refs[*at]).unwrap();
@@ -64,7 +64,7 @@ fn objects_settled_by_one_thread_come_in_exact_order() {
     assert_eq!(positions(&refs, ready), first, "the ten that were ready first, in the order of the input");
 }
 
-/// The order holds for what is settled while a wait is being registered.
+/// The order holds for objects that are settled while a wait is being registered.
 #[test]
 fn objects_settled_during_registration_come_in_order() {
     engine();
@@ -80,7 +80,7 @@ fn objects_settled_during_registration_come_in_order() {
     }
 }
 
-/// Objects that are put are ready from then on.
+/// Objects from `put` come in the order in which they were put.
 #[test]
 fn put_objects_come_in_order() {
     engine();
@@ -90,7 +90,7 @@ fn put_objects_come_in_order() {
     assert_eq!(given, (0..20).collect::<Vec<_>>());
 }
 
-/// What several threads settle, with time between, is in order too.
+/// Objects that several threads settle come in order if enough time lies between them.
 #[test]
 fn objects_settled_by_several_threads_at_intervals() {
     alone_on(4, || {
@@ -108,8 +108,8 @@ fn objects_settled_by_several_threads_at_intervals() {
         let never = later.remote(none, 0);
         for at in [1, 3, 2, 0] {
             gates[at].open();
-            eventually("it has ended", || refs[at].is_ready());
-            // Much longer than the time is allowed to be behind.
+            eventually("the task has ended", || refs[at].is_ready());
+            // Much longer than the coarse clock may be late.
             let (ready, _) = ray::wait([&never].map(Clone::clone), ray::first(1).timeout(Duration::from_millis(60))).unwrap();
             assert_eq!(ready, []);
         }
@@ -123,7 +123,7 @@ fn objects_settled_by_several_threads_at_intervals() {
     });
 }
 
-/// In a loop that puts new work in front, what is ready is not passed over again and again.
+/// In a loop that inserts new objects at the front, an older ready object is not passed over.
 #[test]
 fn a_ready_object_is_not_passed_over() {
     engine();

@@ -1,4 +1,4 @@
-//! Gets that wait for each other: an error that names them, never a hang.
+//! Deadlock detection: gets that wait for each other fail with an error that names them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl Node {
     pub fn leaf(&self) -> u64 {
         1
     }
-    /// Asks the next one, so many times around.
+    /// Asks the next node, `hops` nodes further.
     pub fn ask(&self, hops: u64) -> ray::Result<u64> {
         let next = self.next.as_ref().ok_or_else(|| ray::Error::other("alone"))?;
         if hops == 0 { ray::get(next.leaf.remote()) } else { ray::get(next.ask.remote(hops - 1)) }
@@ -40,26 +40,26 @@ impl Node {
     pub fn told(&self) -> Option<String> {
         self.told.clone()
     }
-    /// Through a task in between.
+    /// Asks the next node through a task.
     pub fn ask_by_a_task(&self) -> ray::Result<u64> {
         let next = self.next.clone().ok_or_else(|| ray::Error::other("alone"))?;
         ray::get(ray::task(move || ray::get(next.leaf.remote()).map_err(|error| error.kind())).name("between").remote())?
             .map_err(|kind| ray::Error::other(format!("{kind:?}")))
     }
-    /// What the next one can only do when this has ended: it has this one's leaf for an argument.
+    /// Asks the next node for a call whose argument is a call of this node, which can only run when this call has ended.
     pub fn ask_with_own_result(&self) -> ray::Result<u64> {
         let me = ray::context().current_actor::<Node>()?;
         let next = self.next.as_ref().ok_or_else(|| ray::Error::other("alone"))?;
         ray::get(next.ask.remote(me.leaf.remote()))
     }
-    /// The same in an earlier call of this caller.
+    /// Asks the next node for a call that is queued behind such a call of the same caller.
     pub fn ask_behind_own_result(&self) -> ray::Result<u64> {
         let me = ray::context().current_actor::<Node>()?;
         let next = self.next.as_ref().ok_or_else(|| ray::Error::other("alone"))?;
         drop(next.ask.remote(me.leaf.remote()));
         ray::get(next.leaf.remote())
     }
-    /// And in the constructor of the one that is asked.
+    /// Asks an actor whose constructor has a call of this node as an argument.
     pub fn ask_one_made_of_own_result(&self) -> ray::Result<u64> {
         let me = ray::context().current_actor::<Node>()?;
         let made = Made::remote(me.leaf.remote());
@@ -87,7 +87,7 @@ impl Made {
     }
 }
 
-/// A ring of so many.
+/// A ring of `count` nodes.
 fn ring(count: usize) -> Vec<ActorHandle<Node>> {
     let nodes: Vec<_> = (0..count).map(|_| Node::remote()).collect();
     for (at, node) in nodes.iter().enumerate() {
@@ -104,7 +104,7 @@ fn is_deadlock(result: ray::Result<u64>, members: &[&str]) {
     }
 }
 
-/// A20: an actor that gets its own result, and two or three that get each other's; they live on.
+/// One actor that gets the result of its own call, and rings of up to four actors that get each other's. All stay alive.
 #[test]
 fn rings_of_actors() {
     alone_on(2, || {
@@ -118,13 +118,13 @@ fn rings_of_actors() {
                 assert_eq!(ray::get(node.leaf.remote()).unwrap(), 1);
             }
             if count > 1 {
-                assert_eq!(ray::get(nodes[0].ask.remote(count - 2)).unwrap(), 1, "a way that ends is none");
+                assert_eq!(ray::get(nodes[0].ask.remote(count - 2)).unwrap(), 1, "a chain that does not close is no deadlock");
             }
         }
     });
 }
 
-/// A20: the asking call was told, so that nothing but the actor itself stands for it.
+/// The asking calls are submitted by `tell`, so no object represents them in the search.
 #[test]
 fn cycles_of_told_calls() {
     alone_on(2, || {
@@ -133,7 +133,7 @@ fn cycles_of_told_calls() {
             for node in &nodes {
                 node.ask_and_remember.tell();
             }
-            // In a larger ring some may come through: it is a cycle only if all are inside.
+            // In a larger ring some calls may succeed: the cycle closes only while all of them run.
             let told: Vec<_> = nodes.iter().filter_map(|node| ray::get(node.told.remote()).unwrap()).collect();
             assert!(told.iter().all(|error| error.starts_with("Deadlock") && error.contains("ask_and_remember")), "{told:?}");
             assert!(count > 1 || told.len() == 1);
@@ -141,7 +141,7 @@ fn cycles_of_told_calls() {
     });
 }
 
-/// A20: all of a ring ask at once: at least one is told, and nobody waits for ever.
+/// All members of a ring ask at once: every call either succeeds or fails with a deadlock error.
 #[test]
 fn a_ring_whose_members_all_ask_at_once() {
     alone_on(2, || {
@@ -155,7 +155,7 @@ fn a_ring_whose_members_all_ask_at_once() {
     });
 }
 
-/// A20: through a task, an argument that is not ready, an earlier call, a constructor, one of several.
+/// Cycles through a task, a pending argument, an earlier call, a constructor, and a get of several objects.
 #[test]
 fn indirect_cycles() {
     alone_on(2, || {
@@ -174,7 +174,7 @@ fn indirect_cycles() {
 
 type Slot = Arc<Mutex<Option<ObjectRef<u64>>>>;
 
-/// A task that gets whatever is in the slot when the gate opens.
+/// A task that gets the object in the slot when the gate opens.
 fn get_from(slot: &Slot, gate: Gate, name: &str) -> ObjectRef<u64> {
     let slot = Arc::clone(slot);
     let body = move || {
@@ -192,7 +192,7 @@ fn get_from(slot: &Slot, gate: Gate, name: &str) -> ObjectRef<u64> {
     ray::task(body).name(name).remote()
 }
 
-/// Decision 8: tasks that get each other's results, or their own.
+/// Tasks that get each other's results, or their own.
 #[test]
 fn cycles_of_tasks() {
     alone_on(3, || {
@@ -204,7 +204,11 @@ fn cycles_of_tasks() {
                 *slot.lock().unwrap() = Some(tasks[(at + 1) % 3].clone());
             }
             gate.open();
-            assert_eq!(ray::get(&tasks).unwrap(), [100, 100, 100], "one is told, the others get its value");
+            assert_eq!(
+                ray::get(&tasks).unwrap(),
+                [100, 100, 100],
+                "one task has the error and returns 100, which the others get"
+            );
             slots.iter().for_each(|slot| *slot.lock().unwrap() = None);
         }
         let (gate, slot) = (Gate::new(), Slot::default());
@@ -216,7 +220,7 @@ fn cycles_of_tasks() {
     });
 }
 
-/// Timed gets, `wait` and awaits are not judged: they may go on without it.
+/// Timed gets and awaits are excluded from deadlock detection.
 #[test]
 fn timed_gets_and_awaits_are_excluded() {
     #[remote]
@@ -242,7 +246,7 @@ fn timed_gets_and_awaits_are_excluded() {
     });
 }
 
-/// No cycle: an actor that is only busy with another's call is waited for.
+/// Waiting for an actor that runs another call is no deadlock.
 #[test]
 fn a_busy_actor_is_no_deadlock() {
     #[remote]
@@ -291,7 +295,7 @@ impl Pair {
         }
         ray::get(me.leaf.remote())
     }
-    /// Behind a call that needs the state for itself, which waits for this one.
+    /// Asks for a call behind an exclusive call, which in turn waits for this call to end.
     pub fn ask_behind_a_change(&self, me: ActorHandle<Pair>) -> ray::Result<u64> {
         let _change = me.change.remote();
         ray::get(me.leaf.remote())
@@ -302,7 +306,7 @@ impl Pair {
     }
 }
 
-/// Decision 8: a threaded actor has a cycle only when all its slots are held by bodies that wait for it.
+/// A threaded actor is in a deadlock only when bodies that wait for it hold all of its slots.
 #[test]
 fn cycles_of_threaded_actors() {
     alone_on(2, || {
@@ -321,7 +325,7 @@ fn cycles_of_threaded_actors() {
     });
 }
 
-/// The error comes long before any time-out would.
+/// The error comes at once, not after a time-out.
 #[test]
 fn a_deadlock_is_reported_at_once() {
     alone(|| {
@@ -332,7 +336,7 @@ fn a_deadlock_is_reported_at_once() {
     });
 }
 
-/// A `wait` may end by its time-out. So a body that waits for its own end is no deadlock: the wait ends with the time-out.
+/// A `wait` for the next call of its own actor is not reported as a deadlock: it ends with its time-out.
 #[test]
 fn a_wait_for_the_own_end_times_out() {
     alone_on(2, || {
@@ -379,8 +383,8 @@ fn climb(top: Mutex<std::sync::mpsc::Receiver<ActorHandle<Layer>>>, first: Gate,
     ray::get(top.leaf.remote())
 }
 
-/// Layers of actors with two slots each, where every call has two ways to the ground: the search takes each edge once, or
-/// this would take a billion steps.
+/// Layers of actors with two slots each, in which every call has two paths to the next layer. A search that followed every path
+/// would take a billion steps; the engine follows each edge once.
 #[test]
 fn the_search_follows_each_edge_once() {
     const LAYERS: usize = 30;
@@ -401,7 +405,7 @@ fn the_search_follows_each_edge_once() {
         inside.wait_for(2 * LAYERS as u64);
         asks.send(layer).unwrap();
         gate.open();
-        // The root's get, or that of a layer that was late, is refused; all the others follow from it.
+        // The get of the root, or of the last call that began, is the error; all other calls end because of it.
         assert!(ray::get(root).map_or_else(|error| error.is_deadlock(), |one| one == 1));
         let errors = calls.into_iter().filter_map(|call| ray::get(call).err()).collect::<Vec<_>>();
         assert!(errors.iter().all(ray::Error::is_deadlock), "{errors:?}");

@@ -1,4 +1,4 @@
-//! `ray::dump`: what the engine does, as text, also while everything hangs.
+//! `ray::dump`: the state of the engine as text, also while all bodies are blocked.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -45,7 +45,7 @@ fn without_an_engine() {
         has(&ray::dump(), "no engine runs");
         ray::init().expect("the engine starts");
         has(&ray::dump(), "ray: engine");
-        ray::shutdown().expect("no body asks for it");
+        ray::shutdown().expect("no body runs");
         has(&ray::dump(), "no engine runs");
     });
 }
@@ -102,7 +102,7 @@ fn a_task_that_waits_for_arguments() {
     });
 }
 
-/// Every CPU is held by a body that waits for a lock: nothing can go on, and the dump comes all the same.
+/// Bodies that wait for a lock hold every CPU, so no task can start; `ray::dump` still returns.
 #[test]
 fn a_dump_while_all_bodies_are_blocked() {
     alone(|| {
@@ -114,7 +114,7 @@ fn a_dump_while_all_bodies_are_blocked() {
             1
         }
         ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
-        let guard = LOCK.lock().expect("nobody panicked");
+        let guard = LOCK.lock().expect("the lock is not poisoned");
         let running = Tally::new();
         let all: Vec<_> = (0..3).map(|_| stuck.remote(running)).collect();
         running.wait_for(2);
@@ -126,7 +126,7 @@ fn a_dump_while_all_bodies_are_blocked() {
     });
 }
 
-/// Inside bodies of every kind, and in a callback.
+/// `ray::dump` works in bodies of every kind, and in a callback.
 #[test]
 fn a_dump_from_bodies_and_callbacks() {
     alone(|| {
@@ -143,7 +143,7 @@ fn a_dump_from_bodies_and_callbacks() {
     });
 }
 
-/// Threads that submit, call, kill, start and shut down while others dump.
+/// Threads dump while another one submits, calls, kills, and starts and shuts down engines.
 #[test]
 fn a_dump_during_other_operations() {
     alone(|| {
@@ -164,7 +164,7 @@ fn a_dump_during_other_operations() {
                 ray::kill(&clerks[0]);
                 assert_eq!(ray::get(tasks).expect("all end").len(), 100);
                 drop(calls.into_iter().map(ray::get).collect::<Vec<_>>());
-                ray::shutdown().expect("no body asks for it");
+                ray::shutdown().expect("no body runs");
             }
             done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
@@ -188,10 +188,10 @@ fn on_a_signal() {
     const SIGUSR1: i32 = 10;
     in_child(NAME, || {
         if std::env::var_os(TARGET).is_some() {
-            // The process that gets the signals: until its standard input ends.
+            // This is the process that receives the signals. It ends when its standard input is closed.
             ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
             ray::dump_on_signal(SIGUSR1).expect("it can be caught");
-            ray::dump_on_signal(SIGUSR1).expect("once more changes nothing");
+            ray::dump_on_signal(SIGUSR1).expect("a second call changes nothing");
             let (gate, running) = (Gate::new(), Tally::new());
             let body = held.remote(running, gate);
             running.wait_for(1);
@@ -215,13 +215,13 @@ fn on_a_signal() {
         for _ in 0..2 {
             let sent = Command::new("kill").args(["-USR1", &target.id().to_string()]).status();
             assert!(sent.expect("`kill` runs").success());
-            assert!(stderr.any(|line| line.is_ok_and(|line| line.starts_with("ray: engine"))), "a dump comes");
-            assert!(stderr.any(|line| line.is_ok_and(|line| line.contains("dump::held ("))), "with the body that runs");
+            assert!(stderr.any(|line| line.is_ok_and(|line| line.starts_with("ray: engine"))), "a dump is printed");
+            assert!(stderr.any(|line| line.is_ok_and(|line| line.contains("dump::held ("))), "the dump has the running body");
         }
         drop(target.stdin.take());
         let rest = std::thread::spawn(move || stdout.for_each(drop));
         stderr.for_each(drop);
         rest.join().expect("no panic");
-        assert!(target.wait().expect("it ends").success(), "the target lives on after its dumps");
+        assert!(target.wait().expect("it ends").success(), "the target exits normally after its dumps");
     });
 }

@@ -1,4 +1,4 @@
-//! A fork of a process whose engine runs: it has none of the engine's threads, and is told so.
+//! A process that was forked while the engine ran has none of the engine's threads: waits in it are errors.
 #![cfg(unix)]
 
 use std::time::Duration;
@@ -7,13 +7,13 @@ use ray::ErrorKind;
 
 use crate::support::{Gate, engine, in_child};
 
-/// Runs `body` in a fork of this process; whether it returned `true`. A fork that hangs is ended by its alarm.
+/// Runs `body` in a fork of this process; returns whether `body` returned `true`. An alarm ends a fork that hangs.
 fn in_a_fork(body: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the fork calls `body`, which ends by itself or by the alarm, and leaves by `_exit`; locks that another thread
-    // held at the fork stay locked in it, so the test's other threads are at rest.
+    // SAFETY: the fork calls `body`, which ends by itself or by the alarm, and then `_exit`. A lock that another thread holds
+    // during the fork stays locked in the child, so the other threads of the test are idle at this point.
     unsafe {
         let pid = libc::fork();
-        assert!(pid >= 0, "the system refuses a fork");
+        assert!(pid >= 0, "the system refused the fork");
         if pid == 0 {
             libc::alarm(20);
             let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
@@ -35,7 +35,7 @@ fn is_told(result: &ray::Result<()>) -> bool {
     told
 }
 
-/// What would wait for ever is an error at once; what is ready is there.
+/// A wait that would block forever is an error at once; ready objects can be got.
 #[test]
 fn waits_in_a_forked_process_are_errors() {
     in_child("forks::waits_in_a_forked_process_are_errors", || {
@@ -60,7 +60,7 @@ fn waits_in_a_forked_process_are_errors() {
     });
 }
 
-/// The same where the engine had no work before the fork, or one task: none of its threads is started in the fork.
+/// The error is the same if the engine had no work or only one task before the fork: the fork starts no worker thread.
 #[test]
 fn a_fork_starts_no_thread_of_the_engine() {
     in_child("forks::a_fork_starts_no_thread_of_the_engine", || {

@@ -1,4 +1,4 @@
-//! `get` and its kin: rows O1 to O5.
+//! `get`, `get_timeout` and `get_all_settled`.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ fn text(x: i64) -> String {
     x.to_string()
 }
 
-/// O1: one, several, or a tuple of different types; by value and by reference.
+/// `get` accepts one reference, a `Vec`, slice or array of them, or a tuple of different types; owned or borrowed.
 #[test]
 fn get_accepts_references_lists_and_tuples() {
     engine();
@@ -60,7 +60,7 @@ fn get_accepts_references_lists_and_tuples() {
     assert_eq!(got.unwrap().11, "2");
 }
 
-/// O2: in the order that was asked for, duplicates too, and nothing for nothing.
+/// `get` returns values in the order of the references, accepts duplicates, and returns nothing for an empty input.
 #[test]
 fn order_duplicates_and_empty_input() {
     engine();
@@ -72,7 +72,7 @@ fn order_duplicates_and_empty_input() {
     assert_eq!(ray::get(vec![late.clone(), late.clone()]).unwrap(), [1, 1]);
     assert_eq!(ray::get((&late, &late)).unwrap(), (1, 1));
     drop(early);
-    assert_eq!(ray::get(vec![late.clone(), late]).unwrap(), [1, 1], "moved out of none but the last");
+    assert_eq!(ray::get(vec![late.clone(), late]).unwrap(), [1, 1], "only the last duplicate is moved out");
     let nothing: Vec<i64> = ray::get(Vec::<ObjectRef<i64>>::new()).unwrap();
     assert_eq!(nothing, []);
     let nothing: [i64; 0] = ray::get::<[ObjectRef<i64>; 0]>([]).unwrap();
@@ -80,13 +80,13 @@ fn order_duplicates_and_empty_input() {
     assert_eq!(ray::get_all_settled(Vec::<ObjectRef<i64>>::new()).len(), 0);
 }
 
-/// O3: the first error wins, while others are not there yet, wherever it stands.
+/// A get of several returns the first error while other objects are pending, at any position.
 #[test]
 fn the_first_error_wins() {
     engine();
     let (started, gate) = (Gate::new(), Gate::new());
     let blocked = hold.remote(started, gate, 1);
-    // Unstarted, the getter might run it itself, if the function's bodies had been short so far.
+    // If the task had not started, a getter might run it on its own thread.
     started.wait();
     let failed = fails.remote(5);
     let told = |error: ray::Error| assert_eq!(error.downcast_ref::<String>().unwrap(), "no 5");
@@ -104,7 +104,7 @@ fn the_first_error_wins() {
     assert_eq!(ray::get(blocked).unwrap(), 1);
 }
 
-/// O3: also one that fails long after the get began, from a thread, from a task, and from a task on the only CPU.
+/// A get of several returns an error that occurs after the get has begun, in a thread and in a task.
 #[test]
 fn the_first_error_wins_during_a_get() {
     in_child("get::the_first_error_wins_during_a_get", || {
@@ -131,7 +131,7 @@ fn the_first_error_wins_during_a_get() {
     });
 }
 
-/// O3: of many, which are not watched for failures from the first moment on.
+/// A get of many objects returns the first error as well, although it does not watch all of them from the start.
 #[test]
 fn the_first_error_wins_of_many() {
     engine();
@@ -144,7 +144,7 @@ fn the_first_error_wins_of_many() {
         told(ray::get(&refs).unwrap_err());
         told(ray::get(refs).unwrap_err());
     }
-    // One that fails later: nothing tells how far the getter is, so it is given time to wait for good, and need not take it.
+    // A task that fails later. Nothing signals that the getter blocks, so the test gives it some time before the failure.
     let mut refs = blocked.clone();
     refs.insert(77, fails.remote(later_at.remote(cue, 9)));
     let getter = std::thread::spawn(move || ray::get(refs).unwrap_err().to_string());
@@ -183,7 +183,7 @@ fn get_all_settled_waits_for_all() {
     assert_eq!(shown, [no(1), Ok(3), Ok(4), no(2), Ok(9), Ok(3)]);
 }
 
-/// O4: a time-out of zero gives what is there; no time-out ends the task.
+/// A get with a time-out of zero returns ready values; a time-out does not cancel the task.
 #[test]
 fn time_outs() {
     engine();
@@ -202,11 +202,11 @@ fn time_outs() {
     assert!(ray::get_timeout(failed, PATIENCE).unwrap_err().is_task());
     assert!(!object.is_ready());
     gate.open();
-    assert_eq!(ray::get_timeout(&object, Duration::MAX).unwrap(), 5, "a time that no clock can tell");
+    assert_eq!(ray::get_timeout(&object, Duration::MAX).unwrap(), 5, "a time-out that overflows every clock");
     assert_eq!(ray::get_timeout(object, PATIENCE).unwrap(), 5);
 }
 
-/// A time-out inside a task, whose CPU others have meanwhile.
+/// A get with a time-out inside a task lends the CPU of the task.
 #[test]
 fn a_time_out_inside_a_task() {
     in_child("get::a_time_out_inside_a_task", || {
@@ -248,7 +248,7 @@ async fn gets_what_is_there(object: ObjectRef<i64>) -> (i64, Option<i64>, bool) 
     (object.await.unwrap(), looked, waited)
 }
 
-/// O5: what would block in async code is an error that names the place and what to write.
+/// A call that would block in async code is an error that names the function and the line.
 #[test]
 fn blocking_in_async_code() {
     engine();
@@ -258,10 +258,10 @@ fn blocking_in_async_code() {
     assert_eq!(told, [(ErrorKind::BlockingInAsync, true); 8]);
     gate.open();
     ray::get(&object).unwrap();
-    assert_eq!(ray::get(gets_what_is_there.remote(object)).unwrap(), (1, Some(1), true), "what does not block may be");
+    assert_eq!(ray::get(gets_what_is_there.remote(object)).unwrap(), (1, Some(1), true), "calls that do not block are allowed");
 }
 
-/// O5: on a thread of somebody else's runtime a `get` blocks that thread, as anything would, and works.
+/// A `get` on a thread of a foreign async runtime blocks that thread and returns the values.
 #[test]
 fn get_on_a_foreign_runtime() {
     engine();
@@ -297,12 +297,12 @@ fn many_threads_get_one_object() {
     }
 }
 
-/// They end at any time, in any order, while the getter looks from one to the next: here the first ends last.
+/// Objects become ready in any order while the getter checks one after the other; here the first one becomes ready last.
 #[test]
 fn objects_that_settle_during_a_get() {
     engine();
     for round in 0..1000 {
-        // Under a time-out the getter runs none itself.
+        // A timed get runs no bodies.
         let refs: Vec<_> = (0..8).map(|x| spins.remote(if x == 0 { 3000 } else { x * round % 50 })).collect();
         assert_eq!(ray::get_timeout(refs, PATIENCE).unwrap()[0], 3000);
     }
@@ -322,7 +322,7 @@ fn a_get_of_ten_thousand_objects() {
     assert!(values.iter().zip(0_i64..).all(|(value, x)| *value == x * x));
 }
 
-/// Decision 9: a getter under a time-out runs nothing itself: it could not keep its word.
+/// A get with a time-out runs no bodies: a long body would make it exceed the time-out.
 #[test]
 fn a_timed_get_runs_no_bodies() {
     engine();
@@ -333,7 +333,7 @@ fn a_timed_get_runs_no_bodies() {
     }
 }
 
-/// Decision 9: a getter never runs work that it does not wait for.
+/// A getter never runs a task that it does not wait for.
 #[test]
 fn a_getter_does_not_run_unawaited_tasks() {
     engine();

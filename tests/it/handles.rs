@@ -1,4 +1,4 @@
-//! Handles as values, limits and options of actors.
+//! Handles as values, `max_pending_calls`, and the options of actors.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::support::{Gate, Tally};
 #[remote]
 struct Desk {
     log: Vec<i64>,
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -63,7 +63,7 @@ impl Clerk {
     }
 }
 
-/// A19: identity, and handles in arguments, values, results and other actors.
+/// Equality of handles, and handles in arguments, values, results and other actors.
 #[test]
 fn handles_in_arguments_values_and_results() {
     alone(|| {
@@ -85,7 +85,7 @@ fn handles_in_arguments_values_and_results() {
     });
 }
 
-/// A8: each of those keeps its actor; the last to go lets it end.
+/// A handle in an actor's state, a task's argument or an object keeps its actor alive; the actor ends after the last one.
 #[test]
 fn a_stored_handle_keeps_the_actor_alive() {
     alone(|| {
@@ -93,13 +93,13 @@ fn a_stored_handle_keeps_the_actor_alive() {
         let desk = Desk::remote(drops);
         let clerk = Clerk::remote(desk);
         assert_eq!(ray::get(clerk.pass.remote(1)).unwrap(), 1);
-        assert_eq!(drops.count(), 0, "the clerk's state holds it");
+        assert_eq!(drops.count(), 0, "the state of the clerk holds a handle");
         drop(clerk);
         drops.wait_for(1);
 
         let (drops, gate) = (Tally::new(), Gate::new());
         let noted = note_in_a_task.remote(Desk::remote(drops), late(gate, 1));
-        assert_eq!(drops.count(), 0, "a task's argument holds it");
+        assert_eq!(drops.count(), 0, "the argument of a task holds a handle");
         gate.open();
         assert_eq!(ray::get(noted).unwrap(), 1);
         drops.wait_for(1);
@@ -107,15 +107,15 @@ fn a_stored_handle_keeps_the_actor_alive() {
         let drops = Tally::new();
         let office = ray::put(Office { desks: vec![Desk::remote(drops)] });
         assert_eq!(ray::get(note_everywhere.remote(&office)).unwrap(), 1);
-        assert_eq!(drops.count(), 0, "an object holds it");
+        assert_eq!(drops.count(), 0, "an object holds a handle");
         drop(office);
         drops.wait_for(1);
         assert_eq!(drops.count(), 1);
     });
 }
 
-/// A18: over the limit the reference comes back failed, `try_remote` is an error; submitting never blocks. Calls that
-/// have started count no more.
+/// A call over `max_pending_calls` fails at once, by `remote` and by `try_remote`; submitting never blocks. Calls that have
+/// started do not count.
 #[test]
 fn calls_over_the_limit_are_refused() {
     alone(|| {
@@ -137,7 +137,7 @@ fn calls_over_the_limit_are_refused() {
     });
 }
 
-/// A18: a call that was cancelled, or whose argument failed, makes room too.
+/// A call that was cancelled, or whose argument failed, does not count any more.
 #[test]
 fn calls_that_never_start_do_not_count() {
     alone(|| {
@@ -167,7 +167,7 @@ fn calls_that_never_start_do_not_count() {
     });
 }
 
-/// A22: options that cannot be are errors of the first call, or at once of `try_remote`.
+/// Invalid options are errors of the first call, or of `try_remote` at once.
 #[test]
 fn options_out_of_range() {
     alone(|| {
@@ -191,7 +191,7 @@ fn options_out_of_range() {
     });
 }
 
-/// An enum is an actor class as a struct is.
+/// An enum can be an actor class like a struct.
 #[remote]
 enum Lamp {
     On(u32),

@@ -1,10 +1,10 @@
-//! Many tasks, long chains, wide fans: no depth of the stack, no time beyond what is due.
+//! Many tasks, long chains and wide fans: no deep recursion of the engine, and linear time.
 
 use ray::{ObjectRef, remote};
 
 use crate::support::{Gate, Tally, engine, strict};
 
-/// Fewer where each goes through its serialised form.
+/// The number of tasks; fewer in strict mode, which serialises each value.
 fn many() -> i64 {
     if strict() { 10_000 } else { 100_000 }
 }
@@ -41,7 +41,7 @@ fn chain(start: ObjectRef<i64>) -> ObjectRef<i64> {
     (0..many()).fold(start, |before, _| next.remote(before))
 }
 
-/// A chain that is built before its first link ends.
+/// The whole chain is submitted before its first task ends.
 #[test]
 fn a_long_chain() {
     engine();
@@ -51,7 +51,7 @@ fn a_long_chain() {
     assert_eq!(ray::get(end).unwrap(), many());
 }
 
-/// The failure of its first link goes all the way; its story is told by its ends.
+/// The failure of the first task reaches the last one; the printed error shortens the chain of tasks.
 #[test]
 fn a_long_chain_that_fails() {
     engine();
@@ -64,7 +64,7 @@ fn a_long_chain_that_fails() {
     assert!(told.lines().count() < 50 && told.contains("more tasks"), "{told}");
 }
 
-/// A chain that nobody wants any more.
+/// The last reference of a chain is dropped; its tasks run all the same.
 #[test]
 fn a_long_chain_that_is_dropped() {
     engine();
@@ -75,7 +75,7 @@ fn a_long_chain_that_is_dropped() {
     tally.wait_for(1);
 }
 
-/// A chain that is cancelled at its head: what follows fails with it.
+/// The first task of a chain is cancelled; all later tasks fail.
 #[test]
 fn a_long_chain_that_is_cancelled() {
     engine();
@@ -87,7 +87,7 @@ fn a_long_chain_that_is_cancelled() {
     assert!(ray::get(end).unwrap_err().is_cancelled());
 }
 
-/// A hundred thousand dependants of one object, and one dependant of a hundred thousand.
+/// One object with a hundred thousand dependants, and one task with a hundred thousand arguments.
 #[test]
 fn a_wide_fan() {
     engine();
@@ -111,7 +111,7 @@ fn a_wide_fan_that_fails() {
     assert!(ray::get_all_settled(middle).iter().all(Result::is_err));
 }
 
-/// One by one out of many, by both ways.
+/// Results are taken one at a time out of many, by `wait` and by `as_completed`.
 #[test]
 fn one_by_one_out_of_many() {
     engine();

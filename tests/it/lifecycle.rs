@@ -1,4 +1,4 @@
-//! Starting, asking about and ending the engine: rows L1 to L9, L12.
+//! `init`, the configuration, questions about the engine, and `shutdown`.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn wait_at(gate: Gate) -> i64 {
     1
 }
 
-/// L1, L8, L9: what `init` returns says what the engine has; without a word that is the machine's.
+/// `init` returns a context with the resources of the engine; by default these are the machine's.
 #[test]
 fn init_reports_the_resources() {
     in_child("lifecycle::init_reports_the_resources", || {
@@ -37,7 +37,7 @@ fn init_reports_the_resources() {
     });
 }
 
-/// L4, L7: what is configured is what is there; `nodes` is this process alone.
+/// The engine reports the configured resources; `nodes` lists this process only.
 #[test]
 fn configured_resources_are_reported() {
     in_child("lifecycle::configured_resources_are_reported", || {
@@ -50,7 +50,7 @@ fn configured_resources_are_reported() {
         assert_eq!(all["GPU"], 2.0);
         assert_eq!(all["memory"], f64::from(1 << 30));
         assert_eq!(all["licence"], 1.5);
-        eventually("nothing runs", || ray::available_resources().unwrap() == all);
+        eventually("all resources are free", || ray::available_resources().unwrap() == all);
         let nodes = ray::nodes().unwrap();
         assert_eq!(nodes.len(), 1);
         assert!(nodes[0].alive);
@@ -60,15 +60,15 @@ fn configured_resources_are_reported() {
         let started = Gate::new();
         let held = hold.options().num_cpus(2.0).num_gpus(0.5).resource("licence", 1.0).remote(started, gate);
         started.wait();
-        // A thread that looks for work holds a CPU for a moment.
-        eventually("the task's share is taken", || {
+        // A worker thread that searches for work holds a CPU for a moment.
+        eventually("the resources of the task are taken", || {
             let free = ray::available_resources().unwrap();
             assert!(free["CPU"] <= 1.0 && free["GPU"] == 1.5 && free["licence"] == 0.5, "{free:?}");
             free["CPU"] == 1.0
         });
         gate.open();
         ray::get(held).unwrap();
-        eventually("all is given back", || ray::available_resources().unwrap() == all);
+        eventually("all resources are returned", || ray::available_resources().unwrap() == all);
     });
 }
 
@@ -78,15 +78,15 @@ fn hold(started: Gate, gate: Gate) {
     gate.wait();
 }
 
-/// L2: the first use starts the engine, whichever it is; asking does not.
+/// Any first use starts the engine; `nodes`, `cluster_resources`, `available_resources` and `shutdown` do not.
 #[test]
 fn first_use_starts_the_engine() {
     in_child("lifecycle::first_use_starts_the_engine", || {
         assert!(ray::nodes().unwrap_err().is_runtime_gone());
         assert!(ray::cluster_resources().unwrap_err().is_runtime_gone());
         assert!(ray::available_resources().unwrap_err().is_runtime_gone());
-        ray::shutdown().expect("nothing to shut down is no error");
-        assert!(!ray::is_initialized(), "asking starts nothing");
+        ray::shutdown().expect("a shutdown without an engine is no error");
+        assert!(!ray::is_initialized(), "questions start no engine");
 
         let uses: [(&str, fn()); 8] = [
             ("remote", || assert_eq!(ray::get(square.remote(4)).unwrap(), 16)),
@@ -108,20 +108,20 @@ fn first_use_starts_the_engine() {
     });
 }
 
-/// L3: a second `init` is an error that says so, unless it is to be forgiven.
+/// A second `init` is an error, unless `ignore_reinit_error` is set.
 #[test]
 fn init_twice() {
     in_child("lifecycle::init_twice", || {
         ray::init_with(Config::new().num_cpus(3)).unwrap();
         let error = ray::init().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyInitialized);
-        assert!(error.to_string().contains("ignore_reinit_error"), "says what to do: {error}");
+        assert!(error.to_string().contains("ignore_reinit_error"), "the error says what to do: {error}");
         let again = ray::init_with(Config::new().num_cpus(7).ignore_reinit_error(true)).unwrap();
-        assert_eq!(again.num_cpus(), 3, "the engine that runs is the one it was");
+        assert_eq!(again.num_cpus(), 3, "the first engine still runs");
     });
 }
 
-/// L5: the engine can start again after its end, and otherwise.
+/// The engine can be started again after a shutdown, with another configuration.
 #[test]
 fn init_again_after_a_shutdown() {
     in_child("lifecycle::init_again_after_a_shutdown", || {
@@ -132,12 +132,12 @@ fn init_again_after_a_shutdown() {
             assert_eq!(ray::get(squares).unwrap()[99], 99 * 99);
             ray::shutdown().unwrap();
             assert!(!ray::is_initialized());
-            ray::shutdown().expect("twice is fine");
+            ray::shutdown().expect("a second shutdown is no error");
         }
     });
 }
 
-/// L5: what is left of a former engine says so, everywhere, also while another engine runs.
+/// Every use of a reference of a former engine is an error, also while another engine runs.
 #[test]
 fn stale_references() {
     in_child("lifecycle::stale_references", || {
@@ -166,11 +166,11 @@ fn stale_references() {
                 gone(futures::executor::block_on(stale.clone()).unwrap_err());
                 gone(ray::get_all_settled(vec![stale.clone()]).remove(0).unwrap_err());
                 let completed: Vec<_> = ray::as_completed(vec![stale.clone()]).collect();
-                assert_eq!(completed, std::slice::from_ref(stale), "{when}: it comes, and getting it says so");
-                assert!(stale.is_ready(), "{when}: there is nothing more to wait for");
+                assert_eq!(completed, std::slice::from_ref(stale), "{when}: it is yielded, and getting it is an error");
+                assert!(stale.is_ready(), "{when}: a reference of a former engine counts as ready");
             }
             assert!(ray::get(&stored).unwrap_err().is_runtime_gone(), "{when}");
-            assert_eq!(*view, [1, 2], "a view keeps what it shows");
+            assert_eq!(*view, [1, 2], "a view keeps its value");
         };
         check("after the shutdown");
         ray::init_with(Config::new().num_cpus(1)).unwrap();
@@ -181,7 +181,7 @@ fn stale_references() {
     });
 }
 
-/// L5: who waits when the engine goes is told, and not left waiting.
+/// A shutdown wakes every waiting thread with an error.
 #[test]
 fn a_shutdown_wakes_all_waiters() {
     in_child("lifecycle::a_shutdown_wakes_all_waiters", || {
@@ -209,7 +209,7 @@ fn a_shutdown_wakes_all_waiters() {
         for _ in 0..waits.len() {
             assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().1, None);
         }
-        assert!(ray::shutdown().unwrap_err().to_string().contains("hold"), "it still runs");
+        assert!(ray::shutdown().unwrap_err().to_string().contains("hold"), "the task still runs");
         for _ in 0..waits.len() {
             let (name, right) = receiver.recv_timeout(PATIENCE).unwrap();
             assert_eq!(right, Some(true), "{name}");
@@ -218,7 +218,7 @@ fn a_shutdown_wakes_all_waiters() {
     });
 }
 
-/// L5: a guard shuts the engine down, its own only.
+/// A shutdown guard shuts down its own engine only.
 #[test]
 fn shutdown_on_drop() {
     in_child("lifecycle::shutdown_on_drop", || {
@@ -236,7 +236,7 @@ fn shutdown_on_drop() {
     });
 }
 
-/// L5: a body cannot end the engine that runs it.
+/// A body cannot shut down the engine that runs it.
 #[test]
 fn a_shutdown_in_a_body_is_refused() {
     in_child("lifecycle::a_shutdown_in_a_body_is_refused", || {
@@ -246,7 +246,7 @@ fn a_shutdown_in_a_body_is_refused() {
     });
 }
 
-/// L1: with an address in the environment everything that would start the engine says that there is no cluster engine yet.
+/// With an address in the environment, every call that would start the engine is an error: there is no cluster engine yet.
 #[test]
 fn an_address_is_refused() {
     let said = in_child_with("lifecycle::an_address_is_refused", &[("RAY_ADDRESS", "auto")], || {
@@ -274,11 +274,11 @@ fn a_configured_address_is_refused() {
         let error = ray::init_with(Config::new().address("10.0.0.1:6379")).unwrap_err();
         assert!(error.is_cluster_unavailable() && error.to_string().contains("10.0.0.1:6379"), "{error}");
         assert!(!ray::is_initialized());
-        ray::init().expect("the next one may do without");
+        ray::init().expect("an `init` without an address succeeds");
     });
 }
 
-/// L4: what makes no sense is an error that says what does, and starts nothing.
+/// Invalid settings are errors that name the setting, and start no engine.
 #[test]
 fn invalid_settings() {
     in_child("lifecycle::invalid_settings", || {
@@ -315,11 +315,11 @@ fn an_invalid_environment() {
         let error = ray::init().unwrap_err();
         assert!(error.is_invalid_argument() && error.to_string().contains("RAY_STRICT=perhaps"), "{error}");
         assert!(ray::get(square.remote(1)).unwrap_err().is_invalid_argument());
-        ray::init_with(Config::new().strict(false)).expect("what the program says goes before");
+        ray::init_with(Config::new().strict(false)).expect("the configuration overrides the environment");
     });
 }
 
-/// L12: the embedded engine behaves as the real thing: work that is submitted runs elsewhere, at the same time.
+/// A submitted task runs on another thread while the submitting thread continues.
 #[test]
 fn tasks_run_on_other_threads() {
     in_child("lifecycle::tasks_run_on_other_threads", || {
@@ -327,13 +327,13 @@ fn tasks_run_on_other_threads() {
         let (gate, started) = (Gate::new(), Gate::new());
         let object = hold.remote(started, gate);
         started.wait();
-        assert!(!object.is_ready(), "it runs while this thread goes on");
+        assert!(!object.is_ready(), "the task runs while this thread continues");
         gate.open();
         ray::get(object).unwrap();
     });
 }
 
-/// L5: callbacks and iterations come to their end when the engine does.
+/// A shutdown runs pending callbacks and ends pending iterations of `as_completed`.
 #[test]
 fn a_shutdown_ends_callbacks_and_iterations() {
     in_child("lifecycle::a_shutdown_ends_callbacks_and_iterations", || {
@@ -354,7 +354,7 @@ fn a_shutdown_ends_callbacks_and_iterations() {
     });
 }
 
-/// The end of the process waits for nothing.
+/// The process ends without waiting for running tasks.
 #[test]
 fn the_end_of_the_process_waits_for_nothing() {
     in_child("lifecycle::the_end_of_the_process_waits_for_nothing", || {

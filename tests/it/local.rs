@@ -1,4 +1,4 @@
-//! `#[remote(local)]`: in-process types in tasks and actors.
+//! `#[remote(local)]`: types that cannot be serialised, in tasks and actors.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -68,7 +68,7 @@ fn a_channel_is_an_argument() {
     drop(sender);
     let mut all: Vec<_> = receiver.into_iter().collect();
     all.sort_unstable();
-    assert_eq!(all, (0..10).collect::<Vec<_>>(), "and the tasks have let go of it");
+    assert_eq!(all, (0..10).collect::<Vec<_>>(), "the tasks have dropped their senders");
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn a_generic_actor() {
     assert_eq!(ray::get(registry.insert.remote("a", 1)).unwrap(), None);
     assert_eq!(ray::get(registry.insert.remote("a", 2)).unwrap(), Some(1));
     assert_eq!(ray::get(registry.lookup.remote("a".to_owned())).unwrap(), Some(2));
-    assert_eq!(*count.read().unwrap(), 2, "one process, one lock");
+    assert_eq!(*count.read().unwrap(), 2, "the actor shares the lock with the caller");
     let other = Registry::<u8, Vec<u8>>::remote(Arc::new(RwLock::new(0)));
     assert_eq!(ray::get(other.insert.remote(1, vec![1])).unwrap(), None);
 }
 
-/// References and handles are known as well as anything.
+/// A local task takes the result of an ordinary task, and the other way round.
 #[test]
 fn local_and_other_tasks_mix() {
     engine();

@@ -1,4 +1,4 @@
-//! What the engine makes of the machine: no CPUs at all, and stacks of another size.
+//! Engines without CPUs, and the stack size of bodies.
 
 use ray::{Config, ObjectRef, remote};
 
@@ -33,11 +33,11 @@ fn no_cpu(levels: u64) -> u64 {
 
 #[remote]
 async fn waits() -> u64 {
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await; // body: what an async body is for
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await; // body: async bodies may sleep
     ray::task(|| 5).num_cpus(0.0).remote().await.unwrap()
 }
 
-/// As in Ray: with no CPUs what asks for none runs, and what asks for one fails at once.
+/// With no CPUs, work that asks for no CPU runs, and work that asks for one fails at once, as in Ray.
 #[test]
 fn no_cpus_at_all() {
     in_child("machine::no_cpus_at_all", || {
@@ -47,7 +47,7 @@ fn no_cpus_at_all() {
         assert_eq!(ray::get(waits.remote()).unwrap(), 5);
         let desk = Desk::remote();
         assert_eq!(ray::get(vec![desk.call.remote(), desk.call.remote()]).unwrap(), [1, 2]);
-        // Work that blocks has threads of its own, as with CPUs.
+        // Bodies that block get further threads, as on an engine with CPUs.
         let meeting = Meeting::of(4);
         ray::get((0..4).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
         let told = ray::task(|| ()).num_cpus(0.0).remote();
@@ -76,7 +76,7 @@ fn no_cpus_at_all() {
     });
 }
 
-/// Uses about `kib` KiB of stack, however it is compiled.
+/// Uses at least `kib` KiB of stack.
 fn recurse(kib: usize) -> usize {
     let frame = std::hint::black_box([0_u8; 1024]);
     if kib == 0 { 0 } else { usize::from(frame[kib % 1024]) + 1 + recurse(kib - 1) }
@@ -112,10 +112,10 @@ struct Deep;
 
 const MIB: usize = 1 << 20;
 
-/// Ten times what a thread has by default, on every thread that runs bodies, and on those of getters.
-fn ten_times_as_deep() {
+/// Uses 8 MiB of stack in bodies of every kind.
+fn bodies_use_8_mib() {
     const KIB: usize = 8 * 1024;
-    // Twice each: a body that is known to be short is run by its getter.
+    // Several times each: after some short bodies the getter runs them on its own thread.
     for _ in 0..8 {
         assert_eq!(ray::get(deep.remote(KIB)).unwrap(), KIB);
         assert_eq!(ray::get(deep_async.remote(KIB)).unwrap(), KIB);
@@ -130,10 +130,10 @@ fn ten_times_as_deep() {
 fn stacks_as_large_as_configured() {
     in_child("machine::stacks_as_large_as_configured", || {
         ray::init_with(Config::new().num_cpus(2).worker_stack_size(64 * MIB)).unwrap();
-        ten_times_as_deep();
-        // A getter with a small stack of its own, and one with a large one.
+        bodies_use_8_mib();
+        // Getters with a small and with a large stack.
         for stack in [MIB / 2, 128 * MIB] {
-            std::thread::Builder::new().stack_size(stack).spawn(ten_times_as_deep).unwrap().join().unwrap();
+            std::thread::Builder::new().stack_size(stack).spawn(bodies_use_8_mib).unwrap().join().unwrap();
         }
     });
 }
@@ -141,5 +141,5 @@ fn stacks_as_large_as_configured() {
 #[test]
 fn stacks_as_large_as_rust_min_stack() {
     let environment = [("RUST_MIN_STACK", "67108864")];
-    in_child_with("machine::stacks_as_large_as_rust_min_stack", &environment, ten_times_as_deep);
+    in_child_with("machine::stacks_as_large_as_rust_min_stack", &environment, bodies_use_8_mib);
 }

@@ -1,6 +1,6 @@
-//! What `ray` does, through its public surface. One binary: the tests share one engine (`support::engine`), and what
-//! configures, shuts down or measures an engine runs in a child process of its own (`support::in_child`).
-#![allow(missing_docs, missing_debug_implementations, reason = "what a test shows is in its name")]
+//! Integration tests of `ray` through its public API. They are one binary: most tests share one engine (`support::engine`);
+//! a test that configures, shuts down or measures an engine runs in a child process of its own (`support::in_child`).
+#![allow(missing_docs, missing_debug_implementations, reason = "the name of a test says what it checks")]
 #![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
 
 mod stage;

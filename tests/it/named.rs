@@ -1,4 +1,4 @@
-//! Actors by name.
+//! Named actors and namespaces.
 
 use ray::{ActorHandle, Config, ErrorKind, remote};
 
@@ -8,7 +8,7 @@ use crate::support::{Gate, Tally};
 #[remote]
 struct Registry {
     value: u64,
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -25,7 +25,7 @@ impl Registry {
         (context.actor_name(), context.namespace().to_owned())
     }
     pub fn fall(&mut self) {
-        panic!("falls");
+        panic!("crashes");
     }
 }
 
@@ -46,7 +46,7 @@ fn make(name: &str) -> ray::Result<ActorHandle<Registry>> {
     Registry::options().name(name).try_remote(Tally::new(), Tally::new())
 }
 
-/// A11: found by name and class; a name that is unknown, taken or another class's is an error.
+/// Actors are found by name and class. An unknown name, a taken name and a name of another class are errors.
 #[test]
 fn actors_are_found_by_name() {
     alone(|| {
@@ -71,7 +71,7 @@ fn actors_are_found_by_name() {
     });
 }
 
-/// A11: names are apart from namespace to namespace.
+/// Each namespace has its own names.
 #[test]
 fn namespaces() {
     alone(|| {
@@ -90,7 +90,7 @@ fn namespaces() {
     });
 }
 
-/// A8, A11: what `get_actor` gives keeps nobody alive; a name is free again however its actor ended.
+/// The weak handle of `get_actor` does not keep the actor alive. The name is free again after the actor has ended in any way.
 #[test]
 fn a_name_is_free_after_its_actor_ended() {
     alone(|| {
@@ -114,7 +114,7 @@ fn a_name_is_free_after_its_actor_ended() {
     });
 }
 
-/// A11: get-or-create is one step: of many at once one creates, and all have the same actor.
+/// `get_if_exists` is atomic: of many concurrent creations one creates the actor, and all return the same one.
 #[test]
 fn get_if_exists() {
     alone(|| {
@@ -143,7 +143,7 @@ fn get_if_exists() {
     });
 }
 
-/// A11: the name is there before the constructor has run, and stays through a failed one only until that is known.
+/// An actor is found by name before its constructor has run. The name is free again after a constructor failed.
 #[test]
 fn a_name_exists_before_the_constructor_runs() {
     alone(|| {

@@ -1,4 +1,4 @@
-//! Names of methods and constructors in all that the engine says: `Class.method`.
+//! Names of methods and constructors in errors, logs and the context: `Class.method`.
 
 use ray::{ActorHandle, Config, ErrorKind, remote};
 
@@ -44,7 +44,7 @@ impl Oven {
     pub fn new() -> Oven {
         Oven
     }
-    /// Waits for its own next call.
+    /// Waits for a call of `other`; with its own handle this is a deadlock.
     pub fn wait_for(&mut self, other: ActorHandle<Oven>) -> ray::Result<u32> {
         ray::get(other.heat.remote())
     }
@@ -79,7 +79,7 @@ fn errors_name_class_and_method() {
         "{error}"
     );
     let error = ray::get(bakery.bake.options().name("Sunday").remote(0)).unwrap_err();
-    assert_eq!(error.to_string(), "task `Sunday` failed: no flour", "a name that was given goes first");
+    assert_eq!(error.to_string(), "task `Sunday` failed: no flour", "a name in the options overrides the name of the method");
 
     let error = ray::get(bakery.burn.remote()).unwrap_err();
     assert!(error.to_string().starts_with("task `Bakery.burn` failed: actor `Bakery` died of a panic"), "{error}");
@@ -110,7 +110,7 @@ fn the_context_names_class_and_method() {
     let bakery = Bakery::remote(true);
     let (name, function) = ray::get(bakery.name.remote()).unwrap();
     assert_eq!(name.as_deref(), Some("Bakery.name"));
-    assert!(function.unwrap().ends_with("::Bakery::name"), "the path is that of the source");
+    assert!(function.unwrap().ends_with("::Bakery::name"), "the function name is the path in the source");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_deadlock_names_class_and_method() {
     assert!(error.to_string().contains("`Oven.wait_for` waits for `Oven.heat`"), "{error}");
 }
 
-/// What is logged: told calls, the calls whose reference is dropped, the stall report.
+/// Logs name class and method, for calls by `tell` and for calls whose reference was dropped.
 #[test]
 fn logs_name_class_and_method() {
     let said = in_child("naming::logs_name_class_and_method", || {
@@ -134,7 +134,7 @@ fn logs_name_class_and_method() {
         let oven = Oven::options().num_cpus(1.0).remote();
         let held = ray::get(oven.heat.remote()).unwrap();
         let starved = eat.remote(held);
-        std::thread::sleep(std::time::Duration::from_secs(1)); // body: the time that things stand still
+        std::thread::sleep(std::time::Duration::from_secs(1)); // body: nothing starts in this time
         drop(oven);
         ray::get(starved).unwrap();
     });

@@ -1,4 +1,4 @@
-//! Gets inside gets, to ten thousand deep; and what is deeper than can be had.
+//! Gets nested in gets, ten thousand levels deep, and errors for deeper ones.
 
 use ray::{Config, remote};
 
@@ -12,7 +12,7 @@ fn depth(n: u64) -> u64 {
     if n == 0 { 0 } else { ray::get(depth.remote(n - 1)).unwrap() + 1 }
 }
 
-/// Every level waits until its child has been started by another thread, and gets it only then.
+/// Every level gets its child only after another thread has started the child.
 #[remote]
 fn depth_elsewhere(n: u64, started: Gate) -> ray::Result<u64> {
     started.open();
@@ -25,27 +25,27 @@ fn depth_elsewhere(n: u64, started: Gate) -> ray::Result<u64> {
     Ok(ray::get(child)? + 1)
 }
 
-/// Decision 9, T11: children that nobody has started are run by their getters.
+/// Getters run children that no other thread has started.
 #[test]
 fn gets_nest_ten_thousand_deep() {
     alone_on(2, || {
         assert_eq!(ray::get(depth.remote(DEEP)).unwrap(), DEEP);
-        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
         let from_two = [depth.remote(DEEP / 4), depth.remote(DEEP / 4)];
         assert_eq!(ray::get(from_two).unwrap(), [DEEP / 4; 2]);
     });
 }
 
-/// Decision 9, T11: every child was started elsewhere before its parent's get, so that each level has a thread.
+/// Another thread has started every child before its parent's get, so each level has its own thread.
 #[test]
 fn gets_nest_ten_thousand_deep_on_other_threads() {
     alone_on(2, || {
         assert_eq!(ray::get(depth_elsewhere.remote(DEEP, Gate::new())).unwrap(), DEEP);
-        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
 
-/// Decision 9: deeper than threads may be had is an error, not a hang; the engine goes on.
+/// Nesting that needs more threads than `max_threads` is an error, not a hang; the engine works afterwards.
 #[test]
 fn nesting_beyond_max_threads_is_an_error() {
     alone(|| {
@@ -55,20 +55,20 @@ fn nesting_beyond_max_threads_is_an_error() {
         }
         let error = ray::get(depth_by_threads.remote(100)).unwrap_err();
         assert!(error.is_threads() && error.to_string().contains("max_threads"), "{error}");
-        // The children that nobody waits for any more run, and fail, in their turn.
-        eventually("the engine goes on", || ray::get(depth_by_threads.remote(8)).is_ok_and(|reached| reached == 8));
-        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        // Children without a waiting parent still run, and fail.
+        eventually("the engine runs further tasks", || ray::get(depth_by_threads.remote(8)).is_ok_and(|reached| reached == 8));
+        eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
 
-/// Asks for what no getter hands over to its child: every level blocks a thread.
+/// Asks for two CPUs, so a getter does not run its child itself: every level blocks a thread.
 #[remote(num_cpus = 2)]
 fn depth_by_threads(n: u64) -> ray::Result<u64> {
     if n == 0 { Ok(0) } else { Ok(ray::get(depth_by_threads.remote(n - 1))? + 1) }
 }
 
-/// The same where the stack of the one thread that runs it all comes to its end. It is of the usual size, whatever this run of the
-/// tests asks for: the sanitizers' runs ask for larger ones.
+/// Nesting that exhausts the stack of the only thread is an error as well. The test unsets `RUST_MIN_STACK`, which the sanitizer
+/// runs set to larger stacks.
 #[test]
 fn nesting_beyond_one_stack_is_an_error() {
     alone_with(&[("RUST_MIN_STACK", "")], || {
@@ -89,29 +89,29 @@ fn without_end(n: u64) -> ray::Result<u64> {
     ray::get(without_end.remote(n + 1))
 }
 
-/// Decision 9: gets that nest without end are an error, not all the machine's memory; the engine goes on.
+/// Endless nesting of gets is an error before it uses up the memory; the engine works afterwards.
 #[test]
 fn endless_nesting_is_an_error() {
     alone_on(2, || {
         let error = ray::get(without_end.remote(0)).unwrap_err();
         assert!(error.is_threads() && error.to_string().contains("deep"), "{error}");
         assert_eq!(ray::get(depth.remote(100)).unwrap(), 100);
-        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
 
-/// Bodies that are not known to be short, so that a getter of several leaves them to others as long as it can.
+/// Its bodies are not known to be short, so a getter of several runs them itself only when no other thread can.
 #[remote]
 fn tree(n: u64) -> ray::Result<u64> {
     if n == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(1)); // body: a leaf that is not short
+        std::thread::sleep(std::time::Duration::from_millis(1)); // body: a leaf must not be short
         return Ok(1);
     }
     let branches: Vec<_> = (0..2).map(|_| tree.remote(n - 1)).collect();
     Ok(ray::get(branches)?.iter().sum())
 }
 
-/// Decision 9: a fork and join with fewer threads than levels ends, since the getters run what they wait for.
+/// Fork and join with fewer threads than levels completes, because getters run the tasks that they wait for.
 #[test]
 fn a_tree_on_two_threads() {
     alone(|| {

@@ -1,4 +1,4 @@
-//! The system refuses every thread: what a driver waits for is run on its own thread, or is an error.
+//! The system refuses every new thread: a waiting driver runs the work on its own thread, or gets an error.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,8 +37,8 @@ impl Counter {
     }
 }
 
-/// From now on no thread of this process can be started: `clone3`, and `clone` for a thread, give `EAGAIN`. A `clone` for a process
-/// is allowed, for AddressSanitizer's search for leaks needs one.
+/// Makes the system refuse new threads to this process: `clone3`, and `clone` for a thread, return `EAGAIN`. A `clone` for a
+/// process is allowed, because the leak check of AddressSanitizer needs one.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) fn refuse_threads() {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -46,7 +46,7 @@ pub(crate) fn refuse_threads() {
     const HAS: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    // Where `seccomp_data` has the call's number, and the lower half of its first argument: the flags of `clone`.
+    // Offsets in `seccomp_data`: the number of the call, and the lower half of its first argument, the flags of `clone`.
     let (number, flags) = (0, 16);
     let mut filter = [
         step(LOAD, number, 0, 0),
@@ -58,7 +58,7 @@ pub(crate) fn refuse_threads() {
         step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: plain calls of the system; the filter outlives the second one, which copies it, for all threads that there are.
+    // SAFETY: system calls with valid arguments. The second call copies the filter, which outlives it, for all existing threads.
     let failed = unsafe {
         let (set_filter, of_all_threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
@@ -107,7 +107,7 @@ async fn doubled(x: u64) -> u64 {
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn an_async_body_without_a_thread_is_an_error() {
-    // tokio panics while it builds a runtime if the system refuses a thread, and leaks the part that it has built.
+    // tokio panics while it builds a runtime if the system refuses a thread, and leaks what it has allocated.
     alone_with(&[("ASAN_OPTIONS", "detect_leaks=0")], || {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
         refuse_threads();

@@ -1,4 +1,4 @@
-//! Objects and references to them: rows O6 to O9, decision 12.
+//! Objects and references to them: put, view, take, identity, callbacks, awaits, drops.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn make(tally: Tally) -> Noisy {
     Noisy(tally)
 }
 
-/// Neither `Clone` nor serialisable; says when it goes.
+/// Neither `Clone` nor serialisable; adds one to the tally when dropped.
 #[derive(Debug)]
 struct Noisy(Tally);
 
@@ -33,7 +33,7 @@ impl Drop for Noisy {
     }
 }
 
-/// O7: `put` stores once and moves.
+/// `put` moves the value into the object.
 #[test]
 fn put() {
     engine();
@@ -41,14 +41,14 @@ fn put() {
     let place = value.as_ptr();
     let object = ray::put(value);
     assert!(object.is_ready());
-    assert_eq!(object.task_id(), None, "no task makes it");
+    assert_eq!(object.task_id(), None, "no task makes the object");
     if !strict() {
         assert_eq!(object.view().unwrap().as_ptr(), place, "moved, not copied");
     }
     assert_eq!(ray::get(&object).unwrap().len(), 1 << 16);
 }
 
-/// O7: `put_local` takes what has no serialised form; `from` adopts an `Arc`.
+/// `put_local` accepts a type that cannot be serialised; `ObjectRef::from` adopts an `Arc`.
 #[test]
 fn put_local_and_adopted_arcs() {
     engine();
@@ -59,13 +59,13 @@ fn put_local_and_adopted_arcs() {
 
     let shared = Arc::new(vec![1, 2, 3]);
     let object = ObjectRef::from(Arc::clone(&shared));
-    assert!(std::ptr::eq(&*object.view().unwrap(), &*shared), "the same, in every mode");
+    assert!(std::ptr::eq(&*object.view().unwrap(), &*shared), "the object shares the `Arc`, in strict mode as well");
     assert_eq!(Arc::strong_count(&shared), 2);
     drop(object);
     assert_eq!(Arc::strong_count(&shared), 1);
 }
 
-/// O6: a view shows the one object, as often as one likes, and keeps it alive.
+/// Several views can read the same object, and each keeps it alive.
 #[test]
 fn views() {
     engine();
@@ -75,15 +75,15 @@ fn views() {
     assert!(std::ptr::eq(&*one, &*two));
     drop(object);
     drop(one);
-    assert_eq!(tally.count(), 0, "the view holds it");
-    assert_eq!(format!("{two:?}"), format!("{:?}", *two), "it shows itself as the value");
+    assert_eq!(tally.count(), 0, "the view keeps the value alive");
+    assert_eq!(format!("{two:?}"), format!("{:?}", *two), "the `Debug` form of a view is that of the value");
     drop(two);
     assert_eq!(tally.count(), 1);
     let error = ray::task(|| -> u8 { panic!("nothing to see") }).remote().view().map(|view| *view).unwrap_err();
     assert!(error.is_panic());
 }
 
-/// O6: a sole owner's `take` never fails, however soon it comes, without `Clone`.
+/// `take` by the only reference always succeeds, at any time, and needs no `Clone`.
 #[test]
 fn the_sole_owner_takes() {
     engine();
@@ -94,7 +94,7 @@ fn the_sole_owner_takes() {
     let gate = Gate::new();
     let tally = Tally::new();
     for round in 0..200 {
-        // By a dependant too, which held a reference until its end.
+        // A dependant held a reference until it ended.
         let object = ray::put_local(Noisy(tally));
         let dependant = reads.remote(&object);
         ray::get(dependant).unwrap();
@@ -107,7 +107,7 @@ fn the_sole_owner_takes() {
 #[remote(local)]
 fn reads(_noisy: &Noisy) {}
 
-/// The same from a waiter that is woken by the very end, on many threads.
+/// `take` also succeeds right after a `wait` has returned the object, on many threads.
 #[test]
 fn the_sole_owner_takes_as_soon_as_it_is_ready() {
     engine();
@@ -126,7 +126,7 @@ fn the_sole_owner_takes_as_soon_as_it_is_ready() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// O6: whoever shares gets the reference back.
+/// `take` of a shared object returns the reference.
 #[test]
 fn a_shared_object_is_not_taken() {
     engine();
@@ -140,7 +140,7 @@ fn a_shared_object_is_not_taken() {
     assert_eq!(object, other);
     let told = ray::Error::from(object.take().unwrap_err());
     assert_eq!(told.kind(), ErrorKind::InvalidArgument);
-    drop(other.take().expect("it is the last now"));
+    drop(other.take().expect("the reference is the last one"));
     assert_eq!(tally.count(), 1);
 
     let kept = Arc::new(5);
@@ -154,7 +154,7 @@ fn a_shared_object_is_not_taken() {
     assert!(ray::get(also).unwrap_err().is_panic());
 }
 
-/// O8: identity.
+/// Equality, hashes and ids of references.
 #[test]
 fn identity() {
     engine();
@@ -177,7 +177,7 @@ fn identity() {
     ray::get(b).unwrap();
 }
 
-/// O8: looking without waiting.
+/// `try_get` and `is_ready` do not wait.
 #[test]
 fn try_get_and_is_ready() {
     engine();
@@ -191,11 +191,12 @@ fn try_get_and_is_ready() {
     assert_eq!(object.try_get().unwrap(), Some(1));
     let failed = ray::task(|| -> u8 { panic!("early") }).remote();
     ray::get(&failed).unwrap_err();
-    assert!(failed.is_ready(), "a failure is a result");
+    assert!(failed.is_ready(), "a failed object is ready");
     assert!(failed.try_get().unwrap_err().is_panic());
 }
 
-/// O8: `on_ready` calls once, whether before or after, for failures too, and a panic in it does no harm.
+/// An `on_ready` callback is called once, whether it is registered before or after the object is settled, also for a failed
+/// object. A panic in a callback has no other effect.
 #[test]
 fn on_ready() {
     engine();
@@ -214,10 +215,10 @@ fn on_ready() {
     failed.on_ready(move || _ = tally.add());
     tally.wait_for(5);
     ray::get(failed).unwrap_err();
-    assert_eq!(ray::get(square.remote(2)).unwrap(), 4, "the engine goes on");
+    assert_eq!(ray::get(square.remote(2)).unwrap(), 4, "the engine runs further tasks");
 }
 
-/// O8: references are futures, on any runtime.
+/// References are futures that any executor can await.
 #[test]
 fn references_are_awaited_on_any_executor() {
     engine();
@@ -242,7 +243,7 @@ fn references_are_awaited_on_any_executor() {
     assert_eq!(runtime.block_on(spawned).unwrap().unwrap(), 81);
 }
 
-/// O9: a dropped future or reference cancels nothing.
+/// Dropping a future or a reference cancels nothing.
 #[test]
 fn dropping_cancels_nothing() {
     engine();
@@ -264,7 +265,7 @@ fn dropping_cancels_nothing() {
     assert!(ray::get(object).is_ok());
 }
 
-/// O9: unless one asks for it.
+/// Dropping a `cancel_on_drop` guard cancels the task, unless `keep` is called.
 #[test]
 fn cancel_on_drop() {
     engine();
@@ -280,7 +281,7 @@ fn cancel_on_drop() {
     assert_eq!(ray::get(kept).unwrap(), 1);
 }
 
-/// Decision 12: an object goes with its last reference, there and then.
+/// An object is freed at once when its last reference is dropped.
 #[test]
 fn freed_with_the_last_reference() {
     engine();
@@ -298,15 +299,15 @@ fn freed_with_the_last_reference() {
     let object = ray::put_local(Noisy(tally));
     let reader = reads_at.remote(&object, gate);
     drop(object);
-    assert_eq!(tally.count(), 1, "the task needs it still");
+    assert_eq!(tally.count(), 1, "the task still needs the argument");
     gate.open();
     ray::get(reader).unwrap();
-    assert_eq!(tally.count(), 2, "gone before the reader's result is there");
+    assert_eq!(tally.count(), 2, "dropped before the result of the reader is ready");
 
-    // Nobody wants the result: it goes as soon as it is there.
+    // A result without references is dropped as soon as it is ready.
     make.tell(tally);
     tally.wait_for(3);
-    // A long chain of objects in objects is freed without a deep stack.
+    // A long chain of objects in objects is freed without deep recursion.
     let mut list = ray::put_local(None);
     for _ in 0..200_000 {
         list = ray::put_local(Some(Link { _next: list }));
@@ -347,13 +348,13 @@ fn looks_at_bad(_bad: &PanicsWhenDropped) -> i64 {
     6
 }
 
-/// A panic in the `Drop` of a value: nothing is lost, nothing hangs, the engine goes on.
+/// A panic in the `Drop` of a value loses no other value and blocks no thread; the engine runs further tasks.
 #[test]
 fn a_value_that_panics_when_dropped() {
     in_child("objects::a_value_that_panics_when_dropped", || {
         ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
         let tally = Tally::new();
-        // The last reference goes here, and elsewhere.
+        // The last reference is dropped on this thread, or on a thread of the engine.
         drop(ray::put_local(PanicsWhenDropped(tally)));
         assert_eq!(tally.count(), 1);
         let object = makes_bad.remote(tally);
@@ -362,15 +363,15 @@ fn a_value_that_panics_when_dropped() {
         assert_eq!(tally.count(), 2);
         makes_bad.tell(tally);
         tally.wait_for(3);
-        // Inside the body it is the body's panic.
+        // A panic in a drop inside the body is a panic of the body.
         let error = ray::get(eats_bad.remote(PanicsWhenDropped(tally))).unwrap_err();
         assert!(error.is_panic(), "{error}");
         assert_eq!(tally.count(), 4);
-        // An argument that is lent goes after the body: its value stands, or its panic is told; never a hang.
+        // A borrowed argument is dropped after the body: the result is the value or the panic, but the get never hangs.
         let outcome = ray::get(looks_at_bad.remote(PanicsWhenDropped(tally)));
         assert!(outcome.as_ref().map_or_else(ray::Error::is_panic, |value| *value == 6), "{outcome:?}");
         assert_eq!(tally.count(), 5);
-        // Of a task that never runs.
+        // An argument of a task that never runs.
         let failed = ray::task(|| -> Gate { panic!("no gate") }).remote();
         ray::get(hands_on.remote(PanicsWhenDropped(tally), failed)).unwrap_err();
         assert_eq!(tally.count(), 6);

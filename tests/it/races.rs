@@ -1,4 +1,4 @@
-//! Ends that meet: kill, cancel, shutdown and creation at the same time, each found once by reading or by chance.
+//! Races of kill, cancel, shutdown and creation. Each test reproduces a fault that was found by review or by random programs.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use ray::{Config, ObjectRef, remote};
 use crate::stage::{alone, alone_on, eventually, late};
 use crate::support::{Gate, Tally};
 
-static BORN: AtomicI64 = AtomicI64::new(0);
-static GONE: AtomicI64 = AtomicI64::new(0);
+static MADE: AtomicI64 = AtomicI64::new(0);
+static DROPPED: AtomicI64 = AtomicI64::new(0);
 
-/// Counted when it comes and when it goes.
+/// A value that counts its creations and its drops.
 #[derive(Debug, serde::Serialize)]
 struct Counted(u8);
 
 impl Counted {
     fn new() -> Self {
-        BORN.fetch_add(1, Ordering::SeqCst);
+        MADE.fetch_add(1, Ordering::SeqCst);
         Counted(0)
     }
 }
@@ -38,15 +38,15 @@ impl<'de> serde::Deserialize<'de> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        GONE.fetch_add(1, Ordering::SeqCst);
+        DROPPED.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[track_caller]
-fn all_gone() {
-    eventually("everything that was made is dropped", || BORN.load(Ordering::SeqCst) == GONE.load(Ordering::SeqCst));
+fn all_dropped() {
+    eventually("everything that was made is dropped", || MADE.load(Ordering::SeqCst) == DROPPED.load(Ordering::SeqCst));
     std::thread::park_timeout(Duration::from_millis(5));
-    assert_eq!(BORN.load(Ordering::SeqCst), GONE.load(Ordering::SeqCst), "dropped once each");
+    assert_eq!(MADE.load(Ordering::SeqCst), DROPPED.load(Ordering::SeqCst), "each value is dropped once");
 }
 
 #[remote(max_restarts = 2)]
@@ -107,7 +107,7 @@ fn second(_a: Vec<Counted>) -> u32 {
     4
 }
 
-/// Kept arguments of a constructor that never ran are dropped once.
+/// The kept arguments of a constructor that never ran are dropped once.
 #[test]
 fn killed_before_its_constructor_ran() {
     alone(|| {
@@ -116,7 +116,7 @@ fn killed_before_its_constructor_ran() {
             ray::kill(&keeper);
             assert!(ray::get(keeper.ping.remote()).unwrap_err().is_actor_died());
         }
-        all_gone();
+        all_dropped();
         let gate = Gate::new();
         let keeper = Keeper::remote(late(gate, Counted::new()));
         let call = keeper.note.remote(Counted::new());
@@ -124,15 +124,15 @@ fn killed_before_its_constructor_ran() {
         assert!(ray::get(call).unwrap_err().is_actor_died());
         gate.open();
         drop(keeper);
-        all_gone();
+        all_dropped();
         let keeper = Keeper::options().name("of a failed argument").remote(fail.remote());
         assert!(ray::get(keeper.ping.remote()).unwrap_err().is_actor_died());
         drop(keeper);
-        all_gone();
+        all_dropped();
     });
 }
 
-/// A restart before the first instance is made makes one, not two.
+/// A restart before the constructor has run makes one instance, not two.
 #[test]
 fn restarted_before_its_constructor_ran() {
     alone(|| {
@@ -142,11 +142,11 @@ fn restarted_before_its_constructor_ran() {
             let call = keeper.ping.remote();
             assert!(ray::get(call).map_or_else(|error| error.is_actor_unavailable(), |one| one == 1));
         }
-        all_gone();
+        all_dropped();
     });
 }
 
-/// What is left of an engine starts no other: handles, results that come late, futures.
+/// Handles, late results and futures of a former engine start no new engine.
 #[test]
 fn stale_handles_start_no_engine() {
     alone(|| {
@@ -175,14 +175,14 @@ fn stale_handles_start_no_engine() {
         assert!(ray::wait(rest, 1).unwrap_err().is_runtime_gone());
         gate.open();
         eventually("the body has ended", || slow.is_ready());
-        eventually("what waited for it was let go", || after.is_ready());
+        eventually("the dependant was settled", || after.is_ready());
         drop((slow, after));
-        all_gone();
+        all_dropped();
         assert!(!ray::is_initialized());
     });
 }
 
-/// A concurrent actor is not dropped under a call that runs when the engine goes.
+/// A shutdown does not drop the state of a concurrent actor while a call uses it.
 #[test]
 fn a_shutdown_during_a_concurrent_call() {
     alone(|| {
@@ -196,15 +196,15 @@ fn a_shutdown_during_a_concurrent_call() {
             drop(wide);
             assert!(ray::shutdown().unwrap_err().is_timeout(), "a body still runs");
             std::thread::yield_now();
-            assert_eq!(BORN.load(Ordering::SeqCst) - GONE.load(Ordering::SeqCst), 1, "still in use");
+            assert_eq!(MADE.load(Ordering::SeqCst) - DROPPED.load(Ordering::SeqCst), 1, "a call still uses the state");
             gate.open();
             eventually("the body has ended", || look.is_ready());
-            all_gone();
+            all_dropped();
         }
     });
 }
 
-/// A concurrent actor whose calls never pause is replaced all the same.
+/// A concurrent actor is restarted although there are always further calls.
 #[test]
 fn a_crash_among_concurrent_calls() {
     alone(|| {
@@ -218,11 +218,11 @@ fn a_crash_among_concurrent_calls() {
         gate.open();
         assert_eq!(ray::get(later).unwrap(), [7; 10]);
         drop(wide);
-        all_gone();
+        all_dropped();
     });
 }
 
-/// An argument that fails while others are still looked at drops nothing under the looker.
+/// Arguments fail while the submission still registers the task with other arguments: no argument is used after it is dropped.
 #[test]
 fn arguments_fail_while_they_are_registered() {
     alone_on(2, || {
@@ -230,11 +230,11 @@ fn arguments_fail_while_they_are_registered() {
             let many: Vec<ObjectRef<Counted>> = (0..200).map(|_| fail.remote()).collect();
             assert!(ray::get(second.remote(many)).is_err());
         }
-        all_gone();
+        all_dropped();
     });
 }
 
-/// A task that is cancelled while it submits.
+/// A task is cancelled while it submits tasks, actors and calls.
 #[test]
 fn a_task_cancelled_while_it_submits() {
     alone_on(2, || {
@@ -259,7 +259,7 @@ fn a_task_cancelled_while_it_submits() {
             ray::cancel(&parent).unwrap();
             assert!(ray::get(parent).map_or_else(|error| error.is_cancelled(), |()| true));
         }
-        all_gone();
+        all_dropped();
     });
 }
 
@@ -294,7 +294,7 @@ impl Again {
     }
 }
 
-/// A cancel that meets the end of a failed attempt: the arguments that were kept for the next one go.
+/// A cancel races with the end of a failed attempt: the arguments that were kept for the next attempt are dropped.
 #[test]
 fn a_task_cancelled_while_an_attempt_ends() {
     alone_on(2, || {
@@ -309,17 +309,17 @@ fn a_task_cancelled_while_an_attempt_ends() {
             while ATTEMPTS.load(Ordering::SeqCst) == before {
                 std::thread::yield_now();
             }
-            // Somewhere in an attempt, or between two.
+            // The delay varies, so that cancels fall into an attempt and between two.
             (0..round / 3 % 100).for_each(|_| std::hint::spin_loop());
             ray::cancel(&object).unwrap();
             assert!(ray::get(object).unwrap_err().is_cancelled());
         }
         drop(actor);
-        all_gone();
+        all_dropped();
     });
 }
 
-/// A call whose argument comes at the moment of a kill, with one behind it that needs its result.
+/// The argument of many calls becomes ready while their actor is killed; a further call is queued behind them.
 #[test]
 fn a_kill_while_an_argument_becomes_ready() {
     alone_on(2, || {
@@ -335,11 +335,11 @@ fn a_kill_while_an_argument_becomes_ready() {
                 assert!(ray::get(call).map_or_else(|error| error.is_actor_died(), |_| true));
             }
         }
-        all_gone();
+        all_dropped();
     });
 }
 
-/// The threads of an engine end with it, those of async bodies too.
+/// The threads of an engine end with it, also those of async bodies.
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_end_with_their_engine() {
@@ -358,7 +358,7 @@ fn threads_end_with_their_engine() {
             }
         }
         eventually("the threads of former engines have ended", || threads() <= most + 2);
-        all_gone();
+        all_dropped();
     });
 }
 

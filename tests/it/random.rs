@@ -1,7 +1,7 @@
-//! Random programs against a simple sequential model: what may come out of each reference, how often values are dropped,
-//! in which order an actor's calls begin. Two runs of 100,000 operations, by a fixed seed and by a fresh one, each in a
-//! process of its own; `RAY_TEST_SEED` and `RAY_TEST_OPS` say otherwise. A failure and a hang print the seed and what
-//! the drivers did last.
+//! Random programs, checked against a simple sequential model: the possible results of each reference, the number of drops of
+//! each value, and the order in which an actor's calls begin. Two runs of 100,000 operations, with a fixed and with a fresh seed,
+//! each in its own process; `RAY_TEST_SEED` and `RAY_TEST_OPS` override this. A failure or a hang prints the seed and the last
+//! operations.
 
 mod driver;
 mod model;
@@ -17,23 +17,23 @@ use parking_lot::Mutex;
 use crate::stage::{alone_with, eventually};
 use crate::support::PATIENCE;
 
-/// Threads of the user's that run programs side by side.
+/// The number of threads that run random programs concurrently.
 const DRIVERS: usize = 3;
-/// Operations of a driver before the engine is shut down and another one starts.
+/// Operations of a driver in each life of an engine.
 const ERA: u64 = 1500;
 const OPERATIONS: u64 = 100_000;
 
-/// The engine is about to go, so that its references may say so.
+/// Set before a shutdown: from then on operations may fail because the engine is gone.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// Callbacks that were asked for, and those that ran.
-static ASKED: AtomicI64 = AtomicI64::new(0);
+/// The number of callbacks that were registered, and of those that have run.
+static REGISTERED: AtomicI64 = AtomicI64::new(0);
 static CALLED: AtomicI64 = AtomicI64::new(0);
-/// Grows while something happens.
+/// Counts operations, so that the watchdog detects a hang.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 static SEED: AtomicU64 = AtomicU64::new(0);
 static LAST: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
-/// Notes an operation for the report of a failure.
+/// Records an operation for the report of a failure.
 fn log(text: String) {
     STEPS.fetch_add(1, Ordering::Relaxed);
     let mut last = LAST.lock();
@@ -43,14 +43,14 @@ fn log(text: String) {
     last.push_back(text);
 }
 
-/// Ends the process with all that is known.
+/// Prints the last operations and the seed, and ends the process.
 fn give_up(why: &str) -> ! {
     let last = LAST.lock();
     for operation in &*last {
         eprintln!("  {operation}");
     }
     eprintln!(
-        "{why}\nafter {} operations; again with RAY_TEST_SEED={}",
+        "{why}\nafter {} operations; run again with RAY_TEST_SEED={}",
         STEPS.load(Ordering::Relaxed),
         SEED.load(Ordering::Relaxed)
     );
@@ -89,7 +89,7 @@ impl Chance {
 fn run(seed: u64, operations: u64) {
     SEED.store(seed, Ordering::Relaxed);
     std::panic::set_hook(Box::new(|panic| {
-        // Bodies panic as a matter of course, on the drivers' threads too; anything else that panics is a failure.
+        // The bodies in program.rs panic on purpose, on driver threads as well; any other panic is a failure.
         if !panic.location().is_some_and(|at| at.file().ends_with("program.rs")) {
             give_up(&panic.to_string());
         }
@@ -100,7 +100,7 @@ fn run(seed: u64, operations: u64) {
             std::thread::park_timeout(PATIENCE);
             let now = STEPS.load(Ordering::Relaxed);
             if now == before {
-                give_up("hangs");
+                give_up("no operation for a long time");
             }
             before = now;
         }
@@ -115,14 +115,14 @@ fn run(seed: u64, operations: u64) {
             done += here * DRIVERS as u64;
         }
     });
-    all.expect("a thread").join().expect("it gave up if it failed");
+    all.expect("a thread").join().expect("a failed driver ends the process");
 }
 
-/// An engine's life.
+/// Runs one life of an engine, from `init` to `shutdown`.
 fn era(chance: &mut Chance, operations: u64) {
     let cpus = 1 + chance.below(4);
     let abrupt = chance.one_in(2);
-    log(format!("era on {cpus} cpus, {}", if abrupt { "cut off" } else { "to its end" }));
+    log(format!("era on {cpus} cpus, {}", if abrupt { "shut down early" } else { "to its end" }));
     let config = ray::Config::new().num_cpus(cpus).resource("slot", 2.0).tips(false).stall_report(Duration::from_secs(600));
     ray::init_with(config).expect("no engine runs");
     let shared = Arc::new(driver::Shared::new(cpus));
@@ -140,20 +140,20 @@ fn era(chance: &mut Chance, operations: u64) {
         }
         ENDING.store(true, Ordering::SeqCst);
         log("shutdown".to_owned());
-        ray::shutdown().expect("no body asks for it");
+        ray::shutdown().expect("no body runs");
     }
     for driver in drivers {
-        driver.join().expect("it gave up if it failed");
+        driver.join().expect("a failed driver ends the process");
     }
     shared.check();
     drop(shared);
     if !abrupt {
-        program::all_gone("while the engine runs");
+        program::all_dropped("while the engine runs");
     }
     log("shutdown at the end".to_owned());
-    ray::shutdown().expect("no body asks for it");
-    program::all_gone("after the shutdown");
-    eventually("every callback has run", || ASKED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));
+    ray::shutdown().expect("no body runs");
+    program::all_dropped("after the shutdown");
+    eventually("every callback has run", || REGISTERED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));
     assert_eq!(program::DISORDER.load(Ordering::SeqCst), 0, "calls of one caller begin in their order");
     ENDING.store(false, Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! Logical resources: what runs together, and what never can.
+//! Logical resources: which tasks and actors run at once, which requests are infeasible, and when resources are returned.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn all_free() -> bool {
     ray::available_resources().unwrap() == ray::cluster_resources().unwrap()
 }
 
-/// R1: fractions of a CPU share it, exactly.
+/// Tasks that ask for fractions of a CPU share it, and the amounts are exact.
 #[test]
 fn fractions() {
     #[remote(num_cpus = 0.5)]
@@ -35,11 +35,11 @@ fn fractions() {
         assert_eq!(CROWD.most(), 4);
         let thirds = (0..300).map(|_| ray::task(|| drop(stay(&CROWD, None))).num_cpus(0.3334).remote());
         ray::get(thirds.collect::<Vec<_>>()).unwrap();
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// R1: custom resources, GPUs and memory bound what runs together as CPUs do.
+/// Custom resources, GPUs and memory limit the tasks that run at once, as CPUs do.
 #[test]
 fn other_resources() {
     static LICENCE: Crowd = Crowd::new();
@@ -67,14 +67,14 @@ fn other_resources() {
         assert!(MEMORY.most() <= 2, "{}", MEMORY.most());
         let total = ray::cluster_resources().unwrap();
         assert_eq!((total["CPU"], total["GPU"], total["memory"], total["licence"]), (2.0, 1.0, 1000.0, 3.0));
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
         let holds = ray::task(|| ray::available_resources().unwrap()).num_gpus(1.0).resource("licence", 0.5).remote();
         let free = ray::get(holds).unwrap();
         assert_eq!((free["CPU"], free["GPU"], free["licence"]), (1.0, 0.0, 2.5));
     });
 }
 
-/// Decision 8: what the node can never give is an error at once, naming what there is.
+/// A request that exceeds the resources of the node is an error at once, which names the function.
 #[test]
 fn requests_beyond_the_node_are_infeasible() {
     #[remote]
@@ -117,7 +117,7 @@ fn requests_beyond_the_node_are_infeasible() {
     });
 }
 
-/// R1: amounts that are none.
+/// Negative, too small and non-finite amounts are errors, and so are reserved names of resources.
 #[test]
 fn invalid_amounts() {
     #[remote]
@@ -140,7 +140,7 @@ fn invalid_amounts() {
 
 #[remote(num_cpus = 1)]
 struct Resident {
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -154,7 +154,7 @@ impl Resident {
     }
 }
 
-/// A7: an actor that asks for a CPU holds it for life: of three on two CPUs the third starts when one ends.
+/// An actor that asks for a CPU holds it for life: with two CPUs the third actor starts when one of the others ends.
 #[test]
 fn actors_hold_resources_for_life() {
     alone_on(2, || {
@@ -163,11 +163,11 @@ fn actors_hold_resources_for_life() {
         let ready: Vec<_> = residents.iter().map(|resident| resident.ready()).collect();
         let (first, rest) = ray::wait(&ready, 2).unwrap();
         assert_eq!((first.len(), rest.len()), (2, 1));
-        eventually("none is free", || ray::available_resources().unwrap()["CPU"] == 0.0);
+        eventually("no CPU is free", || ray::available_resources().unwrap()["CPU"] == 0.0);
         let at = ready.iter().position(|object| !object.is_ready()).unwrap();
         assert_eq!(residents[at].state(), ray::ActorState::PendingCreation);
         let task = ray::task(|| 1).remote();
-        assert!(!task.is_ready(), "nor is there a CPU for a task");
+        assert!(!task.is_ready(), "no CPU is free for a task");
         let third = residents.remove(at);
         let holds = third.holds.remote();
         ray::kill(&residents[0]);
@@ -176,12 +176,12 @@ fn actors_hold_resources_for_life() {
         assert_eq!(ray::get(task).unwrap(), 1);
         drop(third);
         dropped.wait_for(3);
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// R2: an actor that holds the only CPU lends it too, in its constructor as in its methods, told ones included; and has it
-/// again before it goes on.
+/// An actor that holds the only CPU lends it during a get, in its constructor and in its methods, also in a call by `tell`. It
+/// has the CPU again before the get returns.
 #[test]
 fn a_blocked_get_of_an_actor_lends_its_cpu() {
     #[remote]
@@ -209,12 +209,12 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
         told.wait();
         assert_eq!(ray::get(waiter.sum.remote()).unwrap(), 7);
         ray::kill(&waiter);
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
         assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
     });
 }
 
-/// R2: what an actor lends while it gets is not another actor's for life: it would never have it again.
+/// A CPU that an actor lends during a get is not granted to another actor for life: the lender would never get it back.
 #[test]
 fn a_lent_cpu_is_not_granted_for_life() {
     #[remote]
@@ -241,7 +241,7 @@ fn a_lent_cpu_is_not_granted_for_life() {
     });
 }
 
-/// R2: an actor or a task that waits for more than the living actors leave is in nobody's way, however long it waits.
+/// An actor or a task that waits for more CPUs than the living actors leave does not delay other work, however long it waits.
 #[test]
 fn an_actor_that_cannot_start_delays_no_other_work() {
     alone_on(2, || {
@@ -251,7 +251,7 @@ fn an_actor_that_cannot_start_delays_no_other_work() {
         let wide = Resident::options().num_cpus(2.0).remote(dropped);
         let task = ray::task(|| 7).num_cpus(2.0).remote();
         let begun = Instant::now();
-        // For longer than smaller work may pass what would fit.
+        // This is longer than the time for which smaller work may overtake a claim that could be granted.
         while begun.elapsed() < Duration::from_millis(250) {
             assert_eq!(ray::get_timeout(ray::task(|| 1).remote(), PATIENCE).unwrap(), 1);
         }
@@ -262,7 +262,7 @@ fn an_actor_that_cannot_start_delays_no_other_work() {
     });
 }
 
-/// R2, T11: a get gives its CPU to others while it blocks: a parent on the only CPU has its child run elsewhere.
+/// A blocked get lends its CPU: the child of a parent that holds the only CPU runs on another thread.
 #[test]
 fn a_blocked_get_lends_its_cpu() {
     alone_on(1, || {
@@ -274,7 +274,7 @@ fn a_blocked_get_lends_its_cpu() {
                     std::thread::current().id()
                 });
                 let child = child.remote();
-                // Under a time-out a getter runs nothing itself.
+                // A timed get runs no bodies.
                 let there = ray::get_timeout(child, std::time::Duration::from_secs(20)).unwrap();
                 (std::thread::current().id(), there)
             });
@@ -282,11 +282,11 @@ fn a_blocked_get_lends_its_cpu() {
             assert_ne!(parent, child);
             assert!(started.is_open());
         }
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// R2: `wait` and `as_completed` give it back as `get` does.
+/// `wait` and `as_completed` lend the CPU as `get` does.
 #[test]
 fn a_blocked_wait_lends_its_cpu() {
     alone_on(1, || {
@@ -303,11 +303,11 @@ fn a_blocked_wait_lends_its_cpu() {
         };
         let timeout = std::time::Duration::from_secs(20);
         assert_eq!((0..3).map(|n| ray::get_timeout(way(n), timeout).unwrap()).collect::<Vec<_>>(), [3, 3, 3]);
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// Decision 7: a task that asks for both CPUs waits until it has both, and small ones do not starve it.
+/// A task that asks for both CPUs runs when it has both, and smaller tasks do not starve it.
 #[test]
 fn a_large_task_is_not_starved() {
     static SMALL: Crowd = Crowd::new();
@@ -332,11 +332,11 @@ fn a_large_task_is_not_starved() {
             feeder.join().unwrap();
         }
         assert!(SMALL.most() <= 2);
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// Whatever way work ends, what it held is free again.
+/// Resources are returned however a task or an actor ends: failed, cancelled, or with a failed argument.
 #[test]
 fn resources_are_returned_after_failures() {
     alone_on(2, || {
@@ -355,9 +355,13 @@ fn resources_are_returned_after_failures() {
         running.wait_for(before + 1);
         ray::cancel(&runs).unwrap();
         ray::cancel(&queued).unwrap();
-        assert_eq!(ray::available_resources().unwrap()["CPU"], 0.5, "a body that runs on holds what it holds");
+        assert_eq!(
+            ray::available_resources().unwrap()["CPU"],
+            0.5,
+            "the body of a cancelled task keeps its resources until it ends"
+        );
         gate.open();
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
         let broken: ObjectRef<Tally> = ray::task(|| panic!("broken")).remote();
         let stillborn = Resident::remote(&broken);
         assert!(ray::get(stillborn.ready()).is_err());
@@ -368,11 +372,11 @@ fn resources_are_returned_after_failures() {
         });
         let nested: ObjectRef<u64> = nested.remote();
         assert!(ray::get(nested).is_err());
-        eventually("all is free again", all_free);
+        eventually("all resources are free again", all_free);
     });
 }
 
-/// 1.7: a body knows what it holds.
+/// The context of a body reports the resources that it holds.
 #[test]
 fn assigned_resources() {
     #[remote(num_cpus = 2)]

@@ -1,4 +1,4 @@
-//! Actors that start anew, and calls that are tried again.
+//! Restarts of actors, and retries of their calls.
 
 use ray::{ActorState, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::stage::{Token, alone, late};
 use crate::support::{Gate, Tally};
 
-/// What is counted about all lives of an actor.
+/// Counts over all instances of an actor.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Lives {
     made: Tally,
@@ -24,7 +24,7 @@ impl Lives {
 struct Frail {
     lives: Lives,
     count: u64,
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -32,7 +32,7 @@ struct Frail {
 impl Frail {
     pub fn new(lives: Lives, broken_from: u64) -> Result<Self, String> {
         if lives.made.add() >= broken_from {
-            return Err("no further life".to_owned());
+            return Err("no further instance".to_owned());
         }
         Ok(Frail { lives, count: 0, token: Token(lives.dropped) })
     }
@@ -41,15 +41,15 @@ impl Frail {
         self.count
     }
     pub fn fall(&mut self) -> u64 {
-        panic!("falls");
+        panic!("crashes");
     }
-    /// Falls until it was called `good` times.
+    /// Panics until it was called `good` times.
     pub fn fall_until(&mut self, good: u64) -> (u64, u32, bool) {
         let attempt = self.lives.attempts.add();
         assert!(attempt >= good, "attempt {attempt}");
         (attempt, ray::context().attempt(), ray::context().was_current_actor_reconstructed())
     }
-    /// Fails, without harm to the state, until it was called `good` times.
+    /// Returns an error until it was called `good` times.
     #[method(retry_exceptions = true, max_task_retries = 5)]
     pub fn fail_until(&mut self, good: u64) -> Result<(u64, u64), String> {
         self.count += 1;
@@ -68,8 +68,8 @@ impl Frail {
 
 const ALWAYS: u64 = u64::MAX;
 
-/// A13: the constructor runs again on its arguments, the state is lost, the call in flight fails; when no restart is
-/// left, the actor dies.
+/// After a crash the constructor runs again with its arguments. The state is lost and the call in flight fails. When no
+/// restart is left, the actor dies.
 #[test]
 fn a_restart_loses_the_state() {
     alone(|| {
@@ -81,8 +81,8 @@ fn a_restart_loses_the_state() {
         let queued = frail.count.remote();
         let error = ray::get(fallen).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ActorUnavailable);
-        assert!(format!("{error:?}").contains("falls"), "{error:?}");
-        assert_eq!(ray::get(queued).unwrap(), 1, "queued calls go on with the new state");
+        assert!(format!("{error:?}").contains("crashes"), "{error:?}");
+        assert_eq!(ray::get(queued).unwrap(), 1, "queued calls run with the new state");
         assert!(ray::get(frail.restarted.remote()).unwrap());
         assert_eq!((lives.made.count(), lives.dropped.count()), (2, 1));
         assert_eq!(frail.state(), ActorState::Alive);
@@ -93,7 +93,7 @@ fn a_restart_loses_the_state() {
     });
 }
 
-/// A13: -1 is for ever; the options of a creation go before the attribute's.
+/// `max_restarts(-1)` is unlimited; the options of a creation override those of the attribute.
 #[test]
 fn unlimited_restarts() {
     alone(|| {
@@ -109,7 +109,7 @@ fn unlimited_restarts() {
     });
 }
 
-/// A13: a restart whose constructor fails is the end.
+/// A restart whose constructor returns an error ends the actor.
 #[test]
 fn a_restart_whose_constructor_fails() {
     alone(|| {
@@ -120,12 +120,12 @@ fn a_restart_whose_constructor_fails() {
         let queued = frail.count.remote();
         assert!(ray::get(fallen).is_err());
         let error = ray::get(queued).unwrap_err();
-        assert!(error.is_actor_died() && format!("{error:?}").contains("no further life"), "{error:?}");
+        assert!(error.is_actor_died() && format!("{error:?}").contains("no further instance"), "{error:?}");
         lives.dropped.wait_for(1);
     });
 }
 
-/// A13: `max_task_retries` has the call in flight made again after the restart, its arguments kept.
+/// With `max_task_retries` the call in flight is retried after the restart, with its original arguments.
 #[test]
 fn a_call_is_retried_after_a_restart() {
     alone(|| {
@@ -136,7 +136,7 @@ fn a_call_is_retried_after_a_restart() {
         let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
         let (tried, behind) = (frail.fall_until.options().max_task_retries(2).remote(3), frail.count.remote());
         assert_eq!(ray::get(tried).unwrap(), (3, 2, true));
-        assert_eq!(ray::get(behind).unwrap(), 1, "the next call runs after it");
+        assert_eq!(ray::get(behind).unwrap(), 1, "the next call runs after the retries");
         assert_eq!(lives.made.count(), 3);
 
         let lives = Lives::new();
@@ -147,7 +147,7 @@ fn a_call_is_retried_after_a_restart() {
     });
 }
 
-/// A13, A14: `retry_exceptions` of a method: an `Err` is tried again on the same state.
+/// With `retry_exceptions` an `Err` of a method is retried on the same state.
 #[test]
 fn an_error_is_retried_on_the_same_state() {
     alone(|| {
@@ -155,7 +155,7 @@ fn an_error_is_retried_on_the_same_state() {
         let frail = Frail::remote(lives, ALWAYS);
         let (tried, behind) = (frail.fail_until.remote(3), frail.count.remote());
         assert_eq!(ray::get(tried).unwrap(), (3, 3));
-        assert_eq!(ray::get(behind).unwrap(), 4, "calls behind wait for the attempts");
+        assert_eq!(ray::get(behind).unwrap(), 4, "later calls wait for the attempts");
         assert_eq!((lives.made.count(), lives.dropped.count()), (1, 0));
         let lives = Lives::new();
         let frail = Frail::remote(lives, ALWAYS);
@@ -166,7 +166,7 @@ fn an_error_is_retried_on_the_same_state() {
     });
 }
 
-/// A9: `kill_and_restart`: the running call fails now, the queued ones run on the new state.
+/// `kill_and_restart` fails the running call at once; the queued calls run on the new state.
 #[test]
 fn kill_and_restart() {
     alone(|| {
@@ -180,7 +180,7 @@ fn kill_and_restart() {
         ray::kill_and_restart(&frail);
         let error = ray::get(runs).unwrap_err();
         assert!(error.is_actor_unavailable() && error.to_string().contains("kill_and_restart"), "{error}");
-        assert_eq!(lives.dropped.count(), 0, "the body still has the state");
+        assert_eq!(lives.dropped.count(), 0, "the running body still uses the state");
         assert!(!queued.is_ready());
         gate.open();
         assert_eq!(ray::get(queued).unwrap(), 1);
@@ -198,7 +198,7 @@ fn kill_and_restart() {
     });
 }
 
-/// A13: an actor that may start anew and ends otherwise does not start anew.
+/// `terminate`, `kill` and the drop of the last handle end an actor without a restart.
 #[test]
 fn an_intended_end_is_no_restart() {
     alone(|| {
@@ -217,7 +217,7 @@ fn an_intended_end_is_no_restart() {
     });
 }
 
-/// A13: arguments of the constructor that were references are kept for the restart, and go with the actor.
+/// Constructor arguments that were references are kept for restarts.
 #[test]
 fn constructor_arguments_are_kept_for_restarts() {
     alone(|| {
@@ -251,9 +251,9 @@ impl FrailPool {
     }
     pub fn fall(&self, running: Tally) {
         running.wait_for(1);
-        panic!("falls");
+        panic!("crashes");
     }
-    pub fn life(&self) -> u64 {
+    pub fn instance(&self) -> u64 {
         self.made
     }
 }
@@ -275,14 +275,14 @@ impl FrailRoom {
     }
     pub async fn fall(&self, running: Tally) {
         running.reached(1).await;
-        panic!("falls");
+        panic!("crashes");
     }
-    pub async fn life(&self) -> u64 {
+    pub async fn instance(&self) -> u64 {
         self.made
     }
 }
 
-/// A13, A15, A16: concurrent actors start anew when the last body has left the old state.
+/// A concurrent actor restarts when the last body that uses the old state has ended.
 #[test]
 fn concurrent_actors_restart() {
     alone(|| {
@@ -291,8 +291,8 @@ fn concurrent_actors_restart() {
         let (beside, fallen) = (pool.wait_at.remote(running, gate), pool.fall.remote(running));
         assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
         assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
-        let next = pool.life.remote();
-        assert!(!next.is_ready(), "a body is still inside");
+        let next = pool.instance.remote();
+        assert!(!next.is_ready(), "a body still uses the old state");
         gate.open();
         assert_eq!(ray::get(next).unwrap(), 2);
 
@@ -301,8 +301,8 @@ fn concurrent_actors_restart() {
         let (beside, fallen) = (room.wait_at.remote(running, gate), room.fall.remote(running));
         assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
         assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
-        assert_eq!(ray::get(room.life.remote()).unwrap(), 2, "async bodies are dropped at their await");
+        assert_eq!(ray::get(room.instance.remote()).unwrap(), 2, "async bodies are dropped at their await");
         ray::kill_and_restart(&room);
-        assert_eq!(ray::get(room.life.remote()).unwrap(), 3);
+        assert_eq!(ray::get(room.instance.remote()).unwrap(), 3);
     });
 }

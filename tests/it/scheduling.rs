@@ -1,4 +1,4 @@
-//! What a fast engine might cheat with: CPUs, starts, whose thread, idling.
+//! Scheduling: the limit of CPUs, when unawaited tasks start, which thread runs a body, extra threads, idling, stall reports.
 
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::{Gate, Tally};
 
 static RUNNING: Crowd = Crowd::new();
 
-/// Computes, which takes a CPU; in between waits for children, which takes none.
+/// Computes on its CPU, waits for its children, for which it lends the CPU, and computes again.
 #[remote]
 fn branch(depth: u64) -> u64 {
     compute();
@@ -36,7 +36,7 @@ fn compute() {
     }
 }
 
-/// R2, decision 7: never more than `num_cpus` tasks compute at once, whoever submits, whoever helps, however they nest.
+/// At most `num_cpus` tasks compute at once, with several submitting threads, nested tasks, and getters that run bodies.
 #[test]
 fn two_cpus_run_two_tasks() {
     alone_on(2, || {
@@ -59,11 +59,11 @@ fn two_cpus_run_two_tasks() {
         assert!(RUNNING.most() <= 2, "{} at once", RUNNING.most());
         let meeting = Meeting::of(2);
         ray::get([(); 2].map(|()| ray::task(move || meeting.meet()).remote())).unwrap();
-        eventually("all is free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
+        eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
 
-/// Decision 7: sixteen CPUs on whatever machine are sixteen tasks at once, and not seventeen.
+/// With sixteen CPUs exactly sixteen tasks run at once, on any machine.
 #[test]
 fn sixteen_cpus_run_sixteen_tasks() {
     alone_on(16, || {
@@ -81,7 +81,7 @@ fn sixteen_cpus_run_sixteen_tasks() {
     });
 }
 
-/// Decision 15: what nobody gets starts, from rest and under load. The bounds are generous: the bench has the figures.
+/// A task that no thread gets starts soon, on an idle and on a busy engine. The bounds are generous; ray-bench measures it.
 #[test]
 fn unawaited_tasks_start_soon() {
     alone_on(2, || {
@@ -123,7 +123,7 @@ fn where_it_runs(gate: Gate) -> ObjectRef<ThreadId> {
     ray::task(body).remote()
 }
 
-/// Decision 9: a getter never runs what it does not wait for: it would come back late, or never.
+/// A getter runs only tasks that it waits for. Another task could keep it for a long time.
 #[test]
 fn a_getter_runs_no_other_work() {
     alone_on(2, || {
@@ -141,7 +141,7 @@ fn a_getter_runs_no_other_work() {
                 }
                 assert!(!long.is_ready());
                 gate.open();
-                // Under a time-out a getter runs nothing.
+                // A timed get runs no bodies.
                 let other = ray::get_timeout(long, Duration::from_secs(20)).unwrap();
                 assert_ne!(other, std::thread::current().id());
             }
@@ -167,8 +167,7 @@ impl Sleeper {
     }
 }
 
-/// Decision 7: actors are processes of their own: ten that wait are inside their bodies at once on two CPUs, and so are
-/// a hundred.
+/// Actors hold no CPU by default, as in Ray: on two CPUs ten actors, and a hundred, block inside their bodies at once.
 #[test]
 fn many_actors_may_block_at_once() {
     alone_on(2, || {
@@ -180,7 +179,7 @@ fn many_actors_may_block_at_once() {
     });
 }
 
-/// Decision 7: an actor answers while every CPU is held and thousands of tasks are queued; so do tasks that ask for none.
+/// An actor answers while all CPUs are held and thousands of tasks are queued; a task that asks for no CPU runs as well.
 #[test]
 fn an_actor_answers_while_all_cpus_are_held() {
     alone_on(2, || {
@@ -197,7 +196,7 @@ fn an_actor_answers_while_all_cpus_are_held() {
             .collect();
         took.sort();
         assert!(took[50] < Duration::from_millis(10), "{:?}", took[50]);
-        // From a thread that cannot help itself.
+        // A timed get runs no bodies, so a worker thread must run the call.
         let asked = std::thread::spawn(move || ray::get_timeout(actor.answer.remote(1), Duration::from_secs(20))).join();
         assert_eq!(asked.unwrap().unwrap(), 2);
         assert_eq!(ray::get_timeout(ray::task(|| 7).num_cpus(0.0).remote(), Duration::from_secs(20)).unwrap(), 7);
@@ -212,7 +211,7 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// R9: threads beyond the CPUs are added when CPU-free work waits, and go when they idle.
+/// The engine adds threads beyond the number of CPUs when work that asks for no CPU waits, and ends them when they idle.
 #[test]
 fn spare_threads_are_added_and_removed() {
     alone_on(2, || {
@@ -235,7 +234,7 @@ fn spare_threads_are_added_and_removed() {
     });
 }
 
-/// Clock ticks that this process has used, of 10 ms each.
+/// The CPU time of this process, in clock ticks of 10 ms.
 fn ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit_once(')').unwrap().1;
@@ -247,7 +246,7 @@ async fn wait_async(gate: Gate) {
     gate.opened().await;
 }
 
-/// Decision 15: an idle engine uses no CPU, though it has worked, and though actors, getters and futures wait.
+/// An idle engine uses no CPU time after it has worked, also while actors, getters and futures wait.
 #[test]
 fn an_idle_engine_uses_no_cpu() {
     alone_on(2, || {
@@ -265,13 +264,13 @@ fn an_idle_engine_uses_no_cpu() {
         });
         let nested = ray::task(move || ray::get(argument).unwrap()).remote();
         let measure = || {
-            std::thread::sleep(Duration::from_secs(1)); // body: the second after which it must be quiet
+            std::thread::sleep(Duration::from_secs(1)); // body: the engine must be idle after this second
             let before = ticks();
-            std::thread::sleep(Duration::from_secs(2)); // body: what is measured
+            std::thread::sleep(Duration::from_secs(2)); // body: the measured time
             ticks() - before
         };
         let used = measure();
-        assert!(used <= 1, "{used} ticks while things wait");
+        assert!(used <= 1, "{used} ticks while bodies and getters wait");
         gate.open();
         ray::get((future, behind, nested)).unwrap();
         assert_eq!(getter.join().unwrap(), 1);
@@ -280,7 +279,7 @@ fn an_idle_engine_uses_no_cpu() {
     });
 }
 
-/// Decision 8: where things stand still because others hold the resources, it is said who waits for what, and who holds it.
+/// When nothing starts because running bodies hold the resources, the stall report names the waiting work and the holders.
 #[test]
 fn the_stall_report() {
     #[remote]
@@ -304,17 +303,17 @@ fn the_stall_report() {
             wants_two.options().num_cpus(2.0).remote(),
             wants_two.remote(),
         ];
-        std::thread::sleep(patience * 10); // body: the time that things stand still
+        std::thread::sleep(patience * 10); // body: nothing starts in this time
         gate.open();
         ray::get(all).unwrap();
     });
     for part in ["CPU: 2", "holds_everything", "scheduling.rs:", "`nested` waits for `holds_everything`", "0.5 of 2 CPU"] {
         assert!(said.stderr.contains(part), "{part} in:\n{}", said.stderr);
     }
-    assert_eq!(said.stderr.matches("nothing has started").count(), 1, "once a stall:\n{}", said.stderr);
+    assert_eq!(said.stderr.matches("nothing has started").count(), 1, "one report per stall:\n{}", said.stderr);
 }
 
-/// Decision 8: the driver that waits and the actor that holds all CPUs for life are named too.
+/// The stall report names waiting threads outside of bodies, and actors that hold CPUs for life.
 #[test]
 fn the_stall_report_names_drivers_and_actors() {
     #[remote]
@@ -334,7 +333,7 @@ fn the_stall_report_names_drivers_and_actors() {
         ray::get(hog.hold.remote()).unwrap();
         let object = starved.remote();
         let waiter = std::thread::Builder::new().name("the waiter".into()).spawn(move || ray::get(object)).unwrap();
-        std::thread::sleep(Duration::from_secs(1)); // body: the time that things stand still
+        std::thread::sleep(Duration::from_secs(1)); // body: nothing starts in this time
         ray::kill(&hog);
         waiter.join().unwrap().unwrap();
     });

@@ -1,4 +1,4 @@
-//! What a shutdown does to whatever is under way, and that the engine starts again after it.
+//! The effects of a shutdown on running and queued work, and engines that are started afterwards.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ type Getter = fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>;
 use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{Meeting, Token, alone, eventually, late};
-use crate::support::{Gate, Said, Tally, resident};
+use crate::support::{ChildOutput, Gate, Tally, resident};
 
 #[remote(num_cpus = 0)]
 fn long_body(running: Tally, gate: Gate) -> u64 {
@@ -18,7 +18,7 @@ fn long_body(running: Tally, gate: Gate) -> u64 {
 
 #[remote]
 struct Worker {
-    #[allow(dead_code, reason = "its drop is what is looked at")]
+    #[allow(dead_code, reason = "the test observes its drop")]
     token: Token,
 }
 
@@ -53,10 +53,10 @@ fn is_gone<T>(result: ray::Result<T>) -> bool {
     result.is_err_and(|error| error.kind() == ErrorKind::RuntimeGone)
 }
 
-/// Everything is settled at once, however it is waited for; the bodies that are left are named.
+/// A shutdown settles all objects at once, for every way of waiting; its error names the bodies that still run.
 #[test]
 fn a_shutdown_settles_everything() {
-    let said: Said = alone(|| {
+    let said: ChildOutput = alone(|| {
         start(1, Duration::from_millis(20));
         let (running, gate, dropped) = (Tally::new(), Gate::new(), Tally::new());
         let worker = Worker::remote(dropped);
@@ -90,7 +90,7 @@ fn a_shutdown_settles_everything() {
             ray::put(1),
         ]);
         let (open, put) = (&objects[..objects.len() - 1], objects.last().unwrap());
-        // Made here: a `put` after the shutdown would start another engine.
+        // Put before the shutdown: a `put` after it would start another engine.
         let beside = &ray::put(1);
         let waiting = Tally::new();
         std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ fn a_shutdown_settles_everything() {
                 for (way, get) in getters.into_iter().enumerate() {
                     scope.spawn(move || {
                         waiting.add();
-                        // What is gone counts as ready for a `wait`: a get of it says the rest.
+                        // An object of a former engine counts as ready for a `wait`; a get of it is the error.
                         match get(object, beside) {
                             Err(error) => assert!(error.is_runtime_gone(), "object {at} got in way {way}: {error}"),
                             Ok(ready) => assert_eq!((way, ready), (3, 1), "object {at}"),
@@ -133,14 +133,14 @@ fn a_shutdown_settles_everything() {
         assert!(is_gone(ray::get(put)) && is_gone(ray::get(&runs)));
         captured.wait_for(1);
         dropped.wait_for(1);
-        assert!(!gate.is_open(), "all of it before any body has ended");
+        assert!(!gate.is_open(), "all checks ran before any body ended");
         gate.open();
         dropped.wait_for(2);
     });
-    assert!(!said.stderr.contains("still run"), "the error says it, so that it is not logged:\n{}", said.stderr);
+    assert!(!said.stderr.contains("still run"), "bodies that the error names are not logged as well:\n{}", said.stderr);
 }
 
-/// Running bodies get a grace: those that look whether they should stop end in it.
+/// A shutdown waits a grace period for running bodies: those that check `is_cancelled` end in it.
 #[test]
 fn bodies_that_check_for_cancellation_end_in_the_grace_period() {
     let said = alone(|| {
@@ -158,10 +158,10 @@ fn bodies_that_check_for_cancellation_end_in_the_grace_period() {
         let call = worker.with(move |_| drop(listen()));
         running.wait_for(2);
         ray::shutdown().unwrap();
-        assert!(ended.count() >= 1, "the call has ended before the shutdown did");
+        assert!(ended.count() >= 1, "the call ended before the shutdown returned");
         assert!(object.view().is_err());
         drop(object);
-        assert!(ended.count() >= 2, "and so had the task");
+        assert!(ended.count() >= 2, "the task ended before the shutdown returned");
         assert!(is_gone(ray::get(call)));
         drop(worker);
         ended.wait_for(3);
@@ -169,7 +169,7 @@ fn bodies_that_check_for_cancellation_end_in_the_grace_period() {
     assert!(!said.stderr.contains("still run"), "{}", said.stderr);
 }
 
-/// A body that outlives its engine is told so by whatever it calls, also when another engine runs by then.
+/// In a body that outlives its engine every call is an error, also when another engine runs by then.
 #[test]
 fn a_body_that_outlives_its_engine() {
     alone(|| {
@@ -211,7 +211,7 @@ fn a_body_that_outlives_its_engine() {
     });
 }
 
-/// `init` works again, as often as one likes; what is of a former engine stays gone, and no threads pile up.
+/// The engine can be started again many times. References of former engines stay errors, and threads do not accumulate.
 #[test]
 fn the_engine_starts_fifty_times() {
     alone(|| {
@@ -235,12 +235,13 @@ fn the_engine_starts_fifty_times() {
         }
         drop(former);
         dropped.wait_for(50);
-        eventually("the engines' threads are gone", || threads() <= 4);
-        assert!(ray::shutdown().is_ok(), "twice is once");
+        eventually("the threads of former engines are gone", || threads() <= 4);
+        assert!(ray::shutdown().is_ok(), "a second shutdown has no effect");
     });
 }
 
-/// A shutdown inside a body would wait for itself; inside a getter's nested call it settles that too.
+/// A shutdown inside a body is an error, because it would wait for itself. A shutdown by the driver settles the task that a
+/// body is waiting for.
 #[test]
 fn a_shutdown_inside_a_body_and_during_a_nested_get() {
     alone(|| {
@@ -248,7 +249,7 @@ fn a_shutdown_inside_a_body_and_during_a_nested_get() {
         assert_eq!(ray::get(ray::task(|| ray::shutdown().unwrap_err().kind()).remote()).unwrap(), ErrorKind::InvalidArgument);
         let (running, gate, ended) = (Tally::new(), Gate::new(), Tally::new());
         let parent = ray::task(move || {
-            // Under a time-out, so that it is not run here.
+            // A timed get runs no bodies, so another thread runs this one.
             let gone = is_gone(ray::get_timeout(long_body.remote(running, gate), Duration::from_secs(50)));
             ended.add();
             gone
@@ -262,7 +263,7 @@ fn a_shutdown_inside_a_body_and_during_a_nested_get() {
     });
 }
 
-/// A guard logs what is left: it has nobody to return it to.
+/// A shutdown guard logs the bodies that still run, because its drop cannot return an error.
 #[test]
 fn a_shutdown_guard_logs_running_bodies() {
     let said = alone(|| {
@@ -277,7 +278,7 @@ fn a_shutdown_guard_logs_running_bodies() {
     assert!(said.stderr.contains("still run") && said.stderr.contains("long_body"), "{}", said.stderr);
 }
 
-/// An async body that blocks its thread is left and named as any other.
+/// The error of a shutdown names an async body that blocks its thread like any other body.
 #[test]
 fn an_async_body_that_blocks_is_named() {
     #[remote]
@@ -293,11 +294,11 @@ fn an_async_body_that_blocks_is_named() {
         let left = ray::shutdown().unwrap_err().to_string();
         assert!(left.contains("blocks"), "{left}");
         gate.open();
-        eventually("its thread is gone", || threads() <= OWN);
+        eventually("the thread of the body is gone", || threads() <= OWN);
     });
 }
 
-/// In a callback, and in a future that a body spawned, as in a body.
+/// A shutdown in a callback, and in a future that a body spawned, is an error as in a body.
 #[test]
 fn a_shutdown_in_a_callback_is_refused() {
     #[remote]
@@ -319,18 +320,18 @@ fn a_shutdown_in_a_callback_is_refused() {
         object.on_ready(refuse);
         refused.wait_for(2);
         assert!(ray::get(spawns.remote()).unwrap());
-        ray::shutdown().expect("from the driver it works");
+        ray::shutdown().expect("a shutdown by the driver succeeds");
     });
 }
 
-/// Threads of the test itself: of the harness, of the test, and of what a test may have left to end.
+/// The largest number of threads that are not the engine's: the harness, the test, and one that may still be ending.
 const OWN: usize = 3;
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
-/// When the shutdown returns nothing of the engine is left: no thread, no value, whatever the engine was doing.
+/// When a shutdown returns, no thread and no value of the engine is left, with any work in progress.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_shutdown_leaves_no_thread_and_no_value() {
@@ -364,7 +365,7 @@ fn a_shutdown_leaves_no_thread_and_no_value() {
     });
 }
 
-/// The first async task races the shutdown: it never leaves a runtime behind.
+/// The first async task races with the shutdown: no async runtime is left afterwards.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_first_async_task_races_the_shutdown() {
@@ -381,15 +382,15 @@ fn the_first_async_task_races_the_shutdown() {
             });
             ray::shutdown().unwrap();
             racer.join().unwrap();
-            // It may have started another engine.
+            // The late submission may have started another engine.
             ray::shutdown().unwrap();
         }
         eventually("no thread is left", || threads() <= OWN);
     });
 }
 
-/// Ten thousand engines one after the other leave nothing, neither in this thread nor in another that lives as long; at
-/// times with async bodies, actors and waits.
+/// Ten thousand engines in sequence leak nothing, neither in this thread nor in another long-lived one. Every fiftieth engine
+/// runs async bodies, actors and waits.
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_engines_leave_nothing() {
@@ -425,7 +426,7 @@ fn ten_thousand_engines_leave_nothing() {
         }
         let grown = resident().saturating_sub(before);
         println!("{grown} bytes in 9,000 rounds");
-        // What each round left before was 6 to 7 KB a thread, 120 MB here.
+        // An engine that kept former thread states leaked 6 to 7 KB per round and thread: 120 MB in this test.
         assert!(grown < 8 << 20, "{grown} bytes in 9,000 rounds");
     });
 }

@@ -1,28 +1,28 @@
-//! What tests that run in a process of their own share: how they get there, and how they reach a certain state there.
+//! Helpers of the tests that run in a child process: they start the child, and bring its engine into a certain state.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ray::{Config, ObjectRef};
 
-use crate::support::{Gate, PATIENCE, Said, Tally, in_child, in_child_with};
+use crate::support::{ChildOutput, Gate, PATIENCE, Tally, in_child, in_child_with};
 
-/// Runs the body of the calling test in a process of its own. The test's name is read off the closure's type; should that ever
-/// read differently, every test here fails with `no test is named ..`.
-pub(crate) fn alone<F: FnOnce()>(body: F) -> Said {
+/// Runs the body of the calling test in a child process. The name of the test is taken from the type name of the closure; if
+/// the format of type names ever changes, every such test fails with `there is no test ..`.
+pub(crate) fn alone<F: FnOnce()>(body: F) -> ChildOutput {
     in_child(test_of::<F>(), body)
 }
 
-/// As [`alone`], on an engine of so many CPUs.
-pub(crate) fn alone_on<F: FnOnce()>(cpus: usize, body: F) -> Said {
+/// Like [`alone`], with an engine that has `cpus` CPUs.
+pub(crate) fn alone_on<F: FnOnce()>(cpus: usize, body: F) -> ChildOutput {
     in_child(test_of::<F>(), || {
         ray::init_with(Config::new().num_cpus(cpus)).expect("the engine starts");
         body();
     })
 }
 
-/// As [`alone`], under environment variables.
-pub(crate) fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> Said {
+/// Like [`alone`], with environment variables.
+pub(crate) fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> ChildOutput {
     in_child_with(test_of::<F>(), environment, body)
 }
 
@@ -32,7 +32,7 @@ fn test_of<F>() -> &'static str {
     name.split("::{{closure}}").next().unwrap_or(name)
 }
 
-/// Lets nobody on until a number of threads are there at once.
+/// A barrier: no thread passes it before `wanted` threads have arrived.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Meeting {
     wanted: u64,
@@ -50,21 +50,21 @@ impl Meeting {
         self.there.wait_for(self.wanted);
     }
 
-    /// As [`Meeting::meet`], in an async body.
+    /// Like [`Meeting::meet`], for an async body.
     pub(crate) async fn join(self) {
         self.there.add();
         self.there.reached(self.wanted).await;
     }
 }
 
-/// How many are inside, and how many there were at most. A static in the test that counts.
+/// Counts the bodies that are inside, and the largest number that were inside at once. A test has it as a static.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// One who is inside.
+/// The guard of one body that is inside.
 #[derive(Debug)]
 pub(crate) struct Inside(&'static Crowd);
 
@@ -94,7 +94,7 @@ impl Drop for Inside {
     }
 }
 
-/// Counted when it is dropped.
+/// Adds one to the tally when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Token(pub(crate) Tally);
 
@@ -104,17 +104,17 @@ impl Drop for Token {
     }
 }
 
-/// Waits for what nothing signals.
+/// Polls until `is_so` returns `true`: for a state that nothing signals.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < end, "not after {PATIENCE:?}: {what}");
+        assert!(Instant::now() < end, "not reached after {PATIENCE:?}: {what}");
         std::thread::park_timeout(Duration::from_micros(200));
     }
 }
 
-/// Has every CPU held by tasks until the gate opens; returns when they run.
+/// Submits a task for every CPU, which holds it until the gate opens; returns when all of them run.
 pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
     let cpus = ray::cluster_resources().unwrap()["CPU"] as u64;
     let running = Tally::new();
@@ -127,14 +127,14 @@ pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
     held
 }
 
-/// Off its getters' threads: one of them may be about to open the gate.
+/// With `inline = false`: a getter that ran this body could not open the gate.
 #[ray::remote(local, inline = false)]
 fn gated<T>(gate: Gate, value: T) -> T {
     gate.wait();
     value
 }
 
-/// A task that asks for no CPU and gives `value` when the gate opens.
+/// A task that asks for no CPU and returns `value` when the gate opens.
 pub(crate) fn late<T: Send + Sync + 'static>(gate: Gate, value: T) -> ObjectRef<T> {
     gated.options().name("late").num_cpus(0.0).remote(gate, value)
 }

@@ -1,4 +1,4 @@
-//! Work that somebody waits for is begun, whoever has it in his hands and whatever else there is to do.
+//! Awaited work is not starved: not by a worker thread that has taken it in a batch, and not by other queued work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::PATIENCE;
 
 static ENOUGH: AtomicBool = AtomicBool::new(false);
 
-/// Keeps the queue of CPU-free work from ever being empty.
+/// Submits itself again, so that the queue of work that asks for no CPU is never empty.
 #[remote(num_cpus = 0)]
 fn again() {
     let begin = Instant::now();
@@ -43,8 +43,8 @@ impl Cell {
     }
 }
 
-/// A worker takes several jobs at once; what it has not begun when a body of its blocks, or is long, others begin, and not only
-/// when they have nothing else to do.
+/// A worker thread takes several jobs at once. If one of its bodies blocks or is long, other workers begin the remaining jobs,
+/// even when they have other work.
 #[test]
 fn awaited_work_is_not_starved() {
     alone_on(2, || {
@@ -78,8 +78,8 @@ struct Slow;
 #[remote]
 impl Slow {
     pub fn new() -> Self {
-        // Nothing tells when the pulse rests; the calls are to begin either way.
-        // body: longer than the pulse goes on when nothing is queued
+        // Nothing signals that the monitor thread rests; the calls must begin in either case.
+        // body: longer than the monitor thread stays awake when nothing is queued
         std::thread::sleep(Duration::from_millis(60));
         Slow
     }
@@ -89,7 +89,8 @@ impl Slow {
     }
 }
 
-/// Calls that came while the constructor ran and the pulse rested: both are begun, though the only worker runs the first.
+/// Two calls are sent while the constructor runs and the monitor thread rests. Both begin, although the first one blocks the
+/// only worker thread.
 #[test]
 fn calls_admitted_together_all_begin() {
     alone_on(1, || {
@@ -115,8 +116,8 @@ impl Party {
     }
 }
 
-/// Bodies that were short so far, and now wait for one another: one that does not come back is not for ever taken for one that
-/// has only lost its processor.
+/// Bodies that were short so far now wait for each other. The engine must not mistake a blocked body for one that has only lost
+/// its processor.
 #[test]
 fn short_bodies_that_block_are_not_starved() {
     alone_on(1, || {

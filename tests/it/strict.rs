@@ -1,4 +1,4 @@
-//! Strict mode: what a cluster would refuse is refused here: decision 2.
+//! Strict mode: values that would not survive the way to another process are errors.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::{Gate, in_child, in_child_with};
 
-/// Does not survive: what it is written as cannot be read.
+/// Does not survive serialisation: its serialised form cannot be deserialised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Lost {
     kept: i64,
@@ -20,7 +20,7 @@ fn lost(kept: i64) -> Lost {
     Lost { kept, left_out: kept }
 }
 
-/// Comes back as another.
+/// Comes back with another value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Forgets {
     kept: i64,
@@ -28,19 +28,19 @@ struct Forgets {
     forgotten: i64,
 }
 
-/// Cannot be written at all.
+/// Cannot be serialised at all.
 #[derive(Clone, Debug)]
 struct Unwritable;
 
 impl Serialize for Unwritable {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("nobody may see this"))
+        Err(serde::ser::Error::custom("not serialisable"))
     }
 }
 
 impl<'de> Deserialize<'de> for Unwritable {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("nor this"))
+        Err(D::Error::custom("not deserialisable"))
     }
 }
 
@@ -110,7 +110,7 @@ fn local(value: Lost) -> Lost {
     value
 }
 
-/// Without strict mode nothing is sent through anything.
+/// Without strict mode values are not serialised.
 #[test]
 fn without_strict_mode_values_are_moved() {
     in_child_with("strict::without_strict_mode_values_are_moved", &[("RAY_STRICT", "")], || {
@@ -126,7 +126,7 @@ fn refuses() {
     let refused = |error: ray::Error| {
         assert_eq!(error.kind(), ErrorKind::Serialization, "{error}");
         let text = error.to_string();
-        assert!(text.contains("Lost") && text.contains("left_out"), "names the type and what is wrong: {text}");
+        assert!(text.contains("Lost") && text.contains("left_out"), "the error names the type and the field: {text}");
     };
     refused(ray::get(takes.remote(lost(1))).unwrap_err());
     refused(takes.try_remote(lost(1)).unwrap_err());
@@ -144,13 +144,13 @@ fn refuses() {
     refused(ray::get(asked.takes.remote(lost(1))).unwrap_err());
     refused(ray::get(asked.returns.remote()).unwrap_err());
     let error = ray::get(returns_unwritable.remote()).unwrap_err();
-    assert!(error.is_serialization() && error.to_string().contains("nobody may see this"), "{error}");
-    assert!(error.to_string().contains("returns_unwritable"), "names the task: {error}");
+    assert!(error.is_serialization() && error.to_string().contains("not serialisable"), "{error}");
+    assert!(error.to_string().contains("returns_unwritable"), "the error names the task: {error}");
     let back = ray::get(forgets.remote(Forgets { kept: 1, forgotten: 2 })).unwrap();
-    assert_eq!(back, Forgets { kept: 1, forgotten: 0 }, "what a cluster would have made of it");
+    assert_eq!(back, Forgets { kept: 1, forgotten: 0 }, "the value that another process would receive");
 }
 
-/// Every way in and out refuses what does not survive.
+/// Arguments, results and put values that do not survive serialisation are errors.
 #[test]
 fn values_that_do_not_survive_are_refused() {
     in_child_with("strict::values_that_do_not_survive_are_refused", &[("RAY_STRICT", "1")], refuses);
@@ -164,7 +164,7 @@ fn strict_mode_by_configuration() {
     });
 }
 
-/// References and handles in values travel as themselves.
+/// References and handles inside values keep their identity.
 #[test]
 fn references_survive() {
     in_child("strict::references_survive", || {
@@ -181,7 +181,7 @@ fn references_survive() {
         ray::get(back.handle.unwrap().ready()).unwrap();
         let object = ray::put(inner.clone());
         drop(inner);
-        assert_eq!(ray::get(ray::get(object).unwrap()).unwrap(), 1, "and are counted");
+        assert_eq!(ray::get(ray::get(object).unwrap()).unwrap(), 1, "the stored reference keeps its object alive");
     });
 }
 
@@ -222,12 +222,12 @@ fn fails_as_text() -> Result<(), fmt::Error> {
     Err(fmt::Error)
 }
 
-/// A serde error travels typed, another as its text; that, and what is local, is listed once each.
+/// An error type with serde keeps its type, another becomes its text. Such functions and local ones are listed once each.
 #[test]
 fn unchecked_items_are_listed() {
     let said = in_child_with("strict::unchecked_items_are_listed", &[("RAY_STRICT", "1")], || {
         for _ in 0..3 {
-            assert_eq!(ray::get(local.remote(lost(4))).unwrap(), lost(4), "local is not sent through anything");
+            assert_eq!(ray::get(local.remote(lost(4))).unwrap(), lost(4), "values of local functions are not serialised");
             assert_eq!(ray::get(ray::put_local(lost(4))).unwrap(), lost(4));
             let error = ray::get(fails_typed.remote()).unwrap_err();
             assert_eq!(error.downcast_ref(), Some(&Typed(5)));
@@ -240,10 +240,10 @@ fn unchecked_items_are_listed() {
     assert_eq!(times("it::strict::local"), 1, "{}", said.stderr);
     assert_eq!(times("it::strict::fails_as_text"), 1, "{}", said.stderr);
     assert_eq!(times("it::strict::fails_typed"), 0, "{}", said.stderr);
-    assert!(said.stderr.contains("tests/it/strict.rs:"), "with the place: {}", said.stderr);
+    assert!(said.stderr.contains("tests/it/strict.rs:"), "the list has the place: {}", said.stderr);
 }
 
-/// Outside of the engine a reference is no data.
+/// A reference cannot be serialised outside of the engine.
 #[test]
 fn a_reference_cannot_be_serialised_alone() {
     in_child("strict::a_reference_cannot_be_serialised_alone", || {

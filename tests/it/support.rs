@@ -1,4 +1,4 @@
-//! What the tests stand on: the shared engine, child processes, gates and tallies.
+//! Helpers of the tests: the shared engine, child processes, gates and tallies.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,20 +9,21 @@ use std::sync::{Arc, Once, mpsc};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-// Not the standard library's locks: it is not compiled with the sanitizers, so ThreadSanitizer would not see what they order.
+// parking_lot instead of the standard library's locks: the standard library is not compiled with the sanitizers, so
+// ThreadSanitizer would not see how its locks order memory accesses.
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
-/// How long anything that should come at once may take before a test fails instead of hanging.
+/// A test fails when something that should happen at once takes longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a child process may take.
+/// A child process that takes longer than this is killed, and its test fails.
 const WATCHDOG: Duration = Duration::from_secs(180);
 
 const MARK: &str = "RAY_TEST_CHILD";
-const DONE: &str = "<the child's body is done>";
+const DONE: &str = "<the body of the child has ended>";
 
-/// The engine that the tests of this process share: with more CPUs than tests that run at once could hold by waiting.
+/// Starts the engine that the tests of this process share. It has more CPUs than the concurrent tests can block.
 pub(crate) fn engine() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -31,36 +32,36 @@ pub(crate) fn engine() {
     });
 }
 
-/// Whether the suite runs in strict mode, where values travel as a cluster would send them and identity is lost.
+/// Whether the tests run in strict mode, in which every value is serialised and so loses its identity.
 pub(crate) fn strict() -> bool {
     std::env::var("RAY_STRICT").is_ok_and(|value| value == "1")
 }
 
-/// What a child process said.
+/// The exit status and the output of a child process.
 #[derive(Debug)]
-#[allow(dead_code, reason = "each test looks at what it needs")]
-pub(crate) struct Said {
+#[allow(dead_code, reason = "not every test reads every field")]
+pub(crate) struct ChildOutput {
     pub(crate) success: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs `body` in a process of its own, and returns here, in the parent, what that said. The child is this test binary with
-/// the one test `name` (`module::function`, exactly). Fails when the body panics, and after a minute.
-pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Said {
+/// Runs `body` in a child process, and returns the output of the child in the parent. The child is this test binary, started
+/// with the single test `name` (exactly `module::function`). Fails when the body panics, or after [`WATCHDOG`].
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> ChildOutput {
     in_child_with(name, &[], body)
 }
 
-/// As [`in_child`], under environment variables; an empty value takes a variable away.
-pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Said {
+/// Like [`in_child`], with environment variables; an empty value removes a variable.
+pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     let said = child(name, environment, body);
     assert!(said.success, "{name} failed in its child process\n{}\n{}", said.stdout, said.stderr);
-    assert!(said.stdout.contains(DONE), "no test is named {name}:\n{}\n{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains(DONE), "there is no test {name}:\n{}\n{}", said.stdout, said.stderr);
     said
 }
 
-/// As [`in_child_with`], whatever the end: for a body that ends the process itself.
-pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Said {
+/// Like [`in_child_with`], but does not check how the child ended: for a body that ends the process itself.
+pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     if std::env::var(MARK).is_ok_and(|marked| marked == name) {
         body();
         println!("\n{DONE}");
@@ -86,17 +87,17 @@ pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce(
     let deadline = Instant::now() + WATCHDOG;
     let in_time = (0..2).all(|_| end.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok());
     if !in_time {
-        // It may have ended of itself by now.
+        // The error is ignored: the child may have ended by now.
         let _ = child.kill();
     }
     let status = child.wait().expect("a child can be waited for");
     let text = |bytes: &Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.lock()).into_owned();
-    let said = Said { success: status.success(), stdout: text(&stdout), stderr: text(&stderr) };
+    let said = ChildOutput { success: status.success(), stdout: text(&stdout), stderr: text(&stderr) };
     assert!(in_time, "{name} hung in its child process\n{}\n{}", said.stdout, said.stderr);
     said
 }
 
-/// Reads to the end on a thread of its own, so that what was said before a hang is known.
+/// Reads `from` to its end on a separate thread, so that the output before a hang is available.
 fn drain(mut from: impl Read + Send + 'static, ended: mpsc::Sender<()>) -> Arc<Mutex<Vec<u8>>> {
     let into = Arc::new(Mutex::new(Vec::new()));
     let bytes = into.clone();
@@ -110,7 +111,7 @@ fn drain(mut from: impl Read + Send + 'static, ended: mpsc::Sender<()>) -> Arc<M
     into
 }
 
-/// Counts that bodies and tests meet at. Kept here under a number, so that a gate travels through a serialised form too.
+/// Counters on which bodies and tests synchronise. A handle is only a number, so a gate can be serialised as well.
 #[derive(Default)]
 struct Counts {
     counts: HashMap<u64, u64>,
@@ -130,17 +131,17 @@ fn with_counts<R>(act: impl FnOnce(&mut Counts) -> R) -> R {
     act(COUNTS.lock().get_or_insert_default())
 }
 
-/// How often something happened; can be waited for.
+/// A counter that threads and async bodies can wait for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Tally(u64);
 
-#[allow(dead_code, reason = "each module takes what it needs")]
+#[allow(dead_code, reason = "not every module uses every method")]
 impl Tally {
     pub(crate) fn new() -> Tally {
         Tally(number())
     }
 
-    /// Once more: how often now.
+    /// Adds one, and returns the new count.
     pub(crate) fn add(self) -> u64 {
         let (now, wakers) = with_counts(|counts| {
             let count = counts.counts.entry(self.0).or_default();
@@ -156,7 +157,7 @@ impl Tally {
         with_counts(|counts| counts.counts.get(&self.0).copied().unwrap_or(0))
     }
 
-    /// Waits until it happened `count` times.
+    /// Waits until the count is at least `count`.
     ///
     /// # Panics
     /// After [`PATIENCE`].
@@ -175,7 +176,7 @@ impl Tally {
         }
     }
 
-    /// As [`Tally::wait_for`], for an async body. Never times out: let the getter do that.
+    /// Like [`Tally::wait_for`], for an async body. It never times out: the getter should.
     pub(crate) fn reached(self, count: u64) -> impl Future<Output = ()> + Send {
         std::future::poll_fn(move |context| {
             with_counts(|counts| {
@@ -189,11 +190,11 @@ impl Tally {
     }
 }
 
-/// Closed until it is opened: what a body waits at until the test has seen what it wants to see.
+/// A gate that is closed until it is opened: it blocks a body until the test has checked a state.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Gate(Tally);
 
-#[allow(dead_code, reason = "each module takes what it needs")]
+#[allow(dead_code, reason = "not every module uses every method")]
 impl Gate {
     pub(crate) fn new() -> Gate {
         Gate(Tally::new())
@@ -207,7 +208,7 @@ impl Gate {
         self.0.count() > 0
     }
 
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     ///
     /// # Panics
     /// After [`PATIENCE`].
@@ -216,17 +217,17 @@ impl Gate {
         self.0.wait_for(1);
     }
 
-    /// As [`Gate::wait`], for an async body. Never times out: let the getter do that.
+    /// Like [`Gate::wait`], for an async body. It never times out: the getter should.
     pub(crate) fn opened(self) -> impl Future<Output = ()> + Send {
         self.0.reached(1)
     }
 }
 
-/// Words in the order in which they were said, from whatever thread.
+/// A list of words in the order in which threads added them.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Words(u64);
 
-#[allow(dead_code, reason = "each module takes what it needs")]
+#[allow(dead_code, reason = "not every module uses every method")]
 impl Words {
     pub(crate) fn new() -> Words {
         Words(number())
@@ -247,12 +248,12 @@ pub(crate) fn resident() -> usize {
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// The number of rounds: the whole of it with `RAY_TEST_FULL=1`.
+/// The number of rounds: `all` with `RAY_TEST_FULL=1`, otherwise `few`.
 pub(crate) fn rounds(few: usize, all: usize) -> usize {
     if std::env::var("RAY_TEST_FULL").is_ok_and(|value| value == "1") { all } else { few }
 }
 
-/// Runs `round` so often, and fails if memory grows by more than `most` bytes after the first tenth.
+/// Runs `round` `rounds` times after a tenth as many for warming up, and fails if the memory grows by `most` bytes or more.
 pub(crate) fn flat(what: &str, rounds: usize, most: usize, mut round: impl FnMut()) {
     (0..rounds / 10).for_each(|_| round());
     let before = resident();

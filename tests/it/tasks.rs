@@ -1,4 +1,4 @@
-//! Remote functions: rows T1, T2, T7, T8, T11, T14 to T18, T20.
+//! Remote functions: submission, arguments, several returns, nesting, options, registration, unread failures.
 
 use ray::{Error, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ fn fib(n: u64) -> u64 {
     ray::get(a).unwrap() + ray::get(b).unwrap()
 }
 
-/// T1: a reference comes back before the work is done.
+/// `remote` returns the reference before the work is done.
 #[test]
 fn a_reference_is_returned_at_once() {
     engine();
@@ -79,7 +79,7 @@ fn any_number_of_parameters() {
     assert_eq!(ray::get(twelve.remote(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)).unwrap(), 78);
 }
 
-/// T2: a remote function is still a function.
+/// A remote function is still an ordinary function.
 #[test]
 fn plain_calls() {
     assert_eq!(square(7), 49);
@@ -87,7 +87,7 @@ fn plain_calls() {
     assert_eq!(square.call(7), 49);
     assert_eq!(twice.call("x"), ("x", "x"));
     assert_eq!(futures::executor::block_on(later.call(1)), 2);
-    assert_eq!(fails(3), Err("no 3".to_owned()), "a plain call gives the Result as it is");
+    assert_eq!(fails(3), Err("no 3".to_owned()), "a plain call returns the Result unchanged");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn functions_in_modules_and_bodies() {
     assert_eq!(ray::get(in_a_body.remote(1)).unwrap(), 3);
 }
 
-/// T1: an async function is a task too.
+/// A call of a remote async function is a task.
 #[test]
 fn async_functions() {
     engine();
@@ -126,17 +126,17 @@ fn async_functions() {
     assert_eq!(ray::get(later.remote(square.remote(3))).unwrap(), 10);
 }
 
-/// T7: a task starts when its arguments are there, and not before, holding up nothing meanwhile.
+/// A task starts when its arguments are ready, not before, and blocks no thread and no CPU until then.
 #[test]
 fn a_task_starts_when_its_arguments_are_ready() {
     in_child("tasks::a_task_starts_when_its_arguments_are_ready", || {
         ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let gate = Gate::new();
-        // On a single CPU: those that wait hold none.
+        // There is a single CPU: tasks that wait for arguments hold none.
         let source = later_pass.remote(gate, 2);
         let dependants: Vec<_> = (0..100).map(|x| add.remote(&source, x)).collect();
         let chain = (0..100).fold(source.clone(), |before, x| add.remote(before, x));
-        assert_eq!(ray::get_timeout(square.remote(3), PATIENCE).unwrap(), 9, "others go on");
+        assert_eq!(ray::get_timeout(square.remote(3), PATIENCE).unwrap(), 9, "other tasks run");
         assert!(!chain.is_ready() && dependants.iter().all(|object| !object.is_ready()));
         gate.open();
         assert_eq!(ray::get(chain).unwrap(), 2 + (0..100).sum::<i64>());
@@ -150,7 +150,7 @@ async fn later_pass(gate: Gate, x: i64) -> i64 {
     x
 }
 
-/// T7: the dependants of a failed task fail with its error, without being run.
+/// The dependants of a failed task fail with its error and do not run.
 #[test]
 fn a_failed_argument_fails_the_task() {
     engine();
@@ -193,7 +193,7 @@ async fn three() -> (u8, (), char) {
     (1, (), 'c')
 }
 
-/// T8: a tuple's parts are objects of their own, of different types.
+/// With `num_returns` the parts of a tuple are separate objects of different types.
 #[test]
 fn several_returns() {
     engine();
@@ -205,12 +205,12 @@ fn several_returns() {
     assert_eq!(number.task_id(), text.task_id());
     gate.open();
     assert_eq!(ray::get(add.remote(&number, 1)).unwrap(), 6, "a part is an argument");
-    assert_eq!(text.take().unwrap(), "5", "the sole owner takes it");
+    assert_eq!(text.take().unwrap(), "5", "the only reference can take the value");
     assert_eq!(ray::get(number).unwrap(), 5);
 
     let (number, text) = parts.remote(gate, 6);
     drop(number);
-    assert_eq!(ray::get(text).unwrap(), "6", "one part does without the other");
+    assert_eq!(ray::get(text).unwrap(), "6", "one part can be got after the other was dropped");
     let (one, unit, letter) = three.remote();
     assert_eq!(ray::get((one, unit, letter)).unwrap(), (1, (), 'c'));
     let (number, text) = parts.options().name("named").try_remote(gate, 7).unwrap();
@@ -224,7 +224,7 @@ fn a_tuple_without_num_returns_is_one_object() {
     assert_eq!(ray::get(whole).unwrap(), (1, 1));
 }
 
-/// T8: the parts fail together, each with the error.
+/// All parts fail together, with the same error.
 #[test]
 fn several_returns_fail_together() {
     engine();
@@ -238,7 +238,7 @@ fn several_returns_fail_together() {
     assert!(ray::Error::from(bytes.take().unwrap_err()).is_task());
 }
 
-/// T8: cancelling one part cancels the task, and so the other part.
+/// Cancelling one part cancels the task, and so the other part as well.
 #[test]
 fn cancelling_one_part() {
     engine();
@@ -250,21 +250,21 @@ fn cancelling_one_part() {
     gate.open();
 }
 
-/// T11: tasks submit tasks and get them.
+/// Tasks submit tasks and get their results.
 #[test]
 fn nested_tasks() {
     engine();
     assert_eq!(ray::get(fib.remote(15)).unwrap(), 610);
 }
 
-/// T11: also on a single CPU, whose holder waits.
+/// Nested tasks also run on a single CPU, because a waiting parent lends it.
 #[test]
 fn nested_tasks_on_one_cpu() {
     in_child("tasks::nested_tasks_on_one_cpu", || {
         ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
         assert_eq!(ray::get(fib.remote(12)).unwrap(), 144);
         assert_eq!(ray::get(descend.remote(200)).unwrap(), 200);
-        assert_eq!(ray::get_timeout(descend_timed.remote(50), PATIENCE).unwrap(), 50, "when it may run nothing itself");
+        assert_eq!(ray::get_timeout(descend_timed.remote(50), PATIENCE).unwrap(), 50, "a timed get runs no bodies itself");
     });
 }
 
@@ -292,7 +292,7 @@ fn asks_by_constant() -> f64 {
     ray::context().assigned_resources().num_cpus()
 }
 
-/// T14, T15: options from the attribute, and over them those of the call.
+/// The options of a call override those of the attribute.
 #[test]
 fn options() {
     in_child("tasks::options", || {
@@ -310,7 +310,7 @@ fn options() {
         assert_eq!(free["memory"], ray::cluster_resources().unwrap()["memory"] - 1024.0);
         gate.open();
         ray::get(held).unwrap();
-        // A configured submission can be made ahead, and told.
+        // `tell` works on a configured call as well.
         let tally = Tally::new();
         counts.options().num_cpus(0.5).tell(tally, 1);
         tally.wait_for(1);
@@ -323,7 +323,7 @@ fn hold(started: Gate, gate: Gate) {
     gate.wait();
 }
 
-/// T15: without a word the name is the function's.
+/// The name of a task defaults to the name of its function.
 #[test]
 fn the_name_of_a_task() {
     engine();
@@ -333,7 +333,7 @@ fn the_name_of_a_task() {
     assert_eq!(error.to_string(), "task `try it` failed: no 1");
 }
 
-/// T16: what can never run is an error at once, by every way in.
+/// A request that exceeds the resources of the node is an error at once, for every way of submitting.
 #[test]
 fn infeasible_requests() {
     in_child("tasks::infeasible_requests", || {
@@ -343,7 +343,7 @@ fn infeasible_requests() {
             assert!(error.to_string().contains(word), "{error}");
         };
         let object = square.options().num_cpus(2.0).remote(1);
-        assert!(object.is_ready(), "it has failed already");
+        assert!(object.is_ready(), "the object has failed already");
         refused(ray::get(object).unwrap_err(), "CPU");
         refused(square.options().num_gpus(1.0).try_remote(1).unwrap_err(), "GPU");
         refused(ray::get(square.options().memory(u64::MAX).remote(1)).unwrap_err(), "memory");
@@ -362,7 +362,7 @@ fn asks_by_constant_whole() -> i64 {
     1
 }
 
-/// T14: what makes no sense is an error of the reference, or of `try_remote`; the task does not run.
+/// Invalid options are an error of the reference, or of `try_remote`; the task does not run.
 #[test]
 fn invalid_options() {
     engine();
@@ -389,20 +389,20 @@ fn invalid_options() {
     assert_eq!(tally.count(), 0);
 }
 
-/// T17: functions are known under module path and name; local and generic ones are not.
+/// Functions are registered under their module path and name.
 #[test]
 fn functions_are_registered() {
     let found = ray::__private::lookup("it::tasks::square").unwrap();
-    // MessagePack of 7, and of 49.
+    // The MessagePack encodings of 7 and of 49.
     assert_eq!(found.invoke(vec![vec![7]]).unwrap(), [49]);
     assert!(found.invoke(vec![]).unwrap_err().is_invalid_argument());
     assert!(found.invoke(vec![vec![7], vec![7]]).unwrap_err().is_invalid_argument());
-    assert!(found.invoke(vec![vec![0xc0]]).unwrap_err().is_serialization(), "a nil for a number");
+    assert!(found.invoke(vec![vec![0xc0]]).unwrap_err().is_serialization(), "nil instead of a number");
     let error = ray::__private::lookup("it::tasks::cube").unwrap_err();
     assert!(error.to_string().contains("it::tasks::cube"), "{error}");
 }
 
-/// Decision 2: two functions of one path are told apart by nobody: the name is refused where it is looked up.
+/// Two functions can have the same path. A lookup of that path is an error that names both places.
 #[test]
 fn two_functions_of_one_path() {
     engine();
@@ -418,7 +418,7 @@ fn two_functions_of_one_path() {
     fn of_one_path() -> u8 {
         2
     }
-    assert_eq!(ray::get((other(), of_one_path.remote())).unwrap(), (1, 2), "here each is itself");
+    assert_eq!(ray::get((other(), of_one_path.remote())).unwrap(), (1, 2), "each call runs its own function");
     let error = ray::__private::lookup("it::tasks::of_one_path").unwrap_err();
     assert!(error.is_invalid_argument());
     for place in [line + 2, line + 8] {
@@ -440,11 +440,11 @@ fn tell() {
 fn try_remote_reports_only_submission_errors() {
     engine();
     assert_eq!(ray::get(square.try_remote(3).unwrap()).unwrap(), 9);
-    let body = fails.try_remote(1).expect("a body's own failure comes by the reference");
+    let body = fails.try_remote(1).expect("the failure of a body is an error of the reference");
     assert!(ray::get(body).unwrap_err().is_task());
 }
 
-/// T20: a failure that nobody read is said once, and only then.
+/// A failure that no reference has read is logged once; a failure that was read is not logged.
 #[test]
 fn unhandled_failures() {
     let body = || {
@@ -465,7 +465,7 @@ fn unhandled_failures() {
         assert!(settled[0].is_err());
         let cancelled = pass.remote(Gate::new(), fails.remote(105));
         let _ = ray::get(&cancelled);
-        // One worker, which takes one task after the other. No test waits for the last one by a get: that would let it pass.
+        // The only worker runs these tasks in order. The test does not get the last one: a getter could run it out of order.
         fails.tell(106);
         drop(fails.remote(107));
         let behind = Tally::new();
@@ -480,7 +480,7 @@ fn unhandled_failures() {
         assert_eq!(times(text), expected, "{text} in\n{said}");
     }
     assert!(said.contains("RAY_IGNORE_UNHANDLED_ERRORS=1"), "{said}");
-    assert!(said.contains("in task `fails`"), "with the chain: {said}");
+    assert!(said.contains("in task `fails`"), "the log has the chain of tasks: {said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Actors with `max_concurrency`: sync calls side by side.
+//! Actors with `max_concurrency`: concurrent sync calls.
 
 use ray::remote;
 
@@ -43,11 +43,11 @@ impl Pool {
     }
     pub fn fall(&self, running: Tally) {
         running.wait_for(1);
-        panic!("falls");
+        panic!("crashes");
     }
 }
 
-/// A15: `&self` calls run side by side up to `max_concurrency`, however few CPUs there are, and never more.
+/// At most `max_concurrency` `&self` calls run at once, and that many do even on a single CPU.
 #[test]
 fn calls_overlap_up_to_the_limit() {
     alone_on(1, || {
@@ -64,7 +64,7 @@ fn calls_overlap_up_to_the_limit() {
     });
 }
 
-/// A15: the limit is an option of the creation too, and may be well above what there are CPUs.
+/// `max_concurrency` is also an option of the creation, and may exceed the number of CPUs.
 #[test]
 fn many_calls_at_once() {
     alone_on(2, || {
@@ -75,7 +75,7 @@ fn many_calls_at_once() {
     });
 }
 
-/// A15, decision 6: `&mut self` calls have the state for themselves.
+/// `&mut self` calls have exclusive access to the state.
 #[test]
 fn exclusive_calls_run_alone() {
     alone_on(2, || {
@@ -117,7 +117,7 @@ impl Plain {
     }
 }
 
-/// Decision 6: an actor that says nothing runs one call at a time, `&self` or not.
+/// By default an actor runs one call at a time, also `&self` calls.
 #[test]
 fn one_at_a_time_by_default() {
     alone_on(2, || {
@@ -132,7 +132,7 @@ fn one_at_a_time_by_default() {
     });
 }
 
-/// A panic ends a threaded actor as one process would: the calls beside it fail with it, at once.
+/// A panic ends a threaded actor, and its concurrent calls fail at once.
 #[test]
 fn a_panic_fails_concurrent_calls() {
     alone_on(2, || {
@@ -141,14 +141,14 @@ fn a_panic_fails_concurrent_calls() {
         let beside = pool.wait_at.remote(running, gate);
         let fallen = pool.fall.remote(running);
         for error in [ray::get(fallen).unwrap_err(), ray::get(beside).unwrap_err()] {
-            assert!(error.is_actor_died() && format!("{error:?}").contains("falls"), "{error:?}");
+            assert!(error.is_actor_died() && format!("{error:?}").contains("crashes"), "{error:?}");
         }
         gate.open();
         assert!(ray::get(pool.read.remote()).unwrap_err().is_actor_died());
     });
 }
 
-/// A9: kill fails every call that runs, and those that wait for a slot.
+/// `kill` fails all running calls and the calls that wait for a slot.
 #[test]
 fn a_kill_fails_concurrent_calls() {
     alone_on(2, || {

@@ -1,10 +1,10 @@
-//! The warning where a loop gets each result right after its submission: decision 14.
+//! The tip for a loop that gets each result right after its submission.
 
 use ray::{Config, remote};
 
-use crate::support::{Said, in_child_with};
+use crate::support::{ChildOutput, in_child_with};
 
-/// Long enough to be worth a tip.
+/// A body that is long enough for a tip.
 #[remote]
 fn slow(x: u64) -> u64 {
     let end = std::time::Instant::now() + std::time::Duration::from_micros(200);
@@ -19,7 +19,7 @@ fn quick(x: u64) -> u64 {
     x
 }
 
-fn tips(said: &Said) -> Vec<&str> {
+fn tips(said: &ChildOutput) -> Vec<&str> {
     said.stderr.lines().filter(|line| line.contains("right after")).collect()
 }
 
@@ -29,7 +29,7 @@ fn one_by_one() {
     }
 }
 
-/// Once a call site, with file and line, naming the function and what to write.
+/// The tip is logged once for each call site, with file and line. It names the function and how to silence tips.
 #[test]
 fn one_tip_per_call_site() {
     let said = in_child_with("tips::one_tip_per_call_site", &[], || {
@@ -50,7 +50,7 @@ fn one_tip_per_call_site() {
     assert!(told.iter().all(|line| line.contains("slow.remote") && line.contains("RAY_TIPS=0")), "{told:?}");
 }
 
-/// Not where several run side by side, nor where the bodies are too short to matter, nor for two or three.
+/// No tip is logged for tasks that run in parallel, for very short bodies, or for only two or three gets.
 #[test]
 fn no_tip_for_parallel_or_short_work() {
     let said = in_child_with("tips::no_tip_for_parallel_or_short_work", &[("RAY_STRICT", "")], || {
@@ -91,7 +91,7 @@ fn silenced_by_the_program() {
     assert_eq!(tips(&said), [""; 0]);
 }
 
-/// A task's loop is a loop too.
+/// The tip is logged for a loop inside a task as well.
 #[test]
 fn a_tip_for_a_loop_in_a_task() {
     let said = in_child_with("tips::a_tip_for_a_loop_in_a_task", &[], || {

@@ -1,8 +1,8 @@
-//! Failures that are not read: the first few of each name are logged in full, the others are counted, none is lost.
+//! Unread failures: the first five of each name are logged in full, the others are counted.
 
 use ray::remote;
 
-use crate::support::{Said, flat, in_child, rounds};
+use crate::support::{ChildOutput, flat, in_child, rounds};
 
 #[remote]
 struct Till;
@@ -25,8 +25,8 @@ fn count(amount: u64) -> Result<u64, String> {
 
 const MANY: u64 = 20_000;
 
-/// How many failures of `name` were logged in full, and how many were counted, in how many lines.
-fn logged(said: &Said, name: &str) -> (usize, u64, usize) {
+/// The number of failures of `name` that were logged in full, the number that were counted, and the lines with counts.
+fn logged(said: &ChildOutput, name: &str) -> (usize, u64, usize) {
     let full = said
         .stderr
         .lines()
@@ -46,10 +46,10 @@ fn fail_often() {
     }
     ray::get(till.end.remote()).unwrap();
     let last: Vec<_> = (0..64).map(|amount| count.remote(amount)).collect();
-    assert!(ray::get_all_settled(last).iter().all(Result::is_err), "what is read is not logged");
+    assert!(ray::get_all_settled(last).iter().all(Result::is_err), "failures that are read are not logged");
 }
 
-/// A shutdown logs what was counted.
+/// A shutdown logs the counts.
 #[test]
 fn many_unread_failures_are_logged_in_few_lines() {
     let said = in_child("unread::many_unread_failures_are_logged_in_few_lines", || {
@@ -58,24 +58,24 @@ fn many_unread_failures_are_logged_in_few_lines() {
     });
     let (full, counted, lines) = logged(&said, "Till.pay");
     assert_eq!((full, counted), (5, MANY - 5), "{}", said.stderr);
-    assert!(lines < 100, "a line a second");
+    assert!(lines < 100, "at most one line a second");
     let (full, counted, _) = logged(&said, "count");
     assert!(full == 5 && counted <= MANY - 5, "{full} and {counted}");
     assert!(said.stderr.contains("no change for 4") && !said.stderr.contains("no change for 9\n"), "{}", said.stderr);
 }
 
-/// Without a shutdown the monitor thread logs it, when no failure follows.
+/// Without a shutdown the monitor thread logs the counts when no further failure follows.
 #[test]
 fn the_last_failures_are_logged_without_a_shutdown() {
     let said = in_child("unread::the_last_failures_are_logged_without_a_shutdown", || {
         fail_often();
-        std::thread::sleep(std::time::Duration::from_secs(4)); // body: the second that a line waits for, and more
+        std::thread::sleep(std::time::Duration::from_secs(4)); // body: counts are logged after a second
     });
     let (full, counted, _) = logged(&said, "Till.pay");
     assert_eq!((full, counted), (5, MANY - 5), "{}", said.stderr);
 }
 
-/// However many failures are not read, no memory stays.
+/// Unread failures leak no memory.
 #[test]
 fn unread_failures_leak_no_memory() {
     in_child("unread::unread_failures_leak_no_memory", || {

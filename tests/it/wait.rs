@@ -1,4 +1,4 @@
-//! `wait` and `as_completed`: rows W1 to W6, U1.
+//! `wait` and `as_completed`.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ fn none_yet(refs: &[ObjectRef<usize>]) -> Pending<ObjectRef<usize>> {
     pending
 }
 
-/// W1: exactly as many as asked for, though more are ready; both lists in the order of the input.
+/// `wait` returns exactly as many objects as asked for, even if more are ready; both lists have the order of the input.
 #[test]
 fn exactly_as_many_as_asked_for() {
     engine();
@@ -61,7 +61,7 @@ fn exactly_as_many_as_asked_for() {
     assert!(ready.iter().all(ObjectRef::is_ready));
     let mut all: Vec<_> = ready.iter().chain(rest.iter()).map(position).collect();
     all.sort_unstable();
-    assert_eq!(all, [0, 1, 2, 3, 4], "none is lost, none is there twice");
+    assert_eq!(all, [0, 1, 2, 3, 4], "each object is in exactly one list");
     let (ready, rest) = ray::wait(rest, 1).unwrap();
     assert_eq!((ready.len(), rest.len()), (1, 2));
     assert_eq!(rest.iter().map(position).collect::<Vec<_>>(), [0, 3]);
@@ -72,7 +72,7 @@ fn exactly_as_many_as_asked_for() {
     assert!(rest.is_empty());
 }
 
-/// W2: the order in which they became ready decides which; the input's decides how they are listed.
+/// `wait` selects the objects that became ready first, and lists them in the order of the input.
 #[test]
 fn the_first_ready_objects_are_returned() {
     engine();
@@ -93,7 +93,7 @@ fn the_first_ready_objects_are_returned() {
     open(gates[1], &refs[1]);
 }
 
-/// W1: the article's pipeline: every one comes once.
+/// A loop of waits returns every object once.
 #[test]
 fn a_loop_of_waits() {
     engine();
@@ -112,7 +112,7 @@ fn a_loop_of_waits() {
     }
 }
 
-/// W3: fewer only when the time is over; zero looks and does not wait.
+/// `wait` returns fewer objects only after its time-out; with a time-out of zero it does not block.
 #[test]
 fn time_outs() {
     engine();
@@ -134,7 +134,7 @@ fn time_outs() {
     assert!(rest.is_empty());
 }
 
-/// W3: what makes no sense is an error; nothing is two nothings, whatever was asked.
+/// Duplicates, zero and too large counts are errors; an empty input gives two empty lists for any count.
 #[test]
 fn invalid_waits() {
     engine();
@@ -153,7 +153,7 @@ fn invalid_waits() {
     assert!(error.is_invalid_argument());
     let (ready, rest) = ray::wait(&refs, 2).unwrap();
     assert_eq!((ready.len(), rest.len()), (2, 1));
-    assert!(ray::wait(rest, 2).unwrap_err().is_invalid_argument(), "one is left");
+    assert!(ray::wait(rest, 2).unwrap_err().is_invalid_argument(), "only one object is left");
     for n in [0, 1, 7] {
         let (ready, rest) = ray::wait(Vec::<ObjectRef<i64>>::new(), n).unwrap();
         assert!(ready.is_empty() && rest.is_empty());
@@ -161,7 +161,7 @@ fn invalid_waits() {
     ray::get(refs).unwrap();
 }
 
-/// W4: a failed and a cancelled one are ready.
+/// Failed and cancelled tasks count as ready.
 #[test]
 fn failures_count_as_ready() {
     engine();
@@ -180,7 +180,7 @@ fn failures_count_as_ready() {
     ray::get(blocked).unwrap();
 }
 
-/// References to objects of different types, and to parts, in one wait.
+/// One wait takes references to objects of different types, and to parts of several returns.
 #[test]
 fn references_of_different_types() {
     engine();
@@ -198,7 +198,7 @@ fn pair(x: u32) -> (u32, char) {
     (x, char::from_digit(x, 10).unwrap())
 }
 
-/// What a `Pending` is made of, and what can be made of it.
+/// The conversions into and out of `Pending`.
 #[test]
 fn pending() {
     engine();
@@ -215,7 +215,7 @@ fn pending() {
         assert_eq!(pending.iter().collect::<Vec<_>>(), refs.iter().collect::<Vec<_>>());
         assert_eq!(pending.into_iter().collect::<Vec<_>>(), refs);
     }
-    // What was registered can be let go of while nothing is ready.
+    // A registered `Pending` can be dropped or converted while no object is ready.
     drop(none_yet(&refs));
     let kept: Vec<_> = none_yet(&refs).into_iter().collect();
     let registered = none_yet(&refs);
@@ -258,7 +258,7 @@ fn several_waits_for_the_same_objects() {
     }
 }
 
-/// A task that waits lends its CPU out, to what it waits for as well.
+/// A task lends its CPU during a `wait`, also to the tasks that it waits for.
 #[test]
 fn a_waiting_task_lends_its_cpu() {
     in_child("wait::a_waiting_task_lends_its_cpu", || {
@@ -276,7 +276,7 @@ fn a_waiting_task_lends_its_cpu() {
     });
 }
 
-/// U1: in the order in which they end.
+/// `as_completed` yields objects in the order in which they became ready.
 #[test]
 fn as_completed_yields_in_the_order_of_completion() {
     engine();
@@ -284,7 +284,7 @@ fn as_completed_yields_in_the_order_of_completion() {
     let order = [3, 5, 0, 1, 4, 2];
     let mut completed = ray::as_completed(none_yet(&refs));
     assert_eq!((completed.len(), completed.is_empty(), completed.size_hint()), (6, false, (6, Some(6))));
-    // Two ahead of the reader, so that it cannot be the only one ready.
+    // Always two objects ahead of the reader, so that more than one is ready.
     open(gates[order[0]], &refs[order[0]]);
     open(gates[order[1]], &refs[order[1]]);
     for (at, expected) in order.into_iter().enumerate() {
@@ -314,7 +314,7 @@ fn as_completed_yields_all_objects_and_failures() {
     assert_eq!(ray::as_completed(refs.iter().map(ObjectRef::any).collect::<Vec<_>>()).count(), 500);
 }
 
-/// U1: the rest of an iteration can be left.
+/// An iterator of `as_completed` can be dropped before its end.
 #[test]
 fn as_completed_can_be_dropped_early() {
     engine();
@@ -335,7 +335,7 @@ fn as_completed_of_duplicates_panics() {
     let _ = ray::as_completed([object.clone(), object]).next();
 }
 
-/// U1: the same as a stream, on any runtime.
+/// `as_completed(..).stream()` works on any runtime.
 #[test]
 fn as_completed_as_a_stream() {
     engine();
@@ -374,7 +374,7 @@ async fn streams(n: i64) -> i64 {
     sum
 }
 
-/// Iterating in async code would stall others: it panics, and says what to write.
+/// Iterating over `as_completed` in async code would block other futures. It panics with a message that names `stream()`.
 #[test]
 fn as_completed_in_async_code_panics() {
     engine();

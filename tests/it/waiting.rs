@@ -1,4 +1,4 @@
-//! How waits end, and which work goes on meanwhile.
+//! How blocked gets and waits end, and which work runs while they block.
 
 use ray::{ObjectRef, remote};
 
@@ -36,7 +36,7 @@ fn hold(running: Tally, gate: Gate) -> ObjectRef<u64> {
     ray::task(body).num_cpus(0.0).remote()
 }
 
-/// The ways to get one object, each on a thread of its own, from where a get can be made.
+/// Gets `object` in every way, each in a separate thread or body.
 fn getters(object: &ObjectRef<u64>, ended: Tally) {
     let end = move |result: ray::Result<u64>| {
         assert!(result.is_err(), "{result:?}");
@@ -60,7 +60,7 @@ fn getters(object: &ObjectRef<u64>, ended: Tally) {
 }
 const GETTERS: u64 = 6;
 
-/// The body goes on for as long as the gate is closed; each get must end before.
+/// The body runs while the gate is closed; each get must end before the gate opens.
 #[test]
 fn a_get_ends_with_the_cancel_of_a_running_task() {
     alone_on(2, || {
@@ -88,7 +88,7 @@ fn a_get_ends_with_the_kill_of_a_running_actor() {
     });
 }
 
-/// The getter's own call, which it would otherwise have run itself.
+/// A call of the getter itself, which the getter could run on its own thread.
 #[test]
 fn a_get_of_the_callers_own_call_ends_with_the_kill() {
     alone_on(2, || {
@@ -124,13 +124,13 @@ fn a_get_ends_with_the_shutdown() {
         .num_cpus(0.0)
         .tell();
         running.wait_for(1);
-        ray::shutdown().expect_err("the holder goes on");
+        ray::shutdown().expect_err("the body still runs");
         ended.wait_for(1);
         gate.open();
     });
 }
 
-/// Also for an object that the body did not submit, which nobody cancels.
+/// The wait also ends for an object that the body did not submit and that is not cancelled.
 #[test]
 fn a_wait_in_a_cancelled_body_ends() {
     type Wait = fn(&ObjectRef<u64>) -> ray::Result<()>;
@@ -182,7 +182,7 @@ fn a_wait_in_a_killed_actor_ends() {
     });
 }
 
-/// Bodies that sleep or compute are not stuck: the limit holds while others wait for work.
+/// Bodies that sleep or compute get no extra CPU: the limit holds while other bodies wait.
 #[test]
 fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
     static CROWD: Crowd = Crowd::new();
@@ -190,7 +190,7 @@ fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
         let body = |sleep: bool| {
             let inside = CROWD.enter();
             if sleep {
-                std::thread::sleep(std::time::Duration::from_millis(40)); // body: it sleeps, and is not stuck
+                std::thread::sleep(std::time::Duration::from_millis(40)); // body: it sleeps, and gets no extra CPU
             } else {
                 let end = std::time::Instant::now() + std::time::Duration::from_millis(40);
                 while std::time::Instant::now() < end {}
@@ -208,7 +208,7 @@ fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
     });
 }
 
-/// A getter in a body waits for a fresh task while older ones wait too: its own goes first.
+/// A getter in a body waits for a new task while older tasks are queued: the awaited task goes first.
 #[test]
 fn awaited_work_goes_before_fresh_work() {
     alone_on(1, || {
@@ -235,7 +235,7 @@ fn turns(gate: Option<(Tally, Gate)>) -> std::thread::ThreadId {
     std::thread::current().id()
 }
 
-/// One getter's thread is held by the first long body; no second one is.
+/// The first long body of a definition holds the thread of its getter; no further getter runs that definition.
 #[test]
 fn a_definition_is_barred_while_its_first_long_body_runs() {
     alone_on(4, || {

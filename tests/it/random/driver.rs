@@ -1,4 +1,4 @@
-//! A driver: a thread that makes a random program, keeps its model, and checks what comes out.
+//! A driver: a thread that runs a random program, maintains its model, and checks the results.
 
 mod actors;
 
@@ -9,15 +9,15 @@ use ray::{ActorHandle, Error, ErrorKind, ObjectRef, TakeError};
 
 use super::model::{Kinds, Model};
 use super::program::{Ledger, Thing, add, burst, dawdle, halves, later, look, make, nest, refuse, stumble, total_of};
-use super::{ASKED, CALLED, Chance, ENDING, give_up, log};
+use super::{CALLED, Chance, ENDING, REGISTERED, give_up, log};
 use crate::support::PATIENCE;
 use actors::Actor;
 
-/// What all drivers of an era use.
+/// The actor and the objects that all drivers of one engine use.
 pub struct Shared {
     pub cpus: usize,
     ledger: ActorHandle<Ledger>,
-    /// Calls of the ledger, none of which may fail.
+    /// The number of calls sent to the ledger; none of them may fail.
     sent: AtomicI64,
     objects: Vec<(ObjectRef<Thing>, i64)>,
 }
@@ -28,7 +28,7 @@ impl Shared {
         Shared { cpus, ledger: Ledger::remote(Thing::new(0)), sent: AtomicI64::new(0), objects }
     }
 
-    /// Every call has reached the actor.
+    /// Checks that the ledger has counted every call.
     pub fn check(&self) {
         match ray::get_timeout(self.ledger.count.remote(), PATIENCE) {
             Ok(count) if count.value() == self.sent.load(Ordering::SeqCst) => {}
@@ -45,12 +45,12 @@ struct Driver<'a> {
     model: Model,
     objects: Vec<(usize, ObjectRef<Thing>)>,
     actors: Vec<Actor>,
-    /// As a caller of the shared ledger.
+    /// The number of the last call that this driver sent to the shared ledger.
     seq: u64,
     callers: u64,
 }
 
-/// Runs a program of so many operations.
+/// Runs a random program of `operations` operations.
 pub fn run(number: usize, seed: u64, operations: u64, shared: &Shared) {
     let mut driver = Driver {
         number,
@@ -233,7 +233,7 @@ impl Driver<'_> {
             return;
         }
         if let Err(what) = self.model.observe(node, &outcome) {
-            // Bodies that run while the engine goes may fail with what they met.
+            // Bodies that run during the shutdown may fail with other errors.
             if !ENDING.load(Ordering::SeqCst) {
                 give_up(&format!("driver {}: {what}", self.number));
             }
@@ -286,7 +286,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Distinct objects.
+    /// Picks up to `most + 1` distinct objects.
     fn some(&mut self, most: usize) -> (Vec<usize>, Vec<ObjectRef<Thing>>) {
         let mut found: Vec<(usize, ObjectRef<Thing>)> = Vec::new();
         for _ in 0..=self.chance.below(most) {
@@ -310,14 +310,14 @@ impl Driver<'_> {
         match ray::wait(&objects, options) {
             Ok((ready, rest)) => {
                 assert!(ready.len() == count || timeout.is_some() && ready.len() < count, "{} of {count}", ready.len());
-                assert!(ready.iter().all(ObjectRef::is_ready), "ready ones are ready");
+                assert!(ready.iter().all(ObjectRef::is_ready), "all returned objects are ready");
                 let mut rest: Vec<_> = rest.iter().collect();
                 let mut ready = ready.iter().peekable();
                 for object in &objects {
                     if ready.peek().is_some_and(|next| *next == object) {
                         ready.next();
                     } else {
-                        assert!(rest.remove(0) == object, "both in input order");
+                        assert!(rest.remove(0) == object, "both lists have the order of the input");
                     }
                 }
             }
@@ -342,7 +342,7 @@ impl Driver<'_> {
     fn callback(&mut self) {
         let (node, object) = self.pick();
         self.note(format!("callback {node}"));
-        ASKED.fetch_add(1, Ordering::SeqCst);
+        REGISTERED.fetch_add(1, Ordering::SeqCst);
         object.on_ready(|| {
             CALLED.fetch_add(1, Ordering::SeqCst);
         });
@@ -360,7 +360,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Nothing is lost: every object comes to its end.
+    /// Checks that every remaining object is settled.
     fn settle(&mut self) {
         for at in 0..self.actors.len() {
             self.count(at);

@@ -1,8 +1,8 @@
-//! The model: for each object the value it has if it has one, and the kinds of errors that it may have instead.
+//! The model: the value of each object if it succeeds, and the kinds of errors with which it may fail.
 
 use ray::{Error, ErrorKind};
 
-/// A set of kinds.
+/// A set of kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds(u32);
 
@@ -28,28 +28,29 @@ impl Kinds {
 
 #[derive(Debug)]
 struct Node {
-    /// None: it fails for certain.
+    /// `None` if the object fails in any case.
     value: Option<i64>,
     kinds: Kinds,
-    /// Made from it.
+    /// The objects that depend on this one.
     users: Vec<usize>,
-    /// What depends on it fails with `ActorDied`, not with its own error.
+    /// The creation of an actor: its dependants fail with `ActorDied`, not with its own error.
     birth: bool,
-    /// A call of this actor.
+    /// The actor whose call this is.
     actor: Option<usize>,
+    /// The task of which this is one of several returns.
     whole: Option<usize>,
 }
 
-/// Everything that a driver has made.
+/// All objects and actors that a driver has made.
 #[derive(Debug, Default)]
 pub struct Model {
     nodes: Vec<Node>,
-    /// Actors whose count of calls is no longer certain.
+    /// Whether the number of calls that an actor has run is uncertain, by actor.
     pub uncertain: Vec<bool>,
 }
 
 impl Model {
-    /// An object that is made of others: its value from theirs, its kinds from theirs and its own.
+    /// Adds an object that depends on `deps`: its value follows from theirs, its kinds of errors from theirs and `own`.
     pub fn add(&mut self, deps: &[usize], own: Kinds, actor: Option<usize>, value: impl FnOnce(&[i64]) -> Option<i64>) -> usize {
         let values: Option<Vec<i64>> =
             deps.iter().filter(|&&dep| !self.nodes[dep].birth).map(|&dep| self.nodes[dep].value).collect();
@@ -69,7 +70,7 @@ impl Model {
         node
     }
 
-    /// The making of an actor.
+    /// Adds the creation of an actor.
     pub fn add_birth(&mut self, argument: usize) -> usize {
         let birth = self.add(&[argument], Kinds::NONE, None, |values| Some(values[0]));
         self.nodes[birth].birth = true;
@@ -86,7 +87,7 @@ impl Model {
         if node.birth && !node.kinds.is_none() { Kinds::of(ErrorKind::ActorDied) } else { node.kinds }
     }
 
-    /// From now on it may fail so, and with it what was made of it.
+    /// Adds kinds of errors with which an object may fail, and passes them on to its dependants.
     pub fn widen(&mut self, node: usize, kinds: Kinds) {
         let mut todo = vec![(node, kinds)];
         while let Some((node, kinds)) = todo.pop() {
@@ -104,7 +105,7 @@ impl Model {
         }
     }
 
-    /// It may have been cancelled: of several returns, all.
+    /// Records that an object may have been cancelled, with all parts if it is one of several returns.
     pub fn widen_cancel(&mut self, node: usize) {
         let cancelled = Kinds::of(ErrorKind::Cancelled);
         match self.nodes[node].whole {
@@ -113,12 +114,12 @@ impl Model {
         }
     }
 
-    /// It is one of several returns.
+    /// Records that `part` is one of the several returns of `whole`.
     pub fn set_whole(&mut self, part: usize, whole: usize) {
         self.nodes[part].whole = Some(whole);
     }
 
-    /// The calls of an actor may fail so.
+    /// Adds kinds of errors with which all calls of an actor may fail.
     pub fn widen_calls(&mut self, actor: usize, kinds: Kinds) {
         self.uncertain[actor] = true;
         for node in 0..self.nodes.len() {
@@ -136,7 +137,7 @@ impl Model {
         !self.nodes[node].kinds.is_none()
     }
 
-    /// Whether that may be; afterwards only that may be.
+    /// Checks an outcome against the model. Afterwards only this outcome is possible.
     pub fn observe(&mut self, node: usize, outcome: &Result<i64, Error>) -> Result<(), String> {
         let expected = &mut self.nodes[node];
         match outcome {

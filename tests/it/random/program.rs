@@ -1,4 +1,4 @@
-//! What the programs are made of: a counted value, functions, actors.
+//! The parts of random programs: a counted value, remote functions and actors.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,18 +11,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::stage::eventually;
 
-pub static BORN: AtomicI64 = AtomicI64::new(0);
-pub static GONE: AtomicI64 = AtomicI64::new(0);
+pub static MADE: AtomicI64 = AtomicI64::new(0);
+pub static DROPPED: AtomicI64 = AtomicI64::new(0);
 /// Calls that began before an earlier one of the same caller.
 pub static DISORDER: AtomicI64 = AtomicI64::new(0);
 
-/// A value that is counted when it comes and when it goes, on the heap so that sanitizers see its misuse.
+/// A value that counts its creations and its drops. It is on the heap, so that sanitizers see a use after free.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Thing(Box<i64>);
 
 impl Thing {
     pub fn new(value: i64) -> Self {
-        BORN.fetch_add(1, Ordering::SeqCst);
+        MADE.fetch_add(1, Ordering::SeqCst);
         Thing(Box::new(value))
     }
 
@@ -45,16 +45,16 @@ impl<'de> Deserialize<'de> for Thing {
 
 impl Drop for Thing {
     fn drop(&mut self) {
-        GONE.fetch_add(1, Ordering::SeqCst);
+        DROPPED.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 #[track_caller]
-pub fn all_gone(when: &str) {
-    eventually(&format!("all values are dropped {when}"), || BORN.load(Ordering::SeqCst) == GONE.load(Ordering::SeqCst));
+pub fn all_dropped(when: &str) {
+    eventually(&format!("all values are dropped {when}"), || MADE.load(Ordering::SeqCst) == DROPPED.load(Ordering::SeqCst));
 }
 
-/// An error of the user's.
+/// An error type of the user.
 #[derive(Debug)]
 pub struct Refused;
 
@@ -104,7 +104,7 @@ pub fn halves(a: Thing) -> (Thing, Thing) {
     (Thing::new(a.value() / 2), Thing::new(a.value() - a.value() / 2))
 }
 
-/// `2^depth * value + depth * 2^(depth - 1)`.
+/// Returns `2^depth * value + depth * 2^(depth - 1)`, by nested gets.
 #[remote]
 pub fn nest(depth: u32, value: i64) -> ray::Result<Thing> {
     if depth == 0 {
@@ -133,7 +133,7 @@ pub fn dawdle(a: Thing, turns: u32) -> Thing {
     a
 }
 
-/// Pending once.
+/// A future that returns `Pending` once.
 struct Pause(bool);
 
 impl Future for Pause {
@@ -211,7 +211,7 @@ impl Crowd {
         Thing::new(a.value() + self.held.value())
     }
     pub fn swap(&mut self, a: Thing) -> Thing {
-        // Alone with the instance: nobody sees the other value.
+        // Exclusive access: no other call sees the temporary value.
         let former = std::mem::replace(&mut self.held, Thing::new(i64::MAX));
         std::thread::yield_now();
         let sum = a.value() + former.value();

@@ -1,4 +1,4 @@
-//! What a driver does with actors.
+//! The operations of a driver on actors.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ pub(super) struct Actor {
     number: usize,
     birth: usize,
     held: i64,
-    /// How calls may fail from now on.
+    /// The kinds of errors that later calls may have.
     doom: Kinds,
     dead: bool,
     restarts: bool,
@@ -89,7 +89,7 @@ impl Driver<'_> {
         let unsure = |model: &mut Model| model.uncertain[number] = true;
         let ledger = matches!(actor.handle, Handle::Ledger(_));
         if how == 0 && ledger && !dead {
-            // Told with a plain value: always counted.
+            // A call by `tell` with a plain value is always counted.
             if let Handle::Ledger(ledger) = &actor.handle {
                 actor.sent += 1;
                 ledger.hear.tell(caller, seq, Thing::new(1));
@@ -105,7 +105,7 @@ impl Driver<'_> {
             let ends = Kinds::of(ErrorKind::ActorDied).and(Kinds::of(ErrorKind::ActorUnavailable));
             if actor.restarts {
                 if !ledger {
-                    // Calls beside it fail with it, now or later.
+                    // Concurrent and later calls may fail as well.
                     actor.doom = actor.doom.and(ends);
                 }
             } else {
@@ -142,18 +142,18 @@ impl Driver<'_> {
         self.enter(&format!("call {number} {a:?}"), node, object);
     }
 
-    /// The shared ledger: never killed, and given no argument that may fail.
+    /// Calls the shared ledger, which is never killed and gets no argument that may fail.
     fn call_shared(&mut self) {
         let (a, object) = self.pick();
         self.seq += 1;
         let caller = 100 + self.number as u64;
         if self.model.may_fail(a) || self.model.value(a).is_none() || !self.chance.one_in(3) {
             self.shared.ledger.hear.tell(caller, self.seq, Thing::new(2));
-            self.note("tell the shared one".to_owned());
+            self.note("tell the shared ledger".to_owned());
         } else {
-            // Its reference stays where no cancel finds it.
+            // The reference is not stored, so this call is never cancelled.
             let object = ray::get(self.shared.ledger.note.remote(caller, self.seq, object)).map(|thing| thing.value());
-            self.note(format!("ask the shared one {a}"));
+            self.note(format!("ask the shared ledger {a}"));
             let node = self.model.add(&[a], Kinds::NONE, None, |values| Some(values[0] + 1));
             self.observe(node, object);
         }
@@ -202,21 +202,21 @@ impl Driver<'_> {
         if !again {
             actor.dead = true;
         } else if !actor.restarts || !matches!(actor.handle, Handle::Ledger(_)) {
-            // Without a restart it ends, unless its creation still waits for the argument; with one, calls are cut off that
-            // are admitted while the old ones end.
+            // Without restarts the actor ends, unless its creation still waits for the argument. With restarts, calls of a
+            // concurrent actor fail that were admitted while the old ones end.
             actor.doom = actor.doom.and(kinds);
         }
         self.model.widen_calls(number, kinds);
     }
 
-    /// A ledger that nothing could happen to has counted every call.
+    /// Checks that a ledger whose calls cannot have failed has counted every call.
     pub(super) fn count(&mut self, at: usize) {
         let actor = &self.actors[at];
         let Handle::Ledger(ledger) = &actor.handle else { return };
-        // Of all callers only this thread is ordered before the question: visitors must have been heard first.
+        // Only calls of this thread are ordered before `count`, so the visitors must have ended first.
         for visitor in &actor.visits {
             if ray::get_timeout(visitor, PATIENCE).is_err_and(|error| error.is_timeout()) {
-                give_up(&format!("a visit of actor {} is never over", actor.number));
+                give_up(&format!("a visit of actor {} does not end", actor.number));
             }
         }
         if self.model.uncertain[actor.number]
