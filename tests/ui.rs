@@ -1,11 +1,11 @@
-//! What the compiler says where `#[remote]` is misused, and what it does not say where it is used well.
+//! The compiler errors for misuse of `#[remote]`, and correct programs that must compile without warnings.
 //!
-//! `ui/fail` holds programs that must not compile, with what the user reads beside them. Texts of rustc change with its
-//! versions, so they are compared on the pinned one only; on any other the programs must merely fail, and the test says
-//! so. To accept new texts: `TRYBUILD=overwrite cargo test --test ui`, and read the difference.
+//! `ui/fail` has programs that must not compile, each with a file of the expected errors. The texts of rustc change between
+//! versions, so they are compared only with the pinned version; with any other version the programs must merely fail, and
+//! the test prints a note. To accept new texts, run `TRYBUILD=overwrite cargo test --test ui` and check the difference.
 //!
-//! `ui/pass` holds modules that must compile without a warning under the strictest lints; they are part of this binary,
-//! so that clippy reads them too.
+//! `ui/pass` has modules that must compile without a warning under the strictest lints. They are part of this binary, so
+//! clippy checks them as well.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,22 +18,22 @@ pub mod shadowed;
 #[path = "ui/pass/strict.rs"]
 pub mod strict;
 
-/// The rustc whose texts are in `ui/fail`.
+/// The version of rustc that printed the texts in `ui/fail`.
 const PINNED: &str = "1.95";
 
 #[test]
 fn expansions_pass_the_strictest_lints() {
-    strict::run().expect("the engine runs it all");
+    strict::run().expect("the engine runs all calls");
 }
 
 #[test]
 fn unusual_items_compile() {
-    corners::run().expect("the engine runs it all");
+    corners::run().expect("the engine runs all calls");
 }
 
 #[test]
 fn names_of_the_user_do_not_collide() {
-    shadowed::run().expect("the engine runs it all");
+    shadowed::run().expect("the engine runs all calls");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn misuse_gives_the_expected_errors() {
         trybuild::TestCases::new().compile_fail("tests/ui/fail/*.rs");
         return;
     }
-    // Not by `eprintln!`, which a passing test keeps to itself.
+    // The test harness hides the output of `eprintln!` in passing tests.
     let aloud = format!("rustc {version} is not {PINNED}: the texts of tests/ui/fail are NOT compared, only that each fails\n");
     std::io::stderr().write_all(aloud.as_bytes()).expect("stderr can be written");
     let copies = copies();
@@ -56,7 +56,7 @@ fn misuse_gives_the_expected_errors() {
     assert!(status.success(), "a program of tests/ui/fail compiles on rustc {version}");
 }
 
-/// Run by `misuse_gives_the_expected_errors` on other compilers: the texts of copies may change as they like.
+/// `misuse_gives_the_expected_errors` runs this with other compilers, on copies whose expected texts may change.
 #[test]
 #[ignore = "a part of misuse_gives_the_expected_errors"]
 fn copies_fail() {

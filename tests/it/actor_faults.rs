@@ -246,8 +246,8 @@ fn a_restart_while_a_getter_runs_the_calls() {
     });
 }
 
-/// `kill_and_restart` has no effect while the creation waits for its arguments. Later it uses up one restart, also before the
-/// constructor has run.
+/// `kill_and_restart` has no effect while the creation waits for its arguments. Later it uses up one restart, also before
+/// the constructor has run.
 #[test]
 fn a_restart_before_the_constructor_has_run() {
     alone_on(2, || {
@@ -288,7 +288,8 @@ fn a_restart_before_the_constructor_has_run() {
     });
 }
 
-/// Calls in flight during a crash or `kill_and_restart` are retried if their `max_task_retries` allow it, for each kind of actor.
+/// Calls in flight during a crash or `kill_and_restart` are retried if their `max_task_retries` allow it, for each kind of
+/// actor.
 #[test]
 fn calls_in_flight_are_retried_after_a_restart() {
     alone_on(4, || {

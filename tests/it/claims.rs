@@ -181,7 +181,8 @@ fn a_killed_actor_drops_its_arguments() {
     });
 }
 
-/// A task that was granted its CPUs but has not begun is cancelled: the CPUs are returned. Here no thread is free to begin it.
+/// A task that was granted its CPUs but has not begun is cancelled: the CPUs are returned. Here no thread is free to begin
+/// it.
 #[test]
 fn a_cancelled_grant_is_returned() {
     alone(|| {

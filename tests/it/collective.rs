@@ -1,11 +1,11 @@
-//! Groups that exchange arrays: every operation against a sequential reference, for every type of elements.
+//! Collective groups: every operation is compared with a sequential reference, for every element type.
 
 use std::fmt::Debug;
 
 use proptest::prelude::*;
 use ray::collective::{Element, Float, Group, Max, Mean, Min, Product, ReduceOp, Sum, f16};
 
-/// Runs a body for each member, on a thread of its own, and gives what they return, by rank.
+/// Runs `body` for each member of a new group in a separate thread, and returns their results by rank.
 pub(crate) fn each<R: Send>(size: usize, body: impl Fn(Group) -> R + Sync) -> Vec<R> {
     let members = Group::members(size).unwrap();
     std::thread::scope(|threads| {
@@ -14,10 +14,10 @@ pub(crate) fn each<R: Send>(size: usize, body: impl Fn(Group) -> R + Sync) -> Ve
     })
 }
 
-/// An element with a second, plain implementation of its arithmetic.
+/// An element type with a second, simple implementation of its arithmetic.
 trait Value: Element + Debug {
     type Wide: Copy;
-    /// Any value, also the awkward ones.
+    /// A value of the type, special values included.
     fn any(random: u64) -> Self;
     fn wide(self) -> Self::Wide;
     fn narrow(wide: Self::Wide) -> Self;
@@ -25,9 +25,9 @@ trait Value: Element + Debug {
     fn product(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn least(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn greatest(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-    /// The same bits; a NaN that was computed may be another one, since which one that is, is the processor's affair.
+    /// Whether the values have the same bits or are both NaN: the bits of a computed NaN depend on the processor.
     fn same(self, other: Self) -> bool;
-    /// The same bits.
+    /// Whether the values have the same bits.
     fn identical(self, other: Self) -> bool;
 }
 
@@ -68,7 +68,7 @@ macro_rules! integers {
 
 integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
 
-/// The lower rank's NaN, else the lower rank's of equals.
+/// The better of two values; `a`, of the lower rank, if it is NaN or equal.
 fn chosen<F: PartialOrd + Copy>(a: F, b: F, better: impl Fn(&F, &F) -> bool) -> F {
     #[allow(clippy::eq_op, reason = "NaN")]
     if a != a {
@@ -129,7 +129,7 @@ floats! {
     f16: f32, |number| f16::from_f32(number);
 }
 
-/// What a member brings: by a small generator, so that each member, operation and run can make it again.
+/// The values of a member, from a seeded generator, so that they can be computed again anywhere.
 fn values<T: Value>(seed: u64, rank: usize, len: usize) -> Vec<T> {
     let mut state = seed ^ (rank as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let next = move || {
@@ -139,7 +139,7 @@ fn values<T: Value>(seed: u64, rank: usize, len: usize) -> Vec<T> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// One after the other, in the order of ranks.
+/// The sequential reference: folds the values in the order of the ranks.
 fn reference<T: Value>(seed: u64, size: usize, len: usize, fold: impl Fn(T::Wide, T::Wide) -> T::Wide) -> Vec<T::Wide> {
     let mut all: Vec<T::Wide> = values::<T>(seed, 0, len).into_iter().map(T::wide).collect();
     for rank in 1..size {
@@ -157,7 +157,7 @@ fn assert_same<T: Value>(got: &[T], expected: &[T], what: &str) {
     assert!(wrong.is_none(), "{what} at {wrong:?}: {:?}, not {:?}", got[wrong.unwrap()], expected[wrong.unwrap()]);
 }
 
-/// All operations that reduce, by one operation, on buffers that begin `shift` elements into an allocation.
+/// Checks all collectives that reduce, with one reduction, on buffers that begin `shift` elements into an allocation.
 fn reductions<T: Value, O: ReduceOp<T>>(
     (size, len, shift, seed): Shape,
     op: O,
@@ -178,7 +178,7 @@ fn reductions<T: Value, O: ReduceOp<T>>(
         group.reduce(&mut rooted, root, op).unwrap();
         let mine = values::<T>(seed, rank, len);
         let untouched = rank == root || (0..len).all(|at| rooted[at].identical(mine[at]));
-        assert!(untouched, "a buffer of another rank than the root has changed");
+        assert!(untouched, "`reduce` changed the buffer of a rank that is not the root");
 
         let mut part = values::<T>(0, 0, len);
         group.reducescatter(&values::<T>(seed, rank, len * size), &mut part, op).unwrap();
@@ -195,7 +195,7 @@ fn reductions<T: Value, O: ReduceOp<T>>(
     }
 }
 
-/// All operations that copy.
+/// Checks all collectives that copy.
 fn copies<T: Value>(size: usize, len: usize, seed: u64) {
     let root = seed as usize % size;
     let whole: Vec<T> = (0..size).flat_map(|rank| values::<T>(seed, rank, len)).collect();
@@ -213,7 +213,7 @@ fn copies<T: Value>(size: usize, len: usize, seed: u64) {
         assert!(identical(&gathered, &whole), "allgather");
         group.barrier().unwrap();
 
-        // Round the ring, the first member last to send.
+        // A ring of transfers, in which rank 0 receives before it sends.
         if size > 1 {
             let (next, before) = ((rank + 1) % size, (rank + size - 1) % size);
             let mut got = values::<T>(0, 0, len);
@@ -229,7 +229,7 @@ fn copies<T: Value>(size: usize, len: usize, seed: u64) {
     });
 }
 
-/// Members, elements, where a buffer begins in its allocation, and what the values come from.
+/// The number of members, the number of elements, the offset of the buffer in its allocation, and the seed of the values.
 type Shape = (usize, usize, usize, u64);
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -329,7 +329,7 @@ proptest! {
     }
 }
 
-/// As many as a small model has parameters: several blocks for each member, whoever does them.
+/// Two runs over 300,007 elements, several blocks for each member, give the same bits.
 #[test]
 fn runs_repeat_exactly() {
     let run = || {
@@ -349,7 +349,7 @@ fn runs_repeat_exactly() {
     assert_eq!(first, run());
 }
 
-/// 65,504 is the greatest finite `f16`: a sum in `f16` would be infinite on the way.
+/// The mean of four `f16::MAX` is `f16::MAX`: a sum in `f16` would overflow to infinity.
 #[test]
 fn half_floats_are_summed_in_f32() {
     let means = each(4, |mut group| {
@@ -385,7 +385,7 @@ fn min_and_max_return_the_nan_of_the_lowest_rank() {
     assert_eq!(all, [[[own(1).to_bits(), 0.0_f32.to_bits()]; 2]; 4]);
 }
 
-/// Members that meet thousands of times, more of them than there are processors, in all sorts of operations.
+/// Five members run thousands of different operations in sequence.
 #[test]
 fn thousands_of_operations_in_sequence() {
     each(5, |mut group| {

@@ -1,4 +1,4 @@
-//! Groups whose members do not do as the others: nobody hangs, and the error says who is where.
+//! Groups whose members disagree, leave or fail: no member hangs, and the error names the operations of the ranks.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::collective::each;
 use crate::stage::{alone, alone_on};
 use crate::support::{Gate, PATIENCE, Tally, engine};
 
-/// What each member's program ends with, by rank.
+/// Runs `body` for each member, and returns the error of each, by rank.
 fn ends(size: usize, body: impl Fn(&mut Group) -> ray::Result<()> + Sync) -> Vec<Option<Error>> {
-    // All stay until all have had their say, so that what is tested is not that somebody leaves.
-    let said = Tally::new();
+    // Every member stays until all have ended, so that no error is caused by a member that leaves.
+    let ended = Tally::new();
     each(size, |group| {
         let mut group = group.with_timeout(PATIENCE);
         let end = body(&mut group).err();
-        said.add();
-        said.wait_for(size as u64);
+        ended.add();
+        ended.wait_for(size as u64);
         end
     })
 }
 
-/// Every member has an error of that kind that names all of `parts`.
+/// Checks that every member has an error that contains all of `parts`.
 #[track_caller]
-fn all_say(ends: &[Option<Error>], parts: &[&str]) {
+fn all_contain(ends: &[Option<Error>], parts: &[&str]) {
     for (rank, end) in ends.iter().enumerate() {
         let error = end.as_ref().unwrap_or_else(|| panic!("rank {rank} has no error"));
         let text = error.to_string();
@@ -66,7 +66,7 @@ fn a_panicking_member_releases_the_others() {
     assert!(panicked.join().is_err());
 }
 
-/// Who has had its last operation may go, whatever others still have to do without it.
+/// A member may leave after its last operation while others still run operations that do not need it.
 #[test]
 fn a_member_may_leave_after_its_last_operation() {
     for _ in 0..100 {
@@ -94,7 +94,7 @@ fn a_member_may_leave_after_its_last_operation() {
     assert!(a.send(&[1], 1).is_err(), "the group is broken now");
 }
 
-/// The last operation of all members ends well for each, however late one wakes and however soon another leaves.
+/// The last operation succeeds for every member, even if one wakes late and another leaves early.
 #[test]
 fn the_last_operation_succeeds_for_all_members() {
     for turn in 0..300 {
@@ -113,24 +113,24 @@ fn different_operations_are_named_in_the_error() {
         0 => group.allreduce(&mut [1.0_f32; 10], Sum),
         _ => group.broadcast(&mut [1.0_f32; 10], 1),
     });
-    all_say(&different, &["rank 0", "allreduce(sum) of 10 f32 at", "rank 1", "broadcast(root 1) of 10 f32 at", here]);
+    all_contain(&different, &["rank 0", "allreduce(sum) of 10 f32 at", "rank 1", "broadcast(root 1) of 10 f32 at", here]);
     let lengths = ends(3, |group| group.allreduce(&mut vec![1_u8; 7 + group.rank() / 2], Sum));
-    all_say(&lengths, &["allreduce(sum) of 7 u8", "rank 2", "of 8 u8", here]);
+    all_contain(&lengths, &["allreduce(sum) of 7 u8", "rank 2", "of 8 u8", here]);
     let types = ends(2, |group| match group.rank() {
         0 => group.allreduce(&mut [1_i32], Sum),
         _ => group.allreduce(&mut [1_u32], Sum),
     });
-    all_say(&types, &["of 1 i32", "of 1 u32"]);
+    all_contain(&types, &["of 1 i32", "of 1 u32"]);
     let roots = ends(2, |group| group.reduce(&mut [1_i32], group.rank(), Sum));
-    all_say(&roots, &["root 0", "root 1"]);
+    all_contain(&roots, &["root 0", "root 1"]);
     let ways = ends(2, |group| match group.rank() {
         0 => group.allreduce(&mut [1_i32], Min),
         _ => group.allreduce(&mut [1_i32], Max),
     });
-    all_say(&ways, &["allreduce(min)", "allreduce(max)"]);
+    all_contain(&ways, &["allreduce(min)", "allreduce(max)"]);
 }
 
-/// It does not wait for the members that have not come.
+/// The error comes before all members have arrived.
 #[test]
 fn different_operations_fail_before_all_members_arrive() {
     let (seen, gate) = (Tally::new(), Gate::new());
@@ -156,25 +156,25 @@ fn transfers_that_do_not_match() {
         0 => group.send(&[1_u8; 3], 1),
         _ => group.recv(&mut [0_u8; 4], 0),
     });
-    all_say(&lengths, &["send(to 1) of 3 u8", "recv(from 0) of 4 u8"]);
+    all_contain(&lengths, &["send(to 1) of 3 u8", "recv(from 0) of 4 u8"]);
     let types = ends(2, |group| match group.rank() {
         0 => group.send(&[1_u8; 4], 1),
         _ => group.recv(&mut [0_i8; 4], 0),
     });
-    all_say(&types, &["of 4 u8", "of 4 i8"]);
+    all_contain(&types, &["of 4 u8", "of 4 i8"]);
 }
 
 #[test]
 fn transfers_that_wait_for_each_other() {
     let both = ends(2, |group| group.send(&[1], 1 - group.rank()));
-    all_say(&both, &["wait for each other", "send(to 1)", "send(to 0)"]);
+    all_contain(&both, &["wait for each other", "send(to 1)", "send(to 0)"]);
     let ring = ends(3, |group| group.send(&[1], (group.rank() + 1) % 3));
-    all_say(&ring, &["wait for each other"]);
+    all_contain(&ring, &["wait for each other"]);
     let mixed = ends(3, |group| match group.rank() {
         0 => group.recv(&mut [0_u8], 1),
         _ => group.barrier(),
     });
-    all_say(&mixed, &["wait for each other", "recv(from 1)", "barrier"]);
+    all_contain(&mixed, &["wait for each other", "recv(from 1)", "barrier"]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_time_out_names_the_missing_ranks() {
         }
     });
     for error in &errors {
-        let error = error.as_ref().expect("nobody's operation can be");
+        let error = error.as_ref().expect("the operation of no rank can complete");
         let text = error.to_string();
         assert!(error.is_timeout() && text.contains("rank 0 waited 20ms in allreduce(sum) of 1 u16"), "{text}");
         assert!(
@@ -232,7 +232,7 @@ fn poison_releases_all_members() {
             poisoner.send(group.poisoner()).unwrap();
         }
         let error = loop {
-            // Rank 2 does not come in at all.
+            // Rank 2 never enters an operation.
             match if group.rank() == 2 { Ok(()) } else { group.barrier() } {
                 Ok(()) if group.rank() == 2 => break None,
                 Ok(()) => {}
@@ -250,7 +250,7 @@ fn poison_releases_all_members() {
     }
 }
 
-/// Three members that are tasks of one CPU each, on one CPU.
+/// Three members are tasks that ask for one CPU each, on an engine with one CPU.
 #[test]
 fn three_members_share_one_cpu() {
     alone_on(1, || {
@@ -285,7 +285,7 @@ fn five_members_share_two_cpus() {
     });
 }
 
-/// Too few threads for all members: an error, not a hang.
+/// With too few threads for all members the result is an error, not a hang.
 #[test]
 fn too_few_threads_for_all_members_is_an_error() {
     alone(|| {
@@ -315,7 +315,7 @@ fn a_cancelled_member_releases_the_others() {
     inside.wait_for(1);
     ray::cancel(&task).unwrap();
     assert!(ray::get(task).unwrap_err().is_cancelled());
-    // Of its own, or because of the other one's: whichever comes first, nobody waits for ever.
+    // The error is of this transfer, or of the member that left, depending on which comes first.
     last.set_timeout(PATIENCE);
     let error = last.send(&[1_u8], 0).unwrap_err();
     assert!(error.is_collective(), "{error}");
@@ -346,7 +346,7 @@ fn a_shutdown_releases_members() {
 #[remote]
 async fn blocks() -> ray::Result<String> {
     let mut alone = Group::members(1)?.remove(0);
-    let error = alone.barrier().expect_err("it would stall other futures");
+    let error = alone.barrier().expect_err("a blocking call in an async body is an error");
     assert!(error.is_blocking_in_async());
     Ok(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Groups by name, among actors.
+//! Named groups of actors.
 
 use ray::collective::{
     Group, Sum, create_collective_group, destroy_collective_group, get_collective_group_size, get_group, get_rank,
@@ -8,7 +8,7 @@ use ray::remote;
 
 use crate::support::{PATIENCE, engine};
 
-/// Holds what it has joined.
+/// An actor that holds the group that it has joined.
 #[remote]
 struct Member {
     group: Option<Group>,
@@ -47,7 +47,7 @@ impl Member {
     }
 
     pub fn fall(&self) {
-        panic!("it fell");
+        panic!("crashes");
     }
 }
 
@@ -65,7 +65,7 @@ fn each_actor_joins_by_rank() {
     assert_eq!(ray::get(sums).unwrap(), [111; 3]);
     assert_eq!(get_collective_group_size("joined").unwrap(), 3);
     assert_eq!(ray::get(members[0].rank.remote("joined")).unwrap(), 2);
-    assert!(get_rank("joined").unwrap_err().is_invalid_argument(), "the driver is no actor");
+    assert!(get_rank("joined").unwrap_err().is_invalid_argument(), "the driver is not a member");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_actor_that_dies_before_it_joins_breaks_its_group() {
     assert!(error.is_collective() && error.to_string().contains("actor of rank 1 died before it joined"), "{error}");
 }
 
-/// A killed actor's body cannot be interrupted, but it does not stay in its operation.
+/// The body of a killed actor cannot be interrupted, but its collective operation ends.
 #[test]
 fn a_killed_member_releases_the_others() {
     let members = members(2);

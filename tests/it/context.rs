@@ -1,4 +1,4 @@
-//! What a body can know of itself: 1.7.
+//! `ray::context()`: the ids, names, attempt, resources and cancellation of the running body.
 
 use std::collections::HashSet;
 
@@ -64,7 +64,7 @@ impl Named {
     }
 }
 
-/// The driver is no task and no actor.
+/// The driver is neither a task nor an actor.
 #[test]
 fn on_the_driver() {
     engine();
@@ -79,7 +79,7 @@ fn on_the_driver() {
     assert_eq!(context.namespace(), "default");
 }
 
-/// A task knows the number that its references tell; job and node are the driver's.
+/// A task has the task id of its references, and the job and node of the driver.
 #[test]
 fn ids_of_a_task() {
     engine();
@@ -103,7 +103,7 @@ fn ids_of_a_task() {
     started.wait_for(3);
     gate.open();
     let workers: HashSet<_> = ray::get(workers).unwrap().into_iter().collect();
-    assert_eq!(workers.len(), 3, "at once, so each on a thread of its own");
+    assert_eq!(workers.len(), 3, "concurrent tasks run on different workers");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn names_of_a_task() {
     assert_eq!((name.as_str(), function.as_str()), ("mine", "it::context::names"));
 }
 
-/// In an async body too, after an await, on whatever thread.
+/// An async body has its context after an await as well, on any thread.
 #[test]
 fn of_an_async_task() {
     engine();
@@ -145,7 +145,7 @@ fn of_an_actor() {
     assert_eq!(ray::get(nameless.tell.remote()).unwrap().1, None);
 }
 
-/// A getter that runs a task itself is, for as long, that task.
+/// While a getter runs a task on its own thread, the context is that of the task.
 #[test]
 fn in_a_task_that_the_getter_runs() {
     engine();
@@ -153,7 +153,7 @@ fn in_a_task_that_the_getter_runs() {
         let object = ids.remote();
         let own = object.task_id().unwrap().to_string();
         assert_eq!(ray::get(object).unwrap().0, own);
-        assert!(ray::context().task_id().is_none(), "and the driver again after it");
+        assert!(ray::context().task_id().is_none(), "after the get the context is that of the driver");
     }
     let nested = ray::task(|| {
         let before = ray::context().task_id();
@@ -164,7 +164,7 @@ fn in_a_task_that_the_getter_runs() {
     assert_eq!(ray::get(nested.remote()).unwrap(), (true, false));
 }
 
-/// What was assigned is what was asked for.
+/// `assigned_resources` are the requested ones.
 #[test]
 fn assigned_resources() {
     in_child("context::assigned_resources", || {
@@ -184,7 +184,7 @@ fn assigned_resources() {
     });
 }
 
-/// A long body looks at whether it was cancelled.
+/// A running body sees that it was cancelled.
 #[test]
 fn is_cancelled() {
     engine();

@@ -383,8 +383,8 @@ fn climb(top: Mutex<std::sync::mpsc::Receiver<ActorHandle<Layer>>>, first: Gate,
     ray::get(top.leaf.remote())
 }
 
-/// Layers of actors with two slots each, in which every call has two paths to the next layer. A search that followed every path
-/// would take a billion steps; the engine follows each edge once.
+/// Layers of actors with two slots each, in which every call has two paths to the next layer. A search that followed every
+/// path would take a billion steps; the engine follows each edge once.
 #[test]
 fn the_search_follows_each_edge_once() {
     const LAYERS: usize = 30;

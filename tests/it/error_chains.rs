@@ -1,4 +1,4 @@
-//! The causes of a user's error: `anyhow`, `eyre`, boxes and types with a `source()`, from functions, methods and closures.
+//! The causes of a user's error: `anyhow`, `eyre`, boxed errors and types with a `source()`, from functions and methods.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,7 +10,7 @@ use ray::{Error, remote};
 
 use crate::support::{engine, strict};
 
-/// A user's error that is no type of the standard library.
+/// An error type of the user.
 #[derive(Debug, PartialEq)]
 struct NoOven(u32);
 
@@ -22,7 +22,7 @@ impl fmt::Display for NoOven {
 
 impl StdError for NoOven {}
 
-/// An error with a source, of the same sort as a derived one.
+/// An error type of the user with a source.
 #[derive(Debug)]
 struct NoBread(NoOven);
 
@@ -107,7 +107,7 @@ fn missing() -> String {
     "/no/such/recipe".to_owned()
 }
 
-/// The texts that `source()` gives, one after the other.
+/// The texts of the chain of `source()`.
 fn sources(error: &Error) -> Vec<String> {
     std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect()
 }
@@ -195,7 +195,7 @@ fn passes_on_with_a_context() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An error of ray's that `?` wraps is that error; with a context around it is a link of the chain, and so are its causes.
+/// An error of ray that `?` wraps stays that error. With a context it is a link of the chain, followed by its causes.
 #[test]
 fn errors_of_ray_in_a_chain() {
     engine();
@@ -214,7 +214,7 @@ fn errors_of_ray_in_a_chain() {
     }
 }
 
-/// A failed constructor: the calls' error names it, and its causes are found through it.
+/// The errors of the calls of an actor have the causes of the constructor's error.
 #[test]
 fn causes_of_a_constructor() {
     engine();
@@ -224,7 +224,8 @@ fn causes_of_a_constructor() {
     assert!(strict() || error.downcast_ref::<io::Error>().is_some());
 }
 
-/// `Error::other` takes what is only `Display`: `anyhow` and `eyre` show their causes there too, by their text.
+/// `Error::from_std` keeps the sources of an error. `Error::other` needs only `Display`: it keeps the causes of `anyhow` and
+/// `eyre` errors as text.
 #[test]
 fn errors_made_by_hand() {
     let error = Error::from_std(NoBread(NoOven(1)));
@@ -239,7 +240,7 @@ fn errors_made_by_hand() {
     assert!(Error::other(io::Error::other("x")).downcast_ref::<io::Error>().is_some());
 }
 
-/// What a user's error type does when it is asked.
+/// The misbehaviour of a user's error type.
 #[derive(Debug)]
 enum Rude {
     DisplayPanics,
@@ -302,7 +303,7 @@ fn errors_whose_methods_panic_or_never_end() {
         let error = ray::get(rude_in_a_context.remote(how)).unwrap_err();
         assert!(error.to_string().ends_with("a context"), "{error}");
         assert!(causes(&error)[0].contains(text), "{error:?}");
-        // Nobody reads these: they are logged, and dropped by the engine's threads.
+        // These failures are not read: the engine logs them, and drops them on its own threads.
         drop((is_rude.remote(how), rude_in_a_context.remote(how)));
     }
     assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);

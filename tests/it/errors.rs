@@ -1,4 +1,4 @@
-//! How tasks fail, and what their errors tell: the table of 1.8, decisions 1, 3 and 13.
+//! Failures of tasks: flattened results, panics, the chain of tasks in an error, kinds of errors.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl fmt::Display for OutOfStock {
     }
 }
 
-/// With a cause, and no serialised form.
+/// An error with a source that cannot be serialised.
 #[derive(Debug)]
 struct Unreadable(std::num::ParseIntError);
 
@@ -93,7 +93,7 @@ async fn async_buy(item: u32) -> Result<u32, OutOfStock> {
     buy.call(item)
 }
 
-/// Decision 1: a `Result` gives a reference to what is in its `Ok`, and the user's own error is found in the failure.
+/// A function that returns `Result<T, E>` gives an `ObjectRef<T>`; `downcast_ref` finds the `E` in the failure.
 #[test]
 fn a_result_is_flattened() {
     engine();
@@ -109,7 +109,7 @@ fn a_result_is_flattened() {
     assert_eq!(error.downcast_ref(), Some(&OutOfStock { item: 0 }));
 }
 
-/// Decision 1: whatever `Result` it is, by its last word.
+/// Results with I/O, boxed, `fmt` and text errors are flattened as well, also by the alias `std::io::Result`.
 #[test]
 fn results_with_other_error_types() {
     engine();
@@ -128,7 +128,7 @@ fn results_with_other_error_types() {
     }
 }
 
-/// What caused the user's error is told below it.
+/// The `Debug` form of an error lists the sources of the user's error.
 #[test]
 fn sources_are_printed() {
     engine();
@@ -142,14 +142,14 @@ fn sources_are_printed() {
     }
 }
 
-/// Decision 1: ray's own errors go through bodies as they are, boxed ones too.
+/// Errors of ray pass through bodies unchanged, also boxed ones.
 #[test]
 fn errors_of_ray_pass_through() {
     engine();
     let error = ray::get(own.remote()).unwrap_err();
     assert!(error.is_other());
     if !strict() {
-        // `Error::other` takes any error, so that it travels as its text.
+        // `Error::other` accepts any type, so a serialised error has only its text.
         assert_eq!(error.downcast_ref(), Some(&OutOfStock { item: 9 }));
     }
     let error = ray::get(order.remote(0)).unwrap_err();
@@ -163,12 +163,12 @@ fn errors_of_ray_pass_through() {
     let object = ray::task(move || gate.wait()).remote();
     let inner = object.clone();
     let timed = ray::task(move || ray::get_timeout(inner, std::time::Duration::ZERO).unwrap_err());
-    assert!(ray::get(timed.remote()).unwrap().is_timeout(), "an error is a value, too");
+    assert!(ray::get(timed.remote()).unwrap().is_timeout(), "an error can be a result");
     gate.open();
     ray::get(object).unwrap();
 }
 
-/// Decision 13: the way of a failure, from where it began to who asked.
+/// The chain of an error names the tasks through which the failure passed, in order.
 #[test]
 fn the_chain_names_every_task() {
     engine();
@@ -212,7 +212,7 @@ fn panics(how: &str) -> u8 {
     }
 }
 
-/// Decision 3: a panic fails the object, and tells what was said and where, whatever was raised.
+/// A panic fails the object. The error has the message and the place, for every type of panic payload.
 #[test]
 fn panics_are_errors() {
     engine();
@@ -241,11 +241,15 @@ fn panics_are_errors() {
     }
     assert!(told("error").contains("inside"));
     assert!(told("unwrap").contains("item 0 is out of stock"));
-    assert_eq!(told("resumed"), "task `panics` panicked: resumed", "no hook has seen where");
-    assert_eq!(told("caught"), "task `panics` panicked: raised after", "not the place of another panic");
+    assert_eq!(
+        told("resumed"),
+        "task `panics` panicked: resumed",
+        "the panic hook does not see `resume_unwind`, so there is no place"
+    );
+    assert_eq!(told("caught"), "task `panics` panicked: raised after", "the error must not have the place of another panic");
     let dependant = ray::get(ship.remote(ray::task(|| -> u32 { panic!("upstream") }).remote())).unwrap_err();
     assert!(dependant.is_panic() && dependant.to_string().ends_with("upstream"), "{dependant}");
-    assert_eq!(ray::get(ship.remote(1)).unwrap(), 101, "the engine goes on");
+    assert_eq!(ray::get(ship.remote(1)).unwrap(), 101, "the engine runs further tasks");
 }
 
 #[remote]
@@ -265,7 +269,7 @@ fn a_panic_after_an_await() {
     assert!(error.to_string().ends_with("after an await"), "{error}");
 }
 
-/// A thousand panics: none is lost, none takes a thread along.
+/// Five hundred panics among a thousand tasks: all are errors, and no worker thread is lost.
 #[test]
 fn many_panics() {
     engine();
@@ -280,7 +284,7 @@ fn eight() -> u8 {
     8
 }
 
-/// Decision 3: the hook that was there before is called too, and the one for the rest of the process stays.
+/// The user's panic hook is called for panics in bodies, and for all other panics of the process.
 #[test]
 fn the_users_own_hook_is_called() {
     let said = in_child("errors::the_users_own_hook_is_called", || {
@@ -293,7 +297,7 @@ fn the_users_own_hook_is_called() {
     assert_eq!((times("hooked: "), times("formatted 7"), times("no body")), (2, 1, 1), "{}", said.stdout);
 }
 
-/// Decision 13: an error is a value: cheap, shared, of one type.
+/// `ray::Error` implements `Error` and `Clone`; all errors of one failure share one value.
 #[test]
 fn an_error_is_a_value() {
     engine();
@@ -309,7 +313,7 @@ fn an_error_is_a_value() {
     assert_eq!(format!("{copy:?}"), format!("{two:?}"));
 }
 
-/// Every kind that tasks and objects can fail with, as its name and its question tell it.
+/// Kinds of errors: `kind()` and exactly one of the `is_` methods match.
 #[test]
 fn kinds_of_tasks_and_objects() {
     engine();
@@ -339,7 +343,7 @@ fn kinds_of_tasks_and_objects() {
     ray::get(blocked).unwrap();
 }
 
-/// A user's `Display` that panics, and a `Clone` that does: told, and no harm done.
+/// A panic in the `Display` of a user's error, or in the `Clone` of a value, is reported and has no other effect.
 #[test]
 fn values_whose_methods_panic() {
     engine();
@@ -350,7 +354,7 @@ fn values_whose_methods_panic() {
     let error = ray::get(takes.remote(&object)).unwrap_err();
     assert!(error.is_panic() && error.to_string().ends_with("no copies"), "{error}");
     let told = std::thread::spawn(move || ray::get(&object).map(|_| ())).join();
-    assert!(told.is_err(), "the getter's own clone is the getter's own panic");
+    assert!(told.is_err(), "a panic in the clone of a getter is a panic of the getter");
     assert_eq!(ray::get(ship.remote(1)).unwrap(), 101);
 }
 

@@ -9,8 +9,8 @@ use crate::support::{Gate, engine, in_child};
 
 /// Runs `body` in a fork of this process; returns whether `body` returned `true`. An alarm ends a fork that hangs.
 fn in_a_fork(body: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the fork calls `body`, which ends by itself or by the alarm, and then `_exit`. A lock that another thread holds
-    // during the fork stays locked in the child, so the other threads of the test are idle at this point.
+    // SAFETY: the fork calls `body`, which ends by itself or by the alarm, and then `_exit`. A lock that another thread
+    // holds during the fork stays locked in the child, so the other threads of the test are idle at this point.
     unsafe {
         let pid = libc::fork();
         assert!(pid >= 0, "the system refused the fork");

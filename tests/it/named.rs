@@ -90,7 +90,8 @@ fn namespaces() {
     });
 }
 
-/// The weak handle of `get_actor` does not keep the actor alive. The name is free again after the actor has ended in any way.
+/// The weak handle of `get_actor` does not keep the actor alive. The name is free again after the actor has ended in any
+/// way.
 #[test]
 fn a_name_is_free_after_its_actor_ended() {
     alone(|| {

@@ -67,8 +67,8 @@ fn depth_by_threads(n: u64) -> ray::Result<u64> {
     if n == 0 { Ok(0) } else { Ok(ray::get(depth_by_threads.remote(n - 1))? + 1) }
 }
 
-/// Nesting that exhausts the stack of the only thread is an error as well. The test unsets `RUST_MIN_STACK`, which the sanitizer
-/// runs set to larger stacks.
+/// Nesting that exhausts the stack of the only thread is an error as well. The test unsets `RUST_MIN_STACK`, which the
+/// sanitizer runs set to larger stacks.
 #[test]
 fn nesting_beyond_one_stack_is_an_error() {
     alone_with(&[("RUST_MIN_STACK", "")], || {

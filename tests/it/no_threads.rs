@@ -58,7 +58,8 @@ pub(crate) fn refuse_threads() {
         step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EAGAIN as u32, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: system calls with valid arguments. The second call copies the filter, which outlives it, for all existing threads.
+    // SAFETY: system calls with valid arguments. The second call copies the filter, which outlives it, for all existing
+    // threads.
     let failed = unsafe {
         let (set_filter, of_all_threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0

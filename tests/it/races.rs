@@ -1,4 +1,5 @@
-//! Races of kill, cancel, shutdown and creation. Each test reproduces a fault that was found by review or by random programs.
+//! Races of kill, cancel, shutdown and creation. Each test reproduces a fault that was found by review or by random
+//! programs.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -222,7 +223,8 @@ fn a_crash_among_concurrent_calls() {
     });
 }
 
-/// Arguments fail while the submission still registers the task with other arguments: no argument is used after it is dropped.
+/// Arguments fail while the submission still registers the task with other arguments: no argument is used after it is
+/// dropped.
 #[test]
 fn arguments_fail_while_they_are_registered() {
     alone_on(2, || {

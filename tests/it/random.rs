@@ -1,7 +1,7 @@
-//! Random programs, checked against a simple sequential model: the possible results of each reference, the number of drops of
-//! each value, and the order in which an actor's calls begin. Two runs of 100,000 operations, with a fixed and with a fresh seed,
-//! each in its own process; `RAY_TEST_SEED` and `RAY_TEST_OPS` override this. A failure or a hang prints the seed and the last
-//! operations.
+//! Random programs, checked against a simple sequential model: the possible results of each reference, the number of drops
+//! of each value, and the order in which an actor's calls begin. Two runs of 100,000 operations, with a fixed and with a
+//! fresh seed, each in its own process; `RAY_TEST_SEED` and `RAY_TEST_OPS` override this. A failure or a hang prints the
+//! seed and the last operations.
 
 mod driver;
 mod model;

@@ -180,8 +180,8 @@ fn actors_hold_resources_for_life() {
     });
 }
 
-/// An actor that holds the only CPU lends it during a get, in its constructor and in its methods, also in a call by `tell`. It
-/// has the CPU again before the get returns.
+/// An actor that holds the only CPU lends it during a get, in its constructor and in its methods, also in a call by `tell`.
+/// It has the CPU again before the get returns.
 #[test]
 fn a_blocked_get_of_an_actor_lends_its_cpu() {
     #[remote]
@@ -241,7 +241,8 @@ fn a_lent_cpu_is_not_granted_for_life() {
     });
 }
 
-/// An actor or a task that waits for more CPUs than the living actors leave does not delay other work, however long it waits.
+/// An actor or a task that waits for more CPUs than the living actors leave does not delay other work, however long it
+/// waits.
 #[test]
 fn an_actor_that_cannot_start_delays_no_other_work() {
     alone_on(2, || {

@@ -1,4 +1,4 @@
-//! Retries: row T12, and what decision 3 says of arguments.
+//! Retries of tasks, and their arguments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use ray::{Error, ErrorKind, remote};
 use crate::stage::eventually;
 use crate::support::{Gate, Tally, engine};
 
-/// Fails until the attempt `good`; counts from 1.
+/// Fails until attempt `good`; the first attempt is 1.
 fn attempt(tally: Tally, good: u64) -> Result<u64, String> {
     let now = tally.add();
     if now < good { Err(format!("attempt {now}")) } else { Ok(now) }
@@ -63,7 +63,7 @@ fn panics(tally: Tally) -> u64 {
     panic!("attempt {}", tally.add())
 }
 
-/// T12: how often a task is tried, by what its attribute says.
+/// The number of attempts follows the attribute.
 #[test]
 fn attempts_are_counted() {
     engine();
@@ -84,14 +84,18 @@ fn attempts_are_counted() {
         }
         let tally = Tally::new();
         let error = ray::get(submit(tally, u64::MAX)).unwrap_err();
-        assert_eq!(error.downcast_ref::<String>().unwrap(), &format!("attempt {most}"), "{name}: the last one's");
+        assert_eq!(
+            error.downcast_ref::<String>().unwrap(),
+            &format!("attempt {most}"),
+            "{name}: the error is that of the last attempt"
+        );
         assert_eq!(tally.count(), most, "{name}");
     }
     let tally = Tally::new();
     assert_eq!(ray::get(for_ever.remote(tally, 1000)).unwrap(), 1000);
 }
 
-/// T12: over the attribute, what the call says.
+/// The options of a call override the attribute.
 #[test]
 fn options_of_a_call() {
     engine();
@@ -104,7 +108,11 @@ fn options_of_a_call() {
     let tally = Tally::new();
     assert_eq!(tried(never_again.options().retry_exceptions(true).remote(tally, 100), tally), 4);
     let tally = Tally::new();
-    assert_eq!(tried(never_again.options().max_retries(6).remote(tally, 100), tally), 1, "system failures only");
+    assert_eq!(
+        tried(never_again.options().max_retries(6).remote(tally, 100), tally),
+        1,
+        "`max_retries` alone does not retry failures of the body"
+    );
     let tally = Tally::new();
     assert_eq!(tried(for_ever.options().max_retries(0).remote(tally, 100), tally), 1);
     let tally = Tally::new();
@@ -114,7 +122,7 @@ fn options_of_a_call() {
     assert_eq!(tried(for_ever.options().retry_exceptions(early).remote(tally, 100), tally), 3);
 }
 
-/// A panic is tried again as well.
+/// A panic is retried like an error.
 #[test]
 fn panics_are_retried() {
     engine();
@@ -136,7 +144,7 @@ fn several_returns_are_retried_together() {
     assert_eq!(tally.count(), 3);
 }
 
-/// What did not fail in the body is not tried again: a failed argument, a cancel, an infeasible request.
+/// Only failures of the body are retried, not a failed argument, an infeasible request or a cancel.
 #[test]
 fn failures_that_are_not_retried() {
     engine();
@@ -161,7 +169,7 @@ fn waits(tally: Tally, gate: Gate) -> Result<(), String> {
     Err("cancelled meanwhile".into())
 }
 
-/// A task that is tried for ever can be cancelled.
+/// A task with unlimited retries can be cancelled.
 #[test]
 fn a_cancel_ends_the_attempts() {
     engine();
@@ -181,7 +189,7 @@ fn rude(_: &Error) -> bool {
     panic!("do not ask")
 }
 
-/// A question that panics is a no.
+/// If the retry predicate panics, the task is not retried.
 #[test]
 fn a_retry_predicate_that_panics() {
     engine();
@@ -207,7 +215,7 @@ fn uses_up(value: Counted, kept: &[u64], tally: Tally) -> Result<u64, String> {
     attempt(tally, kept[0])
 }
 
-/// The arguments of a task that may retry are kept, cloned for each attempt, and let go at its end.
+/// The arguments of a task that may be retried are kept, cloned for each attempt, and dropped when the task ends.
 #[test]
 fn arguments_are_cloned_for_each_attempt() {
     engine();
@@ -217,12 +225,12 @@ fn arguments_are_cloned_for_each_attempt() {
     let object = uses_up.remote(Counted(alive.clone()), &kept, tally);
     assert_eq!(ray::get(object).unwrap(), 3);
     assert_eq!(CLONES.load(Ordering::Relaxed), 3);
-    assert_eq!(Arc::strong_count(&alive), 1, "gone with the task");
+    assert_eq!(Arc::strong_count(&alive), 1, "dropped when the task succeeded");
     let object = uses_up.remote(Counted(alive.clone()), vec![9], Tally::new());
     ray::get(object).unwrap_err();
     assert_eq!(CLONES.load(Ordering::Relaxed), 7);
-    assert_eq!(Arc::strong_count(&alive), 1, "gone with the failure");
-    assert_eq!(kept.take().unwrap(), [3], "the sole owner's");
+    assert_eq!(Arc::strong_count(&alive), 1, "dropped when the task failed");
+    assert_eq!(kept.take().unwrap(), [3], "the reference is the only one again");
 }
 
 #[remote(max_retries = 3, retry_exceptions = true)]
@@ -239,7 +247,7 @@ fn the_context_reports_the_attempt() {
     assert_eq!(ray::get(tells_its_attempt.remote()).unwrap(), 3);
 }
 
-/// Attempts take their turn for resources like any other task.
+/// Each attempt acquires its resources again, like any other task.
 #[test]
 fn attempts_hold_resources_one_at_a_time() {
     crate::support::in_child("retry::attempts_hold_resources_one_at_a_time", || {
@@ -248,7 +256,7 @@ fn attempts_hold_resources_one_at_a_time() {
         let object = for_ever.options().resource("seat", 1.0).remote(tally, 50);
         let other = for_ever.options().resource("seat", 0.5).remote(Tally::new(), 50);
         assert_eq!(ray::get((object, other)).unwrap(), (50, 50));
-        eventually("all is given back", || {
+        eventually("all resources are returned", || {
             let free = ray::available_resources().unwrap();
             (free["CPU"], free["seat"]) == (1.0, 1.0)
         });

@@ -1,4 +1,5 @@
-//! Scheduling: the limit of CPUs, when unawaited tasks start, which thread runs a body, extra threads, idling, stall reports.
+//! Scheduling: the limit of CPUs, when unawaited tasks start, which thread runs a body, extra threads, idling, stall
+//! reports.
 
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};

@@ -389,8 +389,8 @@ fn the_first_async_task_races_the_shutdown() {
     });
 }
 
-/// Ten thousand engines in sequence leak nothing, neither in this thread nor in another long-lived one. Every fiftieth engine
-/// runs async bodies, actors and waits.
+/// Ten thousand engines in sequence leak nothing, neither in this thread nor in another long-lived one. Every fiftieth
+/// engine runs async bodies, actors and waits.
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_engines_leave_nothing() {

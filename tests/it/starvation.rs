@@ -43,8 +43,8 @@ impl Cell {
     }
 }
 
-/// A worker thread takes several jobs at once. If one of its bodies blocks or is long, other workers begin the remaining jobs,
-/// even when they have other work.
+/// A worker thread takes several jobs at once. If one of its bodies blocks or is long, other workers begin the remaining
+/// jobs, even when they have other work.
 #[test]
 fn awaited_work_is_not_starved() {
     alone_on(2, || {
@@ -116,8 +116,8 @@ impl Party {
     }
 }
 
-/// Bodies that were short so far now wait for each other. The engine must not mistake a blocked body for one that has only lost
-/// its processor.
+/// Bodies that were short so far now wait for each other. The engine must not mistake a blocked body for one that has only
+/// lost its processor.
 #[test]
 fn short_bodies_that_block_are_not_starved() {
     alone_on(1, || {

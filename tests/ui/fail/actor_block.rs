@@ -1,4 +1,4 @@
-//! Blocks that cannot be an actor's.
+//! `impl` blocks that cannot belong to an actor.
 
 use ray::remote;
 

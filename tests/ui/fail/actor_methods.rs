@@ -1,4 +1,4 @@
-//! Methods that the handle cannot show.
+//! Methods that cannot be remote.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Constructors that are none.
+//! Invalid constructors.
 
 use ray::remote;
 

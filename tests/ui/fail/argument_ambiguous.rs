@@ -1,4 +1,4 @@
-//! A parameter `T` takes a `T` or a reference to one, so what could become either needs its type named.
+//! A parameter `T` accepts a `T` or a reference to one, so an argument that could be either needs a type annotation.
 
 use ray::remote;
 
@@ -12,7 +12,7 @@ fn sum(xs: &[f64]) -> f64 {
     xs.iter().sum()
 }
 
-// A function each, as rustc says only the first of these in a body.
+// One function for each, because rustc reports only the first of these errors in a body.
 fn a_vec() {
     let _ = count.remote(vec![]);
 }
@@ -38,7 +38,7 @@ fn a_collection_with_options() {
 }
 
 fn main() {
-    // What to write instead.
+    // These calls compile.
     let _ = count.remote(Vec::<u8>::new());
     let _ = count.remote((0..3).collect::<Vec<_>>());
     let _ = count.remote(Vec::from("abc"));

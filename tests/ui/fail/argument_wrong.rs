@@ -1,4 +1,4 @@
-//! Wrong types, wrong numbers of arguments, unknown methods, private state.
+//! Arguments of a wrong type or number, unknown methods, private state.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! The struct wants #[remote] as well as its impl.
+//! #[remote] must be on both the struct and its impl.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! Options of structs.
+//! Invalid options of structs.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! A closure has no name: `ray::task(move || ..)` runs it.
+//! #[remote] does not apply to a closure: `ray::task(move || ..)` runs it.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! Reductions that there are not.
+//! Reductions that are not defined for a type.
 
 use ray::collective::{Group, Mean, Sum};
 

@@ -1,4 +1,4 @@
-//! Options that are unknown, doubled, misplaced or make no sense; the function stays usable.
+//! Options that are unknown, repeated, misplaced or invalid; the function stays usable.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! Signatures that no remote function can have; one error each, and none where they are called.
+//! Signatures that a remote function cannot have; one error each, and no further error where they are called.
 
 use std::borrow::Cow;
 

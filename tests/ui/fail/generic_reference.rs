@@ -1,4 +1,4 @@
-//! A reference may be an argument for its object or for itself, so a bare type parameter needs a turbofish.
+//! A reference argument may stand for its value or for itself, so a bare type parameter needs a turbofish.
 
 use ray::remote;
 
@@ -16,7 +16,7 @@ fn main() {
     let x = ray::put(1);
     let _ = twice.remote(&x);
 
-    // What to write instead, and what needs nothing.
+    // These calls compile.
     let _ = twice.remote::<i32>(&x);
     let _ = twice.remote(1);
     let _ = longest.remote(&ray::put(vec![1, 2, 3]));

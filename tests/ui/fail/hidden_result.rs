@@ -1,4 +1,4 @@
-//! A `Result` is flattened where its name shows it; an alias that hides one is refused.
+//! A `Result` is flattened if the return type names it; an alias that hides a `Result` is refused.
 
 use ray::remote;
 

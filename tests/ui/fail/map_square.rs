@@ -1,4 +1,4 @@
-//! A remote function is no closure: `.map(*square)` dereferences it to the plain function.
+//! A remote function is not a closure: `.map(*square)` dereferences it to the plain function.
 
 use ray::remote;
 

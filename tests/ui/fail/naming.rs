@@ -1,4 +1,4 @@
-//! The price of `square.remote(..)`: a remote function is a unit struct, so where it is in scope, its name is a pattern.
+//! A remote function is a unit struct, so while it is in scope its name in a pattern is that struct, not a new binding.
 
 use ray::remote;
 
@@ -29,7 +29,7 @@ fn double(total: f64) -> f64 {
 }
 
 mod elsewhere {
-    // Not in scope here, so the name is free.
+    // The function is not in scope here, so the name is free.
     pub fn variable() -> f64 {
         let total = 1.0;
         total

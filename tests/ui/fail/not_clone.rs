@@ -1,4 +1,4 @@
-//! What is shared is cloned, so it must be `Clone`, or be viewed in place.
+//! A shared value is cloned, so its type must be `Clone`; otherwise the value can be viewed in place.
 
 use ray::remote;
 

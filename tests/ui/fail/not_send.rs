@@ -1,4 +1,4 @@
-//! What crosses threads is `Send + Sync`, of `local` items too; what runs at the same time is `Sync`.
+//! Arguments and results must be `Send + Sync`, also of `local` items; the state of a concurrent actor must be `Sync`.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ impl Mixed {
         Mixed { x: Cell::new(1) }
     }
 
-    // Many of these run at the same time, as the actor has an async method.
+    // The actor has an async method, so many of these calls run at the same time.
     pub fn get(&self) -> u8 {
         self.x.get()
     }

@@ -1,4 +1,4 @@
-//! What is not `local` can be sent to another process.
+//! Arguments and results of items that are not `local` must be serialisable.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! `num_returns` is a matter of type.
+//! `num_returns` must be an integer literal that matches the return type.
 
 use ray::remote;
 

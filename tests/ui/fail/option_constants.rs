@@ -1,4 +1,4 @@
-//! Options given by constants are checked where they are written.
+//! Options that are constants are checked at compile time.
 
 use ray::remote;
 

@@ -1,4 +1,4 @@
-//! Options given by constants of another type, and a rule for retries that is none.
+//! Options that are constants of a wrong type, and an invalid retry predicate.
 
 use ray::remote;
 

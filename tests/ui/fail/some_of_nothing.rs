@@ -1,4 +1,4 @@
-//! MessagePack writes `Some(())` and `Some(None)` as it writes `None`.
+//! MessagePack encodes `Some(())` and `Some(None)` in the same way as `None`.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! One #[remote] impl for a type; other blocks stay plain.
+//! A type has at most one #[remote] impl; its other impl blocks stay plain.
 
 use ray::remote;
 

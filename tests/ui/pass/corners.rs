@@ -1,4 +1,4 @@
-//! Corners: functions that a macro writes, parameters of one name, constants, explicit receivers, `cfg`, visibility.
+//! Unusual items: functions written by a macro, similar parameter names, constants, explicit receivers, `cfg`, visibility.
 
 #![deny(warnings, missing_docs)]
 
@@ -47,11 +47,11 @@ impl<T> Many<T> {
     fn new(x: T) -> Self {
         Many(x)
     }
-    #[allow(clippy::needless_arbitrary_self_type, reason = "it is allowed")]
+    #[allow(clippy::needless_arbitrary_self_type, reason = "`#[remote]` must accept an explicit receiver")]
     pub(crate) fn get(self: &Self) -> usize {
         std::mem::size_of_val(&self.0)
     }
-    #[allow(clippy::needless_arbitrary_self_type, reason = "it is allowed")]
+    #[allow(clippy::needless_arbitrary_self_type, reason = "`#[remote]` must accept an explicit receiver")]
     pub(crate) fn set(self: &mut Self, x: T) {
         self.0 = x;
     }
@@ -89,10 +89,10 @@ mod a {
         ray::get(b::deep.remote(1))
     }
 }
-/// Uses them.
+/// Calls all items of this module.
 ///
 /// # Errors
-/// Where the engine errs.
+/// If a call fails.
 pub fn run() -> ray::Result<()> {
     assert_eq!(ray::get(cubed.remote(3, vec![1], "x"))?, 27);
     assert_eq!(cubed(3, &[1], ""), Ok(27));

@@ -1,9 +1,9 @@
-//! Names of the prelude, and names that a macro's author would choose, are the user's.
+//! The user may define the names of the prelude, and the names that the expansion uses.
 
 #![deny(warnings)]
-#![allow(dead_code, non_camel_case_types, reason = "the names are the point")]
+#![allow(dead_code, non_camel_case_types, reason = "the test is about these names")]
 
-/// A module of the user's has these names, and the crate has another.
+/// A module with the names of the prelude and of the expansion.
 mod hostile {
     pub(super) struct Option;
     pub(super) struct Result;
@@ -28,7 +28,7 @@ mod hostile {
     pub(super) mod __private {}
 }
 
-#[allow(unused_imports, reason = "they are there to be in the way")]
+#[allow(unused_imports, reason = "the imports shadow names of the prelude")]
 mod functions {
     use super::hostile::*;
     use super::renamed::remote;
@@ -106,15 +106,15 @@ mod functions {
     }
 }
 
-/// The crate under another name, as a renamed dependency is.
+/// The crate under another name, like a renamed dependency.
 mod renamed {
     pub(super) use ray::{__private, remote};
 }
 
-/// Uses them.
+/// Calls all items of this module.
 ///
 /// # Errors
-/// Where the engine errs.
+/// If a call fails.
 pub fn run() -> ray::Result<()> {
     use functions::{Actor, carrier, error, generic, r#match, options, remote_, source, state, submit, value};
     let all = [

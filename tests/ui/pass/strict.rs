@@ -1,4 +1,4 @@
-//! Every form of `#[remote]` under the strictest lints, in a module that imports nothing of ours but the attribute.
+//! Every form of `#[remote]` under the strictest lints, in a module that imports only the attribute.
 
 #![deny(
     warnings,
@@ -21,7 +21,7 @@
     clippy::all,
     clippy::pedantic
 )]
-#![allow(unknown_lints, reason = "lists grow")]
+#![allow(unknown_lints, reason = "other versions of the compiler have other lints")]
 #![forbid(unsafe_code)]
 
 use ray::remote;
@@ -56,7 +56,7 @@ fn undocumented_and_private(x: i64) -> i64 {
 /// Every kind of parameter.
 #[remote]
 #[must_use]
-#[allow(clippy::ptr_arg, reason = "the stored object is a `Vec`, which a slice would be read from too")]
+#[allow(clippy::ptr_arg, reason = "the test needs a parameter `&Vec`")]
 pub fn parameters(
     slice: &[f64],
     text: &str,
@@ -120,7 +120,7 @@ where
     items.into_iter().max()
 }
 
-/// How many calls at once.
+/// The limit of concurrent calls.
 const CALLS: u32 = 4;
 
 /// An actor.
@@ -135,7 +135,7 @@ impl Counter {
     /// A limit.
     pub const LIMIT: i64 = 1 << 40;
 
-    /// Makes one.
+    /// Makes a counter.
     #[must_use]
     pub const fn new(value: i64) -> Self {
         Self { value }
@@ -175,7 +175,7 @@ impl Counter {
         if self.value > 0 { other } else { std::process::abort() }
     }
 
-    /// Called as a keyword is.
+    /// A method named like a keyword.
     #[must_use]
     pub fn r#type(&self) -> String {
         self.value.to_string()
@@ -229,7 +229,7 @@ impl Light {
     /// Makes one.
     ///
     /// # Errors
-    /// Where it is broken.
+    /// If `broken` is set.
     pub fn new(broken: bool) -> Result<Self, String> {
         if broken { Err("broken".to_owned()) } else { Ok(Self::Green) }
     }
@@ -310,13 +310,13 @@ mod inner {
     }
 }
 
-/// Uses it all.
+/// Calls all items of this module.
 ///
 /// # Errors
-/// Where the engine errs.
+/// If a call fails.
 ///
 /// # Panics
-/// Where it errs silently.
+/// If a call returns a wrong result.
 pub fn run() -> ray::Result<()> {
     #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Point(i64);
