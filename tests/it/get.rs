@@ -183,7 +183,7 @@ fn get_all_settled_waits_for_all() {
     assert_eq!(shown, [no(1), Ok(3), Ok(4), no(2), Ok(9), Ok(3)]);
 }
 
-/// A get with a time-out of zero returns ready values; a time-out does not cancel the task.
+/// A get with a time-out of zero returns the values if all are ready; a time-out does not cancel the task.
 #[test]
 fn time_outs() {
     engine();
