@@ -155,7 +155,7 @@ impl Lasting {
         }
         self.number
     }
-    pub async fn fall(&self, inside: Tally) -> u64 {
+    pub async fn crash(&self, inside: Tally) -> u64 {
         inside.reached(3).await;
         assert!(self.number > 1, "crashes");
         self.number
@@ -170,13 +170,13 @@ fn async_calls_in_flight_are_retried_after_a_restart() {
         let inside = Tally::new();
         let lasting = Lasting::options().max_task_retries(-1).remote(Tally::new());
         let calls: Vec<_> = (0..3).map(|_| lasting.stay.remote(inside)).collect();
-        assert_eq!(ray::get(lasting.fall.remote(inside)).unwrap(), 2);
+        assert_eq!(ray::get(lasting.crash.remote(inside)).unwrap(), 2);
         assert_eq!(ray::get(calls).unwrap(), [2; 3]);
 
         let inside = Tally::new();
         let lasting = Lasting::options().max_task_retries(0).remote(Tally::new());
         let calls: Vec<_> = (0..3).map(|_| lasting.stay.remote(inside)).collect();
-        assert!(ray::get(lasting.fall.remote(inside)).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(lasting.crash.remote(inside)).unwrap_err().is_actor_unavailable());
         for call in calls {
             assert!(ray::get(call).unwrap_err().is_actor_unavailable());
         }
@@ -193,7 +193,7 @@ impl Plain {
     pub fn new(made: Tally) -> Self {
         Plain { number: made.add() }
     }
-    pub fn fall_at_first(&self, word: String) -> (u64, String) {
+    pub fn crash_in_the_first_instance(&self, word: String) -> (u64, String) {
         assert!(self.number > 1, "crashes");
         (self.number, word)
     }
@@ -204,8 +204,8 @@ impl Plain {
 fn max_task_retries_of_a_creation() {
     alone(|| {
         let plain = Plain::options().max_restarts(1).max_task_retries(-1).remote(Tally::new());
-        assert_eq!(ray::get(plain.fall_at_first.remote("word".to_owned())).unwrap(), (2, "word".to_owned()));
+        assert_eq!(ray::get(plain.crash_in_the_first_instance.remote("word".to_owned())).unwrap(), (2, "word".to_owned()));
         let plain = Plain::options().max_restarts(1).remote(Tally::new());
-        assert!(ray::get(plain.fall_at_first.remote("word".to_owned())).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(plain.crash_in_the_first_instance.remote("word".to_owned())).unwrap_err().is_actor_unavailable());
     });
 }

@@ -55,16 +55,16 @@ macro_rules! class {
                 ray::exit_actor().unwrap();
                 5
             }
-            pub $($asyncness)* fn fall(&self) {
+            pub $($asyncness)* fn crash(&self) {
                 panic!("crashes");
             }
-            /// The first attempt panics if `falls`, and otherwise waits until it is cancelled.
+            /// The first attempt panics if `crashes`, and otherwise waits until it is cancelled.
             #[method(max_task_retries = -1)]
-            pub $($asyncness)* fn attempt(&self, inside: Tally, count: u64, falls: bool) -> (u64, u32) {
+            pub $($asyncness)* fn attempt(&self, inside: Tally, count: u64, crashes: bool) -> (u64, u32) {
                 if ray::context().attempt() == 0 {
                     inside.add();
                     inside.wait_for(count);
-                    assert!(!falls, "crashes at the first attempt");
+                    assert!(!crashes, "crashes at the first attempt");
                     while !ray::context().is_cancelled() {
                         std::thread::yield_now();
                     }
@@ -259,7 +259,7 @@ fn a_restart_before_the_constructor_has_run() {
         assert_eq!(waits.state(), ActorState::PendingCreation);
         gate.open();
         assert_eq!(ray::get(waits.pass.remote(None)).unwrap(), 1);
-        assert!(ray::get(waits.fall.remote()).unwrap_err().is_actor_unavailable(), "the restart is not used up");
+        assert!(ray::get(waits.crash.remote()).unwrap_err().is_actor_unavailable(), "the restart is not used up");
         assert_eq!(ray::get(waits.pass.remote(None)).unwrap(), 2);
 
         let (made, dropped) = (Tally::new(), Tally::new());
@@ -270,14 +270,14 @@ fn a_restart_before_the_constructor_has_run() {
         assert_eq!((pending.state(), made.count()), (ActorState::Restarting, 0));
         ray::kill(&holds);
         assert_eq!(ray::get(pending.pass.remote(None)).unwrap(), 1);
-        assert!(ray::get(pending.fall.remote()).unwrap_err().is_actor_died(), "its restart is used up");
+        assert!(ray::get(pending.crash.remote()).unwrap_err().is_actor_died(), "its restart is used up");
 
         for _ in 0..100 {
             for_each_sort!(actor of (made, dropped) {
                 ray::kill_and_restart(&actor);
                 let number = ray::get(actor.pass.remote(None)).unwrap();
                 assert_eq!(number, made.count());
-                assert!(ray::get(actor.fall.remote()).unwrap_err().is_actor_died(), "its restart is used up");
+                assert!(ray::get(actor.crash.remote()).unwrap_err().is_actor_died(), "its restart is used up");
                 eventually("the state is dropped", || dropped.count() == made.count());
             });
             let twice = Serial::remote(Tally::new(), Tally::new());
@@ -294,12 +294,12 @@ fn a_restart_before_the_constructor_has_run() {
 fn calls_in_flight_are_retried_after_a_restart() {
     alone_on(4, || {
         macro_rules! check {
-            ($class:ident, $count:expr, $falls:expr) => {{
+            ($class:ident, $count:expr, $crashes:expr) => {{
                 let (made, dropped, inside) = (Tally::new(), Tally::new(), Tally::new());
                 let actor = $class::remote(made, dropped);
-                let calls: Vec<_> = (0..$count).map(|at| actor.attempt.remote(inside, $count, $falls && at == 1)).collect();
+                let calls: Vec<_> = (0..$count).map(|at| actor.attempt.remote(inside, $count, $crashes && at == 1)).collect();
                 inside.wait_for($count);
-                if !$falls {
+                if !$crashes {
                     ray::kill_and_restart(&actor);
                 }
                 for call in calls {
@@ -321,11 +321,11 @@ fn calls_in_flight_are_retried_after_a_restart() {
         let fails = side.pass.remote(Some(stop));
         stop.running.wait_for(1);
         let again = side.attempt.remote(inside, 2, false);
-        let falls = side.attempt.remote(inside, 2, true);
+        let crashes = side.attempt.remote(inside, 2, true);
         assert!(ray::get(fails).unwrap_err().is_actor_unavailable());
         stop.gate.open();
         assert_eq!(ray::get(again).unwrap(), (2, 1));
-        assert_eq!(ray::get(falls).unwrap(), (2, 1));
+        assert_eq!(ray::get(crashes).unwrap(), (2, 1));
     });
 }
 

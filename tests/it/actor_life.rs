@@ -242,7 +242,7 @@ impl Owner {
     pub fn work(&self) -> ObjectRef<u64> {
         self.worker.work.remote()
     }
-    pub fn fall(&mut self) {
+    pub fn crash(&mut self) {
         panic!("crashes");
     }
 }
@@ -254,7 +254,7 @@ fn actors_that_hold_actors() {
         let ends: [fn(ActorHandle<Owner>); 4] = [
             drop,
             |owner| ray::kill(&owner),
-            |owner| assert!(ray::get(owner.fall.remote()).unwrap_err().is_actor_died()),
+            |owner| assert!(ray::get(owner.crash.remote()).unwrap_err().is_actor_died()),
             |owner| ray::get(owner.terminate()).unwrap(),
         ];
         for (at, end) in ends.into_iter().enumerate() {
@@ -274,9 +274,9 @@ fn actors_that_hold_actors() {
 fn later_calls_report_why_the_actor_died() {
     alone(|| {
         let owner = Owner::options().name("boss").remote(Worker::remote(Tally::new()));
-        assert!(ray::get(owner.fall.remote()).is_err());
+        assert!(ray::get(owner.crash.remote()).is_err());
         for _ in 0..3 {
-            let error = ray::get(owner.fall.remote()).unwrap_err();
+            let error = ray::get(owner.crash.remote()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ActorDied);
             let chain = format!("{error:?}");
             assert!(chain.contains("boss") && chain.contains("crashes") && chain.contains("actor_life.rs:"), "{chain}");

@@ -140,10 +140,10 @@ fn a_panic_ends_the_actor() {
 }
 
 #[remote]
-struct Stillborn;
+struct Unstartable;
 
 #[remote]
-impl Stillborn {
+impl Unstartable {
     pub fn new(panics: bool) -> Result<Self, String> {
         assert!(!panics, "the constructor panics");
         Err("no licence".to_owned())
@@ -158,7 +158,7 @@ impl Stillborn {
 fn a_constructor_that_fails() {
     alone(|| {
         for (panics, text) in [(false, "no licence"), (true, "the constructor panics")] {
-            let actor = Stillborn::remote(panics);
+            let actor = Unstartable::remote(panics);
             for object in [actor.call.remote(), actor.call.remote()] {
                 let error = ray::get(object).unwrap_err();
                 assert!(error.is_actor_died() && format!("{error:?}").contains(text), "{error:?}");

@@ -85,7 +85,7 @@ impl Room {
     pub async fn ask_yourself(&self, me: ActorHandle<Room>) -> ray::Result<Vec<i64>> {
         me.log.remote().await
     }
-    pub async fn fall(&self, running: Tally) -> i64 {
+    pub async fn crash(&self, running: Tally) -> i64 {
         running.wait_for(1);
         panic!("crashes")
     }
@@ -150,8 +150,8 @@ fn panics_in_async_bodies() {
         let room = Room::remote();
         let (running, gate) = (Tally::new(), Gate::new());
         let beside = room.wait_at.remote(running, gate);
-        let fallen = room.fall.remote(running);
-        for object in [ray::get(fallen).unwrap_err(), ray::get(beside).unwrap_err()] {
+        let crashed = room.crash.remote(running);
+        for object in [ray::get(crashed).unwrap_err(), ray::get(beside).unwrap_err()] {
             assert!(object.is_actor_died() && format!("{object:?}").contains("crashes"), "{object:?}");
         }
         assert!(ray::get(room.log.remote()).unwrap_err().is_actor_died());

@@ -173,35 +173,35 @@ fn an_executor_is_dropped_with_awaits_pending() {
 
 /// How a waker misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Rude {
+enum Faulty {
     Clone,
     Wake,
     Drop,
 }
 
 /// A waker that panics in the method that `how` names. The waker that this function returns never panics when it is dropped.
-fn rude(how: Rude) -> Waker {
-    fn manners(data: *const ()) -> Rude {
-        [Rude::Clone, Rude::Wake, Rude::Drop][data.addr() & 0xF]
+fn faulty(how: Faulty) -> Waker {
+    fn fault(data: *const ()) -> Faulty {
+        [Faulty::Clone, Faulty::Wake, Faulty::Drop][data.addr() & 0xF]
     }
-    fn check(data: *const (), now: Rude) {
-        assert!(manners(data) != now, "a waker that panics in {now:?}");
+    fn check(data: *const (), now: Faulty) {
+        assert!(fault(data) != now, "a waker that panics in {now:?}");
     }
     fn clone(data: *const ()) -> RawWaker {
-        check(data, Rude::Clone);
+        check(data, Faulty::Clone);
         // A different address, so that `will_wake` is false.
         RawWaker::new(data.wrapping_byte_add(0x10), &TABLE)
     }
     fn wake(data: *const ()) {
-        check(data, Rude::Wake);
+        check(data, Faulty::Wake);
         drop_one(data);
     }
     fn wake_by_ref(data: *const ()) {
-        check(data, Rude::Wake);
+        check(data, Faulty::Wake);
     }
     fn drop_one(data: *const ()) {
         if data.addr() >= 0x10 {
-            check(data, Rude::Drop);
+            check(data, Faulty::Drop);
         }
     }
     static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_one);
@@ -213,19 +213,19 @@ fn rude(how: Rude) -> Waker {
 #[test]
 fn wakers_that_panic() {
     engine();
-    for how in [Rude::Clone, Rude::Wake, Rude::Drop] {
+    for how in [Faulty::Clone, Faulty::Wake, Faulty::Drop] {
         let gate = Gate::new();
         let object = late(gate, 7);
         let good = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&good));
         let mut before = object.clone();
         assert!(Pin::new(&mut before).poll(&mut Context::from_waker(&waker)).is_pending());
-        let rude = rude(how);
+        let faulty = faulty(how);
         let mut futures: Vec<_> = (0..3).map(|_| object.clone()).collect();
         for future in &mut futures {
             for _ in 0..2 {
-                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(&mut Context::from_waker(&rude))));
-                assert_eq!(polled.is_err(), how == Rude::Clone, "{how:?}: a panic in `clone` reaches the poller");
+                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(&mut Context::from_waker(&faulty))));
+                assert_eq!(polled.is_err(), how == Faulty::Clone, "{how:?}: a panic in `clone` reaches the poller");
             }
         }
         let mut after = object.clone();
@@ -233,8 +233,8 @@ fn wakers_that_panic() {
         futures.pop();
         let mut stream = ray::as_completed([object.clone()]).stream();
         let polled =
-            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut stream).poll_next(&mut Context::from_waker(&rude)).is_pending()));
-        assert_eq!(polled.is_err(), how == Rude::Clone);
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut stream).poll_next(&mut Context::from_waker(&faulty)).is_pending()));
+        assert_eq!(polled.is_err(), how == Faulty::Clone);
         gate.open();
         assert_eq!(ray::get(&object).unwrap(), 7, "{how:?}");
         eventually("the other waiters are woken", || good.woken() == 2);

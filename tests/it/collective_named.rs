@@ -46,7 +46,7 @@ impl Member {
         self.group = None;
     }
 
-    pub fn fall(&self) {
+    pub fn crash(&self) {
         panic!("crashes");
     }
 }
@@ -104,7 +104,7 @@ fn an_actor_that_dies_breaks_its_group() {
     let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("broken", 3, rank)).collect();
     ray::get(joined).unwrap();
     let sums: Vec<_> = members[..2].iter().map(|member| member.sum.remote(1)).collect();
-    assert!(ray::get(members[2].fall.remote()).is_err());
+    assert!(ray::get(members[2].crash.remote()).is_err());
     for sum in sums {
         let error = ray::get(sum).unwrap_err();
         assert!(error.is_collective() && error.to_string().contains("rank 2 left"), "{error}");

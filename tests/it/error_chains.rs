@@ -242,69 +242,69 @@ fn errors_made_by_hand() {
 
 /// The misbehaviour of a user's error type.
 #[derive(Debug)]
-enum Rude {
+enum Faulty {
     DisplayPanics,
     DisplayFails,
     SourcePanics,
     EndlessSource,
 }
 
-impl fmt::Display for Rude {
+impl fmt::Display for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rude::DisplayPanics => panic!("no text"),
-            Rude::DisplayFails => Err(fmt::Error),
-            _ => f.write_str("rude"),
+            Faulty::DisplayPanics => panic!("no text"),
+            Faulty::DisplayFails => Err(fmt::Error),
+            _ => f.write_str("faulty"),
         }
     }
 }
 
-impl StdError for Rude {
+impl StdError for Faulty {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Rude::SourcePanics => panic!("no source"),
-            Rude::EndlessSource => Some(self),
+            Faulty::SourcePanics => panic!("no source"),
+            Faulty::EndlessSource => Some(self),
             _ => None,
         }
     }
 }
 
-impl Drop for Rude {
+impl Drop for Faulty {
     fn drop(&mut self) {
-        if matches!(self, Rude::SourcePanics) {
+        if matches!(self, Faulty::SourcePanics) {
             panic!("no end");
         }
     }
 }
 
 #[remote]
-fn is_rude(how: u8) -> Result<(), Rude> {
+fn is_faulty(how: u8) -> Result<(), Faulty> {
     Err(match how {
-        0 => Rude::DisplayPanics,
-        1 => Rude::DisplayFails,
-        2 => Rude::SourcePanics,
-        _ => Rude::EndlessSource,
+        0 => Faulty::DisplayPanics,
+        1 => Faulty::DisplayFails,
+        2 => Faulty::SourcePanics,
+        _ => Faulty::EndlessSource,
     })
 }
 
 #[remote]
-fn rude_in_a_context(how: u8) -> anyhow::Result<()> {
-    is_rude(how).context("a context")
+fn faulty_in_a_context(how: u8) -> anyhow::Result<()> {
+    is_faulty(how).context("a context")
 }
 
 #[test]
 fn errors_whose_methods_panic_or_never_end() {
     engine();
-    for (how, text, links) in [(0, "Display panicked", 0), (1, "Display failed", 0), (2, "rude", 0), (3, "rude", 128)] {
-        let error = ray::get(is_rude.remote(how)).unwrap_err();
+    for (how, text, links) in [(0, "Display panicked", 0), (1, "Display failed", 0), (2, "faulty", 0), (3, "faulty", 128)] {
+        let error = ray::get(is_faulty.remote(how)).unwrap_err();
         assert!(error.to_string().contains(text), "{error}");
         assert_eq!(causes(&error).len(), links);
         assert!(error.find::<NoOven>().is_none() && format!("{error:#}").contains(text));
-        let error = ray::get(rude_in_a_context.remote(how)).unwrap_err();
+        let error = ray::get(faulty_in_a_context.remote(how)).unwrap_err();
         assert!(error.to_string().ends_with("a context"), "{error}");
         assert!(causes(&error)[0].contains(text), "{error:?}");
         // These failures are not read: the engine logs them, and drops them on its own threads.
-        drop((is_rude.remote(how), rude_in_a_context.remote(how)));
+        drop((is_faulty.remote(how), faulty_in_a_context.remote(how)));
     }
     assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
 }

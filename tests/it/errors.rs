@@ -347,7 +347,7 @@ fn kinds_of_tasks_and_objects() {
 #[test]
 fn values_whose_methods_panic() {
     engine();
-    let error = ray::get(rude.remote()).unwrap_err();
+    let error = ray::get(faulty.remote()).unwrap_err();
     assert!(error.is_task());
     assert!(error.to_string().contains("Display panicked"), "{error}");
     let object = ray::put_local(Unclonable);
@@ -358,17 +358,17 @@ fn values_whose_methods_panic() {
     assert_eq!(ray::get(ship.remote(1)).unwrap(), 101);
 }
 
-struct Rude;
+struct Faulty;
 
-impl fmt::Display for Rude {
+impl fmt::Display for Faulty {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("rude")
+        panic!("faulty")
     }
 }
 
 #[remote(local)]
-fn rude() -> Result<(), Rude> {
-    Err(Rude)
+fn faulty() -> Result<(), Faulty> {
+    Err(Faulty)
 }
 
 struct Unclonable;

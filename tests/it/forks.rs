@@ -25,7 +25,7 @@ fn in_a_fork(body: impl FnOnce() -> bool) -> bool {
     }
 }
 
-fn is_told(result: &ray::Result<()>) -> bool {
+fn is_fork_error(result: &ray::Result<()>) -> bool {
     let told = result.as_ref().is_err_and(|error| {
         error.kind() == ErrorKind::RuntimeGone && error.to_string().contains("was made by `fork` from process")
     });
@@ -49,12 +49,12 @@ fn waits_in_a_forked_process_are_errors() {
         started.wait();
         let ready = ray::put(7);
         assert!(in_a_fork(|| ray::get(&ready).is_ok_and(|value| value == 7)), "a ready object");
-        assert!(in_a_fork(|| is_told(&ray::get(&pending))), "get");
-        assert!(in_a_fork(|| is_told(&ray::get_timeout(&pending, Duration::from_secs(60)))), "get_timeout");
-        assert!(in_a_fork(|| is_told(&ray::get([pending.clone(), pending.clone()]).map(drop))), "get of several");
-        assert!(in_a_fork(|| is_told(&ray::wait([pending.any()], 1).map(drop))), "wait");
-        assert!(in_a_fork(|| is_told(&ray::get(ray::task(std::thread::yield_now).remote()))), "a task of the fork's own");
-        assert!(in_a_fork(|| is_told(&ray::init().map(drop))), "init");
+        assert!(in_a_fork(|| is_fork_error(&ray::get(&pending))), "get");
+        assert!(in_a_fork(|| is_fork_error(&ray::get_timeout(&pending, Duration::from_secs(60)))), "get_timeout");
+        assert!(in_a_fork(|| is_fork_error(&ray::get([pending.clone(), pending.clone()]).map(drop))), "get of several");
+        assert!(in_a_fork(|| is_fork_error(&ray::wait([pending.any()], 1).map(drop))), "wait");
+        assert!(in_a_fork(|| is_fork_error(&ray::get(ray::task(std::thread::yield_now).remote()))), "a task of the fork's own");
+        assert!(in_a_fork(|| is_fork_error(&ray::init().map(drop))), "init");
         gate.open();
         ray::get(pending).unwrap();
     });
@@ -65,7 +65,7 @@ fn waits_in_a_forked_process_are_errors() {
 fn a_fork_starts_no_thread_of_the_engine() {
     in_child("forks::a_fork_starts_no_thread_of_the_engine", || {
         engine();
-        let told = || is_told(&ray::get(ray::task(std::thread::yield_now).remote()));
+        let told = || is_fork_error(&ray::get(ray::task(std::thread::yield_now).remote()));
         for _ in 0..10 {
             assert!(in_a_fork(told), "no work before");
         }

@@ -69,7 +69,7 @@ fn no_cpus_at_all() {
                 "{error}"
             );
         }
-        assert_eq!(ray::get(desk.call.remote()).unwrap(), 3, "the engine goes on");
+        assert_eq!(ray::get(desk.call.remote()).unwrap(), 3, "the engine runs further calls");
         ray::shutdown().unwrap();
         ray::init_with(Config::new().num_cpus(1)).unwrap();
         assert_eq!(ray::get(one_cpu.remote()).unwrap(), 1);

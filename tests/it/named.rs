@@ -24,7 +24,7 @@ impl Registry {
         let context = ray::context();
         (context.actor_name(), context.namespace().to_owned())
     }
-    pub fn fall(&mut self) {
+    pub fn crash(&mut self) {
         panic!("crashes");
     }
 }
@@ -98,7 +98,7 @@ fn a_name_is_free_after_its_actor_ended() {
         let ends: [fn(ActorHandle<Registry>); 4] = [
             drop,
             |registry| ray::kill(&registry),
-            |registry| assert!(ray::get(registry.fall.remote()).is_err()),
+            |registry| assert!(ray::get(registry.crash.remote()).is_err()),
             |registry| ray::get(registry.terminate()).unwrap(),
         ];
         for end in ends {
@@ -157,9 +157,9 @@ fn a_name_exists_before_the_constructor_runs() {
         assert_eq!(ray::get(value).unwrap(), 1);
         drop(registry);
         let broken = ray::task(|| -> Tally { panic!("broken") }).remote();
-        let stillborn = Registry::options().name("stillborn").remote(&broken, dropped);
-        assert!(ray::get(stillborn.ready()).unwrap_err().is_actor_died());
-        assert!(ray::get_actor::<Registry>("stillborn").unwrap_err().is_actor_not_found());
-        assert!(make("stillborn").is_ok());
+        let unstartable = Registry::options().name("unstartable").remote(&broken, dropped);
+        assert!(ray::get(unstartable.ready()).unwrap_err().is_actor_died());
+        assert!(ray::get_actor::<Registry>("unstartable").unwrap_err().is_actor_not_found());
+        assert!(make("unstartable").is_ok());
     });
 }

@@ -364,8 +364,8 @@ fn resources_are_returned_after_failures() {
         gate.open();
         eventually("all resources are free again", all_free);
         let broken: ObjectRef<Tally> = ray::task(|| panic!("broken")).remote();
-        let stillborn = Resident::remote(&broken);
-        assert!(ray::get(stillborn.ready()).is_err());
+        let unstartable = Resident::remote(&broken);
+        assert!(ray::get(unstartable.ready()).is_err());
         let nested = ray::task(|| {
             let inner: ObjectRef<u64> = ray::task(|| panic!("inner")).remote();
             assert!(ray::get(inner).is_err());

@@ -40,11 +40,11 @@ impl Frail {
         self.count += 1;
         self.count
     }
-    pub fn fall(&mut self) -> u64 {
+    pub fn crash(&mut self) -> u64 {
         panic!("crashes");
     }
     /// Panics until it was called `good` times.
-    pub fn fall_until(&mut self, good: u64) -> (u64, u32, bool) {
+    pub fn crash_until(&mut self, good: u64) -> (u64, u32, bool) {
         let attempt = self.lives.attempts.add();
         assert!(attempt >= good, "attempt {attempt}");
         (attempt, ray::context().attempt(), ray::context().was_current_actor_reconstructed())
@@ -77,16 +77,16 @@ fn a_restart_loses_the_state() {
         let frail = Frail::remote(lives, ALWAYS);
         assert_eq!(ray::get([frail.count.remote(), frail.count.remote()]).unwrap(), [1, 2]);
         assert!(!ray::get(frail.restarted.remote()).unwrap());
-        let fallen = frail.fall.remote();
+        let crashed = frail.crash.remote();
         let queued = frail.count.remote();
-        let error = ray::get(fallen).unwrap_err();
+        let error = ray::get(crashed).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ActorUnavailable);
         assert!(format!("{error:?}").contains("crashes"), "{error:?}");
         assert_eq!(ray::get(queued).unwrap(), 1, "queued calls run with the new state");
         assert!(ray::get(frail.restarted.remote()).unwrap());
         assert_eq!((lives.made.count(), lives.dropped.count()), (2, 1));
         assert_eq!(frail.state(), ActorState::Alive);
-        assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_died());
+        assert!(ray::get(frail.crash.remote()).unwrap_err().is_actor_died());
         assert!(ray::get(frail.count.remote()).unwrap_err().is_actor_died());
         lives.dropped.wait_for(2);
         assert_eq!((lives.made.count(), frail.state()), (2, ActorState::Dead));
@@ -101,11 +101,11 @@ fn unlimited_restarts() {
         let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
         for _ in 0..20 {
             assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
-            assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_unavailable());
+            assert!(ray::get(frail.crash.remote()).unwrap_err().is_actor_unavailable());
         }
         assert_eq!((lives.made.count() as i64 - 20).clamp(0, 1), lives.made.count() as i64 - 20);
         let never = Frail::options().max_restarts(0).remote(lives, ALWAYS);
-        assert!(ray::get(never.fall.remote()).unwrap_err().is_actor_died());
+        assert!(ray::get(never.crash.remote()).unwrap_err().is_actor_died());
     });
 }
 
@@ -116,9 +116,9 @@ fn a_restart_whose_constructor_fails() {
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).remote(lives, 2);
         assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
-        let fallen = frail.fall.remote();
+        let crashed = frail.crash.remote();
         let queued = frail.count.remote();
-        assert!(ray::get(fallen).is_err());
+        assert!(ray::get(crashed).is_err());
         let error = ray::get(queued).unwrap_err();
         assert!(error.is_actor_died() && format!("{error:?}").contains("no further instance"), "{error:?}");
         lives.dropped.wait_for(1);
@@ -131,17 +131,17 @@ fn a_call_is_retried_after_a_restart() {
     alone(|| {
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
-        assert!(ray::get(frail.fall_until.options().max_task_retries(0).remote(2)).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(frail.crash_until.options().max_task_retries(0).remote(2)).unwrap_err().is_actor_unavailable());
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).max_task_retries(2).remote(lives, ALWAYS);
-        let (tried, behind) = (frail.fall_until.options().max_task_retries(2).remote(3), frail.count.remote());
+        let (tried, behind) = (frail.crash_until.options().max_task_retries(2).remote(3), frail.count.remote());
         assert_eq!(ray::get(tried).unwrap(), (3, 2, true));
         assert_eq!(ray::get(behind).unwrap(), 1, "the next call runs after the retries");
         assert_eq!(lives.made.count(), 3);
 
         let lives = Lives::new();
         let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
-        let tried = frail.fall_until.options().max_task_retries(1).remote(5);
+        let tried = frail.crash_until.options().max_task_retries(1).remote(5);
         assert!(ray::get(tried).unwrap_err().is_actor_unavailable());
         assert_eq!(lives.attempts.count(), 2);
     });
@@ -227,7 +227,7 @@ fn constructor_arguments_are_kept_for_restarts() {
         let frail = Frail::remote(lives, &from);
         drop(from);
         gate.open();
-        assert!(ray::get(frail.fall.remote()).unwrap_err().is_actor_unavailable());
+        assert!(ray::get(frail.crash.remote()).unwrap_err().is_actor_unavailable());
         assert_eq!(ray::get(frail.count.remote()).unwrap(), 1);
         drop(frail);
         lives.dropped.wait_for(2);
@@ -249,7 +249,7 @@ impl FrailPool {
         gate.wait();
         self.made
     }
-    pub fn fall(&self, running: Tally) {
+    pub fn crash(&self, running: Tally) {
         running.wait_for(1);
         panic!("crashes");
     }
@@ -273,7 +273,7 @@ impl FrailRoom {
         gate.opened().await;
         self.made
     }
-    pub async fn fall(&self, running: Tally) {
+    pub async fn crash(&self, running: Tally) {
         running.reached(1).await;
         panic!("crashes");
     }
@@ -288,8 +288,8 @@ fn concurrent_actors_restart() {
     alone(|| {
         let (running, gate) = (Tally::new(), Gate::new());
         let pool = FrailPool::remote(Tally::new());
-        let (beside, fallen) = (pool.wait_at.remote(running, gate), pool.fall.remote(running));
-        assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
+        let (beside, crashed) = (pool.wait_at.remote(running, gate), pool.crash.remote(running));
+        assert!(ray::get(crashed).unwrap_err().is_actor_unavailable());
         assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
         let next = pool.instance.remote();
         assert!(!next.is_ready(), "a body still uses the old state");
@@ -298,8 +298,8 @@ fn concurrent_actors_restart() {
 
         let (running, gate) = (Tally::new(), Gate::new());
         let room = FrailRoom::remote(Tally::new());
-        let (beside, fallen) = (room.wait_at.remote(running, gate), room.fall.remote(running));
-        assert!(ray::get(fallen).unwrap_err().is_actor_unavailable());
+        let (beside, crashed) = (room.wait_at.remote(running, gate), room.crash.remote(running));
+        assert!(ray::get(crashed).unwrap_err().is_actor_unavailable());
         assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
         assert_eq!(ray::get(room.instance.remote()).unwrap(), 2, "async bodies are dropped at their await");
         ray::kill_and_restart(&room);

@@ -180,12 +180,12 @@ fn a_cancel_ends_the_attempts() {
     assert!(ray::get(object).unwrap_err().is_cancelled());
 }
 
-#[remote(max_retries = 2, retry_exceptions = rude)]
-fn asks_rudely(tally: Tally) -> Result<u64, String> {
+#[remote(max_retries = 2, retry_exceptions = panicking_predicate)]
+fn has_a_panicking_predicate(tally: Tally) -> Result<u64, String> {
     attempt(tally, 9)
 }
 
-fn rude(_: &Error) -> bool {
+fn panicking_predicate(_: &Error) -> bool {
     panic!("do not ask")
 }
 
@@ -194,7 +194,7 @@ fn rude(_: &Error) -> bool {
 fn a_retry_predicate_that_panics() {
     engine();
     let tally = Tally::new();
-    assert!(ray::get(asks_rudely.remote(tally)).unwrap_err().is_task());
+    assert!(ray::get(has_a_panicking_predicate.remote(tally)).unwrap_err().is_task());
     assert_eq!(tally.count(), 1);
 }
 

@@ -41,7 +41,7 @@ impl Pool {
         std::thread::yield_now();
         (before, self.value)
     }
-    pub fn fall(&self, running: Tally) {
+    pub fn crash(&self, running: Tally) {
         running.wait_for(1);
         panic!("crashes");
     }
@@ -139,8 +139,8 @@ fn a_panic_fails_concurrent_calls() {
         let pool = Pool::remote();
         let (running, gate) = (Tally::new(), Gate::new());
         let beside = pool.wait_at.remote(running, gate);
-        let fallen = pool.fall.remote(running);
-        for error in [ray::get(fallen).unwrap_err(), ray::get(beside).unwrap_err()] {
+        let crashed = pool.crash.remote(running);
+        for error in [ray::get(crashed).unwrap_err(), ray::get(beside).unwrap_err()] {
             assert!(error.is_actor_died() && format!("{error:?}").contains("crashes"), "{error:?}");
         }
         gate.open();
