@@ -1,7 +1,7 @@
-//! What is wrong with a model, all of it, on the user's tokens, saying what to write instead.
+//! Finds the errors in a model. Each error is on the user's tokens, and its message says what to write instead.
 //!
-//! What only rustc can know (is it `Send`? can it be serialised?) is left to bounds, which `expand` puts on the user's
-//! tokens.
+//! The macro cannot know whether a type is `Send` or can be serialised. For this `expand` emits bounds with the spans of the
+//! user's tokens, and rustc checks them.
 
 mod signature;
 
@@ -13,10 +13,10 @@ use crate::model::{Actor, Class, Function, Method};
 use crate::report::Report;
 use crate::types;
 
-/// Names that the class itself gets.
+/// The names of the associated functions that the expansion adds to the type of an actor.
 const RESERVED: &[&str] = &["remote", "try_remote", "options"];
 
-/// Checks a function; true where nothing is wrong with it.
+/// Checks a function; returns true if it has no error.
 pub(crate) fn function(model: &Function, report: &mut Report) -> bool {
     let before = report.len();
     let Function { call, options, .. } = model;
@@ -31,7 +31,7 @@ pub(crate) fn function(model: &Function, report: &mut Report) -> bool {
     if !options.local && generics.params.iter().any(|param| !matches!(param, GenericParam::Lifetime(_))) {
         report.error(
             &generics.params,
-            "a generic function has no one name that another process could call: write #[remote(local)] to keep it in \
+            "a generic function has no single name that another process could call: write #[remote(local)] to keep it in \
              this process, or a #[remote] function for each type",
         );
     }
@@ -40,7 +40,7 @@ pub(crate) fn function(model: &Function, report: &mut Report) -> bool {
     report.len() == before
 }
 
-/// Checks a struct or an enum; true where nothing is wrong with it.
+/// Checks a struct or an enum; returns true if it has no error.
 pub(crate) fn class(model: &Class, report: &mut Report) -> bool {
     let before = report.len();
     for lifetime in model.generics.lifetimes() {
@@ -52,7 +52,7 @@ pub(crate) fn class(model: &Class, report: &mut Report) -> bool {
     report.len() == before
 }
 
-/// Checks an impl block; true where nothing is wrong with it.
+/// Checks an impl block; returns true if it has no error.
 pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
     let before = report.len();
     if !block(model, report) {
@@ -62,7 +62,7 @@ pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
     if !options.local && item.generics.params.iter().any(|param| !matches!(param, GenericParam::Lifetime(_))) {
         report.error(
             &item.generics.params,
-            "a generic actor has no one name that another process could start: write #[remote(local)] on this impl to \
+            "a generic actor has no single name that another process could start: write #[remote(local)] on this impl to \
              keep it in this process, or an impl for each type",
         );
     }
@@ -71,7 +71,7 @@ pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
     }
     const_params(&item.generics, report);
     for name in clashes(model) {
-        report.error(name, format_args!("#[remote] gives the type its own `{name}`; call this function by another name"));
+        report.error(name, format_args!("#[remote] adds a function `{name}` to the type: rename this function"));
     }
     constructors(model, report);
     if model.methods.is_empty()
@@ -90,7 +90,7 @@ pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
     report.len() == before
 }
 
-/// Is this the kind of impl block that can be an actor's at all?
+/// Checks the kind of the impl block: an inherent impl of a named type, without `unsafe` and `default`.
 fn block(model: &Actor, report: &mut Report) -> bool {
     let before = report.len();
     let Actor { item, .. } = model;
@@ -104,16 +104,16 @@ fn block(model: &Actor, report: &mut Report) -> bool {
             ),
         );
     } else if let Some(token) = &item.unsafety {
-        report.error(token, "an actor's impl is not `unsafe`; leave the word out");
+        report.error(token, "the impl of an actor cannot be `unsafe`: leave the word out");
     } else if let Some(token) = &item.defaultness {
-        report.error(token, "an actor's impl is not `default`; leave the word out");
+        report.error(token, "the impl of an actor cannot be `default`: leave the word out");
     } else if types::last_segment(&item.self_ty).is_none() {
-        report.error(&item.self_ty, "an actor's type is a struct or an enum of this crate, by its name");
+        report.error(&item.self_ty, "the type of an actor must be a struct or an enum of this crate: write its name");
     }
     report.len() == before
 }
 
-/// The functions of the block whose names the class itself gets.
+/// The functions of the block whose names the expansion also adds to the type.
 pub(crate) fn clashes(model: &Actor) -> impl Iterator<Item = &Ident> {
     model.names.iter().filter(|name| RESERVED.iter().any(|reserved| *name == reserved))
 }
@@ -131,7 +131,7 @@ fn constructors(model: &Actor, report: &mut Report) {
         return;
     };
     for second in &model.constructors[1..] {
-        report.error(second.call.ident(), "an actor has one `new`; give the other one another name");
+        report.error(second.call.ident(), "an actor has one `new`: rename this function");
     }
     let sig = &new.call.sig;
     if let Some(receiver) = &new.receiver {
@@ -140,7 +140,7 @@ fn constructors(model: &Actor, report: &mut Report) {
     if let Some(token) = &sig.asyncness {
         report.error(
             token,
-            "`new` is not async, since no call can run before it has ended: make it plain, and do what waits in a method",
+            "`new` cannot be async, because no call can run before it has ended: make it a plain `fn`, and await in a method",
         );
     }
     without_type_parameters(What::Constructor, sig, report);
@@ -148,13 +148,13 @@ fn constructors(model: &Actor, report: &mut Report) {
         ReturnType::Default => None,
         ReturnType::Type(_, ty) => Some(types::result_ok(ty).unwrap_or(ty)),
     };
-    // A `Result` without visible types is an alias; rustc says whether it fits.
+    // A `Result` without generic arguments is an alias, so rustc must check whether its type is right.
     let is_class =
         made.is_none_or(|ty| types::ends_in(ty, "Self") || types::ends_in(ty, &name.to_string()) || types::ends_in(ty, "Result"));
     if made.is_none() {
-        report.error(&sig.ident, "`new` returns the actor's state: `-> Self` or `-> Result<Self, E>`");
+        report.error(&sig.ident, "`new` must return the actor's state: `-> Self` or `-> Result<Self, E>`");
     } else if !is_class {
-        report.error(&sig.output, "`new` returns the actor's state: `-> Self` or `-> Result<Self, E>`");
+        report.error(&sig.output, "`new` must return the actor's state: `-> Self` or `-> Result<Self, E>`");
     }
     parameters(What::Constructor, &new.call, model.options.local, report);
     qualifiers(What::Constructor, sig, report);
@@ -168,7 +168,7 @@ fn receiver(method: &Method, report: &mut Report) {
     let borrowed = match (reference, colon_token, types::bare(ty)) {
         (Some(_), ..) => true,
         (None, Some(_), Type::Reference(reference)) => types::last_segment(&reference.elem).is_some_and(|(ident, arguments)| {
-            // `self: &Self`, `self: &Counter`; not `self: &Arc<Self>`.
+            // This accepts `self: &Self` and `self: &Counter`, but not `self: &Arc<Self>`.
             ident == "Self" || !arguments.iter().any(|argument| types::ends_in(argument, "Self"))
         }),
         _ => false,
@@ -176,26 +176,27 @@ fn receiver(method: &Method, report: &mut Report) {
     if !borrowed {
         report.error(
             receiver,
-            "the actor keeps its state between calls: take `&self` or `&mut self` (a method ends its actor by \
-             `ray::exit_actor()`), or leave out its visibility to keep it plain",
+            "the actor keeps its state between calls: take `&self` or `&mut self` (a method ends its actor with \
+             `ray::exit_actor()`), or leave out the visibility to keep the method plain",
         );
     }
 }
 
-/// What to say of an item that cannot be remote at all.
+/// Reports the error for an item of a kind that cannot be remote.
 pub(crate) fn other(item: &syn::Item, report: &mut Report) {
     use syn::Item;
+    const VALUE: &str = "share a value with `ray::put(value)`, and mutable state with an actor";
     let (tokens, instead) = match item {
         Item::Trait(item) => (
             item.trait_token.to_token_stream(),
             "a trait has no state: put #[remote] on a struct that implements it, and on that struct's own impl",
         ),
         Item::Mod(item) => (item.mod_token.to_token_stream(), "put #[remote] on each function of the module"),
-        Item::Const(item) => (item.const_token.to_token_stream(), "share a value by `ray::put(value)`, state by an actor"),
-        Item::Static(item) => (item.static_token.to_token_stream(), "share a value by `ray::put(value)`, state by an actor"),
+        Item::Const(item) => (item.const_token.to_token_stream(), VALUE),
+        Item::Static(item) => (item.static_token.to_token_stream(), VALUE),
         Item::Union(item) => (item.union_token.to_token_stream(), "make it a struct or an enum"),
         Item::Type(item) => (item.type_token.to_token_stream(), "put #[remote] on the type itself"),
-        item => (item.to_token_stream(), "for a closure there is `ray::task(move || ..)`"),
+        item => (item.to_token_stream(), "to run a closure as a task, use `ray::task(move || ..)`"),
     };
     report.error(tokens, format_args!("#[remote] goes on a function, a struct, an enum or an impl block: {instead}"));
 }

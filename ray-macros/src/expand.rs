@@ -1,9 +1,10 @@
-//! A model to code. Nothing here can fail.
+//! Generates the code for a model that `check` has accepted. Nothing here can fail.
 //!
-//! What is emitted names only `__ray` (the crate's `__private`) and `::core`, and stands in `const _: () = {..}`, so that
-//! nothing of ours is in the user's scope but what the user named. The user's own tokens stand there too, and see what
-//! is in the block: so items in it are called `__ray..`, and bindings `__bound_..` (a binding called as a struct in
-//! scope is no binding, and every remote function is a unit struct).
+//! The generated code names only `__ray` (the facade's `__private`), `::core` and `::std`. It is in a `const _: () = {..}`, so
+//! that it adds no names to the user's scope except the user's own. The block also contains tokens of the user, which can
+//! see its items: so the items have names that begin with `__ray` (`__{Actor}Methods` excepted), and the bindings have names
+//! that begin with `__bound_`. A binding with the name of a unit struct in scope would be a pattern for that struct, and every
+//! remote function is a unit struct.
 
 mod actor;
 mod class;
@@ -23,13 +24,13 @@ use crate::types::last_segment;
 
 /// The pieces of generics that an expansion needs.
 struct Parameters {
-    /// With the bounds of every remote type; the predicates are in `bounds`.
+    /// The parameters with their bounds, for use in `impl <..>`, including the bounds of every remote type.
     declared: TokenStream,
-    /// `<T, N>`
+    /// The arguments, such as `<T, N>`.
     used: TokenStream,
     /// The where clause, or nothing.
     bounds: TokenStream,
-    /// The same without bounds.
+    /// The parameters without bounds, such as `T` and `const N: usize`.
     bare: Vec<TokenStream>,
     /// The names of type and const parameters.
     names: Vec<Ident>,
@@ -66,7 +67,7 @@ impl Parameters {
         }
     }
 
-    /// `__RayClass<T, const N: usize>`, for a type alias, which has no bounds.
+    /// The name of the type alias for the actor's type, such as `__RayClass<T, const N: usize>`. An alias cannot have bounds.
     fn alias(&self) -> TokenStream {
         let bare = &self.bare;
         if bare.is_empty() { quote!(__RayClass) } else { quote!(__RayClass<#(#bare),*>) }
@@ -78,7 +79,8 @@ impl Parameters {
         if names.is_empty() { TokenStream::new() } else { quote!(::<#(#names),*>) }
     }
 
-    /// A type in which all of them occur: `(fn(*const T), [(); N])`.
+    /// A type that contains all parameters, such as `(fn(*const T), [(); N])`. It is the argument of the marker of a generic
+    /// function.
     fn witness(generics: &Generics) -> TokenStream {
         let all = generics.params.iter().filter_map(|param| match param {
             GenericParam::Type(param) => {
@@ -95,8 +97,8 @@ impl Parameters {
     }
 }
 
-/// `(__ray::Arg<i64>, __ray::Shared<[f64]>)`, in the parentheses of the parameters: where they cannot be sent to another
-/// thread, rustc says so of the whole.
+/// The type of the arguments, such as `(__ray::Arg<i64>, __ray::Shared<[f64]>)`. The tuple has the span of the parameters'
+/// parentheses, because rustc reports there that the arguments cannot be sent to another thread.
 fn args_type(call: &Callable) -> TokenStream {
     let params = call.params.iter().map(|param| {
         let ty = &param.ty;
@@ -111,7 +113,8 @@ fn args_type(call: &Callable) -> TokenStream {
     tuple.into_token_stream()
 }
 
-/// What the surface macros take for the parameters: `x: [impl __ray::IntoArg<i64>] __ray::IntoArg::into_arg, ..`
+/// The parameters for the macros that define `remote` and its variants:
+/// `x: [impl __ray::IntoArg<i64>] __ray::IntoArg::into_arg, ..`
 fn surface(call: &Callable) -> TokenStream {
     let params = call.params.iter().map(|param| {
         let (name, ty) = (&param.name, &param.ty);
@@ -126,13 +129,14 @@ fn surface(call: &Callable) -> TokenStream {
     quote!(#(#params),*)
 }
 
-/// The names of what a user calls, with the span of the function that they stand for, where rustc then points.
+/// The names of generated functions with the span of the user's function `of`, so that rustc reports errors there.
 fn named(names: &[&str], of: &Ident) -> TokenStream {
     let names = names.iter().map(|name| Ident::new(name, of.span()));
     quote!(#(#names)*)
 }
 
-/// A `CALL`: `how` is the kind of call, `state` what a method is called on, `body` the path of the user's function.
+/// The value of a constant `CALL`. `how` is the kind of call, `state` the receiver of a method, and `body` the path of the
+/// user's function.
 fn call(how: TokenStream, state: Option<TokenStream>, body: TokenStream, call: &Callable) -> TokenStream {
     let span = call.ident().span();
     let names: Vec<Ident> = (0..call.params.len()).map(|index| Ident::new(&format!("__bound_{index}"), span)).collect();
@@ -153,9 +157,9 @@ fn call(how: TokenStream, state: Option<TokenStream>, body: TokenStream, call: &
     quote_spanned!(span=> __ray::call!(#how (#(#names)*) #outcome))
 }
 
-/// Could the type of the result be an alias that hides a `Result`?
+/// Whether the return type could be an alias for a `Result`.
 fn needs_guard(call: &Callable) -> bool {
-    /// Names that are what they seem.
+    /// The names of types of the standard library and of Ray, which users do not reuse for an alias.
     const PLAIN: &[&str] = &[
         "bool",
         "char",
@@ -189,7 +193,7 @@ fn needs_guard(call: &Callable) -> bool {
         .is_some_and(|(ident, _)| !call.output.fallible && !PLAIN.iter().any(|plain| ident == plain))
 }
 
-/// Fails to compile where a type alias hides a `Result`.
+/// An assertion that does not compile if the return type is an alias for a `Result`.
 fn guard(call: &Callable) -> TokenStream {
     let written = &call.output.written;
     quote_spanned!(written.span()=> __ray::not_a_result!(#written);)
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_of_the_crate_is_the_only_one() {
+    fn expansions_name_the_library_only_by_the_given_path() {
         let items = [
             quote! { async fn f(xs: &[f64], n: u8) -> Result<u8, String> { todo!() } },
             quote! { struct Counter; },

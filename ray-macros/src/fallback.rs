@@ -1,5 +1,5 @@
-//! What is emitted after an error: the user's item as it is, and as much of what callers use as makes sense, so that
-//! one mistake is one error.
+//! The expansion after an error: the user's item unchanged, and the generated items that callers name, as far as possible.
+//! Without them every use of the item would be a further error.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -8,11 +8,11 @@ use crate::expand;
 use crate::model::{Actor, Callable, Class, Function, Kind};
 use crate::types::{self, Contents};
 
-/// A function whose body cannot be called remotely.
+/// Expands a function with an error.
 pub(crate) fn function(mut model: Function) -> TokenStream {
-    let odd_const = model.call.sig.generics.const_params().any(|param| !types::is_usize(&param.ty));
-    if model.call.sig.receiver().is_some() || odd_const {
-        // With a receiver this is inside an impl block, where no struct may stand.
+    let other_const = model.call.sig.generics.const_params().any(|param| !types::is_usize(&param.ty));
+    if model.call.sig.receiver().is_some() || other_const {
+        // A function with a receiver is in an impl block, which cannot contain the struct of the expansion.
         let Function { attributes, vis, call, block, .. } = model;
         let (cfg, seen, body) = (attributes.cfg, attributes.seen, attributes.body);
         let sig = call.sig;
@@ -24,20 +24,20 @@ pub(crate) fn function(mut model: Function) -> TokenStream {
     expand::function(&model)
 }
 
-/// A struct that cannot be an actor.
+/// Expands a struct or an enum with an error.
 pub(crate) fn class(model: &Class) -> TokenStream {
     model.item.to_token_stream()
 }
 
-/// An impl block that cannot be an actor's as it is.
+/// Expands an impl block with an error.
 pub(crate) fn actor(mut model: Actor) -> TokenStream {
     let generics = &model.generics;
-    let odd_const = generics.const_params().any(|param| !types::is_usize(&param.ty));
-    // A block without a constructor may be the second one of its type, which has all that it needs.
+    let other_const = generics.const_params().any(|param| !types::is_usize(&param.ty));
+    // A block without a constructor may be the second block of a type whose first block has a complete expansion.
     if model.item.trait_.is_some()
         || types::last_segment(&model.class).is_none()
         || generics.lifetimes().next().is_some()
-        || odd_const
+        || other_const
         || model.constructors.is_empty()
     {
         return model.item.into_token_stream();
@@ -52,7 +52,7 @@ pub(crate) fn actor(mut model: Actor) -> TokenStream {
     expand::actor(&model)
 }
 
-/// Makes every type one that a call could carry, and the body one that is never run.
+/// Replaces each type that cannot be stored, and marks the callable as faulty, so that the expansion never calls its body.
 fn repair(call: &mut Callable) {
     call.faulty = true;
     call.params.truncate(12);

@@ -1,8 +1,11 @@
-//! An internal crate of `ray-remote`, whose library `ray` exports the attributes `#[remote]` and `#[method]`: depend on that.
+//! The attributes `#[remote]` and `#[method]`. This is an internal crate: depend on `ray-remote`, whose library `ray`
+//! exports both attributes.
 //!
-//! `parse` -> `model` -> `check` -> `expand`, or `fallback` after an error. Each stage is a file of that name; only
-//! `parse` and `check` can find errors, all of which are reported at once, on the user's tokens; `expand` cannot fail.
-//! What expansions are written in lies in `ray-core/src/emit.rs`.
+//! An item passes through `parse`, `options`, `model`, `check`, and then `expand`, or `fallback` after an error. Each
+//! stage is a file of that name. The stages before `expand` collect all errors of the item in one [`Report`], each on the
+//! user's tokens; `expand` cannot fail. Expansions use the macros and types of the facade's hidden module `__private`.
+//!
+//! [`Report`]: report::Report
 
 #![forbid(unsafe_code)]
 
@@ -20,9 +23,10 @@ mod types;
 
 use proc_macro::TokenStream;
 
-/// Makes a function a task, or a type an actor: `@ray.remote`.
+/// Makes a function a remote function, or a type an actor class, like `@ray.remote` in Python.
 ///
-/// It goes on a `fn` or an `async fn`, on a `struct` or an `enum`, and on the `impl` block with that type's methods.
+/// The attribute goes on a `fn` or an `async fn`, on a `struct` or an `enum`, and on the `impl` block with the methods of
+/// that type.
 ///
 /// # Functions
 ///
@@ -40,10 +44,10 @@ use proc_macro::TokenStream;
 /// }
 ///
 /// # fn main() -> ray::Result<()> {
-/// let four = square.remote(2); // an ObjectRef<i64>, at once
-/// let sixteen = square.remote(&four); // starts when `four` is there
+/// let four = square.remote(2); // returns an ObjectRef<i64> without waiting
+/// let sixteen = square.remote(&four); // starts when `four` is ready
 /// assert_eq!(ray::get(sixteen)?, 16);
-/// assert_eq!(square(3), 9); // still a function
+/// assert_eq!(square(3), 9); // a plain call
 /// assert_eq!([1, 2].map(*square), [1, 4]);
 ///
 /// let xs = ray::put(vec![1.0, 2.0]);
@@ -53,32 +57,35 @@ use proc_macro::TokenStream;
 /// # }
 /// ```
 ///
-/// `square` becomes a value (a unit struct of the function's visibility) with these methods:
+/// `square` becomes a value (a unit struct with the visibility of the function) with these methods:
 ///
 /// | | |
 /// |---|---|
-/// | `square.remote(x)` | submits; an `ObjectRef` to the result |
-/// | `square.try_remote(x)` | the same, but what is wrong with the submission is an `Err` at once |
-/// | `square.tell(x)` | submits, and nobody wants the result |
+/// | `square.remote(x)` | submits a task and returns an `ObjectRef` to the result |
+/// | `square.try_remote(x)` | the same, but returns an `Err` if the task cannot be submitted |
+/// | `square.tell(x)` | submits a task without a reference to the result |
 /// | `square.options()` | options for one call, then `.remote(x)`, `.try_remote(x)` or `.tell(x)` |
-/// | `square(x)` | a plain call; of an `async` or a generic function it is `square.call(x)` |
+/// | `square(x)` | a plain call; for an `async` or a generic function write `square.call(x)` |
 ///
-/// **Parameters.** A parameter `T` takes a `T`, an `ObjectRef<T>`, a `&ObjectRef<T>` or an `Arc<T>` (of references and
-/// `Arc`s, `T: Clone`: the value is moved out where this was the last one, and else cloned), a `Vec<T>` also a
-/// `Vec<ObjectRef<T>>`, a `String` also a `&str`. A parameter `&T`, `&[T]` or `&str` is read from the object store in place,
-/// without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` stays what it is.
+/// **Parameters.** A parameter `T` takes a `T`, an `ObjectRef<T>`, a `&ObjectRef<T>` or an `Arc<T>`. References and `Arc`s
+/// need `T: Clone`: the last reference moves the value out, any other clones it. A parameter `Vec<T>` also takes a
+/// `Vec<ObjectRef<T>>`, and a `String` also takes a `&str`. A parameter `&T`, `&[T]` or `&str` is read from the object store
+/// in place, without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` is passed to the
+/// body unchanged.
 ///
-/// **Results.** `-> Result<T, E>` gives an `ObjectRef<T>`: an `Err` fails the object, and every task that depends on it.
-/// It goes by the name `Result` (`io::Result<T>` and `ray::Result<T>` are fine); an alias of another name that hides one is
-/// refused, but in a generic function, where it is taken for a plain value.
+/// **Results.** A function with `-> Result<T, E>` returns an `ObjectRef<T>`: an `Err` fails the object, and every task that
+/// depends on it. The macro recognises the type by its last name, `Result` (`io::Result<T>` and `ray::Result<T>` are fine).
+/// An alias of another name for a `Result` is a compile error, except in a generic function, where it counts as a plain
+/// value.
 ///
-/// **Types.** What goes in and out is `Send + Sync + 'static`, and `Serialize + DeserializeOwned` as well, since what runs
-/// in this process can run on a cluster: `#[remote(local)]` keeps a function in this process and drops the second demand.
-/// MessagePack, in which values travel, writes `Some(())` and `Some(None)` as it writes `None`: `Option<()>` and
-/// `Option<Option<T>>` are refused where they are written, unless `local`.
+/// **Types.** Arguments and results must be `Send + Sync + 'static`. They must also be `Serialize + DeserializeOwned`, so
+/// that a program that runs in one process can run on a cluster; `#[remote(local)]` keeps a function in this process and
+/// drops the second requirement. Values are encoded as MessagePack, which cannot distinguish `Some(())` or `Some(None)` from
+/// `None`: so `Option<()>` and `Option<Option<T>>` in a signature are errors, unless the function is `local`.
 ///
-/// **Generic functions** are `local`. Their type parameters get `Send + Sync + 'static`; they are inferred from plain
-/// values, and from references where the parameter is more than the bare `T`; else write `longest.remote::<String>(&name)`.
+/// **Generic functions** must be `local`. Their type parameters get the bounds `Send + Sync + 'static`. The compiler infers
+/// them from plain values, and from references where the parameter is more than the bare `T`; otherwise write
+/// `longest.remote::<String>(&name)`.
 ///
 /// ```
 /// # use ray::remote;
@@ -97,20 +104,20 @@ use proc_macro::TokenStream;
 ///
 /// | option | |
 /// |---|---|
-/// | `num_cpus = 2`, `num_cpus = 0.5` | CPUs that it asks for; 1 otherwise, 0 for an `async fn` |
-/// | `num_gpus = 1` | GPUs |
-/// | `memory = 500 * 1024 * 1024` | bytes, logical as all resources |
+/// | `num_cpus = 2`, `num_cpus = 0.5` | the CPUs that a task requests; the default is 1, or 0 for an `async fn` |
+/// | `num_gpus = 1` | the GPUs that a task requests |
+/// | `memory = 500 * 1024 * 1024` | the bytes that a task requests; like all resources they are counted, not enforced |
 /// | `resources(tpu = 1, "big disk" = 0.5)` | custom resources |
 /// | `num_returns = 2` | a tuple `(A, B)`, or a `Result` of one, comes back as a tuple of references |
-/// | `max_retries = 3` | how often it is tried again; -1 is without end |
-/// | `retry_exceptions`, `retry_exceptions = is_transient` | after which errors of its own: all, or those of which a `fn(&ray::Error) -> bool` says so; the arguments are `Clone` |
-/// | `name = "resize"` | its name in errors and reports |
-/// | `inline = false` | no thread that waits for a result runs the body itself, however short bodies were so far |
-/// | `local` | it never leaves this process |
-/// | `crate = ::renamed` | where the library of `ray-remote` is, if not at `::ray` |
+/// | `max_retries = 3` | how often a failed task is retried; -1 means without limit |
+/// | `retry_exceptions`, `retry_exceptions = is_transient` | the errors of the function after which it is retried: all, or those for which a `fn(&ray::Error) -> bool` returns true; the arguments must be `Clone` |
+/// | `name = "resize"` | the name in errors and reports |
+/// | `inline = false` | a thread that waits for the result never runs the body itself, even if the bodies before were short |
+/// | `local` | the function never leaves this process |
+/// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///
-/// A value is a literal, checked here, or a constant of the type that the builder in `options()` takes (`f64` for amounts),
-/// checked when the program is compiled.
+/// A value is a literal, which the macro checks, or a constant of the type that the builder in `options()` takes (`f64` for
+/// amounts), which the compiler checks.
 ///
 /// ```
 /// # use ray::remote;
@@ -153,99 +160,103 @@ use proc_macro::TokenStream;
 /// }
 ///
 /// # fn main() -> ray::Result<()> {
-/// let counter = Counter::remote(5); // an ActorHandle<Counter>, at once; `new` runs in the actor
+/// let counter = Counter::remote(5); // returns an ActorHandle<Counter> without waiting; `new` runs in the actor
 /// counter.increment.tell();
 /// assert_eq!(ray::get(counter.increment.remote())?, 7);
 /// let named = Counter::options().name("counter").remote(0);
 /// assert_eq!(ray::get(named.get.options().name("look").remote())?, 0);
-/// assert_eq!(Counter::new(1).increment(), 2); // still a type
+/// assert_eq!(Counter::new(1).increment(), 2); // plain calls of a plain value
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// The struct (or enum) and **one** impl block of it carry the attribute. `new` is the constructor; it returns `Self` or
-/// `Result<Self, E>`. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`, with the
-/// visibility of `new`. The handle shows each method of the block that has a visibility, with that visibility, as a field:
+/// The attribute goes on the struct (or enum) and on **one** of its impl blocks. `new` is the constructor; it returns `Self`
+/// or `Result<Self, E>`. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`, with the
+/// visibility of `new`. The handle has a field for each method of the block that has a visibility, with that visibility:
 /// `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`. Methods without a visibility, functions without
-/// `self` and the type's other impl blocks stay plain. The state never leaves its actor: write a method to read it.
+/// `self` and the other impl blocks of the type stay plain. The state never leaves its actor: write a method to read it.
 ///
-/// Methods take `&self` or `&mut self`, sync or async, and have the parameters and results of functions. `&mut self` is
-/// exclusive; `&self` methods run at the same time where `max_concurrency` allows, so the state is `Sync` where they are
-/// `async` or that is over 1.
+/// Methods take `&self` or `&mut self`. They may be `async`, and they take the parameters and return the results that
+/// functions do. A `&mut self` method runs alone. `&self` methods run at the same time, up to `max_concurrency`; so an actor
+/// with `&self` methods must be `Sync` if one of its methods is `async` or `max_concurrency` is over 1.
 ///
 /// ## Options of a struct or an enum
 ///
 /// | option | |
 /// |---|---|
-/// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | what an actor holds for life; nothing otherwise |
-/// | `max_restarts = 3` | how often it starts anew after a panic, its state lost; -1 is without end; `new`'s arguments are `Clone` |
-/// | `max_task_retries = 3` | how often a call is made again that a restart cut off; the methods' arguments are `Clone` |
+/// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | the resources that an actor holds while it lives; the default is none |
+/// | `max_restarts = 3` | how often an actor is restarted after a panic, with new state; -1 means without limit; the arguments of `new` must be `Clone` |
+/// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; the arguments of the methods must be `Clone` |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time |
-/// | `max_pending_calls = 100` | more than these that wait are refused; -1 is without limit |
-/// | `crate = ::renamed` | where this crate is |
+/// | `max_pending_calls = 100` | how many calls may wait; further calls fail; -1 means without limit |
+/// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///
 /// ## Options of an impl block
 ///
 /// | option | |
 /// |---|---|
 /// | `local` | the actor never leaves this process: its values need not be serialisable, and it may be generic |
-/// | `crate = ::renamed` | where this crate is |
+/// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///
 /// ## Options of a method
 ///
-/// In `#[method(..)]` on it:
+/// They are written in `#[method(..)]` on the method:
 ///
 /// | option | |
 /// |---|---|
-/// | `num_returns = 2` | as of functions |
-/// | `max_task_retries = 3` | instead of the struct's |
-/// | `retry_exceptions`, `retry_exceptions = is_transient` | as of functions |
-/// | `inline = false` | as of functions |
+/// | `num_returns = 2` | as for functions |
+/// | `max_task_retries = 3` | replaces the value of the struct |
+/// | `retry_exceptions`, `retry_exceptions = is_transient` | as for functions |
+/// | `inline = false` | as for functions |
 ///
-/// # What it refuses, and what to write instead
+/// # Compile errors, and what to write instead
 ///
-/// | | |
+/// | error | instead |
 /// |---|---|
-/// | a parameter `&mut T` | `mut x: T`, and return it; state in an actor |
-/// | a parameter `impl Trait`, a result `impl Trait` | the type; of an iterator a `Vec`, of a future an `async fn` |
-/// | a reference in a result, or inside of a parameter's type | the owned type |
+/// | a parameter `&mut T` | take `mut x: T` and return it, or keep the state in an actor |
+/// | `impl Trait` as a parameter or result | the type itself; a `Vec` for an iterator, an `async fn` for a future |
+/// | a reference in a result, or inside the type of a parameter | the owned type |
 /// | `&'static T` | an owned type, or `local` |
-/// | lifetimes | leave them out: parameters are borrowed from the object store |
-/// | type parameters without `local`; of methods | a function for each type; a generic type |
-/// | a const parameter that is no `usize` | a parameter |
-/// | `unsafe`, `extern`, `const`, variadic functions, `-> !` | a plain function around it |
+/// | lifetime parameters | leave them out: parameters are borrowed from the object store |
+/// | type parameters without `local` | `local`, or a function for each type |
+/// | type parameters of a method | a generic actor type |
+/// | a const parameter of another type than `usize` | an ordinary parameter |
+/// | `unsafe`, `extern`, `const` or variadic functions, `-> !` | a plain function, which the remote function calls |
 /// | more than 12 parameters | a struct |
 /// | `Option<()>`, `Option<Option<T>>` | a `bool`, an enum, or `local` |
-/// | `num_returns` without a tuple of that many, or 0 | the tuple, written out; `tell` |
-/// | `async fn new`, `new` with `self`, a block without `new` | a plain `new`; what waits in a method |
-/// | a method by value (`self`), or by `Arc<Self>` | `&self`, `&mut self` |
-/// | functions in the block called `remote`, `try_remote`, `options` | another name |
-/// | a block of which no method has a visibility | `pub fn`, `pub(crate) fn` |
-/// | an option that is unknown, doubled, out of range, or another item's | the text says which |
+/// | `num_returns = n` without a tuple of `n` elements as the result | write the tuple out in the signature |
+/// | `num_returns = 0` | leave it out, and submit with `tell` |
+/// | `async fn new`, `new` with `self`, a block without `new` | a plain `new`; await in a method |
+/// | a method that takes `self` or `Arc<Self>` | `&self`, `&mut self` |
+/// | functions in the block with the names `remote`, `try_remote`, `options` | another name |
+/// | a block in which no method has a visibility | `pub fn`, `pub(crate) fn` |
+/// | an option that is unknown, given twice, out of range, or belongs to another item | see the message |
 /// | traits, impls of traits, modules, constants, statics, unions, closures | a function, a struct; `ray::task(move \|\| ..)` |
 ///
-/// # The price of `square.remote(x)`
+/// # The name of a remote function
 ///
-/// A remote function's name is a unit struct, in the namespaces of values and of types. Where it is in scope:
+/// The name of a remote function is a unit struct, in the namespaces of values and of types. Where the name is in scope:
 ///
-/// * a variable, a parameter or a binding cannot have that name: beside `#[remote] fn total`, `let total = 1.0;` is
-///   "mismatched types", as `let None = 1.0;` would be; a macro that binds that name unhygienically breaks too;
-/// * a type or a module cannot have it either;
-/// * it is no closure: `.map(*square)`, not `.map(square)`; and `.map(|x| square.remote(x))`.
+/// * A variable, a parameter or a binding cannot have that name: beside `#[remote] fn total`, the compiler rejects
+///   `let total = 1.0;` with "mismatched types", as it rejects `let None = 1.0;`. A macro that binds that name
+///   unhygienically fails too.
+/// * A type or a module cannot have that name.
+/// * The name is not a closure: write `.map(*square)` instead of `.map(square)`, or `.map(|x| square.remote(x))`.
 ///
-/// Call it in another module by its path (`jobs::total.remote(..)`), and the name is free.
+/// If another module calls the function by its path (`jobs::total.remote(..)`), that module can use the name.
 ///
-/// `vec![]`, `.collect()`, `.into()` and `Default::default()` as an argument are "type annotations needed", since a `Vec<T>`
-/// can come of a `Vec<T>` and of a `Vec<ObjectRef<T>>`: write `Vec::<u8>::new()`, `.collect::<Vec<_>>()`.
+/// With `vec![]`, `.collect()`, `.into()` or `Default::default()` as an argument, the compiler reports "type annotations
+/// needed", because a parameter `Vec<T>` takes both a `Vec<T>` and a `Vec<ObjectRef<T>>`: write `Vec::<u8>::new()` or
+/// `.collect::<Vec<_>>()`.
 #[proc_macro_attribute]
 pub fn remote(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expansion(attribute.into(), item.into()).into()
 }
 
-/// Options of a method, inside a block under [`macro@remote`]: `#[method(num_returns = 2, max_task_retries = 3,
+/// Sets options of a method in an impl block with [`macro@remote`]: `#[method(num_returns = 2, max_task_retries = 3,
 /// retry_exceptions)]`.
 ///
-/// [`macro@remote`] on the block reads it; alone it is an error.
+/// The attribute [`macro@remote`] on the block reads it. Outside such a block it is a compile error.
 ///
 /// ```
 /// use ray::remote;
@@ -283,7 +294,7 @@ pub fn method(_: TokenStream, item: TokenStream) -> TokenStream {
     tokens.into()
 }
 
-/// The whole of `#[remote]`, on tokens that tests can make too.
+/// The implementation of `#[remote]`. It takes the tokens of `proc_macro2`, so that tests can call it.
 fn expansion(attribute: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     use model::{Actor, Class, Function};
     use options::{On, Options};

@@ -1,6 +1,7 @@
-//! What an item means: the callable behind a function, a method or a constructor, and the class of an actor.
+//! The model of an item: a function, the struct or enum of an actor, or the impl block of an actor.
 //!
-//! Building a model never fails; `check` says what is wrong with one, and `fallback` repairs it.
+//! A model can be built of every item. `check` reports the errors in a model, and `fallback` replaces the parts that cannot be
+//! expanded. Only errors about a `#[method]` attribute and its options are reported here.
 
 mod attributes;
 
@@ -45,14 +46,14 @@ pub(crate) struct Actor {
     pub(crate) item: ItemImpl,
     pub(crate) cfg: Vec<Attribute>,
     pub(crate) class: Type,
-    /// The name of the type, without path and parameters.
+    /// The name of the type, without its path and its generic arguments.
     pub(crate) name: Ident,
     pub(crate) generics: Generics,
-    /// Functions named `new` without a receiver; one is right.
+    /// The functions with the name `new`; `check` reports an error unless there is exactly one, without a receiver.
     pub(crate) constructors: Vec<Method>,
-    /// What the handle shows.
+    /// The methods that are fields of the handle.
     pub(crate) methods: Vec<Method>,
-    /// The names of methods with a receiver that the handle does not show.
+    /// The names of the methods with a receiver and without a visibility, which the handle does not have.
     pub(crate) hidden: Vec<Ident>,
     /// The names of all functions in the block.
     pub(crate) names: Vec<Ident>,
@@ -68,22 +69,22 @@ pub(crate) struct Method {
     pub(crate) options: Options,
 }
 
-/// What functions, methods and constructors have in common.
+/// The signature of a function, a method or a constructor.
 pub(crate) struct Callable {
     pub(crate) sig: Signature,
     pub(crate) params: Vec<Param>,
     pub(crate) output: Output,
-    /// A fault was found: the body cannot be called remotely as it is.
+    /// `check` found an error, so the expansion must not call the body.
     pub(crate) faulty: bool,
 }
 
-/// A parameter, the receiver not counted.
+/// A parameter other than the receiver.
 pub(crate) struct Param {
-    /// What callers see.
+    /// The name of the parameter in the generated `remote` function.
     pub(crate) name: Ident,
-    /// As written.
+    /// The type as the user wrote it.
     pub(crate) written: Type,
-    /// What travels: `T` of `T`, `&T`, `&[T]`, ...
+    /// The type of the stored argument: the written type without its `&`.
     pub(crate) ty: Type,
     pub(crate) kind: Kind,
 }
@@ -91,21 +92,21 @@ pub(crate) struct Param {
 /// How an argument reaches the body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// Moved in, or cloned where others hold it.
+    /// The body gets the value: moved if the task has the last reference, cloned otherwise.
     Value,
-    /// Read in place.
+    /// The body gets a reference to the stored value.
     Borrow,
-    /// After an error: any argument will do.
+    /// The generated function accepts any argument, so that a faulty parameter causes no further errors.
     Any,
 }
 
-/// What a body gives.
+/// The return type of a body.
 pub(crate) struct Output {
-    /// As written, `()` where nothing is.
+    /// The type as the user wrote it, `()` if there is none.
     pub(crate) written: Type,
-    /// A `Result`, by its last path segment.
+    /// Whether the last path segment of the type is `Result`.
     pub(crate) fallible: bool,
-    /// The types of the references, with `num_returns` over 1.
+    /// The types of the references, if `num_returns` is over 1.
     pub(crate) split: Option<Vec<Type>>,
 }
 
@@ -122,13 +123,14 @@ impl Function {
         }
     }
 
-    /// Can the body be called like any other function, by `call` and, without parameters of types, as `square(7)`?
+    /// Whether the expansion can offer a plain call of the body: as `square.call(7)`, and, if the function is neither generic
+    /// nor async, as `square(7)`.
     pub(crate) fn is_ordinary(&self) -> bool {
         let Signature { unsafety, abi, variadic, inputs, .. } = &self.call.sig;
         unsafety.is_none() && abi.is_none() && variadic.is_none() && inputs.len() == self.call.params.len()
     }
 
-    /// A function with type or const parameters; only a local one can have them.
+    /// Whether the function has generic parameters. `check` refuses type and const parameters unless the function is local.
     pub(crate) fn is_generic(&self) -> bool {
         !self.call.sig.generics.params.is_empty()
     }
@@ -190,7 +192,7 @@ impl Actor {
             && (is_new || !shown)
         {
             let why = if is_new {
-                "the options of an actor's creation are those of the struct: write them in #[remote(..)] on it"
+                "the options for creating an actor are options of its struct: write them in #[remote(..)] on the struct"
             } else if receiver.is_none() {
                 "this function has no `self`, so the handle does not show it, and #[method] has no effect"
             } else {
@@ -234,7 +236,7 @@ impl Method {
         self.call.sig.asyncness.is_some()
     }
 
-    /// Does it take `&mut self`?
+    /// Whether the method takes `&mut self`.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.receiver.as_ref().is_some_and(|receiver| match types::bare(&receiver.ty) {
             Type::Reference(reference) => reference.mutability.is_some(),
@@ -295,18 +297,18 @@ impl Callable {
 }
 
 impl Output {
-    /// The type of the object.
+    /// The type of the value in the object store.
     pub(crate) fn ty(&self) -> TokenStream {
         let written = &self.written;
         if self.fallible { quote!(__ray::OkOf<#written>) } else { written.to_token_stream() }
     }
 
-    /// The same, in an impl that says `type Output`.
+    /// The type of the reference, or of the tuple of references, for use in an impl that defines `type Output`.
     pub(crate) fn own_refs(&self) -> TokenStream {
         if self.split.is_some() { self.refs() } else { quote!(__ray::ObjectRef<Self::Output>) }
     }
 
-    /// The type of the reference, or of the references.
+    /// The type of the reference, or of the tuple of references, for use outside such an impl.
     pub(crate) fn refs(&self) -> TokenStream {
         match &self.split {
             Some(parts) => quote!((#(__ray::ObjectRef<#parts>),*)),
@@ -318,8 +320,8 @@ impl Output {
     }
 }
 
-/// The names of the parameters for callers: the user's, without the underscores of an unused one; a number where a
-/// pattern takes it apart.
+/// The names of the parameters in the generated functions: the user's names without leading underscores, and `arg0`, `arg1`
+/// and so on for patterns that are not a name. All names differ.
 fn param_names<'a>(patterns: impl Iterator<Item = &'a Pat> + Clone) -> Vec<Ident> {
     let written: Vec<&Ident> = patterns
         .clone()
@@ -349,8 +351,8 @@ fn param_names<'a>(patterns: impl Iterator<Item = &'a Pat> + Clone) -> Vec<Ident
     names
 }
 
-/// The parameters of `generics` with what every remote type needs, in the place where a parameter has bounds already
-/// (clippy is against two).
+/// The parameters of `generics` with the bounds that every remote type needs. If a parameter has a predicate in the where
+/// clause, the bounds are added there, because clippy warns of bounds in two places.
 pub(crate) fn augmented(generics: &Generics) -> Generics {
     let needed: Punctuated<TypeParamBound, Token![+]> = parse_quote!(::core::marker::Send + ::core::marker::Sync + 'static);
     let mut generics = generics.clone();
@@ -376,7 +378,7 @@ pub(crate) fn augmented(generics: &Generics) -> Generics {
     generics
 }
 
-/// The name of a hidden item for the user's `ident`.
+/// The name of the hidden item that the expansion defines for the user's `ident`.
 pub(crate) fn hidden(ident: &Ident) -> Ident {
     Ident::new(&format!("__ray_{}", ident.unraw()), ident.span())
 }

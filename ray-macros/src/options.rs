@@ -1,4 +1,4 @@
-//! The options that each kind of item takes, checked where their value is written out.
+//! The options of each kind of item. A value that is a literal is checked here; rustc checks other expressions.
 
 mod unknown;
 
@@ -12,7 +12,7 @@ use self::unknown::unknown;
 use crate::parse::{Entry, Key, Value};
 use crate::report::Report;
 
-/// What an attribute stands on.
+/// The kind of item that has the attribute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
     Function,
@@ -22,7 +22,7 @@ pub(crate) enum On {
 }
 
 impl On {
-    /// In the order in which another place for an option is looked for.
+    /// All kinds, in the order in which the message about a misplaced option looks for the right place.
     const ALL: [On; 4] = [On::Class, On::Impl, On::Method, On::Function];
 
     /// The options, in the order in which they are documented.
@@ -79,19 +79,19 @@ impl On {
 
 /// The options of one item.
 pub(crate) struct Options {
-    /// `.num_cpus(2f64)`, for the const builder, in the order in which they were written.
+    /// Calls of the const builder, such as `.num_cpus(2f64)`, in the order of the attribute.
     pub(crate) setters: Vec<TokenStream>,
-    /// Where `ray` is.
+    /// The path of the library `ray`.
     pub(crate) krate: Path,
     pub(crate) local: bool,
-    /// A thread that waits for a result may run the body itself.
+    /// Whether a thread that waits for a result may run the body itself.
     pub(crate) inline: bool,
     pub(crate) num_returns: Option<(usize, Expr)>,
-    /// `retry_exceptions`, where it is not `false`.
+    /// The key `retry_exceptions`, unless its value is `false`.
     pub(crate) retries: Option<Ident>,
-    /// `max_restarts`, where it is not 0.
+    /// Whether `max_restarts` is given and is not 0.
     pub(crate) restarts: bool,
-    /// `max_task_retries`, where it is not 0.
+    /// The key `max_task_retries`, unless its value is 0.
     pub(crate) task_retries: Option<Ident>,
     pub(crate) max_concurrency: Option<Expr>,
 }
@@ -113,7 +113,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the entries of an attribute on `on`; what is wrong goes to the report and counts as not written.
+    /// Reads the entries of an attribute on an item of the kind `on`. An entry with an error is reported and then ignored.
     pub(crate) fn read(entries: Vec<Entry>, on: On, report: &mut Report) -> Options {
         let mut options = Options::default();
         let mut seen: Vec<String> = Vec::new();
@@ -122,7 +122,7 @@ impl Options {
             if !on.known().contains(&name.as_str()) {
                 report.error(&key, unknown(&name, on));
             } else if seen.contains(&name) {
-                report.error(&key, format_args!("`{name}` is given twice; leave one of them"));
+                report.error(&key, format_args!("`{name}` is given twice: remove one of them"));
             } else {
                 options.take(&name, &key, value, report);
                 seen.push(name);
@@ -149,7 +149,7 @@ impl Options {
             }
             "resources" => self.resources(key, value, report),
             "max_retries" | "max_restarts" | "max_task_retries" => {
-                let takes = format!("`{name}` takes a number of times, -1 being without end");
+                let takes = format!("`{name}` takes a number of times, at least 0, or -1 for no limit");
                 if let Some(expr) = expr(key, value, "a number of times", report)
                     && let Some(times) = integer(&expr, -1, i128::from(i64::MAX), &takes, report)
                 {
@@ -176,14 +176,14 @@ impl Options {
                         &expr,
                         -1,
                         i128::from(i64::MAX),
-                        "`max_pending_calls` takes a number of calls, -1 being without limit",
+                        "`max_pending_calls` takes a number of calls, at least 1, or -1 for no limit",
                         report,
                     )
                 {
                     if matches!(literal(&expr), Some((_, Lit::Int(int))) if int.base10_digits() == "0") {
                         report.error(
                             &expr,
-                            "`max_pending_calls = 0` would refuse every call; write at least 1, or -1 for no limit",
+                            "`max_pending_calls = 0` would refuse every call: write at least 1, or -1 for no limit",
                         );
                     } else {
                         self.setters.push(quote!(.#key(#calls)));
@@ -200,7 +200,7 @@ impl Options {
                 if let Some(expr) = expr(key, value, "a string", report) {
                     match literal(&expr) {
                         Some((_, Lit::Str(string))) if string.value().is_empty() => {
-                            report.error(&expr, "the name is empty; leave `name` out for the function's own");
+                            report.error(&expr, "the name is empty: leave `name` out to use the name of the function");
                         }
                         Some((false, Lit::Str(_))) | None => self.setters.push(quote!(.#key(#expr))),
                         Some(_) => report.error(&expr, "`name` takes a string, such as `name = \"resize\"`"),
@@ -218,8 +218,9 @@ impl Options {
             },
             "crate" => match value {
                 Value::Path(path) => self.krate = path,
-                value => report
-                    .error(span_of(key, &value), "`crate` takes the path under which this crate is known: `crate = ::renamed`"),
+                value => {
+                    report.error(span_of(key, &value), "`crate` takes the path of the library `ray`, such as `crate = ::renamed`")
+                }
             },
             _ => unreachable!("`{name}` is in On::known"),
         }
@@ -240,11 +241,11 @@ impl Options {
                 _ => None,
             };
             if let Some(instead) = instead {
-                report.error(&name, format_args!("`{text}` is no custom resource: write `{instead} = ..` beside `resources`"));
+                report.error(&name, format_args!("`{text}` is not a custom resource: write `{instead} = ..` beside `resources`"));
             } else if text.is_empty() {
                 report.error(&name, "the name of this resource is empty");
             } else if seen.contains(&text) {
-                report.error(&name, format_args!("the resource `{text}` is given twice; leave one of them"));
+                report.error(&name, format_args!("the resource `{text}` is given twice: remove one of them"));
             } else if let Some(amount) = quantity(&amount, report) {
                 let literal = Literal::string(&text).with_span(match &name {
                     Key::Ident(ident) => ident.span(),
@@ -258,16 +259,17 @@ impl Options {
 
     fn num_returns(&mut self, expr: Expr, report: &mut Report) {
         let Some((negative, Lit::Int(int))) = literal(&expr) else {
-            report.error(&expr, "`num_returns` is a matter of type: write the number out, as in `num_returns = 2`");
+            report.error(&expr, "`num_returns` must be an integer literal, as in `num_returns = 2`");
             return;
         };
         match int.base10_parse::<usize>() {
             Ok(0) => report.error(
                 &expr,
-                "`num_returns = 0`: a function without a result gives an `ObjectRef<()>`; `tell(..)` submits a call without a reference",
+                "`num_returns` must be at least 1: leave it out, and submit a call without a reference to the result with \
+                 `tell(..)`",
             ),
             Ok(count) if !negative && count <= 12 => self.num_returns = Some((count, expr)),
-            _ => report.error(&expr, "`num_returns` is a number from 1 to 12"),
+            _ => report.error(&expr, "`num_returns` must be a number from 1 to 12"),
         }
     }
 
@@ -282,7 +284,8 @@ impl Options {
             value => {
                 report.error(
                     span_of(key, &value),
-                    "`retry_exceptions` takes `true`, or the path of a `fn(&ray::Error) -> bool` that says which errors",
+                    "`retry_exceptions` takes `true`, or the path of a `fn(&ray::Error) -> bool` that returns true for the \
+                     errors to retry",
                 );
                 return;
             }
@@ -292,7 +295,7 @@ impl Options {
     }
 }
 
-/// With `span`, as a method, so that a literal can be made in one expression.
+/// Sets the span of a value and returns it, so that a literal with a span is one expression.
 trait WithSpan {
     fn with_span(self, span: Span) -> Self;
 }
@@ -304,7 +307,7 @@ impl WithSpan for Literal {
     }
 }
 
-/// The tokens to complain about: the value, or the key where there is none.
+/// The tokens to report an error on: the value, or the key if there is no value.
 fn span_of(key: &Ident, value: &Value) -> TokenStream {
     match value {
         Value::None => key.to_token_stream(),
@@ -329,7 +332,7 @@ fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<E
 }
 
 impl Options {
-    /// What `spec!` is told beside the name: `, local, not_inline`.
+    /// The flags for the macro `spec!`, after the name: `, local, not_inline`.
     pub(crate) fn marks(&self, local: bool) -> TokenStream {
         let local = local.then(|| quote!(, local));
         let inline = (!self.inline).then(|| quote!(, not_inline));
@@ -337,7 +340,7 @@ impl Options {
     }
 }
 
-/// The literal that an expression is, and whether a minus stands before it.
+/// The literal of the expression, if it is one, and whether it has a minus sign.
 fn literal(expr: &Expr) -> Option<(bool, &Lit)> {
     match expr {
         Expr::Lit(ExprLit { lit, .. }) => Some((false, lit)),
@@ -348,7 +351,7 @@ fn literal(expr: &Expr) -> Option<(bool, &Lit)> {
     }
 }
 
-/// An amount of a resource, as an `f64`: not negative, no finer than a ten-thousandth.
+/// Checks the amount of a resource and returns it as an `f64`; a literal must not be negative and must be a multiple of 0.0001.
 fn quantity(expr: &Expr, report: &mut Report) -> Option<TokenStream> {
     let Some((negative, lit)) = literal(expr) else {
         return Some(expr.to_token_stream());
@@ -357,24 +360,24 @@ fn quantity(expr: &Expr, report: &mut Report) -> Option<TokenStream> {
         Lit::Int(int) if int.suffix().is_empty() => int.base10_digits(),
         Lit::Float(float) if matches!(float.suffix(), "" | "f64") => float.base10_digits(),
         _ => {
-            report.error(expr, "an amount is a number, such as `2` or `0.5`");
+            report.error(expr, "an amount must be a number, such as `2` or `0.5`");
             return None;
         }
     };
     let amount: f64 = digits.parse().unwrap_or(f64::INFINITY);
     if negative && amount != 0.0 {
-        report.error(expr, "an amount cannot be negative; 0 asks for nothing");
+        report.error(expr, "an amount cannot be negative: write at least 0");
     } else if amount > 1e12 {
-        report.error(expr, "no machine has that much");
+        report.error(expr, "an amount can be at most 1e12");
     } else if (amount * 1e4 - (amount * 1e4).round()).abs() > 1e-6 {
-        report.error(expr, "an amount is a multiple of 0.0001");
+        report.error(expr, "an amount must be a multiple of 0.0001");
     } else {
         return Some(Literal::f64_suffixed(amount).with_span(lit.span()).to_token_stream());
     }
     None
 }
 
-/// A whole number; a literal must lie within the limits.
+/// Checks an integer; a literal must be within the limits.
 fn integer(expr: &Expr, least: i128, most: i128, takes: &str, report: &mut Report) -> Option<TokenStream> {
     let Some((negative, lit)) = literal(expr) else {
         return Some(expr.to_token_stream());

@@ -1,4 +1,4 @@
-//! Tokens to syntax: the item that `#[remote]` stands on, and the entries of its parentheses.
+//! Parses tokens: the item with the attribute `#[remote]`, and the entries in the parentheses of the attribute.
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
@@ -8,22 +8,22 @@ use syn::{Expr, Ident, Item, ItemFn, ItemImpl, LitStr, Path, Token, parenthesize
 
 use crate::report::Report;
 
-/// What `#[remote]` stands on.
+/// The item with the attribute `#[remote]`.
 pub(crate) enum Target {
     Function(ItemFn),
     /// A struct or an enum.
     Class(Item),
     Impl(ItemImpl),
-    /// What it cannot stand on; syntactically fine.
+    /// An item of a kind that cannot have the attribute; its syntax is correct.
     Other(Item),
 }
 
 impl Target {
-    /// Sorts an item.
+    /// Parses an item and finds its kind.
     ///
     /// # Errors
     ///
-    /// Where syn does not know the syntax.
+    /// Fails if the tokens are not an item that syn can parse.
     pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Target> {
         Ok(match syn::parse2(tokens)? {
             Item::Fn(item) => Target::Function(item),
@@ -34,15 +34,15 @@ impl Target {
     }
 }
 
-/// One entry of the parentheses, not looked into yet.
+/// One entry in the parentheses of an attribute. `options` checks the key and the value.
 pub(crate) struct Entry {
     pub(crate) key: Ident,
     pub(crate) value: Value,
 }
 
-/// What stands behind an entry's key.
+/// The value of an entry.
 pub(crate) enum Value {
-    /// Nothing: `local`.
+    /// No value: `local`.
     None,
     /// `num_cpus = 2`
     Expr(Expr),
@@ -76,7 +76,8 @@ impl quote::ToTokens for Key {
     }
 }
 
-/// The entries of an attribute's parentheses; a syntax error goes to the report.
+/// Parses the entries in the parentheses of an attribute. After a syntax error it adds the error to the report and returns no
+/// entries.
 pub(crate) fn entries(tokens: TokenStream, report: &mut Report) -> Vec<Entry> {
     match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens) {
         Ok(entries) => entries.into_iter().collect(),

@@ -1,22 +1,22 @@
-//! A signature as text, for documentation.
+//! Formats a signature as text, for the documentation of generated items and for error messages.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// Tokens with the spaces that rustfmt would leave in a signature.
+/// Formats tokens with the spaces that rustfmt puts in a signature.
 pub(crate) fn text(tokens: TokenStream) -> String {
     let mut out = String::new();
     write(&mut out, tokens);
     out
 }
 
-/// What the last token was, as far as the space before the next one cares.
+/// The kind of the last token, which decides whether a space follows it.
 #[derive(Clone, Copy, PartialEq)]
 enum Last {
-    /// Nothing, or a token that holds on to the next: `&`, `<`, `::`, `'`.
+    /// No token, or a token without a space after it: `&`, `<`, `::`, `'`.
     Tight,
     /// A name, a literal or a closed group.
     Word,
-    /// A token after which a space follows: `,`, `:`, `->`, `=`, `+`.
+    /// A token with a space after it: `,`, `:`, `->`, `=`, `+`.
     Loose,
 }
 
@@ -32,7 +32,7 @@ fn write(out: &mut String, tokens: TokenStream) {
                     Delimiter::Brace => (" { ", " }"),
                     Delimiter::None => ("", ""),
                 };
-                // A group hugs the name before it, as in `f(..)`, `Fn(..)`; not `->` or `,`.
+                // No space between a name and a group, as in `f(..)` and `Fn(..)`, except after `->`, `,` and keywords.
                 if last == Last::Loose || (last == Last::Word && ends_with_keyword(out)) {
                     out.push(' ');
                 }

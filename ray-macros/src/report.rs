@@ -1,16 +1,16 @@
-//! Every error of one item, said at once.
+//! Collects all errors of one item, so that one compilation reports all of them.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// Collects errors, so that a user sees all of them after one compilation.
+/// The errors of one item.
 #[derive(Default)]
 pub(crate) struct Report {
     errors: Vec<syn::Error>,
 }
 
 impl Report {
-    /// Adds an error on `tokens`, which are the user's.
+    /// Adds an error on `tokens`, which must be tokens of the user.
     pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
         self.errors.push(syn::Error::new_spanned(tokens, message));
     }
@@ -25,7 +25,7 @@ impl Report {
         self.errors.len()
     }
 
-    /// A `compile_error!` for each.
+    /// Returns a `compile_error!` for each error.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.errors.into_iter().map(|error| error.into_compile_error()).collect()
     }

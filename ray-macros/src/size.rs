@@ -1,7 +1,7 @@
-//! The size of expansions: at most 35 lines a function, and 50 and 14 a method an actor.
+//! Tests of the size of expansions: at most 35 lines for a function, and 50 lines plus 14 for each method for an actor.
 //!
-//! Counted as the design says: up to three parameters, as prettyplease prints it, the user's own function or block
-//! not counted, a call of one of our macro_rules counting one.
+//! The items have up to three parameters, and prettyplease formats the expansion. The user's own function or block does not
+//! count, and a call of a `macro_rules` macro counts as one line.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -11,7 +11,7 @@ const FUNCTION: usize = 35;
 const ACTOR: usize = 50;
 const METHOD: usize = 14;
 
-/// The lines of an expansion.
+/// The number of lines of an expansion, and its text.
 fn lines(attribute: TokenStream, item: TokenStream) -> (usize, String) {
     let tokens = crate::expansion(attribute, item);
     let mut file: syn::File = syn::parse2(tokens).expect("an expansion is Rust");
@@ -20,7 +20,7 @@ fn lines(attribute: TokenStream, item: TokenStream) -> (usize, String) {
     (text.lines().count(), text)
 }
 
-/// Takes out what is the user's, and makes a macro call one line.
+/// Removes the user's own items, and shortens each macro call to one line.
 struct Bare;
 
 impl VisitMut for Bare {
@@ -30,7 +30,7 @@ impl VisitMut for Bare {
     }
 
     fn visit_file_mut(&mut self, file: &mut syn::File) {
-        // The user's own impl block or struct stands before our `const _`.
+        // The user's own impl block comes before the `const _` of the expansion.
         file.items.retain(|item| !matches!(item, syn::Item::Impl(_)));
         visit_mut::visit_file_mut(self, file);
     }
@@ -43,7 +43,7 @@ impl VisitMut for Bare {
 #[track_caller]
 fn at_most(limit: usize, attribute: TokenStream, item: TokenStream) {
     let (lines, text) = lines(attribute, item);
-    assert!(lines <= limit, "{lines} lines, over {limit}:\n{text}");
+    assert!(lines <= limit, "{lines} lines are more than {limit}:\n{text}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_actor_is_small() {
         quote! { #[method(num_returns = 2, max_task_retries = 3, retry_exceptions = is_transient)]
         pub(crate) async fn split(&mut self, images: &[RgbImage], sizes: Vec<(u32, u32)>, label: &str) -> Result<(Vec<u8>, String), SplitError> { body() } },
     ];
-    // Of each kind alone, then of all, so that no kind hides behind another or behind the actor's own lines.
+    // Each kind of method alone, then all together: so a large method fails the test even if the others are small.
     for kinds in [&methods[..1], &methods[1..2], &methods[2..], &methods[..]] {
         for count in [0, 1, 2, 20] {
             let methods = (0..count).map(|index| {

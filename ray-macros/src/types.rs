@@ -1,4 +1,4 @@
-//! Questions about types, as far as their tokens can answer.
+//! Functions on types that need their tokens alone.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -35,50 +35,50 @@ pub(crate) fn last_segment(ty: &Type) -> Option<(&syn::Ident, Vec<&Type>)> {
     Some((&segment.ident, types))
 }
 
-/// Is this a path that ends in `name`?
+/// Whether the type is a path whose last segment is `name`.
 pub(crate) fn ends_in(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|(ident, _)| ident == name)
 }
 
-/// The `T` of a `Result<T, E>`, where it is written out.
+/// The `T` of a `Result<T, E>` or a `Result<T>`.
 pub(crate) fn result_ok(ty: &Type) -> Option<&Type> {
     let (ident, types) = last_segment(ty)?;
     if ident == "Result" { types.first().copied() } else { None }
 }
 
-/// Is this `()`?
+/// Whether the type is `()`.
 pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// Is this `usize`?
+/// Whether the type is `usize`.
 pub(crate) fn is_usize(ty: &Type) -> bool {
     matches!(bare(ty), Type::Path(path) if path.path.is_ident("usize"))
 }
 
-/// Is this the type called `ident`, such as a type parameter?
+/// Whether the type is the single name `ident`, such as a type parameter.
 pub(crate) fn is_ident(ty: &Type, ident: &syn::Ident) -> bool {
     matches!(bare(ty), Type::Path(path) if path.path.is_ident(ident))
 }
 
-/// Is this a reference that lives for ever?
+/// Whether the type is a shared reference `&'static T`.
 pub(crate) fn is_static_reference(ty: &Type) -> bool {
     matches!(bare(ty), Type::Reference(TypeReference { lifetime: Some(lifetime), mutability: None, .. }) if lifetime.ident == "static")
 }
 
-/// What a type contains that a remote call cannot carry.
+/// The parts of a type that an argument or a result of a remote call cannot contain.
 #[derive(Default)]
 pub(crate) struct Contents<'a> {
-    /// Shorter lived references.
+    /// References with another lifetime than `'static`.
     pub(crate) references: Vec<&'a TypeReference>,
-    /// References that live for ever.
+    /// References with the lifetime `'static`.
     pub(crate) statics: Vec<&'a TypeReference>,
-    /// Lifetimes in angle brackets, such as `Cow<'_, str>`, but for `'static`.
+    /// Lifetimes in angle brackets, as in `Cow<'_, str>`, other than `'static`.
     pub(crate) lifetimes: Vec<&'a Lifetime>,
     /// `impl Trait`
     pub(crate) opaque: Vec<&'a TypeImplTrait>,
-    /// `Option<()>` and `Option<Option<T>>`: MessagePack writes `Some` of them as it writes `None`.
-    pub(crate) blurred: Vec<&'a Type>,
+    /// `Option<()>` and `Option<Option<T>>`, in which MessagePack encodes `Some(())` and `Some(None)` like `None`.
+    pub(crate) ambiguous: Vec<&'a Type>,
 }
 
 impl<'a> Contents<'a> {
@@ -96,7 +96,7 @@ impl<'a> Visit<'a> for Contents<'a> {
             && let [inner] = arguments[..]
             && (is_unit(inner) || ends_in(inner, "Option"))
         {
-            self.blurred.push(ty);
+            self.ambiguous.push(ty);
         }
         visit::visit_type(self, ty);
     }
@@ -119,13 +119,13 @@ impl<'a> Visit<'a> for Contents<'a> {
         self.opaque.push(opaque);
     }
 
-    // The lifetimes and references of a function pointer, of `Fn(&T)` and of `for<'a> ..` are its own.
+    // A function pointer, `Fn(&T)` and `for<'a> ..` declare the lifetimes in them, so these borrow nothing from outside.
     fn visit_type_bare_fn(&mut self, _: &'a syn::TypeBareFn) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'a syn::ParenthesizedGenericArguments) {}
     fn visit_bound_lifetimes(&mut self, _: &'a syn::BoundLifetimes) {}
 }
 
-/// Writes the actor's type for `Self`, which means something else where the macro uses the type.
+/// Replaces `Self` by the actor's type, because `Self` has another meaning in the impls that the expansion contains.
 pub(crate) fn without_self(ty: &Type, class: &Type) -> Type {
     struct Replace<'a>(&'a Type);
     impl VisitMut for Replace<'_> {
@@ -147,9 +147,9 @@ pub(crate) fn without_self(ty: &Type, class: &Type) -> Type {
     ty
 }
 
-/// A type like this one that a remote call can carry: references owned, `impl Trait` dropped.
+/// A similar type that can be stored: references become owned types, and `impl Trait` and `!` become `()`.
 ///
-/// Only what follows an error uses it, so that calls of the faulty item still make sense.
+/// Only `fallback` uses it, so that calls of the faulty item cause fewer further errors.
 pub(crate) fn owned(ty: &Type) -> Type {
     struct Own;
     impl VisitMut for Own {

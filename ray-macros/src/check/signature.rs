@@ -1,4 +1,4 @@
-//! What is wrong with a signature, in the words of what it belongs to.
+//! Finds the errors in the signature of a function, a method or a constructor.
 
 use quote::ToTokens;
 use syn::{Expr, GenericParam, Generics, Ident, ReturnType, Signature, Type};
@@ -8,10 +8,10 @@ use crate::options::Options;
 use crate::report::Report;
 use crate::types::{self, Contents};
 
-/// The most parameters; the engine's tuples end there.
+/// The maximum number of parameters, which is also the largest tuple that the engine supports.
 const MAX_PARAMS: usize = 12;
 
-/// What a signature belongs to; each has its own words.
+/// The kind of the function with the signature. Messages contain its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Function,
@@ -28,8 +28,8 @@ impl What {
         }
     }
 
-    /// Where a thing goes that is no matter of remote calls.
-    fn aside(self) -> &'static str {
+    /// The advice how to keep the function, but not as a remote one.
+    fn how_to_keep_plain(self) -> &'static str {
         match self {
             What::Function => "leave #[remote] out to keep it a plain function",
             What::Method | What::Constructor => "leave out its visibility or move it to another impl block to keep it plain",
@@ -37,7 +37,7 @@ impl What {
     }
 }
 
-/// What functions and methods have in common.
+/// Checks the signature of a function or a method. (A constructor has checks of its own for its result.)
 pub(super) fn signature(what: What, call: &Callable, options: &Options, local: bool, report: &mut Report) {
     qualifiers(what, &call.sig, report);
     parameters(what, call, local, report);
@@ -54,7 +54,7 @@ pub(super) fn qualifiers(what: What, sig: &Signature, report: &mut Report) {
     {
         report.error(
             token,
-            format_args!("{named} runs in the engine, never at compile time: leave `const` out, or {}", what.aside()),
+            format_args!("{named} runs in the engine, not at compile time: leave `const` out, or {}", what.how_to_keep_plain()),
         );
     }
     if let Some(token) = &sig.unsafety {
@@ -86,14 +86,14 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
         );
     }
     for param in &call.params {
-        // A lifetime on the reference itself is spoken of where it is declared; `'static` is not.
+        // `qualifiers` reports a named lifetime where it is declared, but nothing declares `'static`.
         let written = types::bare(&param.written);
         if let Type::Reference(reference) = written {
             if reference.mutability.is_some() {
                 report.error(
                     written,
                     format_args!(
-                        "an object never changes once it is stored, so {named} takes no `&mut`: take the value (`mut x: T`) \
+                        "a stored object never changes, so {named} cannot take `&mut`: take the value (`mut x: T`) \
                          and return it, or keep the state in an actor"
                     ),
                 );
@@ -102,8 +102,8 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
             if types::is_static_reference(written) && !local {
                 report.error(
                     written,
-                    "no argument lives for ever: write `&T`, which is read from the object store, or an owned type \
-                     (#[remote(local)] takes `&'static T` as a value)",
+                    "an argument does not live for `'static`: write `&T`, which is read from the object store, or an owned \
+                     type (#[remote(local)] takes `&'static T` as a value)",
                 );
                 continue;
             }
@@ -112,12 +112,15 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
         for reference in contents.references {
             report.error(
                 reference,
-                format_args!("a reference here would borrow from the caller, who does not wait: {named} takes owned types, or `&T` as the whole parameter"),
+                format_args!(
+                    "a reference here would borrow from the caller, which does not wait for the call: {named} takes owned \
+                     types, or `&T` as the whole parameter"
+                ),
             );
         }
         if !local {
             for reference in contents.statics {
-                report.error(reference, "no argument lives for ever: use an owned type, or #[remote(local)]");
+                report.error(reference, "an argument does not live for `'static`: use an owned type, or #[remote(local)]");
             }
         }
         for lifetime in contents.lifetimes.iter().filter(|lifetime| !declared(&call.sig.generics, &lifetime.ident)) {
@@ -127,14 +130,14 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
             report.error(
                 opaque,
                 format_args!(
-                    "an argument is stored before the call, so its type has a name: write it, or a type parameter under \
-                     #[remote(local)]{}",
+                    "an argument is stored before the call, so its type must have a name: write the type, or a type \
+                     parameter with #[remote(local)]{}",
                     if what == What::Function { "" } else { " on a generic type" }
                 ),
             );
         }
         if !local {
-            blurred(&contents.blurred, report);
+            ambiguous(&contents.ambiguous, report);
         }
     }
 }
@@ -158,7 +161,7 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
     let named = what.named();
     let value = types::result_ok(written).unwrap_or(written);
     if let Type::Never(never) = types::bare(value) {
-        report.error(never, format_args!("{named} that never returns gives no result: write no return type"));
+        report.error(never, format_args!("{named} that never returns has no result: leave the return type out"));
         return;
     }
     let contents = Contents::of(written);
@@ -169,7 +172,7 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
         report.error(
             reference,
             format_args!(
-                "the result is stored on its own, so it cannot borrow: return an owned value, such as `{}`",
+                "the stored result outlives the call, so it cannot borrow: return an owned value, such as `{}`",
                 crate::print::text(types::owned(&Type::Reference(reference.clone())).to_token_stream())
                     .replace("::std::vec::", "")
                     .replace("::std::string::", "")
@@ -177,42 +180,42 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
         );
     }
     if !local {
-        // An error may be a `&'static str`: what is not serde travels as its text.
+        // The error type may contain a `&'static str`: an error that cannot be serialised is sent as its text.
         for reference in contents.statics.iter().filter(|reference| !among(&in_error.statics, reference)) {
             report.error(
                 reference,
-                "what another process sends does not live for ever: return an owned value, or write #[remote(local)]",
+                "a result from another process does not live for `'static`: return an owned value, or write #[remote(local)]",
             );
         }
-        blurred(&contents.blurred.into_iter().filter(|ty| !among(&in_error.blurred, ty)).collect::<Vec<_>>(), report);
+        ambiguous(&contents.ambiguous.into_iter().filter(|ty| !among(&in_error.ambiguous, ty)).collect::<Vec<_>>(), report);
     }
     for lifetime in contents.lifetimes.iter().filter(|lifetime| !declared(&call.sig.generics, &lifetime.ident)) {
-        report.error(lifetime, "the result is stored on its own, so it cannot borrow: use the owned form, or `'static`");
+        report.error(lifetime, "the stored result outlives the call, so it cannot borrow: use the owned form, or `'static`");
     }
     for opaque in contents.opaque {
         let bounds = opaque.bounds.to_token_stream().to_string();
         let instead = if bounds.contains("Iterator") {
-            "collect it into a `Vec`"
+            "collect the items into a `Vec`"
         } else if bounds.contains("Future") {
-            "write `async fn` and the type that it gives"
+            "write an `async fn` with the output of the future as its return type"
         } else {
-            "write the type itself, or a `Box<dyn Trait>` under #[remote(local)]"
+            "write the type itself, or a `Box<dyn Trait>` with #[remote(local)]"
         };
-        report.error(opaque, format_args!("a stored result has a type with a name: {instead}"));
+        report.error(opaque, format_args!("a result is stored, so its type must have a name: {instead}"));
     }
 }
 
-/// Is this very node among those? (Another one may be equal.)
+/// Whether `node` is one of `nodes`, by address: the same type can occur in two places.
 fn among<T>(nodes: &[&T], node: &T) -> bool {
     nodes.iter().any(|other| std::ptr::eq(*other, node))
 }
 
-fn blurred(types: &[&Type], report: &mut Report) {
+fn ambiguous(types: &[&Type], report: &mut Report) {
     for ty in types {
         report.error(
             ty,
-            "MessagePack, in which values travel, cannot tell `Some` of this from `None`: use a `bool` or an enum of your \
-             own, or #[remote(local)]",
+            "values are encoded as MessagePack, which cannot distinguish `Some` of this type from `None`: use a `bool` or an \
+             enum of your own, or #[remote(local)]",
         );
     }
 }
@@ -238,7 +241,7 @@ fn num_returns(count: usize, expr: &Expr, call: &Callable, report: &mut Report) 
             report.error(
                 expr,
                 format_args!(
-                    "`num_returns = {count}` splits a tuple: return `({tuple})` or `Result<({tuple}), E>`, written out here"
+                    "`num_returns = {count}` splits a tuple: write `({tuple})` or `Result<({tuple}), E>` as the return type"
                 ),
             );
         }
@@ -247,21 +250,22 @@ fn num_returns(count: usize, expr: &Expr, call: &Callable, report: &mut Report) 
 
 pub(super) fn const_params(generics: &Generics, report: &mut Report) {
     for param in generics.const_params().filter(|param| !types::is_usize(&param.ty)) {
-        report.error(&param.ty, "a const parameter of a remote item is a `usize`");
+        report.error(&param.ty, "a const parameter of a remote item must be a `usize`");
     }
 }
 
-/// A method's type parameters would be a field's.
+/// Reports type and const parameters of a method or a constructor: the handle has one field for a method, and a field has one
+/// type.
 pub(super) fn without_type_parameters(what: What, sig: &Signature, report: &mut Report) {
     let params = sig.generics.params.iter().filter(|param| !matches!(param, GenericParam::Lifetime(_)));
     for param in params {
         report.error(
             param,
             format_args!(
-                "{} has no type parameters, as a handle's field has one type: make the type generic (with \
-                 #[remote(local)] on the impl), name the type, or {}",
+                "{} cannot have type parameters, because a field of the handle has one type: make the actor's type generic \
+                 (with #[remote(local)] on the impl), name the type, or {}",
                 what.named(),
-                what.aside()
+                what.how_to_keep_plain()
             ),
         );
     }

@@ -1,4 +1,4 @@
-//! `#[remote] impl`: the block as it is, and what the handle shows of it.
+//! Expands `#[remote] impl`: the block unchanged, the type of the handle's methods, and the impls for each method.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -64,8 +64,8 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     }
 }
 
-/// An actor with an `async` method has many calls at a time, and plain methods by `&self` are among them, so the state is
-/// `Sync`. Where one of those is `async`, its future says so by itself.
+/// A check that the state is `Sync`, for an actor with an `async` method, whose calls run at the same time. It is needed if
+/// the actor has `&self` methods and all of these are plain: the future of an `async` one causes the same error by itself.
 fn sharing(methods: &[Method]) -> Option<TokenStream> {
     let mut shared = methods.iter().filter(|method| !method.is_exclusive());
     if !methods.iter().any(Method::is_async) || shared.clone().any(Method::is_async) {
@@ -75,7 +75,7 @@ fn sharing(methods: &[Method]) -> Option<TokenStream> {
     Some(quote_spanned!(ident.span()=> __ray::sync_if::<Self, true>();))
 }
 
-/// `pub increment: __ray::Method<..>`
+/// The field of a method in the handle: `pub increment: __ray::MethodOf<..>`
 fn field(method: &Method, marker: &Ident, used: &TokenStream) -> TokenStream {
     let Method { attributes, vis, call, .. } = method;
     let (cfg, seen) = (&attributes.cfg, &attributes.seen);
@@ -128,7 +128,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
     }
 }
 
-/// The name and the place of a method or a constructor; messages call it `Class.method`.
+/// The `Spec` of a method or a constructor, whose name in messages is `Class.method`.
 fn spec(model: &Actor, ident: &Ident, marks: TokenStream) -> TokenStream {
     let (path, shown) = (format!("{}::{ident}", model.name), format!("{}.{ident}", model.name));
     quote!(__ray::spec!(#path #shown #marks))

@@ -1,4 +1,4 @@
-//! `#[remote] struct` or `enum`: the item as it is, and its options.
+//! Expands `#[remote] struct` and `#[remote] enum`: the item unchanged, and an impl with its options.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -32,8 +32,8 @@ pub(crate) fn class(model: &Class) -> TokenStream {
     }
 }
 
-/// What more than one call at a time demands: a bound where the struct is generic, else a check of its own on the
-/// value that asks for it.
+/// Requires `Sync` if `max_concurrency` is over 1: by a bound if the type is generic, otherwise by a check with the span of
+/// the option's value.
 fn sharing(model: &Class, generics: &Generics) -> (Generics, TokenStream) {
     let ident = &model.ident;
     let asked = model.options.max_concurrency.as_ref().filter(|expr| !is_one(expr));

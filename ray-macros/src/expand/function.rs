@@ -1,4 +1,4 @@
-//! `#[remote] fn`: a unit struct that stands for the function, and the function under a hidden name.
+//! Expands `#[remote] fn`: a unit struct with the name of the function, and the function itself with a hidden name.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -94,7 +94,8 @@ pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
     quote!(const OPTIONS: __ray::#ty = __ray::options!(#ty #(#setters)*);)
 }
 
-/// The value of a `GLUE`; rustc says of the parameters, or of the result, that they cannot be serialised.
+/// The value of a constant `GLUE`, which encodes and decodes arguments and results. Its parts have the spans of the parameters
+/// and of the return type, where rustc then reports that a type cannot be serialised.
 pub(super) fn glue(local: bool, call: &Callable) -> TokenStream {
     if local {
         return quote!(__ray::glue!(local));
@@ -108,7 +109,7 @@ pub(super) fn glue(local: bool, call: &Callable) -> TokenStream {
     quote!(__ray::glue!(portable #args, #output))
 }
 
-/// `call(..)`: the user's signature, run here and now.
+/// The method `call(..)`, with the user's signature, which calls the body directly.
 fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenStream {
     let Function { vis, call, .. } = model;
     let ident = call.ident();
@@ -128,7 +129,8 @@ fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenS
     }
 }
 
-/// The type of the function pointer, where one can say the signature.
+/// The type of the function pointer to the body, unless the function is generic or async or its signature contains
+/// `impl Trait`.
 fn pointer(model: &Function) -> Option<TokenStream> {
     let sig = &model.call.sig;
     let types: Vec<&Type> = sig
@@ -151,7 +153,7 @@ fn pointer(model: &Function) -> Option<TokenStream> {
     Some(quote!(fn(#(#types),*) #output))
 }
 
-/// The signature, for rustdoc, which otherwise shows a struct.
+/// The documentation of the struct: the signature of the function, because rustdoc shows only the struct.
 fn documentation(model: &Function) -> TokenStream {
     let text = print::text(model.call.sig.to_token_stream());
     let lead = if model.attributes.has_docs { "" } else { "A remote function." };

@@ -1,16 +1,16 @@
-//! The user's attributes, by where they go.
+//! The user's attributes on a function or a method, sorted by the generated items that get them.
 
 use quote::ToTokens;
 use syn::Attribute;
 
-/// The attributes of a function or a method, sorted by where they go.
+/// The attributes of a function or a method, sorted by the generated items that get them.
 #[derive(Default)]
 pub(crate) struct Attributes {
-    /// To everything that is emitted.
+    /// For all generated items.
     pub(crate) cfg: Vec<Attribute>,
-    /// To what callers see.
+    /// For the public item: the struct of a function, or the field of a method in the handle.
     pub(crate) seen: Vec<Attribute>,
-    /// To the body.
+    /// For the body of a function. Empty for a method, whose body keeps all its attributes.
     pub(crate) body: Vec<Attribute>,
     pub(crate) has_docs: bool,
 }
@@ -42,7 +42,7 @@ impl Attributes {
     }
 }
 
-/// Does this attribute speak of the name rather than of the body?
+/// Whether this attribute concerns the documented item (`doc`, `deprecated`) and not the body.
 fn shown(attribute: &Attribute) -> bool {
     let path = attribute.path();
     if path.is_ident("cfg_attr") {
@@ -52,12 +52,13 @@ fn shown(attribute: &Attribute) -> bool {
     path.is_ident("doc") || path.is_ident("deprecated")
 }
 
-/// Those that decide whether the item is there at all.
+/// The `cfg` attributes, which decide whether the item is compiled.
 pub(super) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
 }
 
-/// Takes `#[method(..)]` out, under whatever path it is known.
+/// Removes `#[method(..)]` from the attributes and returns it; a path of two segments, such as `ray::method`, is recognised
+/// too.
 pub(super) fn take_method_attribute(attributes: &mut Vec<Attribute>) -> Option<Attribute> {
     let index = attributes.iter().position(|attribute| {
         let segments = &attribute.path().segments;

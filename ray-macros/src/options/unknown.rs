@@ -1,14 +1,14 @@
-//! What to say about a key that is no option, or none of this item.
+//! The error message for a key that is not an option of the item.
 
 use super::On;
 
-/// What to say about a key that is no option here.
+/// The message for the key `name`, which is not an option of `on`.
 pub(super) fn unknown(name: &str, on: On) -> String {
     if let Some(instead) = elsewhere(name, on) {
         return instead;
     }
     if let Some(place) = On::ALL.into_iter().find(|other| other.known().contains(&name)) {
-        return format!("`{name}` is no option of {}: write it in {}", on.described(), place.place());
+        return format!("`{name}` is not an option of {}: write it in {}", on.described(), place.place());
     }
     let list = on.known().iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
     match on.known().iter().find(|known| distance(known, name) <= 2) {
@@ -17,7 +17,7 @@ pub(super) fn unknown(name: &str, on: On) -> String {
     }
 }
 
-/// Options that Ray has too, and that are written in another place here.
+/// The advice for a key that has another name here, or another place.
 fn elsewhere(name: &str, on: On) -> Option<String> {
     let instead = match (name, on) {
         ("max_retries", On::Method | On::Class | On::Impl) => {
@@ -39,7 +39,7 @@ fn elsewhere(name: &str, on: On) -> Option<String> {
     Some(format!("unknown option `{name}`: {instead}"))
 }
 
-/// The edits between two words.
+/// The edit distance (Levenshtein distance) between two words.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
