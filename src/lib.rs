@@ -1,9 +1,9 @@
-//! Ray for Rust: put `#[remote]` above a function or a type, call it with `.remote(..)`, and the work runs in parallel,
-//! with state where it is an actor. What a call returns is a reference to a result to come, and references are what
-//! further calls take.
+//! Ray for Rust: put `#[remote]` above a function or a type and call it with `.remote(..)`. The calls of a function run in
+//! parallel as tasks; a type becomes an actor, which keeps state between its calls. A call returns a reference to its future
+//! result, and a reference can be an argument of further calls.
 //!
-//! It is what [Ray](https://docs.ray.io) gives to Python, in one process: nothing to install or to start, no
-//! serialisation on the way, a call in the time that other libraries take to wake a thread.
+//! The library offers the programming model of [Ray](https://docs.ray.io) for Python within one process. There is nothing to
+//! install or to start, values are not serialised, and a call takes about as long as other libraries need to wake a thread.
 //!
 //! ```
 //! use ray::remote;
@@ -31,46 +31,46 @@
 //! }
 //!
 //! fn main() -> ray::Result<()> {
-//!     let futures: Vec<_> = (0..4).map(|i| square.remote(i)).collect(); // four tasks, side by side
+//!     let futures: Vec<_> = (0..4).map(|i| square.remote(i)).collect(); // four tasks, in parallel
 //!     assert_eq!(ray::get(futures)?, [0, 1, 4, 9]);
 //!
-//!     let counter = Counter::remote(); // an actor: a Counter of its own
+//!     let counter = Counter::remote(); // an actor, which owns a Counter
 //!     assert_eq!(ray::get(counter.increment.remote())?, 1);
-//!     assert_eq!(square(7), 49); // a plain call is still a plain call
+//!     assert_eq!(square(7), 49); // a plain call still works
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # Tasks
 //!
-//! A *task* is one call of a remote function. [`remote`] on a function `f` gives it these ways to be called:
+//! A *task* is one call of a remote function. A function `f` with the attribute [`remote`] can be called in these ways:
 //!
 //! | | |
 //! |---|---|
-//! | `f.remote(x)` | submits a task, returns an [`ObjectRef`] at once; whatever fails comes out of the reference |
-//! | `f.try_remote(x)` | the same, but what cannot even begin is an `Err` here |
-//! | `f.tell(x)` | submits a task whose result nobody wants; a failure is logged |
+//! | `f.remote(x)` | submits a task and returns an [`ObjectRef`] without waiting; getting the reference returns any error |
+//! | `f.try_remote(x)` | the same, but returns an `Err` if the task cannot be submitted |
+//! | `f.tell(x)` | submits a task without a reference to its result; a failure is logged |
 //! | `f.options().num_cpus(2.0).remote(x)` | the same with options for this one call, see [`Configured`] |
-//! | `f(x)`, `f.call(x)` | an ordinary call, here and now (`f.call` also for `async` and generic functions) |
+//! | `f(x)`, `f.call(x)` | a plain call on this thread (`f.call` also for `async` and generic functions) |
 //!
-//! A closure is a task by way of [`task`]: `ray::task(move || ..).remote()`.
+//! The function [`task`] makes a task of a closure: `ray::task(move || ..).remote()`.
 //!
-//! What a parameter takes shows in its type. Whatever comes as a reference is waited for by the engine, never by a
-//! thread: a task starts when all its arguments are there.
+//! The type of a parameter determines which arguments it takes. A task starts when all its arguments are ready; until then no
+//! thread waits for them.
 //!
 //! | parameter | takes | what happens |
 //! |---|---|---|
-//! | `x: T` | `T`, `ObjectRef<T>`, `&ObjectRef<T>`, `Arc<T>` | moved in, or out of the object where this is its last use, else cloned |
+//! | `x: T` | `T`, `ObjectRef<T>`, `&ObjectRef<T>`, `Arc<T>` | moved; the value of an object is cloned unless this is its last reference |
 //! | `x: String` | a `&str` too | copied |
-//! | `xs: Vec<T>` | `Vec<ObjectRef<T>>` too | fan-in: all of them are waited for |
-//! | `x: &T`, `&[T]`, `&str` | the same, and `[T; N]` or `Vec<T>` for `&[T]` | read in the stored object: no clone, no `Clone` |
-//! | `x: ObjectRef<T>` | `ObjectRef<T>`, `&ObjectRef<T>` | stays a reference, as one nested in a list does in Python |
+//! | `xs: Vec<T>` | `Vec<ObjectRef<T>>` too | fan-in: the task starts when all of them are ready |
+//! | `x: &T`, `&[T]`, `&str` | the same, and `[T; N]` or `Vec<T>` for `&[T]` | borrowed from the stored object: no clone, and `T` need not be `Clone` |
+//! | `x: ObjectRef<T>` | `ObjectRef<T>`, `&ObjectRef<T>` | stays a reference, like a reference nested in a list in Python |
 //! | `x: ActorHandle<A>` | `ActorHandle<A>`, `&ActorHandle<A>` | a task may call actors |
 //!
 //! # Objects
 //!
-//! An object is a value that does not change, reached through [`ObjectRef`]s: the result of a call, or what was [`put`].
-//! It is stored once, never copied on its way, and freed with its last reference.
+//! An object is an immutable value that [`ObjectRef`]s refer to: the result of a call, or a value passed to [`put`]. It is
+//! stored once, passed without copies, and freed with its last reference.
 //!
 //! ```
 //! # use ray::remote;
@@ -79,20 +79,20 @@
 //!     xs.iter().sum()
 //! }
 //!
-//! let big = ray::put(vec![0.5; 1_000_000]); // put once ..
-//! let sums: Vec<_> = (0..10).map(|_| total.remote(&big)).collect(); // .. read by ten tasks
+//! let big = ray::put(vec![0.5; 1_000_000]);
+//! let sums: Vec<_> = (0..10).map(|_| total.remote(&big)).collect(); // ten tasks read the same object
 //! assert_eq!(ray::get(sums)?, [500_000.0; 10]);
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! [`get`] blocks until values are there and takes one reference, a `Vec`, slice or array of them, or a tuple of
-//! different types. It moves the value out where the reference is the last, else it clones. Types without `Clone`:
-//! [`ObjectRef::take`], or read in place with [`ObjectRef::view`].
+//! [`get`] blocks until the values are ready. It takes one reference, a `Vec`, slice or array of references, or a tuple of
+//! references of different types. It moves the value out of the object if the reference is the last one, and clones it
+//! otherwise. For types without `Clone`, [`ObjectRef::take`] moves the value out, and [`ObjectRef::view`] reads it in place.
 //!
-//! # As results come
+//! # Results in the order of completion
 //!
-//! [`wait`] gives the first `n` that are there, and the others; [`as_completed`] iterates over all in the order in which
-//! they end. Get results late, and process them early:
+//! [`wait`] returns the first `n` references that are ready, and the others; [`as_completed`] iterates over all references in
+//! the order in which they become ready. So a program can process the first results while other tasks still run:
 //!
 //! ```
 //! # use ray::remote;
@@ -111,15 +111,15 @@
 //!
 //! # Actors
 //!
-//! An *actor* is a value that lives in the engine and is reached by calls alone: [`remote`] on its struct (or enum) and
-//! on one `impl` block, whose methods with a visibility (`pub`, `pub(crate)`) become remote ones, and whose `new` is the
-//! constructor. `Counter::remote(..)` returns an [`ActorHandle`] at once; its methods are fields of the handle:
-//! `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`.
+//! An *actor* is a value inside the engine that programs reach only by calls of its methods. Its struct (or enum) and one of
+//! its `impl` blocks have the attribute [`remote`]. The methods of the block with a visibility (`pub`, `pub(crate)`) become
+//! remote methods, and `new` is the constructor. `Counter::remote(..)` returns an [`ActorHandle`] without waiting. The methods
+//! are fields of the handle: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`.
 //!
-//! Calls from one caller start in the order in which they were made, and one runs at a time: `&mut self` is what it
-//! says. With `#[remote(max_concurrency = 8)]`, or where a method is `async`, calls by `&self` run side by side; those by
-//! `&mut self` still run alone, so a data race does not compile. An actor that nobody has a handle of finishes its calls
-//! and ends; [`kill`] ends it now. Named ones are found with [`get_actor`].
+//! The calls of one caller start in the order in which the caller made them, and by default one call runs at a time. With
+//! `#[remote(max_concurrency = 8)]`, or if a method is `async`, calls of `&self` methods run at the same time; a call of a
+//! `&mut self` method still runs alone, so there are no data races. An actor without handles finishes its calls and ends;
+//! [`kill`] ends an actor immediately. [`get_actor`] finds an actor by its name.
 //!
 //! ```
 //! # use ray::remote;
@@ -142,7 +142,8 @@
 //!
 //! # Groups
 //!
-//! Members of a [`collective`] group exchange arrays: sums, means, copies, barriers, each in place on its own buffer.
+//! The members of a [`collective`] group exchange arrays: they form sums and means, copy data and wait at barriers. Each member
+//! passes its own buffer, which then contains the result.
 //!
 //! ```
 //! use ray::collective::{Group, Mean, create_collective_group, get_group};
@@ -165,7 +166,7 @@
 //!     }
 //!
 //!     pub fn average(&mut self, mut mine: Vec<f32>) -> ray::Result<Vec<f32>> {
-//!         self.group.as_mut().expect("it has joined").allreduce(&mut mine, Mean)?;
+//!         self.group.as_mut().expect("`join` is called first").allreduce(&mut mine, Mean)?;
 //!         Ok(mine)
 //!     }
 //! }
@@ -180,8 +181,8 @@
 //!
 //! # Sync and async
 //!
-//! Everything above is for plain threads: `main` needs no runtime. An [`ObjectRef`] is a future too, which any executor
-//! can poll, and `async fn` tasks and methods run on a runtime inside the engine, started by the first of them.
+//! The programs above run on plain threads: `main` needs no async runtime. An [`ObjectRef`] is also a future, which any
+//! executor can poll. `async fn` tasks and methods run on a tokio runtime inside the engine, which the first of them starts.
 //!
 //! ```
 //! # use ray::{ObjectRef, remote};
@@ -195,25 +196,27 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! A blocking [`get`] inside an `async fn` of the engine would stall other futures: it is an error that says where.
+//! A blocking [`get`] inside an `async fn` task or method would stall other futures, so it returns an error with the place of
+//! the call.
 //!
 //! # Options
 //!
-//! On a function: `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`, `max_retries`,
-//! `retry_exceptions`, `name`, `local`. On an actor's struct: the resources, `max_restarts`, `max_task_retries`,
-//! `max_concurrency`, `max_pending_calls`. On its `impl`: `local`. On a method, as `#[method(..)]`: `num_returns`,
-//! `max_task_retries`, `retry_exceptions`. What varies from call to call is set by `.options()`; a word that is no option
-//! does not compile, a value out of range comes back as an error.
+//! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`, `max_retries`,
+//! `retry_exceptions`, `name`, `inline` and `local`. The options of an actor's struct are the resources, `max_restarts`,
+//! `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has `num_returns`,
+//! `max_task_retries`, `retry_exceptions` and `inline`, written in `#[method(..)]`. The builder that `.options()` returns sets
+//! options for one call. An unknown option is a compile error; a value out of range is a compile error in an attribute, and an
+//! error of the call in a builder.
 //!
-//! A task asks for one CPU unless told otherwise (an `async fn` for none), an actor's calls for none: with
-//! `num_cpus(4)` no more than four tasks run at once, whatever the machine has. A [`get`] inside a task lends its CPU to
-//! others while it waits.
+//! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at most
+//! four such tasks run at a time, even if the machine has more CPUs. While a task waits in [`get`], its CPU is free for other
+//! tasks.
 //!
 //! # Errors
 //!
-//! There is one error type, [`Error`], cheap to clone, with a [`kind`](Error::kind) and questions such as
-//! [`is_timeout`](Error::is_timeout). A function that returns `Result<T, E>` gives an `ObjectRef<T>`; its `Err`, or a
-//! panic, fails the object and whatever depends on it, and [`Error::downcast_ref`] finds your `E` again:
+//! The only error type is [`Error`]. It is cheap to clone, and has a [`kind`](Error::kind) and methods such as
+//! [`is_timeout`](Error::is_timeout). A call of a function that returns `Result<T, E>` gives an `ObjectRef<T>`. An `Err` or a
+//! panic fails the object and every task that depends on it, and [`Error::downcast_ref`] returns the original `E`:
 //!
 //! ```
 //! # use ray::remote;
@@ -224,42 +227,44 @@
 //!
 //! let error = ray::get(parse.remote("seven")).unwrap_err();
 //! assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
-//! println!("{error:?}"); // what failed, in which task, with file and line
+//! println!("{error:?}"); // the cause, and the task with its file and line
 //! ```
 //!
-//! Where Ray would wait for ever there are errors too: more of a resource than there is (`Infeasible`), calls that wait
-//! for each other (`Deadlock`). Where things stand still because others hold what is needed, a report says who.
+//! Some programs that would wait for ever in Ray fail with an error here: a task that requests more of a resource than the
+//! engine has (`Infeasible`), and calls that wait for each other (`Deadlock`). If tasks or actors wait for a long time for
+//! resources that others hold, the engine logs a report that names the holders.
 //!
-//! # Life
+//! # Start and shutdown
 //!
-//! The first use starts the engine; [`init`] or [`init_with`] starts it by name, to configure it or to learn what it has.
-//! There is one engine in a process. [`shutdown`] settles every object at once, waits a grace for the bodies that run,
-//! and lets [`init`] work again. Returning from `main` waits for nothing: get what you want to have happened.
+//! The first use starts the engine. [`init`] and [`init_with`] start it explicitly, to configure it or to learn which
+//! resources it has. A process has at most one engine. [`shutdown`] settles every object immediately, waits a limited time for
+//! the bodies that still run, and allows a new [`init`]. A return from `main` waits for nothing: a program must get the results
+//! of the calls that have to finish.
 //!
 //! # Strict mode
 //!
-//! Arguments and results are `Serialize + Deserialize`, although nothing is serialised here, so that a program that runs
-//! in one process would run on a cluster. `RAY_STRICT=1` (or [`Config::strict`]) sends every value through MessagePack on
-//! its way, so that tests find what does not survive it. `#[remote(local)]` on a function or on an actor's `impl` frees it
-//! from all this, for channels, files and other things of one process.
+//! Arguments and results must be `Serialize + Deserialize` although they are not serialised within one process, so that a
+//! program could also run on a cluster. With `RAY_STRICT=1` (or [`Config::strict`]) every value is encoded as MessagePack and
+//! decoded again, so that tests find values that encoding does not preserve. `#[remote(local)]` on a function or on an actor's
+//! `impl` removes these requirements, for channels, files and other values that exist in one process only.
 //!
 //! # Differences to Ray
 //!
-//! * A type says what a parameter does with a reference, and how many results there are; wrong arguments, unknown methods
-//!   and options are compile errors.
-//! * A panic, not an error, ends an actor: after `Err` it lives on, as after an exception in Python.
-//! * No thread can be killed: [`cancel`] and [`kill`] settle objects at once, and a long body asks
+//! * The type of a parameter determines how it treats a reference, and the return type determines the number of results; wrong
+//!   arguments, unknown methods and unknown options are compile errors.
+//! * A panic ends an actor. An `Err` does not end it, like an exception in Python.
+//! * A thread cannot be killed: [`cancel`] and [`kill`] settle objects immediately, and a long body has to check
 //!   [`context`]`().is_cancelled()`.
-//! * `ray.wait` gives exactly as many as were asked for, chosen in the order in which they ended, at a cost that does not
-//!   grow with the others.
-//! * One process, one node: no processes that crash alone, no runtime environments, no dashboard. The cluster engine is
-//!   not there yet; `RAY_ADDRESS` is an error that says so.
+//! * [`wait`] returns exactly as many references as requested, in the order in which they became ready. Its cost does not grow
+//!   with the number of the other references.
+//! * There is one process and one node: no worker processes that can crash alone, no runtime environments, no dashboard. There
+//!   is no cluster engine yet; if `RAY_ADDRESS` is set, [`init`] returns an error.
 //!
-//! The README has a table that translates a Ray program line by line; `docs/semantics.md` says what is guaranteed.
+//! The README has a table that translates a Ray program line by line; `docs/semantics.md` lists the guarantees.
 
 #![forbid(unsafe_code)]
 
-/// The parts that the expansion of [`remote`] names. Not for use by hand.
+/// The items that the expansion of [`remote`] uses. They are not part of the public API.
 #[doc(hidden)]
 pub use ray_core::__private;
 
@@ -286,7 +291,7 @@ pub use ray_core::__private;
 ///     (text, length)
 /// }
 ///
-/// let twice: ObjectRef<i64> = double.remote(double.remote(10)); // references flow into calls
+/// let twice: ObjectRef<i64> = double.remote(double.remote(10)); // a reference is an argument
 /// assert_eq!(ray::get(twice)?, 40);
 /// let (text, length) = split.remote(fetch.remote("https://example.org"));
 /// assert_eq!(ray::get((text, length))?, ("https://example.org".to_owned(), 19));
@@ -295,17 +300,18 @@ pub use ray_core::__private;
 ///
 /// | option | | default |
 /// |---|---|---|
-/// | `num_cpus = 2`, `num_gpus = 0.5`, `memory = 1_000_000` | what the task holds while it runs | 1 CPU, or 0 for an `async fn` |
+/// | `num_cpus = 2`, `num_gpus = 0.5`, `memory = 1_000_000` | the resources that a task holds while it runs | 1 CPU, or 0 for an `async fn` |
 /// | `resources(licence = 1, "big disk" = 0.5)` | custom resources | none |
-/// | `num_returns = 2` | a tuple comes back as so many references | one reference |
-/// | `retry_exceptions`, `retry_exceptions = path::to::rule` | try again after an error, or after those that `fn(&ray::Error) -> bool` allows | never |
-/// | `max_retries = 5` | how often; -1 for ever | 3 |
-/// | `name = "resize"` | what errors and reports call it | the function's name |
-/// | `local` | no serialisation: for types of this process | off |
-/// | `crate = ::renamed` | where this crate is found, if the dependency `ray-remote` has another name | `::ray` |
+/// | `num_returns = 2` | a result of two elements comes back as two references | one reference |
+/// | `retry_exceptions`, `retry_exceptions = path::to::rule` | retry after all errors, or after those for which a `fn(&ray::Error) -> bool` returns true | never |
+/// | `max_retries = 5` | the maximum number of retries; -1 means no limit | 3 |
+/// | `name = "resize"` | the name in errors and reports | the function's name |
+/// | `inline = false` | a thread that waits for the result never runs the body itself | `true` |
+/// | `local` | values need not be serialisable, and the function never leaves this process | off |
+/// | `crate = ::renamed` | the path of this crate, if the dependency `ray-remote` has another name | `::ray` |
 ///
-/// Generic functions are `local`, and so are generic actors. Numbers may be paths to constants, but for `num_returns`,
-/// which is a matter of type.
+/// Generic functions and generic actors must be `local`. A number may be the path of a constant, except for `num_returns`, which
+/// must be a literal.
 ///
 /// # On a type and its methods
 ///
@@ -323,7 +329,7 @@ pub use ray_core::__private;
 ///         Account { cents }
 ///     }
 ///
-///     /// An `Err` fails the call; the actor lives on.
+///     /// An `Err` fails the call, but does not end the actor.
 ///     pub fn withdraw(&mut self, cents: i64) -> Result<i64, String> {
 ///         self.check(cents)?;
 ///         self.cents -= cents;
@@ -335,7 +341,7 @@ pub use ray_core::__private;
 ///         (self.cents / 2, self.cents - self.cents / 2)
 ///     }
 ///
-///     /// Without a visibility: an ordinary method, not a remote one.
+///     /// A method without a visibility is a plain method.
 ///     fn check(&self, cents: i64) -> Result<(), String> {
 ///         if cents > self.cents { Err("not enough".to_owned()) } else { Ok(()) }
 ///     }
@@ -351,47 +357,48 @@ pub use ray_core::__private;
 ///
 /// | option of the struct | | default |
 /// |---|---|---|
-/// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | what the actor holds for life | nothing |
-/// | `max_restarts = 3` | how often it starts anew after a panic, its state lost; -1 for ever | 0 |
-/// | `max_task_retries = 3` | how often a call that a crash cut off is made again; -1 for ever | 0 |
-/// | `max_concurrency = 8` | so many `&self` calls run side by side | 1, or 1000 with an `async` method |
-/// | `max_pending_calls = 1000` | more calls that have not started are refused | -1: no limit |
+/// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | the resources that the actor holds while it lives | nothing |
+/// | `max_restarts = 3` | how often the actor is restarted after a panic, with new state; -1 means no limit | 0 |
+/// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; -1 means no limit | 0 |
+/// | `max_concurrency = 8` | how many `&self` calls run at the same time | 1, or 1000 with an `async` method |
+/// | `max_pending_calls = 1000` | how many calls may wait for their start; further calls fail; -1 means no limit | -1 |
 ///
-/// A name is a matter of one actor: `Account::options().name("savings").remote(100)`, see [`ActorBuilder`].
+/// A name belongs to one actor, so it is an option of its creation: `Account::options().name("savings").remote(100)`, see
+/// [`ActorBuilder`].
 ///
-/// # What it costs in names
+/// # The name of a remote function
 ///
-/// `square` of `#[remote] fn square` is a constant, so that `square.remote(7)` works. Where it is in scope, nothing else
-/// can have that name: `let square = ..`, a parameter or a pattern's binding `square` is an error of rustc (a function's
-/// own parameters included, where they have a remote function's name). Name the one or the other differently, or keep
-/// remote functions in a module and call them as `tasks::square.remote(7)`.
+/// `#[remote] fn square` defines a unit struct `square`, so that `square.remote(7)` works. Where the name is in scope, nothing
+/// else can have it: for `let square = ..`, a parameter `square` or a binding `square` in a pattern rustc reports an error, also
+/// in the remote function's own parameters. Choose another name for one of the two, or put the remote functions in a module and
+/// call them as `tasks::square.remote(7)`.
 ///
-/// What rustc says, and what to write:
+/// These are frequent compile errors:
 ///
-/// | | |
+/// | error | write instead |
 /// |---|---|
 /// | ``let total = ..`: mismatched types, `total` is interpreted as a unit struct`` | another name for the variable: `let sum = ..` |
 /// | ``.map(square)`: expected an `FnMut`, found `square``` | `.map(*square)`, or `.map(\|x\| square.remote(x))` for tasks |
-/// | `f.remote(vec![])`, `f.remote(iter.collect())`, `f.remote(x.into())`: type annotations needed | `Vec::<u8>::new()`, `collect::<Vec<_>>()`: a parameter takes more than one type |
-/// | `generic.remote(&object)`: type annotations needed | `generic.remote::<i32>(&object)`: the object, or the reference itself? |
-/// | a return type that hides a `Result` behind another name | write `Result<T, E>` out, so that it can be flattened |
-/// | `ray::get(object)` where the type is not `Clone` | `object.take()`, or `object.view()` to read it in place |
+/// | `f.remote(vec![])`, `f.remote(iter.collect())`, `f.remote(x.into())`: type annotations needed | `Vec::<u8>::new()`, `collect::<Vec<_>>()`: the parameter takes several types |
+/// | `generic.remote(&object)`: type annotations needed | `generic.remote::<i32>(&object)`: the parameter could take the value or the reference |
+/// | a return type that is an alias for a `Result` | `Result<T, E>`, so that the macro recognises it |
+/// | `ray::get(object)` for a type that is not `Clone` | `object.take()`, or `object.view()` to read the value in place |
 #[doc(inline)]
 pub use ray_macros::remote;
 
-/// Options of a method, inside a `#[remote] impl`: `num_returns`, `max_task_retries` and `retry_exceptions`, as in
+/// Sets options of a method inside a `#[remote] impl`: `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, see
 /// [`remote`].
 #[doc(inline)]
 pub use ray_macros::method;
 
-// Starting, asking, ending.
+// Start and shutdown of the engine, and its resources.
 #[doc(inline)]
 pub use ray_core::{
     Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized,
     nodes, shutdown,
 };
 
-// What it is doing.
+// Reports of the engine's state.
 #[doc(inline)]
 pub use ray_core::dump;
 #[cfg(unix)]
@@ -422,11 +429,11 @@ pub use ray_core::{
 #[doc(inline)]
 pub use ray_core::collective;
 
-// Errors and names of things.
+// Errors and identifiers.
 #[doc(inline)]
 pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
 
-/// The README's programs, compiled and run as tests of the documentation.
+/// The programs of the README, which run as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
@@ -445,7 +452,7 @@ struct Readme;
 ///         drop(ticket);
 ///     }
 /// }
-/// // `take` could not be called again: its argument is not `Clone`.
+/// // A retry of `take` would need a clone of its argument, which is not `Clone`.
 /// let booth = Booth::options().max_restarts(1).max_task_retries(-1).remote();
 /// ray::get(booth.take.remote(Ticket)).unwrap();
 /// ```
