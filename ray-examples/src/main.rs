@@ -1,6 +1,7 @@
-//! The programs of the article, line by line, one in each file of `src/programs`.
+//! The programs of an article about Ray, translated line by line from Python and C++; each file of `src/programs` has one of
+//! them. ("The article" in the comments of this crate is always that article.) Two more programs are not in the article.
 //!
-//! `cargo run --release -p ray-examples` runs all of them as a tour and then prints our times beside the article's.
+//! `cargo run --release -p ray-examples` runs all of them as a tour and then prints their times beside those in the article.
 //! `cargo run --release -p ray-examples -- counter` runs one of them. Each program checks the results that it prints: a wrong
 //! result ends the tour with an exit code other than 0.
 

@@ -1,9 +1,10 @@
-//! The times of the programs, as a table: ours, the article's, and those of the ideal schedule.
+//! The times of the programs, as a table: the measured time, the time in the article, and the time of an ideal schedule, which
+//! has no overhead.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The largest time over the ideal schedule at which a program is near it. The table marks the others as far.
+/// A time is near the ideal schedule if it exceeds it by at most this. The table marks the other times as far.
 const NEAR: Duration = Duration::from_millis(1);
 
 /// The times of all programs so far.
@@ -25,12 +26,12 @@ pub(crate) struct Timing {
 }
 
 impl Report {
-    /// Begins the times of this program.
+    /// Attributes the times that follow to the program `name`.
     pub(crate) fn program(&mut self, name: &'static str) {
         self.program = name;
     }
 
-    /// Adds the time of `what`.
+    /// Adds the time of the part `what` of the program.
     pub(crate) fn took(&mut self, what: &'static str, ours: Duration) -> &mut Timing {
         self.timings.push(Timing { program: self.program, what, ours, article: None, ideal: None, near: NEAR });
         self.timings.last_mut().expect("the line above pushed a timing")
@@ -50,7 +51,7 @@ impl Timing {
         self
     }
 
-    /// Sets the largest time over the ideal that is still near; a millisecond without this call.
+    /// Sets the difference from the ideal time up to which a time is near; the default is one millisecond.
     pub(crate) fn near(&mut self, near: Duration) -> &mut Self {
         self.near = near;
         self

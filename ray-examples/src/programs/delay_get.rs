@@ -46,13 +46,13 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     assert_eq!(results, [0, 1, 2, 3]);
     report.took("plain calls", duration).article(4.0149).ideal(Duration::from_secs(4));
 
-    // Remote calls: each returns at once, with a reference to the result that is not ready yet.
+    // Remote calls: each returns without waiting, with a reference to a result that is not ready yet.
     let start = Instant::now();
     let results: Vec<_> = (0..4).map(|x| do_some_work.remote(x)).collect();
     let duration = start.elapsed();
     println!("duration = {}\nresults = {results:?}", duration.as_secs_f64());
     report.took("remote calls alone", duration).article(0.00036).ideal(Duration::ZERO);
-    // In the article each variant is a run of its own. So the next variant must find four free CPUs.
+    // In the article each variant is a program run of its own. So this get waits until all CPUs are free for the next variant.
     assert_eq!(ray::get(results)?, [0, 1, 2, 3]);
 
     // A get after each call: one operation at a time.

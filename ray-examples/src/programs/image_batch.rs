@@ -1,4 +1,4 @@
-//! Batches of images: decode, blur and augment are tasks, and references connect them to chains.
+//! Not in the article: batches of images. Decode, blur and augment are tasks, and references connect them to chains.
 //!
 //! ```text
 //! unzip -> decode -> blur -> augment -> contact_sheet -> image_batch.png
@@ -33,7 +33,7 @@ const COLUMNS: usize = 32;
 /// The length of the header of an IDX file: a magic number, and the number of images, rows and columns.
 const IDX_HEADER: usize = 16;
 
-/// Images of one size; the grey pixels of one image follow those of the other.
+/// Grey images of one size. `pixels` contains the pixels of the images one after another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Images {
     width: u32,

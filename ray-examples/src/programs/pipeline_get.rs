@@ -58,7 +58,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     println!("duration = {}\nresult = {sum}", duration.as_secs_f64());
 
     assert_eq!(sum, 6);
-    // The ideal: the slowest task, and then a second for each result.
+    // The ideal schedule has the time of the slowest task, and then one second for each result.
     let slowest = (0..4).map(uniform).max().unwrap_or_default();
     report.took("", duration).article(7.8264).ideal(slowest + Duration::from_secs(4));
     ray::shutdown()
