@@ -1,26 +1,27 @@
-//! `cargo xtask compare`: what the engine's operations cost in this tree, beside what they cost in an earlier version of it.
+//! `cargo xtask compare`: compares the cost of the engine's operations in this tree with their cost in an earlier commit.
 //!
-//! One small program, `ray-bench/compare/probe.rs`, is built against both trees, the earlier one a worktree below `target`.
-//! Instructions are counted by callgrind, each count twice, and again where threads that met in another order made the two
-//! differ; where no two agree, the count is shown but not judged. Times are taken in pairs of processes, one of each tree, in
-//! alternating order, and the ratio is the median of the pairs' ratios, so that a slow spell of the machine hits both sides.
+//! A small program, `ray-bench/compare/probe.rs`, is built with both trees; the earlier one is a worktree below `target`.
+//! Callgrind counts the instructions of each case twice, and again if the two counts differ because the threads met in another
+//! order. If no two counts agree, they are printed but not compared with the limit. Times are measured in pairs of processes, one
+//! of each tree, in alternating order. The ratio is the median of the ratios of all pairs, so a slow phase of the machine affects
+//! both trees.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version that is compared with where no other is named.
+/// The commit to compare with, unless the command line names another one.
 const BASE: &str = "469ada4";
-/// Pairs of processes whose times are compared.
+/// The default number of pairs of processes.
 const PAIRS: usize = 9;
-/// Two counts of the same that differ by more do not repeat.
+/// The largest relative difference of two counts that agree.
 const REPEATS: f64 = 0.01;
-/// After so many it is given up.
+/// The maximum number of counts of a case.
 const COUNTS: usize = 5;
-/// By how much this tree may have more instructions.
+/// The limit of the ratio of instructions, this tree to the earlier one.
 const INSTRUCTIONS: f64 = 1.02;
-/// By how much this tree may take longer, or more memory.
+/// The limit of the ratio of times and of memory.
 const TIME: f64 = 1.05;
 
 type Result<T> = std::result::Result<T, String>;
@@ -28,10 +29,11 @@ type Result<T> = std::result::Result<T, String>;
 /// How a case is measured.
 struct Case {
     name: &'static str,
-    /// The size of a round under callgrind (the larger, the more often counts repeat where threads race), and the rounds of the shorter and of the longer of two runs: their difference is
-    /// free of what starting costs. With 0 rounds for the shorter one it is a program that does not start the engine.
+    /// The size of a round under callgrind, and the rounds of a shorter and a longer run, whose difference does not contain the
+    /// cost of the start. A larger size makes counts of racing threads agree more often. If the shorter run has 0 rounds, it is a
+    /// program that does not start the engine.
     counted: Option<(u64, [usize; 2])>,
-    /// The size of a round that is timed, the rounds of a process, and the processes of a sample.
+    /// The size of a round in the measurement, the rounds of a process, and the processes of a sample.
     timed: (u64, usize, usize),
     unit: &'static str,
     limit: f64,
@@ -56,18 +58,18 @@ const CASES: &[Case] = &[
     case("chain1000", Some((3, [1, 3])), (20, 15, 1), "ns"),
     case("start", Some((1, [0, 1])), (1, 1, 9), "ns"),
     case("idle", Some((1, [0, 1])), (1, 1, 9), "KiB"),
-    // Its stacks are too many and too deep for callgrind; a first recursion is allowed twice the time.
+    // Callgrind cannot run so many deep stacks. The limit of this case is a ratio of 2.
     Case { limit: 2.0, ..case("nest10k", None, (10_000, 1, 3), "ns") },
 ];
 
-/// What the command line asks for.
+/// The parsed command line.
 struct Plan {
     base: String,
     pairs: usize,
     cases: Vec<&'static Case>,
 }
 
-/// Compares, and prints; true if nothing is beyond its limit.
+/// Compares the trees and prints the table. Returns true if no ratio exceeds its limit.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
     match parse(arguments).and_then(|plan| compare(root, &plan)) {
         Ok(within) => within,
@@ -92,7 +94,7 @@ fn parse(arguments: &[&str]) -> Result<Plan> {
                 Some(case) => plan.cases.push(case),
                 None => {
                     let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-                    return Err(format!("no case is called `{name}`; there are {}", names.join(" ")));
+                    return Err(format!("there is no case `{name}`; the cases are {}", names.join(" ")));
                 }
             },
         }
@@ -110,12 +112,12 @@ fn compare(root: &Path, plan: &Plan) -> Result<bool> {
             .into());
     }
     let commit = output(git(root).args(["rev-parse", "--verify", "--quiet", &format!("{}^{{commit}}", plan.base)]))
-        .map_err(|_| format!("`{}` is no commit of this repository", plan.base))?;
+        .map_err(|_| format!("`{}` is not a commit of this repository", plan.base))?;
     let folder = root.join("target/compare");
     let tree = worktree(root, &folder, commit.trim())?;
     let trees = [Probe::build(root, &folder, "base", &tree)?, Probe::build(root, &folder, "here", root)?];
 
-    println!("{} and this tree; instructions by callgrind, the rest as median ratio of {} pairs", plan.base, plan.pairs);
+    println!("{} and this tree: instructions by callgrind, other ratios as medians of {} pairs", plan.base, plan.pairs);
     println!("{:<10} {:>12} {:>12} {:>7}  {:>12} {:>12} {:>7}", "", "instructions", "here", "ratio", "measured", "here", "ratio");
     let mut within = true;
     for case in &plan.cases {
@@ -128,18 +130,18 @@ fn compare(root: &Path, plan: &Plan) -> Result<bool> {
     Ok(within)
 }
 
-/// A worktree of that commit, kept for the next time.
+/// Creates a worktree of the commit, or returns the existing one.
 fn worktree(root: &Path, folder: &Path, commit: &str) -> Result<PathBuf> {
     let tree = folder.join(commit);
     if !tree.join("Cargo.toml").exists() {
-        // One that was deleted by hand is still registered.
+        // A worktree whose folder was deleted is still registered.
         output(git(root).args(["worktree", "prune"]))?;
         output(git(root).args(["worktree", "add", "--detach", "--force"]).arg(&tree).arg(commit))?;
     }
     Ok(tree)
 }
 
-/// The name of the facade's package: earlier versions called it `ray`.
+/// The name of the facade's package, which was `ray` in earlier commits.
 fn facade(tree: &Path) -> Result<&'static str> {
     let path = tree.join("Cargo.toml");
     let manifest = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -152,13 +154,13 @@ fn git(root: &Path) -> Command {
     command
 }
 
-/// The program that does the work of the cases, built against one tree.
+/// The program that runs the cases, built with one tree.
 struct Probe {
     program: PathBuf,
 }
 
 impl Probe {
-    /// Builds it by a manifest of its own below `folder`, with the versions that the tree's lock file names.
+    /// Builds the program with a manifest of its own below `folder` and the lock file of the tree.
     fn build(root: &Path, folder: &Path, name: &str, tree: &Path) -> Result<Self> {
         let package = folder.join(format!("probe-{name}"));
         let source = root.join("ray-bench/compare/probe.rs");
@@ -185,7 +187,7 @@ impl Probe {
         }
     }
 
-    /// The operations of a round, and the sample of the rounds.
+    /// Runs the program, and returns the number of operations of a round and the sample of all rounds.
     fn sample(&self, case: &str, size: u64, rounds: usize) -> Result<(f64, f64)> {
         let text = output(&mut self.start(Command::new(&self.program), case, size, rounds))?;
         let mut numbers = text.split_whitespace().map(|word| word.parse().ok());
@@ -195,7 +197,7 @@ impl Probe {
         }
     }
 
-    /// The instructions of a whole run, on all threads, and the operations of a round.
+    /// Runs the program under callgrind, and returns its instructions on all threads and the number of operations of a round.
     fn count(&self, case: &str, size: u64, rounds: usize) -> Result<(f64, f64)> {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.program);
@@ -212,7 +214,7 @@ impl Probe {
         }
     }
 
-    /// The command with the case's arguments, and without what the environment says of the engine.
+    /// The command with the arguments of the case, without the environment variables of the engine.
     fn start(&self, mut command: Command, case: &str, size: u64, rounds: usize) -> Command {
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RAY_")) {
             command.env_remove(name);
@@ -228,7 +230,7 @@ fn collected(log: &str) -> Option<f64> {
     number.trim().parse().ok()
 }
 
-/// What a command prints; an error has what it says.
+/// Runs a command and returns its standard output. An error contains its standard error.
 fn output(command: &mut Command) -> Result<String> {
     let run = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if run.status.success() {
@@ -238,12 +240,12 @@ fn output(command: &mut Command) -> Result<String> {
     }
 }
 
-/// The instructions of an operation: the two least counts.
+/// The instructions of an operation: the two smallest counts.
 #[derive(Clone, Copy, Debug)]
 struct Counts([f64; 2]);
 
 impl Counts {
-    /// Counts twice, and again where the two least counts differ.
+    /// Counts twice, and again while the two smallest counts differ and the maximum number of counts is not reached.
     fn of(mut once: impl FnMut() -> Result<f64>) -> Result<Self> {
         let mut all = vec![once()?];
         loop {
@@ -276,7 +278,7 @@ fn count_both(trees: &[Probe; 2], case: &str, size: u64, rounds: [usize; 2]) -> 
     Ok([counts(&trees[0])?, counts(&trees[1])?])
 }
 
-/// Samples in pairs: the median of either tree, and the median of the pairs' ratios.
+/// The result of the measurement in pairs: the median of each tree, and the median of the ratios of the pairs.
 #[derive(Clone, Copy, Debug)]
 struct Measured {
     medians: [f64; 2],
@@ -308,7 +310,7 @@ fn median(mut samples: Vec<f64>) -> f64 {
     if samples.len() % 2 == 1 { samples[middle] } else { f64::midpoint(samples[middle - 1], samples[middle]) }
 }
 
-/// A case's line of the table; true if nothing in it is beyond its limit.
+/// The line of a case in the table, and whether no ratio in it exceeds its limit.
 fn line(case: &Case, counts: Option<[Counts; 2]>, measured: Measured) -> (String, bool) {
     let mut remarks = Vec::new();
     let mut within = true;
@@ -318,7 +320,7 @@ fn line(case: &Case, counts: Option<[Counts; 2]>, measured: Measured) -> (String
             let ratio = here.mean() / base.mean();
             text += &format!(" {:>12.0} {:>12.0} {ratio:>7.3}", base.mean(), here.mean());
             if !base.repeat() || !here.repeat() {
-                remarks.push("the count does not repeat and is not judged".to_owned());
+                remarks.push("the counts do not agree, so their ratio is not checked".to_owned());
             } else if ratio > INSTRUCTIONS {
                 within = false;
                 remarks.push(beyond("instructions", INSTRUCTIONS));
@@ -339,7 +341,7 @@ fn line(case: &Case, counts: Option<[Counts; 2]>, measured: Measured) -> (String
 }
 
 fn beyond(what: &str, limit: f64) -> String {
-    format!("BEYOND {:.0} %, {what}", (limit - 1.0) * 100.0)
+    format!("OVER THE LIMIT of {:.0} %, {what}", (limit - 1.0) * 100.0)
 }
 
 #[cfg(test)]
@@ -366,21 +368,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_a_limit_is_marked_and_what_does_not_repeat_is_not_judged() {
+    fn ratios_over_the_limit_are_marked_unless_the_counts_do_not_agree() {
         let rt = &CASES[0];
         let same = Measured { medians: [10.0, 10.0], ratio: 1.0 };
         let counts = |base: [f64; 2], here: [f64; 2]| Some([Counts(base), Counts(here)]);
         assert!(line(rt, counts([100.0, 100.5], [101.0, 101.0]), same).1);
         let (text, within) = line(rt, counts([100.0, 100.0], [103.0, 103.0]), same);
-        assert!(!within && text.contains("BEYOND 2 %, instructions"), "{text}");
+        assert!(!within && text.contains("OVER THE LIMIT of 2 %, instructions"), "{text}");
         let (text, within) = line(rt, counts([100.0, 100.0], [100.0, 150.0]), same);
-        assert!(within && text.contains("does not repeat"), "{text}");
+        assert!(within && text.contains("do not agree"), "{text}");
         let (text, within) = line(rt, None, Measured { medians: [10.0, 11.0], ratio: 1.06 });
-        assert!(!within && text.contains("BEYOND 5 %, ns"), "{text}");
+        assert!(!within && text.contains("OVER THE LIMIT of 5 %, ns"), "{text}");
     }
 
     #[test]
-    fn a_count_that_does_not_repeat_is_taken_again_until_two_agree() {
+    fn counting_is_repeated_until_two_counts_agree() {
         let mut given = [150.0, 100.0, 130.0, 100.5, 0.0].into_iter();
         let counts = Counts::of(|| given.next().ok_or_else(String::new)).unwrap();
         assert!(counts.repeat());

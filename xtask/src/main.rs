@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test` checks everything that CI checks.
+//! The commands for the development of this project. `cargo xtask test` runs all checks of CI.
 
 #![forbid(unsafe_code)]
 
@@ -16,19 +16,19 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test           everything that CI checks; stops at the first step that fails
-  test --quick   of these only the ones wanted while writing: fmt, tidy, clippy, tests
+  test           runs all checks of CI, and stops at the first one that fails
+  test --quick   runs only the quick checks: fmt, tidy, clippy, tests
   compare [--base COMMIT] [--pairs N] [CASE..]
-                 instructions, times and memory of the bench's cases, beside those
-                 of another version, 469ada4 unless told; it needs valgrind
-  chaos OPTIONS  random programs against a model of the engine; --help lists the options
-  package        the published crates, packaged, unpacked and used by programs of their own
+                 compares instructions, times and memory of the bench's cases with those of
+                 another commit, by default 469ada4; needs valgrind
+  chaos OPTIONS  runs random programs against a model of the engine; --help lists the options
+  package        packages the published crates, and runs programs that depend on the packages
   sanitize [thread|address] [FILTER]
-                 the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
+                 runs the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
   tidy [--circles] [--edges] [--unsafe]
-                 the rules of the house that no compiler knows: layers, sizes, names;
-                 with the files of each circle of imports, what these name of each
-                 other, unsafe code by file";
+                 checks the project's rules that the compiler does not check: layers, sizes, names.
+                 --circles lists the files of each import cycle, --edges the imports between
+                 these files, --unsafe the unsafe code of each file";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The workspace's root: the folder above this crate's.
+/// The root of the workspace: the parent of this crate's folder.
 fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of xtask has a parent")
 }

@@ -1,20 +1,21 @@
-//! `cargo xtask package`: the published crates, used by programs that have nothing else of this repository.
+//! `cargo xtask package`: tests the published crates by programs that use their packages alone.
 //!
-//! The crates are packaged and unpacked, and a workspace beside them depends on what was unpacked. Its programs are the first
-//! examples of the packages' READMEs, and one that renames the dependency; each must print what its comments say. The folder is
-//! fixed, below `target`, so that what comes from the registry is compiled once; all else in it is written anew.
+//! The command packages and unpacks the crates, and writes a workspace whose programs depend on the unpacked packages. The
+//! programs are the first examples of the READMEs, and two that rename the dependency. Each program must print the text in its
+//! comments. The folder is always `target/published`, so that dependencies from the registry are compiled once; everything else
+//! in it is written anew.
 
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// In the order in which they are published: a crate comes after those that it depends on.
+/// The published crates, in the order of publication: a crate comes after its dependencies.
 const PUBLISHED: [&str; 4] = ["ray-core", "ray-macros", "ray-remote", "ray-train"];
 
 type Result<T> = std::result::Result<T, String>;
 
-/// True if every program prints what it should.
+/// Returns true if every program prints the expected text.
 pub(crate) fn run(root: &Path) -> bool {
     match check(root) {
         Ok(()) => true,
@@ -51,15 +52,16 @@ fn check(root: &Path) -> Result<()> {
         if printed != program.prints {
             return Err(format!("the program {} prints\n\n{printed}\nand should print\n\n{}", program.name, program.prints));
         }
-        println!("    {} prints what it should", program.name);
+        println!("    {} prints the expected text", program.name);
     }
     Ok(())
 }
 
-/// Packages the crates, each with what is in the folder now, committed or not.
+/// Packages the crates with the current contents of their folders, including uncommitted changes.
 fn package(root: &Path, folder: &Path) -> Result<()> {
     let mut cargo = cargo();
-    // The programs below compile the packages; cargo's own check would compile them, and burn, in a fresh folder each time.
+    // `--no-verify`, because the programs compile the packages. The check of cargo would compile them, and burn, in a new folder
+    // each time.
     cargo.args(["package", "--quiet", "--no-verify", "--allow-dirty", "--target-dir"]).arg(folder).current_dir(root);
     for name in PUBLISHED {
         cargo.args(["--package", name]);
@@ -67,7 +69,7 @@ fn package(root: &Path, folder: &Path) -> Result<()> {
     output(&mut cargo).map(drop)
 }
 
-/// The name and the version: what a package and its folder are called.
+/// The name of a package and of its folder: the name of the crate and the version.
 fn versioned(name: &str) -> String {
     // All crates of the workspace have one version.
     format!("{name}-{}", env!("CARGO_PKG_VERSION"))
@@ -75,31 +77,32 @@ fn versioned(name: &str) -> String {
 
 fn unpack(archive: &Path, into: &Path) -> Result<()> {
     fs::create_dir_all(into).map_err(at(into))?;
-    // All files in a package have one fixed time; `-m` leaves it out, for cargo would not see that a file has changed.
+    // All files in a package have the same fixed time. `-m` ignores it, because cargo would not notice a changed file otherwise.
     output(Command::new("tar").arg("-xzmf").arg(archive).arg("-C").arg(into)).map(drop)
 }
 
-/// Each file to which the package's README leads is in the package.
+/// Checks that every file that the package's README links to is in the package.
 fn links_lead_somewhere(unpacked: &Path) -> Result<()> {
     let readme = read(&unpacked.join("README.md"))?;
     match links(&readme).find(|link| !unpacked.join(link).exists()) {
-        Some(link) => Err(format!("the README of {} leads to `{link}`, which is not in the package", unpacked.display())),
+        Some(link) => Err(format!("the README of {} links to `{link}`, which is not in the package", unpacked.display())),
         None => Ok(()),
     }
 }
 
-/// What is linked by a path.
+/// The targets of the links that are relative paths.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     targets.filter(|target| !target.starts_with('#') && !target.contains("://"))
 }
 
-/// A program that is compiled from its package alone.
+/// A program that depends on the packages alone.
 struct Program {
     name: &'static str,
-    /// The lines of its manifest's `[dependencies]`.
+    /// The lines of `[dependencies]` in its manifest.
     dependencies: String,
     source: String,
+    /// The expected output.
     prints: String,
 }
 
@@ -130,7 +133,7 @@ fn programs(root: &Path) -> Result<Vec<Program>> {
     ])
 }
 
-/// Each attribute says where the library is.
+/// A program that renames the dependency, and gives the path of the library in each attribute.
 const RENAMED: &str = r#"use engine::remote;
 
 #[remote(crate = ::engine)]
@@ -160,7 +163,7 @@ fn main() -> engine::Result<()> {
 }
 "#;
 
-/// The crate's root gives the library its name again, and attributes say nothing.
+/// A program that renames the dependency, and restores the name `ray` by an `extern crate` at its root.
 const RENAMED_AT_THE_ROOT: &str = r#"extern crate engine as ray;
 
 mod tasks {
@@ -176,14 +179,14 @@ fn main() -> ray::Result<()> {
 }
 "#;
 
-/// The first block of that language.
+/// The first code block of this language.
 fn block<'a>(text: &'a str, language: &str) -> Result<&'a str> {
     let fence = format!("```{language}\n");
     let found = text.split_once(&fence).and_then(|(_, rest)| rest.split_once("```"));
     found.map(|(block, _)| block).ok_or_else(|| format!("there is no block that begins with {}", fence.trim_end()))
 }
 
-/// What the program prints, as the comments after its `println!`s say.
+/// The expected output of a program: the comments after its `println!` calls.
 fn promised(source: &str) -> String {
     let printed = source.lines().filter(|line| line.contains("println!")).filter_map(|line| line.rsplit_once("// "));
     printed.map(|(_, comment)| format!("{}\n", comment.trim())).collect()
@@ -192,7 +195,7 @@ fn promised(source: &str) -> String {
 fn write_workspace(workspace: &Path, crates: &Path, programs: &[Program]) -> Result<()> {
     let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
     let mut manifest = format!("# Written by `cargo xtask package`.\n[workspace]\nresolver = \"3\"\nmembers = {names:?}\n\n");
-    // In place of the registry, which has other versions or none.
+    // The packages replace those of the registry.
     manifest.push_str("[patch.crates-io]\n");
     for name in PUBLISHED {
         let path = crates.join(versioned(name));
@@ -207,12 +210,12 @@ fn write_workspace(workspace: &Path, crates: &Path, programs: &[Program]) -> Res
     Ok(())
 }
 
-/// The cargo that runs us.
+/// The cargo that runs xtask.
 fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// What a command prints; its messages go to the terminal.
+/// Runs a command and returns its standard output. Its standard error goes to the terminal.
 fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
@@ -229,7 +232,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().expect("a file lies in a folder");
+    let folder = path.parent().expect("the path of a file has a parent");
     fs::create_dir_all(folder).map_err(at(folder))?;
     fs::write(path, text).map_err(at(path))
 }
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_published_on_purpose_or_not_at_all() {
+    fn crates_that_are_not_published_say_so_in_their_manifest() {
         for package in members() {
             let published = PUBLISHED.iter().any(|name| package.lines().any(|line| line == format!("name = {name:?}")));
             let held_back = package.lines().any(|line| line == "publish = false");
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_crate_has_what_its_page_shows() {
+    fn published_crates_have_the_keys_for_their_registry_page() {
         let published: Vec<String> = members().into_iter().filter(|package| !has(package, "publish")).collect();
         assert_eq!(published.len(), PUBLISHED.len());
         let keys = ["description", "license", "rust-version", "documentation", "readme", "keywords", "categories", "include"];
@@ -283,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_say_what_is_printed() {
+    fn comments_give_the_expected_output() {
         let source = "fn main() {\n    println!(\"{}\", 1);    // 1\n    let x = 2; // two\n    println!(\"{x}\"); // 2\n}\n";
         assert_eq!(promised(source), "1\n2\n");
         for program in programs(root()).unwrap() {

@@ -1,14 +1,14 @@
-//! `cargo xtask sanitize`: the tests under ThreadSanitizer and AddressSanitizer, with the nightly toolchain.
+//! `cargo xtask sanitize`: runs the tests under ThreadSanitizer and AddressSanitizer, with the nightly toolchain.
 //!
-//! Each sanitizer has a target folder of its own below `target/sanitize`. The standard library is used as it comes,
-//! without the sanitizer, so `sanitize/thread.supp` lists the parts of it that ThreadSanitizer would report.
+//! Each sanitizer has a target folder of its own below `target/sanitize`. The precompiled standard library is not instrumented,
+//! so `sanitize/thread.supp` lists the parts of it that ThreadSanitizer would report.
 
 use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// What finds faults while the tests run.
+/// A sanitizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sanitizer {
     Thread,
@@ -27,17 +27,18 @@ impl Sanitizer {
 
     fn flags(self) -> &'static str {
         match self {
-            // The standard library is compiled without it, which rustc otherwise refuses for this sanitizer.
+            // Without the second flag rustc refuses to link the standard library, which is compiled without this sanitizer.
             Thread => "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
             Address => "-Zsanitizer=address",
         }
     }
 
-    /// The variable of its runtime, and the value.
+    /// The environment variable with the options of the sanitizer's runtime, and its value.
     fn options(self, root: &Path) -> (&'static str, String) {
         match self {
             Thread => {
-                // A test forks a process that has threads, and checks the errors of the engine in the fork.
+                // `die_after_fork=0`, because a test forks a process that has threads, and checks the errors of the engine in the
+                // fork.
                 let suppressions = root.join("xtask/src/sanitize/thread.supp");
                 ("TSAN_OPTIONS", format!("suppressions={} history_size=4 die_after_fork=0", suppressions.display()))
             }
@@ -46,16 +47,16 @@ impl Sanitizer {
     }
 }
 
-/// A test that is not run, and why.
+/// A test that is not run.
 struct Excluded {
-    /// None: under neither.
+    /// The sanitizer under which it is not run; none means both.
     under: Option<Sanitizer>,
-    /// What the test's name begins with, or contains.
+    /// A part of the test's name.
     test: &'static str,
     why: &'static str,
 }
 
-/// The reason for which the tests of flat memory are left out.
+/// The reason why the tests of memory consumption are excluded.
 const MEMORY: &str = "it bounds the resident memory of the process, to which a sanitizer adds its records of threads and the freed memory that it keeps";
 
 const EXCLUDED: &[Excluded] = &[
@@ -80,18 +81,19 @@ const EXCLUDED: &[Excluded] = &[
     },
 ];
 
-/// What is run: the arguments for cargo, up to those of the test binary.
+/// The test suites, as arguments of cargo.
 const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray-remote --test it"];
 
-/// The random programs, where they are a package of the workspace; sanitizers keep freed memory for a while.
+/// The random programs, if ray-chaos is a package of the workspace. They do not check memory, because sanitizers keep freed memory
+/// for a while.
 const CHAOS: &str = "run --package ray-chaos -- --ops 20000 --seeds 2 --cpus 1,2,8 --without memory";
 
-/// Operations of the random programs of `tests/it`: each costs about ten times as much here.
+/// The number of operations of the random programs of `tests/it`. Under a sanitizer an operation takes about ten times as long.
 const OPERATIONS: &str = "20000";
 
 const USAGE: &str = "Usage: cargo xtask sanitize [thread|address] [FILTER]";
 
-/// Runs what the arguments ask for: one sanitizer or both, all tests or those whose names contain the filter.
+/// Runs one sanitizer or both, with all tests or with those whose names contain the filter.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
     let (sanitizers, filter): (&[Sanitizer], _) = match arguments {
         ["thread", rest @ ..] => (&[Thread], rest),
@@ -113,11 +115,11 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
             return false;
         }
     };
-    // All are run, also where the first has found something.
+    // `count` runs the second sanitizer even if the first one has failed.
     sanitizers.iter().filter(|sanitizer| !passes(root, **sanitizer, filter, &target)).count() == 0
 }
 
-/// The triple for which nightly compiles here.
+/// The target triple of the nightly toolchain.
 fn target() -> Result<String, String> {
     let missing = |why: &str| {
         format!(
@@ -133,11 +135,11 @@ fn target() -> Result<String, String> {
     let target = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or_else(|| missing("it names no host"))?;
     match target {
         "x86_64-unknown-linux-gnu" | "aarch64-unknown-linux-gnu" => Ok(target.to_owned()),
-        other => Err(format!("this command knows the sanitizers on 64-bit Linux with glibc, and this is {other}")),
+        other => Err(format!("this command supports 64-bit Linux with glibc only, and this is {other}")),
     }
 }
 
-/// A program of the nightly toolchain, whichever toolchain runs us.
+/// A command of the nightly toolchain, independent of the toolchain that runs xtask.
 fn nightly(program: &str) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", program]).stdin(Stdio::null());
@@ -155,7 +157,7 @@ fn passes(root: &Path, sanitizer: Sanitizer, filter: Option<&str>, target: &str)
     let mut suites: Vec<&str> = SUITES.to_vec();
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
     if !manifest.contains("\"ray-chaos\"") {
-        println!("    not run: the random programs of ray-chaos, for the workspace has no such package");
+        println!("    not run: the random programs of ray-chaos, because the workspace has no such package");
     } else if filter.is_none() {
         suites.push(CHAOS);
     }
@@ -177,7 +179,7 @@ fn passes_suite(
     let (words, program) = suite.split_once(" -- ").unwrap_or((suite, ""));
     let mut words: Vec<&str> = words.split_whitespace().collect();
     let folder = format!("target/sanitize/{name}");
-    // tokio's locks are the standard library's otherwise, which the sanitizer does not see.
+    // Without this feature tokio uses the locks of the standard library, which the sanitizer does not see.
     let common = ["--features", "tokio/parking_lot", "--target", target, "--target-dir", &folder];
     words.splice(1..1, common);
     let mut command = nightly("cargo");
@@ -187,12 +189,12 @@ fn passes_suite(
         command.args(excluded.iter().flat_map(|test| ["--skip", test.test]));
     }
     command.current_dir(root).env("RUSTFLAGS", sanitizer.flags());
-    // What a caller sets goes after ours, so it wins.
+    // The caller's options come last, so they take precedence.
     let options = env::var(variable).map_or(options.clone(), |more| format!("{options} {more}"));
     command.env(variable, options);
-    // The standard library guards what it keeps for backtraces by a lock that the sanitizer does not see.
+    // The standard library guards its backtrace data with a lock that the sanitizer does not see.
     command.env("RUST_BACKTRACE", "0");
-    // Frames are larger under a sanitizer.
+    // Stack frames are larger under a sanitizer.
     command.env("RUST_MIN_STACK", (16 << 20).to_string());
     if env::var_os("RAY_TEST_OPS").is_none() {
         command.env("RAY_TEST_OPS", OPERATIONS);
@@ -213,7 +215,7 @@ fn passes_suite(
 mod tests {
     use super::*;
 
-    /// A suppression hides what it names, so none may name a part of the engine.
+    /// A suppression hides reports, so none may name a part of the engine.
     #[test]
     fn no_suppression_names_the_engine() {
         let list = include_str!("sanitize/thread.supp");
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exclusion_says_why() {
+    fn every_exclusion_has_a_reason() {
         assert!(EXCLUDED.iter().all(|test| test.why.len() > 20 && !test.test.is_empty()));
     }
 }

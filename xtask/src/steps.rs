@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the steps, in the order in which they fail cheapest.
+//! `cargo xtask test`: the steps, ordered so that frequent mistakes are found early.
 
 use std::env;
 use std::fmt;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::tidy;
 
-/// How much of it is run.
+/// Which steps are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Quick,
     Full,
 }
 
-/// One command line: what is set in its environment, then what cargo is told.
+/// One command: the environment variables that it sets, and the arguments of cargo.
 struct Step {
     name: &'static str,
     extent: Extent,
     environment: Vec<(&'static str, String)>,
     cargo: Vec<String>,
-    /// Its filter must match a test: one that matches none passes too, and checks nothing.
+    /// Whether the filter must match a test. cargo also succeeds if the filter matches none, and has checked nothing then.
     must_match: bool,
 }
 
@@ -41,7 +41,7 @@ impl Step {
         self
     }
 
-    /// Sets a variable that the caller may already have set otherwise.
+    /// Sets a variable, unless the caller's environment has a value for it.
     fn default(self, variable: &'static str, value: &str) -> Self {
         match env::var(variable) {
             Ok(chosen) => self.set(variable, chosen),
@@ -54,8 +54,7 @@ impl Step {
     }
 
     fn command(&self, root: &Path) -> Command {
-        // The cargo that runs us, so that `cargo +toolchain xtask test` is one toolchain
-        // throughout.
+        // The cargo that runs xtask, so that `cargo +toolchain xtask test` uses one toolchain for all steps.
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(&self.cargo).envs(self.environment.iter().map(|(variable, value)| (variable, value))).current_dir(root);
         command
@@ -75,15 +74,15 @@ impl Step {
         }
     }
 
-    /// Compiles the tests, runs none, and tells whether there are any. What does not compile is for
-    /// the run to say.
+    /// Compiles the tests without running them, and returns whether there is at least one. It also returns true if they do not
+    /// compile, because the run that follows reports that.
     fn matches(&self, root: &Path) -> bool {
         let list = self.command(root).arg("--list").stderr(Stdio::inherit()).output();
         list.is_ok_and(|list| !list.status.success() || String::from_utf8_lossy(&list.stdout).contains(": test"))
     }
 }
 
-/// The line that a shell takes to run this step alone.
+/// The shell command that runs this step alone.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (variable, value) in &self.environment {
@@ -99,35 +98,33 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// What is compiled: every crate but the bench, which alone needs the peers that it measures
-/// against.
+/// All crates except ray-bench, whose many dependencies (the libraries that it compares with) no other crate needs.
 const ALL: &str = "--workspace --exclude ray-bench";
 
 fn steps() -> Vec<Step> {
     use Extent::{Full, Quick};
 
-    // Two profiles in the ordinary target folder, dev for all that is tested and release for what
-    // is timed; loom's
-    // `cfg` would invalidate both, so it has a folder of its own.
+    // The steps share the ordinary target folder: tests have the profile dev, and programs whose times matter have the profile
+    // release. The `cfg` of loom would invalidate both, so the loom models have a target folder of their own.
     vec![
         Step::new("fmt", Quick, "fmt --all --check"),
         Step::new("clippy", Quick, &format!("clippy {ALL} --all-targets -- -D warnings")),
-        // Who brings a model of his own builds ray-train without burn.
+        // Users with models of their own build ray-train without burn.
         Step::new("clippy, no burn", Full, "clippy --package ray-train --no-default-features --all-targets -- -D warnings"),
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
-        // Every value through the MessagePack glue: what a cluster would refuse fails here.
+        // Strict mode encodes every value as MessagePack, so values that a cluster could not send fail here.
         Step::new("tests, strict", Full, "test --package ray-remote --test it").set("RAY_STRICT", "1"),
-        // The corpora, then a minute of mutations, all targets together; compiled by "tests" above.
+        // The corpora, and then mutations for one minute over all targets. The step "tests" has compiled them.
         Step::new("fuzz targets", Full, &format!("test {ALL} --test fuzz -- --nocapture"))
             .default("RAY_FUZZ_SECONDS", "60")
             .must_match(),
         Step::new("doc tests", Full, &format!("test {ALL} --doc")),
-        // With the examples, so that dependencies have the features that they have for clippy, and none is checked again: burn is large.
+        // With the examples, so that the dependencies have the same features as for clippy and need no second check.
         Step::new("docs, no burn", Full, "doc --package ray-train --no-default-features --no-deps --lib --examples")
             .set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("docs", Full, &format!("doc {ALL} --no-deps --lib --bins --examples")).set("RUSTDOCFLAGS", "-D warnings"),
         Step::new("examples", Full, "run --release --package ray-examples"),
-        // In a target folder of its own, for it compiles what was packaged.
+        // This uses a target folder of its own, because it compiles the packages.
         Step::new("packages", Full, "xtask package"),
         Step::new("chaos", Full, &format!("{CHAOS} --ops 400000 --seeds 2 --cpus 1,2,8 --minutes 1")),
         Step::new("chaos, strict", Full, &format!("{CHAOS} --ops 200000 --cpus 2 --strict --minutes 0.5")),
@@ -138,17 +135,17 @@ fn steps() -> Vec<Step> {
     ]
 }
 
-/// Builds the random programs, with the assertions of a debug build and the speed of a release, and runs them.
+/// Builds and runs the random programs. Their profile has debug assertions and the optimisation of a release build.
 const CHAOS: &str = "run --quiet --profile chaos --package ray-chaos --";
 
-/// `cargo xtask chaos`: hands the options on.
+/// `cargo xtask chaos`: passes the options to the program.
 pub(crate) fn chaos(root: &Path, options: &[&str]) -> bool {
     let mut step = Step::new("chaos", Extent::Full, CHAOS);
     step.cargo.extend(options.iter().map(|option| (*option).to_owned()));
     step.passes(root)
 }
 
-/// Runs the steps; the first that fails ends it, with the line that runs that step alone.
+/// Runs the steps. After the first step that fails it prints the command that runs this step alone, and returns false.
 pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     let begin = Instant::now();
     let mut times = Vec::new();
@@ -177,7 +174,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
     for (name, time) in times {
         println!("    {name:<16}{:>10}", seconds(time));
     }
-    println!("    {:<16}{:>10}", "in all", seconds(begin.elapsed()));
+    println!("    {:<16}{:>10}", "total", seconds(begin.elapsed()));
     true
 }
 
@@ -186,7 +183,7 @@ fn headline(text: &str) {
 }
 
 fn failed(name: &str, line: &str) -> bool {
-    eprintln!("\n{name} failed. To run it alone:\n\n    {line}\n");
+    eprintln!("\n{name} failed. This command runs it alone:\n\n    {line}\n");
     false
 }
 
@@ -199,22 +196,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_prints_the_line_that_a_shell_takes() {
+    fn a_step_prints_its_shell_command() {
         let step = Step::new("loom", Extent::Full, "test -- loom").set("RUSTFLAGS", "--cfg loom");
         assert_eq!(step.to_string(), "RUSTFLAGS='--cfg loom' cargo test -- loom");
     }
 
     #[test]
-    fn the_bench_is_compiled_by_no_step() {
+    fn no_step_compiles_the_bench() {
         for step in steps() {
             let line = step.to_string();
             assert!(!line.contains("--workspace") || line.contains("--exclude ray-bench"), "{line}");
         }
     }
 
-    /// burn takes minutes to build: only who asks for ray-train waits for it.
+    /// ray-train builds burn, which takes minutes, so a plain `cargo build` and the tour must not need it.
     #[test]
-    fn a_plain_build_and_the_tour_leave_training_out() {
+    fn default_members_and_examples_do_not_depend_on_training() {
         let workspace = include_str!("../../Cargo.toml");
         let default = workspace.lines().find(|line| line.starts_with("default-members")).unwrap();
         assert!(!default.contains("ray-train"), "{default}");

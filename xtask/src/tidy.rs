@@ -1,5 +1,5 @@
-//! The rules of the house that no compiler knows. Each is a function from the sources to what is
-//! wrong with them. Beside them, figures: circles of imports, unsafe code.
+//! `cargo xtask tidy`: checks the project's rules that the compiler does not check. Each check takes the sources and returns the
+//! problems in them. It also prints two figures: the import cycles, and the amount of unsafe code.
 
 mod circles;
 mod facade;
@@ -21,9 +21,11 @@ use std::path::Path;
 
 use source::Source;
 
-/// A file of the repository, its path from the root with `/`; without text where it is no text.
+/// A file of the repository.
 struct File {
+    /// The path from the root, with `/` as the separator.
     path: String,
+    /// The contents; empty if they are not UTF-8.
     text: String,
 }
 
@@ -37,10 +39,12 @@ impl File {
     }
 }
 
-/// What is wrong, where (line 0: the file as a whole), and what to do about it.
+/// A violation of a rule.
 struct Problem {
     path: String,
+    /// The line, or 0 if the problem concerns the whole file.
     line: usize,
+    /// The description of the problem, and the advice what to do about it.
     what: String,
 }
 
@@ -53,19 +57,19 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is printed beside what is wrong.
+/// The lists that are printed beside the problems.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Details {
-    /// The files of each circle of imports.
+    /// The files of each import cycle.
     circles: bool,
-    /// What the files of a circle name of each other.
+    /// The imports between the files of each cycle.
     edges: bool,
-    /// Unsafe code by file.
+    /// The unsafe code of each file.
     unsafety: bool,
 }
 
 impl Details {
-    /// Of the options of the command; none if there is no such option.
+    /// Parses the options of the command. Returns none if an option is unknown.
     pub(crate) fn parse(options: &[&str]) -> Option<Self> {
         let mut details = Details::default();
         for option in options {
@@ -80,7 +84,7 @@ impl Details {
     }
 }
 
-/// Reads the repository and prints what is wrong with it; true if nothing is.
+/// Reads the repository and prints the problems. Returns true if there are none.
 pub(crate) fn run(root: &Path, details: Details) -> bool {
     let files = match read(root) {
         Ok(files) => files,
@@ -108,7 +112,11 @@ pub(crate) fn run(root: &Path, details: Details) -> bool {
     problems.extend(house::check(&files, &sources));
     match graphs.iter().find(|graph| graph.root == layers::ROOT) {
         Some(graph) => problems.extend(layers::check(graph)),
-        None => problems.push(Problem { path: layers::ROOT.into(), line: 0, what: "there is no graph to check".into() }),
+        None => problems.push(Problem {
+            path: layers::ROOT.into(),
+            line: 0,
+            what: "the file that should be the root of the engine is missing".into(),
+        }),
     }
     problems.extend(facade::check(&sources));
     problems.extend(semantics::check(&files, &sources));
@@ -128,7 +136,7 @@ fn read(root: &Path) -> io::Result<Vec<File>> {
             let entry = entry?;
             let name = entry.file_name();
             if name == ".git" {
-                continue; // a file, where this is not the first working tree
+                continue; // a folder, or a file in a linked worktree
             }
             if entry.file_type()?.is_dir() {
                 if name != "target" && name != "wip" {
@@ -137,7 +145,7 @@ fn read(root: &Path) -> io::Result<Vec<File>> {
             } else {
                 let path = entry.path();
                 let text = fs::read_to_string(&path).unwrap_or_default();
-                let path = path.strip_prefix(root).expect("found below the root");
+                let path = path.strip_prefix(root).expect("the path is below the root");
                 let path = path.to_string_lossy().replace('\\', "/");
                 files.push(File { path, text });
             }

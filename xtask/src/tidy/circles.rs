@@ -1,4 +1,4 @@
-//! The circles of imports within each library, and over how many files the engine's type is spread.
+//! Reports the import cycles within each library, and the number of files that implement methods of the type `Engine`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::graph::Graph;
 use super::scc::{circles, shortest_cycle};
 use super::source::Source;
 
-/// The type that ties the engine together: each file with an impl of it depends on what all the others do to it.
+/// The type whose inherent impls are counted. The type connects all files with an impl of it, which the import graph cannot show.
 const SPREAD: &str = "Engine";
 
 /// The graph of each library.
@@ -27,11 +27,12 @@ pub(super) fn report(graphs: &[Graph], sources: &[Source<'_>], members: bool, ed
         let folder = graph.root.trim_end_matches("lib.rs");
         let name = |file: &usize| &graph.files[*file][folder.len()..];
         let sizes: Vec<String> = circles.iter().map(|circle| circle.len().to_string()).collect();
-        let sizes = if sizes.is_empty() { "no circle".to_owned() } else { format!("circles of {}", sizes.join(", ")) };
+        let sizes =
+            if sizes.is_empty() { "no import cycle".to_owned() } else { format!("import cycles of {} files", sizes.join(", ")) };
         let _ = writeln!(text, "{folder}: {} files, {} imports, {sizes}", graph.files.len(), graph.edges.len());
         for circle in circles.iter().filter(|_| members || edges) {
             let shortest: Vec<&str> = shortest_cycle(&successors, circle).iter().map(name).collect();
-            let _ = writeln!(text, "  circle of {}, the shortest way round: {}", circle.len(), shortest.join(" -> "));
+            let _ = writeln!(text, "  cycle of {} files, shortest path: {}", circle.len(), shortest.join(" -> "));
             if members {
                 circle.iter().for_each(|file| _ = writeln!(text, "    {}", name(file)));
             }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn circles_and_the_spread_of_the_engine_are_told() {
+    fn cycles_and_files_with_impls_are_reported() {
         let file = |path: &str, text: &str| File { path: format!("ray-core/src/{path}.rs"), text: text.into() };
         let files = [
             file("lib", "mod a; mod b; mod c;"),
@@ -92,7 +93,8 @@ mod tests {
         let sources: Vec<Source<'_>> =
             files.iter().map(|file| Source::read(file).unwrap_or_else(|problem| panic!("{problem}"))).collect();
         let report = report(&graphs(&sources), &sources, true, true);
-        let expected = "ray-core/src/: 4 files, 3 imports, circles of 2\n  circle of 2, the shortest way round: a.rs -> b.rs
+        let expected =
+            "ray-core/src/: 4 files, 3 imports, import cycles of 2 files\n  cycle of 2 files, shortest path: a.rs -> b.rs
     a.rs\n    b.rs\n    a.rs -> b.rs: B\n    b.rs -> a.rs: A\nimpl Engine in 1 files\n    ray-core/src/b.rs\n";
         assert_eq!(report, expected);
     }

@@ -1,4 +1,5 @@
-//! `ray` offers all that the engine exports: its list is written out by hand, so that its documentation has an order.
+//! Checks that the facade re-exports every public item of the engine. The facade lists the items explicitly, so that its
+//! documentation has a good order.
 
 use syn::{Item, Visibility};
 
@@ -16,11 +17,12 @@ pub(super) fn check(sources: &[Source<'_>]) -> Vec<Problem> {
     exports(&engine.code)
         .into_iter()
         .filter(|(name, _)| !offered.iter().any(|token| token.text == *name))
-        .map(|(name, line)| engine.file.problem(line, format!("`{name}` is exported here and not by {FACADE}: list it there")))
+        .map(|(name, line)| engine.file.problem(line, format!("`{name}` is exported here but not by {FACADE}: list it there")))
         .collect()
 }
 
-/// What `pub use` at the root gives names to, with their lines; what `#[remote]` alone names is in a module of its own.
+/// The names that `pub use` exports at the root, with their lines. Items that only expansions of `#[remote]` name are in a
+/// separate module, and not among them.
 fn exports(root: &syn::File) -> Vec<(String, usize)> {
     let mut exports = Vec::new();
     for item in &root.items {
@@ -39,13 +41,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_facade_forgets_is_found() {
+    fn items_that_the_facade_lacks_are_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let engine = "pub use a::{A, b::B};\npub use c;\npub mod __private { pub use d::D; }";
         let files = [file(ENGINE, engine), file(FACADE, "pub use core::{A, c};")];
         let sources: Vec<Source<'_>> = files.iter().filter_map(|file| Source::read(file).ok()).collect();
         let problems = check(&sources);
         let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
-        assert_eq!(problems, ["ray-core/src/lib.rs:1: `B` is exported here and not by src/lib.rs: list it there"]);
+        assert_eq!(problems, ["ray-core/src/lib.rs:1: `B` is exported here but not by src/lib.rs: list it there"]);
     }
 }

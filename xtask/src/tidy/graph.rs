@@ -1,9 +1,9 @@
-//! Which file of a crate names an item of which other one.
+//! The import graph of a crate: which file uses which items of which other file.
 //!
-//! A path counts wherever it stands: in `use`, in bodies, types, attributes, and in what a macro is given. It counts for the
-//! file that defines the item, whatever re-exports it goes through. A module that is imported as a way to its items counts
-//! for those that are named through it. Tests and models do not count, nor does `mod x;`; calls of methods are not seen, for
-//! only the compiler knows where a method is from.
+//! All paths count: in `use`, in bodies, types, attributes, and in the arguments of macros. A path counts for the file that
+//! defines the item, also if it leads through re-exports. The import of a module does not count by itself if paths begin with the
+//! module's name; these paths count. Code of tests and loom models does not count, and neither does `mod x;`. Calls of methods
+//! are not seen, because only the compiler can tell where a method is defined.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,13 +16,13 @@ use super::source::{Source, of_item};
 
 pub(super) struct Graph {
     pub(super) root: String,
-    /// The files, by their paths in the repository, in order.
+    /// The paths of the files in the repository, in ascending order. The indices of this list identify the files.
     pub(super) files: Vec<String>,
-    /// By file: the module that it holds, `""` for the root.
+    /// The module of each file, `""` for the root.
     pub(super) modules: Vec<String>,
-    /// What the one file names of the other: each item with the first line that names it.
+    /// For each pair of files, the items of the second that the first uses, each with the first line of its use.
     pub(super) edges: BTreeMap<(usize, usize), BTreeMap<String, usize>>,
-    /// By file: the paths of other crates, with their first lines.
+    /// For each file, the paths of other crates that it uses, each with the first line of its use.
     pub(super) foreign: Vec<BTreeMap<String, usize>>,
 }
 
@@ -60,7 +60,7 @@ impl Graph {
         Some(graph)
     }
 
-    /// By file: those that it names.
+    /// For each file, the files that it uses.
     pub(super) fn successors(&self) -> Vec<Vec<usize>> {
         let mut successors = vec![Vec::new(); self.files.len()];
         for (from, to) in self.edges.keys() {
@@ -76,11 +76,11 @@ struct Walk<'g, 'a> {
     modules: &'g Modules<'a>,
     file_of: &'g [usize],
     id: Id,
-    /// What the blocks around this place bring into scope: a path for an import, none for an item.
+    /// For each enclosing block, the names that it defines: with a path for an import, without one for an item.
     local: Vec<HashMap<String, Option<Segments>>>,
-    /// The names that longer paths begin with.
+    /// The first names of all paths with more than one segment.
     heads: HashSet<String>,
-    /// What is imported by a name that stands for a module: name, targets, line.
+    /// The imports whose name denotes a module: name, targets, line.
     ways: Vec<(String, Vec<Target>, usize)>,
 }
 
@@ -92,7 +92,8 @@ impl Walk<'_, '_> {
                 item => self.visit_item(item),
             }
         }
-        // An import of a module that no path goes through is there for the module itself, or for what else has its name.
+        // If no path begins with the name of an imported module, the import is for the module itself or for another item of the
+        // same name.
         for (name, targets, line) in std::mem::take(&mut self.ways) {
             if !self.heads.contains(&name) {
                 targets.into_iter().for_each(|target| self.target(target, &name, line));
@@ -135,12 +136,12 @@ impl Walk<'_, '_> {
         let mut targets = self.resolve(path);
         if path.len() > 1 {
             self.heads.insert(path[0].clone());
-            // Of a function and a module of one name: nothing but a `use` names a module that is not led on from.
+            // If a function and a module have the same name, the path denotes the function: only a `use` can end with a module.
             if targets.iter().any(|target| !target.is_module()) {
                 targets.retain(|target| !target.is_module());
             }
         } else if targets.iter().any(Target::is_module) || matches!(targets[..], [Target::Foreign(_)]) {
-            // A variable that is called like a module, or one that is called like nothing else.
+            // A single name that denotes a module here is a variable of the same name; one that denotes nothing is a local name.
             return;
         }
         targets.into_iter().for_each(|target| self.target(target, name, line));
@@ -164,7 +165,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A path in a string, as attributes of serde have them.
+    /// A path in a string, as in attributes of serde.
     fn text(&mut self, text: &syn::LitStr) {
         if text.value().contains("::")
             && let Ok(path) = text.parse::<syn::Path>()
@@ -276,7 +277,8 @@ mod tests {
         graph.edges.iter().map(line).collect()
     }
 
-    /// What `text` in `a/own.rs` names, beside `a.rs` (`A`, `go`), `a/kin.rs` (`Kin`), `b.rs` (`B`) and `b/deep.rs` (`Deep`).
+    /// The items that `a/own.rs` uses if it contains `text`. The other files are `a.rs` (`A`, `go`), `a/kin.rs` (`Kin`), `b.rs`
+    /// (`B`) and `b/deep.rs` (`Deep`).
     fn named(text: &str) -> Vec<String> {
         let edges = edges(&[
             ("lib", "mod a; mod b; pub use b::{B as Best, deep::Deep}; pub mod p { pub use crate::b::deep::*; }"),
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn uses_lead_to_the_file_that_defines_the_item() {
+    fn imports_count_for_the_file_that_defines_the_item() {
         assert_eq!(named("use crate::b::{B, deep::{self, Deep as D}}; fn f() -> deep::Way {}"), ["b: B", "b/deep: Deep Way"]);
         assert_eq!(named("use super::A; use super::super::b::B as _;"), ["a: A", "b: B"]);
         assert_eq!(named("use crate::b::Made;"), ["b: Made"]);
@@ -307,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_is_imported_counts_for_what_is_named_through_it() {
+    fn an_imported_module_counts_for_the_items_used_through_it() {
         assert_eq!(named("use crate::b; fn f() { b::deep::Deep; }"), ["b/deep: Deep"]);
         assert_eq!(named("fn f() { use crate::b as c; c::deep::Deep; }"), ["b/deep: Deep"]);
         assert_eq!(named("use crate::b;"), ["b: b"]);
     }
 
     #[test]
-    fn a_module_and_a_function_may_have_one_name() {
+    fn a_module_and_a_function_may_have_the_same_name() {
         let named = |text: &str| {
             let root = "mod own; mod wait; pub use wait::deep::wait;";
             let files =
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_count_wherever_they_stand() {
+    fn paths_count_in_all_places() {
         for text in [
             "fn f() { crate::b::B::new() }",
             "fn f(_: Vec<crate::b::B>) {}",
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_are_looked_into() {
+    fn paths_in_macro_arguments_count() {
         for text in [
             "fn f() { println!(\"{}\", crate::b::B::new()) }",
             "fn f() { assert!(matches!(x, Some(crate::b::B))) }",
@@ -382,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_imports_ends() {
+    fn cyclic_imports_terminate() {
         let edges = edges(&[
             ("lib", "mod a; mod b;"),
             ("a", "pub use super::b::*; pub use super::b::x; fn f() { x(); y(); }"),

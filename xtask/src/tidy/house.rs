@@ -1,16 +1,16 @@
-//! Names, sizes, unsafe code, and what has no place in a test.
+//! Checks names and sizes of files, the places of unsafe code, sleeps in tests, and paths of a developer's machine.
 
 use super::source::Source;
 use super::{File, Problem};
 
-/// Beyond this a file is about more than one thing.
+/// The maximum number of lines of a file. A longer file usually has more than one subject.
 const LINES: usize = 500;
 
-/// Files that may be longer, each with the reason above it.
+/// Files that may be longer, each with a comment that gives the reason.
 const LONGER: &[&str] = &[];
 
-/// The protocols: files whose `unsafe` code the others stand on. Each says at its head by which rules, and what its
-/// states are if it has any.
+/// The files that implement protocols with `unsafe` code. The module doc of each states the rules of the protocol, and its states
+/// if it has any.
 const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/cell.rs",
     "ray-core/src/actor/mailbox.rs",
@@ -26,7 +26,8 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/api/wait/set.rs",
 ];
 
-/// Files that hold `unsafe` too: they reach entries and actors by their addresses, by the rules of a protocol.
+/// The other files with `unsafe` code. Those of the engine access entries and actors by their addresses, under the rules of a
+/// protocol.
 const UNSAFE: &[&str] = &[
     "ray-bench/src/memory.rs",
     "ray-core/src/actor/call.rs",
@@ -89,15 +90,15 @@ const UNSAFE: &[&str] = &[
     "tests/it/awaits.rs",
 ];
 
-/// What a file must not be called, and why.
+/// Names that a file must not have, with the advice.
 const NAMES: &[(&str, &str)] = &[
-    ("mod.rs", "a module `name` lies in `name.rs`, its children in `name/`"),
-    ("utils.rs", "name it after the one thing that it is about"),
-    ("helper.rs", "name it after the one thing that it is about"),
-    ("helpers.rs", "name it after the one thing that it is about"),
+    ("mod.rs", "the file of a module `name` is `name.rs`, and its children are in `name/`"),
+    ("utils.rs", "name it after its subject"),
+    ("helper.rs", "name it after its subject"),
+    ("helpers.rs", "name it after its subject"),
 ];
 
-/// Paths of a developer's machine, in two parts so that this file does not hold them.
+/// Paths of a developer's machine, each in two parts, so that this file does not contain them.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/tmp/", "probe")];
 
 pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
@@ -119,14 +120,14 @@ pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
 fn names(file: &File, problems: &mut Vec<Problem>) {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     if let Some((_, why)) = NAMES.iter().find(|(banned, _)| *banned == name) {
-        problems.push(file.problem(0, format!("no file is called `{name}`: {why}")));
+        problems.push(file.problem(0, format!("a file cannot have the name `{name}`: {why}")));
     }
 }
 
 fn machine_paths(file: &File, problems: &mut Vec<Problem>) {
     for (number, line) in file.text.lines().enumerate() {
         if let Some(path) = MACHINE_PATHS.iter().find(|path| line.contains(**path)) {
-            problems.push(file.problem(number + 1, format!("`{path}` exists on one machine only")));
+            problems.push(file.problem(number + 1, format!("`{path}` is a path of one machine")));
         }
     }
 }
@@ -134,7 +135,8 @@ fn machine_paths(file: &File, problems: &mut Vec<Problem>) {
 fn size(file: &File, problems: &mut Vec<Problem>) {
     let lines = file.text.lines().count();
     if lines > LINES && !LONGER.contains(&file.path.as_str()) {
-        let what = format!("{lines} lines, and {LINES} are the limit: which part of it is a thing of its own?");
+        let what =
+            format!("the file has {lines} lines, more than {LINES}: move a part with a subject of its own to another file");
         problems.push(file.problem(0, what));
     }
 }
@@ -147,16 +149,16 @@ fn unsafety(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem
     if PROTOCOLS.contains(&path) {
         let head: String = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
         if !head.to_lowercase().contains("rule") {
-            problems.push(file.problem(1, "a protocol's file begins with a module doc that says its rules (and its states)"));
+            problems.push(file.problem(1, "the module doc of a protocol must state its rules (and its states)"));
         }
     } else if !UNSAFE.contains(&path) && !path.starts_with("tests/ui/fail/") && !path.contains("/loom/") {
-        let what = "unsafe code lies only in the files that xtask/src/tidy/house.rs lists";
+        let what = "unsafe code is allowed only in the files that xtask/src/tidy/house.rs lists";
         problems.push(file.problem(token.line, what));
     }
 }
 
-/// A test that sleeps is slow, or fails on a busy machine, or both; the body of a task may, and
-/// says so.
+/// Finds sleeps in tests. A test that sleeps to wait for something is slow, and fails on a busy machine. The body of a task may
+/// sleep, with a comment that says why.
 fn sleeps(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem>) {
     if !(file.path.starts_with("tests/") || file.path.contains("/tests/")) {
         return;
@@ -164,31 +166,31 @@ fn sleeps(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem>)
     let lines: Vec<&str> = file.text.lines().collect();
     for pair in tokens.windows(2) {
         let line = pair[0].line;
-        let said = lines[line - 1].contains("// body:") || (line > 1 && lines[line - 2].trim().starts_with("// body:"));
-        if pair[0].text == "sleep" && pair[1].text == "(" && !said {
-            let what = "no sleep in a test (a task's body may, and says so: `// body: why`)";
+        let explained = lines[line - 1].contains("// body:") || (line > 1 && lines[line - 2].trim().starts_with("// body:"));
+        if pair[0].text == "sleep" && pair[1].text == "(" && !explained {
+            let what = "a test must not sleep (the body of a task may, with a comment `// body: why`)";
             problems.push(file.problem(line, what));
         }
     }
 }
 
-/// An entry of a list that no longer needs to be there.
+/// Finds entries of the lists that are no longer needed.
 fn stale(sources: &[Source<'_>]) -> Vec<Problem> {
     let find = |path: &str| sources.iter().find(|source| source.file.path == path);
     let entry = |path: &&str, what: &str| Problem {
         path: "xtask/src/tidy/house.rs".into(),
         line: 0,
-        what: format!("`{path}` {what}: take it off the list"),
+        what: format!("`{path}` {what}: remove it from the list"),
     };
     let short = LONGER
         .iter()
         .filter(|path| find(path).is_none_or(|source| source.file.text.lines().count() <= LINES))
-        .map(|path| entry(path, "is short enough, or gone"));
+        .map(|path| entry(path, "does not exceed the limit, or does not exist"));
     let safe = PROTOCOLS
         .iter()
         .chain(UNSAFE)
         .filter(|path| find(path).is_none_or(|source| source.tokens.iter().all(|token| token.text != "unsafe")))
-        .map(|path| entry(path, "holds no unsafe code, or is gone"));
+        .map(|path| entry(path, "has no unsafe code, or does not exist"));
     short.chain(safe).collect()
 }
 
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_in_a_test_says_that_it_is_the_body_of_a_task() {
+    fn only_explained_sleeps_of_task_bodies_are_allowed() {
         assert!(wrong("tests/it/a.rs", "fn f() { thread::sleep(d); // body: holds its CPU\n}").is_empty());
         assert!(wrong("tests/it/a.rs", "fn f() {\n// body: holds its CPU\n    thread::sleep(d); }").is_empty());
         assert!(wrong("src/a.rs", "fn f() { thread::sleep(d); }").is_empty());
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn names_sizes_and_paths() {
+    fn wrong_names_sizes_and_paths_are_found() {
         assert_eq!(wrong("src/a/mod.rs", "").len(), 1);
         assert_eq!(wrong("src/a.rs", &"\n".repeat(LINES + 1)).len(), 1);
         assert_eq!(wrong("README.md", &format!("{}x", MACHINE_PATHS[0])).len(), 1);

@@ -1,29 +1,30 @@
-//! The engine's layers: a module names only modules of its own and of earlier layers in [`LAYERS`].
+//! Checks the engine's layers: a module uses only modules of its own layer and of lower layers, which come earlier in [`LAYERS`].
 //!
-//! What a module names is what [`Graph`] finds: a name that is re-exported counts as what it stands for. The crate's root,
-//! which is only a list of what is public, is in no layer.
+//! [`Graph`] finds the uses. The use of a re-exported name counts for the module that defines the item. The root of the crate,
+//! which only lists the public items, is in no layer.
 
 use std::collections::HashSet;
 
 use super::Problem;
 use super::graph::Graph;
 
-/// A group of modules, and what none of them names although other layers may.
+/// A group of modules.
 struct Layer {
     name: &'static str,
-    /// Each with all below it that no layer lists for itself.
+    /// The modules. Each stands also for the modules below it that no layer lists.
     modules: &'static [&'static str],
-    shuns: &'static [&'static str],
+    /// Paths of other crates that the modules must not use.
+    forbidden: &'static [&'static str],
 }
 
-/// The layer of the module `name`, which is called by that name too.
+/// The layer that consists of the module `name` and has the same name.
 const fn folder(name: &'static str) -> Layer {
-    Layer { name, modules: &[], shuns: &[] }
+    Layer { name, modules: &[], forbidden: &[] }
 }
 
 impl Layer {
-    const fn without(self, shuns: &'static [&'static str]) -> Self {
-        Layer { name: self.name, modules: self.modules, shuns }
+    const fn without(self, forbidden: &'static [&'static str]) -> Self {
+        Layer { name: self.name, modules: self.modules, forbidden }
     }
 
     fn modules(&self) -> Vec<&'static str> {
@@ -44,13 +45,13 @@ const LAYERS: &[Layer] = &[
     folder("api"),
 ];
 
-/// The names of later layers that are there all the same: the module, what it names, and why.
+/// The exceptions: a module, a module of a higher layer that it uses, and the reason.
 const DOWNWARD: &[(&str, &str, &str)] = &[];
 
-/// What only the one module names that hides it from the others.
+/// Crates that a single module wraps: the crate, and the only module that may use it.
 const HIDDEN: &[(&str, &str)] = &[("rmp_serde", "base::value")];
 
-/// The root of what has the layers.
+/// The root of the crate that has the layers.
 pub(super) const ROOT: &str = "ray-core/src/lib.rs";
 
 pub(super) fn check(graph: &Graph) -> Vec<Problem> {
@@ -68,26 +69,26 @@ impl Layering<'_> {
         let mut problems = self.unlisted();
         self.later(&mut problems);
         for file in 0..self.graph.files.len() {
-            self.shunned(file, &mut problems);
+            self.forbidden(file, &mut problems);
         }
         problems
     }
 
-    /// What is wrong with the table: modules that are in no layer, and entries that are no module.
+    /// The problems of the table: modules that are in no layer, and entries without a module.
     fn unlisted(&self) -> Vec<Problem> {
         let modules = &self.graph.modules;
         let listed = self.layers.iter().flat_map(Layer::modules);
         let gone = listed.filter(|listed| !modules.iter().any(|module| module == listed));
-        let gone = gone.map(|module| table(format!("`{module}` is gone: take it out of LAYERS")));
+        let gone = gone.map(|module| table(format!("there is no module `{module}`: remove it from LAYERS")));
         let novel = (0..modules.len()).filter(|file| !modules[*file].is_empty() && self.layer_of(*file).is_none());
         let novel = novel.map(|file| {
-            let what = format!("which layer is `{}` in? Add it to LAYERS in xtask/src/tidy/layers.rs", modules[file]);
+            let what = format!("`{}` is in no layer: add it to LAYERS in xtask/src/tidy/layers.rs", modules[file]);
             self.problem(file, 0, what)
         });
         gone.chain(novel).collect()
     }
 
-    /// What is named of later layers, and exceptions from the rule that nothing needs.
+    /// The uses of higher layers, and the exceptions that no use needs.
     fn later(&self, problems: &mut Vec<Problem>) {
         let mut used = HashSet::new();
         for ((from, to), named) in &self.graph.edges {
@@ -102,34 +103,35 @@ impl Layering<'_> {
             }
             let (own, layer) = (self.layers[own].name, self.layers[layer].name);
             for (item, line) in named {
-                let what = format!("`{module}` ({own}) names `{item}` of `{target}` ({layer}), which is a later layer");
+                let what = format!("`{module}` (layer {own}) uses `{item}` of `{target}` ({layer}), which is a higher layer");
                 problems.push(self.problem(*from, *line, what));
             }
         }
         for (from, to, _) in self.downward {
             if !used.contains(&(*from, *to)) {
-                problems.push(table(format!("`{from}` no longer names `{to}`: take the pair out of DOWNWARD")));
+                problems.push(table(format!("`{from}` no longer uses `{to}`: remove the pair from DOWNWARD")));
             }
         }
     }
 
-    fn shunned(&self, file: usize, problems: &mut Vec<Problem>) {
+    /// The uses of other crates that the module of a file must not use.
+    fn forbidden(&self, file: usize, problems: &mut Vec<Problem>) {
         let module = self.graph.modules[file].as_str();
         let layer = self.layer_of(file).map(|at| &self.layers[at]);
-        let shunned = layer
+        let by_layer = layer
             .into_iter()
-            .flat_map(|layer| layer.shuns.iter().map(|name| (*name, format!("the layer `{}` does without", layer.name))));
+            .flat_map(|layer| layer.forbidden.iter().map(|name| (*name, format!("the layer `{}` must not use it", layer.name))));
         let hidden =
-            HIDDEN.iter().filter(|(_, home)| *home != module).map(|(name, home)| (*name, format!("only `{home}` knows it")));
-        for (name, why) in shunned.chain(hidden) {
+            HIDDEN.iter().filter(|(_, home)| *home != module).map(|(name, home)| (*name, format!("only `{home}` may use it")));
+        for (name, why) in by_layer.chain(hidden) {
             let named = self.graph.foreign[file].iter().filter(|(path, _)| is_below(path, name));
             if let Some((_, line)) = named.min_by_key(|(_, line)| **line) {
-                problems.push(self.problem(file, *line, format!("`{module}` names `{name}`: {why}")));
+                problems.push(self.problem(file, *line, format!("`{module}` uses `{name}`: {why}")));
             }
         }
     }
 
-    /// The layer that lists the module of a file, or else the nearest one above it.
+    /// The layer that lists the module of a file or, if none does, the nearest listed module above it.
     fn layer_of(&self, file: usize) -> Option<usize> {
         let module = self.graph.modules[file].as_str();
         let listed =
@@ -142,12 +144,12 @@ impl Layering<'_> {
     }
 }
 
-/// Whether `path` is `above`, or begins with it.
+/// Whether `path` is `above` or a path below it.
 fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// What is wrong with the tables here.
+/// A problem of the tables in this file.
 fn table(what: String) -> Problem {
     Problem { path: "xtask/src/tidy/layers.rs".into(), line: 0, what }
 }
@@ -159,8 +161,8 @@ mod tests {
     use super::*;
 
     const TWO: &[Layer] = &[
-        Layer { name: "words", modules: &["error", "task"], shuns: &["std::thread"] },
-        Layer { name: "deeds", modules: &["worker", "task::done"], shuns: &[] },
+        Layer { name: "low", modules: &["error", "task"], forbidden: &["std::thread"] },
+        Layer { name: "high", modules: &["worker", "task::done"], forbidden: &[] },
     ];
 
     const FOLDERS: &[Layer] = &[folder("error").without(&["std::thread"]), folder("task"), folder("worker")];
@@ -176,7 +178,7 @@ mod tests {
         ("worker::lease", "pub struct Lease;"),
     ];
 
-    /// What is wrong when `module` holds `text` beside its own.
+    /// The problems if `text` is added to the file of `module`.
     fn wrong_in(layers: &[Layer], module: &str, text: &str) -> Vec<String> {
         let file = |path: String, text: String| File { path: format!("src/{path}.rs"), text };
         let mut files: Vec<File> = MODULES
@@ -191,13 +193,13 @@ mod tests {
         Layering { layers, downward: DOWN, graph: &graph }.problems().iter().map(Problem::to_string).collect()
     }
 
-    /// As [`wrong_in`] of two layers, but for what an exception that is not used gives.
+    /// The problems of [`wrong_in`] with the layers of `TWO`, without those of unused exceptions.
     fn wrong(module: &str, text: &str) -> Vec<String> {
         wrong_in(TWO, module, text).into_iter().filter(|what| !what.contains("DOWNWARD")).collect()
     }
 
     #[test]
-    fn earlier_layers_may_be_named() {
+    fn lower_layers_may_be_used() {
         let text = "use crate::{error::{self, Error as E}, task::*};
             fn f() -> crate::Error { super::error::new() }";
         assert_eq!(wrong("worker", text), [""; 0]);
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn later_ones_may_not() {
+    fn higher_layers_may_not_be_used() {
         for text in [
             "use crate::worker;",
             "use crate::{error::Error, worker::lease::{Lease}};",
@@ -218,27 +220,27 @@ mod tests {
         ] {
             let wrong = wrong("task", text);
             assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
-            assert!(wrong[0].contains("which is a later layer"), "{wrong:?}");
+            assert!(wrong[0].contains("which is a higher layer"), "{wrong:?}");
         }
     }
 
     #[test]
-    fn but_for_pairs_that_are_listed_and_used() {
+    fn exceptions_are_allowed_while_they_are_used() {
         assert_eq!(wrong("task::kind", "use crate::worker::go;"), [""; 0]);
         assert_eq!(wrong("task::kind", "use crate::worker::lease::Lease;").len(), 1);
         let unused = wrong_in(TWO, "", "");
         assert_eq!(unused.len(), 1);
-        assert!(unused[0].contains("no longer names"), "{unused:?}");
+        assert!(unused[0].contains("no longer uses"), "{unused:?}");
     }
 
     #[test]
-    fn tests_and_comments_may_name_all() {
+    fn tests_and_comments_may_name_all_layers() {
         let text = "// crate::worker\n#[cfg(test)] mod tests { use crate::worker::go; }";
         assert_eq!(wrong("task", text), [""; 0]);
     }
 
     #[test]
-    fn a_layer_does_without_what_it_shuns() {
+    fn forbidden_crates_may_not_be_used() {
         assert_eq!(wrong("task", "use std::thread::spawn;").len(), 1);
         assert_eq!(wrong("task", "use std::thread; fn f() { thread::spawn(g); }").len(), 1);
         assert_eq!(wrong("worker", "use std::thread::spawn;"), [""; 0]);
@@ -254,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn the_table_and_the_files_agree() {
+    fn modules_and_the_table_must_match() {
         let wrong = wrong_in(&[folder("error"), folder("task"), folder("gone")], "", "");
         assert_eq!(wrong.len(), 4, "{wrong:?}");
-        assert!(wrong[0].contains("`gone` is gone"), "{wrong:?}");
-        assert!(wrong[1].contains("which layer is `worker` in?"), "{wrong:?}");
+        assert!(wrong[0].contains("there is no module `gone`"), "{wrong:?}");
+        assert!(wrong[1].contains("`worker` is in no layer"), "{wrong:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! What stands between the brackets of a macro: expressions, where the macro is one of the standard library's; else tokens,
-//! in which paths are found all the same.
+//! Parses the arguments of macro calls. For the known macros of the standard library they are expressions; for other macros only
+//! the paths among the tokens are found.
 
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Macro, Pat, Token as Mark, punctuated::Punctuated};
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     pub(super) pattern: Option<Pat>,
 }
 
-/// The arguments as syntax; `None` if the macro is none of the known ones.
+/// Parses the arguments of a call. Returns `None` if the macro is not known.
 pub(super) fn arguments(call: &Macro) -> Option<Arguments> {
     let name = call.path.segments.last()?.ident.to_string();
     match name.as_str() {
@@ -72,14 +72,14 @@ fn repeated(input: ParseStream<'_>) -> syn::Result<Vec<Expr>> {
     Ok(vec![value, input.parse()?])
 }
 
-/// A path that tokens hold: its segments, and the line of its last one.
+/// A path among tokens: its segments, and the line of the last segment.
 pub(super) struct TokenPath {
     pub(super) segments: Vec<String>,
     pub(super) line: usize,
 }
 
-/// The paths in tokens, single names among them. `$crate` is read as `crate` if `own`: in a macro that other crates
-/// expand it names what they reach, not what this file needs.
+/// The paths among tokens, including single names. `$crate` counts as `crate` if `own` is true. In a macro that other crates
+/// expand (`own` is false), such a path is a dependency of the expansion and not of this file, so it is skipped.
 pub(super) fn paths(stream: proc_macro2::TokenStream, own: bool) -> Vec<TokenPath> {
     let tokens = tokens(stream);
     let mut found = Vec::new();
@@ -100,7 +100,8 @@ pub(super) fn paths(stream: proc_macro2::TokenStream, own: bool) -> Vec<TokenPat
     found
 }
 
-/// Reads a path that begins at `at`, below `base`, with its list in braces if it ends in one; gives where it ends.
+/// Reads the path that begins at `at`, below the path `base`, including a list in braces at its end. Returns the position after
+/// it.
 fn tree(tokens: &[Token], mut at: usize, base: &[String], found: &mut Vec<TokenPath>) -> usize {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let mut segments = base.to_vec();

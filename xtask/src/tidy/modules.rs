@@ -1,4 +1,5 @@
-//! The modules of a crate, and what a path means in each: through `use`, re-exports and globs to the module that defines it.
+//! The modules of a crate, and name resolution: a path is followed through `use`, re-exports and globs to the module that defines
+//! the item.
 
 use std::collections::HashMap;
 
@@ -6,15 +7,15 @@ use syn::{Item, UseTree};
 
 use super::source::Source;
 
-/// The segments of a path, as written; `crate`, `self` and `super` among them.
+/// The segments of a path as written, including `crate`, `self` and `super`.
 pub(super) type Segments = Vec<String>;
 
-/// A number of a module within its [`Modules`].
+/// The index of a module in [`Modules::all`].
 pub(super) type Id = usize;
 
 pub(super) struct Module<'a> {
     pub(super) source: &'a Source<'a>,
-    /// From the root, `""` for the root itself: `actor::cell`.
+    /// The path from the root, such as `actor::cell`; `""` for the root itself.
     pub(super) path: String,
     pub(super) items: &'a [Item],
     parent: Option<Id>,
@@ -22,21 +23,21 @@ pub(super) struct Module<'a> {
     globs: Vec<Segments>,
 }
 
-/// What a name stands for. One name may be a module and a function.
+/// A meaning of a name. One name can be both a module and a function.
 enum Name {
     Module(Id),
-    /// Defined in the module of that number.
+    /// An item that this module defines.
     Item(Id),
     Import(Segments),
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Module(Id),
-    /// An item, by the module that defines it and its name there.
+    /// An item: the module that defines it, and its name there.
     Item(Id, String),
-    /// Another crate's, by its full path.
+    /// The full path of an item of another crate.
     Foreign(Segments),
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Modules<'a> {
 }
 
 impl<'a> Modules<'a> {
-    /// The modules below the file `root`, those of tests and models left out.
+    /// The modules below the file `root`, without those of tests and loom models.
     pub(super) fn of(sources: &'a [Source<'a>], root: &str) -> Option<Self> {
         let by_path: HashMap<&str, &Source<'_>> = sources.iter().map(|source| (source.file.path.as_str(), source)).collect();
         let source = by_path.get(root)?;
@@ -119,12 +120,13 @@ impl<'a> Modules<'a> {
         self.all[module].names.entry(name).or_default().push(stands_for);
     }
 
-    /// All that a path means in `module`: a function and a module may have one name.
+    /// All targets of a path in `module`: a function and a module may have the same name.
     pub(super) fn resolve(&self, module: Id, path: &[String]) -> Vec<Target> {
         self.follow(module, path, &mut Vec::new())
     }
 
-    /// `open` are the imports that are being followed: one of a circle of them leads nowhere.
+    /// As `resolve`. `open` contains the imports that are being followed; an import that is in it already has no target, so that
+    /// cyclic imports terminate.
     fn follow<'p>(&'p self, module: Id, path: &[String], open: &mut Vec<&'p [String]>) -> Vec<Target> {
         let Some((first, rest)) = path.split_first() else { return Vec::new() };
         let mut targets = match first.as_str() {
@@ -137,7 +139,7 @@ impl<'a> Modules<'a> {
             return vec![Target::Foreign(path.to_vec())];
         }
         for segment in rest {
-            // A function of the same name leads no further.
+            // A path continues only through a module, not through a function of the same name.
             if targets.iter().any(Target::is_module) {
                 targets.retain(Target::is_module);
             }
@@ -152,12 +154,12 @@ impl<'a> Modules<'a> {
             Target::Module(module) if segment == "super" => vec![Target::Module(self.all[module].parent.unwrap_or(0))],
             Target::Module(module) => {
                 let mut found = self.look_up(module, segment, open);
-                // What a macro defines has no name here, and another crate's item has its place in this crate where it
-                // is re-exported.
+                // An item that a macro defines is not in `names`. An item of another crate counts for the module that re-exports
+                // it.
                 found.retain(|target| !matches!(target, Target::Foreign(_)));
                 if found.is_empty() { vec![Target::Item(module, segment.to_owned())] } else { found }
             }
-            // A variant, a function of a type.
+            // The segment is a variant or an associated function.
             Target::Item(module, name) => vec![Target::Item(module, name)],
             Target::Foreign(mut path) => {
                 path.push(segment.to_owned());
@@ -166,7 +168,7 @@ impl<'a> Modules<'a> {
         }
     }
 
-    /// What a name means in `module` without regard to what is around it.
+    /// The targets of a name in `module`, without regard to enclosing blocks.
     fn look_up<'p>(&'p self, module: Id, name: &str, open: &mut Vec<&'p [String]>) -> Vec<Target> {
         let mut found = Vec::new();
         for stands_for in self.all[module].names.get(name).into_iter().flatten() {
@@ -210,11 +212,12 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// One path of a `use`, and the name that it brings into scope: none for a glob, `_` for a trait without a name.
+/// One path of a `use`.
 pub(super) struct Import {
     pub(super) path: Segments,
+    /// The name that it brings into scope: none for a glob, `_` for a trait without a name.
     pub(super) name: Option<String>,
-    /// Written `path::{self}`: of all that the path means, the module.
+    /// Whether it imports only the module of that path, as in `path::{self}`.
     pub(super) of_module: bool,
     pub(super) line: usize,
 }

@@ -1,7 +1,7 @@
-//! What the documents name as a path of the repository exists.
+//! Checks that the paths of files that the documents mention exist.
 //!
-//! A path is in backquotes, and has a `/` or the ending of a file. It may begin at the root, or further down where the
-//! document has said below which folder (`store/entry` for `ray-core/src/object/entry.rs`), and a module goes without `.rs`.
+//! A word in backquotes is a path if it contains a `/` or ends like a file name. A path may leave out its first folders
+//! (`object/entry` for `ray-core/src/object/entry.rs`), and a module may leave out `.rs`.
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ pub(super) fn check(files: &[File]) -> Vec<Problem> {
     problems
 }
 
-/// The lines that are in no block of code, with their numbers.
+/// The lines outside of code blocks, with their numbers.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut code = false;
     text.lines().enumerate().filter_map(move |(at, line)| {
@@ -46,7 +46,7 @@ fn is_path(word: &str) -> bool {
     plain && !generated && (word.contains('/') || ENDINGS.iter().any(|ending| word.ends_with(ending)))
 }
 
-/// The last parts of the path of each file and each folder, a Rust file's with its ending and without.
+/// For each file and each folder, its path and all ends of its path; for a Rust file, each with and without `.rs`.
 fn ends(files: &[File]) -> HashSet<&str> {
     let mut ends = HashSet::new();
     for file in files {
@@ -75,9 +75,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_that_lead_nowhere_are_found() {
+    fn paths_of_missing_files_are_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
-        let text = "`ray-core/src/object/entry.rs` `store/entry` `store/` `entry.rs` `core`\n`a::b` `f(x/y)` `target/x`
+        let text = "`ray-core/src/object/entry.rs` `object/entry` `object/` `entry.rs` `core`\n`a::b` `f(x/y)` `target/x`
 ```\n`gone/in_code.rs`\n```\n`store/gone` `gone.rs` and `ray-core/store`";
         let files = [file("ARCHITECTURE.md", text), file("ray-core/src/object/entry.rs", "")];
         let problems: Vec<String> = check(&files).iter().map(Problem::to_string).collect();

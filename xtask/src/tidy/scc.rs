@@ -20,11 +20,11 @@ pub(super) fn circles(graph: &[Vec<usize>]) -> Vec<Vec<usize>> {
 struct Search<'a> {
     graph: &'a [Vec<usize>],
     next: usize,
-    /// In which order the nodes were reached.
+    /// For each node, its number in the order of the search.
     order: Vec<Option<usize>>,
-    /// The earliest node that is open and reached from each.
+    /// For each node, the lowest number of an open node that is known to be reachable from it.
     low: Vec<usize>,
-    /// The nodes whose component is not known yet.
+    /// The stack of the nodes whose component is not complete.
     open: Vec<usize>,
     found: Vec<Vec<usize>>,
 }
@@ -57,13 +57,13 @@ impl Search<'_> {
     }
 }
 
-/// One of the shortest ways from a member of a circle back to itself.
+/// One of the shortest cycles within a component.
 pub(super) fn shortest_cycle(graph: &[Vec<usize>], circle: &[usize]) -> Vec<usize> {
     let cycles = circle.iter().filter_map(|start| cycle(graph, circle, *start));
     cycles.min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// The shortest way within the circle from `start` back to it, found breadth first.
+/// The shortest cycle within the component that contains `start`, found by a breadth-first search.
 fn cycle(graph: &[Vec<usize>], circle: &[usize], start: usize) -> Option<Vec<usize>> {
     let mut before = vec![None; graph.len()];
     let mut queue = VecDeque::from([start]);
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn circles_are_found_largest_first() {
+    fn components_are_sorted_by_size() {
         // 0 <-> 1 -> 2 -> 3 -> 4 -> 2, 5 -> 0, 4 -> 3
         let graph = [vec![1], vec![0, 2], vec![3], vec![4], vec![2, 3], vec![0]];
         assert_eq!(circles(&graph), [vec![2, 3, 4], vec![0, 1]]);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn without_circles_there_are_none() {
+    fn an_acyclic_graph_has_no_component() {
         assert!(circles(&[vec![1, 2], vec![2], vec![]]).is_empty());
         assert!(circles(&[]).is_empty());
     }

@@ -1,7 +1,7 @@
-//! `docs/semantics.md` promises nothing that no test shows: what it names as a test exists.
+//! Checks that the tests that `docs/semantics.md` names as evidence exist.
 //!
-//! A sentence ends with `[test: name]`, or `[test: name, file::other]`, where the file is the one that the test is in; a
-//! case of the UI suite is `[test: ui/name]`.
+//! A sentence there ends with `[test: name]`, or `[test: name, file::other]` with the name of the test's file. A case of the UI
+//! tests is `[test: ui/name]`.
 
 use std::collections::HashSet;
 
@@ -24,8 +24,7 @@ pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
     problems
 }
 
-/// The names between `[test:` and `]`, with the line each stands on; the list may go over a line's
-/// end.
+/// The names between `[test:` and `]`, each with the line of its list. A list may span several lines.
 fn named(text: &str) -> Vec<(String, usize)> {
     let mut names = Vec::new();
     for (at, mark) in text.match_indices("[test:") {
@@ -37,8 +36,8 @@ fn named(text: &str) -> Vec<(String, usize)> {
     names
 }
 
-/// Every function of the tests, of training, of the engine and of the macro (whose unit tests and loom models
-/// lie beside the code), by its name, and by that and its file's; every UI case by `ui/` and its file's name.
+/// The names of all functions in the tests and in the crates, whose unit tests and loom models are beside the code: each alone,
+/// and with the name of its file. Each UI case has the name `ui/` and the name of its file.
 fn tests(sources: &[Source<'_>]) -> HashSet<String> {
     let mut names = HashSet::new();
     for Source { file, tokens, .. } in sources {
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_whose_test_does_not_exist_is_found() {
+    fn missing_tests_are_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let files = [
             file(DOCUMENT, "It is so. [test: shown]\nSo is this. [test: a::shown,\n  ui/refused, b::shown, gone]"),

@@ -1,4 +1,4 @@
-//! A Rust file, read once: its tokens, and its syntax with and without what only a test or a model compiles.
+//! A parsed Rust file: its tokens, and its syntax tree with and without the code of tests and loom models.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use syn::visit_mut::{self, VisitMut};
@@ -6,7 +6,7 @@ use syn::{Attribute, Item, Meta, Stmt, punctuated::Punctuated};
 
 use super::{File, Problem};
 
-/// A word or a punctuation mark (`::` is one), with the line it stands on. Literals are no tokens here.
+/// A word or a punctuation mark (`::` is a single one), with its line. Literals are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
@@ -16,15 +16,15 @@ pub(super) struct Token {
 pub(super) struct Source<'a> {
     pub(super) file: &'a File,
     pub(super) tokens: Vec<Token>,
-    /// All of the file; empty where it is no Rust, as in the cases of the UI suite.
+    /// The syntax tree of the file; empty for a case of the UI tests that syn cannot parse.
     pub(super) whole: syn::File,
-    /// What is compiled without `cfg(test)` and `cfg(loom)`.
+    /// The same without items and statements that only `cfg(test)` or `cfg(loom)` compiles.
     pub(super) code: syn::File,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn read(file: &'a File) -> Result<Self, Problem> {
-        let refused = |error: syn::Error| file.problem(error.span().start().line, format!("this does not parse: {error}"));
+        let refused = |error: syn::Error| file.problem(error.span().start().line, format!("syntax error: {error}"));
         let stream: TokenStream = file.text.parse().map_err(|error: proc_macro2::LexError| refused(error.into()))?;
         let tokens = tokens(stream.clone());
         let whole: syn::File = match syn::parse2(stream) {
@@ -79,7 +79,7 @@ fn flatten(stream: TokenStream, found: &mut Vec<Token>) {
     }
 }
 
-/// Whether what has these attributes is compiled for tests or models only.
+/// Whether an item with these attributes is compiled only for tests or loom models.
 pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let path = attribute.path();
@@ -87,7 +87,7 @@ pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Whether a predicate of `cfg` holds where `test` and `loom` are not set; `None` if that is for others to say.
+/// Whether a predicate of `cfg` holds if `test`, `loom` and `doctest` are not set; `None` if it depends on other options.
 fn holds(predicate: &Meta) -> Option<bool> {
     let list = match predicate {
         Meta::Path(path) if ["test", "loom", "doctest"].iter().any(|name| path.is_ident(name)) => return Some(false),
@@ -108,7 +108,7 @@ fn holds(predicate: &Meta) -> Option<bool> {
     }
 }
 
-/// Takes out what [`is_test`].
+/// Removes everything for which [`is_test`] returns true.
 struct WithoutTests;
 
 impl VisitMut for WithoutTests {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_literals_are_no_tokens() {
+    fn comments_and_literals_are_not_tokens() {
         let text = "a /* b /* c */ d */ e // f\n:: g \"h\" r#\"i\"# 'j' (k)";
         let tokens = tokens(text.parse().unwrap());
         assert_eq!(words(&tokens), "a e :: g ( k )");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_test_or_a_model_compiles_is_left_out() {
+    fn code_of_tests_and_models_is_left_out() {
         for cfg in ["test", "loom", "all(test, not(loom))", "any(test, loom)", "all(unix, not(not(loom)))"] {
             assert!(!holds_in_code(&format!("#[cfg({cfg})] mod a {{ fn gone() {{}} }}"), "gone"), "{cfg}");
             assert!(!holds_in_code(&format!("fn f() {{ #[cfg({cfg})] let gone = 1; }}"), "gone"), "{cfg}");

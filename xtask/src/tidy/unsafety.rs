@@ -1,6 +1,6 @@
-//! How much unsafe code there is, and what its notes say.
+//! Counts unsafe code, and checks its SAFETY notes.
 //!
-//! Blocks, impls and functions are counted exactly, in macros too. Operations are an estimate.
+//! The numbers of blocks, impls and functions are exact, also in macros. The number of operations is an estimate.
 
 mod operations;
 
@@ -14,7 +14,7 @@ use super::Problem;
 use super::source::{Source, Token, tokens};
 use operations::Known;
 
-/// Notes that say where a reason is, and not what it is: how they begin. Longer ones add a reason of their own.
+/// The beginnings of notes that only refer to a reason elsewhere. A note with more words than [`EMPTY_NOTE_WORDS`] adds a reason.
 const EMPTY_NOTES: &[&str] =
     &["as above", "as before", "as in ", "as for ", "see above", "the same", "the caller's promise", "by the caller's promise"];
 
@@ -63,9 +63,9 @@ impl Sub for Counts {
 }
 
 pub(super) struct Report {
-    /// By crate and file, what is no test.
+    /// The counts of each crate and file, without tests.
     code: BTreeMap<String, BTreeMap<String, Counts>>,
-    /// Tests and models, by file.
+    /// The counts of tests and loom models, by file.
     tests: BTreeMap<String, Counts>,
     /// Notes without a reason: file, line, text.
     empty: Vec<(String, usize, String)>,
@@ -90,7 +90,7 @@ pub(super) fn report(sources: &[Source<'_>]) -> Report {
             report.code.entry(krate.to_owned()).or_default().insert(path.clone(), code);
             report.notes(source, &code_tokens);
         }
-        // A file with both is counted once, above.
+        // A file with code and tests counts as a file once, above.
         let tests = whole - code;
         if tests != Counts::default() {
             report.tests.insert(path.clone(), tests);
@@ -105,7 +105,7 @@ impl Report {
         let noted = tokens.windows(2).filter(|pair| pair[0].text == "unsafe" && matches!(pair[1].text.as_str(), "{" | "impl"));
         for line in noted.map(|pair| pair[0].line) {
             match note(&lines, line) {
-                None => self.problems.push(source.file.problem(line, "unsafe code has a note above it: `// SAFETY: why`")),
+                None => self.problems.push(source.file.problem(line, "unsafe code needs a note above it: `// SAFETY: why`")),
                 Some(text) if is_empty(&text) => self.empty.push((source.file.path.clone(), line, text)),
                 Some(_) => {}
             }
@@ -138,7 +138,7 @@ impl Report {
             rows.push(total.row(name));
             rows.extend(files.iter().map(|(path, counts)| counts.row(&format!("  {path}"))));
         }
-        rows.push(sum.row("in all"));
+        rows.push(sum.row("total"));
         rows.push("notes that give no reason:".to_owned());
         rows.extend(self.empty.iter().map(|(path, line, text)| format!("  {path}:{line}: {text}")));
         rows.join("\n")
@@ -149,7 +149,7 @@ fn text(Counts { files, blocks, impls, functions, operations }: Counts) -> Strin
     format!("{files} files, {blocks} blocks, {impls} impls, {functions} fns, {operations} operations")
 }
 
-/// What is compiled for tests and models alone, by where it lies.
+/// Whether a file contains only tests or loom models, judged by its path.
 fn is_test_path(path: &str) -> bool {
     path.starts_with("tests/") || ["/tests/", "/loom/", "/loom.rs"].iter().any(|part| path.contains(part))
 }
@@ -163,18 +163,18 @@ fn count(known: &Known, syntax: &syn::File, tokens: &[Token]) -> Counts {
         match (text(after), text(after + 1)) {
             ("{", _) if after == 1 => counts.blocks += 1,
             ("impl", _) => counts.impls += 1,
-            // The type of a function has no name.
+            // Without a name it is the type of a function pointer.
             ("fn", name) if name != "(" => counts.functions += 1,
             _ => {}
         }
     }
     let (seen, found) = operations::count(known, syntax);
-    // Each block within a macro that is not looked into is one more.
+    // Blocks in the tokens of unknown macros are not visited; each counts as one operation.
     counts.operations = found + counts.blocks.saturating_sub(seen);
     counts
 }
 
-/// The note of unsafe code on a line: in a comment above that line, or above the statement that the line ends.
+/// The SAFETY note of the unsafe code on a line: in a comment on or above that line, or above the statement that contains it.
 fn note(lines: &[&str], line: usize) -> Option<String> {
     let mut at = line - 1;
     if let Some((_, note)) = lines.get(at)?.split_once("SAFETY:") {
@@ -197,7 +197,7 @@ fn note(lines: &[&str], line: usize) -> Option<String> {
     None
 }
 
-/// Whether a note says only where its reason is.
+/// Whether a note only refers to a reason elsewhere.
 fn is_empty(note: &str) -> bool {
     let note = note.to_lowercase();
     note.split_whitespace().count() <= EMPTY_NOTE_WORDS && EMPTY_NOTES.iter().any(|begin| note.starts_with(begin))
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_counted_for_themselves() {
+    fn tests_are_counted_separately() {
         let report = of("fn a() { unsafe { f() } } #[cfg(test)] mod tests { fn b() { unsafe { f(); } unsafe { f() } } }");
         assert_eq!(report.code["ray-core"]["ray-core/src/a.rs"].blocks, 1);
         assert_eq!(report.tests["ray-core/src/a.rs"].blocks, 2);
     }
 
     #[test]
-    fn each_block_has_a_note() {
+    fn blocks_without_a_note_are_found() {
         let missing = |text: &str| of(text).problems.len();
         assert_eq!(missing("fn a() {\n    unsafe { f() }\n}"), 1);
         assert_eq!(missing("// Not a note.\nunsafe impl Send for A {}"), 1);

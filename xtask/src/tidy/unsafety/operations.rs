@@ -1,10 +1,10 @@
-//! Unsafe operations, estimated: only the compiler knows types.
+//! Estimates the number of unsafe operations. An exact count would need the types, which only the compiler has.
 //!
-//! Within each block these count, and a block in which none is recognised counts as one:
-//! * calls of functions and methods that the workspace declares unsafe, or that are unsafe in the standard library, both
-//!   known by name (an associated function with its type's), of fields that hold unsafe functions, and of `libc`;
-//! * `*expression`, whether it is a reference or a pointer;
-//! * what is declared `static mut`, or as a field of a union, by name.
+//! These count within unsafe blocks; a block without any of them counts as one operation:
+//! * calls of functions and methods that the workspace declares unsafe, or that are unsafe in the standard library, recognised by
+//!   name (an associated function also by the name of its type); calls of fields that contain unsafe functions; calls of `libc`;
+//! * `*expression`, both for a reference and for a pointer;
+//! * uses of a `static mut` and of a field of a union, recognised by name.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use syn::{Expr, Type};
 
 use super::super::macros;
 
-/// Unsafe functions of the standard library that are called by their path.
+/// Unsafe functions of the standard library that are called by a path.
 const STD_FUNCTIONS: &[&str] = &[
     "alloc",
     "alloc_zeroed",
@@ -45,7 +45,7 @@ const STD_FUNCTIONS: &[&str] = &[
     "zeroed",
 ];
 
-/// Unsafe methods of the standard library, most of them a pointer's.
+/// Unsafe methods of the standard library, most of them of pointers.
 const STD_METHODS: &[&str] = &[
     "add",
     "as_mut",
@@ -77,20 +77,20 @@ const STD_METHODS: &[&str] = &[
     "write_volatile",
 ];
 
-/// The blocks in a file, and the operations in these.
+/// The number of unsafe blocks in a file, and the number of operations in them.
 pub(super) fn count(known: &Known, syntax: &syn::File) -> (usize, usize) {
     let mut operations = Operations { known, own: None, open: Vec::new(), blocks: 0, found: 0 };
     operations.visit_file(syntax);
     (operations.blocks, operations.found)
 }
 
-/// What the workspace declares unsafe, by name.
+/// The names of the unsafe items of the workspace.
 #[derive(Default)]
 pub(super) struct Known {
     functions: HashSet<String>,
-    /// Associated functions, with their types.
+    /// Associated functions, with the names of their types.
     associated: HashSet<(String, String)>,
-    /// Functions of traits, which any type may have.
+    /// Functions of traits; any type may implement them.
     of_traits: HashSet<String>,
     methods: HashSet<String>,
     fields: HashSet<String>,
@@ -165,12 +165,12 @@ fn type_name(of: &Type) -> Option<String> {
     }
 }
 
-/// Counts blocks, and operations in them.
+/// Counts the unsafe blocks, and the operations in them.
 struct Operations<'a> {
     known: &'a Known,
-    /// The type whose impl this is.
+    /// The type of the impl that is being visited.
     own: Option<String>,
-    /// The unsafe blocks around this place, each with the operations found in it.
+    /// The unsafe blocks that enclose the current place, each with the number of operations found in it.
     open: Vec<usize>,
     blocks: usize,
     found: usize,
