@@ -1,9 +1,10 @@
 //! Ray for Rust: put `#[remote]` above a function or a type and call it with `.remote(..)`. The calls of a function run in
-//! parallel as tasks; a type becomes an actor, which keeps state between its calls. A call returns a reference to its future
-//! result, and a reference can be an argument of further calls.
+//! parallel as tasks; a type becomes an actor, which keeps state between its calls. A call returns a reference to its
+//! future result, and a reference can be an argument of further calls.
 //!
-//! The library offers the programming model of [Ray](https://docs.ray.io) for Python within one process. There is nothing to
-//! install or to start, values are not serialised, and a call takes about as long as other libraries need to wake a thread.
+//! The library offers the programming model of [Ray](https://docs.ray.io) for Python within one process. There is nothing
+//! to install or to start, values are not serialised, and a call takes about as long as other libraries need to wake a
+//! thread.
 //!
 //! ```
 //! use ray::remote;
@@ -55,8 +56,8 @@
 //!
 //! The function [`task`] makes a task of a closure: `ray::task(move || ..).remote()`.
 //!
-//! The type of a parameter determines which arguments it takes. A task starts when all its arguments are ready; until then no
-//! thread waits for them.
+//! The type of a parameter determines which arguments it takes. A task starts when all its arguments are ready; until then
+//! no thread waits for them.
 //!
 //! | parameter | takes | what happens |
 //! |---|---|---|
@@ -87,12 +88,13 @@
 //!
 //! [`get`] blocks until the values are ready. It takes one reference, a `Vec`, slice or array of references, or a tuple of
 //! references of different types. It moves the value out of the object if the reference is the last one, and clones it
-//! otherwise. For types without `Clone`, [`ObjectRef::take`] moves the value out, and [`ObjectRef::view`] reads it in place.
+//! otherwise. For types without `Clone`, [`ObjectRef::take`] moves the value out, and [`ObjectRef::view`] reads it in
+//! place.
 //!
 //! # Results in the order of completion
 //!
-//! [`wait`] returns the first `n` references that are ready, and the others; [`as_completed`] iterates over all references in
-//! the order in which they become ready. So a program can process the first results while other tasks still run:
+//! [`wait`] returns the first `n` references that are ready, and the others; [`as_completed`] iterates over all references
+//! in the order in which they become ready. So a program can process the first results while other tasks still run:
 //!
 //! ```
 //! # use ray::remote;
@@ -111,10 +113,10 @@
 //!
 //! # Actors
 //!
-//! An *actor* is a value inside the engine that programs reach only by calls of its methods. Its struct (or enum) and one of
-//! its `impl` blocks have the attribute [`remote`]. The methods of the block with a visibility (`pub`, `pub(crate)`) become
-//! remote methods, and `new` is the constructor. `Counter::remote(..)` returns an [`ActorHandle`] without waiting. The methods
-//! are fields of the handle: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`.
+//! An *actor* is a value inside the engine that programs reach only by calls of its methods. Its struct (or enum) and one
+//! of its `impl` blocks have the attribute [`remote`]. The methods of the block with a visibility (`pub`, `pub(crate)`)
+//! become remote methods, and `new` is the constructor. `Counter::remote(..)` returns an [`ActorHandle`] without waiting.
+//! The methods are fields of the handle: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`.
 //!
 //! The calls of one caller start in the order in which the caller made them, and by default one call runs at a time. With
 //! `#[remote(max_concurrency = 8)]`, or if a method is `async`, calls of `&self` methods run at the same time; a call of a
@@ -142,8 +144,8 @@
 //!
 //! # Groups
 //!
-//! The members of a [`collective`] group exchange arrays: they form sums and means, copy data and wait at barriers. Each member
-//! passes its own buffer, which then contains the result.
+//! The members of a [`collective`] group exchange arrays: they form sums and means, copy data and wait at barriers. Each
+//! member passes its own buffer, which then contains the result.
 //!
 //! ```
 //! use ray::collective::{Group, Mean, create_collective_group, get_group};
@@ -182,7 +184,8 @@
 //! # Sync and async
 //!
 //! The programs above run on plain threads: `main` needs no async runtime. An [`ObjectRef`] is also a future, which any
-//! executor can poll. `async fn` tasks and methods run on a tokio runtime inside the engine, which the first of them starts.
+//! executor can poll. `async fn` tasks and methods run on a tokio runtime inside the engine, which the first of them
+//! starts.
 //!
 //! ```
 //! # use ray::{ObjectRef, remote};
@@ -196,27 +199,27 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! A blocking [`get`] inside an `async fn` task or method would stall other futures, so it returns an error with the place of
-//! the call.
+//! A blocking [`get`] inside an `async fn` task or method would stall other futures, so it returns an error with the place
+//! of the call.
 //!
 //! # Options
 //!
-//! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`, `max_retries`,
-//! `retry_exceptions`, `name`, `inline` and `local`. The options of an actor's struct are the resources, `max_restarts`,
-//! `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has `num_returns`,
-//! `max_task_retries`, `retry_exceptions` and `inline`, written in `#[method(..)]`. The builder that `.options()` returns sets
-//! options for one call. An unknown option is a compile error; a value out of range is a compile error in an attribute, and an
-//! error of the call in a builder.
+//! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`,
+//! `max_retries`, `retry_exceptions`, `name`, `inline` and `local`. The options of an actor's struct are the resources,
+//! `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has
+//! `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, written in `#[method(..)]`. The builder that
+//! `.options()` returns sets options for one call. An unknown option is a compile error; a value out of range is a compile
+//! error in an attribute, and an error of the call in a builder.
 //!
-//! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at most
-//! four such tasks run at a time, even if the machine has more CPUs. While a task waits in [`get`], its CPU is free for other
-//! tasks.
+//! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at
+//! most four such tasks run at a time, even if the machine has more CPUs. While a task waits in [`get`], its CPU is free
+//! for other tasks.
 //!
 //! # Errors
 //!
 //! The only error type is [`Error`]. It is cheap to clone, and has a [`kind`](Error::kind) and methods such as
-//! [`is_timeout`](Error::is_timeout). A call of a function that returns `Result<T, E>` gives an `ObjectRef<T>`. An `Err` or a
-//! panic fails the object and every task that depends on it, and [`Error::downcast_ref`] returns the original `E`:
+//! [`is_timeout`](Error::is_timeout). A call of a function that returns `Result<T, E>` gives an `ObjectRef<T>`. An `Err` or
+//! a panic fails the object and every task that depends on it, and [`Error::downcast_ref`] returns the original `E`:
 //!
 //! ```
 //! # use ray::remote;
@@ -237,28 +240,28 @@
 //! # Start and shutdown
 //!
 //! The first use starts the engine. [`init`] and [`init_with`] start it explicitly, to configure it or to learn which
-//! resources it has. A process has at most one engine. [`shutdown`] settles every object immediately, waits a limited time for
-//! the bodies that still run, and allows a new [`init`]. A return from `main` waits for nothing: a program must get the results
-//! of the calls that have to finish.
+//! resources it has. A process has at most one engine. [`shutdown`] settles every object immediately, waits a limited time
+//! for the bodies that still run, and allows a new [`init`]. A return from `main` waits for nothing: a program must get the
+//! results of the calls that have to finish.
 //!
 //! # Strict mode
 //!
 //! Arguments and results must be `Serialize + Deserialize` although they are not serialised within one process, so that a
-//! program could also run on a cluster. With `RAY_STRICT=1` (or [`Config::strict`]) every value is encoded as MessagePack and
-//! decoded again, so that tests find values that encoding does not preserve. `#[remote(local)]` on a function or on an actor's
-//! `impl` removes these requirements, for channels, files and other values that exist in one process only.
+//! program could also run on a cluster. With `RAY_STRICT=1` (or [`Config::strict`]) every value is encoded as MessagePack
+//! and decoded again, so that tests find values that encoding does not preserve. `#[remote(local)]` on a function or on an
+//! actor's `impl` removes these requirements, for channels, files and other values that exist in one process only.
 //!
 //! # Differences to Ray
 //!
-//! * The type of a parameter determines how it treats a reference, and the return type determines the number of results; wrong
-//!   arguments, unknown methods and unknown options are compile errors.
+//! * The type of a parameter determines how it treats a reference, and the return type determines the number of results;
+//!   wrong arguments, unknown methods and unknown options are compile errors.
 //! * A panic ends an actor. An `Err` does not end it, like an exception in Python.
 //! * A thread cannot be killed: [`cancel`] and [`kill`] settle objects immediately, and a long body has to check
 //!   [`context`]`().is_cancelled()`.
-//! * [`wait`] returns exactly as many references as requested, in the order in which they became ready. Its cost does not grow
-//!   with the number of the other references.
-//! * There is one process and one node: no worker processes that can crash alone, no runtime environments, no dashboard. There
-//!   is no cluster engine yet; if `RAY_ADDRESS` is set, [`init`] returns an error.
+//! * [`wait`] returns exactly as many references as requested, in the order in which they became ready. Its cost does not
+//!   grow with the number of the other references.
+//! * There is one process and one node: no worker processes that can crash alone, no runtime environments, no dashboard.
+//!   There is no cluster engine yet; if `RAY_ADDRESS` is set, [`init`] returns an error.
 //!
 //! The README has a table that translates a Ray program line by line; `docs/semantics.md` lists the guarantees.
 
@@ -310,8 +313,8 @@ pub use ray_core::__private;
 /// | `local` | values need not be serialisable, and the function never leaves this process | off |
 /// | `crate = ::renamed` | the path of this crate, if the dependency `ray-remote` has another name | `::ray` |
 ///
-/// Generic functions and generic actors must be `local`. A number may be the path of a constant, except for `num_returns`, which
-/// must be a literal.
+/// Generic functions and generic actors must be `local`. A number may be the path of a constant, except for `num_returns`,
+/// which must be a literal.
 ///
 /// # On a type and its methods
 ///
@@ -368,10 +371,10 @@ pub use ray_core::__private;
 ///
 /// # The name of a remote function
 ///
-/// `#[remote] fn square` defines a unit struct `square`, so that `square.remote(7)` works. Where the name is in scope, nothing
-/// else can have it: for `let square = ..`, a parameter `square` or a binding `square` in a pattern rustc reports an error, also
-/// in the remote function's own parameters. Choose another name for one of the two, or put the remote functions in a module and
-/// call them as `tasks::square.remote(7)`.
+/// `#[remote] fn square` defines a unit struct `square`, so that `square.remote(7)` works. Where the name is in scope,
+/// nothing else can have it: for `let square = ..`, a parameter `square` or a binding `square` in a pattern rustc reports
+/// an error, also in the remote function's own parameters. Choose another name for one of the two, or put the remote
+/// functions in a module and call them as `tasks::square.remote(7)`.
 ///
 /// These are frequent compile errors:
 ///
@@ -386,8 +389,8 @@ pub use ray_core::__private;
 #[doc(inline)]
 pub use ray_macros::remote;
 
-/// Sets options of a method inside a `#[remote] impl`: `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, see
-/// [`remote`].
+/// Sets options of a method inside a `#[remote] impl`: `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`,
+/// see [`remote`].
 #[doc(inline)]
 pub use ray_macros::method;
 

@@ -1,9 +1,9 @@
-//! The programs of an article about Ray, translated line by line from Python and C++; each file of `src/programs` has one of
-//! them. ("The article" in the comments of this crate is always that article.) Two more programs are not in the article.
+//! The programs of an article about Ray, translated line by line from Python and C++; each file of `src/programs` has one
+//! of them. ("The article" in the comments of this crate is always that article.) Two more programs are not in the article.
 //!
-//! `cargo run --release -p ray-examples` runs all of them as a tour and then prints their times beside those in the article.
-//! `cargo run --release -p ray-examples -- counter` runs one of them. Each program checks the results that it prints: a wrong
-//! result ends the tour with an exit code other than 0.
+//! `cargo run --release -p ray-examples` runs all of them as a tour and then prints their times beside those in the
+//! article. `cargo run --release -p ray-examples -- counter` runs one of them. Each program checks the results that it
+//! prints: a wrong result ends the tour with an exit code other than 0.
 
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "`pub` exports the methods of an actor")]
@@ -18,8 +18,8 @@ use std::process::ExitCode;
 use programs::{PROGRAMS, Program};
 use report::Report;
 
-/// The command of the article's last program, which trains a neural network. Its library takes minutes to build, so the tour does
-/// not contain it.
+/// The command of the article's last program, which trains a neural network. Its library takes minutes to build, so the
+/// tour does not contain it.
 const TRAINING: &str = "cargo run --release -p ray-train --example train_fashion_mnist -- --workers 4";
 
 fn main() -> ExitCode {
@@ -65,8 +65,8 @@ fn main() -> ExitCode {
 fn passes(program: &Program, report: &mut Report) -> bool {
     println!("\n== {}: {}\n", program.name, program.about);
     report.program(program.name);
-    // A wrong result fails an assertion, which panics. The panic hook prints the message, and this line catches the panic, so that
-    // the next programs run too.
+    // A wrong result fails an assertion, which panics. The panic hook prints the message, and this line catches the panic,
+    // so that the next programs run too.
     let passed = match catch_unwind(AssertUnwindSafe(|| (program.main)(report))) {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {

@@ -1,5 +1,5 @@
-//! The times of the programs, as a table: the measured time, the time in the article, and the time of an ideal schedule, which
-//! has no overhead.
+//! The times of the programs, as a table: the measured time, the time in the article, and the time of an ideal schedule,
+//! which has no overhead.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Finds the errors in a model. Each error is on the user's tokens, and its message says what to write instead.
 //!
-//! The macro cannot know whether a type is `Send` or can be serialised. For this `expand` emits bounds with the spans of the
-//! user's tokens, and rustc checks them.
+//! The macro cannot know whether a type is `Send` or can be serialised. For this `expand` emits bounds with the spans of
+//! the user's tokens, and rustc checks them.
 
 mod signature;
 

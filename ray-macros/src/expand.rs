@@ -1,10 +1,10 @@
 //! Generates the code for a model that `check` has accepted. Nothing here can fail.
 //!
-//! The generated code names only `__ray` (the facade's `__private`), `::core` and `::std`. It is in a `const _: () = {..}`, so
-//! that it adds no names to the user's scope except the user's own. The block also contains tokens of the user, which can
-//! see its items: so the items have names that begin with `__ray` (`__{Actor}Methods` excepted), and the bindings have names
-//! that begin with `__bound_`. A binding with the name of a unit struct in scope would be a pattern for that struct, and every
-//! remote function is a unit struct.
+//! The generated code names only `__ray` (the facade's `__private`), `::core` and `::std`. It is in a `const _: () = {..}`,
+//! so that it adds no names to the user's scope except the user's own. The block also contains tokens of the user, which
+//! can see its items: so the items have names that begin with `__ray` (`__{Actor}Methods` excepted), and the bindings have
+//! names that begin with `__bound_`. A binding with the name of a unit struct in scope would be a pattern for that struct,
+//! and every remote function is a unit struct.
 
 mod actor;
 mod class;
@@ -67,7 +67,8 @@ impl Parameters {
         }
     }
 
-    /// The name of the type alias for the actor's type, such as `__RayClass<T, const N: usize>`. An alias cannot have bounds.
+    /// The name of the type alias for the actor's type, such as `__RayClass<T, const N: usize>`. An alias cannot have
+    /// bounds.
     fn alias(&self) -> TokenStream {
         let bare = &self.bare;
         if bare.is_empty() { quote!(__RayClass) } else { quote!(__RayClass<#(#bare),*>) }
@@ -79,8 +80,8 @@ impl Parameters {
         if names.is_empty() { TokenStream::new() } else { quote!(::<#(#names),*>) }
     }
 
-    /// A type that contains all parameters, such as `(fn(*const T), [(); N])`. It is the argument of the marker of a generic
-    /// function.
+    /// A type that contains all parameters, such as `(fn(*const T), [(); N])`. It is the argument of the marker of a
+    /// generic function.
     fn witness(generics: &Generics) -> TokenStream {
         let all = generics.params.iter().filter_map(|param| match param {
             GenericParam::Type(param) => {

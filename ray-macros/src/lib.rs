@@ -69,9 +69,9 @@ use proc_macro::TokenStream;
 ///
 /// **Parameters.** A parameter `T` takes a `T`, an `ObjectRef<T>`, a `&ObjectRef<T>` or an `Arc<T>`. References and `Arc`s
 /// need `T: Clone`: the last reference moves the value out, any other clones it. A parameter `Vec<T>` also takes a
-/// `Vec<ObjectRef<T>>`, and a `String` also takes a `&str`. A parameter `&T`, `&[T]` or `&str` is read from the object store
-/// in place, without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` is passed to the
-/// body unchanged.
+/// `Vec<ObjectRef<T>>`, and a `String` also takes a `&str`. A parameter `&T`, `&[T]` or `&str` is read from the object
+/// store in place, without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` is passed
+/// to the body unchanged.
 ///
 /// **Results.** A function with `-> Result<T, E>` returns an `ObjectRef<T>`: an `Err` fails the object, and every task that
 /// depends on it. The macro recognises the type by its last name, `Result` (`io::Result<T>` and `ray::Result<T>` are fine).
@@ -80,8 +80,8 @@ use proc_macro::TokenStream;
 ///
 /// **Types.** Arguments and results must be `Send + Sync + 'static`. They must also be `Serialize + DeserializeOwned`, so
 /// that a program that runs in one process can run on a cluster; `#[remote(local)]` keeps a function in this process and
-/// drops the second requirement. Values are encoded as MessagePack, which cannot distinguish `Some(())` or `Some(None)` from
-/// `None`: so `Option<()>` and `Option<Option<T>>` in a signature are errors, unless the function is `local`.
+/// drops the second requirement. Values are encoded as MessagePack, which cannot distinguish `Some(())` or `Some(None)`
+/// from `None`: so `Option<()>` and `Option<Option<T>>` in a signature are errors, unless the function is `local`.
 ///
 /// **Generic functions** must be `local`. Their type parameters get the bounds `Send + Sync + 'static`. The compiler infers
 /// them from plain values, and from references where the parameter is more than the bare `T`; otherwise write
@@ -170,15 +170,16 @@ use proc_macro::TokenStream;
 /// # }
 /// ```
 ///
-/// The attribute goes on the struct (or enum) and on **one** of its impl blocks. `new` is the constructor; it returns `Self`
-/// or `Result<Self, E>`. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`, with the
-/// visibility of `new`. The handle has a field for each method of the block that has a visibility, with that visibility:
-/// `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`. Methods without a visibility, functions without
-/// `self` and the other impl blocks of the type stay plain. The state never leaves its actor: write a method to read it.
+/// The attribute goes on the struct (or enum) and on **one** of its impl blocks. `new` is the constructor; it returns
+/// `Self` or `Result<Self, E>`. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`,
+/// with the visibility of `new`. The handle has a field for each method of the block that has a visibility, with that
+/// visibility: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`. Methods without a visibility,
+/// functions without `self` and the other impl blocks of the type stay plain. The state never leaves its actor: write a
+/// method to read it.
 ///
 /// Methods take `&self` or `&mut self`. They may be `async`, and they take the parameters and return the results that
-/// functions do. A `&mut self` method runs alone. `&self` methods run at the same time, up to `max_concurrency`; so an actor
-/// with `&self` methods must be `Sync` if one of its methods is `async` or `max_concurrency` is over 1.
+/// functions do. A `&mut self` method runs alone. `&self` methods run at the same time, up to `max_concurrency`; so an
+/// actor with `&self` methods must be `Sync` if one of its methods is `async` or `max_concurrency` is over 1.
 ///
 /// ## Options of a struct or an enum
 ///

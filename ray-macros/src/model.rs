@@ -1,7 +1,7 @@
 //! The model of an item: a function, the struct or enum of an actor, or the impl block of an actor.
 //!
-//! A model can be built of every item. `check` reports the errors in a model, and `fallback` replaces the parts that cannot be
-//! expanded. Only errors about a `#[method]` attribute and its options are reported here.
+//! A model can be built of every item. `check` reports the errors in a model, and `fallback` replaces the parts that cannot
+//! be expanded. Only errors about a `#[method]` attribute and its options are reported here.
 
 mod attributes;
 
@@ -123,8 +123,8 @@ impl Function {
         }
     }
 
-    /// Whether the expansion can offer a plain call of the body: as `square.call(7)`, and, if the function is neither generic
-    /// nor async, as `square(7)`.
+    /// Whether the expansion can offer a plain call of the body: as `square.call(7)`, and, if the function is neither
+    /// generic nor async, as `square(7)`.
     pub(crate) fn is_ordinary(&self) -> bool {
         let Signature { unsafety, abi, variadic, inputs, .. } = &self.call.sig;
         unsafety.is_none() && abi.is_none() && variadic.is_none() && inputs.len() == self.call.params.len()

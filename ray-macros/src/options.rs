@@ -351,7 +351,8 @@ fn literal(expr: &Expr) -> Option<(bool, &Lit)> {
     }
 }
 
-/// Checks the amount of a resource and returns it as an `f64`; a literal must not be negative and must be a multiple of 0.0001.
+/// Checks the amount of a resource and returns it as an `f64`; a literal must not be negative and must be a multiple of
+/// 0.0001.
 fn quantity(expr: &Expr, report: &mut Report) -> Option<TokenStream> {
     let Some((negative, lit)) = literal(expr) else {
         return Some(expr.to_token_stream());

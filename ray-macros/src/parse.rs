@@ -76,8 +76,8 @@ impl quote::ToTokens for Key {
     }
 }
 
-/// Parses the entries in the parentheses of an attribute. After a syntax error it adds the error to the report and returns no
-/// entries.
+/// Parses the entries in the parentheses of an attribute. After a syntax error it adds the error to the report and returns
+/// no entries.
 pub(crate) fn entries(tokens: TokenStream, report: &mut Report) -> Vec<Entry> {
     match Punctuated::<Entry, Token![,]>::parse_terminated.parse2(tokens) {
         Ok(entries) => entries.into_iter().collect(),

@@ -1,10 +1,10 @@
 //! `cargo xtask compare`: compares the cost of the engine's operations in this tree with their cost in an earlier commit.
 //!
 //! A small program, `ray-bench/compare/probe.rs`, is built with both trees; the earlier one is a worktree below `target`.
-//! Callgrind counts the instructions of each case twice, and again if the two counts differ because the threads met in another
-//! order. If no two counts agree, they are printed but not compared with the limit. Times are measured in pairs of processes, one
-//! of each tree, in alternating order. The ratio is the median of the ratios of all pairs, so a slow phase of the machine affects
-//! both trees.
+//! Callgrind counts the instructions of each case twice, and again if the two counts differ because the threads met in
+//! another order. If no two counts agree, they are printed but not compared with the limit. Times are measured in pairs of
+//! processes, one of each tree, in alternating order. The ratio is the median of the ratios of all pairs, so a slow phase
+//! of the machine affects both trees.
 
 use std::env;
 use std::fs;
@@ -29,9 +29,9 @@ type Result<T> = std::result::Result<T, String>;
 /// How a case is measured.
 struct Case {
     name: &'static str,
-    /// The size of a round under callgrind, and the rounds of a shorter and a longer run, whose difference does not contain the
-    /// cost of the start. A larger size makes counts of racing threads agree more often. If the shorter run has 0 rounds, it is a
-    /// program that does not start the engine.
+    /// The size of a round under callgrind, and the rounds of a shorter and a longer run, whose difference does not contain
+    /// the cost of the start. A larger size makes counts of racing threads agree more often. If the shorter run has 0
+    /// rounds, it is a program that does not start the engine.
     counted: Option<(u64, [usize; 2])>,
     /// The size of a round in the measurement, the rounds of a process, and the processes of a sample.
     timed: (u64, usize, usize),
@@ -197,7 +197,8 @@ impl Probe {
         }
     }
 
-    /// Runs the program under callgrind, and returns its instructions on all threads and the number of operations of a round.
+    /// Runs the program under callgrind, and returns its instructions on all threads and the number of operations of a
+    /// round.
     fn count(&self, case: &str, size: u64, rounds: usize) -> Result<(f64, f64)> {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.program);

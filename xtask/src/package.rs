@@ -1,9 +1,9 @@
 //! `cargo xtask package`: tests the published crates by programs that use their packages alone.
 //!
 //! The command packages and unpacks the crates, and writes a workspace whose programs depend on the unpacked packages. The
-//! programs are the first examples of the READMEs, and two that rename the dependency. Each program must print the text in its
-//! comments. The folder is always `target/published`, so that dependencies from the registry are compiled once; everything else
-//! in it is written anew.
+//! programs are the first examples of the READMEs, and two that rename the dependency. Each program must print the text in
+//! its comments. The folder is always `target/published`, so that dependencies from the registry are compiled once;
+//! everything else in it is written anew.
 
 use std::env;
 use std::fs;
@@ -60,8 +60,8 @@ fn check(root: &Path) -> Result<()> {
 /// Packages the crates with the current contents of their folders, including uncommitted changes.
 fn package(root: &Path, folder: &Path) -> Result<()> {
     let mut cargo = cargo();
-    // `--no-verify`, because the programs compile the packages. The check of cargo would compile them, and burn, in a new folder
-    // each time.
+    // `--no-verify`, because the programs compile the packages. The check of cargo would compile them, and burn, in a new
+    // folder each time.
     cargo.args(["package", "--quiet", "--no-verify", "--allow-dirty", "--target-dir"]).arg(folder).current_dir(root);
     for name in PUBLISHED {
         cargo.args(["--package", name]);
@@ -77,7 +77,8 @@ fn versioned(name: &str) -> String {
 
 fn unpack(archive: &Path, into: &Path) -> Result<()> {
     fs::create_dir_all(into).map_err(at(into))?;
-    // All files in a package have the same fixed time. `-m` ignores it, because cargo would not notice a changed file otherwise.
+    // All files in a package have the same fixed time. `-m` ignores it, because cargo would not notice a changed file
+    // otherwise.
     output(Command::new("tar").arg("-xzmf").arg(archive).arg("-C").arg(into)).map(drop)
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask sanitize`: runs the tests under ThreadSanitizer and AddressSanitizer, with the nightly toolchain.
 //!
-//! Each sanitizer has a target folder of its own below `target/sanitize`. The precompiled standard library is not instrumented,
-//! so `sanitize/thread.supp` lists the parts of it that ThreadSanitizer would report.
+//! Each sanitizer has a target folder of its own below `target/sanitize`. The precompiled standard library is not
+//! instrumented, so `sanitize/thread.supp` lists the parts of it that ThreadSanitizer would report.
 
 use std::env;
 use std::path::Path;
@@ -37,8 +37,8 @@ impl Sanitizer {
     fn options(self, root: &Path) -> (&'static str, String) {
         match self {
             Thread => {
-                // `die_after_fork=0`, because a test forks a process that has threads, and checks the errors of the engine in the
-                // fork.
+                // `die_after_fork=0`, because a test forks a process that has threads, and checks the errors of the engine
+                // in the fork.
                 let suppressions = root.join("xtask/src/sanitize/thread.supp");
                 ("TSAN_OPTIONS", format!("suppressions={} history_size=4 die_after_fork=0", suppressions.display()))
             }
@@ -84,11 +84,12 @@ const EXCLUDED: &[Excluded] = &[
 /// The test suites, as arguments of cargo.
 const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray-remote --test it"];
 
-/// The random programs, if ray-chaos is a package of the workspace. They do not check memory, because sanitizers keep freed memory
-/// for a while.
+/// The random programs, if ray-chaos is a package of the workspace. They do not check memory, because sanitizers keep freed
+/// memory for a while.
 const CHAOS: &str = "run --package ray-chaos -- --ops 20000 --seeds 2 --cpus 1,2,8 --without memory";
 
-/// The number of operations of the random programs of `tests/it`. Under a sanitizer an operation takes about ten times as long.
+/// The number of operations of the random programs of `tests/it`. Under a sanitizer an operation takes about ten times as
+/// long.
 const OPERATIONS: &str = "20000";
 
 const USAGE: &str = "Usage: cargo xtask sanitize [thread|address] [FILTER]";

@@ -74,8 +74,8 @@ impl Step {
         }
     }
 
-    /// Compiles the tests without running them, and returns whether there is at least one. It also returns true if they do not
-    /// compile, because the run that follows reports that.
+    /// Compiles the tests without running them, and returns whether there is at least one. It also returns true if they do
+    /// not compile, because the run that follows reports that.
     fn matches(&self, root: &Path) -> bool {
         let list = self.command(root).arg("--list").stderr(Stdio::inherit()).output();
         list.is_ok_and(|list| !list.status.success() || String::from_utf8_lossy(&list.stdout).contains(": test"))
@@ -104,8 +104,8 @@ const ALL: &str = "--workspace --exclude ray-bench";
 fn steps() -> Vec<Step> {
     use Extent::{Full, Quick};
 
-    // The steps share the ordinary target folder: tests have the profile dev, and programs whose times matter have the profile
-    // release. The `cfg` of loom would invalidate both, so the loom models have a target folder of their own.
+    // The steps share the ordinary target folder: tests have the profile dev, and programs whose times matter have the
+    // profile release. The `cfg` of loom would invalidate both, so the loom models have a target folder of their own.
     vec![
         Step::new("fmt", Quick, "fmt --all --check"),
         Step::new("clippy", Quick, &format!("clippy {ALL} --all-targets -- -D warnings")),

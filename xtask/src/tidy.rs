@@ -1,5 +1,5 @@
-//! `cargo xtask tidy`: checks the project's rules that the compiler does not check. Each check takes the sources and returns the
-//! problems in them. It also prints two figures: the import cycles, and the amount of unsafe code.
+//! `cargo xtask tidy`: checks the project's rules that the compiler does not check. Each check takes the sources and
+//! returns the problems in them. It also prints two figures: the import cycles, and the amount of unsafe code.
 
 mod circles;
 mod facade;

@@ -52,7 +52,8 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let duration = start.elapsed();
     println!("duration = {}\nresults = {results:?}", duration.as_secs_f64());
     report.took("remote calls alone", duration).article(0.00036).ideal(Duration::ZERO);
-    // In the article each variant is a program run of its own. So this get waits until all CPUs are free for the next variant.
+    // In the article each variant is a program run of its own. So this get waits until all CPUs are free for the next
+    // variant.
     assert_eq!(ray::get(results)?, [0, 1, 2, 3]);
 
     // A get after each call: one operation at a time.

@@ -6,9 +6,9 @@
 //!       -> ..
 //! ```
 //!
-//! The program waits only for the last result: each task receives the references of the previous tasks and starts when their
-//! results are ready. `FASHION_MNIST_DIR` names the folder of the images (gzipped IDX files). Without it, the program draws rings
-//! and discs.
+//! The program waits only for the last result: each task receives the references of the previous tasks and starts when
+//! their results are ready. `FASHION_MNIST_DIR` names the folder of the images (gzipped IDX files). Without it, the program
+//! draws rings and discs.
 
 use std::env;
 use std::fs;

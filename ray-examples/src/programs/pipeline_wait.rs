@@ -64,8 +64,8 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     ray::shutdown()
 }
 
-/// The time of the ideal schedule: the program processes each result for one second, in the order in which the results become
-/// ready.
+/// The time of the ideal schedule: the program processes each result for one second, in the order in which the results
+/// become ready.
 fn overlapped() -> Duration {
     let mut ready: Vec<Duration> = (0..4).map(uniform).collect();
     ready.sort();

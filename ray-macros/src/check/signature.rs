@@ -254,8 +254,8 @@ pub(super) fn const_params(generics: &Generics, report: &mut Report) {
     }
 }
 
-/// Reports type and const parameters of a method or a constructor: the handle has one field for a method, and a field has one
-/// type.
+/// Reports type and const parameters of a method or a constructor: the handle has one field for a method, and a field has
+/// one type.
 pub(super) fn without_type_parameters(what: What, sig: &Signature, report: &mut Report) {
     let params = sig.generics.params.iter().filter(|param| !matches!(param, GenericParam::Lifetime(_)));
     for param in params {

@@ -94,8 +94,8 @@ pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
     quote!(const OPTIONS: __ray::#ty = __ray::options!(#ty #(#setters)*);)
 }
 
-/// The value of a constant `GLUE`, which encodes and decodes arguments and results. Its parts have the spans of the parameters
-/// and of the return type, where rustc then reports that a type cannot be serialised.
+/// The value of a constant `GLUE`, which encodes and decodes arguments and results. Its parts have the spans of the
+/// parameters and of the return type, where rustc then reports that a type cannot be serialised.
 pub(super) fn glue(local: bool, call: &Callable) -> TokenStream {
     if local {
         return quote!(__ray::glue!(local));

@@ -9,7 +9,8 @@ use super::graph::Graph;
 use super::scc::{circles, shortest_cycle};
 use super::source::Source;
 
-/// The type whose inherent impls are counted. The type connects all files with an impl of it, which the import graph cannot show.
+/// The type whose inherent impls are counted. The type connects all files with an impl of it, which the import graph cannot
+/// show.
 const SPREAD: &str = "Engine";
 
 /// The graph of each library.

@@ -1,9 +1,9 @@
 //! The import graph of a crate: which file uses which items of which other file.
 //!
 //! All paths count: in `use`, in bodies, types, attributes, and in the arguments of macros. A path counts for the file that
-//! defines the item, also if it leads through re-exports. The import of a module does not count by itself if paths begin with the
-//! module's name; these paths count. Code of tests and loom models does not count, and neither does `mod x;`. Calls of methods
-//! are not seen, because only the compiler can tell where a method is defined.
+//! defines the item, also if it leads through re-exports. The import of a module does not count by itself if paths begin
+//! with the module's name; these paths count. Code of tests and loom models does not count, and neither does `mod x;`.
+//! Calls of methods are not seen, because only the compiler can tell where a method is defined.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -92,8 +92,8 @@ impl Walk<'_, '_> {
                 item => self.visit_item(item),
             }
         }
-        // If no path begins with the name of an imported module, the import is for the module itself or for another item of the
-        // same name.
+        // If no path begins with the name of an imported module, the import is for the module itself or for another item of
+        // the same name.
         for (name, targets, line) in std::mem::take(&mut self.ways) {
             if !self.heads.contains(&name) {
                 targets.into_iter().for_each(|target| self.target(target, &name, line));
@@ -136,12 +136,14 @@ impl Walk<'_, '_> {
         let mut targets = self.resolve(path);
         if path.len() > 1 {
             self.heads.insert(path[0].clone());
-            // If a function and a module have the same name, the path denotes the function: only a `use` can end with a module.
+            // If a function and a module have the same name, the path denotes the function: only a `use` can end with a
+            // module.
             if targets.iter().any(|target| !target.is_module()) {
                 targets.retain(|target| !target.is_module());
             }
         } else if targets.iter().any(Target::is_module) || matches!(targets[..], [Target::Foreign(_)]) {
-            // A single name that denotes a module here is a variable of the same name; one that denotes nothing is a local name.
+            // A single name that denotes a module here is a variable of the same name; one that denotes nothing is a local
+            // name.
             return;
         }
         targets.into_iter().for_each(|target| self.target(target, name, line));
@@ -277,8 +279,8 @@ mod tests {
         graph.edges.iter().map(line).collect()
     }
 
-    /// The items that `a/own.rs` uses if it contains `text`. The other files are `a.rs` (`A`, `go`), `a/kin.rs` (`Kin`), `b.rs`
-    /// (`B`) and `b/deep.rs` (`Deep`).
+    /// The items that `a/own.rs` uses if it contains `text`. The other files are `a.rs` (`A`, `go`), `a/kin.rs` (`Kin`),
+    /// `b.rs` (`B`) and `b/deep.rs` (`Deep`).
     fn named(text: &str) -> Vec<String> {
         let edges = edges(&[
             ("lib", "mod a; mod b; pub use b::{B as Best, deep::Deep}; pub mod p { pub use crate::b::deep::*; }"),

@@ -9,8 +9,8 @@ const LINES: usize = 500;
 /// Files that may be longer, each with a comment that gives the reason.
 const LONGER: &[&str] = &[];
 
-/// The files that implement protocols with `unsafe` code. The module doc of each states the rules of the protocol, and its states
-/// if it has any.
+/// The files that implement protocols with `unsafe` code. The module doc of each states the rules of the protocol, and its
+/// states if it has any.
 const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/cell.rs",
     "ray-core/src/actor/mailbox.rs",
@@ -26,8 +26,8 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/api/wait/set.rs",
 ];
 
-/// The other files with `unsafe` code. Those of the engine access entries and actors by their addresses, under the rules of a
-/// protocol.
+/// The other files with `unsafe` code. Those of the engine access entries and actors by their addresses, under the rules of
+/// a protocol.
 const UNSAFE: &[&str] = &[
     "ray-bench/src/memory.rs",
     "ray-core/src/actor/call.rs",
@@ -157,8 +157,8 @@ fn unsafety(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem
     }
 }
 
-/// Finds sleeps in tests. A test that sleeps to wait for something is slow, and fails on a busy machine. The body of a task may
-/// sleep, with a comment that says why.
+/// Finds sleeps in tests. A test that sleeps to wait for something is slow, and fails on a busy machine. The body of a task
+/// may sleep, with a comment that says why.
 fn sleeps(Source { file, tokens, .. }: &Source<'_>, problems: &mut Vec<Problem>) {
     if !(file.path.starts_with("tests/") || file.path.contains("/tests/")) {
         return;

@@ -1,7 +1,8 @@
-//! Checks the engine's layers: a module uses only modules of its own layer and of lower layers, which come earlier in [`LAYERS`].
+//! Checks the engine's layers: a module uses only modules of its own layer and of lower layers, which come earlier in
+//! [`LAYERS`].
 //!
-//! [`Graph`] finds the uses. The use of a re-exported name counts for the module that defines the item. The root of the crate,
-//! which only lists the public items, is in no layer.
+//! [`Graph`] finds the uses. The use of a re-exported name counts for the module that defines the item. The root of the
+//! crate, which only lists the public items, is in no layer.
 
 use std::collections::HashSet;
 

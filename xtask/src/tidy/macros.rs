@@ -1,5 +1,5 @@
-//! Parses the arguments of macro calls. For the known macros of the standard library they are expressions; for other macros only
-//! the paths among the tokens are found.
+//! Parses the arguments of macro calls. For the known macros of the standard library they are expressions; for other macros
+//! only the paths among the tokens are found.
 
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Macro, Pat, Token as Mark, punctuated::Punctuated};
@@ -78,8 +78,8 @@ pub(super) struct TokenPath {
     pub(super) line: usize,
 }
 
-/// The paths among tokens, including single names. `$crate` counts as `crate` if `own` is true. In a macro that other crates
-/// expand (`own` is false), such a path is a dependency of the expansion and not of this file, so it is skipped.
+/// The paths among tokens, including single names. `$crate` counts as `crate` if `own` is true. In a macro that other
+/// crates expand (`own` is false), such a path is a dependency of the expansion and not of this file, so it is skipped.
 pub(super) fn paths(stream: proc_macro2::TokenStream, own: bool) -> Vec<TokenPath> {
     let tokens = tokens(stream);
     let mut found = Vec::new();
@@ -100,8 +100,8 @@ pub(super) fn paths(stream: proc_macro2::TokenStream, own: bool) -> Vec<TokenPat
     found
 }
 
-/// Reads the path that begins at `at`, below the path `base`, including a list in braces at its end. Returns the position after
-/// it.
+/// Reads the path that begins at `at`, below the path `base`, including a list in braces at its end. Returns the position
+/// after it.
 fn tree(tokens: &[Token], mut at: usize, base: &[String], found: &mut Vec<TokenPath>) -> usize {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let mut segments = base.to_vec();

@@ -1,5 +1,5 @@
-//! The modules of a crate, and name resolution: a path is followed through `use`, re-exports and globs to the module that defines
-//! the item.
+//! The modules of a crate, and name resolution: a path is followed through `use`, re-exports and globs to the module that
+//! defines the item.
 
 use std::collections::HashMap;
 
@@ -125,8 +125,8 @@ impl<'a> Modules<'a> {
         self.follow(module, path, &mut Vec::new())
     }
 
-    /// As `resolve`. `open` contains the imports that are being followed; an import that is in it already has no target, so that
-    /// cyclic imports terminate.
+    /// As `resolve`. `open` contains the imports that are being followed; an import that is in it already has no target, so
+    /// that cyclic imports terminate.
     fn follow<'p>(&'p self, module: Id, path: &[String], open: &mut Vec<&'p [String]>) -> Vec<Target> {
         let Some((first, rest)) = path.split_first() else { return Vec::new() };
         let mut targets = match first.as_str() {
@@ -154,8 +154,8 @@ impl<'a> Modules<'a> {
             Target::Module(module) if segment == "super" => vec![Target::Module(self.all[module].parent.unwrap_or(0))],
             Target::Module(module) => {
                 let mut found = self.look_up(module, segment, open);
-                // An item that a macro defines is not in `names`. An item of another crate counts for the module that re-exports
-                // it.
+                // An item that a macro defines is not in `names`. An item of another crate counts for the module that
+                // re-exports it.
                 found.retain(|target| !matches!(target, Target::Foreign(_)));
                 if found.is_empty() { vec![Target::Item(module, segment.to_owned())] } else { found }
             }

@@ -1,7 +1,7 @@
 //! Checks that the tests that `docs/semantics.md` names as evidence exist.
 //!
-//! A sentence there ends with `[test: name]`, or `[test: name, file::other]` with the name of the test's file. A case of the UI
-//! tests is `[test: ui/name]`.
+//! A sentence there ends with `[test: name]`, or `[test: name, file::other]` with the name of the test's file. A case of
+//! the UI tests is `[test: ui/name]`.
 
 use std::collections::HashSet;
 
@@ -36,8 +36,8 @@ fn named(text: &str) -> Vec<(String, usize)> {
     names
 }
 
-/// The names of all functions in the tests and in the crates, whose unit tests and loom models are beside the code: each alone,
-/// and with the name of its file. Each UI case has the name `ui/` and the name of its file.
+/// The names of all functions in the tests and in the crates, whose unit tests and loom models are beside the code: each
+/// alone, and with the name of its file. Each UI case has the name `ui/` and the name of its file.
 fn tests(sources: &[Source<'_>]) -> HashSet<String> {
     let mut names = HashSet::new();
     for Source { file, tokens, .. } in sources {

@@ -14,7 +14,8 @@ use super::Problem;
 use super::source::{Source, Token, tokens};
 use operations::Known;
 
-/// The beginnings of notes that only refer to a reason elsewhere. A note with more words than [`EMPTY_NOTE_WORDS`] adds a reason.
+/// The beginnings of notes that only refer to a reason elsewhere. A note with more words than [`EMPTY_NOTE_WORDS`] adds a
+/// reason.
 const EMPTY_NOTES: &[&str] =
     &["as above", "as before", "as in ", "as for ", "see above", "the same", "the caller's promise", "by the caller's promise"];
 
@@ -174,7 +175,8 @@ fn count(known: &Known, syntax: &syn::File, tokens: &[Token]) -> Counts {
     counts
 }
 
-/// The SAFETY note of the unsafe code on a line: in a comment on or above that line, or above the statement that contains it.
+/// The SAFETY note of the unsafe code on a line: in a comment on or above that line, or above the statement that contains
+/// it.
 fn note(lines: &[&str], line: usize) -> Option<String> {
     let mut at = line - 1;
     if let Some((_, note)) = lines.get(at)?.split_once("SAFETY:") {

@@ -1,8 +1,9 @@
 //! Estimates the number of unsafe operations. An exact count would need the types, which only the compiler has.
 //!
 //! These count within unsafe blocks; a block without any of them counts as one operation:
-//! * calls of functions and methods that the workspace declares unsafe, or that are unsafe in the standard library, recognised by
-//!   name (an associated function also by the name of its type); calls of fields that contain unsafe functions; calls of `libc`;
+//! * calls of functions and methods that the workspace declares unsafe, or that are unsafe in the standard library,
+//!   recognised by name (an associated function also by the name of its type); calls of fields that contain unsafe
+//!   functions; calls of `libc`;
 //! * `*expression`, both for a reference and for a pointer;
 //! * uses of a `static mut` and of a field of a union, recognised by name.
 
