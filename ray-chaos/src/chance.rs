@@ -1,12 +1,12 @@
-//! A small generator of random numbers (xorshift64*). Each operation has one of its own, seeded by the operation's place in
-//! the program, so that leaving out an operation changes no other one.
+//! A small random number generator (xorshift64*). Each operation has its own generator, whose seed is the operation's place
+//! in the program. So the other operations do not change if one is left out.
 
 /// The generator.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// A generator for the thing that these numbers name together.
+    /// A generator whose seed is the combination of these numbers.
     pub fn new(names: &[u64]) -> Self {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         for name in names {

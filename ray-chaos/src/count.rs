@@ -1,4 +1,5 @@
-//! How many values were made and dropped, in counters that threads do not share.
+//! Counts the values that were created and dropped. Each counter consists of shards, so that threads rarely share a cache
+//! line.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -7,11 +8,11 @@ const SHARDS: usize = 64;
 
 #[repr(align(128))]
 struct Shard {
-    born: AtomicI64,
-    gone: AtomicI64,
+    created: AtomicI64,
+    dropped: AtomicI64,
 }
 
-/// Values of one kind.
+/// Counts the values of one kind.
 pub struct Counter([Shard; SHARDS]);
 
 /// Arguments and results.
@@ -22,7 +23,7 @@ pub static STATES: Counter = Counter::new();
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static MINE: Cell<usize> = const { Cell::new(usize::MAX) });
-    // A thread that is ending still drops values.
+    // A thread also drops values while its thread-local variables are being destroyed.
     MINE.try_with(|mine| {
         if mine.get() == usize::MAX {
             mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
@@ -34,22 +35,22 @@ fn shard() -> usize {
 
 impl Counter {
     const fn new() -> Self {
-        Counter([const { Shard { born: AtomicI64::new(0), gone: AtomicI64::new(0) } }; SHARDS])
+        Counter([const { Shard { created: AtomicI64::new(0), dropped: AtomicI64::new(0) } }; SHARDS])
     }
 
-    /// One more was made.
-    pub fn born(&self) {
-        self.0[shard()].born.fetch_add(1, Ordering::Release);
+    /// Counts the creation of a value.
+    pub fn created(&self) {
+        self.0[shard()].created.fetch_add(1, Ordering::Release);
     }
 
-    /// One was dropped.
-    pub fn gone(&self) {
-        self.0[shard()].gone.fetch_add(1, Ordering::Release);
+    /// Counts the drop of a value.
+    pub fn dropped(&self) {
+        self.0[shard()].dropped.fetch_add(1, Ordering::Release);
     }
 
-    /// How many were made and not dropped. Exact once nobody makes or drops any more.
+    /// The number of values that were created and not dropped. It is exact when no thread creates or drops values.
     pub fn alive(&self) -> i64 {
-        let gone: i64 = self.0.iter().map(|shard| shard.gone.load(Ordering::Acquire)).sum();
-        self.0.iter().map(|shard| shard.born.load(Ordering::Acquire)).sum::<i64>() - gone
+        let dropped: i64 = self.0.iter().map(|shard| shard.dropped.load(Ordering::Acquire)).sum();
+        self.0.iter().map(|shard| shard.created.load(Ordering::Acquire)).sum::<i64>() - dropped
     }
 }

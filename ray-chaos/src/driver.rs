@@ -1,4 +1,4 @@
-//! A driver: a thread that makes a random program, keeps its model, and checks what comes out.
+//! A driver: a thread that runs a random program and its model, and compares the results.
 
 mod actors;
 mod awaits;
@@ -23,12 +23,12 @@ use crate::state::{self, Note, ending, give_up, plan};
 use actors::Actor;
 use races::Assistant;
 
-/// What all drivers of an era use.
+/// The state that all drivers of an era share.
 pub struct Shared {
     pub era: Era,
     ledger: ActorHandle<Ledger>,
     desk: ActorHandle<Desk>,
-    /// Calls of the ledger, none of which may fail.
+    /// The number of calls of the ledger. None of them may fail.
     sent: AtomicI64,
     objects: Vec<(ObjectRef<Thing>, i64)>,
 }
@@ -40,19 +40,19 @@ impl Shared {
         Shared { era, ledger, desk, sent: AtomicI64::new(0), objects }
     }
 
-    /// Every call has reached the actor.
+    /// Checks that every call has reached the shared actor.
     pub fn check(&self) {
         match ray::get_timeout(self.ledger.count.remote(), plan().watchdog) {
             Ok(count) if count.value() == self.sent.load(Ordering::SeqCst) => {}
-            // A call whose argument failed for want of a thread was never made.
+            // A call is not executed if its argument failed because the engine has too few threads.
             Ok(_) if state::few_threads() => {}
             Err(error) if is_excused(&error) => {}
-            other => give_up(&format!("the shared actor counts {other:?}, not {}", self.sent.load(Ordering::SeqCst))),
+            other => give_up(&format!("the shared actor counts {other:?}, expected {}", self.sent.load(Ordering::SeqCst))),
         }
     }
 }
 
-/// What an engine that is being shut down, or has few threads, may answer to anything.
+/// Whether any operation may fail with this error, because the engine is being shut down or has few threads.
 fn is_excused(error: &Error) -> bool {
     ending() && error.is_runtime_gone() || state::few_threads() && error.is_threads()
 }
@@ -65,14 +65,14 @@ struct Driver {
     model: Model,
     objects: Vec<(usize, ObjectRef<Thing>)>,
     actors: Vec<Actor>,
-    /// As a caller of the shared ledger.
+    /// The sequence number of this driver's calls of the shared ledger.
     seq: u64,
     callers: u64,
     assistant: Assistant,
     runtime: tokio::runtime::Runtime,
 }
 
-/// Runs a program. The references and handles that it still holds are dropped with the returned value.
+/// Runs a program. The returned value contains the references and handles that the program still holds.
 pub fn run(number: usize, shared: Arc<Shared>) -> impl Send {
     let mut driver = Driver {
         number,
@@ -99,7 +99,7 @@ pub fn run(number: usize, shared: Arc<Shared>) -> impl Send {
         }
         driver.turn = turn;
         driver.chance = Chance::new(&[era.seed, era.number, number as u64, turn]);
-        // Drawn from all of the era's, so that leaving a kind out changes no other turn.
+        // The kind is drawn from all kinds of the era, so that other turns do not change if the plan leaves a kind out.
         let kind = era.kinds.at(driver.chance.below(era.kinds.weight() as usize) as u32);
         if !plan().kinds.has(kind) || plan().skips(turn) {
             continue;
@@ -116,7 +116,7 @@ pub fn run(number: usize, shared: Arc<Shared>) -> impl Send {
     if !ending() {
         driver.settle();
     }
-    // Objects and handles that outlive the engine are dropped by the caller.
+    // The caller decides whether these objects and handles live longer than the engine.
     (driver.objects, driver.actors)
 }
 
@@ -200,13 +200,13 @@ impl Driver {
         found.into_iter().unzip()
     }
 
-    /// Takes a new object in, which the model knows under a number.
+    /// Adds a new object to the program. `node` is its number in the model.
     fn enter(&mut self, what: &'static str, node: usize, object: ObjectRef<Thing>) {
         self.note(what, [node as i64]);
         self.objects.push((node, object));
     }
 
-    /// A new object that depends on no other.
+    /// Adds a new object that depends on no other object.
     fn enter_value(&mut self, what: &'static str, value: i64, object: ObjectRef<Thing>) {
         let node = self.model.add(&[], Errors::NONE, None, |_| Some(value));
         self.enter(what, node, object);
@@ -221,23 +221,23 @@ impl Driver {
             return;
         }
         if let Err(what) = self.model.observe(node, &outcome) {
-            // Bodies that run while the engine goes may fail with what they met.
+            // Bodies that run during the shutdown may fail with the errors of their own operations.
             if !ending() && !state::few_threads() {
                 give_up(&format!("driver {}, turn {}: {what}", self.number, self.turn));
             }
         }
     }
 
-    /// The outcome of a get of something that no other thread cancels or kills.
+    /// Checks the outcome of a get of an object that no other thread cancels or kills.
     fn expect<T: PartialEq + std::fmt::Debug>(&self, what: &str, outcome: Result<T, Error>, value: T) {
         match outcome {
             Ok(it) if it == value => {}
             Err(error) if is_excused(&error) || ending() || state::few_threads() => {}
-            other => give_up(&format!("driver {}, turn {}: {what}: {other:?}, not {value:?}", self.number, self.turn)),
+            other => give_up(&format!("driver {}, turn {}: {what}: {other:?}, expected {value:?}", self.number, self.turn)),
         }
     }
 
-    /// Every object comes to its end.
+    /// Waits until every object is settled, at the end of the program.
     fn settle(&mut self) {
         for at in 0..self.actors.len() {
             self.count_calls(at);
@@ -257,7 +257,7 @@ impl Driver {
     }
 }
 
-/// Kinds of errors.
+/// The set of these kinds of errors.
 fn errors<const N: usize>(kinds: [ErrorKind; N]) -> Errors {
     kinds.into_iter().fold(Errors::NONE, |all, kind| all.and(Errors::of(kind)))
 }

@@ -1,4 +1,5 @@
-//! Gates by number, so that they travel through serialised forms. A body that waits at one lets the test see that.
+//! Gates: bodies of tasks wait at a closed gate, and the driver can wait until a number of bodies have reached it. A gate
+//! has a number, so that it can be passed in serialised form.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,24 +17,24 @@ static GATES: Mutex<Option<HashMap<u64, Gate>>> = Mutex::new(None);
 static MOVED: Condvar = Condvar::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// The driver's end of a gate; opens it when dropped.
+/// The driver's handle of a gate. The drop of the key opens the gate.
 #[derive(Debug)]
 pub struct Key(u64);
 
 impl Key {
-    /// A closed gate.
+    /// Creates a closed gate.
     pub fn new() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         GATES.lock().get_or_insert_with(HashMap::new).insert(number, Gate::default());
         Key(number)
     }
 
-    /// Its number, for a body.
+    /// The number of the gate, for a body.
     pub fn number(&self) -> u64 {
         self.0
     }
 
-    /// Lets everybody through.
+    /// Opens the gate: all bodies that wait at it continue.
     pub fn open(&self) {
         if let Some(gate) = GATES.lock().as_mut().and_then(|gates| gates.get_mut(&self.0)) {
             gate.open = true;
@@ -41,7 +42,7 @@ impl Key {
         MOVED.notify_all();
     }
 
-    /// Waits until so many bodies have come to the gate; `false`: not within the time.
+    /// Waits until `many` bodies have reached the gate. Returns false if they do not reach it within the time.
     pub fn reached_by(&self, many: usize, within: Duration) -> bool {
         let end = Instant::now() + within;
         let mut gates = GATES.lock();
@@ -64,7 +65,7 @@ impl Drop for Key {
     }
 }
 
-/// Waits until the gate is open or gone.
+/// Waits until the gate is open or its key was dropped.
 pub fn pass(number: u64) {
     let mut gates = GATES.lock();
     if let Some(gate) = gates.as_mut().and_then(|gates| gates.get_mut(&number)) {

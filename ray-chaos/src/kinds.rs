@@ -1,18 +1,19 @@
-//! The kinds of operations: names, weights, and what makes them slow.
+//! The kinds of operations, with their names, their weights and their paces.
 
 use std::fmt;
 
-/// How often a kind is drawn, and where.
+/// The eras in which operations of a kind are drawn. An era is the lifetime of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Microseconds: in every era.
+    /// The operation takes microseconds. It is drawn in every era.
     Fast,
-    /// It may need a further thread or CPU, which the engine grants after some milliseconds: in one era of eight, and
-    /// rarely there.
+    /// The operation may need another thread or CPU, which the engine provides after some milliseconds. It is drawn in one
+    /// of eight eras, and rarely there.
     Slow,
-    /// It brings the engine into a certain state by gates, which needs an engine of its own: in eras of one driver.
+    /// The operation brings the engine into a certain state by means of gates, so no other driver may use the engine. It is
+    /// drawn in eras with one driver.
     Stage,
-    /// No operation, but something that whole eras are given or checked for.
+    /// A property of an era, not an operation.
     Era,
 }
 
@@ -22,7 +23,7 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind { $(#[allow(missing_docs)] $kind,)+ }
 
-        /// All of them: kind, name, weight, pace.
+        /// All kinds: kind, name, weight, pace.
         const ALL: &[(Kind, &str, u32, Pace)] = &[$((Kind::$kind, $name, $weight, Pace::$pace),)+];
     };
 }
@@ -100,49 +101,49 @@ impl Kinds {
         ALL.iter().filter(|(.., its)| *its == pace).fold(Kinds(0), |set, (kind, ..)| set.and((*kind).into()))
     }
 
-    /// Names with commas between them.
+    /// Parses names that are separated by commas.
     ///
     /// # Errors
-    /// A name that no kind has.
+    /// A name is not the name of a kind.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.split(',').filter(|name| !name.is_empty()).try_fold(Kinds(0), |set, name| {
             let found = ALL.iter().find(|(_, its, ..)| *its == name);
-            let (kind, ..) = found.ok_or_else(|| format!("no kind of operation is called `{name}`; --kinds lists them"))?;
+            let (kind, ..) = found.ok_or_else(|| format!("there is no kind of operation `{name}`; --kinds lists all kinds"))?;
             Ok(set.and((*kind).into()))
         })
     }
 
-    /// Those of either set.
+    /// The union of both sets.
     pub fn and(self, other: Self) -> Self {
         Kinds(self.0 | other.0)
     }
 
-    /// Those of this set that are not in the other.
+    /// The kinds of this set that are not in the other set.
     pub fn but(self, other: Self) -> Self {
         Kinds(self.0 & !other.0)
     }
 
-    /// Whether a kind is in it.
+    /// Whether a kind is in the set.
     pub fn has(self, kind: Kind) -> bool {
         self.0 & Kinds::from(kind).0 != 0
     }
 
-    /// Whether none is in it.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them.
+    /// The kinds in the set.
     pub fn iter(self) -> impl Iterator<Item = Kind> {
         ALL.iter().map(|(kind, ..)| *kind).filter(move |kind| self.has(*kind))
     }
 
-    /// Their weights together.
+    /// The sum of the weights of the kinds.
     pub fn weight(self) -> u32 {
         ALL.iter().filter(|(kind, ..)| self.has(*kind)).map(|(_, _, weight, _)| weight).sum()
     }
 
-    /// The kind at a place between 0 and [`weight`](Self::weight).
+    /// The kind at a place from 0 up to [`weight`](Self::weight), where each kind takes as many places as its weight.
     pub fn at(self, mut place: u32) -> Kind {
         for (kind, _, weight, _) in ALL.iter().filter(|(kind, ..)| self.has(*kind)) {
             if place < *weight {
@@ -168,18 +169,18 @@ impl fmt::Display for Kinds {
 }
 
 impl Kind {
-    /// Its name on the command line.
+    /// The name of the kind on the command line.
     pub fn name(self) -> &'static str {
         Self::name_at(self as usize)
     }
 
-    /// The name of the kind of that number.
+    /// The name of the kind with this number.
     pub fn name_at(number: usize) -> &'static str {
         ALL[number].1
     }
 }
 
-/// What every program has: objects come and go.
+/// The kinds that every program contains: they create and drop objects.
 pub fn needed() -> Kinds {
     Kinds::from(Kind::Make).and(Kind::Drop.into())
 }

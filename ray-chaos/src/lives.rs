@@ -1,6 +1,7 @@
-//! Short lives of an engine, one after the other. Threads that outlive them all submit work until the shutdown is over, so
-//! that some of it comes late. Then these threads rest, with all that they know of the engine, and nothing may be left: no
-//! value, no thread of the engine, and, over many lives, no memory.
+//! Starts and shuts down many engines, one after the other; a life is the time of one engine. Threads that live longer than
+//! the engines submit work until the shutdown is over, so that some work is submitted too late. Then these threads wait,
+//! while their thread-local state for the engine still exists. No value and no thread of the engine may be left then, and
+//! the memory of the process must not grow over many lives.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,18 +16,18 @@ use crate::program::{Ledger, Thing, add, later, make};
 use crate::run::{Era, all_gone, config, engine_threads};
 use crate::state::{self, ASKED, CALLED, ending, eventually, give_up, plan};
 
-/// Lives in a row.
+/// The number of lives in one call of [`run`].
 const LIVES: u64 = 15;
-/// Threads that submit, from their first life to the end of the process.
+/// The number of threads that submit work. They are started in the first life, and live until the process ends.
 const SUBMITTERS: usize = 6;
-/// The most that one of them submits in one life.
+/// The maximum number of submissions of a thread in one life.
 const MOST: u64 = 1000;
-/// After so many lives the memory of the process is measured, and may not grow further by more than [`GROWTH`]. What each
-/// life leaves by mistake in each thread is some kilobytes.
+/// The memory of the process is measured after this number of lives, and must not grow by more than [`GROWTH`] bytes after
+/// that. A leak of one thread's state is some kilobytes for each life.
 const WARM: u64 = 150;
 const GROWTH: i64 = 32 << 20;
 
-/// What a life's threads submit; the last number stands for all of it in turn.
+/// The number of sorts of submissions. The sort `SORTS` itself means that the threads alternate between all of them.
 const SORTS: usize = 8;
 
 #[derive(Default)]
@@ -43,7 +44,7 @@ struct Submitters {
     moved: Condvar,
 }
 
-/// The threads, which never end.
+/// The threads that submit work, which never end.
 fn submitters() -> &'static Submitters {
     static ALL: OnceLock<Submitters> = OnceLock::new();
     static STARTED: OnceLock<()> = OnceLock::new();
@@ -88,13 +89,13 @@ impl Submitters {
         self.moved.notify_all();
     }
 
-    /// Waits until none submits any more.
+    /// Waits until no thread submits work any more.
     fn finish(&self) {
         let mut round = self.round.lock();
         while round.busy > 0 {
             if self.moved.wait_for(&mut round, plan().watchdog).timed_out() && round.busy > 0 {
                 drop(round);
-                give_up("a thread does not come back from a submission");
+                give_up("a submission does not return");
             }
         }
         round.ledger = None;
@@ -124,14 +125,16 @@ fn submit(sort: usize, ledger: Option<&ActorHandle<Ledger>>) {
     }
 }
 
-/// Some lives; each counts as an operation.
+/// Runs some lives; each counts as an operation.
 pub fn run(era: &Era) {
     let before = engine_threads();
     for life in 0..LIVES {
         state::begin(0, life, Kind::Lives);
         one(era, &mut Chance::new(&[era.seed, era.number, u64::from(u32::MAX), life]));
         if plan().kinds.has(Kind::ThreadsEnd) {
-            eventually("the engine's threads end, though a thread submitted work to it", || engine_threads() <= before);
+            eventually("the engine's threads end, although threads that submitted work are still alive", || {
+                engine_threads() <= before
+            });
         }
     }
     if plan().kinds.has(Kind::Memory) {
@@ -149,16 +152,16 @@ fn one(era: &Era, chance: &mut Chance) {
         std::thread::yield_now();
     }
     state::set_ending(true);
-    ray::shutdown().expect("no body is left, and none asks for it");
+    ray::shutdown().expect("all bodies end, and this thread runs none");
     submitters().finish();
-    // A thread that submitted after the shutdown has started another engine.
-    ray::shutdown().expect("no body is left, and none asks for it");
-    all_gone("after the shutdown, while the threads rest that submitted work");
+    // A thread that submitted work after the shutdown has started another engine.
+    ray::shutdown().expect("all bodies end, and this thread runs none");
+    all_gone("after the shutdown, while the threads that submitted work wait");
     eventually("every callback has run", || ASKED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));
     state::set_ending(false);
 }
 
-/// The memory of the process does not grow with the number of lives.
+/// Checks that the memory of the process does not grow with the number of lives.
 fn check_memory() {
     static SO_FAR: AtomicU64 = AtomicU64::new(0);
     static AT_FIRST: AtomicI64 = AtomicI64::new(0);
@@ -170,11 +173,11 @@ fn check_memory() {
     }
     let grown = now - AT_FIRST.load(Ordering::Relaxed);
     if grown > GROWTH {
-        give_up(&format!("{grown} bytes more of memory are in use after {lives} lives than after {WARM}"));
+        give_up(&format!("the process uses {grown} bytes more after {lives} lives than after {WARM} lives"));
     }
 }
 
-/// Bytes of memory that the process has; none where the system does not tell.
+/// The resident memory of the process in bytes; none if the system does not report it.
 fn resident() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,9 +1,10 @@
-//! Random programs against a simple sequential model: what may come out of each reference, how often values are dropped,
-//! in which order an actor's calls begin, what goes on while something else is held back.
+//! Runs random programs, and compares the engine's behaviour with a simple sequential model: the result or the error of
+//! each reference, the number of drops of each value, the order in which the calls of an actor begin, and the progress of
+//! other work while some work is blocked.
 //!
-//! The parent process runs each seed on each number of CPUs in a child process, so that a crash and a hang are findings
-//! like any other, and reduces a program that failed. `cargo xtask chaos --help` lists the options, `docs/verification.md`
-//! tells what was found.
+//! The parent process runs each seed with each number of CPUs in a child process, so that it also detects crashes and
+//! hangs. If a program fails, it searches for a smaller program that fails too. `cargo xtask chaos --help` lists the
+//! options, and `docs/verification.md` lists the bugs that were found.
 
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "a program has no public interface")]

@@ -1,8 +1,8 @@
-//! The model: for each object the value it has if it has one, and the kinds of errors that it may have instead.
+//! The model: for each object its value, if it can have one, and the kinds of errors that it may have instead.
 
 use ray::{Error, ErrorKind};
 
-/// A set of kinds.
+/// A set of kinds of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds(u32);
 
@@ -28,19 +28,21 @@ impl Kinds {
 
 #[derive(Debug)]
 struct Node {
-    /// None: it fails for certain.
+    /// The value; none if the object certainly fails.
     value: Option<i64>,
+    /// The kinds of errors that the object may have.
     kinds: Kinds,
-    /// Made from it.
+    /// The objects that depend on this one.
     users: Vec<usize>,
-    /// What depends on it fails with `ActorDied`, not with its own error.
-    birth: bool,
-    /// A call of this actor.
+    /// Whether this is the creation of an actor. Its dependants fail with `ActorDied`, not with its own error.
+    creation: bool,
+    /// The actor, if this is one of its calls.
     actor: Option<usize>,
+    /// The object that is split, if this is one of several returns.
     whole: Option<usize>,
 }
 
-/// Everything that a driver has made.
+/// All objects and actors that a driver has created.
 #[derive(Debug, Default)]
 pub struct Model {
     nodes: Vec<Node>,
@@ -49,10 +51,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// An object that is made of others: its value from theirs, its kinds from theirs and its own.
+    /// Adds an object that depends on others. `value` computes its value from theirs; it may fail with their kinds of
+    /// errors and with its own.
     pub fn add(&mut self, deps: &[usize], own: Kinds, actor: Option<usize>, value: impl FnOnce(&[i64]) -> Option<i64>) -> usize {
         let values: Option<Vec<i64>> =
-            deps.iter().filter(|&&dep| !self.nodes[dep].birth).map(|&dep| self.nodes[dep].value).collect();
+            deps.iter().filter(|&&dep| !self.nodes[dep].creation).map(|&dep| self.nodes[dep].value).collect();
         let alive = deps.iter().all(|&dep| self.nodes[dep].value.is_some());
         let value = values.filter(|_| alive).and_then(|values| value(&values));
         let kinds = deps.iter().fold(own, |kinds, &dep| kinds.and(self.passed_on(dep)));
@@ -65,15 +68,15 @@ impl Model {
         {
             self.uncertain[actor] = true;
         }
-        self.nodes.push(Node { value, kinds, users: Vec::new(), birth: false, actor, whole: None });
+        self.nodes.push(Node { value, kinds, users: Vec::new(), creation: false, actor, whole: None });
         node
     }
 
-    /// The making of an actor.
-    pub fn add_birth(&mut self, argument: usize) -> usize {
-        let birth = self.add(&[argument], Kinds::NONE, None, |values| Some(values[0]));
-        self.nodes[birth].birth = true;
-        birth
+    /// Adds the creation of an actor with this argument.
+    pub fn add_creation(&mut self, argument: usize) -> usize {
+        let creation = self.add(&[argument], Kinds::NONE, None, |values| Some(values[0]));
+        self.nodes[creation].creation = true;
+        creation
     }
 
     pub fn add_actor(&mut self) -> usize {
@@ -83,10 +86,10 @@ impl Model {
 
     fn passed_on(&self, dep: usize) -> Kinds {
         let node = &self.nodes[dep];
-        if node.birth && !node.kinds.is_none() { Kinds::of(ErrorKind::ActorDied) } else { node.kinds }
+        if node.creation && !node.kinds.is_none() { Kinds::of(ErrorKind::ActorDied) } else { node.kinds }
     }
 
-    /// From now on it may fail so, and with it what was made of it.
+    /// Allows these kinds of errors for the object and for all objects that depend on it.
     pub fn widen(&mut self, node: usize, kinds: Kinds) {
         let mut todo = vec![(node, kinds)];
         while let Some((node, kinds)) = todo.pop() {
@@ -104,7 +107,8 @@ impl Model {
         }
     }
 
-    /// It may have been cancelled: of several returns, all.
+    /// Allows a cancelled object, because its task was cancelled. If it is one of several returns, all of them may be
+    /// cancelled.
     pub fn widen_cancel(&mut self, node: usize) {
         let cancelled = Kinds::of(ErrorKind::Cancelled);
         match self.nodes[node].whole {
@@ -113,12 +117,12 @@ impl Model {
         }
     }
 
-    /// It is one of several returns.
+    /// Records that `part` is one of several returns.
     pub fn set_whole(&mut self, part: usize, whole: usize) {
         self.nodes[part].whole = Some(whole);
     }
 
-    /// The calls of an actor may fail so.
+    /// Allows these kinds of errors for all calls of an actor.
     pub fn widen_calls(&mut self, actor: usize, kinds: Kinds) {
         self.uncertain[actor] = true;
         for node in 0..self.nodes.len() {
@@ -136,7 +140,7 @@ impl Model {
         !self.nodes[node].kinds.is_none()
     }
 
-    /// Whether that may be; afterwards only that may be.
+    /// Checks that the outcome is allowed. After that only the same outcome is allowed.
     pub fn observe(&mut self, node: usize, outcome: &Result<i64, Error>) -> Result<(), String> {
         let expected = &mut self.nodes[node];
         match outcome {
@@ -145,7 +149,7 @@ impl Model {
                 expected.kinds = Kinds::of(error.kind());
                 expected.value = None;
             }
-            _ => return Err(format!("object {node}: {outcome:?}, not {expected:?}")),
+            _ => return Err(format!("object {node}: {outcome:?}, expected {expected:?}")),
         }
         Ok(())
     }

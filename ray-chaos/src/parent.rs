@@ -1,4 +1,4 @@
-//! The parent process: children by seed and number of CPUs, and what they tell.
+//! The parent process: starts a child process for each seed and number of CPUs, and reads its output.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::plan::Plan;
 use crate::shrink::shrink;
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// Everything was as it should be.
+    /// Whether the child found no failure.
     pub good: bool,
-    /// The last era that it began.
+    /// The last era that the child began.
     pub era: u64,
-    /// Operations done.
+    /// The number of operations.
     pub operations: u64,
 }
 
-/// Runs everything; `false`: something failed, or nothing was done.
+/// Runs the plan. Returns false if a child failed or no operation was done.
 pub fn run(plan: &Plan) -> bool {
     let begin = Instant::now();
     let end = plan.minutes.map(|minutes| begin + Duration::from_secs_f64(minutes * 60.0));
@@ -49,11 +49,11 @@ pub fn run(plan: &Plan) -> bool {
                 ended.operations as f64 / took
             );
             if !ended.good {
-                println!("failed in era {}. Again:\n\n    {}\n", ended.era, line(&one));
+                println!("failed in era {}. This command runs it again:\n\n    {}\n", ended.era, line(&one));
                 one.minutes = None;
                 if !plan.shrink.is_zero() {
                     let small = shrink(&one, ended, plan.shrink);
-                    println!("reduced:\n\n    {}\n", line(&small));
+                    println!("smaller program:\n\n    {}\n", line(&small));
                 }
                 println!("{operations} operations done");
                 return false;
@@ -69,14 +69,14 @@ fn line(plan: &Plan) -> String {
     format!("cargo xtask chaos {}", plan.arguments().join(" "))
 }
 
-/// Runs a plan of one seed and one number of CPUs in a process of its own, no longer than `limit`.
+/// Runs a plan of one seed and one number of CPUs in a child process, for at most `limit`.
 pub fn child(plan: &Plan, quiet: bool, limit: Option<Duration>) -> Ended {
     let mut command = Command::new(std::env::current_exe().expect("this program's path"));
     command.arg("--child").args(plan.arguments()).stdin(Stdio::null()).stdout(Stdio::piped());
     if let Some(minutes) = plan.minutes {
         command.args(["--minutes", &minutes.to_string()]);
     }
-    // Without it a lost wake-up is made good a second later, and not seen.
+    // With the cap, a parked thread looks again after a second, so a lost wake-up would not be detected.
     if plan.park_cap {
         command.env_remove("RAY_PARK_CAP_MS");
     } else {
@@ -98,7 +98,7 @@ pub fn child(plan: &Plan, quiet: bool, limit: Option<Duration>) -> Ended {
     });
     let mut ended = Ended { good: false, era: 0, operations: 0 };
     let end = limit.map(|limit| Instant::now() + limit);
-    // The child's own watchdog comes first; this is for a child that cannot even do that.
+    // The watchdog of the child acts earlier. This longer time is for a child whose watchdog does not run.
     let patience = plan.watchdog * 4 + Duration::from_secs(60);
     let over = loop {
         let now = Instant::now();
@@ -121,13 +121,13 @@ pub fn child(plan: &Plan, quiet: bool, limit: Option<Duration>) -> Ended {
         }
     };
     if over {
-        // It may have ended by itself by now.
+        // The kill fails if the child has ended by itself meanwhile.
         let _ = child.kill();
     }
     let status = child.wait().expect("a child can be waited for");
     let _ = reader.join();
     if over && limit.is_some() && end.is_some_and(|end| Instant::now() >= end) {
-        // Out of time, not a failure.
+        // The end of the time limit is not a failure.
         ended.good = true;
     } else {
         ended.good &= status.success();

@@ -1,4 +1,4 @@
-//! The command line: what is to be run.
+//! The command line.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -9,25 +9,25 @@ use crate::kinds::{self, Kinds};
 pub const USAGE: &str = "\
 Usage: cargo xtask chaos [OPTIONS]
 
-Random programs against a model of what the engine promises.
+Runs random programs, and compares the engine's behaviour with a model.
 
   --ops N          operations for each seed and number of CPUs (100000)
-  --seeds N        so many seeds (1)
-  --seed S         the first seed; a fresh one where it is left out
-  --cpus A,B       numbers of CPUs (1,2,8)
-  --strict         every value through its serialised form
-  --minutes M      stop after so many minutes, wherever it is
-  --only KINDS     these kinds of operations alone, and what they need
-  --without KINDS  all kinds but these; --kinds lists them
-  --eras A..B      of each program only these lives of an engine
-  --skip A..B      without these turns of each driver; may be given several times
-  --tries N        the same eras so many times
-  --watchdog S     seconds without progress that count as a hang (30)
-  --shrink S       seconds for the reduction of a program that failed (120); 0: none
-  --park-cap       parked threads look again every second, as they do in production
+  --seeds N        the number of seeds (1)
+  --seed S         the first seed (by default from the clock)
+  --cpus A,B       the numbers of CPUs (1,2,8)
+  --strict         strict mode: every value is serialised
+  --minutes M      stops after this time
+  --only KINDS     only these kinds of operations, and those that every program needs
+  --without KINDS  all kinds except these; --kinds lists them
+  --eras A..B      only these eras of each program; an era is the lifetime of one engine
+  --skip A..B      leaves out these turns of each driver; may be given several times
+  --tries N        runs the same eras N times (1)
+  --watchdog S     the time without progress that counts as a hang, in seconds (30)
+  --shrink S       the time for the search for a smaller program after a failure, in seconds (120); 0 for no search
+  --park-cap       parked threads look for work every second, as in production
   --kinds          lists the kinds of operations";
 
-/// What is to be run.
+/// The parsed command line.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub ops: u64,
@@ -44,17 +44,17 @@ pub struct Plan {
     pub shrink: Duration,
     pub park_cap: bool,
     pub list: bool,
-    /// A process that runs one seed on one number of CPUs.
+    /// Whether this is a child process, which runs one seed with one number of CPUs.
     pub child: bool,
-    /// A failure is told in one line.
+    /// Whether the report of a failure has only one line.
     pub quiet: bool,
 }
 
 impl Plan {
-    /// Reads the command line.
+    /// Parses the command line.
     ///
     /// # Errors
-    /// The text to show.
+    /// The message for the user, if an argument is wrong.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Plan, String> {
         use lexopt::prelude::*;
         let mut plan = Plan {
@@ -106,12 +106,12 @@ impl Plan {
         };
         read().map_err(|error| format!("{error}\n\n{USAGE}"))?;
         if plan.cpus.is_empty() || plan.cpus.contains(&0) || plan.tries == 0 {
-            return Err(format!("--cpus and --tries must be at least 1\n\n{USAGE}"));
+            return Err(format!("the numbers of --cpus and --tries must be at least 1\n\n{USAGE}"));
         }
         Ok(plan)
     }
 
-    /// The command line that runs this again.
+    /// The arguments that run this plan again.
     pub fn arguments(&self) -> Vec<String> {
         let mut line = vec!["--ops".to_owned(), self.ops.to_string()];
         let mut add = |name: &str, value: String| line.extend([format!("--{name}"), value]);
@@ -151,5 +151,5 @@ impl Plan {
 
 fn range(text: &str) -> Result<Range<u64>, String> {
     let ends = text.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    ends.ok_or_else(|| format!("`{text}` is no range: write 3..5"))
+    ends.ok_or_else(|| format!("`{text}` is not a range such as 3..5"))
 }

@@ -1,4 +1,4 @@
-//! What the programs are made of: a counted value, functions, actors.
+//! The parts of the random programs: a counted value, remote functions, and actors.
 
 mod actors;
 mod blocked;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::count::{Counter, STATES, THINGS};
 
-/// Marks a value that is alive.
+/// The mark of a value that was not dropped.
 const ALIVE: u32 = 0xA11F_E001;
 
-/// A value that is counted when it is made and when it is dropped; on the heap, so that sanitizers see its misuse.
+/// A value whose creations and drops are counted. It is on the heap, so that sanitizers detect a use after its drop.
 #[derive(Debug)]
 pub struct Counted<const STATE: bool>(Box<(i64, u32)>);
 
@@ -32,7 +32,7 @@ impl<const STATE: bool> Counted<STATE> {
 
     /// A value.
     pub fn new(value: i64) -> Self {
-        Self::COUNTER.born();
+        Self::COUNTER.created();
         Counted(Box::new((value, ALIVE)))
     }
 
@@ -68,11 +68,11 @@ impl<const STATE: bool> Drop for Counted<STATE> {
         if std::mem::replace(&mut self.0.1, 0) != ALIVE {
             crate::state::give_up("a value is dropped twice");
         }
-        Self::COUNTER.gone();
+        Self::COUNTER.dropped();
     }
 }
 
-/// An error of the user's.
+/// An error type of the user.
 #[derive(Debug)]
 pub struct Refused;
 
@@ -122,7 +122,7 @@ pub fn halves(a: Thing) -> (Thing, Thing) {
     (Thing::new(a.value() / 2), Thing::new(a.value() - a.value() / 2))
 }
 
-/// `2^depth * value + depth * 2^(depth - 1)`.
+/// Calls itself twice at each level. The result is `2^depth * value + depth * 2^(depth - 1)`.
 #[remote]
 pub fn nest(depth: u32, value: i64) -> ray::Result<Thing> {
     if depth == 0 {
@@ -151,7 +151,7 @@ pub fn dawdle(a: Thing, turns: u32) -> Thing {
     a
 }
 
-/// Pending once.
+/// A future that is pending once, and ready at the second poll.
 struct Pause(bool);
 
 impl Future for Pause {

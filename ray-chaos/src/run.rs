@@ -1,4 +1,4 @@
-//! One seed on one number of CPUs: lives of an engine, one after the other.
+//! Runs one seed with one number of CPUs: eras, one after the other. An era is the lifetime of one engine.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,10 @@ use crate::lives;
 use crate::program;
 use crate::state::{self, ASKED, CALLED, MOST_DRIVERS, eventually, eventually_or, give_up, plan};
 
-/// Turns of a driver in an era.
+/// The number of turns of a driver in an era.
 const TURNS: u64 = 1500;
 
-/// The life of an engine, as its seed has it.
+/// The properties of an era, which its seed determines.
 #[derive(Clone, Debug)]
 pub struct Era {
     pub seed: u64,
@@ -23,28 +23,28 @@ pub struct Era {
     pub cpus: usize,
     pub turns: u64,
     pub kinds: Kinds,
-    /// Objects and handles outlive the engine.
+    /// Whether objects and handles live longer than the engine.
     pub keeps: bool,
     drivers: usize,
-    /// Shut down under its drivers, after this part of their turns.
+    /// The number of operations after which the engine is shut down while its drivers run.
     cut: Option<u64>,
     few_threads: bool,
-    /// Short lives follow.
+    /// Whether short lives follow, see [`lives`].
     lives: bool,
 }
 
 impl Era {
     fn new(seed: u64, number: u64, cpus: usize) -> Self {
         let mut chance = Chance::new(&[seed, number]);
-        // A part of the kinds in each era, so that rare ones meet.
+        // Each era leaves out some kinds, so that combinations of rare kinds occur.
         let dropped = Kinds::all()
-            // Drawn apart or not at all, so that programs stay as they were before there were such kinds.
+            // These kinds consume no random number here, so that the programs of older seeds have not changed.
             .but(Kinds::from(Kind::Lives).and(Kind::Memory.into()))
             .iter()
             .filter(|_| chance.one_in(4))
             .fold(Kinds::all().but(Kinds::all()), |set, kind| set.and(kind.into()));
         let mut kinds = Kinds::of(Pace::Fast).but(dropped).and(crate::kinds::needed());
-        // Where only such kinds are wanted, every era has them.
+        // If the plan has only kinds of one pace, every era has them.
         let only = |pace| plan().kinds.but(crate::kinds::needed()).but(Kinds::of(pace)).but(Kinds::of(Pace::Era)).is_empty();
         let (stage, slow) = (chance.one_in(16), chance.one_in(8));
         let (stage, slow) = (stage || only(Pace::Stage), slow || only(Pace::Slow));
@@ -69,7 +69,7 @@ impl Era {
     }
 }
 
-/// Whether the plan asks for no operations but short lives.
+/// Whether the plan contains short lives and no other operations.
 fn are_only_lives() -> bool {
     let operations = plan().kinds.but(crate::kinds::needed()).but(Kinds::of(Pace::Era));
     operations.is_empty() && plan().kinds.has(Kind::Lives)
@@ -80,7 +80,7 @@ pub fn run() {
     let plan = plan();
     let seed = plan.seed.expect("a child has a seed");
     std::panic::set_hook(Box::new(|panic| {
-        // Bodies panic as a matter of course, on the drivers' threads too; anything else that panics is a failure.
+        // The bodies in the module `program` panic on purpose, also on the drivers' threads. Any other panic is a failure.
         if !panic.location().is_some_and(|at| at.file().contains("program")) {
             give_up(&panic.to_string());
         }
@@ -111,24 +111,24 @@ pub fn run() {
     println!("done {} {}", number, state::operations());
 }
 
-/// Ends the process where nothing moves any more.
+/// The watchdog: ends the process if there is no progress.
 fn watch() {
     let mut before = u64::MAX;
     loop {
-        // Looks often enough that a hang is found within one and a half times its time.
+        // Waits for the time of the watchdog. `park_timeout` may return early.
         let end = Instant::now() + plan().watchdog;
         while Instant::now() < end {
             std::thread::park_timeout(plan().watchdog / 2);
         }
         let now = state::operations() + (state::era() << 40);
         if now == before {
-            give_up("hangs");
+            give_up("the run hangs");
         }
         before = now;
     }
 }
 
-/// The settings of an era's engine.
+/// The configuration of the engine of an era.
 pub fn config(era: &Era) -> ray::Config {
     ray::Config::new()
         .num_cpus(era.cpus)
@@ -161,25 +161,25 @@ fn era(era: &Era) {
             std::thread::park_timeout(Duration::from_micros(50));
         }
         state::set_ending(true);
-        ray::shutdown().expect("no body is left, and none asks for it");
+        ray::shutdown().expect("all bodies end, and this thread runs none");
     }
-    let kept: Vec<_> = drivers.into_iter().map(|driver| driver.join().expect("it gave up if it failed")).collect();
+    let kept: Vec<_> = drivers.into_iter().map(|driver| driver.join().expect("a failed driver ends the process")).collect();
     shared.check();
     if era.keeps {
-        ray::shutdown().expect("no body is left, and none asks for it");
-        eventually("the states of actors are dropped in the shutdown", || STATES.alive() == 0);
+        ray::shutdown().expect("all bodies end, and this thread runs none");
+        eventually("the shutdown drops the states of actors", || STATES.alive() == 0);
         drop((shared, kept));
     } else {
         drop((shared, kept));
         if era.cut.is_none() {
             all_gone("while the engine runs");
         }
-        ray::shutdown().expect("no body is left, and none asks for it");
+        ray::shutdown().expect("all bodies end, and this thread runs none");
     }
     all_gone("after the shutdown");
     eventually("every callback has run", || ASKED.load(Ordering::SeqCst) == CALLED.load(Ordering::SeqCst));
     if program::DISORDER.load(Ordering::SeqCst) != 0 {
-        give_up("calls of one caller begin in another order");
+        give_up("calls of one caller began in another order than that of the caller");
     }
     if plan().kinds.has(Kind::ThreadsEnd) {
         eventually("the engine's threads end", || engine_threads() <= threads_before);
@@ -188,13 +188,14 @@ fn era(era: &Era) {
     state::set_ending(false);
 }
 
-/// Every value was dropped.
+/// Waits until every value is dropped.
 pub fn all_gone(when: &str) {
-    let left = || format!("all values are dropped {when}: {} and {} states are left", THINGS.alive(), STATES.alive());
+    let left =
+        || format!("all values are dropped {when}: {} values and {} states of actors are left", THINGS.alive(), STATES.alive());
     eventually_or(left, || THINGS.alive() == 0 && STATES.alive() == 0);
 }
 
-/// How many threads of this process an engine has started; 0 where the system does not tell.
+/// The number of threads in this process that an engine has started; 0 if the system does not report it.
 pub fn engine_threads() -> usize {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0 };
     tasks

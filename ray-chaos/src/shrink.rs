@@ -1,5 +1,5 @@
-//! Makes a program that failed smaller, as long as it still fails. The order in which threads take turns is not in the
-//! seed, so each smaller program is tried several times.
+//! Searches for a smaller program that still fails. The seed does not determine the order in which the threads run, so each
+//! smaller program is run several times.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,22 @@ use crate::kinds::{Kinds, needed};
 use crate::parent::{Ended, child};
 use crate::plan::Plan;
 
-/// A hang in a smaller program counts after this time.
+/// The time of the watchdog in a smaller program.
 const WATCHDOG: Duration = Duration::from_secs(5);
-/// The most tries of one program, all in one process.
+/// The maximum number of runs of one program, all in one process.
 const TRIES: u64 = 40;
-/// The most time for one program.
+/// The maximum time for one program.
 const EACH: Duration = Duration::from_secs(20);
 
 struct Shrinker {
     end: Instant,
 }
 
-/// The smallest program that was found within the time.
+/// Returns the smallest failing program that was found within the time.
 pub fn shrink(plan: &Plan, ended: Ended, time: Duration) -> Plan {
     let shrinker = Shrinker { end: Instant::now() + time };
     let mut best = Plan { watchdog: plan.watchdog.min(WATCHDOG), tries: TRIES, ..plan.clone() };
-    // Fewer operations: one era alone, else as few before it as will do.
+    // Fewer operations: the failing era alone or, if that does not fail, with as few earlier eras as possible.
     let mut alone = false;
     for before in [0, 1, 4, 16, 64] {
         let candidate = Plan { eras: Some(ended.era.saturating_sub(before)..ended.era + 1), ..best.clone() };
@@ -36,7 +36,7 @@ pub fn shrink(plan: &Plan, ended: Ended, time: Duration) -> Plan {
         println!("  the last eras alone do not fail in {TRIES} tries");
         return Plan { eras: Some(0..ended.era + 1), tries: 1, watchdog: plan.watchdog, ..plan.clone() };
     }
-    // Fewer kinds of operations: halves, then single ones.
+    // Fewer kinds of operations: leave out halves of them, then smaller parts, at last single kinds.
     let mut size = best.kinds.iter().count() / 2;
     while size > 0 && shrinker.has_time() {
         let kinds: Vec<_> = best.kinds.but(needed()).iter().collect();
@@ -49,7 +49,7 @@ pub fn shrink(plan: &Plan, ended: Ended, time: Duration) -> Plan {
         }
         size /= 2;
     }
-    // Fewer turns: pieces of the program.
+    // Fewer turns: leave out pieces of the program.
     let mut size = 750;
     while size >= 20 && shrinker.has_time() {
         for start in (0..1500).step_by(size) {
@@ -69,7 +69,7 @@ pub fn shrink(plan: &Plan, ended: Ended, time: Duration) -> Plan {
     best
 }
 
-/// Ranges that follow each other as one.
+/// Joins adjacent and overlapping ranges.
 fn joined(mut ranges: Vec<std::ops::Range<u64>>) -> Vec<std::ops::Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut all: Vec<std::ops::Range<u64>> = Vec::new();

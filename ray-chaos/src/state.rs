@@ -1,4 +1,5 @@
-//! What all threads of a run share: how far it is, what the drivers did last, and how a failure ends the process.
+//! The state that all threads of a run share: the progress, the last operations of each driver, and the report of a
+//! failure.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -10,80 +11,81 @@ use parking_lot::Mutex;
 use crate::kinds::Kind;
 use crate::plan::Plan;
 
-/// At most so many drivers run side by side.
+/// The maximum number of drivers that run at the same time.
 pub const MOST_DRIVERS: usize = 4;
-/// So many operations of each driver are kept for the report of a failure.
+/// The number of operations of each driver that are kept for the report of a failure.
 const KEPT: usize = 40;
 
-/// The engine is about to be shut down, so its references may fail with `RuntimeGone`.
+/// Whether the shutdown of the engine has begun or will begin soon, so that references may fail with `RuntimeGone`.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// The engine may have so few threads that a get fails with `Threads`.
+/// Whether the engine may have so few threads that a get fails with `Threads`.
 static FEW_THREADS: AtomicBool = AtomicBool::new(false);
-/// Callbacks that were registered, and those that have run.
+/// The number of callbacks that were registered.
 pub static ASKED: AtomicI64 = AtomicI64::new(0);
-/// See [`ASKED`].
+/// The number of callbacks that have run.
 pub static CALLED: AtomicI64 = AtomicI64::new(0);
-/// The era that runs.
+/// The number of the current era.
 static ERA: AtomicU64 = AtomicU64::new(0);
 static PLAN: OnceLock<Plan> = OnceLock::new();
 
-/// One operation, as a report shows it.
+/// An operation in the report of a failure.
 #[derive(Clone, Copy, Debug)]
 pub struct Note {
     /// The operation's number in its driver's program.
     pub turn: u64,
-    /// Its kind, or a step of it.
+    /// The kind of the operation, or a step of it.
     pub what: &'static str,
-    /// Objects or actors by their numbers.
+    /// The numbers of the objects or actors.
     pub with: [i64; 3],
 }
 
-struct Diary {
+/// The last operations of one driver.
+struct OperationLog {
     done: AtomicU64,
-    /// The turn that runs, and its kind.
+    /// The current turn, and its kind.
     turn: AtomicU64,
     kind: AtomicU64,
     last: Mutex<VecDeque<Note>>,
 }
 
-static DIARIES: [Diary; MOST_DRIVERS] = [const {
-    Diary { done: AtomicU64::new(0), turn: AtomicU64::new(0), kind: AtomicU64::new(0), last: Mutex::new(VecDeque::new()) }
+static LOGS: [OperationLog; MOST_DRIVERS] = [const {
+    OperationLog { done: AtomicU64::new(0), turn: AtomicU64::new(0), kind: AtomicU64::new(0), last: Mutex::new(VecDeque::new()) }
 }; MOST_DRIVERS];
 
 /// The settings of this process.
 pub fn plan() -> &'static Plan {
-    PLAN.get().expect("the plan is set before anything runs")
+    PLAN.get().expect("`set_plan` is called before the run starts")
 }
 
 /// Sets the plan, once.
 pub fn set_plan(plan: Plan) {
-    PLAN.set(plan).expect("one plan for each process");
+    PLAN.set(plan).expect("a process has one plan");
 }
 
-/// An operation has begun.
+/// Records that a driver has begun an operation.
 pub fn begin(driver: usize, turn: u64, kind: Kind) {
-    // Written by their driver alone.
-    let Diary { done, turn: now, kind: its, .. } = &DIARIES[driver];
+    // Only the driver itself writes these fields.
+    let OperationLog { done, turn: now, kind: its, .. } = &LOGS[driver];
     done.store(done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     now.store(turn, Ordering::Relaxed);
     its.store(kind as u64, Ordering::Relaxed);
 }
 
-/// Operations of all drivers so far.
+/// The number of operations that all drivers have begun.
 pub fn operations() -> u64 {
-    DIARIES.iter().map(|diary| diary.done.load(Ordering::Relaxed)).sum()
+    LOGS.iter().map(|log| log.done.load(Ordering::Relaxed)).sum()
 }
 
 /// Notes an operation for the report of a failure.
 pub fn note(driver: usize, note: Note) {
-    let mut last = DIARIES[driver].last.lock();
+    let mut last = LOGS[driver].last.lock();
     if last.len() == KEPT {
         last.pop_front();
     }
     last.push_back(note);
 }
 
-/// Whether the shutdown has begun.
+/// Whether the shutdown of the engine has begun or will begin soon.
 pub fn ending() -> bool {
     ENDING.load(Ordering::SeqCst)
 }
@@ -93,7 +95,7 @@ pub fn set_ending(ending: bool) {
     ENDING.store(ending, Ordering::SeqCst);
 }
 
-/// Whether gets may fail for want of threads.
+/// Whether gets may fail because the engine has too few threads.
 pub fn few_threads() -> bool {
     FEW_THREADS.load(Ordering::Relaxed)
 }
@@ -103,24 +105,24 @@ pub fn set_few_threads(few: bool) {
     FEW_THREADS.store(few, Ordering::Relaxed);
 }
 
-/// The era that runs.
+/// The number of the current era.
 pub fn era() -> u64 {
     ERA.load(Ordering::Relaxed)
 }
 
-/// See [`era`]; the parent process reads it too.
+/// Sets [`era`], and prints it for the parent process.
 pub fn set_era(era: u64) {
     ERA.store(era, Ordering::Relaxed);
-    DIARIES.iter().for_each(|diary| diary.last.lock().clear());
+    LOGS.iter().for_each(|log| log.last.lock().clear());
     println!("era {era} {}", operations());
 }
 
-/// Waits until something is so; a failure if it is not within the time of the watchdog.
+/// Waits until `so` returns true. Ends the process with a failure if it does not within the time of the watchdog.
 pub fn eventually(what: &str, so: impl Fn() -> bool) {
     eventually_or(|| what.to_owned(), so);
 }
 
-/// As [`eventually`], with a text that is made when it is too late.
+/// As [`eventually`], with a function that makes the text when the time is over.
 pub fn eventually_or(what: impl Fn() -> String, so: impl Fn() -> bool) {
     let end = std::time::Instant::now() + plan().watchdog;
     let mut pause = Duration::from_micros(20);
@@ -133,19 +135,19 @@ pub fn eventually_or(what: impl Fn() -> String, so: impl Fn() -> bool) {
     }
 }
 
-/// Ends the process with all that is known.
+/// Prints the report of a failure, and ends the process.
 pub fn give_up(why: &str) -> ! {
-    // One report: other threads that fail meanwhile stop here.
+    // Only one thread prints a report: other threads that fail at the same time block here.
     static FIRST: Mutex<()> = Mutex::new(());
     let _first = FIRST.lock();
     println!("failed {} {}", era(), operations());
     if !plan().quiet {
         eprintln!("\n{}", ray::dump());
-        for (number, diary) in DIARIES.iter().enumerate() {
-            for Note { turn, what, with } in diary.last.lock().iter() {
+        for (number, log) in LOGS.iter().enumerate() {
+            for Note { turn, what, with } in log.last.lock().iter() {
                 eprintln!("  driver {number}, turn {turn}: {what} {with:?}");
             }
-            let (turn, kind) = (diary.turn.load(Ordering::Relaxed), diary.kind.load(Ordering::Relaxed));
+            let (turn, kind) = (log.turn.load(Ordering::Relaxed), log.kind.load(Ordering::Relaxed));
             eprintln!("  driver {number} began turn {turn}, {}", Kind::name_at(kind as usize));
         }
     }

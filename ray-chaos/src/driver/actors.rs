@@ -1,4 +1,4 @@
-//! Actors of a driver's own, and the one that all drivers share.
+//! Operations on the actors of a driver, and on the actor that all drivers share.
 
 use std::sync::atomic::Ordering;
 
@@ -15,7 +15,7 @@ enum Handle {
     Desk(ActorHandle<Desk>),
 }
 
-/// Does the same with a handle of any class.
+/// Evaluates an expression with the handle, for each class.
 macro_rules! each {
     ($handle:expr, $actor:ident => $do:expr) => {
         match $handle {
@@ -29,10 +29,10 @@ macro_rules! each {
 pub(super) struct Actor {
     handle: Handle,
     number: usize,
-    birth: usize,
+    creation: usize,
     held: i64,
-    /// How calls may fail from now on.
-    doom: Errors,
+    /// The kinds of errors that later calls may have.
+    call_errors: Errors,
     dead: bool,
     restarts: bool,
     sent: i64,
@@ -53,9 +53,9 @@ fn unavailable() -> Errors {
 impl Driver {
     pub(super) fn new_actor(&mut self) {
         let (a, object) = self.pick();
-        let birth = self.model.add_birth(a);
+        let creation = self.model.add_creation(a);
         let number = self.model.add_actor();
-        let held = self.model.value(birth).unwrap_or(0);
+        let held = self.model.value(creation).unwrap_or(0);
         let restarts = self.chance.one_in(2);
         let most = if restarts { 1_000_000 } else { 0 };
         let handle = match self.chance.below(3) {
@@ -64,8 +64,8 @@ impl Driver {
             _ => Handle::Ledger(Ledger::options().max_restarts(most).remote(object)),
         };
         self.note("new actor", [number as i64, a as i64]);
-        let (doom, dead, sent, seq, visits) = (Errors::NONE, false, 0, 0, Vec::new());
-        self.actors.push(Actor { handle, number, birth, held, doom, dead, restarts, sent, seq, visits });
+        let (call_errors, dead, sent, seq, visits) = (Errors::NONE, false, 0, 0, Vec::new());
+        self.actors.push(Actor { handle, number, creation, held, call_errors, dead, restarts, sent, seq, visits });
         if self.actors.len() > 6 {
             let at = self.chance.below(self.actors.len());
             let gone = self.actors.swap_remove(at);
@@ -85,12 +85,13 @@ impl Driver {
         let (a, object) = self.pick();
         let (how, plain) = (self.chance.below(8), self.chance.one_in(2));
         let actor = &mut self.actors[at];
-        let (number, dead, doom, held, birth) = (actor.number, actor.dead, actor.doom, actor.held, actor.birth);
+        let (number, dead, call_errors, held, creation) =
+            (actor.number, actor.dead, actor.call_errors, actor.held, actor.creation);
         actor.seq += 1;
         let (seq, caller) = (actor.seq, self.number as u64);
         let ledger = actor.is_ledger();
         if how == 0 && !dead {
-            // Told with a plain value: a ledger counts it for certain.
+            // The argument of this call is a plain value, which cannot fail. So a ledger certainly counts the call.
             actor.sent += 1;
             match &actor.handle {
                 Handle::Ledger(ledger) => ledger.hear.tell(caller, seq, Thing::new(1)),
@@ -101,11 +102,11 @@ impl Driver {
         }
         let (a, value) = if plain { (None, 5) } else { (Some(a), 0) };
         let more = if ledger { 1 } else { held };
-        let deps: Vec<usize> = [Some(birth), a].into_iter().flatten().collect();
+        let deps: Vec<usize> = [Some(creation), a].into_iter().flatten().collect();
         let died = if dead { errors([ErrorKind::ActorDied]) } else { Errors::NONE };
-        let node = self
-            .model
-            .add(&deps, doom.and(died), Some(number), |values| (!dead).then(|| values.first().copied().unwrap_or(value) + more));
+        let node = self.model.add(&deps, call_errors.and(died), Some(number), |values| {
+            (!dead).then(|| values.first().copied().unwrap_or(value) + more)
+        });
         actor.sent += 1;
         macro_rules! send {
             ($method:expr, $($before:expr),*) => {
@@ -127,23 +128,23 @@ impl Driver {
         let at = self.pick_actor();
         let (a, object) = self.pick();
         let actor = &mut self.actors[at];
-        let (number, birth) = (actor.number, actor.birth);
+        let (number, creation) = (actor.number, actor.creation);
         let object = each!(&actor.handle, actor => actor.tear.remote(object));
         if !actor.restarts || !actor.is_ledger() {
-            // Calls beside it fail with it, now or later.
-            actor.doom = actor.doom.and(unavailable());
+            // Other calls may fail with this one, also calls that are sent later.
+            actor.call_errors = actor.call_errors.and(unavailable());
         }
-        let doom = actor.doom;
+        let call_errors = actor.call_errors;
         let unsure = |model: &mut Model| model.uncertain[number] = true;
         unsure(&mut self.model);
-        if !doom.is_none() {
-            self.model.widen_calls(number, doom);
+        if !call_errors.is_none() {
+            self.model.widen_calls(number, call_errors);
         }
-        let node = self.model.add(&[birth, a], unavailable(), Some(number), |_| None);
+        let node = self.model.add(&[creation, a], unavailable(), Some(number), |_| None);
         self.enter("tear", node, object);
     }
 
-    /// The shared ledger: never killed, and given no argument that may fail.
+    /// Calls the shared ledger, which is never killed, with an argument that cannot fail.
     pub(super) fn call_shared(&mut self) {
         let (a, object) = self.pick();
         self.seq += 1;
@@ -152,7 +153,7 @@ impl Driver {
             self.shared.ledger.hear.tell(caller, self.seq, Thing::new(2));
             self.note("tell the shared one", []);
         } else {
-            // Its reference stays where no cancel finds it.
+            // The reference does not enter the program, so no operation cancels the call.
             let object = ray::get(self.shared.ledger.note.remote(caller, self.seq, object)).map(|thing| thing.value());
             self.note("ask the shared one", [a as i64]);
             let node = self.model.add(&[a], Errors::NONE, None, |values| Some(values[0] + 1));
@@ -166,11 +167,11 @@ impl Driver {
         let (caller, calls) = (1000 * (1 + self.number as u64) + self.callers, self.chance.below(12) as u64);
         let Some(actor) = self.actors.iter_mut().find(|actor| actor.is_ledger()) else { return };
         let Handle::Ledger(ledger) = &actor.handle else { return };
-        let (dead, doom, birth, number) = (actor.dead && calls > 0, actor.doom, actor.birth, actor.number);
+        let (dead, call_errors, creation, number) = (actor.dead && calls > 0, actor.call_errors, actor.creation, actor.number);
         actor.sent += calls as i64;
-        let deps = if calls > 0 { vec![birth] } else { vec![] };
+        let deps = if calls > 0 { vec![creation] } else { vec![] };
         let died = if dead { errors([ErrorKind::ActorDied]) } else { Errors::NONE };
-        let node = self.model.add(&deps, doom.and(died), Some(number), |_| (!dead).then_some(calls as i64));
+        let node = self.model.add(&deps, call_errors.and(died), Some(number), |_| (!dead).then_some(calls as i64));
         let object = visit.remote(ledger, caller, calls);
         actor.visits.push(object.clone());
         self.enter("visit", node, object);
@@ -189,9 +190,9 @@ impl Driver {
         if !again {
             actor.dead = true;
         } else if !actor.restarts || !actor.is_ledger() {
-            // Without a restart it ends, unless its creation still waits for the argument; with one, calls are cut off that
-            // are admitted while the old ones end.
-            actor.doom = actor.doom.and(kinds);
+            // Without restarts the actor ends, unless its creation still waits for the argument. With restarts, calls that
+            // are admitted while the old calls end are interrupted.
+            actor.call_errors = actor.call_errors.and(kinds);
         }
         self.note(if again { "kill and restart" } else { "kill" }, [number as i64]);
         self.model.widen_calls(number, kinds);
@@ -204,21 +205,21 @@ impl Driver {
         }
     }
 
-    /// A ledger that nothing could happen to has counted every call.
+    /// Checks that a ledger has counted every call, if none of its calls can have failed.
     pub(super) fn count_calls(&mut self, at: usize) {
         let actor = &self.actors[at];
         let Handle::Ledger(ledger) = &actor.handle else { return };
         self.note("count", [actor.number as i64]);
-        // Of all callers only this thread is ordered before the question: visitors must have been heard first.
+        // Only the calls of this thread are ordered before the call of `count`, so the visits must have ended.
         for visitor in &actor.visits {
             if ray::get_timeout(visitor, plan().watchdog).is_err_and(|error| error.is_timeout()) {
-                give_up(&format!("a visit of actor {} never ends", actor.number));
+                give_up(&format!("a visit of actor {} does not end", actor.number));
             }
         }
         if self.model.uncertain[actor.number]
             || actor.dead
-            || self.model.may_fail(actor.birth)
-            || self.model.value(actor.birth).is_none()
+            || self.model.may_fail(actor.creation)
+            || self.model.value(actor.creation).is_none()
         {
             return;
         }
@@ -226,7 +227,7 @@ impl Driver {
         self.expect(&format!("the count of actor {}", actor.number), count.map(|thing| thing.value()), sent);
     }
 
-    /// A named actor is found, ends, and leaves its name free.
+    /// Checks that a named actor is found until it is killed, and that its name can be used again after that.
     pub(super) fn name(&mut self) {
         let name = format!("{} {}", self.number, self.turn);
         self.note("name", []);
@@ -241,7 +242,7 @@ impl Driver {
             let same = Ledger::options().name(name.clone()).get_if_exists(true).remote(Thing::new(7));
             let held = ray::get(same.held.remote());
             if ending() {
-                // Beside a shutdown this one may be of the next engine, where the name is free.
+                // During a shutdown this actor may belong to the next engine, in which the name is free.
                 return;
             }
             self.expect("the state of a named actor", held, round);
@@ -252,7 +253,7 @@ impl Driver {
         }
     }
 
-    /// An actor that leaves: each call ends, the leaving one with `ActorDied`.
+    /// A call ends its actor: this call must fail with `ActorDied`, and every other call must end.
     pub(super) fn exit(&mut self) {
         let (class, blocks) = (self.chance.below(3), self.chance.one_in(2));
         let (before, after) = (self.chance.below(5), self.chance.below(5));
@@ -288,7 +289,8 @@ impl Driver {
         }
     }
 
-    /// Calls beside one that crashes are made again, and so is that one: where the class says so, or its creation.
+    /// A call crashes its actor: this call and the calls beside it must be retried. The retries are an option of the class
+    /// or of the creation.
     pub(super) fn phoenix(&mut self) {
         let (class, many, crash) = (self.chance.below(6), 1 + self.chance.below(5), self.chance.below(5));
         self.note("phoenix", [class as i64, many as i64, crash as i64]);

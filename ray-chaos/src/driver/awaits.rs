@@ -1,4 +1,4 @@
-//! Awaits, on several runtimes, to their end and given up.
+//! Awaits on several runtimes. Some complete, and others are dropped early.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::{Driver, Errors};
 use crate::program::Thing;
 
-/// A multi-thread runtime that outlives the engines.
+/// A multi-thread runtime that lives longer than the engines.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
@@ -89,7 +89,7 @@ impl Driver {
                 }
             }
             _ => {
-                // Polled on one thread, then moved to another and awaited there.
+                // The future is polled on this thread, then moved to another thread and awaited there.
                 let mut first = first;
                 let polled = futures::executor::block_on(async { futures::poll!(&mut first) });
                 let outcome = match polled {

@@ -1,4 +1,4 @@
-//! Bodies that block their thread for others.
+//! Operations whose bodies block their thread until other work has run.
 
 use super::Driver;
 use crate::program::{blocking_on, initialise, on_threads, under_lock};

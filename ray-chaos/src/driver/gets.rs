@@ -1,4 +1,4 @@
-//! Getting, waiting, callbacks.
+//! Operations that get, wait, and register callbacks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,10 +11,10 @@ use super::{Driver, Errors, is_excused};
 use crate::program::{Thing, add, dawdle, make};
 use crate::state::{ASKED, CALLED, ending, few_threads, give_up};
 
-/// A ready object may be passed over so often by `wait`.
+/// The maximum number of calls of `wait` that do not return a certain ready object.
 const PASSED_OVER: usize = 300;
 
-/// So often in a program objects may come in another order than that in which they were settled.
+/// The number of times in a process that objects may come in another order than that in which they were settled.
 const EXCUSED: u32 = 2;
 static MISORDERED: AtomicU32 = AtomicU32::new(0);
 
@@ -79,14 +79,14 @@ impl Driver {
         match ray::wait(&objects, options) {
             Ok((ready, rest)) => {
                 assert!(ready.len() == count || timeout.is_some() && ready.len() < count, "{} of {count}", ready.len());
-                assert!(ready.iter().all(ObjectRef::is_ready), "ready ones are ready");
+                assert!(ready.iter().all(ObjectRef::is_ready), "the references that `wait` returns as ready are ready");
                 let mut rest: Vec<_> = rest.iter().collect();
                 let mut ready = ready.iter().peekable();
                 for object in &objects {
                     if ready.peek().is_some_and(|next| *next == object) {
                         ready.next();
                     } else {
-                        assert!(rest.remove(0) == object, "both in input order");
+                        assert!(rest.remove(0) == object, "both lists are in the order of the input");
                     }
                 }
             }
@@ -114,7 +114,8 @@ impl Driver {
         assert!(ending() || few_threads() || done.iter().all(ObjectRef::is_ready));
     }
 
-    /// A loop that puts a fresh ready object in front for each that it takes: none is passed over for ever.
+    /// A loop that inserts a new ready object at the front for each object that `wait` returns. `wait` must return the old
+    /// object at some time.
     pub(super) fn refill(&mut self) {
         let old = ray::put(Thing::new(-1));
         self.note("refill", []);
@@ -129,10 +130,10 @@ impl Driver {
                 Err(error) => give_up(&format!("wait: {error}")),
             }
         }
-        give_up("a ready object is passed over again and again by `wait`");
+        give_up(&format!("{PASSED_OVER} calls of `wait` did not return a ready object"));
     }
 
-    /// Objects that were settled some milliseconds apart come in that order.
+    /// `wait` and `as_completed` return objects that were settled some milliseconds apart in the order of their completion.
     pub(super) fn order(&mut self) {
         let pause = || std::thread::park_timeout(Duration::from_millis(3));
         let mut order = Vec::new();
@@ -165,9 +166,10 @@ impl Driver {
             }
             got
         };
-        // The engine's clock is kept by one of its threads, which a busy machine may keep waiting for longer than the pauses.
+        // A thread of the engine updates its clock. On a busy machine that thread may be delayed for longer than the
+        // pauses.
         let excused = ending() || got == order || MISORDERED.fetch_add(1, Ordering::Relaxed) < EXCUSED;
-        assert!(excused, "objects come in the order in which they were settled");
+        assert!(excused, "objects are returned in the order of their completion");
     }
 
     pub(super) fn callback(&mut self) {
@@ -179,7 +181,7 @@ impl Driver {
         });
     }
 
-    /// A callback that gets: another object, or one that depends on its own.
+    /// A callback that gets an object: an independent one, or one that depends on the callback's object.
     pub(super) fn callback_get(&mut self) {
         let (node, object) = self.pick();
         let other = match self.chance.below(3) {
@@ -195,7 +197,7 @@ impl Driver {
         });
     }
 
-    /// A callback that takes a lock which its object's getter holds.
+    /// A callback that takes a lock while the getter of its object holds this lock.
     pub(super) fn callback_lock(&mut self) {
         let lock = Arc::new(Mutex::new(()));
         let (value, turns) = (self.chance.below(100) as i64, self.chance.below(200) as u32);
@@ -208,7 +210,8 @@ impl Driver {
             drop(theirs.lock());
             CALLED.fetch_add(1, Ordering::SeqCst);
         });
-        // The object is settled by a worker, not by this thread's own get: only that can wait for the lock.
+        // `get_timeout` does not run the task on this thread. So a worker settles the object and runs the callback, and the
+        // callback can wait for the lock.
         let outcome = ray::get_timeout(&object, crate::state::plan().watchdog).map(|thing| thing.value());
         drop(guard);
         self.expect("an object whose callback takes a lock", outcome, value);

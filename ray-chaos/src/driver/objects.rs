@@ -1,4 +1,4 @@
-//! Tasks and objects.
+//! Operations on tasks and objects.
 
 use ray::{ErrorKind, ObjectRef};
 
@@ -25,7 +25,7 @@ impl Driver {
         self.enter_sum("combine", node, object);
     }
 
-    /// Sums of sums must not overflow.
+    /// Enters a sum, unless it is so large that sums of sums could overflow.
     fn enter_sum(&mut self, what: &'static str, node: usize, object: ObjectRef<Thing>) {
         if self.model.value(node).is_none_or(|value| value.abs() < 1 << 40) {
             self.enter(what, node, object);
@@ -52,7 +52,7 @@ impl Driver {
         self.enter_sum("fan-in", node, object);
     }
 
-    /// Work that asks for something else than one CPU, and is cancelled now and then while it waits for that.
+    /// Submits a task that requests other resources than one CPU. Sometimes it is cancelled while it waits for them.
     pub(super) fn claim(&mut self) {
         let ((a, first), (b, second)) = (self.pick(), self.pick());
         let node = self.model.add(&[a, b], Errors::NONE, None, |values| Some(values[0] + values[1]));

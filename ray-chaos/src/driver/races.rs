@@ -1,4 +1,4 @@
-//! An assistant cancels and kills while the driver gets.
+//! Races: an assistant thread cancels tasks and kills actors while the driver gets their results.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use crate::state::{ending, give_up};
 
 type Errand = Box<dyn FnOnce() + Send>;
 
-/// A thread that does what its driver sends.
+/// A thread that runs the closures that its driver sends.
 pub(super) struct Assistant {
     errands: Option<mpsc::Sender<Errand>>,
     thread: Option<JoinHandle<()>>,
@@ -27,11 +27,11 @@ impl Assistant {
 
     pub(super) fn send(&self, errand: impl FnOnce() + Send + 'static) {
         if let Some(errands) = &self.errands {
-            errands.send(Box::new(errand)).expect("the assistant lives as long as its driver");
+            errands.send(Box::new(errand)).expect("the assistant thread lives as long as its driver");
         }
     }
 
-    /// Everything that was sent is done.
+    /// Waits until everything that was sent is done, and ends the thread.
     pub(super) fn finish(&mut self) {
         self.errands = None;
         if let Some(thread) = self.thread.take() {
@@ -84,7 +84,7 @@ impl Driver {
         self.observe(node, outcome);
     }
 
-    /// Gets calls of an actor, whose run right it takes, while the assistant kills that.
+    /// Gets calls of an actor, and so may run them on this thread, while the assistant kills the actor.
     pub(super) fn race_kill(&mut self) {
         self.note("kill soon", []);
         let restarts = self.chance.one_in(2);
@@ -111,7 +111,8 @@ impl Driver {
         }
     }
 
-    /// Creates an actor that holds resources for life, and ends it in some way while it may still wait for them.
+    /// Creates an actor that holds resources while it lives, and ends it in some way, possibly while it still waits for
+    /// them.
     pub(super) fn claim_actor(&mut self) {
         let value = self.chance.below(100) as i64;
         let cpus = [0.0, 0.0, 1.0, self.shared.era.cpus as f64][self.chance.below(4)];

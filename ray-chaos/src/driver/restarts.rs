@@ -1,4 +1,4 @@
-//! Actors that are restarted: on which instance calls run, and how many restarts there are.
+//! Operations that restart actors. They check on which instance calls run, and the number of restarts.
 
 use std::sync::mpsc;
 
@@ -9,7 +9,7 @@ use super::{Driver, is_excused};
 use crate::program::{Crowd, Desk, Ledger, Thing, Turns, next_instance};
 use crate::state::{ending, few_threads, give_up, plan};
 
-/// How a call of an actor ends that is restarted.
+/// The end of a call of an actor that is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Good,
@@ -26,7 +26,7 @@ impl Driver {
         }
     }
 
-    /// After `kill_and_restart` has returned, calls run on another instance.
+    /// Checks that calls run on a new instance after `kill_and_restart` has returned.
     fn restart_before_calls(&mut self) {
         self.note("restart", []);
         let actor = Ledger::options().max_restarts(-1).remote(Thing::new(1));
@@ -36,7 +36,7 @@ impl Driver {
             let next = next_instance();
             let theirs = queued.last().cloned();
             if let Some(last) = theirs {
-                // The assistant takes the run right meanwhile.
+                // By this get the assistant runs the actor's calls meanwhile.
                 self.assistant.send(move || drop(ray::get(last)));
             }
             yields(self.chance.below(4));
@@ -44,7 +44,7 @@ impl Driver {
             match ray::get_timeout(actor.instance.remote(), plan().watchdog) {
                 Ok(instance) if instance >= next => {}
                 Ok(instance) => {
-                    give_up(&format!("a call after a restart ran on instance {instance}, and {next} is the first new one"))
+                    give_up(&format!("a call after a restart ran on instance {instance}, but the first new instance is {next}"))
                 }
                 Err(error) if is_excused(&error) || ending() => return,
                 Err(error) => give_up(&format!("a call after a restart: {error}")),
@@ -52,8 +52,8 @@ impl Driver {
         }
     }
 
-    /// A getter runs the calls that it has sent, when the driver restarts their actor: those that begin after that run on
-    /// another instance.
+    /// The driver restarts an actor while another thread gets its calls and may run them itself. Checks that the calls that
+    /// begin after the restart run on a new instance.
     fn restart_beside_a_getter(&mut self) {
         self.note("restart beside a getter", []);
         let (slot, many) = (self.number, 10 + self.chance.below(50));
@@ -66,7 +66,7 @@ impl Driver {
         let (theirs, (done, outcomes)) = (actor.clone(), mpsc::channel());
         self.assistant.send(move || {
             let calls: Vec<_> = (0..many).map(|_| theirs.in_turn.remote(slot)).collect();
-            // The last one first, so that one get runs all of them, on this thread if it may.
+            // The get of the last call comes first, so that this thread can run all calls in one get.
             let _ = done.send(calls.into_iter().rev().map(ray::get).collect::<Vec<_>>());
         });
         let mut early = None;
@@ -76,10 +76,10 @@ impl Driver {
         }
         let next = next_instance();
         ray::kill_and_restart(&actor);
-        // A call that ran meanwhile has failed by now; all that are still to begin see this.
+        // A call that ran during the restart has failed by now. All calls that begin later see this number.
         Turns::run_on(slot, next);
         let Some(outcomes) = early.or_else(|| outcomes.recv_timeout(plan().watchdog).ok()) else {
-            give_up("a getter of the calls of a restarted actor never returns")
+            give_up("the gets of the calls of a restarted actor do not return")
         };
         let mut cut_off = 0;
         for outcome in outcomes {
@@ -87,15 +87,17 @@ impl Driver {
                 Ok((instance, first)) if instance >= first => {}
                 Err(error) if is_excused(&error) || ending() => {}
                 Err(error) if error.is_actor_unavailable() => cut_off += 1,
-                other => give_up(&format!("a call that a getter runs, its instance and the first that may run it: {other:?}")),
+                other => {
+                    give_up(&format!("a call beside a restart: its instance and the earliest allowed instance are {other:?}"))
+                }
             }
         }
         if cut_off > 1 {
-            give_up(&format!("one restart cut off {cut_off} calls of a serial actor"));
+            give_up(&format!("one restart interrupted {cut_off} calls of a serial actor"));
         }
     }
 
-    /// Each crash and each `kill_and_restart` uses up one restart, in whatever state the constructor is.
+    /// Checks that each crash and each `kill_and_restart` uses one restart, regardless of the state of the constructor.
     fn restarts_are_counted(&mut self) {
         let (class, most) = (self.chance.below(3), self.chance.below(4) as i64);
         self.note("counted restarts", [class as i64, most]);
@@ -151,7 +153,7 @@ impl Driver {
                 Err(error) => give_up(&format!("a call of an actor with {most} restarts, after {steps:?}: {error}")),
             };
             if end != expected && !ending() && !few_threads() {
-                give_up(&format!("an actor with {most} restarts, after {steps:?}: {end:?} ({outcome:?}), not {expected:?}"));
+                give_up(&format!("an actor with {most} restarts, after {steps:?}: {end:?} ({outcome:?}), expected {expected:?}"));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Situations that gates bring about: what must go on goes on while a body is held back. The driver is alone with its
-//! engine, and has settled everything else.
+//! Stages: situations that gates bring about. While a body waits at a gate, other work must make progress. No other driver
+//! uses the engine, and all other work is settled before.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::gate::Key;
 use crate::program::{Crowd, Desk, Ledger, Thing, add, at_gate, gets, make, next_instance, perhaps_at_gate};
 use crate::state::{ASKED, CALLED, give_up, plan};
 
-/// Whatever comes at once may take so long on a busy machine.
+/// The time limit for work that should finish immediately. It is long because the machine may be busy.
 const SOON: Duration = Duration::from_secs(10);
 
 impl Driver {
-    /// Nothing else is under way.
+    /// Waits until all other work is settled.
     fn calm(&mut self, what: &'static str) {
         self.note(what, []);
         for (node, object) in std::mem::take(&mut self.objects) {
@@ -36,7 +36,7 @@ impl Driver {
         self.check("a body starts", key.reached_by(1, SOON));
     }
 
-    /// Gives the engine time to look at what was sent, or none.
+    /// Waits between 0 and 5 ms, so that the engine may or may not begin the work that was sent.
     fn breathe(&mut self) {
         let end = Instant::now() + Duration::from_millis([0, 0, 1, 5][self.chance.below(4)]);
         while Instant::now() < end {
@@ -44,8 +44,8 @@ impl Driver {
         }
     }
 
-    /// A claim that is no longer wanted delays no other work: neither work that a thread gets and may run itself, nor work
-    /// for which no thread waits.
+    /// A withdrawn claim must not delay other work: neither work that a thread gets and may run itself, nor work for which
+    /// no thread waits.
     pub(super) fn stage_claim(&mut self) {
         let cpus = self.shared.era.cpus;
         if cpus < 2 {
@@ -55,7 +55,7 @@ impl Driver {
         let (key, way) = (Key::new(), self.chance.below(3));
         let held = at_gate.remote(key.number());
         self.reached(&key);
-        // Smaller work passes a claim for 100 ms; after that the claim is urgent.
+        // Smaller work overtakes a claim for 100 ms; after that the claim is urgent.
         let becomes_urgent = || {
             let end = Instant::now() + Duration::from_millis(120);
             while Instant::now() < end {
@@ -83,14 +83,14 @@ impl Driver {
         let seen = Key::new();
         seen.open();
         let small: Vec<_> = (0..3).map(|_| at_gate.remote(seen.number())).collect();
-        self.check("work that nobody waits for begins behind a claim that was withdrawn", seen.reached_by(small.len(), SOON));
+        self.check("tasks that no thread waits for begin behind a withdrawn claim", seen.reached_by(small.len(), SOON));
         let outcome = ray::get_timeout(make.remote(1), SOON).map(|thing| thing.value());
-        self.expect("work for a free CPU, behind a claim that was withdrawn", outcome, 1);
+        self.expect("a task for a free CPU, behind a withdrawn claim", outcome, 1);
         key.open();
         self.expect("the body at the gate", ray::get(held).map(|thing| thing.value()), 1);
     }
 
-    /// A call that waits to be alone is cancelled: those behind it start.
+    /// An exclusive call that waits for the running calls is cancelled: the calls behind it must start.
     pub(super) fn stage_admit(&mut self) {
         self.calm("stage: admission");
         let key = Key::new();
@@ -107,7 +107,7 @@ impl Driver {
         self.expect("the call at the gate", ray::get(held).map(|thing| thing.value()), 0);
     }
 
-    /// A kill fails the running call and the queued ones at once.
+    /// A kill must fail the running call and the queued calls immediately.
     pub(super) fn stage_kill(&mut self) {
         self.calm("stage: kill");
         let (key, class) = (Key::new(), self.chance.below(3));
@@ -122,7 +122,7 @@ impl Driver {
                 if !early {
                     self.reached(&key);
                 }
-                // Sent together with the one that blocks, or while it runs.
+                // These calls are sent together with the call that blocks, or while it runs.
                 let queued: Vec<_> = (0..many).map(|_| note(&actor)).collect();
                 self.reached(&key);
                 ray::kill(&actor);
@@ -133,7 +133,7 @@ impl Driver {
                 queued
             }};
         }
-        // One time for all of them.
+        // All calls share one time limit.
         let end = Instant::now() + SOON;
         let left = || end.saturating_duration_since(Instant::now());
         let queued: Vec<Result<Thing, ray::Error>> = if class == 0 {
@@ -147,7 +147,7 @@ impl Driver {
                 .map(|call| ray::get_timeout(call, left()).map(|_| Thing::new(0)))
                 .collect()
         } else {
-            // Three slots, of which one is held back: the calls beside it may still have ended well.
+            // `swap` is an exclusive call, so none of them runs while one call blocks.
             program!(Crowd::remote(Thing::new(0)), block, |actor: &ray::ActorHandle<Crowd>| actor.swap.remote(Thing::new(1)))
                 .into_iter()
                 .map(|call| ray::get_timeout(call, left()))
@@ -161,7 +161,7 @@ impl Driver {
         }
     }
 
-    /// A restart while a getter runs the actor's calls: what is queued runs on the new instance.
+    /// A restart while a getter may run the actor's calls: the queued calls must run on the new instance.
     pub(super) fn stage_restart(&mut self) {
         self.calm("stage: restart");
         let key = Key::new();
@@ -192,12 +192,12 @@ impl Driver {
             match ray::get_timeout(call, SOON) {
                 Ok(instance) if instance >= next => {}
                 Err(error) if error.is_actor_unavailable() => {}
-                other => give_up(&format!("a queued call of a restarted actor, on an instance from {next} on: {other:?}")),
+                other => give_up(&format!("a queued call of a restarted actor, whose instances begin with {next}: {other:?}")),
             }
         }
     }
 
-    /// A call that ends its actor while others are pending: all of them end.
+    /// A call ends its actor while other calls are pending: all of them must end.
     pub(super) fn stage_exit(&mut self) {
         self.calm("stage: exit");
         let key = Key::new();
@@ -222,13 +222,14 @@ impl Driver {
         }
     }
 
-    /// Every kind of get returns when its object is cancelled, killed, or its own body is cancelled.
+    /// A get must return when its task is cancelled, when its actor is killed, and when the body that calls it is
+    /// cancelled.
     pub(super) fn stage_get(&mut self) {
         self.calm("stage: get");
         let (key, way) = (Key::new(), self.chance.below(3));
         match way {
             0 => {
-                // Some short bodies first, so that the getter takes it for short; then a worker has it.
+                // Some short bodies first, so that the engine treats the function as short, then one that a worker runs.
                 for _ in 0..8 {
                     let _ = ray::get(perhaps_at_gate.remote(0));
                 }
@@ -248,7 +249,7 @@ impl Driver {
                 self.check("a get ends with the kill", outcome.is_err_and(|error| error.is_actor_died()));
             }
             _ => {
-                // The get inside a cancelled body ends too: the body frees its CPU.
+                // The get inside a cancelled body must end too, so that the body releases its CPU.
                 let awaited = at_gate.remote(key.number());
                 self.reached(&key);
                 let getters: Vec<_> = (0..self.shared.era.cpus).map(|_| gets.remote(&awaited)).collect();
@@ -265,7 +266,7 @@ impl Driver {
         key.open();
     }
 
-    /// A slow callback does not delay the threads that wait for its object.
+    /// A slow callback must not delay the threads that wait for its object.
     pub(super) fn stage_callback(&mut self) {
         self.calm("stage: callback");
         let (held, slow) = (Key::new(), Key::new());
@@ -283,7 +284,7 @@ impl Driver {
         let outcome = ray::get_timeout(&object, SOON).map(|thing| thing.value());
         self.expect("an object whose callback is slow", outcome, 1);
         let outcome = ray::get_timeout(dependant, SOON).map(|thing| thing.value());
-        self.expect("what depends on an object whose callback is slow", outcome, 2);
+        self.expect("a task that depends on an object whose callback is slow", outcome, 2);
         slow.open();
     }
 }

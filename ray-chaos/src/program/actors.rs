@@ -1,4 +1,4 @@
-//! The actors.
+//! The actors of the random programs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -9,9 +9,9 @@ use super::{Held, Pause, Thing};
 use crate::gate;
 use crate::state::MOST_DRIVERS;
 
-/// Calls that began before an earlier one of the same caller.
+/// The number of calls that began before an earlier call of the same caller.
 pub static DISORDER: AtomicI64 = AtomicI64::new(0);
-/// Instances so far.
+/// The number of actor instances so far.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 /// The number of a new instance.
@@ -19,39 +19,39 @@ fn instance() -> u64 {
     INSTANCES.fetch_add(1, Ordering::SeqCst)
 }
 
-/// The number of the instance that is made next.
+/// The number of the next new instance.
 pub fn next_instance() -> u64 {
     INSTANCES.load(Ordering::SeqCst)
 }
 
-/// For each driver the calls of an actor that is restarted while it runs them.
+/// For one driver, the calls of an actor that is restarted while it runs them.
 #[derive(Debug)]
 pub struct Turns {
     begun: AtomicU64,
-    /// Calls that begin from now on run on this instance, or on a later one.
+    /// The earliest instance on which calls that begin now may run.
     first: AtomicU64,
 }
 
 static TURNS: [Turns; MOST_DRIVERS] = [const { Turns { begun: AtomicU64::new(0), first: AtomicU64::new(0) } }; MOST_DRIVERS];
 
 impl Turns {
-    /// Calls that have begun so far.
+    /// The number of calls that have begun.
     pub fn begun(slot: usize) -> u64 {
         TURNS[slot].begun.load(Ordering::SeqCst)
     }
 
-    /// Calls that are still to begin may not run on an earlier instance.
+    /// Records that calls that begin later must not run on an earlier instance than this.
     pub fn run_on(slot: usize, instance: u64) {
         TURNS[slot].first.store(instance, Ordering::SeqCst);
     }
 }
 
-/// The first attempt of a call fails.
+/// Panics in the first attempt of a call.
 fn crash_first() {
     assert!(ray::context().attempt() > 0, "crashes once");
 }
 
-/// Calls of actors, from a task.
+/// A task that calls an actor.
 #[remote]
 pub fn visit(ledger: ActorHandle<Ledger>, caller: u64, calls: u64) -> ray::Result<Thing> {
     let notes: Vec<_> = (1..=calls).map(|seq| ledger.note.remote(caller, seq, Thing::new(0))).collect();
@@ -91,11 +91,11 @@ impl Ledger {
     pub fn instance(&self) -> u64 {
         self.instance
     }
-    /// Its instance, and the first that may run it when it begins.
+    /// Returns the number of the instance, and of the earliest instance that may run the call when it begins.
     pub fn in_turn(&mut self, slot: usize) -> (u64, u64) {
         let first = TURNS[slot].first.load(Ordering::SeqCst);
         TURNS[slot].begun.fetch_add(1, Ordering::SeqCst);
-        // A microsecond or two, so that a restart may come before the last call.
+        // Spins for a microsecond or two, so that a restart may happen before the last call.
         for _ in 0..50 {
             std::hint::spin_loop();
         }
@@ -119,7 +119,7 @@ impl Ledger {
         gate::pass(gate);
         Thing::new(0)
     }
-    /// Blocks where it is told to: its calls are short before that.
+    /// Blocks only if `gate` is not 0. The calls with 0 are short, so the engine learns that the method is short.
     pub fn perhaps(&mut self, gate: u64) -> u64 {
         if gate != 0 {
             gate::pass(gate);
@@ -150,7 +150,7 @@ impl Crowd {
         Thing::new(a.value() + self.held.value())
     }
     pub fn swap(&mut self, a: Thing) -> Thing {
-        // Alone with the instance: no other call sees the other value.
+        // A `&mut self` call runs alone, so no other call sees the temporary value.
         let former = std::mem::replace(&mut self.held, Held::new(i64::MAX));
         std::thread::yield_now();
         let sum = a.value() + former.value();
@@ -214,7 +214,7 @@ impl Desk {
     }
 }
 
-/// A serial actor whose calls are made again after a crash.
+/// A serial actor whose calls are retried after a crash.
 #[remote(max_restarts = -1, max_task_retries = -1)]
 pub struct Phoenix {
     held: Held,
@@ -234,7 +234,7 @@ impl Phoenix {
     }
 }
 
-/// A threaded one.
+/// A threaded actor whose calls are retried after a crash.
 #[remote(max_concurrency = 3, max_restarts = -1, max_task_retries = -1)]
 pub struct Phoenixes {
     held: Held,
@@ -255,7 +255,7 @@ impl Phoenixes {
     }
 }
 
-/// An async one.
+/// An async actor whose calls are retried after a crash.
 #[remote(max_restarts = -1, max_task_retries = -1)]
 pub struct AsyncPhoenix {
     held: Held,

@@ -1,4 +1,4 @@
-//! Bodies that block their thread for others: in a lock, in threads of their own, in an executor.
+//! Bodies that block their thread until other work has run: while they hold a lock, join threads, or run an executor.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use crate::gate;
 static LOCKS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
 static ONCES: Mutex<Option<HashMap<u64, Arc<OnceLock<i64>>>>> = Mutex::new(None);
 
-/// Children of several sorts, gotten in several ways: their sum is 3.
+/// Submits children and gets them, in the way `how`. Their sum is 3.
 fn children(how: u8, ledger: &ActorHandle<Ledger>, desk: &ActorHandle<Desk>) -> ray::Result<i64> {
     let sum = match how {
         0 => ray::get(make.remote(3))?.value(),
@@ -32,26 +32,26 @@ fn children(how: u8, ledger: &ActorHandle<Ledger>, desk: &ActorHandle<Desk>) -> 
     Ok(sum)
 }
 
-/// Gets its children under a lock: 3.
+/// Gets its children while it holds a lock. The result is 3.
 #[remote]
 pub fn under_lock(lock: usize, how: u8, ledger: ActorHandle<Ledger>, desk: ActorHandle<Desk>) -> ray::Result<Thing> {
     let _guard = LOCKS[lock].lock();
     children(how, &ledger, &desk).map(Thing::new)
 }
 
-/// Gets its children while it initialises a cell that others wait for: 3.
+/// Gets its children while it initialises a cell for which other tasks wait. The result is 3.
 #[remote]
 pub fn initialise(cell: u64, how: u8, ledger: ActorHandle<Ledger>, desk: ActorHandle<Desk>) -> Thing {
     let cell = ONCES.lock().get_or_insert_with(HashMap::new).entry(cell).or_default().clone();
     Thing::new(*cell.get_or_init(|| children(how, &ledger, &desk).unwrap_or(3)))
 }
 
-/// The cells of an era are not needed any more.
+/// Removes the cells of an era.
 pub fn forget_cells() {
     *ONCES.lock() = None;
 }
 
-/// Threads of its own get what it has submitted, and it joins them: 0 + 1 + .. + (`many` - 1).
+/// Submits tasks, gets them on new threads, and joins these threads. The result is 0 + 1 + .. + (`many` - 1).
 #[remote]
 pub fn on_threads(many: usize) -> ray::Result<Thing> {
     let objects: Vec<_> = (0..many).map(|value| make.remote(value as i64)).collect();
@@ -63,8 +63,8 @@ pub fn on_threads(many: usize) -> ray::Result<Thing> {
     sums.into_iter().sum::<ray::Result<i64>>().map(Thing::new)
 }
 
-/// Awaits what it has submitted, in a sync body: 0 + 1 + .. + (`many` - 1). Not inside of the driver's await, which is this
-/// executor's, too: it panics where it is nested.
+/// Submits tasks and awaits them in a sync body. The result is 0 + 1 + .. + (`many` - 1). It has `inline = false`, because
+/// the driver awaits with the same executor, which panics if it is nested.
 #[remote(inline = false)]
 pub fn blocking_on(many: usize) -> ray::Result<Thing> {
     let objects = (0..many).map(|value| make.remote(value as i64));
@@ -79,7 +79,7 @@ pub fn at_gate(gate: u64) -> Thing {
     Thing::new(1)
 }
 
-/// Blocks where it is told to: its bodies are short before that.
+/// Blocks only if `gate` is not 0. The bodies with 0 are short, so the engine learns that the function is short.
 #[remote]
 pub fn perhaps_at_gate(gate: u64) -> Thing {
     if gate != 0 {
