@@ -1,9 +1,10 @@
-//! Fuzz targets: every decoder of bytes from outside, as a plain `fn(&[u8])` that must return.
+//! Fuzz targets: every decoder of untrusted bytes, as a `fn(&[u8])` that must return without a panic.
 //!
-//! They are run in two ways: `tests/fuzz.rs` replays the corpora and then mutates them for some seconds, on the stable
-//! toolchain and in CI; the crate in `fuzz/` hands them to `cargo fuzz`. Both read the corpora in `fuzz/corpus`.
+//! The targets are run in two ways. `tests/fuzz.rs` runs the inputs of the corpora and mutations of them for some seconds,
+//! with the stable toolchain and in CI. The crate in `fuzz/` runs them by `cargo fuzz`. Both use the corpora in
+//! `fuzz/corpus`.
 //!
-//! A target panics only where a decoder is wrong. The runner also bounds the memory and the time of each input.
+//! A target panics only if a decoder has a bug. `tests/fuzz.rs` also limits the memory and the time of each input.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -16,16 +17,16 @@ use ray::{ActorHandle, ObjectRef, remote};
 use ray_train::model::StateDict;
 use serde::{Deserialize, Serialize};
 
-/// A decoder.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Also the name of its corpus.
+    /// The name of the target and of the folder of its corpus.
     pub name: &'static str,
     /// Decodes the bytes.
     pub run: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "value", run: value },
     Target { name: "invoke", run: invoke },
@@ -37,7 +38,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lists", run: lists },
 ];
 
-/// A type of every shape that serde knows.
+/// A type that contains the kinds of types that serde distinguishes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Everything {
     flag: bool,
@@ -59,7 +60,7 @@ enum Shape {
     Fields { x: Option<Box<Shape>>, y: () },
 }
 
-/// Nested as deep as the bytes say.
+/// A type of any depth; the bytes determine the depth.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Nested {
     inner: Option<Box<Nested>>,
@@ -107,25 +108,26 @@ fn handle(actor: Option<ActorHandle<Idle>>) -> bool {
     actor.is_some()
 }
 
-/// The registered functions, by the first byte of an input of `invoke`.
+/// The registered functions. The first byte of an input of [`invoke`] selects one of them.
 const FUNCTIONS: &[&str] = &["everything", "nested", "sums", "reference", "waits", "handle", "Idle"];
 
-/// Sends documents to a registered function, as a worker of a cluster does. What it accepts it must encode again, and the
-/// bytes that come back must be a value.
+/// Passes encoded arguments to a registered function, as a worker of a cluster would. If the function accepts them, its
+/// encoded result must not be empty, and `everything` and `nested` must accept their own result.
 fn call(function: &str, documents: Vec<Vec<u8>>) {
     let path = format!("{}::{function}", module_path!());
     let registered = ray::__private::lookup(&path).expect("a function of this crate");
     let Ok(bytes) = registered.invoke(documents) else { return };
     match function {
         "everything" | "nested" => {
-            let again = registered.invoke(vec![bytes]).expect("what was encoded can be decoded");
-            assert!(!again.is_empty(), "a value has bytes");
+            let again = registered.invoke(vec![bytes]).expect("an encoded value can be decoded");
+            assert!(!again.is_empty(), "an encoded value is not empty");
         }
-        _ => assert!(!bytes.is_empty(), "a value has bytes"),
+        _ => assert!(!bytes.is_empty(), "an encoded value is not empty"),
     }
 }
 
-/// One MessagePack document, as a value of a type with everything in it, and as a deep one.
+/// Decodes the bytes as one MessagePack document: as a value of each kind of type, as a nested value, as a reference, and
+/// as the handle of an actor.
 pub fn value(bytes: &[u8]) {
     call("everything", vec![bytes.to_vec()]);
     call("nested", vec![bytes.to_vec()]);
@@ -133,7 +135,8 @@ pub fn value(bytes: &[u8]) {
     call("handle", vec![bytes.to_vec()]);
 }
 
-/// A function by the first byte, then documents, each behind a byte with its length.
+/// Calls the function that the first byte selects. Each argument is a byte with the length of a document, and then the
+/// document.
 pub fn invoke(bytes: &[u8]) {
     let Some((which, mut rest)) = bytes.split_first() else { return };
     let mut documents = Vec::new();
@@ -145,53 +148,55 @@ pub fn invoke(bytes: &[u8]) {
     call(FUNCTIONS[usize::from(*which) % FUNCTIONS.len()], documents);
 }
 
-/// A file of images or labels, as it is.
+/// Parses a file of images or labels.
 pub fn idx(bytes: &[u8]) {
     ray_train::fuzzing::idx(bytes);
 }
 
-/// As [`idx`], the bytes as a gzip stream after its magic number, and as the content of a whole one.
+/// Parses a gzipped file of images or labels, in two ways: the bytes follow the magic number of gzip, and the bytes are the
+/// contents of a valid gzip file.
 pub fn gzip(bytes: &[u8]) {
     ray_train::fuzzing::idx(&[&[0x1f, 0x8b], bytes].concat());
     let mut whole = GzEncoder::new(Vec::new(), Compression::fast());
-    whole.write_all(bytes).expect("a vector takes what is written");
-    ray_train::fuzzing::idx(&whole.finish().expect("a vector takes what is written"));
+    whole.write_all(bytes).expect("a write to a vector succeeds");
+    ray_train::fuzzing::idx(&whole.finish().expect("a write to a vector succeeds"));
 }
 
-/// The manifest of a checkpoint.
+/// Parses the manifest of a checkpoint.
 pub fn manifest(bytes: &[u8]) {
     in_directory(|directory| ray_train::fuzzing::manifest(directory, bytes));
 }
 
-/// The metadata of a checkpoint.
+/// Parses the metadata of a checkpoint.
 pub fn metadata(bytes: &[u8]) {
     in_directory(|directory| ray_train::fuzzing::metadata(directory, bytes));
 }
 
-/// The parameters of a model: a file of safetensors. What is accepted is written and read again, bit by bit.
+/// Parses the parameters of a model, a safetensors file. If they are accepted, they must be equal after they are written
+/// and read again.
 pub fn state(bytes: &[u8]) {
     let Ok(state) = StateDict::from_bytes(bytes) else { return };
-    let again = StateDict::from_bytes(&state.to_bytes()).expect("what was written can be read");
-    assert!(state == again, "the same bits");
+    let again = StateDict::from_bytes(&state.to_bytes()).expect("a written state can be read");
+    assert!(state == again, "a state has the same bits after it is written and read");
 }
 
-/// The lists of a run: its checkpoints, then, behind a zero, its reports.
+/// Parses the lists of a run: the list of checkpoints, a zero byte, and the list of reports.
 pub fn lists(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let (record, reports) = bytes.split_at(end);
     in_directory(|directory| ray_train::fuzzing::lists(directory, record, reports.strip_prefix(&[0]).unwrap_or(reports)));
 }
 
-/// A directory of this thread's, with a file that a manifest may name.
+/// Calls `run` with a temporary directory of this thread, which contains a file that a manifest may name.
 fn in_directory(run: impl FnOnce(&Path)) {
     thread_local! {
         static DIRECTORY: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
     }
     DIRECTORY.with_borrow_mut(|directory| {
         let directory = directory.get_or_insert_with(|| {
-            let made = tempfile::tempdir().expect("a temporary directory can be made");
-            std::fs::write(made.path().join("model"), "weights").expect("a temporary directory can be written");
-            made
+            let created = tempfile::tempdir().expect("a temporary directory can be created");
+            std::fs::write(created.path().join("model"), "weights").expect("a temporary directory can be written");
+            created
         });
         run(directory.path());
     });

@@ -1,7 +1,9 @@
-//! The corpora, then mutations of them for `RAY_FUZZ_SECONDS` (2 unless set) in all. `RAY_FUZZ_SEED` repeats a run.
+//! Runs all targets with the inputs of the corpora, and then with mutations of them for `RAY_FUZZ_SECONDS` (2 by default)
+//! in total. `RAY_FUZZ_SEED` repeats a run.
 //!
-//! Each input has [`MEMORY`] and [`PATIENCE`]. The one that is being decoded lies in a file, which is named at the start
-//! and stays there if the process ends: `RAY_FUZZ_INPUT=<file>` runs it alone, under every target or `RAY_FUZZ_TARGET`.
+//! The limits of each input are [`MEMORY`] and [`PATIENCE`]. The current input is also in a file, which remains if the
+//! process fails. The message of the failure contains its path: `RAY_FUZZ_INPUT=<file>` runs this input alone, for all
+//! targets or for `RAY_FUZZ_TARGET`.
 
 use std::alloc::System;
 use std::env;
@@ -19,16 +21,17 @@ use ray_fuzz::{TARGETS, Target};
 #[global_allocator]
 static MEMORY_IN_USE: Cap<System> = Cap::new(System, usize::MAX);
 
-/// An input of at most this length is tried.
+/// The maximum length of an input.
 const LONGEST: usize = 4096;
 
-/// Bytes that the process may have in use at most: gzip makes four million of the longest input.
+/// The maximum number of bytes that the process may have in use. gzip expands an input of [`LONGEST`] bytes to up to four
+/// million.
 const MEMORY: usize = 32 << 20;
 
-/// The time for one input; a busy machine takes a thread's processor away for long.
+/// The maximum time for one input. It is long because a busy machine may suspend a thread for seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Inputs that were begun: one that stays the same for [`PATIENCE`] hangs.
+/// The number of inputs that were begun. If it does not change for [`PATIENCE`], the current input hangs.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 struct Runner {
@@ -46,7 +49,10 @@ impl Runner {
     }
 
     fn try_one(&self, target: Target, input: &[u8]) {
-        self.current.write_all_at(input, 0).and_then(|()| self.current.set_len(input.len() as u64)).expect("the input is kept");
+        self.current
+            .write_all_at(input, 0)
+            .and_then(|()| self.current.set_len(input.len() as u64))
+            .expect("the file of the current input can be written");
         BEGUN.fetch_add(1, Ordering::Relaxed);
         let outcome = std::panic::catch_unwind(|| (target.run)(input));
         let most = MEMORY_IN_USE.max_allocated();
@@ -57,7 +63,7 @@ impl Runner {
     }
 }
 
-/// Ends the process where an input takes too long.
+/// Ends the process if an input takes too long.
 fn watch(path: &Path) {
     let (mut last, mut since) = (0, Instant::now());
     loop {
@@ -82,12 +88,12 @@ fn corpus(target: Target) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn no_bytes_from_outside_do_harm() {
+fn decoders_accept_or_refuse_all_bytes_within_limits() {
     let runner = Runner::new();
     let wanted = env::var("RAY_FUZZ_TARGET").ok();
     let targets: Vec<Target> =
         TARGETS.iter().copied().filter(|target| wanted.as_ref().is_none_or(|name| name == target.name)).collect();
-    assert!(!targets.is_empty(), "no target is called {wanted:?}");
+    assert!(!targets.is_empty(), "there is no target {wanted:?}");
     if let Some(file) = env::var_os("RAY_FUZZ_INPUT") {
         let input = fs::read(file).unwrap();
         targets.iter().for_each(|target| runner.try_one(*target, &input));
@@ -106,7 +112,7 @@ fn no_bytes_from_outside_do_harm() {
     let _ = fs::remove_file(&runner.path);
 }
 
-/// The corpus as it is, then mutations of it until the time is over; how many inputs that were.
+/// Runs the inputs of the corpus, and then mutations of them until the time is over. Returns the number of inputs.
 fn mutate(runner: &Runner, target: Target, seed: u64, time: Duration) -> u64 {
     let corpus = corpus(target);
     for input in &corpus {
@@ -131,10 +137,10 @@ fn mutate(runner: &Runner, target: Target, seed: u64, time: Duration) -> u64 {
     tried
 }
 
-/// Numbers at the edges of what headers hold.
+/// Numbers at the limits of the fields of headers.
 const EDGES: [u32; 10] = [0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
-/// One change, anywhere.
+/// Makes one random change at a random place.
 fn change(random: &mut Rng, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     let at = random.usize(..=input.len());
     match random.u8(..8) {

@@ -23,17 +23,17 @@ impl Net {
     /// A network with new weights on a device.
     ///
     /// # Panics
-    /// There are fewer than three or more than four sizes.
+    /// If there are fewer than three or more than four sizes.
     pub fn new(sizes: &[usize], device: &Device) -> Net {
         let linear = |layer: usize| LinearConfig::new(sizes[layer], sizes[layer + 1]).init(device);
         match sizes.len() {
             3 => Net { fc1: linear(0), fc2: linear(1), fc3: None },
             4 => Net { fc1: linear(0), fc2: linear(1), fc3: Some(linear(2)) },
-            sizes => panic!("a network has two or three layers, so three or four sizes, not {sizes}"),
+            sizes => panic!("a network has two or three layers, so it needs three or four sizes, but there are {sizes}"),
         }
     }
 
-    /// The scores of each class for each image, a row of pixels.
+    /// The scores of the classes for each image. Each image is a row of pixels.
     pub fn forward(&self, images: Tensor<2>) -> Tensor<2> {
         let hidden = self.fc2.forward(relu(self.fc1.forward(images)));
         match &self.fc3 {

@@ -4,10 +4,11 @@ use ray_train::TrainContext;
 use ray_train::data::ImageBatch;
 use ray_train::model::{Mlp, Model};
 
-/// The functions that a training loop needs in addition to [`Model`]. All implementations name the layers `fc1`, `fc2` and so
-/// on, so each of them loads the weights of the others.
+/// The functions that a training loop needs in addition to [`Model`]. All implementations name the layers `fc1`, `fc2` and
+/// so on, so each of them loads the weights of the others.
 pub trait Network: Model + Sized + 'static {
-    /// Makes this rank's replica of a network: its inputs, the outputs of each hidden layer, and its classes.
+    /// Makes this rank's replica of a network. The sizes are the number of inputs, the number of outputs of each hidden
+    /// layer, and the number of classes.
     ///
     /// # Errors
     /// The ranks make different networks, or a rank is missing.
