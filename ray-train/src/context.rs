@@ -17,7 +17,7 @@ use crate::{Checkpoint, Device, Metrics};
 /// The context of a training loop. [`Trainer`](crate::Trainer) gives one to the loop of each rank.
 ///
 /// A context stays on the thread of its rank. All ranks must call the collective functions (reports, barriers, operations of the
-/// group) equally often and in the same order. If they do not, the calls fail, and the error says which rank is where.
+/// group) equally often and in the same order. If they do not, the calls fail, and the error names the ranks and their calls.
 ///
 /// ```
 /// use ray_train::{Metrics, RunConfig, ScalingConfig, TrainContext, Trainer};

@@ -186,8 +186,8 @@ fn train(options: &Options) -> ray::Result<BurnModel<NeuralNetwork>> {
 
     let accuracy = outcome::accuracy(&model, test)?;
     println!("test accuracy: {accuracy:.4}, after {seconds:.2} s");
-    let who = options.workers.map_or("one process".to_owned(), |workers| format!("{workers} workers"));
-    curve::draw(&options.svg, &format!("{who}: test accuracy {accuracy:.4}"), &losses)?;
+    let setup = options.workers.map_or("one process".to_owned(), |workers| format!("{workers} workers"));
+    curve::draw(&options.svg, &format!("{setup}: test accuracy {accuracy:.4}"), &losses)?;
     println!("loss curve: {}", options.svg.display());
     outcome::check(&losses, accuracy, options.epochs.saturating_mul(steps as u64));
     Ok(model)

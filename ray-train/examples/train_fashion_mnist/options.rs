@@ -12,7 +12,7 @@ The article's training program: FashionMNIST, a network of 784-512-512-10, SGD a
 Usage: train_fashion_mnist [--workers N] [OPTION..]
 
   --workers N      train with N workers; by default in one process, without a Trainer
-  --epochs N       by default 3
+  --epochs N       the number of epochs; by default 3
   --data DIR       the folder of the data set; by default FASHION_MNIST_DIR, the cache, or a download
   --synthetic      generated images instead of the data set
   --limit N        only the first N images to train with
@@ -127,7 +127,7 @@ fn number(parser: &mut Parser, option: &str) -> ray::Result<usize> {
 
 fn positive(parser: &mut Parser, option: &str) -> ray::Result<usize> {
     match number(parser, option)? {
-        0 => Err(wrong(format!("{option} takes a number from 1 on"))),
+        0 => Err(wrong(format!("{option} takes a number of at least 1"))),
         number => Ok(number),
     }
 }

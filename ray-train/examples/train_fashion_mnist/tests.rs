@@ -27,7 +27,7 @@ fn invalid_options_are_refused() {
         ("--wrokers 4", "--wrokers"),
         ("--workers", "missing"),
         ("--workers four", "a whole number, not four"),
-        ("--workers 0", "--workers takes a number from 1 on"),
+        ("--workers 0", "--workers takes a number of at least 1"),
         ("--workers 100000", "1000 at most"),
         ("--epochs -1", "-1"),
         ("--limit 0", "--limit"),

@@ -186,9 +186,9 @@ impl ScalingConfig {
             GroupSize::Workers { min: 0, max: 0 } => Err(failed(
                 "the ScalingConfig has 0 workers, and a group has 1 or more: use ScalingConfig::in_place() to run the loop on the calling thread, as 0 does in Ray",
             )),
-            GroupSize::Workers { min, max } if min == 0 || max < min => {
-                Err(failed(format!("ScalingConfig::elastic({min}, {max}): the minimum is 1 or more, and at most the maximum")))
-            }
+            GroupSize::Workers { min, max } if min == 0 || max < min => Err(failed(format!(
+                "ScalingConfig::elastic({min}, {max}): the minimum must be at least 1, and at most the maximum"
+            ))),
             size => Ok(size),
         }
     }

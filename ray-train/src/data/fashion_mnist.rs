@@ -256,13 +256,13 @@ mod tests {
     #[test]
     fn images_and_labels_that_do_not_match_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let said = |side, images, labels: &[u8]| {
+        let error_of = |side, images, labels: &[u8]| {
             write(folder.path(), side, images, labels);
             FashionMnist::open(folder.path()).unwrap_err().to_string()
         };
-        assert!(said(27, 1, &[0]).contains("27 x 27"));
-        assert!(said(28, 2, &[0]).contains("1 labels for 2 images"));
-        assert!(said(28, 2, &[0, 10]).contains("label 1 is 10"));
+        assert!(error_of(27, 1, &[0]).contains("27 x 27"));
+        assert!(error_of(28, 2, &[0]).contains("1 labels for 2 images"));
+        assert!(error_of(28, 2, &[0, 10]).contains("label 1 is 10"));
     }
 
     /// For each of the four files, and each kind of damage.
@@ -273,20 +273,20 @@ mod tests {
         for (at, other) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
             let [path, other] = [at, other].map(|at| folder.path().join(FILES[at]));
             let good = fs::read(&path).unwrap();
-            let said = |path: &Path, bytes: &[u8]| {
+            let error_of = |path: &Path, bytes: &[u8]| {
                 fs::write(path, bytes).unwrap();
                 let error = FashionMnist::open(folder.path()).unwrap_err().to_string();
                 assert!(error.contains(&format!("{}: ", path.display())), "{error}");
                 error
             };
-            assert!(said(&path, &fs::read(&other).unwrap()).contains("expected a file of"));
-            assert!(said(&path, b"<html>").contains("not an IDX file"));
-            assert!(said(&path, &good[..good.len() - 1]).contains("truncated"));
-            assert!(said(&path, &[&good[..], b"x"].concat()).contains("longer"));
+            assert!(error_of(&path, &fs::read(&other).unwrap()).contains("expected a file of"));
+            assert!(error_of(&path, b"<html>").contains("not an IDX file"));
+            assert!(error_of(&path, &good[..good.len() - 1]).contains("truncated"));
+            assert!(error_of(&path, &[&good[..], b"x"].concat()).contains("longer"));
             let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut zip, &good).unwrap();
             let (zip, zipped) = (zip.finish().unwrap(), path.with_extension("gz"));
-            assert!(said(&zipped, &zip[..zip.len() - 9]).contains("truncated"));
+            assert!(error_of(&zipped, &zip[..zip.len() - 9]).contains("truncated"));
             fs::remove_file(zipped).unwrap();
             fs::write(path, good).unwrap();
         }

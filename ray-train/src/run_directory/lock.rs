@@ -1,4 +1,4 @@
-//! The lock of a run: a lock of the operating system on a file. The system releases it when the process ends, in whatever way.
+//! The lock of a run: a lock of the operating system on a file. The system releases it when the process ends, also after a crash.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

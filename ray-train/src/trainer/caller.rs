@@ -91,7 +91,7 @@ impl Caller {
         self.lends = true;
         // In a mutex, so that caller and closure are still available if the system refuses the thread.
         let fit = Mutex::new(Some((self, fit)));
-        let take = || lock(&fit).take().expect("one of two places takes it");
+        let take = || lock(&fit).take().expect("either the new thread or this thread takes it");
         thread::scope(|scope| {
             let spawned = thread::Builder::new().name("ray-train-fit".to_owned()).spawn_scoped(scope, || {
                 let _guard = CompletionGuard(&completion);

@@ -7,7 +7,8 @@ use crate::error::{Interrupted, failed};
 use crate::run_directory::{CommitError, RunDirectory};
 use crate::{Checkpoint, Metrics};
 
-/// The run on the disk, its configuration, and the guard that tells whether it should stop. The thread that sees to the group owns it.
+/// The run on the disk, its configuration, and the guard that tells whether it should stop. The driver thread of the group owns it, or
+/// the thread that runs the loop in place.
 pub(crate) struct RunRecorder {
     pub(crate) config: RunConfig,
     pub(crate) directory: RunDirectory,

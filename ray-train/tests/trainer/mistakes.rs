@@ -247,7 +247,7 @@ fn fit_in_async_code() {
     assert_eq!(ray::get(awaits.remote(run("a_run"))).unwrap(), 2);
 }
 
-/// Code that only knows `std::error::Error` can use the error types of `fit`, and finds the cause of a failure as the source.
+/// The error types of `fit` implement `std::error::Error`, and the cause of a failure is the source of its error.
 #[test]
 fn public_errors_implement_std_error() {
     fn is_error<E: std::error::Error + Clone + Send + Sync + 'static>() {}
