@@ -1,13 +1,13 @@
-//! The program that `cargo xtask compare` runs on two versions of the engine: the cases of the bench, only ours, with a given
-//! number of operations.
+//! The program that `cargo xtask compare` runs on two versions of the engine: the cases of the bench, without the peers,
+//! with a given number of operations.
 //!
-//! `probe CASE SIZE ROUNDS` does the work of one case with that size, so many times. It prints the number of operations in a
-//! round and the lower quartile of the samples of all rounds. A sample is the nanoseconds for each operation, or memory in the
-//! cases that measure memory. The load of other programs moves the lower quartile less than the median.
+//! `probe CASE SIZE ROUNDS` does the work of one case with that size, ROUNDS times. It prints the number of operations in a
+//! round and the lower quartile of the samples of all rounds. A sample is the nanoseconds for each operation, or memory in
+//! the cases that measure memory. The load of other programs moves the lower quartile less than the median.
 //!
-//! The file must compile against old versions of the engine. So it uses only the part of `ray` that every version since 469ada4
-//! has, and no other crate. For this reason it repeats about twenty lines of the bench, the remote functions and the counter of
-//! `src/ours.rs`, instead of sharing them. A change of these lines there does not have to be repeated here.
+//! The file must compile against old versions of the engine. So it uses only the part of `ray` that every version since
+//! 469ada4 has, and no other crate. For this reason it repeats about twenty lines of the bench, the remote functions and
+//! the counter of `src/ours.rs`, instead of sharing them. A change of these lines there does not have to be repeated here.
 
 use std::{
     env, fs,
@@ -27,7 +27,7 @@ const STEPS: u64 = 20_000;
 /// The time that an engine has to become idle.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Actors that were dropped.
+/// The number of actors that were dropped.
 static GONE: AtomicUsize = AtomicUsize::new(0);
 
 #[remote]
@@ -238,7 +238,7 @@ fn mem(size: u64) -> Round {
         assert_eq!(ray::get(counter.increment.remote())?, 1);
     }
     let bytes = (resident() - before) * 1024.0;
-    // The actors stay alive while the next round makes its own.
+    // The actors stay alive during the next rounds, which create new actors.
     std::mem::forget(counters);
     Ok((size, bytes / size as f64))
 }
@@ -295,7 +295,7 @@ fn nest10k(size: u64) -> Round {
     timed(size, size, || ray::get(down.remote(size)))
 }
 
-/// From nothing to the first result.
+/// Starts the engine and gets a first result.
 fn start(_: u64) -> Round {
     timed(1, 1, || {
         engine()?;

@@ -1,4 +1,4 @@
-//! A field of every actor of the bench. It counts the actors that were made and the actors that were dropped.
+//! A field of every actor of the bench, which counts the actors that were created and the actors that were dropped.
 //!
 //! A single counter for all threads would cost an actor more than many libraries do. It would cost most in a library that
 //! runs actors on several processors. So each thread has a pair of counters on a cache line of its own, and a reader adds
@@ -72,7 +72,7 @@ impl Census {
                 return Census { made, dropped };
             }
             let left = made - dropped;
-            assert!(start.elapsed() < PATIENCE, "{left} actors outlive their handles");
+            assert!(start.elapsed() < PATIENCE, "{left} actors are not dropped {PATIENCE:?} after their handles");
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Opens so many connections to the server at `address`.
+    /// Opens `connections` connections to the server at `address`.
     pub(crate) async fn open(address: &str, path: &str, connections: usize) -> io::Result<Self> {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
         let mut all = Vec::with_capacity(connections);
@@ -28,7 +28,7 @@ impl Load {
         Ok(Load { connections: all })
     }
 
-    /// Sends so many requests. Each connection sends the next one as soon as the server has answered.
+    /// Sends `count` requests. Each connection sends the next request as soon as the server has answered the previous one.
     pub(crate) async fn requests(&mut self, count: usize) -> io::Result<()> {
         let left = Rc::new(Cell::new(count));
         let tasks = LocalSet::new();
@@ -76,7 +76,7 @@ impl Connection {
     }
 }
 
-/// The body of an answer, as soon as all of it is there. An answer without success or without a length is an error.
+/// The body of an answer, if it is complete. An answer without success or without a length is an error.
 fn body(received: &[u8]) -> io::Result<Option<&str>> {
     let text = str::from_utf8(received).map_err(io::Error::other)?;
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return Ok(None) };
@@ -99,7 +99,7 @@ mod tests {
     use super::body;
 
     #[test]
-    fn an_answer_has_a_body_when_all_of_it_is_there() {
+    fn only_a_complete_answer_has_a_body() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n42";
         assert_eq!(body(answer).unwrap(), Some("42"));
         for part in 0..answer.len() {

@@ -1,8 +1,9 @@
-//! The figures that users feel, ours beside the peers', measured in one run.
+//! The benchmarks of this project. A run measures the library `ray` ("ours") and comparable libraries ("the peers")
+//! together.
 //!
-//! `ray-bench --help` prints the options. Imports go one way, from the end of this list to its start:
+//! `ray-bench --help` prints the options. A module imports only modules that are earlier in this list:
 //!
-//! 1. [`measure`], [`child`], [`memory`], [`alive`], [`load`], [`callers`]: how the bench measures; nothing about a single case.
+//! 1. [`measure`], [`child`], [`memory`], [`alive`], [`load`], [`callers`]: the measurement, independent of the cases.
 //! 2. [`workload`]: the work of each case, its sizes and its checks.
 //! 3. [`ours`], [`peers`]: the contenders, which do that work.
 //! 4. [`cases`]: the contenders of each case.
@@ -37,7 +38,7 @@ use crate::{
 };
 
 const HELP: &str = "\
-The figures that users feel: ours beside the peers', measured in turn in one run.
+Measures the library ray and comparable libraries (the peers), in turn in one run.
 
 Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH] [CASE..]
 
@@ -45,20 +46,20 @@ Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH]
               rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
               chain1000 start idle par20 nest10k rt_async ask_async async_fn
               async_fn_get ticker axum allreduce
-              train: the article's network, an epoch at a time; only a build
-              with --features train has it, which takes minutes to compile;
-              FASHION_MNIST_DIR names the folder of its images
+              train: an epoch of training; only a build with --features train
+              has this case, and takes minutes to compile;
+              FASHION_MNIST_DIR names the folder of the images
   --json      print a JSON object for each row, instead of tables
   --rounds N  rounds of each contender; 7 without this option
   --who NAME  run only the contenders whose names begin with NAME, for a profiler;
               a comparison needs all contenders
   --svg PATH  also draw the medians into this file
   --python PATH
-              a python with torch and ray[train] that trains beside ours; a round
-              then takes minutes, since it starts a Ray cluster
+              also measure training with this Python, which needs torch and
+              ray[train]; a round then takes minutes, because it starts a Ray cluster
   --help      this text";
 
-/// Rounds of each contender without `--rounds`.
+/// The default number of rounds of each contender.
 const ROUNDS: usize = 7;
 
 /// The request of the command line.

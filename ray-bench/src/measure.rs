@@ -1,9 +1,10 @@
 //! The measurement of a case: its contenders in turn, round after round, in one process.
 //!
-//! A [`Contender`] is one way to do the work of a [`Case`]. The bench builds the contenders of a case before the first round
-//! and drops them after the last one; their runtimes and pools stay alive, and idle, in the turns of the others. Each round
-//! runs every contender once and begins with another one than the round before, so a slow phase of the machine and the place
-//! in the order affect all of them alike. The bench runs one more round, before the others, and ignores its samples.
+//! A [`Contender`] is one way to do the work of a [`Case`]. The bench builds the contenders of a case before the first
+//! round and drops them after the last one; their runtimes and pools stay alive, and idle, in the turns of the others. Each
+//! round runs every contender once and begins with another one than the round before, so a slow phase of the machine and
+//! the place in the order affect all of them alike. The bench runs one more round, before the others, and ignores its
+//! samples.
 
 use std::{
     error::Error,
@@ -13,7 +14,7 @@ use std::{
 /// Success, or the message for the user.
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
-/// The name of our row, or its first word.
+/// The name of the row of this project's library, or its first word.
 pub(crate) const OURS: &str = "ray";
 
 /// The name, the description and the unit of a case.
@@ -31,7 +32,7 @@ pub(crate) struct Definition {
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) definition: Definition,
-    /// Ours first, then the peers.
+    /// The contenders: those of this project first, then those of the peers.
     pub(crate) contenders: fn() -> Vec<Contender>,
     /// In a case with a fresh process for each round: runs the named contender in this process, which the bench started for
     /// it, and returns its samples.
@@ -139,8 +140,8 @@ impl Row {
     }
 }
 
-/// Runs `case` for `rounds` rounds (at least one) and returns the rows of each contender with a name that begins with `who`.
-/// The rows of one group stand together.
+/// Runs `case` for `rounds` rounds (at least one) and returns the rows of each contender with a name that begins with
+/// `who`. The rows of one group stand together.
 pub(crate) fn run(case: &Case, rounds: usize, who: &str) -> Vec<Row> {
     let mut contenders = (case.contenders)();
     contenders.retain(|contender| contender.whos.iter().any(|name| name.starts_with(who)));
@@ -192,7 +193,7 @@ pub(crate) fn per(n: usize, elapsed: Duration) -> f64 {
     elapsed.as_nanos() as f64 / n as f64
 }
 
-/// The number of threads of every pool and runtime, ours included: one for each core.
+/// The number of threads of every pool and runtime, including those of this project: one for each core.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,7 +1,8 @@
-//! Ours, in the way that its documentation recommends: a plain thread of a sync program calls it.
+//! The contenders of this project: the library `ray`, used in the way that its documentation recommends, on a plain thread
+//! of a sync program.
 //!
-//! The first case that needs the engine starts it, and it stays, as in a program. Each child process of `mem`, `start` and
-//! `idle` starts a fresh one.
+//! The first case that needs the engine starts it, and it keeps running, as in a program. Each child process of `mem`,
+//! `start` and `idle` starts a new engine.
 
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ pub(crate) mod ticker;
 pub(crate) mod train;
 pub(crate) mod web;
 
-/// Our contenders in the cases whose contenders have a process each.
+/// The names of these contenders in the cases that run each contender in a process of its own.
 pub(crate) const ALONE: [&str; 1] = ["ray"];
 
 /// Waits for `value`, which must not fail.
@@ -113,8 +114,8 @@ impl Worker {
     }
 }
 
-/// Starts the engine if it does not run yet. It gives no tip about a `get` right after each `remote`: some cases measure
-/// exactly that.
+/// Starts the engine if it does not run yet. The tip of the engine about a `get` right after each `remote` is disabled,
+/// because some cases measure exactly that.
 fn engine() {
     if !ray::is_initialized() {
         ray::init_with(Config::new().tips(false)).expect("the engine starts");
@@ -359,7 +360,7 @@ pub(crate) fn recursion() -> fn(u64) -> u64 {
     |depth| get!(down.remote(depth))
 }
 
-/// `n` actors, after one call of each. They live as long as the returned handles.
+/// Creates `n` actors and calls each of them once. They live as long as the returned handles.
 pub(crate) fn population(n: usize) -> Vec<ActorHandle<Counter>> {
     let counters: Vec<_> = (0..n).map(|_| Counter::remote()).collect();
     for counter in &counters {
@@ -368,7 +369,7 @@ pub(crate) fn population(n: usize) -> Vec<ActorHandle<Counter>> {
     counters
 }
 
-/// From nothing to the first result.
+/// Starts the engine and gets a first result.
 pub(crate) fn first_result() {
     engine();
     assert_eq!(get!(noop.remote()), 1);

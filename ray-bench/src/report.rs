@@ -1,4 +1,5 @@
-//! The output of the bench: a JSON object for each row, one on a line, or a table with the ratios of the medians to ours.
+//! The output of the bench: a JSON object for each row, one on a line, or a table with the ratios of the medians to that of
+//! this project.
 
 use std::io::{self, Write};
 
@@ -116,7 +117,7 @@ mod tests {
     use super::{number, table};
     use crate::measure::{ASYNC, Case, Contender, Definition, run};
 
-    /// A ratio compares a row with ours for the same kind of caller.
+    /// A ratio compares a row with the row of this project for the same kind of caller.
     #[test]
     fn a_row_is_compared_with_the_yardstick_of_its_group() {
         fn contenders() -> Vec<Contender> {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_have_few_digits_and_separators() {
         assert_eq!(number(1.004), "1.00");
         assert_eq!(number(79.44), "79.4");
         assert_eq!(number(-1234.5), "-1,234");

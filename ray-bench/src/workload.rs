@@ -1,8 +1,8 @@
 //! The work of each case: its definition, its sizes, and the checks of its results.
 //!
-//! Each submodule has the name of its case, and its documentation describes the measurement. Nothing here runs an engine or a
-//! peer: [`ours`](crate::ours) and [`peers`](crate::peers) import this module, and [`cases`](crate::cases) hands the sizes to
-//! their contenders.
+//! Each submodule has the name of its case, and its documentation describes the measurement. Nothing here runs an engine or
+//! a peer: [`ours`](crate::ours) and [`peers`](crate::peers) import this module, and [`cases`](crate::cases) passes the
+//! sizes to their contenders.
 
 pub(crate) mod allreduce;
 pub(crate) mod arithmetic;

@@ -1,4 +1,4 @@
-//! The contenders of [`allreduce`](crate::workload::allreduce), and the copy of one buffer beside them.
+//! The contenders of [`allreduce`](crate::workload::allreduce), and for comparison the copy of one buffer.
 
 use std::{hint::black_box, time::Instant};
 

@@ -30,7 +30,7 @@ const SERVERS: [(&str, Service); 6] = [
     ("plain", web::plain),
 ];
 
-/// The child that sends the requests; the name stands in the place of a contender's.
+/// The name of the child that sends the requests. It is not a contender.
 const LOAD: &str = "load";
 
 pub(crate) const CASE: Case =
@@ -48,7 +48,7 @@ fn contenders() -> Vec<Contender> {
     SERVERS.map(contender).into()
 }
 
-/// Runs a server, or the load of one.
+/// Runs a server, or the client that loads one.
 fn serve(who: &str) -> Outcome {
     let words: Vec<&str> = who.split('/').collect();
     match words[..] {
@@ -61,7 +61,7 @@ fn serve(who: &str) -> Outcome {
     }
 }
 
-/// Serves; after each round it answers with the processor time of a request of each load.
+/// Runs a server. After each round it answers with the processor time of a request, for each load.
 fn server(service: Service, work: Work) -> Outcome {
     let listener = runtime().block_on(TcpListener::bind(("127.0.0.1", 0)))?;
     let address = listener.local_addr()?;
@@ -82,7 +82,7 @@ fn server(service: Service, work: Work) -> Outcome {
     Ok(())
 }
 
-/// Sends the requests of the load of that number, once in each round.
+/// Runs the client of the load with this index: it sends the requests of the load once in each round.
 fn load(address: &str, index: usize) -> Outcome {
     let (path, connections, requests, ..) = LOADS[index];
     let runtime = current_thread();

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// One of ours: its name, its number of workers, and the main function of its process.
+/// A contender of this project: its name, its number of workers, and the main function of its process.
 type Ours = (&'static str, usize, fn(usize) -> ray::Result<()>);
 
 const OURS: [Ours; 6] = [
@@ -33,7 +33,7 @@ const OURS: [Ours; 6] = [
 ];
 
 const BY_HAND: &str = "hand-written";
-/// The child that looks for the images and prints their source; it is no contender.
+/// The name of the child that looks for the images and prints their source. It is not a contender.
 const IMAGES: &str = "images";
 
 pub(crate) const CASE: Case = Case { contenders, serve: Some(serve), ready, yardsticks: &[BY_HAND], ..Case::of(DEFINITION) };
@@ -50,12 +50,12 @@ fn contenders() -> Vec<Contender> {
 fn ready() -> Outcome {
     if env::var_os(FOLDER).is_none_or(|folder| folder.is_empty()) {
         return Err(format!(
-            "{TRAIN} needs Fashion-MNIST, or a set of the same form: set {FOLDER} to the folder with \
+            "{TRAIN} needs Fashion-MNIST, or a data set in the same format: set {FOLDER} to the folder with \
              train-images-idx3-ubyte.gz and the three other files"
         )
         .into());
     }
-    // In a process of its own: glibc treats a process in another way after it has freed a large piece.
+    // In a separate process, because glibc allocates in another way after a process has freed a large block.
     let read = child::command(TRAIN, IMAGES).status()?;
     if read.success() { Ok(()) } else { Err(format!("{TRAIN} cannot run without its images").into()) }
 }
@@ -74,7 +74,7 @@ fn serve(who: &str) -> Outcome {
     Ok(serve(*workers)?)
 }
 
-/// The rounds of our process of that name. The first round starts the process.
+/// The rounds of the process of this contender. The first round starts the process.
 fn staying(who: &'static str) -> impl FnMut() -> Vec<f64> + 'static {
     let mut process = None;
     move || {

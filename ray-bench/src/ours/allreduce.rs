@@ -1,4 +1,4 @@
-//! Ours in the case `allreduce`.
+//! The contender of this project in the case `allreduce`.
 
 use std::{thread, time::Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     workload::allreduce::{FIRST, NUMBERS, TIMES, after, before},
 };
 
-/// A group of so many members, a thread each.
+/// A group of `members` members; each is a thread.
 pub(crate) fn contender(members: usize) -> Contender {
     let mut all = vec![vec![0.0; NUMBERS]; members];
     Contender::new(format!("ray ({members} members)"), move || {
@@ -29,14 +29,14 @@ fn reduce(numbers: &mut [f32], mut group: Group) -> Vec<[Instant; 2]> {
     let (rank, members) = (group.rank(), group.size());
     numbers.iter_mut().enumerate().for_each(|(i, number)| *number = before(i, rank));
     for _ in 0..FIRST {
-        group.allreduce(numbers, Mean).expect("all members come");
+        group.allreduce(numbers, Mean).expect("all members take part");
     }
     let spans = (0..TIMES)
         .map(|i| {
             numbers[i] = before(i, rank);
-            group.barrier().expect("all members come");
+            group.barrier().expect("all members take part");
             let begin = Instant::now();
-            group.allreduce(numbers, Mean).expect("all members come");
+            group.allreduce(numbers, Mean).expect("all members take part");
             let end = Instant::now();
             assert_eq!(numbers[i], after(i, members));
             [begin, end]

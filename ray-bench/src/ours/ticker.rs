@@ -1,4 +1,4 @@
-//! Ours in the case `ticker`.
+//! The contender of this project in the case `ticker`.
 
 use std::{iter, thread::sleep, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Worker, noop};
 use crate::workload::ticker::{AWAITS, ENOUGH, LONG, QUEUED, SHORT, STEPS, Situation, TURNED, Ticks};
 
-/// Sleeps so many milliseconds.
+/// Sleeps for this number of milliseconds.
 #[remote]
 fn take(milliseconds: u64) {
     pause(milliseconds);
@@ -64,7 +64,7 @@ pub(crate) async fn work(situation: Situation, ticks: Ticks) {
             let mut calls: Vec<_> = (0..QUEUED).map(|_| worker.work.remote(STEPS)).collect();
             ticks.count_from_now();
             awaited!(calls.pop().expect("there are calls"));
-            // Their drop would take this thread milliseconds that belong to no await.
+            // Their drop would block this thread for milliseconds that are not part of an await.
             std::mem::forget(calls);
         }
     }

@@ -1,4 +1,4 @@
-//! Ours in the case `train`: the article's network in a [`Trainer`], in a process that does nothing else.
+//! The contender of this project in the case `train`: the article's network in a [`Trainer`], in a process of its own.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
     workload::train::{BATCH, Epoch, LEARNING_RATE, images, network},
 };
 
-/// Trains an epoch with so many workers for each request of the bench.
+/// Trains an epoch with `workers` workers for each request of the bench.
 pub(crate) fn serve<N: Network>(workers: usize) -> ray::Result<()> {
     ray::init_with(Config::new().num_cpus(cores().max(workers)).tips(false))?;
     let (images, weights) = (images()?, network().state_dict());

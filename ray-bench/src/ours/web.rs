@@ -1,4 +1,4 @@
-//! Ours in the handlers of the case `axum`.
+//! The contenders of this project in the handlers of the case `axum`.
 
 use axum::Router;
 

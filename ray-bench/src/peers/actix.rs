@@ -154,7 +154,8 @@ pub(crate) fn ask(plain: usize, within: usize) -> [Contender; 2] {
     ]
 }
 
-/// A task on a worker calls an actor on an arbiter. An actix system is a current_thread runtime; there both are on its thread.
+/// A task on a worker calls an actor on an arbiter. An actix system is a current_thread runtime; there both are on its
+/// thread.
 pub(crate) fn ask_async(n: usize) -> [Contender; 2] {
     [
         Caller::Worker.contender("actix", move || Caller::Worker.run(asks(start_in(0), n))),
@@ -220,7 +221,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors on this thread, after one call of each. They live as long as the returned addresses.
+/// Starts `n` actors on this thread and calls each of them once. They live as long as the returned addresses.
 pub(crate) fn population(n: usize) -> Vec<Addr<Counter>> {
     let living = async move {
         let counters: Vec<_> = (0..n).map(|_| Counter::new().start()).collect();
@@ -232,7 +233,7 @@ pub(crate) fn population(n: usize) -> Vec<Addr<Counter>> {
     SYSTEM.with(|(system, _)| system.block_on(living))
 }
 
-/// From nothing to the first reply.
+/// Starts the library and gets a first reply.
 pub(crate) fn first_result() {
     let system = System::new();
     let reply = system.block_on(async { Counter::new().start().send(Increment).await });

@@ -1,4 +1,4 @@
-//! Actors by hand: a counter behind a channel. A tokio task runs it, or a thread of its own.
+//! Hand-written actors: a counter behind a channel. A tokio task or a dedicated thread runs it.
 //!
 //! The code is generic over the [`Mailbox`]; [`channels`](super::channels) has one for each channel library.
 
@@ -251,7 +251,7 @@ pub(crate) fn spawnstop<M: Mailbox>(who: &str, n: usize) -> [Contender; 2] {
     [plain, within]
 }
 
-/// `n` actors, after one call of each. They live as long as the returned senders.
+/// Starts `n` actors and calls each of them once. They live as long as the returned senders.
 pub(crate) fn population<M: Mailbox>(n: usize) -> Vec<M::Sender> {
     let counters: Vec<M::Sender> = (0..n).map(|_| start::<M>(Host::Task)).collect();
     for counter in &counters {

@@ -1,4 +1,4 @@
-//! The channel libraries, as mailboxes of actors by hand.
+//! The channel libraries, as mailboxes of hand-written actors.
 //!
 //! tokio's channel comes with tokio's oneshot, as in its tutorial. kanal and flume come with the `oneshot` crate, the
 //! fastest of its kind. [`KanalReply`] also replies through a kanal channel, whose receiver spins before it parks.

@@ -205,7 +205,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors, after one call of each. They live as long as the returned references.
+/// Starts `n` actors and calls each of them once. They live as long as the returned references.
 pub(crate) fn population(n: usize) -> Vec<ActorRef<Counter>> {
     let counters: Vec<_> = (0..n).map(|_| bounded()).collect();
     for counter in &counters {
@@ -214,7 +214,7 @@ pub(crate) fn population(n: usize) -> Vec<ActorRef<Counter>> {
     counters
 }
 
-/// From nothing to the first reply.
+/// Starts the library and gets a first reply.
 pub(crate) fn first_result() {
     let runtime = new_runtime();
     let reply = runtime.block_on(async { Counter::spawn(Counter::new()).ask(Increment).await });

@@ -1,4 +1,4 @@
-//! By hand: the article's network on one thread, in a plain loop.
+//! The hand-written contender of the case `train`: the article's network on one thread, in a plain loop.
 
 use std::time::Instant;
 

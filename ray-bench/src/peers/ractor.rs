@@ -211,7 +211,7 @@ pub(crate) fn spawnstop(n: usize) -> [Contender; 2] {
     ]
 }
 
-/// `n` actors, after one call of each. They live until a caller stops them.
+/// Starts `n` actors and calls each of them once. They live until a caller stops them.
 pub(crate) fn population(n: usize) -> Vec<ActorRef<Message>> {
     runtime().block_on(async {
         let mut counters = Vec::with_capacity(n);
@@ -225,7 +225,7 @@ pub(crate) fn population(n: usize) -> Vec<ActorRef<Message>> {
     })
 }
 
-/// From nothing to the first reply.
+/// Starts the library and gets a first reply.
 pub(crate) fn first_result() {
     let runtime = new_runtime();
     let reply = runtime.block_on(async { call!(start().await, Message::Increment) });

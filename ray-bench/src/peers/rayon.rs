@@ -1,5 +1,5 @@
-//! rayon: the global pool, with `spawn` and a channel for the result, its parallel iterator, and its `join`. chili's `join`
-//! stands beside it.
+//! rayon: the global pool, with `spawn` and a channel for the result, its parallel iterator, and its `join`. This module
+//! also has the `join` of chili.
 
 use rayon::prelude::*;
 
@@ -36,7 +36,7 @@ pub(crate) fn rt(n: usize) -> [Contender; 2] {
 fn spawn<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     rayon::spawn(move || {
-        // The receiver is gone only if the bench has already failed.
+        // The receiver is dropped early only if the bench has already failed.
         let _ = sender.send(task());
     });
     receiver
@@ -90,7 +90,7 @@ pub(crate) fn par(work: Work) -> [Contender; 2] {
     ]
 }
 
-/// From nothing to the first result.
+/// Starts the library and gets a first result.
 pub(crate) fn first_result() {
     assert_eq!(spawn(|| 1).recv(), Ok(1));
 }

@@ -1,4 +1,5 @@
-//! By hand: one thread for each core behind a crossbeam channel, and an object store of `Arc`, `DashMap` or copies.
+//! Hand-written contenders: one thread for each core behind a crossbeam channel, and an object store of `Arc`, `DashMap` or
+//! copies.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(crate) fn recursion(n: u64) -> u64 {
     if n == 0 {
         return 0;
     }
-    // A call needs little stack. With the default of two megabytes, ten thousand live threads would ask for 20 GB.
+    // A call needs little stack. With the default of two megabytes, ten thousand live threads would reserve 20 GB.
     let next = std::thread::Builder::new().stack_size(64 << 10).spawn(move || recursion(n - 1));
     next.expect("start a thread").join().expect("result") + 1
 }
@@ -60,7 +61,7 @@ pub(crate) fn objects(shared: usize, copied: usize) -> [Contender; 3] {
             putget::ns_per_object(shared, |object| {
                 id += 1;
                 store.insert(id, object);
-                store.remove(&id).expect("the object is there").1
+                store.remove(&id).expect("the object is in the store").1
             })
         }),
         Contender::new("memcpy", move || putget::ns_per_object(copied, |object| std::hint::black_box(&object).clone())),

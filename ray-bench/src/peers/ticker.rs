@@ -13,7 +13,7 @@ use crate::workload::{
     ticker::{AWAITS, ENOUGH, LONG, QUEUED, SHORT, STEPS, Situation, TURNED, Ticks},
 };
 
-/// Blocks a thread for blocking work for so many milliseconds.
+/// Runs a body of this many milliseconds on a thread for blocking work.
 async fn take(milliseconds: u64) {
     let body = move || {
         if milliseconds > 0 {
@@ -67,7 +67,7 @@ pub(crate) async fn work(situation: Situation, ticks: Ticks) {
             let mut pending: Vec<_> = (0..QUEUED).map(|_| call()).collect();
             ticks.count_from_now();
             pending.pop().expect("there are calls").await.expect("the actor replies");
-            // Their drop would take this thread milliseconds that belong to no await.
+            // Their drop would block this thread for milliseconds that are not part of an await.
             std::mem::forget(pending);
         }
     }

@@ -229,7 +229,7 @@ pub(crate) fn par(work: Work) -> Contender {
     })
 }
 
-/// From nothing to the first result. The runtime stays.
+/// Starts the runtime, which keeps running, and gets a first result.
 pub(crate) fn first_result() {
     let runtime = new_runtime();
     let result = runtime.block_on(async { tokio::spawn(async { 1 }).await });

@@ -1,9 +1,10 @@
-//! torch on one thread, and Ray Train's `TorchTrainer`. The python of `--python` runs them; see `python/train.py`.
+//! torch on one thread, and Ray Train's `TorchTrainer`. The Python of `--python` runs them; see `python/train.py`.
 //!
 //! Each of them trains from tensors in memory. Where torchvision is installed, each also trains as in the article, from
-//! torchvision's data set. The processes with torch alone stay for all rounds, like ours. Those of Ray do not, since an idle
-//! cluster takes processor time from the other contenders: every round starts a cluster, each `TorchTrainer` trains two
-//! epochs in it, and the second one counts. Their peak memory is the sum of the workers, without the other processes of Ray.
+//! torchvision's data set. The processes with torch alone stay for all rounds, like ours. Those of Ray do not, since an
+//! idle cluster takes processor time from the other contenders: every round starts a cluster, each `TorchTrainer` trains
+//! two epochs in it, and the second one counts. Their peak memory is the sum of the workers, without the other processes of
+//! Ray.
 
 use std::{
     cell::RefCell,
@@ -25,24 +26,25 @@ use crate::{
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/train.py");
 
-/// The python of `--python`.
+/// The Python of `--python`.
 static PYTHON: OnceLock<Python> = OnceLock::new();
 
 struct Python {
     path: PathBuf,
-    /// Whether it can train as in the article.
+    /// Whether torchvision is installed, so that it can train as in the article.
     torchvision: bool,
 }
 
-/// Adds the contenders of this python.
+/// Adds the contenders of this Python.
 pub(crate) fn add(path: PathBuf) -> Outcome {
     let option = format!("--python {}", path.display());
     let output = script(&path, &["check"]).output().map_err(|error| format!("{option}: {error}"))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
-        return Err(
-            format!("{option}: this python cannot train; run `pip install numpy torch 'ray[train]'` for it:\n{why}").into()
-        );
+        return Err(format!(
+            "{option}: this Python cannot train: install the packages with `pip install numpy torch 'ray[train]'`:\n{why}"
+        )
+        .into());
     }
     let torchvision = output.stdout.trim_ascii() == b"torchvision";
     PYTHON.set(Python { path, torchvision }).map_err(|_| "--python may be given once".into())
@@ -54,7 +56,7 @@ fn script(python: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The contenders of the python; none without `--python`.
+/// The contenders of the Python; none without `--python`.
 pub(crate) fn contenders(known: &Rc<RefCell<Known>>) -> Vec<Contender> {
     let Some(python) = PYTHON.get() else { return Vec::new() };
     let weights = Rc::new(weights().expect("a file for the weights"));
@@ -77,7 +79,8 @@ pub(crate) fn contenders(known: &Rc<RefCell<Known>>) -> Vec<Contender> {
     all
 }
 
-/// A file with the weights at the beginning of every epoch, in torch's layout: f32, the weight of each layer, then its bias.
+/// A file with the weights at the beginning of every epoch, in torch's layout: f32, the weight of each layer, then its
+/// bias.
 fn weights() -> std::io::Result<NamedTempFile> {
     let mut bytes = Vec::new();
     network().visit(&mut |_, numbers| bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())));

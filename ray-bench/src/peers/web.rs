@@ -42,7 +42,7 @@ pub(crate) fn actor(work: Work) -> Router {
     runtime().spawn(async move {
         let mut value = 0;
         while let Some(message) = mailbox.recv().await {
-            // The request has no receiver any more if its client is gone.
+            // The receiver of the reply is dropped if the client has closed its connection.
             let _ = match message {
                 Message::Noop(reply) => reply.send(1),
                 Message::Work(reply) => {

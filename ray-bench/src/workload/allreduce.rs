@@ -1,8 +1,9 @@
-//! `allreduce`: the mean of the floats of all members, in the buffer of every member. A buffer is as long as the gradients of the
-//! article's network.
+//! `allreduce`: the mean of the floats of all members, in the buffer of every member. A buffer is as long as the gradients
+//! of the article's network.
 //!
 //! Each member is a thread. The members meet at a barrier before each reduction. The clock starts when the first member
-//! calls and stops when the last member has its result. The time that one thread takes to copy one buffer stands beside it.
+//! calls and stops when the last member has its result. For comparison the case also measures the time in which one thread
+//! copies one buffer.
 
 use crate::measure::Definition;
 

@@ -1,7 +1,7 @@
-//! `start`: from nothing to the first result, in a fresh process for each round.
+//! `start`: the time until the first result, in a fresh process for each round.
 //!
-//! The clock starts in `main`, so the start of the process itself does not count. It stops when the result of one no-op task
-//! is there, or the result of one actor call for a library without tasks.
+//! The clock starts in `main`, so the start of the process itself does not count. It stops when the result of one no-op
+//! task is ready, or the result of one actor call for a library without tasks.
 
 use crate::measure::Definition;
 

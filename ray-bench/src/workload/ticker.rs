@@ -1,9 +1,10 @@
-//! `ticker`: the lateness of a 1 ms ticker on a current_thread runtime, while another task of that runtime awaits sync work.
+//! `ticker`: the lateness of a 1 ms ticker on a current_thread runtime, while another task of that runtime awaits sync
+//! work.
 //!
 //! Work that an await runs on its own thread delays every other task of the runtime. The sample is the lateness of the
 //! latest tick. The rows with "late ticks" are of the same rounds; they count the ticks that came more than 2 ms late. The
-//! ticker skips a tick that it missed because of an earlier late tick. So a body that blocks the thread once causes one late
-//! tick.
+//! ticker skips a tick that it missed because of an earlier late tick. So a body that blocks the thread once causes one
+//! late tick.
 //!
 //! Every contender is a fresh process in every situation, since the engine keeps its knowledge of a function or closure for
 //! the life of the process. The long bodies sleep, so they take no processor time from the ticker.
@@ -29,7 +30,7 @@ pub(crate) const MARGIN: Duration = Duration::from_millis(10);
 
 /// The milliseconds of a long body.
 pub(crate) const LONG: u64 = 50;
-/// Bodies before the long ones; they return at once.
+/// The number of bodies before the long ones; they return immediately.
 pub(crate) const SHORT: usize = 1_000;
 /// Long bodies of a function that turns long.
 pub(crate) const TURNED: usize = 5;
@@ -53,7 +54,7 @@ pub(crate) enum Situation {
     SameClosure,
     /// Several long bodies of a function come after short ones of that function.
     TurnsLong,
-    /// Bodies that do nothing come one after the other.
+    /// No-op bodies run one after the other.
     Noops,
     /// The last of many calls of an actor is awaited while all of them are queued.
     Queue,

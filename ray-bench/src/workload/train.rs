@@ -2,16 +2,17 @@
 //!
 //! A worker trains in batches of 64, the workers average their gradients, and the optimiser is plain gradient descent at
 //! 0.01. The time covers the conversion of each batch from bytes to floats. Every contender has a process of its own, which
-//! reads the set once and trains an epoch in each of its turns. Our processes use mimalloc, because glibc's allocator costs
-//! burn a third. "ray" is a module of burn in a [`Trainer`], and "ray (Mlp, ..)" is the hand-written network in one.
+//! reads the set once and trains an epoch in each of its turns. The processes of this project use mimalloc, because with
+//! glibc's allocator burn takes a third longer. "ray" is a module of burn in a [`Trainer`], and "ray (Mlp, ..)" is the
+//! hand-written network in one.
 //! "hand-written" is that network in a plain loop on one thread, and "products alone" is the part of its time that its
-//! matrix products take. [`torch`](crate::peers::torch) describes the contenders of a python.
+//! matrix products take. [`torch`](crate::peers::torch) describes the contenders in Python.
 //!
 //! All contenders begin every epoch with the same weights, so their losses must agree, or the bench ends. The losses of one
 //! process agree from round to round to the last bit. The losses of contenders with equal numbers of workers differ only by
 //! the order of summation.
 //!
-//! "peak memory" is the most resident memory that the process has had, images included.
+//! "peak memory" is the largest resident memory of the process, including the images.
 //!
 //! [`Trainer`]: ray_train::Trainer
 

@@ -1,13 +1,13 @@
 //! `wait1000`: the caller takes the results of a thousand references one at a time, in the order in which they finish.
 //!
-//! The clock starts when the last task is submitted and stops when the last result is taken. So the sample holds the part of
-//! the tasks that still has to run at that time. It also holds the time to build the set that the caller waits on, where the
-//! library builds such a set from references (`FuturesUnordered`, ours); `JoinSet` builds its set during submission, before
-//! the clock starts. The rows with "(with submit)" are of the same rounds, and their clock starts before the first
-//! submission. They show where a library moves work from one of the two spans to the other.
+//! The clock starts when the last task is submitted and stops when the last result is taken. So the sample holds the part
+//! of the tasks that still has to run at that time. It also holds the time to build the set that the caller waits on, where
+//! the library builds such a set from references (`FuturesUnordered` and `ray`); `JoinSet` builds its set during
+//! submission, before the clock starts. The rows with "(with submit)" are of the same rounds, and their clock starts before
+//! the first submission. They show whether a library does work during the submission instead of during the wait.
 //!
-//! A channel into which every task sends its result is faster still. It is no peer: it gives no reference to a single result
-//! that a caller could wait for, pass on, or get alone.
+//! A channel into which every task sends its result is faster still. It is not a contender, because it gives no reference
+//! to a single result that a caller could wait for, pass on, or get alone.
 
 use std::time::Instant;
 
