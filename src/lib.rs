@@ -233,7 +233,7 @@
 //! println!("{error:?}"); // the cause, and the task with its file and line
 //! ```
 //!
-//! Some programs that would wait for ever in Ray fail with an error here: a task that requests more of a resource than the
+//! Some programs that would wait without end in Ray fail with an error here: a task that requests more of a resource than the
 //! engine has (`Infeasible`), and calls that wait for each other (`Deadlock`). If tasks or actors wait for a long time for
 //! resources that others hold, the engine logs a report that names the holders.
 //!

@@ -2,10 +2,8 @@
 //! exports both attributes.
 //!
 //! An item passes through `parse`, `options`, `model`, `check`, and then `expand`, or `fallback` after an error. Each
-//! stage is a file of that name. The stages before `expand` collect all errors of the item in one [`Report`], each on the
+//! stage is a file of that name. The stages before `expand` collect all errors of the item in one `Report`, each on the
 //! user's tokens; `expand` cannot fail. Expansions use the macros and types of the facade's hidden module `__private`.
-//!
-//! [`Report`]: report::Report
 
 #![forbid(unsafe_code)]
 

@@ -89,7 +89,7 @@ pub(crate) struct Param {
     pub(crate) kind: Kind,
 }
 
-/// How an argument reaches the body.
+/// The way in which the body gets an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// The body gets the value: moved if the task has the last reference, cloned otherwise.

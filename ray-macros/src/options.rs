@@ -66,7 +66,7 @@ impl On {
         }
     }
 
-    /// Where an option of this kind is written.
+    /// The attribute in which options of this kind of item are written, for messages.
     fn place(self) -> &'static str {
         match self {
             On::Function => "#[remote(..)] on a function",

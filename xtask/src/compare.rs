@@ -26,7 +26,7 @@ const TIME: f64 = 1.05;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// How a case is measured.
+/// A case, and the parameters of its measurement.
 struct Case {
     name: &'static str,
     /// The size of a round under callgrind, and the rounds of a shorter and a longer run, whose difference does not contain

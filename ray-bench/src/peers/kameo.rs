@@ -1,6 +1,6 @@
 //! kameo: one tokio task for each actor, one message type for each method.
 //!
-//! The contenders spawn actors as in its book. Where the caller submits calls faster than the actor runs them (`pipe`,
+//! The contenders spawn actors as in its book. If the caller submits calls faster than the actor runs them (`pipe`,
 //! `tell`, `many`), the mailbox is unbounded, which is the faster of kameo's two mailboxes there.
 
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! torch on one thread, and Ray Train's `TorchTrainer`. The Python of `--python` runs them; see `python/train.py`.
 //!
-//! Each of them trains from tensors in memory. Where torchvision is installed, each also trains as in the article, from
+//! Each of them trains from tensors in memory. If torchvision is installed, each also trains as in the article, from
 //! torchvision's data set. The processes with torch alone stay for all rounds, like ours. Those of Ray do not, since an
 //! idle cluster takes processor time from the other contenders: every round starts a cluster, each `TorchTrainer` trains
 //! two epochs in it, and the second one counts. Their peak memory is the sum of the workers, without the other processes of

@@ -116,8 +116,8 @@ impl RunConfig {
         self
     }
 
-    /// How many times the group may fail. After each of these failures the whole group is restarted from the last checkpoint. The
-    /// default is 0; -1 means without limit.
+    /// The number of times that the group may fail. After each of these failures the whole group is restarted from the last
+    /// checkpoint. The default is 0; -1 means without limit.
     ///
     /// ```
     /// # use std::sync::atomic::{AtomicU32, Ordering};
@@ -136,8 +136,8 @@ impl RunConfig {
         self
     }
 
-    /// How long a rank waits for the others in a collective operation or at a report; by default 1800 s. Then the operation fails, and
-    /// the error names the missing ranks.
+    /// The time that a rank waits for the others in a collective operation or at a report; by default 1800 s. Then the operation
+    /// fails, and the error names the missing ranks.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -148,8 +148,8 @@ impl RunConfig {
         self
     }
 
-    /// How long the loops have to return after their group has failed or was interrupted; by default 5 s. A rank whose loop is in code
-    /// that cannot be interrupted is abandoned after that: its loop continues, but each call of its context fails.
+    /// The time that the loops have to return after their group has failed or was interrupted; by default 5 s. A rank whose loop is
+    /// in code that cannot be interrupted is abandoned after that: its loop continues, but each call of its context fails.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -264,7 +264,7 @@ impl RunConfig {
         self.max_failures < 0 || i64::from(failures) <= self.max_failures
     }
 
-    /// How long a rank waits for the others.
+    /// The time that a rank waits for the others.
     pub(crate) fn rank_timeout(&self) -> Duration {
         self.timeout
     }

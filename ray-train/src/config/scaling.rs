@@ -168,7 +168,7 @@ impl ScalingConfig {
         self
     }
 
-    /// How long a group waits for resources that others hold; by default 60 s. Then `fit` fails, and the error names the holders.
+    /// The time that a group waits for resources that others hold; by default 60 s. Then `fit` fails, and the error names the holders.
     ///
     /// ```
     /// # use std::time::Duration;

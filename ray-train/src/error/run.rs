@@ -24,7 +24,7 @@ use thiserror::Error;
 pub struct Damaged {
     /// The damaged file, or the directory of the damaged checkpoint.
     pub path: PathBuf,
-    /// What is wrong, and what to do.
+    /// The problem, and advice for the user.
     pub why: String,
 }
 
@@ -71,6 +71,6 @@ pub struct InProgress {
 #[error("{message}")]
 #[non_exhaustive]
 pub struct NotAdmitted {
-    /// The resources that the group asked for, the resources of the node, their holders, and what to do.
+    /// The resources that the group asked for, the resources of the node, their holders, and advice for the user.
     pub message: String,
 }

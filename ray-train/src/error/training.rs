@@ -58,7 +58,7 @@ pub struct TrainingFailed {
     pub run: String,
     /// The ranks of the last group that failed, in ascending order, each with its error.
     pub worker_failures: Vec<WorkerFailure>,
-    /// How many groups failed, the last one included.
+    /// The number of groups that failed, including the last one.
     pub failures: u32,
     /// The error of the restart, if a retry was left and the restart failed.
     pub restart: Option<ray::Error>,

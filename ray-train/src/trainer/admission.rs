@@ -18,10 +18,10 @@ use super::worker::Worker;
 use crate::config::WorkerResources;
 use crate::error::NotAdmitted;
 
-/// How often a waiting thread checks whether the run should stop.
+/// The interval at which a waiting thread checks whether the run should stop.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long an elastic group waits for workers beyond its minimum: the engine grants free resources within microseconds.
+/// The time that an elastic group waits for workers beyond its minimum: the engine grants free resources within microseconds.
 const ELASTIC_WAIT: Duration = Duration::from_millis(200);
 
 /// Longer waits are cut to this: the clock of some systems cannot represent a much later deadline.
@@ -182,7 +182,7 @@ impl Candidates {
     }
 }
 
-/// How many workers to create, and how many of them without resources, because an abandoned worker holds theirs.
+/// The number of workers to create, and how many of them get no resources, because an abandoned worker holds theirs.
 #[derive(Debug, PartialEq)]
 struct Plan {
     workers: usize,

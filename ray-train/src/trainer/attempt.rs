@@ -19,7 +19,7 @@ use crate::context::RankInfo;
 use crate::error::{Released, failed, rank_list};
 use crate::run_directory::CommitError;
 
-/// How a group ended.
+/// The outcome of a group.
 pub(crate) enum Outcome {
     /// All loops have returned.
     Done,
@@ -289,7 +289,7 @@ pub(crate) struct AbandonedRanks {
 }
 
 impl AbandonedRanks {
-    /// How many of the loops have still not returned.
+    /// The number of these loops that have still not returned.
     pub(crate) fn count(&self) -> usize {
         self.ranks.iter().filter(|rank| self.board.is_running(**rank)).count()
     }

@@ -30,7 +30,7 @@ pub(super) struct GroupDetails {
     /// The run's directory, canonical.
     pub(super) path: PathBuf,
     pub(super) resources: WorkerResources,
-    /// How many of its workers hold these resources. The others replace workers that were abandoned with their resources.
+    /// The number of its workers that hold these resources. The others replace workers that were abandoned with their resources.
     pub(super) holding: usize,
     /// The group that waits for this one, because its loop or callback called the run's `fit`.
     pub(super) waiting_group: Option<u64>,

@@ -1,4 +1,4 @@
-//! Where the ranks of a group are in the sequence of reports: a pure state machine. All ranks must report equally often.
+//! The positions of the ranks of a group in the sequence of reports: a pure state machine. All ranks must report equally often.
 
 use super::rank_report::RankReport;
 use crate::error::rank_list;

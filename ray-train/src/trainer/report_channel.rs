@@ -9,7 +9,7 @@ use ray::collective::Group;
 use super::report_board::ReportBoard;
 use super::run_recorder::RunRecorder;
 
-/// How the loop of a rank reaches the run recorder.
+/// The connection from the loop of a rank to the run recorder.
 pub(crate) enum ReportChannel {
     /// The rank is one of a group: its reports go through the board to the driver thread.
     Group(Arc<ReportBoard>),

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 const CHILD: &str = "RAY_TRAIN_TEST_CHILD";
 
-/// How long a process may run, also on a busy machine.
+/// The time limit of a process, long enough for a busy machine.
 const WATCHDOG: Duration = Duration::from_secs(240);
 
-/// How often to check whether a process has ended, after it has closed its output.
+/// The interval of the checks whether a process has ended, after it has closed its output.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The command that runs one test of this binary in a child process.

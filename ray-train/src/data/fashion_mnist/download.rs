@@ -24,10 +24,10 @@ const SUMS: [&str; 4] = [
 /// The download of a larger file is stopped: none of the four files is that large.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// How long the server may take to accept a connection, and how long to answer a request.
+/// The time in which the server must accept a connection, and the time in which it must answer a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many times [`TIMEOUT`] the server may take to send a file.
+/// The time in which the server must send a file, as a multiple of [`TIMEOUT`].
 const BODY_TIMEOUTS: u32 = 60;
 
 /// Downloads the files into a folder. Each file is written under a temporary name and renamed when it is complete.
