@@ -17,7 +17,7 @@ use crate::call::function::{BoxFuture, MethodCall, Outcome};
 use crate::call::registry::Glue;
 use crate::call::spec::Spec;
 use crate::engine::task_cell::strict_outcome;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::block;
 use crate::object::entry::{Header, Kind, VTable};
 use crate::object::state::{Phase, State};

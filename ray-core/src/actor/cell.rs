@@ -16,7 +16,7 @@
 //! line has both, wherever the cell begins. The runner looks at `has_rare` for what it would else read in front.
 
 use crate::base::error::Error;
-use crate::engine::thread::{Frame, Host};
+use crate::engine::thread_state::{Frame, Host};
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -199,7 +199,7 @@ impl ActorHead {
     pub(crate) fn caller(&self) -> u64 {
         match self.caller.load(Ordering::Relaxed) {
             0 => {
-                let fresh = crate::engine::thread::fresh_caller();
+                let fresh = crate::engine::thread_state::fresh_caller();
                 match self.caller.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => fresh,
                     Err(known) => known,

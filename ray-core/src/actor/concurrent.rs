@@ -19,7 +19,7 @@ use crate::actor::run_state::{Admit, Left};
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::future::Over;
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::task::blockers::{Blocker, Blockers};

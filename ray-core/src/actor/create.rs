@@ -14,7 +14,7 @@ use crate::base::call_options::{CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
 use crate::call::arg::ArgList;
 use crate::engine::free_job::FreeJob;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::engine::{claim, thread};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;

@@ -148,7 +148,7 @@ pub fn exit_actor() -> Result<()> {
     exit(None)
 }
 
-fn running_frame() -> Option<&'static crate::engine::thread::Frame> {
+fn running_frame() -> Option<&'static crate::engine::thread_state::Frame> {
     crate::engine::thread::existing().and_then(|state| state.frame())
 }
 

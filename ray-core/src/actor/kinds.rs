@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use crate::actor::call::{CallHead, as_call};
 use crate::actor::{create, interrupt, life, run, send, steal};
 use crate::engine::blocking::interrupt::wake;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::engine::{claim, thread};
 use crate::object::entry::{Header, Hold};
 use crate::task::blockers::{Blocker, Blockers};

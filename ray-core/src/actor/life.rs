@@ -16,7 +16,7 @@ use crate::actor::mailbox::Buffer;
 use crate::actor::run_state::{AfterMade, Crash, Life, Restart, Start};
 use crate::base::call_options::CreateSettings;
 use crate::base::error::{Error, ErrorKind};
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::{Header, Hold, publish};
 use crate::object::state::Phase;
 

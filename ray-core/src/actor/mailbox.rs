@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 
 use crate::base::error::Error;
 use crate::call::spec::Spec;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::{Header, Hold};
 
 type Word = MaybeUninit<usize>;

@@ -15,7 +15,7 @@ use crate::actor::{interrupt, life};
 use crate::base::error::Error;
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::task::blockers::{Blocker, Blockers};

@@ -21,7 +21,7 @@ use crate::base::resources::Resources;
 use crate::call::arg::ArgList;
 use crate::call::refs::Refs;
 use crate::engine::thread;
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::Hold;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;

@@ -10,7 +10,7 @@ use crate::actor::mailbox::Buffer;
 use crate::actor::run;
 use crate::engine::blocking::inline::{Lease, enclosed};
 use crate::engine::blocking::world;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
 

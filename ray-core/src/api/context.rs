@@ -67,7 +67,7 @@ pub fn context() -> RuntimeContext {
 }
 
 fn assigned(
-    state: &thread::ThreadState,
+    state: &crate::engine::thread_state::ThreadState,
     head: Option<&crate::task::head::TaskHead>,
     actor: Option<&crate::actor::cell::ActorHold>,
 ) -> Resources {

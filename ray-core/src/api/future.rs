@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::blocking::awaiting;
 use crate::engine::blocking::awaiting::Helped;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::alarm::Target;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;

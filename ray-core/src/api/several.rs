@@ -17,7 +17,7 @@ use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
 use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;

@@ -25,7 +25,7 @@ use crate::collective::kernel::Part;
 use crate::collective::trouble;
 use crate::engine::blocking::park::{Waited, until};
 use crate::engine::thread;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 
 /// About so many bytes of each buffer are a block: few enough that the last ones end together, many enough that to take one
 /// costs nothing.

@@ -48,7 +48,7 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 
 /// Refuses to block where that would stall others, and for entries of a former engine.

@@ -24,7 +24,7 @@ use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
 use crate::engine::execute::leave_frame;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::{Header, Hold};
 use crate::object::waiter::Waiter;
 

@@ -23,15 +23,10 @@ use crate::task::head::TaskHead;
 
 /// The key of a task's claim is its own address, that of a creation the actor's, which a killer knows.
 fn key_of(head: &TaskHead) -> (Key, Term) {
-    match owner(head) {
+    match head.owner() {
         Some(actor) => (Key(actor), Term::Life),
         None => (Key(std::ptr::from_ref(head).addr()), Term::Body),
     }
-}
-
-/// The address of the actor that owns what the task is granted.
-pub(super) fn owner(head: &TaskHead) -> Option<usize> {
-    head.vtable().kind.for_life.as_ref().map(|for_life| (for_life.owner)(head))
 }
 
 /// Whether a task or a creation that is about to claim is still to begin.
@@ -68,7 +63,7 @@ pub(crate) fn withdraw(head: &TaskHead) {
         return;
     }
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == head.header.epoch) else { return };
-    if withdraw_claim(&engine, key_of(head).0).is_none() && owner(head).is_none() {
+    if withdraw_claim(&engine, key_of(head).0).is_none() && head.owner().is_none() {
         crate::engine::execute::give_back(&engine, head);
     }
 }
@@ -149,7 +144,7 @@ fn grant(engine: &Engine, claims: &mut Claims<Returning, Hold>, granted: &mut Ve
     while let Some(grant) = claims.next(|units, term| engine.cpu.take_for(units, term)) {
         if let Grant::Start(task) = &grant
             && let Some(head) = task.task()
-            && owner(head).is_none()
+            && head.owner().is_none()
         {
             head.mark_granted(true);
         }

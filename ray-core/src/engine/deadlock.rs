@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::base::error::Error;
 use crate::base::log::Notice;
-use crate::engine::claim::owner;
 use crate::engine::engine::Engine;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::engine::wait_graph::{Waiting, address, name_of};
 use crate::object::entry::Header;
 use crate::task::head::TaskHead;
@@ -28,7 +27,7 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
                 names.push(name_of(entry, body.spec.name()));
                 // A constructor holds its actor, which shows no running call.
                 // SAFETY: the entry of a frame is a task, alive while it runs.
-                if let Some(actor) = owner(unsafe { TaskHead::of(entry) }) {
+                if let Some(actor) = unsafe { TaskHead::of(entry) }.owner() {
                     bodies.push(actor);
                     names.push(name_of(entry, body.spec.name()));
                 }
@@ -73,7 +72,7 @@ pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     if extra > 0 {
         lines.push(format!("  granted so far: {extra} extra CPU(s), since bodies block in the operating system"));
     }
-    for name in crate::engine::shutdown::running_bodies(engine) {
+    for name in engine.running_bodies() {
         lines.push(format!("  running: {name}"));
     }
     lines.extend(engine.holders.lock().values().map(|holder| format!("  {holder}")));

@@ -285,4 +285,16 @@ impl Engine {
     pub(crate) fn has_no_worker(&self) -> bool {
         self.workers.count.load(Ordering::SeqCst) == 0
     }
+
+    /// The names of the bodies that run now, on the engine's threads and on users' that help.
+    pub(crate) fn running_bodies(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.threads.walk(0, |shared, _| {
+            if let Some(spec) = shared.running() {
+                names.push(format!("{} ({}:{})", spec.path(), spec.file(), spec.line()));
+            }
+            false
+        });
+        names
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::call::spec;
 use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;

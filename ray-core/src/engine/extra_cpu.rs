@@ -186,7 +186,7 @@ impl Watch {
                 crate::engine::queue::queue_free(engine, FreeJob::of(Leased(Job::new(task))));
                 crate::engine::wake::kick(engine);
             } else {
-                crate::engine::blocking::last_resort::call(engine, Some(Offer::Task(task, now)));
+                crate::engine::help::call_for_help(engine, Some(Offer::Task(task, now)));
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::call::function::{BoxFuture, Outcome};
 use crate::engine::engine::Engine;
 use crate::engine::execute::{conclude, give_back, leave_frame};
 use crate::engine::thread;
-use crate::engine::thread::{Frame, Host, ThreadState};
+use crate::engine::thread_state::{Frame, Host, ThreadState};
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::task::children;

@@ -297,7 +297,7 @@ fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
     {
         return;
     }
-    crate::engine::blocking::last_resort::call(engine, foreign.then_some(Offer::AnyWork));
+    crate::engine::help::call_for_help(engine, foreign.then_some(Offer::AnyWork));
 }
 
 /// Every body of a worker waits for other threads, as far as the system says. A thread that sleeps or computes comes back.

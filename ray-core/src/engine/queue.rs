@@ -5,7 +5,7 @@ use crate::engine::claim::claim;
 use crate::engine::engine::Engine;
 use crate::engine::free_job::FreeJob;
 use crate::engine::thread;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::engine::threads::Job;
 use crate::engine::worker::Free;
 use crate::object::entry::Hold;
@@ -68,5 +68,15 @@ pub(crate) fn queue_free(engine: &Engine, job: FreeJob) {
 pub(crate) fn notify(engine: &Engine) {
     if engine.monitor.is_roused_by_work() {
         crate::engine::monitor::rouse(engine);
+    }
+}
+
+/// This worker is about to block or to idle: the CPU-free work that it has taken and not begun is for others.
+#[inline]
+pub(crate) fn give_batch_back(state: &ThreadState) {
+    if let Some(batch) = &state.batch
+        && state.engine.free.give_back(batch)
+    {
+        notify(&state.engine);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
     }
     drain(&engine);
     crate::base::unread::log_unread();
-    let left = running_bodies(&engine);
+    let left = engine.running_bodies();
     drop(engine);
     thread::free_former();
     left
@@ -105,19 +105,7 @@ fn has_ended(engine: &Engine) -> bool {
         && !engine.monitor.is_there()
         && engine.async_runtime.threads() == 0
         && engine.futures.is_empty()
-        && running_bodies(engine).is_empty()
-}
-
-/// The names of the bodies that run now, on the engine's threads and on users' that help.
-pub(crate) fn running_bodies(engine: &Engine) -> Vec<String> {
-    let mut names = Vec::new();
-    engine.threads.walk(0, |shared, _| {
-        if let Some(spec) = shared.running() {
-            names.push(format!("{} ({}:{})", spec.path(), spec.file(), spec.line()));
-        }
-        false
-    });
-    names
+        && engine.running_bodies().is_empty()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -193,7 +181,7 @@ mod tests {
                 crate::engine::queue::notify(engine);
             }),
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {
-                crate::engine::blocking::last_resort::call(engine, Some(crate::engine::calls::Offer::Task(task, Instant::now())));
+                crate::engine::help::call_for_help(engine, Some(crate::engine::calls::Offer::Task(task, Instant::now())));
             }),
             // As if the thread had been taking them when the shutdown looked: they were in no queue then. It takes half of them.
             ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {

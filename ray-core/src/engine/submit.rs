@@ -12,7 +12,7 @@ use crate::call::refs::Refs;
 use crate::engine::engine::Engine;
 use crate::engine::task_cell::{Body, FunctionBody, TaskCell};
 use crate::engine::thread;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::{Hold, Kind};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;

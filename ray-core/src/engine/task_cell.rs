@@ -12,7 +12,7 @@ use crate::call::flatten::Finish;
 use crate::call::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
 use crate::call::registry::Glue;
 use crate::call::spec::Spec;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::block;
 use crate::object::entry::{Header, Kind, VTable};
 use crate::object::state::{Phase, State};

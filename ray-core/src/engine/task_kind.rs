@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::engine::blocking::{inline, interrupt};
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::engine::{claim, queue};
 use crate::object::entry::{Header, Hold};
 use crate::task::blockers::Blockers;

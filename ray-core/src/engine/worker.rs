@@ -18,7 +18,8 @@ use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
-use crate::engine::thread::{Frame, ThreadState, attach_worker};
+use crate::engine::thread::attach_worker;
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::engine::threads::{Job, Shared};
 use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
@@ -339,7 +340,7 @@ fn idle(state: &ThreadState, anyway: bool) -> bool {
 fn park(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);
-    state.give_batch_back();
+    crate::engine::queue::give_batch_back(state);
     let me = &state.shared;
     me.woken.store(false, Ordering::Relaxed);
     engine.workers.idle.lock().push(Arc::clone(me));

@@ -229,6 +229,11 @@ impl TaskHead {
         }
     }
 
+    /// The address of the actor that owns what the task is granted, if an actor does.
+    pub(crate) fn owner(&self) -> Option<usize> {
+        self.vtable().kind.for_life.as_ref().map(|for_life| (for_life.owner)(self))
+    }
+
     /// It holds what it asked for, or no longer; whether it did.
     pub(crate) fn mark_granted(&self, granted: bool) -> bool {
         self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))

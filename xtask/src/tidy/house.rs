@@ -66,6 +66,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/task/runner.rs",
     "ray-core/src/task/abort.rs",
     "ray-core/src/task/dependency.rs",
+    "ray-core/src/engine/thread_state.rs",
     "ray-core/src/engine/threads.rs",
     "ray-core/src/engine/wait_graph.rs",
     "ray-core/src/engine/execute.rs",

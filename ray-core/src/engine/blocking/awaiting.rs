@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::awaited::Getter;
 use crate::engine::blocking::inline;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
 use crate::task::runner::Bodies;

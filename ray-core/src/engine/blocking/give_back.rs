@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::engine::engine::Engine;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 
 impl Return {
     /// Of the CPU that this thread's body holds, if it holds one.
@@ -55,7 +55,7 @@ impl Return {
 
     fn wait(self: &Arc<Self>, state: &ThreadState) {
         let engine = &*state.engine;
-        state.give_batch_back();
+        crate::engine::queue::give_batch_back(state);
         let blocked = state.block();
         self.ask(engine);
         while !self.is_granted() {

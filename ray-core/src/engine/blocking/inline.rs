@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use crate::base::resources::UNITS;
 use crate::call::spec::Spec;
 use crate::engine::execute::execute;
-use crate::engine::thread::{Outside, ThreadState};
+use crate::engine::thread_state::{Outside, ThreadState};
 use crate::engine::worker::{frame_of, frame_with};
 use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;

@@ -14,7 +14,7 @@ use std::thread::Thread;
 use parking_lot::Mutex;
 
 use crate::base::error::Result;
-use crate::engine::thread::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::state::Phase;
 
 static PARKED: Mutex<Option<HashMap<usize, Vec<Thread>>>> = Mutex::new(None);

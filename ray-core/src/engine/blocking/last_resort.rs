@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use crate::engine::awaited::AwaitedQueue;
 use crate::engine::blocking::inline;
-use crate::engine::engine::Engine;
-use crate::engine::thread::ThreadState;
-use crate::engine::threads::Job;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::task::runner::Bodies;
 
@@ -54,24 +52,6 @@ impl LastResort {
         }
         self.0 < PATIENCE
     }
-}
-
-/// Calls every thread that waits. Without an offer each looks at its own needs alone.
-pub(crate) fn call(engine: &Engine, offer: Option<Offer>) {
-    if offer.is_some() {
-        if let Some(Offer::Task(task, _)) = engine.calls.offer(offer) {
-            engine.injector.push(Job::new(task));
-        }
-        // A shutdown may have emptied the queues before.
-        crate::engine::queue::notify(engine);
-    }
-    engine.calls.count_call();
-    engine.threads.walk(0, |shared, _| {
-        if shared.is_away() {
-            shared.thread.unpark();
-        }
-        false
-    });
 }
 
 /// A waiting thread was called: it runs something that one of `entries` needs; else, outside of bodies, what is offered.

@@ -13,7 +13,7 @@ use crate::engine::awaited::Getter;
 use crate::engine::blocking::interrupt;
 use crate::engine::engine::Engine;
 use crate::engine::returning::Return;
-use crate::engine::thread::{Outside, ThreadState};
+use crate::engine::thread_state::{Outside, ThreadState};
 use crate::object::entry::Header;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
@@ -76,7 +76,7 @@ fn until_with(
     if let Some(frame) = state.frame() {
         frame.spec.has_waited();
     }
-    state.give_batch_back();
+    crate::engine::queue::give_batch_back(state);
     let blocked = state.block();
     let lent = back.as_ref().and_then(|back| {
         let units = back.lend(state);

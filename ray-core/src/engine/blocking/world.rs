@@ -7,7 +7,7 @@
 use tokio::runtime::{EnterGuard, Handle};
 
 use crate::base::error::Result;
-use crate::engine::thread::ThreadState;
+use crate::engine::thread_state::ThreadState;
 
 /// The engine's runtime is the current one until this is dropped.
 pub(crate) struct World<'a> {
