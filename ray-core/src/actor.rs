@@ -5,6 +5,7 @@
 //! serial actor's methods never overlap. A concurrent actor (async methods, or `max_concurrency` above 1) uses the run
 //! right to admit calls, which then run side by side.
 
+pub(crate) mod any;
 pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
@@ -12,6 +13,7 @@ pub(crate) mod concurrent;
 pub(crate) mod create;
 pub(crate) mod current;
 pub(crate) mod handle;
+pub(crate) mod instance;
 pub(crate) mod interrupt;
 pub(crate) mod kinds;
 pub(crate) mod life;

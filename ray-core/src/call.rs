@@ -2,8 +2,11 @@
 
 pub(crate) mod arg;
 pub(crate) mod bounds;
+pub(crate) mod codec;
 pub(crate) mod flatten;
 pub(crate) mod function;
+pub(crate) mod instance;
+pub(crate) mod invoke;
 pub(crate) mod params;
 pub(crate) mod refs;
 pub(crate) mod registry;

@@ -51,6 +51,7 @@ pub mod __private {
     pub use inventory;
     pub use serde;
 
+    pub use crate::actor::any::AnyActor;
     pub use crate::actor::cell::Link;
     pub use crate::actor::class::{Actor, ActorClass, Constructor, Flag, No, RemoteMethod, Yes};
     pub use crate::actor::create::{create, try_create};
@@ -63,12 +64,16 @@ pub mod __private {
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};
+    pub use crate::call::codec::{ArgsCodec, Codec, Encoded, EncodedArg, OutputCodec, ReferenceArg};
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
+    pub use crate::call::instance::Instance;
+    pub use crate::call::invoke::Running;
     pub use crate::call::params::IntoParam;
     pub use crate::call::refs::Refs;
-    pub use crate::call::registry::{ArgsGlue, Glue, MethodEntry, OutputGlue, Registration, lookup, registered};
+    pub use crate::call::registry::{MethodEntry, Registration, lookup, registered};
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
     pub use crate::object::object_ref::ObjectRef;
+    pub use crate::object::travel::Carried;
     pub use crate::{not_a_result, task_error};
 }

@@ -6,16 +6,19 @@
 //!
 //! A target panics only if a decoder has a bug. `tests/fuzz.rs` also limits the memory and the time of each input.
 
+mod actor;
+mod calls;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ray::{ActorHandle, ObjectRef, remote};
 use ray_train::model::StateDict;
-use serde::{Deserialize, Serialize};
+
+pub use actor::actor;
+pub use calls::{invoke, value};
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "value", run: value },
     Target { name: "invoke", run: invoke },
+    Target { name: "actor", run: actor },
     Target { name: "idx", run: idx },
     Target { name: "gzip", run: gzip },
     Target { name: "manifest", run: manifest },
@@ -37,116 +41,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "state", run: state },
     Target { name: "lists", run: lists },
 ];
-
-/// A type that contains the kinds of types that serde distinguishes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Everything {
-    flag: bool,
-    small: (u8, i8, i64, u64, i128),
-    number: (f32, f64),
-    letter: char,
-    text: String,
-    list: Vec<Option<u16>>,
-    units: Vec<()>,
-    map: HashMap<String, BTreeMap<i32, Vec<u8>>>,
-    shape: Shape,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Shape {
-    Nothing,
-    One(Box<str>),
-    Two(u32, [f32; 2]),
-    Fields { x: Option<Box<Shape>>, y: () },
-}
-
-/// A type of any depth; the bytes determine the depth.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Nested {
-    inner: Option<Box<Nested>>,
-    next: Vec<Nested>,
-}
-
-#[remote]
-fn everything(value: Everything) -> Everything {
-    value
-}
-
-#[remote]
-fn nested(value: Nested) -> Nested {
-    value
-}
-
-#[remote]
-fn sums(numbers: Vec<f64>, shared: &[u8], text: &str) -> (f64, usize) {
-    (numbers.iter().sum(), shared.len() + text.len())
-}
-
-#[remote]
-fn reference(object: Option<ObjectRef<i64>>) -> bool {
-    object.is_some()
-}
-
-#[remote]
-async fn waits(first: u8, second: String) -> String {
-    format!("{first}{second}")
-}
-
-#[remote]
-struct Idle;
-
-#[remote]
-#[allow(unreachable_pub, clippy::new_without_default, reason = "`pub` is how the constructor of an actor is exported")]
-impl Idle {
-    pub fn new() -> Self {
-        Idle
-    }
-}
-
-#[remote]
-fn handle(actor: Option<ActorHandle<Idle>>) -> bool {
-    actor.is_some()
-}
-
-/// The registered functions. The first byte of an input of [`invoke`] selects one of them.
-const FUNCTIONS: &[&str] = &["everything", "nested", "sums", "reference", "waits", "handle", "Idle"];
-
-/// Passes encoded arguments to a registered function, as a worker of a cluster would. If the function accepts them, its
-/// encoded result must not be empty, and `everything` and `nested` must accept their own result.
-fn call(function: &str, documents: Vec<Vec<u8>>) {
-    let path = format!("{}::{function}", module_path!());
-    let registered = ray::__private::lookup(&path).expect("a function of this crate");
-    let Ok(bytes) = registered.invoke(documents) else { return };
-    match function {
-        "everything" | "nested" => {
-            let again = registered.invoke(vec![bytes]).expect("an encoded value can be decoded");
-            assert!(!again.is_empty(), "an encoded value is not empty");
-        }
-        _ => assert!(!bytes.is_empty(), "an encoded value is not empty"),
-    }
-}
-
-/// Decodes the bytes as one MessagePack document: as a value of each kind of type, as a nested value, as a reference, and
-/// as the handle of an actor.
-pub fn value(bytes: &[u8]) {
-    call("everything", vec![bytes.to_vec()]);
-    call("nested", vec![bytes.to_vec()]);
-    call("reference", vec![bytes.to_vec()]);
-    call("handle", vec![bytes.to_vec()]);
-}
-
-/// Calls the function that the first byte selects. Each argument is a byte with the length of a document, and then the
-/// document.
-pub fn invoke(bytes: &[u8]) {
-    let Some((which, mut rest)) = bytes.split_first() else { return };
-    let mut documents = Vec::new();
-    while let Some((length, behind)) = rest.split_first() {
-        let (document, behind) = behind.split_at(behind.len().min((*length).into()));
-        documents.push(document.to_vec());
-        rest = behind;
-    }
-    call(FUNCTIONS[usize::from(*which) % FUNCTIONS.len()], documents);
-}
 
 /// Parses a file of images or labels.
 pub fn idx(bytes: &[u8]) {

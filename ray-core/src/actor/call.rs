@@ -13,13 +13,13 @@ use crate::actor::class::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod
 use crate::actor::life;
 use crate::base::error::Error;
 use crate::call::arg::{ArgList, Closure, Dependency};
+use crate::call::codec::Codec;
 use crate::call::function::{BoxFuture, MethodCall, Outcome};
-use crate::call::registry::Glue;
 use crate::call::spec::Spec;
 use crate::engine::task_cell::strict_outcome;
 use crate::engine::thread_state::ThreadState;
 use crate::object::block;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
@@ -79,7 +79,7 @@ pub(crate) trait CallBody: 'static {
     const EXCLUSIVE: bool;
     const CREATES: bool = false;
     const IS_ASYNC: bool = false;
-    const GLUE: Option<Glue<Self::Args, Self::Output>>;
+    const CODEC: Option<Codec<Self::Args, Self::Output>>;
     /// # Safety
     /// `place` is the class's instance (or, if it creates, the place for one), for the caller to use as `EXCLUSIVE`
     /// says until the body, its future included, is over.
@@ -96,7 +96,7 @@ impl<M: RemoteMethod> CallBody for MethodBody<M> {
     const SPEC: &'static Spec = M::SPEC;
     const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
     const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
-    const GLUE: Option<Glue<MethodArgs<M>, M::Output>> = M::GLUE;
+    const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;
 
     #[inline]
     unsafe fn start(place: *mut M::Actor, args: MethodArgs<M>) -> Started<M::Output> {
@@ -131,7 +131,7 @@ impl<C: Constructor> CallBody for InitBody<C> {
     const SPEC: &'static Spec = C::SPEC;
     const EXCLUSIVE: bool = true;
     const CREATES: bool = true;
-    const GLUE: Option<Glue<InitArgs<C>, ()>> = C::GLUE;
+    const CODEC: Option<Codec<InitArgs<C>, ()>> = C::CODEC;
 
     unsafe fn start(place: *mut C::Actor, args: InitArgs<C>) -> Started<()> {
         // SAFETY: the place is free, as the caller creates.
@@ -151,7 +151,7 @@ impl<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static
     const SPEC: &'static Spec = &WITH;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
-    const GLUE: Option<Glue<Self::Args, R>> = None;
+    const CODEC: Option<Codec<Self::Args, R>> = None;
 
     unsafe fn start(place: *mut A, (closure,): Self::Args) -> Started<R> {
         // SAFETY: the caller gives the instance for exclusive use.
@@ -181,6 +181,7 @@ impl<B: CallBody> CallCell<B> {
     const TABLE: &'static VTable = &VTable {
         value: offset_of!(Self, value),
         adopted: false,
+        holds: ValueType::of::<B::Output>(),
         nested: needs_drop::<B::Output>(),
         kind: Kind::Task,
         drop_value: Self::drop_value,
@@ -280,8 +281,8 @@ impl<B: CallBody> CallCell<B> {
     unsafe fn end(entry: NonNull<Header>, outcome: Outcome<B::Output>, strict: bool) -> Ran {
         // SAFETY: as in `run`.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
-        let outcome = match B::GLUE {
-            Some(glue) if strict => strict_outcome(outcome, &glue, B::SPEC),
+        let outcome = match B::CODEC {
+            Some(codec) if strict => strict_outcome(outcome, &codec, B::SPEC),
             _ => outcome,
         };
         let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());

@@ -7,9 +7,9 @@
 
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
+use crate::call::codec::Codec;
 use crate::call::function::{MethodCall, Outcome, RetryArgs};
 use crate::call::refs::Refs;
-use crate::call::registry::{Glue, MethodEntry, Registration};
 use crate::call::spec::Spec;
 
 pub(crate) use crate::actor::cell::Link;
@@ -79,8 +79,8 @@ pub trait Constructor: 'static {
     const CALL: fn(Self::Args) -> Outcome<Self::Actor>;
     /// How arguments are kept for a restart, where the attribute asks for restarts.
     const RETRY: Option<RetryArgs<Self::Args>>;
-    /// The way through MessagePack; none for `local` ones.
-    const GLUE: Option<Glue<Self::Args, ()>>;
+    /// How arguments and result are encoded and decoded; none for `local` ones.
+    const CODEC: Option<Codec<Self::Args, ()>>;
 }
 
 /// The arguments of a method.
@@ -106,22 +106,6 @@ pub trait RemoteMethod: 'static {
     const RETRY: Option<RetryArgs<MethodArgs<Self>>> = None;
     /// How arguments can be kept, where they can be cloned: for a creation that asks for retries.
     const KEEP: Option<RetryArgs<MethodArgs<Self>>>;
-    /// The way through MessagePack; none for `local` ones.
-    const GLUE: Option<Glue<MethodArgs<Self>, Self::Output>>;
-}
-
-impl MethodEntry {
-    /// The entry of a method.
-    #[must_use]
-    pub const fn new<M: RemoteMethod>() -> Self {
-        Self { spec: M::SPEC, repeatable: M::KEEP.is_some() }
-    }
-}
-
-impl Registration {
-    /// Registers an actor class by its constructor.
-    #[must_use]
-    pub const fn actor<C: Constructor>() -> Self {
-        Self { spec: <C::Actor as Actor>::SPEC, invoke: None, methods: <C::Actor as Actor>::METHODS }
-    }
+    /// How arguments and result are encoded and decoded; none for `local` ones.
+    const CODEC: Option<Codec<MethodArgs<Self>, Self::Output>>;
 }

@@ -64,8 +64,8 @@ pub(crate) fn try_create_with<C: Constructor>(
     keep: Option<Keep>,
 ) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
-    let args = match C::GLUE {
-        Some(glue) if state.engine.settings.strict => (glue.args)(args)?,
+    let args = match C::CODEC {
+        Some(codec) if state.engine.settings.strict => codec.renew_args(args)?,
         _ => args,
     };
     if options.is_none() && Known::<C::Actor>::SILENT {

@@ -12,32 +12,32 @@ use std::sync::atomic::Ordering;
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
+use crate::actor::any::AnyActor;
 use crate::actor::call::{CallBody, Started, WithBody};
 use crate::actor::cell::{ActorCell, ActorHead, ActorHold};
 use crate::actor::class::Actor;
 use crate::actor::life::{ActorState, By};
-use crate::actor::{life, run, send};
+use crate::actor::{life, send};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
 use crate::call::arg::Closure;
-use crate::call::registry::Glue;
+use crate::call::codec::Codec;
 use crate::call::spec::Spec;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
+use crate::object::travel::{self, Carried};
+use std::any::Any;
+use std::sync::Arc;
 
 /// A handle of an actor: it dereferences to the actor's methods, so `counter.increment.remote()` calls one.
 ///
 /// Handles are cheap to clone and go anywhere: into tasks, other actors, values. When the last one goes, the actor
 /// finishes the calls that it was sent, and ends. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors.html).
 pub struct ActorHandle<A: Actor> {
-    head: NonNull<ActorHead>,
+    actor: AnyActor,
     class: PhantomData<fn(A)>,
 }
 
-// SAFETY: a handle reaches the head, which is Sync, and the methods, which are Send and Sync.
-unsafe impl<A: Actor> Send for ActorHandle<A> {}
-// SAFETY: as above.
-unsafe impl<A: Actor> Sync for ActorHandle<A> {}
 impl<A: Actor> std::panic::UnwindSafe for ActorHandle<A> {}
 impl<A: Actor> std::panic::RefUnwindSafe for ActorHandle<A> {}
 
@@ -53,7 +53,7 @@ impl<A: Actor> CallBody for ReadyBody<A> {
     const SPEC: &'static Spec = &READY;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = false;
-    const GLUE: Option<Glue<(), ()>> = None;
+    const CODEC: Option<Codec<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
         Started::Ended(Ok(()))
     }
@@ -65,22 +65,29 @@ impl<A: Actor> ActorHandle<A> {
     /// # Safety
     /// The caller owns it, and the actor is of this class.
     pub(crate) unsafe fn adopt(head: NonNull<ActorHead>) -> Self {
-        Self { head, class: PhantomData }
+        // SAFETY: the caller's promise.
+        Self { actor: unsafe { AnyActor::adopt(head) }, class: PhantomData }
     }
 
     fn head(&self) -> &ActorHead {
-        // SAFETY: alive by the handles' common hold.
-        unsafe { self.head.as_ref() }
+        self.actor.head()
     }
 
     pub(crate) fn hold(&self) -> ActorHold {
-        // SAFETY: as above.
-        unsafe { ActorHold::new(self.head) }
+        // SAFETY: alive by the handles' common hold.
+        unsafe { ActorHold::new(self.actor.address()) }
+    }
+
+    /// The same handle without its class.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn any(&self) -> AnyActor {
+        self.actor.clone()
     }
 
     /// A reference that is ready when the constructor has run; failed, if that failed.
     pub fn ready(&self) -> ObjectRef<()> {
-        send::send::<ReadyBody<A>>(self.head, (), None)
+        send::send::<ReadyBody<A>>(self.actor.address(), (), None)
     }
 
     /// Runs a closure on the actor's state, as a call like any other. In this process only.
@@ -91,7 +98,7 @@ impl<A: Actor> ActorHandle<A> {
         ) -> ObjectRef<R> {
             send::send::<WithBody<A, C, R>>(head, (Closure(f),), None)
         }
-        send_with::<A, _, R>(self.head, f)
+        send_with::<A, _, R>(self.actor.address(), f)
     }
 
     /// Where the actor stands.
@@ -115,7 +122,7 @@ impl<A: Actor> ActorHandle<A> {
     /// Ends the actor when the calls before this one have run. The reference is ready when it has ended; calls after
     /// it fail with `ActorDied`.
     pub fn terminate(&self) -> ObjectRef<()> {
-        send::send::<TerminateBody<A>>(self.head, (), None)
+        send::send::<TerminateBody<A>>(self.actor.address(), (), None)
     }
 }
 
@@ -130,7 +137,7 @@ impl<A: Actor> CallBody for TerminateBody<A> {
     const SPEC: &'static Spec = &TERMINATE;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
-    const GLUE: Option<Glue<(), ()>> = None;
+    const CODEC: Option<Codec<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
         // Its own reference is ready when it has ended the actor.
         let own = running_frame().and_then(|frame| frame.entry);
@@ -172,31 +179,20 @@ impl<A: Actor> Deref for ActorHandle<A> {
     #[inline]
     fn deref(&self) -> &A::Methods {
         // SAFETY: the cell is of this class, and alive by the handle.
-        unsafe { ActorCell::<A>::methods(self.head) }
+        unsafe { ActorCell::<A>::methods(self.actor.address()) }
     }
 }
 
 impl<A: Actor> Clone for ActorHandle<A> {
     fn clone(&self) -> Self {
-        if self.head().handles.fetch_add(1, Ordering::Relaxed) > u32::MAX / 2 {
-            crate::base::log::abort("an actor has too many handles: are clones of an `ActorHandle` leaked?");
-        }
-        Self { head: self.head, class: PhantomData }
-    }
-}
-
-impl<A: Actor> Drop for ActorHandle<A> {
-    fn drop(&mut self) {
-        if self.head().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            run::orphaned(self.head);
-        }
+        Self { actor: self.actor.clone(), class: PhantomData }
     }
 }
 
 /// By identity.
 impl<A: Actor> PartialEq for ActorHandle<A> {
     fn eq(&self, other: &Self) -> bool {
-        self.head == other.head
+        self.actor == other.actor
     }
 }
 
@@ -204,7 +200,7 @@ impl<A: Actor> Eq for ActorHandle<A> {}
 
 impl<A: Actor> Hash for ActorHandle<A> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.head.hash(state);
+        self.actor.hash(state);
     }
 }
 
@@ -222,13 +218,16 @@ impl<A: Actor> IntoArg<ActorHandle<A>> for &ActorHandle<A> {
 
 impl<A: Actor> Serialize for ActorHandle<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        crate::object::travel::send(self, "an ActorHandle", serializer)
+        travel::send(Carried::Actor(Arc::new(self.any())), "an ActorHandle", serializer)
     }
 }
 
 impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::object::travel::receive("an ActorHandle", deserializer)
+        travel::receive("an ActorHandle", deserializer, |carried| match carried {
+            Carried::Actor(actor) => (&**actor as &dyn Any).downcast_ref::<AnyActor>().map(AnyActor::typed),
+            Carried::Object(_) => None,
+        })
     }
 }
 

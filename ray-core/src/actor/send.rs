@@ -166,8 +166,8 @@ fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
 
 #[inline]
 fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> {
-    match B::GLUE {
-        Some(glue) if state.engine.settings.strict => (glue.args)(args),
+    match B::CODEC {
+        Some(codec) if state.engine.settings.strict => codec.renew_args(args),
         _ => Ok(args),
     }
 }

@@ -138,7 +138,7 @@ impl RuntimeContext {
         self.task.as_ref().and_then(|task| task.task()).map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
     }
 
-    /// Whether the task was asked to stop: by [`cancel`](crate::cancel), by [`kill`](crate::kill) of its actor, or by a
+    /// Whether the task was asked to stop: by [`cancel`](crate::api::cancel), by [`kill`](crate::kill) of its actor, or by a
     /// shutdown. Long sync bodies look at it now and then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
-    ActorClass, Arg, Carrier, Constructor, Function, FunctionCall, Glue, Method, MethodCall, Outcome, RemoteMethod, ResultType,
+    ActorClass, Arg, Carrier, Codec, Constructor, Function, FunctionCall, Method, MethodCall, Outcome, RemoteMethod, ResultType,
     RetryArgs,
 };
 
@@ -21,8 +21,8 @@ pub type FunctionArgs<F> = <F as Function>::Args;
 pub type FunctionCallOf<F> = FunctionCall<FunctionArgs<F>, <F as Function>::Output>;
 /// The type of [`Function::RETRY`].
 pub type FunctionRetry<F> = Option<RetryArgs<FunctionArgs<F>>>;
-/// The type of [`Function::GLUE`].
-pub type FunctionGlue<F> = Option<Glue<FunctionArgs<F>, <F as Function>::Output>>;
+/// The type of [`Function::CODEC`].
+pub type FunctionCodec<F> = Option<Codec<FunctionArgs<F>, <F as Function>::Output>>;
 
 /// What a call of the method `M` is given.
 pub type MethodArgs<M> = <M as RemoteMethod>::Args;
@@ -30,8 +30,8 @@ pub type MethodArgs<M> = <M as RemoteMethod>::Args;
 pub type MethodCallOf<M> = MethodCall<<M as RemoteMethod>::Actor, MethodArgs<M>, <M as RemoteMethod>::Output>;
 /// The type of [`RemoteMethod::RETRY`].
 pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
-/// The type of [`RemoteMethod::GLUE`].
-pub type MethodGlue<M> = Option<Glue<MethodArgs<M>, <M as RemoteMethod>::Output>>;
+/// The type of [`RemoteMethod::CODEC`].
+pub type MethodCodec<M> = Option<Codec<MethodArgs<M>, <M as RemoteMethod>::Output>>;
 
 /// The field of a method.
 pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Args>;
@@ -44,8 +44,8 @@ pub type InitArgs<C> = <C as Constructor>::Args;
 pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
 /// The type of [`Constructor::RETRY`].
 pub type InitRetry<C> = Option<RetryArgs<InitArgs<C>>>;
-/// The type of [`Constructor::GLUE`].
-pub type InitGlue<C> = Option<Glue<InitArgs<C>, ()>>;
+/// The type of [`Constructor::CODEC`].
+pub type InitCodec<C> = Option<Codec<InitArgs<C>, ()>>;
 
 /// How arguments are kept for another attempt, where `F` asks for it.
 #[diagnostic::on_unimplemented(
@@ -233,7 +233,7 @@ pub use crate::__ray_link_methods as link_methods;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_items {
-    ($class:ty; $refs:ty; $spec:expr; $call:expr; $options:expr; $retry:expr; $glue:expr) => {
+    ($class:ty; $refs:ty; $spec:expr; $call:expr; $options:expr; $retry:expr; $codec:expr) => {
         type Actor = $class;
         type Refs = $refs;
         const SPEC: &'static $crate::__private::Spec = $spec;
@@ -246,7 +246,7 @@ macro_rules! __ray_method_items {
             use $crate::__private::NotClone as _;
             <$crate::__private::Keeping<$crate::__private::MethodArgs<Self>>>::KEEP
         };
-        const GLUE: $crate::__private::MethodGlue<Self> = $glue;
+        const CODEC: $crate::__private::MethodCodec<Self> = $codec;
     };
 }
 pub use crate::__ray_method_items as method_items;
@@ -366,18 +366,18 @@ macro_rules! __ray_options {
 }
 pub use crate::__ray_options as options;
 
-/// The value of a `GLUE`.
+/// The value of a `CODEC`.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ray_glue {
+macro_rules! __ray_codec {
     (portable $args:expr, $output:expr) => {
-        ::core::option::Option::Some($crate::__private::Glue::new($args, $output))
+        ::core::option::Option::Some($crate::__private::Codec::new($args, $output))
     };
     (local) => {
         ::core::option::Option::None
     };
 }
-pub use crate::__ray_glue as glue;
+pub use crate::__ray_codec as codec;
 
 /// The value of a `RETRY`, where the attribute of the function or method itself asks for it.
 #[doc(hidden)]

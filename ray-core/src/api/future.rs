@@ -125,7 +125,7 @@ impl<T: Clone> Future for ObjectRef<T> {
         if let Some(value) = this.take_in_place() {
             return Poll::Ready(Ok(value));
         }
-        let taken = ObjectRef::<T>::failed(
+        let taken = ObjectRef::<T>::taken(
             Error::new(ErrorKind::InvalidArgument, "this future has given its value already"),
             this.header().epoch,
         );

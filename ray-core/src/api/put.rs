@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::error::Error;
 use crate::object::block;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, NoValue, VTable, ValueType};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
 
@@ -51,9 +51,24 @@ impl<V> Stored<V> {
 struct Tables<T>(PhantomData<T>);
 
 impl<T> Tables<T> {
+    /// Only for objects that have failed.
+    const FAILED: &'static VTable = &VTable {
+        value: offset_of!(Stored<T>, value),
+        adopted: false,
+        holds: ValueType::of::<NoValue>(),
+        nested: needs_drop::<T>(),
+        kind: Kind::Put,
+        drop_value: Stored::<T>::drop_value,
+        free: Stored::<T>::free,
+        task: None,
+    };
+}
+
+impl<T: 'static> Tables<T> {
     const PUT: &'static VTable = &VTable {
         value: offset_of!(Stored<T>, value),
         adopted: false,
+        holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Put,
         drop_value: Stored::<T>::drop_value,
@@ -63,6 +78,7 @@ impl<T> Tables<T> {
     const ADOPTED: &'static VTable = &VTable {
         value: offset_of!(Stored<Arc<T>>, value),
         adopted: true,
+        holds: ValueType::of::<T>(),
         nested: true,
         kind: Kind::Put,
         drop_value: Stored::<Arc<T>>::drop_value,
@@ -71,7 +87,7 @@ impl<T> Tables<T> {
     };
 }
 
-impl<T> ObjectRef<T> {
+impl<T: 'static> ObjectRef<T> {
     pub(crate) fn stored(value: T, epoch: u32) -> Self {
         let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Ready, MaybeUninit::new(value));
         // SAFETY: a fresh entry of a `T` with one ref.
@@ -81,17 +97,38 @@ impl<T> ObjectRef<T> {
     /// A reference that has failed before anything began.
     #[cold]
     pub(crate) fn failed(error: Error, epoch: u32) -> Self {
-        let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Running, MaybeUninit::uninit());
-        // SAFETY: a fresh entry with one ref, which nobody else knows.
+        Self::failed_in(Tables::<T>::PUT, error, epoch)
+    }
+
+    pub(crate) fn from_arc(value: Arc<T>, epoch: u32) -> Self {
+        let entry = Stored::<Arc<T>>::allocate(Tables::<T>::ADOPTED, epoch, Phase::Ready, MaybeUninit::new(value));
+        // SAFETY: a fresh entry of an adopted `Arc<T>` with one ref.
+        unsafe { Self::adopt(entry) }
+    }
+}
+
+impl<T> ObjectRef<T> {
+    /// As [`failed`](Self::failed), in place of a reference whose value was taken.
+    #[cold]
+    pub(crate) fn taken(error: Error, epoch: u32) -> Self {
+        Self::failed_in(Tables::<T>::FAILED, error, epoch)
+    }
+
+    fn failed_in(table: &'static VTable, error: Error, epoch: u32) -> Self {
+        let entry = Stored::<T>::allocate(table, epoch, Phase::Running, MaybeUninit::uninit());
+        // SAFETY: a fresh entry with one ref, which nobody else knows; both tables that are given are of a `Stored<T>`.
         unsafe {
             entry.as_ref().fail(|_| true, error);
             Self::adopt(entry)
         }
     }
 
-    pub(crate) fn from_arc(value: Arc<T>, epoch: u32) -> Self {
-        let entry = Stored::<Arc<T>>::allocate(Tables::<T>::ADOPTED, epoch, Phase::Ready, MaybeUninit::new(value));
-        // SAFETY: a fresh entry of an adopted `Arc<T>` with one ref.
+    /// Another object of an `Arc` that was the value of this one.
+    pub(crate) fn adopt_again(&self, value: Arc<T>) -> Self {
+        let table = self.header().vtable;
+        assert!(table.adopted, "the value of this object was an `Arc`");
+        let entry = Stored::<Arc<T>>::allocate(table, self.header().epoch, Phase::Ready, MaybeUninit::new(value));
+        // SAFETY: a fresh entry with one ref; an adopted entry of this type is a `Stored<Arc<T>>`, so its table fits.
         unsafe { Self::adopt(entry) }
     }
 }
@@ -113,7 +150,7 @@ impl<T> ObjectRef<T> {
 /// ```
 pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) -> ObjectRef<T> {
     match crate::engine::thread::current() {
-        Ok(state) if state.engine.settings.strict => match crate::call::registry::round_trip(value) {
+        Ok(state) if state.engine.settings.strict => match crate::call::codec::renew(value) {
             Ok(value) => ObjectRef::stored(value, state.epoch),
             Err(error) => ObjectRef::failed(error, state.epoch),
         },

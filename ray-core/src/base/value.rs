@@ -25,7 +25,16 @@ const ENOUGH: usize = 256 * 1024;
 /// # Errors
 /// [`ErrorKind::Serialization`] if the value's `Serialize` fails, or it is nested too deep.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    encode_from(value, || ())
+}
+
+/// As [`encode`]. Calls `begin` before the first byte, again if the value is encoded a second time on a larger stack.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_from<T: Serialize + ?Sized>(value: &T, begin: impl Fn()) -> Result<Vec<u8>> {
     on_enough_stack(|bound| {
+        begin();
         let mut bytes = Bounded { bytes: Vec::new(), bound };
         let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
         let ended = value.serialize(&mut serializer);
@@ -58,14 +67,6 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         };
         (outcome, bound)
     })
-}
-
-/// The value as another process would see it.
-///
-/// # Errors
-/// As [`encode`] and [`decode`].
-pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
-    decode(&encode(&value)?)
 }
 
 const TOO_DEEP: &str = "it is nested too deep: 1024 levels at most, fewer where a level needs much stack; send a flat form of it, a `Vec` for example";
@@ -158,6 +159,10 @@ impl io::Read for Bounded<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
+        decode(&encode(&value)?)
+    }
 
     #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug, Default)]
     struct Nested {

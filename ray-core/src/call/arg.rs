@@ -3,14 +3,19 @@
 //! Whatever is given as a reference is a *dependency*: the task does not start before it is ready, and fails with its
 //! error. So a body never waits for an argument.
 
+mod portable;
+
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::error::Result;
-use crate::call::bounds::Wire;
+use crate::call::codec::{self, Encoded, ReferenceArg};
+use crate::object::any::AnyRef;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
+
+pub use portable::Portable;
 
 /// Arguments seen without their types. Sealed: implemented by the engine's kinds and tuples of them.
 pub trait ArgList: sealed::Sealed {
@@ -25,20 +30,6 @@ pub trait ArgList: sealed::Sealed {
 /// A reference among arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Dependency(pub(crate) NonNull<Header>);
-
-/// Arguments that can go through the MessagePack glue.
-pub trait Portable: Sized {
-    /// Sends plain values through the glue and back.
-    ///
-    /// # Errors
-    /// `Serialization`, naming the type.
-    fn round_trip(self) -> Result<Self>;
-    /// Reads arguments as a worker of a cluster gets them: one MessagePack document each.
-    ///
-    /// # Errors
-    /// `Serialization`.
-    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self>;
-}
 
 mod sealed {
     pub trait Sealed {}
@@ -72,6 +63,8 @@ trait Gather<T>: Send {
     fn each_dependency(&self, see: &mut dyn FnMut(Dependency));
     fn gather(self: Box<Self>) -> T;
     fn clone_box(&self) -> Box<dyn Gather<T>>;
+    /// The references as they leave the process; `encode` is for the value that they make.
+    fn encoded(&self, encode: fn(&T) -> Result<Encoded>) -> ReferenceArg;
 }
 
 impl<T> std::fmt::Debug for Arg<T> {
@@ -121,18 +114,6 @@ impl<T> ArgList for Arg<T> {
             Repr::Ref(object, _) => see(Dependency(object.entry())),
             Repr::Gather(many) => many.each_dependency(see),
         }
-    }
-}
-
-impl<T: Wire> Portable for Arg<T> {
-    fn round_trip(self) -> Result<Self> {
-        match self.0 {
-            Repr::Value(value) => Ok(Self(Repr::Value(crate::call::registry::round_trip(value)?))),
-            other => Ok(Self(other)),
-        }
-    }
-    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
-        crate::call::registry::decode_next(documents).map(|value| Self(Repr::Value(value)))
     }
 }
 
@@ -208,6 +189,12 @@ impl<T: Clone + Send + Sync + 'static> Gather<Vec<T>> for Vec<ObjectRef<T>> {
     }
     fn clone_box(&self) -> Box<dyn Gather<Vec<T>>> {
         Box::new(self.clone())
+    }
+    fn encoded(&self, encode: fn(&Vec<T>) -> Result<Encoded>) -> ReferenceArg {
+        let value_of = |object: &AnyRef| codec::ready(&object.typed::<T>()?).cloned();
+        ReferenceArg::gathered(self.iter().map(ObjectRef::any).collect(), move |objects| {
+            encode(&objects.iter().map(value_of).collect::<Result<Vec<T>>>()?)
+        })
     }
 }
 
@@ -318,21 +305,6 @@ impl<T: Lend + ?Sized> ArgList for Shared<T> {
             SharedRepr::Ref(object) => see(Dependency(object.entry())),
             SharedRepr::Gather(many, _) => many.each_dependency(see),
         }
-    }
-}
-
-impl<T: Lend + ?Sized> Portable for Shared<T>
-where
-    T::Owned: Wire,
-{
-    fn round_trip(self) -> Result<Self> {
-        match self.0 {
-            SharedRepr::Value(value) => Ok(Self(SharedRepr::Value(crate::call::registry::round_trip(value)?))),
-            other => Ok(Self(other)),
-        }
-    }
-    fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
-        crate::call::registry::decode_next(documents).map(|value| Self(SharedRepr::Value(value)))
     }
 }
 
@@ -450,16 +422,6 @@ macro_rules! tuples {
             fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
                 let ($($P,)*) = self;
                 $($P.each_dependency(see);)*
-            }
-        }
-        #[allow(non_snake_case, unused_variables, clippy::unused_unit)]
-        impl<$($P: Portable),*> Portable for ($($P,)*) {
-            fn round_trip(self) -> Result<Self> {
-                let ($($P,)*) = self;
-                Ok(($($P.round_trip()?,)*))
-            }
-            fn decode(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self> {
-                Ok(($($P::decode(documents)?,)*))
             }
         }
     };

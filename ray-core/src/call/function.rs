@@ -6,8 +6,8 @@ use std::pin::Pin;
 use crate::base::error::Error;
 use crate::base::options::TaskOptions;
 use crate::call::bounds::{Args, Shareable};
+use crate::call::codec::Codec;
 use crate::call::refs::Refs;
-use crate::call::registry::Glue;
 use crate::call::spec::Spec;
 
 /// What a body ends with.
@@ -86,6 +86,6 @@ pub trait Function: Copy + Send + Sync + 'static {
     const OPTIONS: TaskOptions = TaskOptions::new();
     /// How arguments are kept, where the attribute asks for retries.
     const RETRY: Option<RetryArgs<ArgsOf<Self>>> = None;
-    /// The way through MessagePack; none for `local` ones.
-    const GLUE: Option<Glue<ArgsOf<Self>, Self::Output>>;
+    /// How arguments and result are encoded and decoded; none for `local` ones.
+    const CODEC: Option<Codec<ArgsOf<Self>, Self::Output>>;
 }

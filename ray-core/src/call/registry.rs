@@ -1,102 +1,35 @@
 //! Where remote functions and actor classes are found by name: the way in for calls that come as bytes.
 //!
-//! Every function and class that is not `local` is registered at link time under its module path and name, with the
-//! MessagePack glue that reads arguments, runs the body and writes the result. The embedded engine moves values and
-//! uses none of it, but in strict mode, which sends every value through the same glue.
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+//! Every function and class that is not generic is registered at link time under its module path and name. An entry decodes
+//! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and uses none of it.
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::call::arg::Portable;
-use crate::call::bounds::Wire;
-use crate::call::function::{ArgsOf, Function, FunctionCall, Outcome};
+use crate::call::codec::{Encoded, EncodedArg};
+use crate::call::function::{Function, FunctionCall};
+use crate::call::instance::Instance;
+use crate::call::invoke::{self, Running};
 use crate::call::spec::Spec;
 
-/// The way through MessagePack for one function's arguments and result.
-pub struct Glue<P, R> {
-    pub(crate) args: fn(P) -> Result<P>,
-    pub(crate) output: fn(R) -> Result<R>,
-    pub(crate) decode: fn(&mut dyn Iterator<Item = Vec<u8>>) -> Result<P>,
-    pub(crate) encode: fn(&R) -> Result<Vec<u8>>,
-}
-
-impl<P, R> std::fmt::Debug for Glue<P, R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Glue")
-    }
-}
-
-impl<P, R> Glue<P, R> {
-    /// The glue of its two halves.
-    #[must_use]
-    pub const fn new(args: ArgsGlue<P>, output: OutputGlue<R>) -> Self {
-        Self { args: args.round_trip, output: output.round_trip, decode: args.decode, encode: output.encode }
-    }
-}
-
-/// The way of the arguments. Apart from the result's, so that rustc can point at the one that is not serialisable.
-#[derive(Debug)]
-pub struct ArgsGlue<P> {
-    round_trip: fn(P) -> Result<P>,
-    decode: fn(&mut dyn Iterator<Item = Vec<u8>>) -> Result<P>,
-}
-
-impl<P: Portable> ArgsGlue<P> {
-    /// Exists for serialisable arguments only.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
-    pub const fn new() -> Self {
-        Self { round_trip: P::round_trip, decode: P::decode }
-    }
-}
-
-/// The way of the result.
-#[derive(Debug)]
-pub struct OutputGlue<R> {
-    round_trip: fn(R) -> Result<R>,
-    encode: fn(&R) -> Result<Vec<u8>>,
-}
-
-impl<R: Wire> OutputGlue<R> {
-    /// Exists for a serialisable result only.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
-    pub const fn new() -> Self {
-        Self { round_trip: round_trip::<R>, encode: encode::<R> }
-    }
-}
-
-/// Sends a value through the glue and back, object references and handles in it included.
-pub(crate) fn round_trip<T: Serialize + DeserializeOwned>(value: T) -> Result<T> {
-    crate::object::travel::carrying(|| crate::base::value::round_trip(value))
-}
-
-fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    crate::base::value::encode(value)
-}
-
-pub(crate) fn decode_next<T: DeserializeOwned>(documents: &mut dyn Iterator<Item = Vec<u8>>) -> Result<T> {
-    let document =
-        documents.next().ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "fewer arguments than the function takes"))?;
-    crate::base::value::decode(&document)
-}
-
-/// Runs a function on MessagePack documents.
-pub(crate) type Invoke = fn(Vec<Vec<u8>>) -> Result<Vec<u8>>;
-
-/// A registered function, actor class or method. Made by `#[remote]`.
+/// A registered function, or a registered actor class with its methods. Made by `#[remote]`.
 #[derive(Debug)]
 pub struct Registration {
     pub(crate) spec: &'static Spec,
-    pub(crate) invoke: Option<Invoke>,
-    pub(crate) methods: &'static [MethodEntry],
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Function { call: fn(Vec<EncodedArg>) -> Running, is_async: bool },
+    Class { construct: fn(Vec<EncodedArg>) -> Result<Instance>, methods: &'static [MethodEntry] },
 }
 
 /// A method of a registered class.
 #[derive(Debug)]
 pub struct MethodEntry {
     pub(crate) spec: &'static Spec,
+    pub(crate) call: fn(&Instance, Vec<EncodedArg>) -> Running,
+    pub(crate) is_async: bool,
+    pub(crate) is_exclusive: bool,
     /// Its arguments can be kept for another attempt.
     pub(crate) repeatable: bool,
 }
@@ -106,6 +39,42 @@ impl MethodEntry {
     #[must_use]
     pub fn spec(&self) -> &'static Spec {
         self.spec
+    }
+
+    /// The method's name, without its class.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.spec.path().rsplit("::").next().unwrap_or_default()
+    }
+
+    /// Whether it is an `async fn`.
+    #[must_use]
+    pub fn is_async(&self) -> bool {
+        self.is_async
+    }
+
+    /// Whether it takes `&mut self`: then the call has the instance for itself, and waits for calls that run.
+    #[must_use]
+    pub fn is_exclusive(&self) -> bool {
+        self.is_exclusive
+    }
+
+    /// Begins a call. A method that is not `async` runs in the first poll, and blocks the polling thread for that time.
+    ///
+    /// # Errors
+    /// The future ends with `InvalidArgument` where the instance is of another class, the arguments are too many or too few,
+    /// or the method is `local`; `Serialization` where bytes do not fit; `ActorDied` after a panic; the body's own error.
+    #[must_use = "the call does nothing until the future is polled"]
+    pub fn call(&self, instance: &Instance, args: Vec<EncodedArg>) -> Running {
+        (self.call)(instance, args)
+    }
+
+    /// Calls the method and waits for its end.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn invoke(&self, instance: &Instance, args: Vec<EncodedArg>) -> Result<Encoded> {
+        invoke::block_on(self.call(instance, args))
     }
 
     /// Whether the arguments of all these methods can be kept for another attempt.
@@ -127,13 +96,8 @@ impl Registration {
     /// Registers a function.
     #[must_use]
     pub const fn function<F: Function>() -> Self {
-        Self { spec: F::SPEC, invoke: Some(invoke::<F>), methods: &[] }
-    }
-
-    /// The methods of an actor class.
-    #[must_use]
-    pub fn methods(&self) -> &'static [MethodEntry] {
-        self.methods
+        let is_async = matches!(F::CALL, FunctionCall::Async(_));
+        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, is_async } }
     }
 
     /// Name and place.
@@ -142,46 +106,81 @@ impl Registration {
         self.spec
     }
 
-    /// Runs the function on MessagePack arguments, one document each, and returns its result as MessagePack. What a
-    /// worker of a cluster does with a task.
+    /// Whether it is an actor class, not a function.
+    #[must_use]
+    pub fn is_class(&self) -> bool {
+        matches!(self.kind, Kind::Class { .. })
+    }
+
+    /// Whether it is an `async fn`.
+    #[must_use]
+    pub fn is_async(&self) -> bool {
+        matches!(self.kind, Kind::Function { is_async: true, .. })
+    }
+
+    /// Begins a call of the function. One that is not `async` runs in the first poll, and blocks the polling thread for that
+    /// time.
     ///
     /// # Errors
-    /// `Serialization` where the documents do not fit; the body's own error; `InvalidArgument` for an actor class.
-    pub fn invoke(&self, documents: Vec<Vec<u8>>) -> Result<Vec<u8>> {
-        match self.invoke {
-            Some(invoke) => invoke(documents),
-            None => Err(Error::new(
+    /// The future ends with `InvalidArgument` where this is an actor class, the arguments are too many or too few, or the
+    /// function is `local`; `Serialization` where bytes do not fit; the body's own error.
+    #[must_use = "the call does nothing until the future is polled"]
+    pub fn call(&self, args: Vec<EncodedArg>) -> Running {
+        match self.kind {
+            Kind::Function { call, .. } => call(args),
+            Kind::Class { .. } => {
+                let what = format!(
+                    "`{}` is an actor class, not a function: make an instance of it with `construct` and call its methods",
+                    self.spec.path()
+                );
+                Box::pin(std::future::ready(Err(Error::new(ErrorKind::InvalidArgument, what))))
+            }
+        }
+    }
+
+    /// Calls the function and waits for its end.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn invoke(&self, args: Vec<EncodedArg>) -> Result<Encoded> {
+        invoke::block_on(self.call(args))
+    }
+
+    /// Makes an instance of the actor class: runs its constructor on the caller's thread.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where this is a function, the arguments are too many or too few, or the class is `local`;
+    /// `Serialization` where bytes do not fit; the constructor's own error.
+    pub fn construct(&self, args: Vec<EncodedArg>) -> Result<Instance> {
+        match self.kind {
+            Kind::Class { construct, .. } => construct(args),
+            Kind::Function { .. } => Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("`{}` is an actor class; create it and call its methods", self.spec.path()),
+                format!("`{}` is a function, not an actor class: call it with `invoke`", self.spec.path()),
             )),
         }
     }
-}
 
-fn invoke<F: Function>(documents: Vec<Vec<u8>>) -> Result<Vec<u8>> {
-    let Some(glue) = F::GLUE else {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("`{}` is `#[remote(local)]`: its values do not leave the process", F::SPEC.path()),
-        ));
-    };
-    let count = documents.len();
-    let mut documents = documents.into_iter();
-    let args: ArgsOf<F> = (glue.decode)(&mut documents)?;
-    if documents.len() > 0 {
-        return Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("`{}` was given {count} arguments, {} too many", F::SPEC.path(), documents.len()),
-        ));
-    }
-    let run = || -> Outcome<F::Output> {
-        match F::CALL {
-            FunctionCall::Sync(body) => body(args),
-            FunctionCall::Async(body) => futures::executor::block_on(body(args)),
+    /// The methods of the actor class; none of a function.
+    #[must_use]
+    pub fn methods(&self) -> &'static [MethodEntry] {
+        match self.kind {
+            Kind::Class { methods, .. } => methods,
+            Kind::Function { .. } => &[],
         }
-    };
-    let output = crate::base::unwind::catch(run)??;
-    (glue.encode)(&output)
+    }
+
+    /// The method of the actor class that has this name.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: there is none.
+    pub fn method(&self, name: &str) -> Result<&'static MethodEntry> {
+        self.methods().iter().find(|method| method.name() == name).ok_or_else(|| {
+            let known = self.methods().iter().map(MethodEntry::name).collect::<Vec<_>>().join("`, `");
+            let what = format!("`{}` has no remote method `{name}`; it has: `{known}`", self.spec.path());
+            Error::new(ErrorKind::InvalidArgument, what)
+        })
+    }
 }
 
 /// The registered function or class of a path (`module_path!()`, `::`, name).

@@ -152,7 +152,7 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     object
 }
 
-/// The arguments of a task that the node can run, in strict mode after a journey through their glue.
+/// The arguments of a task that the node can run. Strict mode has encoded and decoded them.
 #[cold]
 fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::Args> {
     if class == Class::OneCpu {
@@ -161,8 +161,8 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
     if !engine.settings.strict {
         return Ok(args);
     }
-    match B::GLUE {
-        Some(glue) => (glue.args)(args),
+    match B::CODEC {
+        Some(codec) => codec.renew_args(args),
         None => {
             let spec = B::SPEC;
             crate::base::log::strict_listing(&format!(

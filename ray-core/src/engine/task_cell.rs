@@ -8,13 +8,13 @@ use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
 use crate::call::arg::{ArgList, Closure, Dependency};
+use crate::call::codec::Codec;
 use crate::call::flatten::Finish;
 use crate::call::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
-use crate::call::registry::Glue;
 use crate::call::spec::Spec;
 use crate::engine::thread_state::ThreadState;
 use crate::object::block;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
@@ -30,7 +30,7 @@ pub(crate) trait Body: 'static {
     type Output: Send + Sync + 'static;
     const SPEC: &'static Spec;
     const IS_ASYNC: bool;
-    const GLUE: Option<Glue<Self::Args, Self::Output>>;
+    const CODEC: Option<Codec<Self::Args, Self::Output>>;
     fn start(args: Self::Args) -> Started<Self::Output>;
 }
 
@@ -42,7 +42,7 @@ impl<F: Function> Body for FunctionBody<F> {
     type Output = F::Output;
     const SPEC: &'static Spec = F::SPEC;
     const IS_ASYNC: bool = matches!(F::CALL, FunctionCall::Async(_));
-    const GLUE: Option<Glue<ArgsOf<F>, F::Output>> = F::GLUE;
+    const CODEC: Option<Codec<ArgsOf<F>, F::Output>> = F::CODEC;
     #[inline]
     fn start(args: ArgsOf<F>) -> Started<F::Output> {
         match F::CALL {
@@ -69,7 +69,7 @@ where
     type Output = T;
     const SPEC: &'static Spec = &CLOSURE;
     const IS_ASYNC: bool = false;
-    const GLUE: Option<Glue<Self::Args, T>> = None;
+    const CODEC: Option<Codec<Self::Args, T>> = None;
     fn start((closure,): Self::Args) -> Started<T> {
         Started::Ended(F::finish((closure.0)()))
     }
@@ -97,6 +97,7 @@ impl<B: Body> TaskCell<B> {
     const TABLE: &'static VTable = &VTable {
         value: offset_of!(Self, value),
         adopted: false,
+        holds: ValueType::of::<B::Output>(),
         nested: std::mem::needs_drop::<B::Output>(),
         kind: Kind::Task,
         drop_value: Self::drop_value,
@@ -231,16 +232,16 @@ impl<B: Body> TaskCell<B> {
     }
 }
 
-/// Sends an outcome through the glue, where there is one.
+/// The outcome, encoded and decoded where the body has a codec.
 fn strictly<B: Body>(outcome: Outcome<B::Output>) -> Outcome<B::Output> {
-    let Some(glue) = B::GLUE else { return outcome };
-    strict_outcome(outcome, &glue, B::SPEC)
+    let Some(codec) = B::CODEC else { return outcome };
+    strict_outcome(outcome, &codec, B::SPEC)
 }
 
-/// Sends a result through the glue, and an error the way it would travel.
-pub(crate) fn strict_outcome<P, R>(outcome: Outcome<R>, glue: &Glue<P, R>, spec: &'static Spec) -> Outcome<R> {
+/// The result, encoded and decoded; an error as it would arrive in another process.
+pub(crate) fn strict_outcome<P, R>(outcome: Outcome<R>, codec: &Codec<P, R>, spec: &'static Spec) -> Outcome<R> {
     match outcome {
-        Ok(value) => (glue.output)(value),
+        Ok(value) => codec.renew_result(value),
         Err(error) => {
             let (error, typed) = error.portable_round_trip();
             if !typed {

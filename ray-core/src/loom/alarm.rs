@@ -10,11 +10,20 @@ use ::loom::thread;
 use super::check;
 use crate::object::alarm::Alarm;
 use crate::object::entry;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
-static TABLE: VTable = VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: nothing, free, task: None };
+static TABLE: VTable = VTable {
+    value: 0,
+    adopted: false,
+    holds: ValueType::of::<()>(),
+    kind: Kind::Put,
+    nested: false,
+    drop_value: nothing,
+    free,
+    task: None,
+};
 
 unsafe fn nothing(_entry: NonNull<Header>) {}
 

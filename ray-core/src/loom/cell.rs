@@ -11,7 +11,7 @@ use ::loom::thread;
 use super::{check, check_within};
 use crate::base::error::{Error, ErrorKind};
 use crate::object::entry;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
@@ -30,8 +30,16 @@ struct Seen {
     fired: AtomicUsize,
 }
 
-static TABLE: VTable =
-    VTable { value: 0, adopted: false, kind: Kind::Put, nested: false, drop_value: drop_value, free, task: None };
+static TABLE: VTable = VTable {
+    value: 0,
+    adopted: false,
+    holds: ValueType::of::<()>(),
+    kind: Kind::Put,
+    nested: false,
+    drop_value: drop_value,
+    free,
+    task: None,
+};
 
 unsafe fn drop_value(entry: NonNull<Header>) {
     let cell = unsafe { entry.cast::<Cell>().as_ref() };

@@ -9,7 +9,7 @@ use ::loom::thread;
 
 use super::check;
 use crate::object::entry;
-use crate::object::entry::{Header, Kind, VTable};
+use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::children;
 use crate::task::head::TaskHead;
@@ -23,8 +23,16 @@ struct Child {
     freed: Arc<AtomicUsize>,
 }
 
-static TABLE: VTable =
-    VTable { value: 0, adopted: false, kind: Kind::Task, nested: false, drop_value: no_value, free, task: None };
+static TABLE: VTable = VTable {
+    value: 0,
+    adopted: false,
+    holds: ValueType::of::<()>(),
+    kind: Kind::Task,
+    nested: false,
+    drop_value: no_value,
+    free,
+    task: None,
+};
 
 unsafe fn no_value(_: NonNull<Header>) {}
 

@@ -13,7 +13,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::call::arg::Dependency;
 use crate::call::spec::Spec;
 use crate::object::entry;
-use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::entry::{Header, Hold, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::blockers::Blockers;
 use crate::task::head::{Ran, TaskHead, TaskKind, TaskVTable, begins_again};
@@ -48,8 +48,16 @@ static KIND: TaskKind = TaskKind {
     panicked: |_, panic| panic,
 };
 
-static TABLE: VTable =
-    VTable { value: 0, adopted: false, kind: Kind::Task, nested: false, drop_value: no_value, free, task: Some(TASK.erased()) };
+static TABLE: VTable = VTable {
+    value: 0,
+    adopted: false,
+    holds: ValueType::of::<()>(),
+    kind: Kind::Task,
+    nested: false,
+    drop_value: no_value,
+    free,
+    task: Some(TASK.erased()),
+};
 
 unsafe fn run(_: NonNull<Header>, _: Runner<'_>) -> Ran {
     unreachable!("the model runs no body")

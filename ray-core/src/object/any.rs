@@ -1,15 +1,18 @@
 //! A reference that has forgotten its type.
 
+use std::any::type_name;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr::NonNull;
 
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ObjectId;
 use crate::object::entry;
 use crate::object::entry::Header;
+use crate::object::object_ref::ObjectRef;
 
 /// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It counts as a reference;
-/// [`wait`](crate::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
+/// [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -45,6 +48,29 @@ impl AnyRef {
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: alive by our ref.
         unsafe { self.0.as_ref() }
+    }
+
+    /// The reference with its type again.
+    ///
+    /// # Errors
+    /// `Serialization`: the object's type is another.
+    pub(crate) fn typed<T: 'static>(&self) -> Result<ObjectRef<T>> {
+        let holds = &self.header().vtable.holds;
+        if !holds.fits::<T>() {
+            return Err(Error::new(
+                ErrorKind::Serialization,
+                format!(
+                    "the reference is to an object of type `{}`, and a reference to a `{}` is expected: send a reference to the expected type",
+                    holds.name(),
+                    type_name::<T>()
+                ),
+            ));
+        }
+        // SAFETY: alive by our ref; the adopted ref is counted here, and the object is a `T` or will never have a value.
+        unsafe {
+            self.header().state.add_ref();
+            Ok(ObjectRef::adopt(self.0))
+        }
     }
 
     /// The object's number.

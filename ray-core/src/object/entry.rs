@@ -4,6 +4,7 @@
 //! the value, and a task's arguments. [`state`](crate::object::state) has the phases and the rules; this file keeps them:
 //! nothing else touches `rest`.
 
+use std::any::TypeId;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -21,6 +22,8 @@ pub(crate) struct VTable {
     pub(crate) value: usize,
     /// The value is an `Arc<T>`, adopted from the user.
     pub(crate) adopted: bool,
+    /// The type of the object: the `T` of its references, also where the value is an `Arc<T>`.
+    pub(crate) holds: ValueType,
     pub(crate) kind: Kind,
     /// The value has a drop of its own, which may drop more references.
     pub(crate) nested: bool,
@@ -52,6 +55,32 @@ impl TaskTable {
         unsafe { &*self.0.cast() }
     }
 }
+
+/// A type at run time.
+#[derive(Clone, Copy)]
+pub(crate) struct ValueType {
+    id: TypeId,
+    name: fn() -> &'static str,
+}
+
+impl ValueType {
+    pub(crate) const fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>(), name: std::any::type_name::<T> }
+    }
+
+    /// Whether a reference to a `T` may refer to the object: it holds a `T`, or will never hold a value.
+    pub(crate) fn fits<T: 'static>(&self) -> bool {
+        self.id == TypeId::of::<T>() || self.id == TypeId::of::<NoValue>()
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        (self.name)()
+    }
+}
+
+/// The type of an object that has failed from the start, where the type of its references is not known to be `'static`.
+#[derive(Debug)]
+pub(crate) enum NoValue {}
 
 /// How an object comes to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -143,7 +143,7 @@ impl<T> ObjectRef<T> {
         match Arc::try_unwrap(adopted) {
             Ok(value) => Ok(value),
             // The user has kept the Arc: a reference to the same object, as before.
-            Err(shared) => Err(Self::from_arc(shared, self.header().epoch)),
+            Err(shared) => Err(self.adopt_again(shared)),
         }
     }
 
@@ -169,7 +169,7 @@ impl<T> ObjectRef<T> {
         }
     }
 
-    /// The same reference without its type, so that [`wait`](crate::wait) and [`as_completed`](crate::as_completed)
+    /// The same reference without its type, so that [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed)
     /// take references to objects of different types.
     pub fn any(&self) -> AnyRef {
         // SAFETY: alive by our ref.

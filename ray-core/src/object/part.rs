@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
 
-use crate::object::entry::{Header, Hold, Kind, VTable};
+use crate::object::entry::{Header, Hold, Kind, VTable, ValueType};
 
 /// A part's entry.
 #[repr(C)]
@@ -31,6 +31,7 @@ impl<T: Send + Sync + 'static> Part<T> {
     pub(super) const TABLE: &'static VTable = &VTable {
         value: offset_of!(Self, value),
         adopted: false,
+        holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Part,
         drop_value: Self::drop_value,

@@ -1,39 +1,83 @@
-//! References inside values, on their way through the MessagePack glue.
+//! References and handles inside values, on their way through serde.
 //!
-//! A reference is not data: its bytes would keep nothing alive. Inside the glue it travels beside the bytes, which
-//! hold its place in a list of this thread; outside the glue, serialising one is an error.
+//! A reference is not data: its bytes would keep nothing alive. So it travels beside the bytes of its value, in a table that
+//! the codec takes from [`collect`] and gives to [`provide`]; the bytes hold its place in that table. Anywhere else,
+//! serialising a reference is an error.
+//!
+//! serde has no way to hand a context to `Serialize` and `Deserialize`, so the table lies in a thread-local while a value is
+//! encoded or decoded. A value whose own `Serialize` encodes another value has a table of its own for that.
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, Serializer};
 
+use crate::object::any::AnyRef;
 use crate::object::object_ref::ObjectRef;
 
-thread_local! {
-    static CARGO: RefCell<Option<Vec<Box<dyn Any>>>> = const { RefCell::new(None) };
+/// A reference or a handle that stands inside a value. It counts: it keeps the object or the actor alive.
+///
+/// A transport maps it to an id of its own, and on the other side puts one there that it has made. The decoder refuses an
+/// object of another type and an actor of another class.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub enum Carried {
+    /// An `ObjectRef`.
+    Object(AnyRef),
+    /// An `ActorHandle`, of which this module knows nothing.
+    Actor(Arc<dyn CarriedActor>),
 }
 
-/// Runs `work` with a list for the references that it meets; nested calls share the outer list's end, not its items.
-pub(crate) fn carrying<R>(work: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Vec<Box<dyn Any>>>);
+/// A handle of an actor inside a value.
+#[doc(hidden)]
+pub trait CarriedActor: Any + fmt::Debug + Send + Sync {}
+
+type Table = Vec<Carried>;
+
+thread_local! {
+    static TABLE: RefCell<Option<Table>> = const { RefCell::new(None) };
+}
+
+/// Runs `encode` with an empty table, and returns what the values in it have put there.
+pub(crate) fn collect<R>(encode: impl FnOnce() -> R) -> (R, Table) {
+    with_table(Vec::new(), encode)
+}
+
+/// Runs `decode` with a table from which the values in it take their references.
+pub(crate) fn provide<R>(table: Table, decode: impl FnOnce() -> R) -> R {
+    with_table(table, decode).0
+}
+
+fn with_table<R>(table: Table, work: impl FnOnce() -> R) -> (R, Table) {
+    /// Puts the outer table back, also if the user's code panics.
+    struct Restore(Option<Table>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let former = self.0.take();
-            drop(CARGO.replace(former));
+            let outer = self.0.take();
+            // Dropped when the cell is free again: the last reference drops a value of the user's.
+            drop(TABLE.replace(outer));
         }
     }
-    let _restore = Restore(CARGO.replace(Some(Vec::new())));
-    work()
+    let _outer = Restore(TABLE.replace(Some(table)));
+    let done = work();
+    (done, TABLE.take().unwrap_or_default())
 }
 
-/// Serialises a handle of the engine as its place in the list.
-pub(crate) fn send<H: Clone + 'static, S: Serializer>(handle: &H, what: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let place = CARGO.with_borrow_mut(|cargo| {
-        let cargo = cargo.as_mut()?;
-        cargo.push(Box::new(handle.clone()));
-        Some(cargo.len() as u64 - 1)
+/// Empties the table: the encoder begins again with the same value.
+pub(crate) fn start_over() {
+    let former = TABLE.with_borrow_mut(|table| table.as_mut().map(std::mem::take));
+    drop(former);
+}
+
+/// Serialises a handle of the engine as its place in the table.
+pub(crate) fn send<S: Serializer>(carried: Carried, what: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let place = TABLE.with_borrow_mut(|table| {
+        let table = table.as_mut()?;
+        table.push(carried);
+        Some(table.len() as u64 - 1)
     });
     match place {
         Some(place) => place.serialize(serializer),
@@ -43,22 +87,33 @@ pub(crate) fn send<H: Clone + 'static, S: Serializer>(handle: &H, what: &str, se
     }
 }
 
-/// Finds a handle of the engine again.
-pub(crate) fn receive<'de, H: Clone + 'static, D: Deserializer<'de>>(what: &str, deserializer: D) -> Result<H, D::Error> {
+/// Finds a handle of the engine at the place that the bytes name; `typed` gives it its type, or nothing if it is of another
+/// kind.
+pub(crate) fn receive<'de, H, D: Deserializer<'de>>(
+    what: &str,
+    deserializer: D,
+    typed: impl FnOnce(&Carried) -> Option<crate::Result<H>>,
+) -> Result<H, D::Error> {
     let place = u64::deserialize(deserializer)?;
-    CARGO
-        .with_borrow(|cargo| cargo.as_ref()?.get(usize::try_from(place).ok()?)?.downcast_ref::<H>().cloned())
-        .ok_or_else(|| D::Error::custom(format!("{what} can only be read where it was sent along")))
+    let carried = TABLE.with_borrow(|table| table.as_ref()?.get(usize::try_from(place).ok()?).cloned());
+    match carried.as_ref().and_then(typed) {
+        Some(Ok(handle)) => Ok(handle),
+        Some(Err(error)) => Err(D::Error::custom(error)),
+        None => Err(D::Error::custom(format!("{what} can only be read where it was sent along"))),
+    }
 }
 
 impl<T: Send + Sync + 'static> Serialize for ObjectRef<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        send(self, "an ObjectRef", serializer)
+        send(Carried::Object(self.any()), "an ObjectRef", serializer)
     }
 }
 
 impl<'de, T: Send + Sync + 'static> Deserialize<'de> for ObjectRef<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        receive("an ObjectRef", deserializer)
+        receive("an ObjectRef", deserializer, |carried| match carried {
+            Carried::Object(object) => Some(object.typed()),
+            Carried::Actor(_) => None,
+        })
     }
 }

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 
 use syn::Ident;
 
-use super::function::glue;
+use super::function::codec;
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
@@ -111,7 +111,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         }
         None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, ray_retries)),
     };
-    let glue = glue(model.options.local, call);
+    let codec = codec(model.options.local, call);
     let guard = (parameters.is_empty && needs_guard(call)).then(|| {
         let guard = guard(call);
         quote!(#(#cfg)* #guard)
@@ -122,7 +122,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
             type Args = #args;
             type Output = #output;
-            __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #glue }
+            __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #codec }
         }
         #guard
     }
@@ -149,7 +149,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let span = call.ident().span();
     let invoke = super::call(quote!(Constructor), None, quote!(<#class>::new), call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
-    let glue = glue(model.options.local, call);
+    let codec = codec(model.options.local, call);
     quote! {
         #[allow(deprecated)]
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
@@ -158,7 +158,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
             const SPEC: &'static __ray::Spec = #spec;
             const CALL: __ray::InitCall<Self> = #invoke;
             const RETRY: __ray::InitRetry<Self> = #kept;
-            const GLUE: __ray::InitGlue<Self> = #glue;
+            const CODEC: __ray::InitCodec<Self> = #codec;
         }
         #register
         #surface

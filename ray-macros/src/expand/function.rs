@@ -48,7 +48,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         let kept = quote_spanned!(key.span()=> __ray::cloned!());
         quote!(const RETRY: __ray::FunctionRetry<Self> = #kept;)
     });
-    let glue = glue(options.local, call);
+    let codec = codec(options.local, call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     quote! {
@@ -75,7 +75,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
                 const CALL: __ray::FunctionCallOf<Self> = #invoke;
                 #options_item
                 #retry
-                const GLUE: __ray::FunctionGlue<Self> = #glue;
+                const CODEC: __ray::FunctionCodec<Self> = #codec;
             }
             #guard
             #register
@@ -94,19 +94,19 @@ pub(super) fn setters(setters: &[TokenStream], of: &str) -> TokenStream {
     quote!(const OPTIONS: __ray::#ty = __ray::options!(#ty #(#setters)*);)
 }
 
-/// The value of a constant `GLUE`, which encodes and decodes arguments and results. Its parts have the spans of the
+/// The value of a constant `CODEC`, which encodes and decodes arguments and results. Its parts have the spans of the
 /// parameters and of the return type, where rustc then reports that a type cannot be serialised.
-pub(super) fn glue(local: bool, call: &Callable) -> TokenStream {
+pub(super) fn codec(local: bool, call: &Callable) -> TokenStream {
     if local {
-        return quote!(__ray::glue!(local));
+        return quote!(__ray::codec!(local));
     }
-    let args = quote_spanned!(call.parens()=> __ray::ArgsGlue::new());
+    let args = quote_spanned!(call.parens()=> __ray::ArgsCodec::new());
     let on = match &call.sig.output {
         ReturnType::Default => call.parens(),
         ReturnType::Type(_, ty) => ty.span(),
     };
-    let output = quote_spanned!(on=> __ray::OutputGlue::new());
-    quote!(__ray::glue!(portable #args, #output))
+    let output = quote_spanned!(on=> __ray::OutputCodec::new());
+    quote!(__ray::codec!(portable #args, #output))
 }
 
 /// The method `call(..)`, with the user's signature, which calls the body directly.

@@ -30,10 +30,12 @@ const PROTOCOLS: &[&str] = &[
 /// a protocol.
 const UNSAFE: &[&str] = &[
     "ray-bench/src/memory.rs",
+    "ray-core/src/actor/any.rs",
     "ray-core/src/actor/call.rs",
     "ray-core/src/actor/concurrent.rs",
     "ray-core/src/actor/create.rs",
     "ray-core/src/actor/handle.rs",
+    "ray-core/src/actor/instance.rs",
     "ray-core/src/actor/interrupt.rs",
     "ray-core/src/actor/life.rs",
     "ray-core/src/actor/living.rs",

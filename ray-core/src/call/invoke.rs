@@ -1,0 +1,99 @@
+//! Running a body outside of the engine, on arguments that come as bytes: what an executor in another process does.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::call::codec::{Codec, Encoded, EncodedArg, named};
+use crate::call::function::{BoxFuture, Function, FunctionCall, Outcome};
+use crate::call::spec::Spec;
+
+/// A call that was begun: a future of its encoded result. A body that is not `async` runs in the first poll, to its end.
+pub type Running = BoxFuture<'static, Result<Encoded>>;
+
+/// Runs a function.
+pub(super) fn function<F: Function>(args: Vec<EncodedArg>) -> Running {
+    let spec = F::SPEC;
+    Box::pin(async move {
+        let codec = portable(spec, F::CODEC)?;
+        let args = codec.decode_args(spec, args)?;
+        let outcome = match F::CALL {
+            FunctionCall::Sync(body) => caught(|| body(args)),
+            FunctionCall::Async(body) => match caught(|| body(args)) {
+                Ok(future) => polled(future).await,
+                Err(panic) => Err(panic),
+            },
+        };
+        let result = outcome.and_then(|outcome| outcome).map_err(|error| blame(spec, error))?;
+        codec.encode_result(spec, &result)
+    })
+}
+
+/// The codec of an item, which a `local` one does not have.
+pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<Codec<P, R>> {
+    codec.ok_or_else(|| {
+        let what = format!(
+            "{} is #[remote(local)], so its values do not leave the process: take `local` away to call it from another process",
+            named(spec)
+        );
+        Error::new(ErrorKind::InvalidArgument, what)
+    })
+}
+
+/// An error of a body, as the engine reports it.
+pub(crate) fn blame(spec: &Spec, error: Error) -> Error {
+    error.in_task(spec.name(), spec.file(), spec.line())
+}
+
+/// Runs a body; a panic is the outer error, with its place.
+pub(crate) fn caught<R>(body: impl FnOnce() -> R) -> Result<R> {
+    crate::base::unwind::install_hook();
+    crate::base::unwind::catch(body)
+}
+
+/// Polls the future of a body to its end; a panic is the outer error.
+pub(crate) async fn polled<R>(mut future: BoxFuture<'static, Outcome<R>>) -> Result<Outcome<R>> {
+    let ended = poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(outcome)) => Poll::Ready(Ok(outcome)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    let ended = ended.await;
+    crate::base::users_code::quietly(|| drop(future));
+    ended
+}
+
+/// Wakes the thread that waits in [`block_on`].
+#[derive(Default)]
+struct Signal {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock() = true;
+        self.changed.notify_one();
+    }
+}
+
+/// Runs a call to its end on the caller's thread. That of the `futures` crate refuses to run inside itself, and a body may
+/// use it.
+pub(crate) fn block_on(mut running: Running) -> Result<Encoded> {
+    let signal = Arc::new(Signal::default());
+    let waker = Waker::from(Arc::clone(&signal));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(ended) = running.as_mut().poll(&mut context) {
+            return ended;
+        }
+        let mut woken = signal.woken.lock();
+        while !*woken {
+            signal.changed.wait(&mut woken);
+        }
+        *woken = false;
+    }
+}
