@@ -188,6 +188,25 @@ fn objects_of_every_kind_know_their_type() {
     assert!(Encoded::of(&text).unwrap().decode::<ObjectRef<i64>>().unwrap_err().is_serialization());
 }
 
+/// An awaited reference has given its value away.
+#[test]
+fn a_reference_that_was_awaited_is_carried_without_a_value() {
+    engine();
+    let mut sole = ray::put(1i64);
+    assert_eq!(futures::executor::block_on(&mut sole).unwrap(), 1);
+    let error = found("square").invoke(vec![EncodedArg::Reference(ReferenceArg::new(sole.any()))]).unwrap_err();
+    assert!(error.is_invalid_argument() && error.to_string().contains("was taken by an await"), "{error}");
+    let mut shared = ray::put(1i64);
+    let other = shared.clone();
+    assert_eq!(futures::executor::block_on(&mut shared).unwrap(), 1);
+    for object in [sole, shared] {
+        let back: ObjectRef<i64> = Encoded::of(&object).unwrap().decode().unwrap();
+        assert_eq!(back, object);
+        assert!(ray::get(back).unwrap_err().is_invalid_argument());
+    }
+    assert_eq!(ray::get(other).unwrap(), 1);
+}
+
 /// A deep value is encoded a second time, on a larger stack, and its references are carried once.
 #[test]
 fn the_references_of_a_deep_value_are_carried_once() {

@@ -163,6 +163,10 @@ pub(super) fn ready<T>(object: &ObjectRef<T>) -> Result<&T> {
     match object.header().phase() {
         Phase::Ready => Ok(object.ready_value()),
         Phase::Failed => Err(object.seen_error()),
+        Phase::Taken => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("the value of {object:?} was taken by an await: give a reference that was not awaited"),
+        )),
         _ => Err(Error::new(
             ErrorKind::InvalidArgument,
             format!("{object:?} is not ready: wait for the object before its value is encoded or decoded"),
