@@ -86,7 +86,11 @@ fn carried() -> &'static [Carried] {
     CARRIED.get_or_init(|| {
         ray::init_with(ray::Config::new().num_cpus(1).ignore_reinit_error(true)).expect("an engine for the references");
         let (number, text) = (ray::put(7i64), ray::put("seven".to_owned()));
-        vec![Carried::Object(number.any()), Carried::Object(text.any()), Carried::Actor(Idle::remote().any())]
+        vec![
+            Carried::Object(number.any()),
+            Carried::Object(text.any()),
+            Carried::Actor(std::sync::Arc::new(Idle::remote().any())),
+        ]
     })
 }
 
