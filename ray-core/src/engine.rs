@@ -19,6 +19,7 @@ pub(crate) mod monitor;
 pub(crate) mod monitor_handle;
 pub(crate) mod overrun;
 pub(crate) mod queue;
+pub(crate) mod remote;
 pub(crate) mod returning;
 pub(crate) mod shutdown;
 pub(crate) mod submit;

@@ -64,7 +64,7 @@ pub mod __private {
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};
-    pub use crate::call::codec::{ArgsCodec, Codec, Encoded, EncodedArg, OutputCodec, ReferenceArg};
+    pub use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec, ReferenceArg};
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
     pub use crate::call::instance::Instance;
     pub use crate::call::invoke::Running;
@@ -73,7 +73,15 @@ pub mod __private {
     pub use crate::call::registry::{MethodEntry, Registration, lookup, registered};
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
+    pub use crate::object::encoded::Encoded;
     pub use crate::object::object_ref::ObjectRef;
-    pub use crate::object::travel::Carried;
+    pub use crate::object::travel::{Carried, CarriedObject};
+    /// What an engine in other processes is made of.
+    pub mod executor {
+        pub use crate::api::init::init_with_executor;
+        pub use crate::object::remote::{RemoteObject, Reply};
+        pub use crate::object::travel::{Carried, CarriedActor, CarriedObject};
+        pub use crate::task::executor::{Executor, RemoteCall, RemoteCreation, Retries, unit};
+    }
     pub use crate::{not_a_result, task_error};
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
-use ray::__private::{Carried, Encoded, EncodedArg, ReferenceArg};
+use ray::__private::{Carried, CarriedObject, Encoded, EncodedArg, ReferenceArg};
 use ray::{ActorHandle, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,8 @@ fn carried() -> &'static [Carried] {
         ray::init_with(ray::Config::new().num_cpus(1).ignore_reinit_error(true)).expect("an engine for the references");
         let (number, text) = (ray::put(7i64), ray::put("seven".to_owned()));
         vec![
-            Carried::Object(number.any()),
-            Carried::Object(text.any()),
+            Carried::Object(CarriedObject::of(&number)),
+            Carried::Object(CarriedObject::of(&text)),
             Carried::Actor(std::sync::Arc::new(Idle::remote().any())),
         ]
     })
@@ -108,12 +108,12 @@ pub(crate) fn argument(rest: &mut &[u8]) -> Option<EncodedArg> {
     *rest = behind;
     let objects = carried().iter().filter_map(|carried| match carried {
         Carried::Object(object) => Some(object.clone()),
-        Carried::Actor(_) => None,
+        Carried::Actor(_) | Carried::Remote(_) => None,
     });
     match taken.first() {
         Some(number) if is_reference => {
             let object = objects.cycle().nth(usize::from(*number)).expect("there are objects");
-            Some(EncodedArg::Reference(ReferenceArg::new(object)))
+            Some(EncodedArg::Reference(ReferenceArg::new(object.object().clone())))
         }
         _ => Some(document(taken)),
     }

@@ -75,7 +75,15 @@ impl AnyActor {
     }
 }
 
-impl CarriedActor for AnyActor {}
+impl CarriedActor for AnyActor {
+    fn id(&self) -> u64 {
+        self.head().caller()
+    }
+
+    fn class(&self) -> &str {
+        self.head().vtable.spec.path()
+    }
+}
 
 impl Clone for AnyActor {
     #[inline]

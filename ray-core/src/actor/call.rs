@@ -1,6 +1,7 @@
 //! A call that somebody has a reference to: one allocation, as a task's, with the actor's address and the caller.
 
 use crate::actor::kinds;
+use crate::base::config::Mode;
 use crate::task::runner::Runner;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -259,7 +260,7 @@ impl<B: CallBody> CallCell<B> {
         match started {
             Ok(Started::Ended(outcome)) => {
                 // SAFETY: the body is over.
-                unsafe { Self::end(entry, outcome, state.engine.settings.strict) }
+                unsafe { Self::end(entry, outcome, state.engine.settings.mode == Mode::Strict) }
             }
             Ok(Started::Future(future)) => {
                 let over = crate::actor::concurrent::over(entry);

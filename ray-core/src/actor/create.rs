@@ -1,6 +1,7 @@
 //! Creating actors.
 
 use crate::actor::names::Names;
+use crate::base::config::Mode;
 use std::sync::atomic::Ordering;
 
 use crate::actor::call::{CallCell, CallHead, InitBody};
@@ -65,7 +66,7 @@ pub(crate) fn try_create_with<C: Constructor>(
 ) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
     let args = match C::CODEC {
-        Some(codec) if state.engine.settings.strict => codec.renew_args(args)?,
+        Some(codec) if state.engine.settings.mode == Mode::Strict => codec.renew_args(args)?,
         _ => args,
     };
     if options.is_none() && Known::<C::Actor>::SILENT {

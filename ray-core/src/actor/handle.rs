@@ -226,7 +226,7 @@ impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         travel::receive("an ActorHandle", deserializer, |carried| match carried {
             Carried::Actor(actor) => (&**actor as &dyn Any).downcast_ref::<AnyActor>().map(AnyActor::typed),
-            Carried::Object(_) => None,
+            Carried::Object(_) | Carried::Remote(_) => None,
         })
     }
 }

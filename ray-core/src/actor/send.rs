@@ -4,6 +4,7 @@
 //! call goes to the actor's *backlog*, and so does every later call of the same caller until it has gone on. Calls of
 //! other callers pass by. Concurrent actors have no such order: each call stands in a line of its own.
 
+use crate::base::config::Mode;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -167,7 +168,7 @@ fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
 #[inline]
 fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> {
     match B::CODEC {
-        Some(codec) if state.engine.settings.strict => codec.renew_args(args),
+        Some(codec) if state.engine.settings.mode == Mode::Strict => codec.renew_args(args),
         _ => Ok(args),
     }
 }

@@ -1,5 +1,6 @@
 //! Cancelling tasks.
 
+use crate::object::remote;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -50,6 +51,13 @@ pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<(
         return Err(Error::new(ErrorKind::InvalidArgument, why));
     }
     let Some(engine) = crate::engine::engine::running() else { return Err(crate::base::epoch::stale_object()) };
+    if let (Some(executor), Some(_)) = (&engine.executor, remote::task_of(header)) {
+        let cancelled = Error::new(ErrorKind::Cancelled, "the task was cancelled");
+        if header.fail(|_| true, cancelled) {
+            executor.cancel(header.id(), options.recursive, options.force);
+        }
+        return Ok(());
+    }
     // SAFETY: alive by the reference.
     cancel_entry(&engine, unsafe { Hold::new(entry) }, options.recursive);
     Ok(())

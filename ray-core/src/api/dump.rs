@@ -184,6 +184,7 @@ fn entry(header: &Header) -> String {
         Kind::Put => "an object",
         Kind::Task => header.task().map_or("a task", |head| head.vtable().kind.noun),
         Kind::Part => "one of several returns",
+        Kind::Remote => "an object of another process",
     };
     let phase = match header.phase() {
         Phase::Waiting => {

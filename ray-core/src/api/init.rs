@@ -1,5 +1,6 @@
 //! Starting and asking about the engine.
 
+use crate::task::executor::Executor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -115,7 +116,16 @@ pub fn init() -> Result<Context> {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init_with(config: Config) -> Result<Context> {
-    start(config, false).map(|engine| Context::new(&engine))
+    start(config, None, false).map(|engine| Context::new(&engine))
+}
+
+/// Starts the engine of this process with bodies that an executor runs in others.
+///
+/// # Errors
+/// As [`init_with`].
+#[doc(hidden)]
+pub fn init_with_executor(config: Config, executor: Arc<dyn Executor>) -> Result<Context> {
+    start(config, Some(executor), false).map(|engine| Context::new(&engine))
 }
 
 /// Whether the engine runs.
@@ -160,7 +170,9 @@ pub(crate) fn node_id() -> NodeId {
 /// # Errors
 /// As [`nodes`].
 pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
-    Ok(initialized()?.total().iter().map(|(name, amount)| (name.to_owned(), amount)).collect())
+    let engine = initialized()?;
+    let total = engine.executor.as_ref().map_or_else(|| engine.total().clone(), |executor| executor.total_resources());
+    Ok(total.iter().map(|(name, amount)| (name.to_owned(), amount)).collect())
 }
 
 /// What is free now, by name. A glimpse: a thread that looks for work, or has just ended some, still holds its CPU.
@@ -176,6 +188,10 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
 /// ```
 pub fn available_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
+    if let Some(executor) = &engine.executor {
+        let free = executor.available_resources();
+        return Ok(free.iter().map(|(name, amount)| (name.to_owned(), amount)).collect());
+    }
     let others = engine.claims.lock().others.free();
     // What is all taken is there too, as 0.
     let mut free: BTreeMap<String, f64> = engine.total().iter().map(|(name, _)| (name.to_owned(), 0.0)).collect();

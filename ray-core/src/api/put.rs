@@ -1,5 +1,6 @@
 //! Objects that no task makes: what is put, adopted, or failed from the start.
 
+use crate::base::config::Mode;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
@@ -150,7 +151,7 @@ impl<T> ObjectRef<T> {
 /// ```
 pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) -> ObjectRef<T> {
     match crate::engine::thread::current() {
-        Ok(state) if state.engine.settings.strict => match crate::call::codec::renew(value) {
+        Ok(state) if state.engine.settings.mode == Mode::Strict => match crate::call::codec::renew(value) {
             Ok(value) => ObjectRef::stored(value, state.epoch),
             Err(error) => ObjectRef::failed(error, state.epoch),
         },

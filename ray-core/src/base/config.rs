@@ -212,7 +212,7 @@ impl Config {
             workers,
             total,
             namespace,
-            strict,
+            mode: if strict { Mode::Strict } else { Mode::Embedded },
             checks_submissions: strict || num_cpus == 0,
             worker_stack: chosen_stack.unwrap_or(DEFAULT_STACK),
             inline_stack: chosen_stack.map_or(ENOUGH_STACK, |bytes| (bytes / 2).max(ENOUGH_STACK)),
@@ -232,8 +232,8 @@ pub(crate) struct Resolved {
     pub(crate) workers: usize,
     pub(crate) total: Resources,
     pub(crate) namespace: Cow<'static, str>,
-    pub(crate) strict: bool,
-    /// A task of one CPU is not simply queued: in strict mode, and where there is no CPU at all.
+    pub(crate) mode: Mode,
+    /// A task of one CPU is not simply queued: in another mode than `Embedded`, and where there is no CPU at all.
     pub(crate) checks_submissions: bool,
     /// In bytes.
     pub(crate) worker_stack: usize,
@@ -253,6 +253,17 @@ fn invalid(message: String) -> Error {
 fn whole(name: &str, count: usize) -> Result<u64> {
     let units = u64::try_from(count).ok().and_then(|count| count.checked_mul(UNITS));
     units.ok_or_else(|| invalid(format!("{name}: {count} is more than can be counted")))
+}
+
+/// Where bodies run, and whether values are encoded on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In this process; values are moved.
+    Embedded,
+    /// In this process; values are encoded and decoded on the way, to find those that could not leave it.
+    Strict,
+    /// Where the [executor](crate::task::executor) runs them.
+    Remote,
 }
 
 /// A variable that is 1 or 0. Anything else is refused: a strict mode that is thought to be on is worse than none.
@@ -283,7 +294,7 @@ mod tests {
     #[test]
     fn defaults() {
         let resolved = resolve(Config::new(), &[("RAY_ADDRESS", "")]).unwrap();
-        assert!(resolved.num_cpus >= 1 && resolved.max_threads >= 10_500 && resolved.tips && !resolved.strict);
+        assert!(resolved.num_cpus >= 1 && resolved.max_threads >= 10_500 && resolved.tips && resolved.mode == Mode::Embedded);
         assert_eq!(resolved.total.num_cpus(), resolved.num_cpus as f64);
         assert_eq!((resolved.stall_report, &*resolved.namespace), (Some(DEFAULT_STALL), "default"));
     }
@@ -292,7 +303,7 @@ mod tests {
     fn the_program_goes_before_the_environment() {
         let environment = [("RAY_STRICT", "1"), ("RAY_TIPS", "0")];
         let resolved = resolve(Config::new().tips(true), &environment).unwrap();
-        assert!(resolved.strict && resolved.tips);
+        assert!(resolved.mode == Mode::Strict && resolved.tips);
         assert!(resolve(Config::new(), &[("RAY_STRICT", "ja")]).unwrap_err().is_invalid_argument());
     }
 
@@ -300,7 +311,7 @@ mod tests {
     fn no_cpus_at_all() {
         let resolved = resolve(Config::new().num_cpus(0), &[]).unwrap();
         assert_eq!((resolved.num_cpus, resolved.workers, resolved.total.cpu()), (0, 1, 0));
-        assert!(resolved.checks_submissions && !resolved.strict);
+        assert!(resolved.checks_submissions && resolved.mode == Mode::Embedded);
         assert!(!resolve(Config::new().num_cpus(1), &[]).unwrap().checks_submissions);
     }
 

@@ -99,6 +99,8 @@ kinds! {
     /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or its members are in operations
     /// that do not go together.
     Collective is_collective,
+    /// the process that ran the task or the actor has ended before it sent a result.
+    WorkerCrashed is_worker_crashed,
     /// an error made by [`Error::other`].
     Other is_other,
 }

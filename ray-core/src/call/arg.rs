@@ -10,8 +10,9 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::error::Result;
-use crate::call::codec::{self, Encoded, ReferenceArg};
+use crate::call::codec::ReferenceArg;
 use crate::object::any::AnyRef;
+use crate::object::encoded::Encoded;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 
@@ -191,7 +192,7 @@ impl<T: Clone + Send + Sync + 'static> Gather<Vec<T>> for Vec<ObjectRef<T>> {
         Box::new(self.clone())
     }
     fn encoded(&self, encode: fn(&Vec<T>) -> Result<Encoded>) -> ReferenceArg {
-        let value_of = |object: &AnyRef| codec::ready(&object.typed::<T>()?).cloned();
+        let value_of = |object: &AnyRef| object.typed::<T>()?.ready_or_error().cloned();
         ReferenceArg::gathered(self.iter().map(ObjectRef::any).collect(), move |objects| {
             encode(&objects.iter().map(value_of).collect::<Result<Vec<T>>>()?)
         })

@@ -19,11 +19,9 @@
 //! 5. The type of a reference is checked when it is decoded: an object of another type and an actor of another class are
 //!    errors.
 
+use crate::object::encoded::Encoded;
 use std::fmt;
 use std::sync::Arc;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::arg::Portable;
@@ -31,43 +29,6 @@ use crate::call::bounds::Wire;
 use crate::call::spec::Spec;
 use crate::object::any::AnyRef;
 use crate::object::object_ref::ObjectRef;
-use crate::object::state::Phase;
-use crate::object::travel::{self, Carried};
-
-/// One value as bytes.
-#[derive(Clone, Debug, Default)]
-pub struct Encoded {
-    /// The value in MessagePack. A reference or handle in it is a number, its place in `carried`.
-    pub bytes: Vec<u8>,
-    /// The references and handles that stand inside the value, in order.
-    pub carried: Vec<Carried>,
-}
-
-impl Encoded {
-    /// Encodes a value.
-    ///
-    /// # Errors
-    /// `Serialization`, naming the type.
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        let (bytes, carried) = travel::collect(|| crate::base::value::encode_from(value, travel::start_over));
-        Ok(Self { bytes: bytes?, carried })
-    }
-
-    /// Decodes a value.
-    ///
-    /// # Errors
-    /// `Serialization`, naming the type: the bytes are those of another, or something else is carried than the type has.
-    pub fn decode<T: DeserializeOwned>(self) -> Result<T> {
-        let Self { bytes, carried } = self;
-        travel::provide(carried, || crate::base::value::decode(&bytes))
-    }
-}
-
-impl From<Vec<u8>> for Encoded {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, carried: Vec::new() }
-    }
-}
 
 /// One argument of a call as bytes.
 #[derive(Clone, Debug)]
@@ -110,7 +71,7 @@ impl ReferenceArg {
 
     /// The reference that a caller gave for a value of type `T`.
     pub(super) fn given<T: Wire + 'static>(object: &ObjectRef<T>) -> Self {
-        Self::gathered(vec![object.any()], |objects| Encoded::of(ready(&objects[0].typed::<T>()?)?))
+        Self::gathered(vec![object.any()], |objects| Encoded::of(objects[0].typed::<T>()?.ready_or_error()?))
     }
 
     /// References that a caller gave; `encode` makes the value of them when they are ready.
@@ -141,7 +102,7 @@ impl ReferenceArg {
     pub(super) fn decode<T: Wire + 'static>(self) -> Result<T> {
         match &self.encode {
             Some(_) => self.encode_value()?.decode(),
-            None => Encoded::of(ready(&self.objects[0].typed::<T>()?)?)?.decode(),
+            None => Encoded::of(self.objects[0].typed::<T>()?.ready_or_error()?)?.decode(),
         }
     }
 
@@ -153,24 +114,8 @@ impl ReferenceArg {
     /// The object itself, of a reference that the executor made; it is ready.
     pub(super) fn object<T: 'static>(&self) -> Result<ObjectRef<T>> {
         let object = self.objects[0].typed::<T>()?;
-        ready(&object)?;
+        object.ready_or_error()?;
         Ok(object)
-    }
-}
-
-/// The value of an object, which must be ready.
-pub(super) fn ready<T>(object: &ObjectRef<T>) -> Result<&T> {
-    match object.header().phase() {
-        Phase::Ready => Ok(object.ready_value()),
-        Phase::Failed => Err(object.seen_error()),
-        Phase::Taken => Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("the value of {object:?} was taken by an await: give a reference that was not awaited"),
-        )),
-        _ => Err(Error::new(
-            ErrorKind::InvalidArgument,
-            format!("{object:?} is not ready: wait for the object before its value is encoded or decoded"),
-        )),
     }
 }
 

@@ -7,9 +7,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::{Condvar, Mutex};
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::call::codec::{Codec, Encoded, EncodedArg, named};
+use crate::call::codec::{Codec, EncodedArg, named};
 use crate::call::function::{BoxFuture, Function, FunctionCall, Outcome};
 use crate::call::spec::Spec;
+use crate::object::encoded::Encoded;
 
 /// A call that was begun: a future of its encoded result. A body that is not `async` runs in the first poll, to its end.
 pub type Running = BoxFuture<'static, Result<Encoded>>;

@@ -4,11 +4,12 @@
 //! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and uses none of it.
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::call::codec::{Encoded, EncodedArg};
+use crate::call::codec::EncodedArg;
 use crate::call::function::{Function, FunctionCall};
 use crate::call::instance::Instance;
 use crate::call::invoke::{self, Running};
 use crate::call::spec::Spec;
+use crate::object::encoded::Encoded;
 
 /// A registered function, or a registered actor class with its methods. Made by `#[remote]`.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! An engine has a number, its [epoch]. A shutdown changes the current epoch and wakes every thread that waits; each of them
 //! sees then that its engine is gone.
 
+use crate::task::executor::Executor;
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::engine::async_runtime::AsyncRuntime;
 
-use crate::base::config::{Config, Resolved};
+use crate::base::config::{Config, Mode, Resolved};
 use crate::base::epoch;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::resources::Resources;
@@ -58,6 +59,8 @@ pub(crate) struct Engine {
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) monitor: MonitorHandle,
+    /// Where bodies run in [`Mode::Remote`].
+    pub(crate) executor: Option<Arc<dyn Executor>>,
     /// The actors, of which the layer above keeps a table here.
     pub(crate) attached: OnceLock<Box<dyn Attached>>,
     pub(crate) futures: Futures,
@@ -116,11 +119,11 @@ pub(crate) fn engine() -> Result<Arc<Engine>> {
     if let Some(engine) = running() {
         return Ok(engine);
     }
-    start(Config::new(), true)
+    start(Config::new(), None, true)
 }
 
 /// Starts an engine; `join`: one that is there already will do.
-pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
+pub(crate) fn start(config: Config, executor: Option<Arc<dyn Executor>>, join: bool) -> Result<Arc<Engine>> {
     let lenient = config.ignores_reinit_error();
     let mut slot = ENGINE.write();
     if let Some(engine) = &*slot {
@@ -135,7 +138,7 @@ pub(crate) fn start(config: Config, join: bool) -> Result<Arc<Engine>> {
     }
     let settings = config.resolve()?;
     crate::base::unwind::install_hook();
-    let engine = Engine::new(epoch::fresh(), settings);
+    let engine = Engine::new(epoch::fresh(), settings, executor);
     *slot = Some(Arc::clone(&engine));
     epoch::begin(engine.epoch);
     Ok(engine)
@@ -152,7 +155,11 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
 }
 
 impl Engine {
-    pub(crate) fn new(epoch: u32, settings: Resolved) -> Arc<Self> {
+    pub(crate) fn new(epoch: u32, mut settings: Resolved, executor: Option<Arc<dyn Executor>>) -> Arc<Self> {
+        if executor.is_some() {
+            settings.mode = Mode::Remote;
+            settings.checks_submissions = true;
+        }
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             epoch,
@@ -167,6 +174,7 @@ impl Engine {
             threads: Threads::new(),
             workers: Workers::default(),
             monitor: MonitorHandle::new(),
+            executor,
             attached: OnceLock::new(),
             futures: Futures::default(),
             waits: crate::engine::wait_graph::Graph::default(),

@@ -3,6 +3,7 @@
 //! The task's entry stays in `Running` from the first poll to the last. A canceller fails the entry, then aborts the
 //! future, which is dropped at its next await; whatever happens to it, its end gives back what the task held.
 
+use crate::base::config::Mode;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -125,7 +126,7 @@ impl<R> Body<R> {
         if self.listed {
             self.engine.futures.leave(self.task.entry());
         }
-        let strict = self.engine.settings.strict;
+        let strict = self.engine.settings.mode == Mode::Strict;
         // SAFETY: the entry is ours to end, and this is the only place that does.
         let ran = unsafe { (self.end)(self.task.entry(), outcome, strict) };
         // SAFETY: a task or a call, alive by our hold.

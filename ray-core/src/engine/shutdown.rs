@@ -18,6 +18,9 @@ use crate::engine::{callbacks, thread};
 
 /// Ends an engine that was taken out. The names of the bodies that still run after its grace.
 pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
+    if let Some(executor) = &engine.executor {
+        executor.shutdown();
+    }
     engine.monitor.close();
     wake_everybody(&engine);
     drain(&engine);
@@ -131,7 +134,7 @@ mod tests {
 
     /// An engine whose shutdown has done all that it does: whatever is queued now comes too late.
     fn ended() -> Arc<Engine> {
-        let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap());
+        let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap(), None);
         engine.monitor.close();
         drain(&engine);
         engine

@@ -1,6 +1,7 @@
 //! From a call to a queue: hops 2 to 4 of a task's way.
 
-use crate::engine::queue;
+use crate::base::config::Mode;
+use crate::engine::{queue, remote};
 use std::fmt::Display;
 
 use crate::base::call_options::{CallOptions, CallSettings};
@@ -116,6 +117,9 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
         Err(error) => return ObjectRef::failed(blame::<B>(error), crate::base::epoch::current()),
     };
     let args = if state.engine.settings.checks_submissions {
+        if let Some(executor) = &state.engine.executor {
+            return remote::submit::<B>(state, executor, &args, extra);
+        }
         match checked::<B>(&state.engine, args, class) {
             Ok(args) => args,
             Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
@@ -158,7 +162,7 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
     if class == Class::OneCpu {
         engine.total().check_covers(&Resources::ONE_CPU, &format_args!("`{}`", B::SPEC.name()))?;
     }
-    if !engine.settings.strict {
+    if engine.settings.mode == Mode::Embedded {
         return Ok(args);
     }
     match B::CODEC {

@@ -1,5 +1,6 @@
 //! A task's one allocation: header, value, arguments.
 
+use crate::base::config::Mode;
 use crate::engine::task_kind::TASK;
 use crate::task::runner::Runner;
 use std::cell::UnsafeCell;
@@ -157,7 +158,7 @@ impl<B: Body> TaskCell<B> {
         match started {
             Started::Ended(outcome) => {
                 // SAFETY: the body is over, the attempt is still ours.
-                unsafe { Self::end(entry, outcome, state.engine.settings.strict) }
+                unsafe { Self::end(entry, outcome, state.engine.settings.mode == Mode::Strict) }
             }
             Started::Future(future) => {
                 // SAFETY: running by our doing; `end` is called once, by the future's end.

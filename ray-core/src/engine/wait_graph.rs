@@ -176,7 +176,7 @@ impl Blocker {
                 }
                 blockers
             }
-            Kind::Put => Blockers::none(),
+            Kind::Put | Kind::Remote => Blockers::none(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A reference that has forgotten its type.
 
+use crate::object::remote::RemoteObject;
 use std::any::type_name;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ObjectId;
@@ -71,6 +73,13 @@ impl AnyRef {
             self.header().state.add_ref();
             Ok(ObjectRef::adopt(self.0))
         }
+    }
+
+    /// What a transport has put in the place of a reference that it has decoded.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn remote(&self) -> Option<Arc<dyn RemoteObject>> {
+        crate::object::remote::source(self.header()).cloned()
     }
 
     /// The object's number.

@@ -91,6 +91,8 @@ pub(crate) enum Kind {
     Task,
     /// One of several returns.
     Part,
+    /// An object that another process makes; see [`remote`](crate::object::remote).
+    Remote,
 }
 
 /// The part that every entry starts with.
@@ -98,7 +100,7 @@ pub(crate) enum Kind {
 pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
-    rest: UnsafeCell<MonitorState>,
+    rest: UnsafeCell<WaitersOrError>,
     /// When it was settled; see [`stamp`]. Written before the settled phase is published.
     stamp: AtomicU64,
     id: AtomicU64,
@@ -109,7 +111,7 @@ pub(crate) struct Header {
 }
 
 /// What is needed before an entry is settled, and what is needed after it has failed: never both.
-union MonitorState {
+union WaitersOrError {
     /// Unless the entry has failed.
     waiters: ManuallyDrop<Waiters>,
     /// Of a failed entry.
@@ -133,12 +135,17 @@ impl Header {
         Self {
             state,
             vtable,
-            rest: UnsafeCell::new(MonitorState { waiters: ManuallyDrop::new(Waiters::new()) }),
+            rest: UnsafeCell::new(WaitersOrError { waiters: ManuallyDrop::new(Waiters::new()) }),
             stamp: AtomicU64::new(0),
             id: AtomicU64::new(0),
             epoch,
             pending: AtomicU32::new(0),
         }
+    }
+
+    /// Gives it the number that it has in another process, before anything else asks for its number.
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id, Ordering::Relaxed);
     }
 
     /// Its number, unique in the process.
@@ -162,6 +169,9 @@ impl Header {
 
     /// It is settled, or its engine is gone: after a shutdown bodies may go on, but their objects are gone.
     pub(crate) fn is_ready(&self) -> bool {
+        if self.vtable.kind == Kind::Remote {
+            crate::object::remote::ask_for(self);
+        }
         self.phase().is_settled() || crate::base::epoch::check_object(self.epoch).is_err()
     }
 
@@ -199,6 +209,9 @@ impl Header {
                 // SAFETY: the lock is held; the rest is the caller's promise.
                 unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
+                if self.vtable.kind == Kind::Remote {
+                    crate::object::remote::ask_for(self);
+                }
                 Ok(())
             }
             Err(now) => Err(now.phase()),

@@ -153,6 +153,21 @@ impl<T> ObjectRef<T> {
         self.header().is_ready()
     }
 
+    /// The value, of an object that must be ready.
+    ///
+    /// # Errors
+    /// The error of an object that has failed; `InvalidArgument`: it is not ready.
+    pub(crate) fn ready_or_error(&self) -> crate::Result<&T> {
+        match self.header().phase() {
+            Phase::Ready => Ok(self.ready_value()),
+            Phase::Failed => Err(self.seen_error()),
+            _ => Err(crate::Error::new(
+                crate::ErrorKind::InvalidArgument,
+                format!("{self:?} is not ready: wait for the object before its value is encoded or decoded"),
+            )),
+        }
+    }
+
     /// The object's number.
     #[must_use]
     pub fn id(&self) -> ObjectId {
@@ -165,6 +180,7 @@ impl<T> ObjectRef<T> {
         match self.header().vtable.kind {
             Kind::Put => None,
             Kind::Task => Some(TaskId::from_raw(self.header().id())),
+            Kind::Remote => crate::object::remote::task_of(self.header()),
             Kind::Part => crate::object::part::producer(self.header()).map(|whole| TaskId::from_raw(whole.id())),
         }
     }

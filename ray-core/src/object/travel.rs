@@ -7,6 +7,10 @@
 //! serde has no way to hand a context to `Serialize` and `Deserialize`, so the table lies in a thread-local while a value is
 //! encoded or decoded. A value whose own `Serialize` encodes another value has a table of its own for that.
 
+use crate::object::encoded::Encoded;
+use crate::object::remote;
+use crate::object::remote::RemoteObject;
+use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
@@ -25,15 +29,50 @@ use crate::object::object_ref::ObjectRef;
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub enum Carried {
-    /// An `ObjectRef`.
-    Object(AnyRef),
+    /// An `ObjectRef`, with what encodes its value when that is asked for.
+    Object(CarriedObject),
+    /// On the decoding side, in place of an object: an object that another process has or makes.
+    Remote(Arc<dyn RemoteObject>),
     /// An `ActorHandle`, of which this module knows nothing.
     Actor(Arc<dyn CarriedActor>),
 }
 
+/// A reference inside a value.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct CarriedObject {
+    object: AnyRef,
+    encode: fn(&AnyRef) -> crate::Result<Encoded>,
+}
+
+impl CarriedObject {
+    /// Of a reference.
+    pub fn of<T: Serialize + Send + Sync + 'static>(object: &ObjectRef<T>) -> Self {
+        Self { object: object.any(), encode: |object| Encoded::of(object.typed::<T>()?.ready_or_error()?) }
+    }
+
+    /// The reference.
+    pub fn object(&self) -> &AnyRef {
+        &self.object
+    }
+
+    /// The object's value, which must be ready.
+    ///
+    /// # Errors
+    /// The error of an object that has failed; `InvalidArgument`: it is not ready; `Serialization`.
+    pub fn encode_value(&self) -> crate::Result<Encoded> {
+        (self.encode)(&self.object)
+    }
+}
+
 /// A handle of an actor inside a value.
 #[doc(hidden)]
-pub trait CarriedActor: Any + fmt::Debug + Send + Sync {}
+pub trait CarriedActor: Any + fmt::Debug + Send + Sync {
+    /// The actor's number, the same in all processes.
+    fn id(&self) -> u64;
+    /// Module path and name of the class.
+    fn class(&self) -> &str;
+}
 
 type Table = Vec<Carried>;
 
@@ -103,16 +142,17 @@ pub(crate) fn receive<'de, H, D: Deserializer<'de>>(
     }
 }
 
-impl<T: Send + Sync + 'static> Serialize for ObjectRef<T> {
+impl<T: Serialize + Send + Sync + 'static> Serialize for ObjectRef<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        send(Carried::Object(self.any()), "an ObjectRef", serializer)
+        send(Carried::Object(CarriedObject::of(self)), "an ObjectRef", serializer)
     }
 }
 
-impl<'de, T: Send + Sync + 'static> Deserialize<'de> for ObjectRef<T> {
+impl<'de, T: DeserializeOwned + Send + Sync + 'static> Deserialize<'de> for ObjectRef<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         receive("an ObjectRef", deserializer, |carried| match carried {
-            Carried::Object(object) => Some(object.typed()),
+            Carried::Object(carried) => Some(carried.object.typed()),
+            Carried::Remote(object) => Some(Ok(remote::reference(Arc::clone(object)))),
             Carried::Actor(_) => None,
         })
     }

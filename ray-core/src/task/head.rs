@@ -281,7 +281,7 @@ impl Header {
         match self.vtable.kind {
             // SAFETY: the entry of a task starts with a TaskHead, which starts with the header.
             Kind::Task => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
-            Kind::Put | Kind::Part => None,
+            Kind::Put | Kind::Part | Kind::Remote => None,
         }
     }
 }

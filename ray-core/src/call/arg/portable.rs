@@ -5,7 +5,8 @@ use std::vec::IntoIter;
 use super::{Arg, Lend, Repr, Shared, SharedRepr};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::bounds::Wire;
-use crate::call::codec::{Encoded, EncodedArg, ReferenceArg, renew};
+use crate::call::codec::{EncodedArg, ReferenceArg, renew};
+use crate::object::encoded::Encoded;
 
 /// Arguments that can leave the process.
 pub trait Portable: Sized {

@@ -1,0 +1,60 @@
+//! From a call to an executor, where bodies run in other processes: hops 2 and 3.
+
+use std::sync::Arc;
+
+use crate::base::call_options::CallSettings;
+use crate::base::error::Result;
+use crate::call::codec::Codec;
+use crate::call::invoke::portable;
+use crate::call::spec::Spec;
+use crate::engine::task_cell::Body;
+use crate::engine::thread_state::ThreadState;
+use crate::object::object_ref::ObjectRef;
+use crate::object::remote;
+use crate::task::executor::{Executor, RemoteCall};
+use crate::task::head::Extra;
+
+/// Hands a function's task to the executor. Its resources, its retries and its dependencies are the executor's.
+#[cold]
+pub(super) fn submit<B: Body>(
+    state: &ThreadState,
+    executor: &Arc<dyn Executor>,
+    args: &B::Args,
+    extra: Option<Box<Extra>>,
+) -> ObjectRef<B::Output> {
+    match call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings)) {
+        Ok((object, call)) => {
+            executor.submit(call);
+            object
+        }
+        Err(error) => ObjectRef::failed(error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line()), state.epoch),
+    }
+}
+
+/// A call as bytes, and the object of its result.
+///
+/// # Errors
+/// `InvalidArgument`: the item is `local`, or a closure. `Serialization`: an argument cannot be encoded.
+pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
+    state: &ThreadState,
+    spec: &'static Spec,
+    codec: Option<Codec<P, R>>,
+    args: &P,
+    settings: Option<CallSettings>,
+) -> Result<(ObjectRef<R>, RemoteCall)> {
+    let codec = portable(spec, codec)?;
+    let args = codec.encode_args(spec, args)?;
+    let (object, reply) = remote::result(state.epoch, move |value| codec.decode_result(spec, value));
+    let parent = state.frame().and_then(|frame| frame.entry);
+    let call = RemoteCall {
+        task: object.header().id(),
+        // SAFETY: the entry of a frame is alive while its body runs.
+        parent: parent.map(|entry| unsafe { entry.as_ref() }.id()),
+        caller: state.caller(),
+        spec,
+        args,
+        reply,
+        settings,
+    };
+    Ok((object, call))
+}

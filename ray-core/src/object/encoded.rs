@@ -1,0 +1,42 @@
+//! A value as bytes, with the references and handles that stand inside it.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::error::Result;
+use crate::object::travel::{self, Carried};
+
+/// One value as bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// The value in MessagePack. A reference or handle in it is a number, its place in `carried`.
+    pub bytes: Vec<u8>,
+    /// The references and handles that stand inside the value, in order.
+    pub carried: Vec<Carried>,
+}
+
+impl Encoded {
+    /// Encodes a value.
+    ///
+    /// # Errors
+    /// `Serialization`, naming the type.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
+        let (bytes, carried) = travel::collect(|| crate::base::value::encode_from(value, travel::start_over));
+        Ok(Self { bytes: bytes?, carried })
+    }
+
+    /// Decodes a value.
+    ///
+    /// # Errors
+    /// `Serialization`, naming the type: the bytes are those of another, or something else is carried than the type has.
+    pub fn decode<T: DeserializeOwned>(self) -> Result<T> {
+        let Self { bytes, carried } = self;
+        travel::provide(carried, || crate::base::value::decode(&bytes))
+    }
+}
+
+impl From<Vec<u8>> for Encoded {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, carried: Vec::new() }
+    }
+}

@@ -1,0 +1,190 @@
+//! The seam between the typed API and an engine that runs bodies in other processes.
+//!
+//! A call of the typed API (hop 2) either stays in the embedded engine, which moves values, or is encoded and goes to an
+//! [`Executor`] (hop 3): bytes, references and a [`Reply`], no types. Its result is an entry of this process that the reply
+//! settles, so gets, waits, awaits, callbacks and dependants are the embedded engine's in both cases.
+//!
+//! # Rules
+//!
+//! 1. An executor answers every reply, or drops it, which answers with `WorkerCrashed`.
+//! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them.
+//! 3. An argument that is a reference may not be ready. The executor resolves it before the body runs, to the value's bytes
+//!    ([`ReferenceArg::encode_value`](crate::call::codec::ReferenceArg::encode_value)) or to an object of the other process; if the
+//!    object has failed, so does the call ([`RemoteCall::fail_argument`]).
+//! 4. No function of an executor blocks for a body.
+
+use std::fmt;
+
+use crate::base::call_options::{CallSettings, CreateSettings};
+use crate::base::error::{Error, Result};
+use crate::base::resources::Resources;
+use crate::call::codec::EncodedArg;
+use crate::call::spec::Spec;
+use crate::object::encoded::Encoded;
+use crate::object::remote::Reply;
+
+/// An engine that runs bodies in other processes.
+pub trait Executor: fmt::Debug + Send + Sync + 'static {
+    /// Runs a function.
+    fn submit(&self, call: RemoteCall);
+
+    /// Creates an actor, or finds the one of that name where the creation asks for that. The constructor may run later: its
+    /// failure is that of the actor's calls.
+    ///
+    /// # Errors
+    /// `ActorAlreadyExists`; `Infeasible`.
+    fn create_actor(&self, creation: RemoteCreation) -> Result<u64>;
+
+    /// Calls a method of an actor, by its name.
+    fn call_actor(&self, actor: u64, call: RemoteCall);
+
+    /// The last handle of this process is gone.
+    fn release_actor(&self, actor: u64);
+
+    /// Ends an actor; it may start anew if it is to `restart` and restarts are left.
+    fn kill_actor(&self, actor: u64, restart: bool);
+
+    /// Ends the actor whose method runs in this process.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: it does not run here.
+    fn exit_actor(&self, actor: u64) -> Result<()>;
+
+    /// The actor of a name: its number and the path of its class. The caller has a handle of it then.
+    ///
+    /// # Errors
+    /// `ActorNotFound`.
+    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)>;
+
+    /// Namespace and name of each named actor that lives.
+    fn named_actors(&self) -> Vec<(String, String)>;
+
+    /// Cancels a task. The caller has failed its object.
+    fn cancel(&self, task: u64, recursive: bool, force: bool);
+
+    /// The resources of all nodes.
+    fn total_resources(&self) -> Resources;
+
+    /// Those of them that are free.
+    fn available_resources(&self) -> Resources;
+
+    /// The engine of this process ends: nothing is answered any more.
+    fn shutdown(&self);
+}
+
+/// A call as bytes.
+#[derive(Debug)]
+pub struct RemoteCall {
+    /// The number of the task.
+    pub task: u64,
+    /// The task that makes the call, if one does.
+    pub parent: Option<u64>,
+    /// The caller, as actors tell callers apart.
+    pub caller: u64,
+    /// What is called: by its path a function, by the last part of that a method of the actor.
+    pub spec: &'static Spec,
+    /// The arguments.
+    pub args: Vec<EncodedArg>,
+    /// The answer's way.
+    pub reply: Reply,
+    pub(crate) settings: Option<CallSettings>,
+}
+
+impl RemoteCall {
+    /// The name of the task in reports.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.settings.as_ref().and_then(|settings| settings.name.as_deref()).unwrap_or(self.spec.name())
+    }
+
+    /// The resources that the task asks for; none: its definition's, one CPU for a function that is not async.
+    #[must_use]
+    pub fn resources(&self) -> Option<&Resources> {
+        self.settings.as_ref().map(|settings| &settings.resources)
+    }
+
+    /// What tells whether a failed attempt is followed by another.
+    #[must_use]
+    pub fn retries(&self) -> Retries {
+        Retries { settings: self.settings.clone(), failed: 0 }
+    }
+
+    /// Fails the call with the error of an argument.
+    pub fn fail_argument(self, error: Error) {
+        let error = error.as_dependency_of(self.name());
+        self.reply.send(Err(error));
+    }
+
+    /// Adds the call to an error's chain.
+    #[must_use]
+    pub fn blame(&self, error: Error) -> Error {
+        error.in_task(self.name(), self.spec.file(), self.spec.line())
+    }
+}
+
+/// The attempts of a call.
+#[derive(Clone)]
+pub struct Retries {
+    settings: Option<CallSettings>,
+    failed: u32,
+}
+
+impl fmt::Debug for Retries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Retries({} failed)", self.failed)
+    }
+}
+
+impl Retries {
+    /// Whether an attempt that has ended with this error is followed by another, which is counted.
+    pub fn allow(&mut self, error: &Error) -> bool {
+        let again = self.settings.as_ref().is_some_and(|settings| crate::task::retry::allows(settings, self.failed, error));
+        self.failed += u32::from(again);
+        again
+    }
+}
+
+/// The creation of an actor as bytes.
+#[derive(Debug)]
+pub struct RemoteCreation {
+    /// The path of the class.
+    pub class: &'static Spec,
+    /// The call of the constructor. The reply's value is the unit.
+    pub call: RemoteCall,
+    pub(crate) settings: Option<CreateSettings>,
+    pub(crate) namespace: String,
+}
+
+impl RemoteCreation {
+    /// Namespace and name, of a named actor.
+    #[must_use]
+    pub fn name(&self) -> Option<(&str, &str)> {
+        let settings = self.settings.as_ref()?;
+        let namespace = settings.namespace.as_deref().unwrap_or(&self.namespace);
+        Some((namespace, settings.name.as_deref()?))
+    }
+
+    /// An actor of the same name is taken, where there is one.
+    #[must_use]
+    pub fn get_if_exists(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.get_if_exists)
+    }
+
+    /// So often the actor starts anew after a crash; -1: without a limit.
+    #[must_use]
+    pub fn max_restarts(&self) -> i64 {
+        self.settings.as_ref().map_or(0, |settings| settings.max_restarts)
+    }
+
+    /// What the actor holds for life.
+    #[must_use]
+    pub fn resources(&self) -> Option<&Resources> {
+        self.settings.as_ref().map(|settings| &settings.resources)
+    }
+}
+
+/// The value of a call without a result.
+#[must_use]
+pub fn unit() -> Encoded {
+    Encoded::of(&()).expect("the unit can be encoded")
+}
