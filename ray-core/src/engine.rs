@@ -20,6 +20,7 @@ pub(crate) mod monitor_handle;
 pub(crate) mod overrun;
 pub(crate) mod queue;
 pub(crate) mod remote;
+pub(crate) mod remote_body;
 pub(crate) mod returning;
 pub(crate) mod shutdown;
 pub(crate) mod submit;

@@ -79,9 +79,10 @@ pub mod __private {
     /// What an engine in other processes is made of.
     pub mod executor {
         pub use crate::api::init::init_with_executor;
+        pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::remote::{RemoteObject, Reply};
         pub use crate::object::travel::{Carried, CarriedActor, CarriedObject};
-        pub use crate::task::executor::{Executor, RemoteCall, RemoteCreation, Retries, unit};
+        pub use crate::task::executor::{Executor, RemoteCall, RemoteCreation, Retries, fail, unit};
     }
     pub use crate::{not_a_result, task_error};
 }

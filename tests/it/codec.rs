@@ -1,6 +1,6 @@
 //! Arguments and results as bytes, and the registry, which calls functions and methods on them.
 
-use ray::__private::{Arg, Carried, Codec, Encoded, EncodedArg, Function, IntoArg, IntoShared, ReferenceArg, Shared};
+use ray::__private::{Arg, Carried, CarriedObject, Codec, Encoded, EncodedArg, Function, IntoArg, IntoShared, ReferenceArg, Shared};
 use ray::{ActorHandle, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ fn reference(arg: &EncodedArg) -> &ReferenceArg {
 }
 
 fn object<T>(object: &ObjectRef<T>) -> Carried {
-    Carried::Object(object.any())
+    Carried::Object(CarriedObject::of(object))
 }
 
 #[test]

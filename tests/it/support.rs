@@ -28,7 +28,8 @@ pub(crate) fn engine() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let config = ray::Config::new().num_cpus(32).tips(false).ignore_reinit_error(true);
-        ray::init_with(config).expect("the engine of this process starts");
+        let started = if crate::processes::wanted() { crate::processes::start(config) } else { ray::init_with(config) };
+        started.expect("the engine of this process starts");
     });
 }
 
@@ -122,9 +123,42 @@ struct Counts {
 static COUNTS: Mutex<Option<Counts>> = Mutex::new(None);
 static CHANGED: Condvar = Condvar::new();
 
+/// An operation on the counts, as a child of the executor of [`processes`](crate::processes) sends it to its parent: all
+/// counts are in the parent.
+#[derive(Debug, Serialize, Deserialize)]
+enum Operation {
+    Number,
+    Add(u64),
+    Count(u64),
+    WaitFor(u64, u64),
+    Say(u64, String),
+    Said(u64),
+}
+
+/// Does an operation of a child.
+pub(crate) fn serve(operation: &[u8]) -> Vec<u8> {
+    let operation = rmp_serde::from_slice(operation).expect("a child sends operations");
+    let done = match operation {
+        Operation::Number => rmp_serde::to_vec(&number()),
+        Operation::Add(tally) => rmp_serde::to_vec(&Tally(tally).add()),
+        Operation::Count(tally) => rmp_serde::to_vec(&Tally(tally).count()),
+        Operation::WaitFor(tally, count) => rmp_serde::to_vec(&Tally(tally).is_reached(count, PATIENCE)),
+        Operation::Say(words, word) => rmp_serde::to_vec(&Words(words).say(word)),
+        Operation::Said(words) => rmp_serde::to_vec(&Words(words).said()),
+    };
+    done.expect("the result can be encoded")
+}
+
+/// In a child, has the parent do the operation.
+fn in_parent<R: serde::de::DeserializeOwned>(operation: &Operation) -> Option<R> {
+    let operation = rmp_serde::to_vec(operation).expect("an operation can be encoded");
+    let done = crate::processes::support(&operation)?;
+    Some(rmp_serde::from_slice(&done).expect("the parent sends the result of the operation"))
+}
+
 fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    in_parent(&Operation::Number).unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn with_counts<R>(act: impl FnOnce(&mut Counts) -> R) -> R {
@@ -143,6 +177,9 @@ impl Tally {
 
     /// Adds one, and returns the new count.
     pub(crate) fn add(self) -> u64 {
+        if let Some(now) = in_parent(&Operation::Add(self.0)) {
+            return now;
+        }
         let (now, wakers) = with_counts(|counts| {
             let count = counts.counts.entry(self.0).or_default();
             *count += 1;
@@ -154,6 +191,9 @@ impl Tally {
     }
 
     pub(crate) fn count(self) -> u64 {
+        if let Some(count) = in_parent(&Operation::Count(self.0)) {
+            return count;
+        }
         with_counts(|counts| counts.counts.get(&self.0).copied().unwrap_or(0))
     }
 
@@ -163,22 +203,46 @@ impl Tally {
     /// After [`PATIENCE`].
     #[track_caller]
     pub(crate) fn wait_for(self, count: u64) {
-        let deadline = Instant::now() + PATIENCE;
+        assert!(self.is_reached(count, PATIENCE), "{} of {count} after {PATIENCE:?}", self.count());
+    }
+
+    /// Waits until the count is at least `count`; `false`: it is not after `patience`.
+    fn is_reached(self, count: u64, patience: Duration) -> bool {
+        if let Some(reached) = in_parent(&Operation::WaitFor(self.0, count)) {
+            return reached;
+        }
+        let deadline = Instant::now() + patience;
         let mut counts = COUNTS.lock();
         loop {
             let there = counts.as_ref().and_then(|counts| counts.counts.get(&self.0)).copied().unwrap_or(0);
             if there >= count {
-                return;
+                return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{there} of {count} after {PATIENCE:?}");
+            if left.is_zero() {
+                return false;
+            }
             CHANGED.wait_for(&mut counts, left);
         }
     }
 
     /// Like [`Tally::wait_for`], for an async body. It never times out: the getter should.
     pub(crate) fn reached(self, count: u64) -> impl Future<Output = ()> + Send {
+        let mut asked = false;
         std::future::poll_fn(move |context| {
+            if crate::processes::is_child() {
+                if self.count() >= count {
+                    return Poll::Ready(());
+                }
+                if !std::mem::replace(&mut asked, true) {
+                    let waker = context.waker().clone();
+                    std::thread::spawn(move || {
+                        while !self.is_reached(count, PATIENCE) {}
+                        waker.wake();
+                    });
+                }
+                return Poll::Pending;
+            }
             with_counts(|counts| {
                 if counts.counts.get(&self.0).copied().unwrap_or(0) >= count {
                     return Poll::Ready(());
@@ -234,10 +298,16 @@ impl Words {
     }
 
     pub(crate) fn say(self, word: impl Into<String>) {
-        with_counts(|counts| counts.words.entry(self.0).or_default().push(word.into()));
+        let word = word.into();
+        if in_parent::<()>(&Operation::Say(self.0, word.clone())).is_none() {
+            with_counts(|counts| counts.words.entry(self.0).or_default().push(word));
+        }
     }
 
     pub(crate) fn said(self) -> Vec<String> {
+        if let Some(said) = in_parent(&Operation::Said(self.0)) {
+            return said;
+        }
         with_counts(|counts| counts.words.get(&self.0).cloned().unwrap_or_default())
     }
 }

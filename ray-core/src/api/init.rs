@@ -171,8 +171,10 @@ pub(crate) fn node_id() -> NodeId {
 /// As [`nodes`].
 pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
-    let total = engine.executor.as_ref().map_or_else(|| engine.total().clone(), |executor| executor.total_resources());
-    Ok(total.iter().map(|(name, amount)| (name.to_owned(), amount)).collect())
+    Ok(match &engine.executor {
+        Some(executor) => executor.total_resources(),
+        None => engine.total().iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
+    })
 }
 
 /// What is free now, by name. A glimpse: a thread that looks for work, or has just ended some, still holds its CPU.
@@ -189,8 +191,7 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
 pub fn available_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
     if let Some(executor) = &engine.executor {
-        let free = executor.available_resources();
-        return Ok(free.iter().map(|(name, amount)| (name.to_owned(), amount)).collect());
+        return Ok(executor.available_resources());
     }
     let others = engine.claims.lock().others.free();
     // What is all taken is there too, as 0.

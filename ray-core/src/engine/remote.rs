@@ -8,7 +8,7 @@ use crate::call::codec::Codec;
 use crate::call::invoke::portable;
 use crate::call::spec::Spec;
 use crate::engine::task_cell::Body;
-use crate::engine::thread_state::ThreadState;
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::object_ref::ObjectRef;
 use crate::object::remote;
 use crate::task::executor::{Executor, RemoteCall};
@@ -45,11 +45,9 @@ pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
     let codec = portable(spec, codec)?;
     let args = codec.encode_args(spec, args)?;
     let (object, reply) = remote::result(state.epoch, move |value| codec.decode_result(spec, value));
-    let parent = state.frame().and_then(|frame| frame.entry);
     let call = RemoteCall {
         task: object.header().id(),
-        // SAFETY: the entry of a frame is alive while its body runs.
-        parent: parent.map(|entry| unsafe { entry.as_ref() }.id()),
+        parent: state.frame().and_then(Frame::task_id),
         caller: state.caller(),
         spec,
         args,

@@ -34,6 +34,14 @@ pub(crate) struct Frame {
     pub(crate) crashed: Cell<bool>,
 }
 
+impl Frame {
+    /// The number of the task or call.
+    pub(crate) fn task_id(&self) -> Option<u64> {
+        // SAFETY: the entry of a frame is alive while its body runs.
+        self.entry.map(|entry| unsafe { entry.as_ref() }.id())
+    }
+}
+
 /// The actor whose body a frame runs. The actor outlives the frame.
 pub(crate) trait Host {
     /// Its number as a caller of other actors.

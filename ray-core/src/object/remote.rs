@@ -186,6 +186,11 @@ impl Reply {
         Self(Some(Box::new(answer)))
     }
 
+    /// Gives the duty up: nothing is answered.
+    pub(crate) fn forget(mut self) {
+        drop(self.0.take());
+    }
+
     /// Answers.
     pub fn send(mut self, answer: Result<Encoded>) {
         if let Some(reply) = self.0.take() {

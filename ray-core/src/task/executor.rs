@@ -10,13 +10,15 @@
 //! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them.
 //! 3. An argument that is a reference may not be ready. The executor resolves it before the body runs, to the value's bytes
 //!    ([`ReferenceArg::encode_value`](crate::call::codec::ReferenceArg::encode_value)) or to an object of the other process; if the
-//!    object has failed, so does the call ([`RemoteCall::fail_argument`]).
+//!    object has failed, so does the call ([`fail::argument`]).
 //! 4. No function of an executor blocks for a body.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::base::call_options::{CallSettings, CreateSettings};
 use crate::base::error::{Error, Result};
+use crate::base::options::RetryOn;
 use crate::base::resources::Resources;
 use crate::call::codec::EncodedArg;
 use crate::call::spec::Spec;
@@ -38,7 +40,10 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Calls a method of an actor, by its name.
     fn call_actor(&self, actor: u64, call: RemoteCall);
 
-    /// The last handle of this process is gone.
+    /// This process has one more handle of an actor; `false`: the actor is dead. The creator of an actor has one.
+    fn acquire_actor(&self, actor: u64) -> bool;
+
+    /// This process has one handle less.
     fn release_actor(&self, actor: u64);
 
     /// Ends an actor; it may start anew if it is to `restart` and restarts are left.
@@ -50,7 +55,7 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// `InvalidArgument`: it does not run here.
     fn exit_actor(&self, actor: u64) -> Result<()>;
 
-    /// The actor of a name: its number and the path of its class. The caller has a handle of it then.
+    /// The actor of a name: its number and the path of its class.
     ///
     /// # Errors
     /// `ActorNotFound`.
@@ -63,10 +68,10 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     fn cancel(&self, task: u64, recursive: bool, force: bool);
 
     /// The resources of all nodes.
-    fn total_resources(&self) -> Resources;
+    fn total_resources(&self) -> BTreeMap<String, f64>;
 
     /// Those of them that are free.
-    fn available_resources(&self) -> Resources;
+    fn available_resources(&self) -> BTreeMap<String, f64>;
 
     /// The engine of this process ends: nothing is answered any more.
     fn shutdown(&self);
@@ -103,22 +108,16 @@ impl RemoteCall {
         self.settings.as_ref().map(|settings| &settings.resources)
     }
 
+    /// So often a failed attempt is followed by another; -1: without a limit.
+    #[must_use]
+    pub fn max_retries(&self) -> i64 {
+        self.settings.as_ref().map_or(0, |settings| settings.max_retries)
+    }
+
     /// What tells whether a failed attempt is followed by another.
     #[must_use]
     pub fn retries(&self) -> Retries {
         Retries { settings: self.settings.clone(), failed: 0 }
-    }
-
-    /// Fails the call with the error of an argument.
-    pub fn fail_argument(self, error: Error) {
-        let error = error.as_dependency_of(self.name());
-        self.reply.send(Err(error));
-    }
-
-    /// Adds the call to an error's chain.
-    #[must_use]
-    pub fn blame(&self, error: Error) -> Error {
-        error.in_task(self.name(), self.spec.file(), self.spec.line())
     }
 }
 
@@ -136,6 +135,18 @@ impl fmt::Debug for Retries {
 }
 
 impl Retries {
+    /// Of a call that another process has made, which has said how often every failure is followed by another attempt.
+    #[must_use]
+    pub fn of(max_retries: i64) -> Self {
+        let settings = (max_retries != 0).then(|| CallSettings {
+            name: None,
+            resources: Resources::NONE,
+            max_retries,
+            retry_on: RetryOn::Always,
+        });
+        Self { settings, failed: 0 }
+    }
+
     /// Whether an attempt that has ended with this error is followed by another, which is counted.
     pub fn allow(&mut self, error: &Error) -> bool {
         let again = self.settings.as_ref().is_some_and(|settings| crate::task::retry::allows(settings, self.failed, error));
@@ -176,6 +187,18 @@ impl RemoteCreation {
         self.settings.as_ref().map_or(0, |settings| settings.max_restarts)
     }
 
+    /// So often a call of the actor is tried again; -1: without a limit.
+    #[must_use]
+    pub fn max_task_retries(&self) -> i64 {
+        self.settings.as_ref().map_or(0, |settings| settings.max_task_retries)
+    }
+
+    /// So many calls run at the same time; 0: the creation says nothing.
+    #[must_use]
+    pub fn max_concurrency(&self) -> u32 {
+        self.settings.as_ref().and_then(|settings| settings.max_concurrency).unwrap_or(0)
+    }
+
     /// What the actor holds for life.
     #[must_use]
     pub fn resources(&self) -> Option<&Resources> {
@@ -187,4 +210,44 @@ impl RemoteCreation {
 #[must_use]
 pub fn unit() -> Encoded {
     Encoded::of(&()).expect("the unit can be encoded")
+}
+
+/// The errors that an executor makes.
+pub mod fail {
+    use crate::base::error::{Error, ErrorKind};
+
+    /// An error of a kind.
+    #[must_use]
+    pub fn error(kind: ErrorKind, what: impl Into<String>) -> Error {
+        Error::new(kind, what.into())
+    }
+
+    /// The error of a call whose argument has failed.
+    #[must_use]
+    pub fn argument(call: &str, error: Error) -> Error {
+        error.as_dependency_of(call)
+    }
+
+    /// The error of an actor's calls whose constructor has failed.
+    #[must_use]
+    pub fn constructor(class: &str, error: Error) -> Error {
+        Error::new(ErrorKind::ActorDied, format!("the constructor of actor `{class}` failed: {error}")).with_cause(error)
+    }
+
+    /// The error of an actor whose method has panicked.
+    #[must_use]
+    pub fn panic(call: &str, error: Error) -> Error {
+        let what = format!("the actor died of a panic in its method `{call}` ({error}); create a new one");
+        Error::new(ErrorKind::ActorDied, what).with_cause(error)
+    }
+
+    /// Names the call and the process in the error of a process that has ended.
+    #[must_use]
+    pub fn crash(call: &str, process: &str, error: Error) -> Error {
+        if !error.is_worker_crashed() {
+            return error;
+        }
+        let what = format!("{process} has ended while it ran `{call}`: submit it again, or set max_retries");
+        Error::new(ErrorKind::WorkerCrashed, what)
+    }
 }
