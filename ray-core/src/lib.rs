@@ -19,8 +19,8 @@ mod sched;
 mod task;
 
 pub use actor::handle::{ActorHandle, WeakActorHandle, exit_actor, kill, kill_and_restart};
-pub use actor::life::ActorState;
-pub use actor::names::{get_actor, get_actor_in, list_named_actors};
+pub use actor::lifecycle::ActorState;
+pub use actor::named::{get_actor, get_actor_in, list_named_actors};
 pub use api::cancel::{CancelOnDrop, cancel, cancel_with};
 pub use api::closure::{Task, task};
 pub use api::context::{RuntimeContext, context};
@@ -52,8 +52,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::actor::any::AnyActor;
-    pub use crate::actor::cell::Link;
-    pub use crate::actor::class::{Actor, ActorClass, Constructor, Flag, No, RemoteMethod, Yes};
+    pub use crate::actor::class::{Actor, ActorClass, Constructor, Flag, Link, No, RemoteMethod, Yes};
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;

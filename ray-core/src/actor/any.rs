@@ -5,10 +5,10 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::actor::cell::ActorHead;
 use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
-use crate::actor::run;
+use crate::actor::head::ActorHead;
+use crate::actor::schedule;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
 use crate::object::travel::CarriedActor;
@@ -99,7 +99,8 @@ impl Drop for AnyActor {
     #[inline]
     fn drop(&mut self) {
         if self.head().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            run::orphaned(self.0);
+            // SAFETY: the last handle is gone, and with it the common hold of the handles is the callee's.
+            unsafe { schedule::orphan(self.0) };
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Actors: state with a mailbox.
-//!
-//! A call goes handle -> mailbox -> run right -> instance. Whoever has the run right (a worker, or a getter that
-//! waits for a call of its own) takes calls from the mailbox and runs them; there is one run right an actor, so a
-//! serial actor's methods never overlap. A concurrent actor (async methods, or `max_concurrency` above 1) uses the run
-//! right to admit calls, which then run side by side.
+//! Actor classes: the traits that the expansion of `#[remote]` implements.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::actor::head::ActorHead;
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;
@@ -12,9 +12,39 @@ use crate::call::function::{MethodCall, Outcome, RetryArgs};
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
 
-pub(crate) use crate::actor::cell::Link;
+/// An actor as its methods know it; made by the engine for the generated code.
+pub struct Link<A> {
+    pub(crate) head: NonNull<ActorHead>,
+    class: PhantomData<fn(A)>,
+}
 
-/// A type that was declared an actor class: `#[remote]` on a struct or an enum.
+impl<A> Link<A> {
+    /// The link that the methods in the cell of this head get.
+    pub(super) fn new(head: NonNull<ActorHead>) -> Self {
+        Self { head, class: PhantomData }
+    }
+}
+
+impl<A> Clone for Link<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Link<A> {}
+
+impl<A> fmt::Debug for Link<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+// SAFETY: a link is the address of a head, which is Sync.
+unsafe impl<A> Send for Link<A> {}
+// SAFETY: a shared link gives access to the head only, which is Sync.
+unsafe impl<A> Sync for Link<A> {}
+
+/// An actor class: a struct or an enum with the attribute `#[remote]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no actor class",
     label = "write `#[remote]` above its definition",
@@ -23,20 +53,21 @@ pub(crate) use crate::actor::cell::Link;
 pub trait ActorClass: Sized + Send + 'static {
     /// The attribute's options.
     const OPTIONS: ActorOptions;
-    /// Whether it asks for restarts, so that the constructor's arguments are kept.
+    /// Whether the attribute asks for restarts. The engine then keeps the constructor's arguments.
     type Restarts: Flag;
-    /// Whether it asks for calls to be tried again, so that their arguments are kept.
+    /// Whether the attribute asks for retries of calls. The engine then keeps their arguments.
     type Retries: Flag;
 }
 
-/// Does the struct's attribute ask for restarts (or retries)?
+/// Whether the struct's attribute asks for restarts (or retries).
 ///
-/// A type, so that the impl's attribute, which does not see the struct's, can demand `Clone` of arguments where it does.
+/// It is a type, so that the attribute of the impl block, which does not see the attribute of the struct, can require
+/// `Clone` of arguments if they are to be kept.
 pub trait Flag: 'static {}
-/// It does.
+/// The attribute asks for it.
 #[derive(Debug)]
 pub struct Yes;
-/// It does not.
+/// The attribute does not ask for it.
 #[derive(Debug)]
 pub struct No;
 impl Flag for Yes {}
@@ -49,18 +80,18 @@ impl Flag for No {}
     note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
 )]
 pub trait Actor: Sized + Send + 'static {
-    /// Itself, as the class that the attribute on the struct made it. Not a supertrait: where it is missing, rustc says
-    /// so here, once, and not wherever the actor is named.
+    /// The type itself, with the class that the attribute on the struct gives it. It is not a supertrait, so that rustc
+    /// reports a missing attribute once, here, and not wherever the actor is named.
     type Class: ActorClass;
     /// The generated struct of methods that a handle dereferences to.
     type Methods: Send + Sync + 'static;
-    /// Name and place.
+    /// The name and the source location.
     const SPEC: &'static Spec;
-    /// A method is `async`.
+    /// Whether a method is `async`.
     const IS_ASYNC: bool;
-    /// What the registry knows of the methods.
+    /// The methods' entries in the registry.
     const METHODS: &'static [crate::call::registry::MethodEntry];
-    /// The methods of a handle.
+    /// Makes the methods of a handle.
     fn methods(link: Link<Self>) -> Self::Methods;
 }
 
@@ -71,15 +102,15 @@ pub(crate) type InitArgs<C> = <C as Constructor>::Args;
 pub trait Constructor: 'static {
     /// The class.
     type Actor: Actor;
-    /// Its arguments as they are kept.
+    /// The arguments as the engine stores them.
     type Args: Args;
-    /// Name and place.
+    /// The name and the source location.
     const SPEC: &'static Spec;
     /// The body.
     const CALL: fn(Self::Args) -> Outcome<Self::Actor>;
-    /// How arguments are kept for a restart, where the attribute asks for restarts.
+    /// How the arguments are cloned for a restart, if the attribute asks for restarts.
     const RETRY: Option<RetryArgs<Self::Args>>;
-    /// How arguments and result are encoded and decoded; none for `local` ones.
+    /// The conversion through MessagePack; none for a `local` item.
     const CODEC: Option<Codec<Self::Args, ()>>;
 }
 
@@ -90,22 +121,22 @@ pub(crate) type MethodArgs<M> = <M as RemoteMethod>::Args;
 pub trait RemoteMethod: 'static {
     /// The class.
     type Actor: Actor;
-    /// Its arguments as they are kept.
+    /// The arguments as the engine stores them.
     type Args: Args;
-    /// The type of the object it makes.
+    /// The type of the object that a call makes.
     type Output: Shareable;
     /// What a call returns.
     type Refs: Refs<Self::Output>;
-    /// Name and place.
+    /// The name and the source location.
     const SPEC: &'static Spec;
     /// The body.
     const CALL: MethodCall<Self::Actor, MethodArgs<Self>, Self::Output>;
     /// The attribute's options.
     const OPTIONS: MethodOptions = MethodOptions::new();
-    /// How arguments are kept for another attempt, where they can be cloned.
+    /// How the arguments are cloned for another attempt, if the attribute asks for retries.
     const RETRY: Option<RetryArgs<MethodArgs<Self>>> = None;
-    /// How arguments can be kept, where they can be cloned: for a creation that asks for retries.
+    /// How the arguments are cloned, if their types are `Clone`: for actors whose creation asks for retries.
     const KEEP: Option<RetryArgs<MethodArgs<Self>>>;
-    /// How arguments and result are encoded and decoded; none for `local` ones.
+    /// The conversion through MessagePack; none for a `local` item.
     const CODEC: Option<Codec<MethodArgs<Self>, Self::Output>>;
 }

@@ -1,144 +1,66 @@
-//! Concurrent actors: whose calls run side by side.
+//! Concurrent actors, whose calls run side by side.
 //!
-//! The runner only admits. A call is admitted in the order of the mailbox: one that needs `&self` while fewer than
-//! `limit` run and none is exclusive, one that needs `&mut self` when nothing runs. An async call's future is spawned,
-//! a sync one goes to the workers; its end frees the slot and has the next admitted. So what `&mut` promises the
-//! borrow checker is true: nothing else touches the instance. The counts are in [`run_state`](crate::actor::run_state).
+//! The runner only admits calls, in the order of the mailbox. A call of a `&self` method is admitted if fewer than `limit`
+//! calls run and none of them is exclusive; a call of a `&mut self` method if no call runs. The future of an async call is
+//! spawned, a sync call goes to the worker threads. The end of a call frees its slot, and the next call is admitted. So
+//! while a `&mut self` method runs, no other body uses the instance. [`run_state`](crate::actor::run_state) has the counts.
 
-use crate::task::runner::Runner;
-use parking_lot::Mutex;
-use std::cell::Cell;
 use std::ptr::NonNull;
 
-use crate::actor::call::CallHead;
-use crate::actor::cell::{ActorHead, ActorHold};
-use crate::actor::life;
-
-use crate::actor::run;
+use crate::actor::admission::Admission;
+use crate::actor::call::CallHold;
+use crate::actor::execution::{count_started, frame_of, next};
+use crate::actor::head::ActorHold;
+use crate::actor::mailbox::Next;
 use crate::actor::run_state::{Admit, Left};
+use crate::actor::{construct, lifecycle, schedule};
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::future::Over;
-use crate::engine::thread_state::{Frame, ThreadState};
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
-use crate::task::blockers::{Blocker, Blockers};
+use crate::task::runner::Runner;
 
-/// The slots of an actor.
-pub(crate) struct Admission {
-    limit: u32,
-    /// The calls inside. Its lock is taken before the actor's.
-    running: Mutex<Vec<Hold>>,
-}
+/// A sync call with a slot, on its way to a worker thread.
+pub(crate) struct Admitted(CallHold);
 
-/// A sync call with a slot.
-pub(crate) struct Admitted(Hold);
-
-impl Admission {
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, running: Mutex::new(Vec::new()) }
-    }
-
-    /// A slot for a call, if there is one; `None`: the call was cancelled.
-    fn enter(&self, actor: &ActorHead, call: &Hold, exclusive: bool) -> Option<Admit> {
-        // Under both locks, so that a killer, who changes the state first, finds the call in the list.
-        let mut running = self.running.lock();
-        let states = actor.lock();
-        if call.phase().is_settled() {
-            // Seen under the lock: a call that is cancelled after this has the actor look again.
-            return None;
-        }
-        let admit = states.admit(exclusive, self.limit);
-        drop(states);
-        if admit == Admit::Enter {
-            // SAFETY: alive by the caller's hold.
-            running.push(unsafe { Hold::new(call.entry()) });
-        }
-        Some(admit)
-    }
-
-    fn leave(&self, actor: &ActorHead, call: &Hold) -> Left {
-        let mut running = self.running.lock();
-        let place = running.iter().position(|other| other.entry() == call.entry());
-        // One place: another attempt of the same call may have been admitted already.
-        let hold = place.map(|place| running.swap_remove(place));
-        let left = actor.lock().leave();
-        drop(running);
-        drop(hold);
-        left
-    }
-
-    /// What a queued call waits for with certainty: all bodies inside, if it needs the instance for itself or stands
-    /// behind one that does; one of them, if they have all the slots.
-    pub(crate) fn holders(&self, actor: &ActorHead, call: &Hold, exclusive: bool) -> Blockers {
-        let running = self.running.lock();
-        if running.iter().any(|running| running.entry() == call.entry()) {
-            // It was admitted since it was looked at.
-            return Blockers::each(Vec::new());
-        }
-        let alone = {
-            let states = actor.lock();
-            states.is_exclusive() || states.waits_alone()
-        };
-        // SAFETY: held by the list.
-        let bodies = || running.iter().map(|call| Blocker::Entry(unsafe { Hold::new(call.entry()) })).collect();
-        if exclusive || alone {
-            Blockers::each(bodies())
-        } else if running.len() >= self.limit as usize {
-            Blockers::one(bodies())
-        } else {
-            Blockers::each(Vec::new())
-        }
-    }
-
-    /// The calls that run.
-    pub(crate) fn running(&self) -> Vec<Hold> {
-        // SAFETY: held by the list.
-        self.with_running(|running| running.iter().map(|call| unsafe { Hold::new(call.entry()) }).collect())
-    }
-
-    /// Looks at the calls that run, which cannot end meanwhile.
-    pub(crate) fn with_running<R>(&self, look: impl FnOnce(&[Hold]) -> R) -> R {
-        look(&self.running.lock())
-    }
-}
-
-/// Admits the next call of the mailbox; `false`: there is none, or no slot. The caller has the run right and is in the
+/// Admits the next call of the mailbox; `false`: there is none, or no slot is free. The caller is the runner and is in the
 /// mailbox; afterwards it is not.
 pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> bool {
-    let next = run::next(actor, false).and_then(|front| Some((front.peek()?.2?, front)));
+    // All messages of a concurrent actor are calls with entries.
+    let next = next(actor, false).and_then(|front| match front.peek()? {
+        Next::Call(entry) => Some((entry, front)),
+        Next::Told { .. } => None,
+    });
     let Some((entry, front)) = next else {
         actor.current.leave_mailbox();
         return false;
     };
-    // SAFETY: held by the record.
-    let head = unsafe { CallHead::of(entry) };
-    let (exclusive, is_async) = (head.exclusive, head.task.vtable().is_async);
-    // SAFETY: held by the record.
-    let call = unsafe { Hold::new(entry) };
-    let admitted = if head.creates { None } else { admission.enter(actor, &call, exclusive) };
+    // SAFETY: the mailbox holds the entry, and only calls are put into mailboxes.
+    let call = unsafe { CallHold::of_call(Hold::new(entry)) };
+    let admitted = if call.creates { None } else { admission.enter(&actor.run_state, call.hold(), call.exclusive) };
     if matches!(admitted, Some(Admit::Wait | Admit::Closed)) {
         actor.current.leave_mailbox();
         return false;
     }
     let record = front.pop();
     actor.current.leave_mailbox();
-    // What it drops may be of the user's making.
+    // Outside the mailbox, since the drop may run code of the user.
     drop(record);
     if admitted.is_none() {
-        // SAFETY: a call's entry, alive by the hold.
-        if unsafe { CallHead::of(call.entry()) }.creates {
-            life::create(state, actor, call);
+        if call.creates {
+            construct::create(state, actor, call);
         }
         return true;
     }
-    if !call.state.step(Phase::Queued, Phase::Running) {
+    if !call.hold().state.step(Phase::Queued, Phase::Running) {
         leave(&call);
         return true;
     }
-    run::started(actor);
-    if is_async {
-        // The body of an async method is but the making of its future.
+    count_started(actor);
+    if call.task.vtable().is_async {
+        // The body of an async method only makes the future.
         execute_call(state, &call);
     } else {
         crate::engine::queue::queue_free(&state.engine, FreeJob::of(Admitted(call)));
@@ -147,37 +69,26 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
     true
 }
 
-fn execute_call(state: &ThreadState, call: &Hold) {
-    // SAFETY: a call's entry.
-    let head = unsafe { CallHead::of(call.entry()) };
-    let frame = Frame {
-        below: state.frame.get(),
-        entry: Some(call.entry()),
-        actor: Some(head.actor.head()),
-        spec: head.task.vtable().definition(),
-        caller: Cell::new(0),
-        is_async: head.task.vtable().is_async,
-        crashed: Cell::new(false),
-    };
-    // SAFETY: claimed by the runner that admitted it; the caller's hold is lent.
-    unsafe { execute(state, call.entry(), false, frame) };
+fn execute_call(state: &ThreadState, call: &CallHold) {
+    // SAFETY: the runner that admitted the call has moved it to `Running`, and the caller's hold outlives this.
+    unsafe { execute(state, call.hold().entry(), false, frame_of(state, call)) };
 }
 
 impl FreeWork for Admitted {
     fn into_raw(self) -> NonNull<()> {
-        self.0.into_entry().cast()
+        self.0.into_hold().into_entry().cast()
     }
 
     unsafe fn from_raw(data: NonNull<()>) -> Self {
-        // SAFETY: the caller's promise; it was made of a hold.
-        Self(unsafe { Hold::adopt(data.cast()) })
+        // SAFETY: `into_raw` has made the pointer of the hold of a call, and the caller uses it once.
+        Self(unsafe { CallHold::of_call(Hold::adopt(data.cast())) })
     }
 
     fn run(self, runner: Runner<'_>) {
         let state = ThreadState::of(runner);
         let Self(call) = self;
-        if call.phase().is_settled() {
-            // Killed or cancelled since it was admitted: its body does not begin.
+        if call.hold().phase().is_settled() {
+            // The call was killed or cancelled after it was admitted: its body does not begin.
             drop_args(&call);
         } else {
             execute_call(state, &call);
@@ -188,34 +99,31 @@ impl FreeWork for Admitted {
     fn abandon(self, _: &mut Leftovers) {
         let Self(call) = self;
         drop_args(&call);
-        call.state.set_seen();
-        call.fail(|_| true, crate::base::epoch::gone("the call had not started"));
+        call.hold().state.set_seen();
+        call.hold().fail(|_| true, crate::base::epoch::gone("the call had not started"));
         leave(&call);
     }
 }
 
-fn drop_args(call: &Hold) {
-    if let Some(head) = call.task() {
-        // SAFETY: claimed by the runner that admitted it, and no body took them.
-        unsafe { (head.vtable().drop_args)(call.entry()) };
-    }
+/// Drops the arguments of an admitted call whose body does not begin.
+fn drop_args(call: &CallHold) {
+    // SAFETY: the runner that admitted the call has moved it to `Running`, and gave it with its arguments to the
+    // `Admitted`.
+    unsafe { (call.task.vtable().drop_args)(call.hold().entry()) };
 }
 
-/// What the end of an async call's future does.
-pub(crate) fn over(entry: std::ptr::NonNull<crate::object::entry::Header>) -> Over {
-    // SAFETY: the call runs, so it is alive.
-    let call = unsafe { Hold::new(entry) };
+/// The function that is called after the future of an async call was dropped.
+pub(crate) fn over(call: CallHold) -> Over {
     Box::new(move || leave(&call))
 }
 
-/// The body of a call is over: frees its slot, and has the next admitted.
-fn leave(call: &Hold) {
-    // SAFETY: a call's entry.
-    let actor = unsafe { &CallHead::of(call.entry()).actor };
-    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return };
-    match admission.leave(actor, call) {
+/// Frees the slot of a call whose body is over, and has the next call admitted.
+fn leave(call: &CallHold) {
+    let actor = &call.actor;
+    let Some(admission) = actor.admission() else { return };
+    match admission.leave(&actor.run_state, call.hold()) {
         Left::Nothing => {}
-        Left::Enqueue => run::enqueue(actor.clone()),
-        Left::Finalize => life::finalize(actor),
+        Left::Enqueue => schedule::enqueue(actor.clone()),
+        Left::Finalize => lifecycle::finalize(actor),
     }
 }

@@ -1,35 +1,36 @@
-//! Where the runner of an actor is, apart from the cell, so that the model checker tries it (`crate::loom::actor`).
+//! Where the runner of an actor is. It is apart from the head, so that the model checker can run it (`crate::loom::actor`).
 //!
-//! # Why no call is left to a runner that is inside a body
+//! # Why a killer reaches all calls
 //!
-//! `front` belongs to the runner, who takes no lock to read it. But a killer must fail what is in it, at once, though the
-//! runner may be inside a body that never ends. [`Current`] says where the runner is. While it is null the runner looks at
-//! `front`; no code of a user runs then. Before the runner looks at `front` it stores null and then reads the state; a
-//! killer changes the state and then reads `current`. Between the two there is a full barrier in the killer's thread and,
-//! by `membarrier`, in the runner's. So either the runner sees the change and leaves `front` alone, or the killer sees null
-//! and waits the moment until it is not. Then `front` belongs to the lock.
+//! `front` belongs to the runner, which takes no lock to read it. But a killer must fail the calls in it at once, also
+//! while the runner is inside a body that never ends. [`Current`] shows where the runner is. While it is null the runner
+//! uses `front`, and runs no code of the user. Before the runner uses `front`, it stores null and then reads the state. A
+//! killer changes the state and then reads `current`. Between the two steps there is a full barrier in the killer's thread
+//! and, by `membarrier`, in the runner's. So either the runner sees the new state and does not touch `front`, or the killer
+//! sees null and waits the short time until the runner has left the mailbox. From then on `front` belongs to the lock of
+//! the state.
 
 use crate::base::sync::{AtomicPtr, Ordering, light_barrier, spin};
 
-/// Set in the address while another thread looks at the running call.
+/// This bit is set in the address while another thread borrows the running call.
 const BORROWED: usize = 1;
-/// In place of an address: the runner does not look at `front`, and runs no call that has an entry.
+/// In place of an address: the runner does not use `front`, and runs no call that has an entry.
 const AWAY: usize = 2;
 
-/// Where the runner is: null while it looks at `front`, the call that runs, or [`AWAY`].
+/// Where the runner is: null while it uses `front`, the address of the call that it runs, or [`AWAY`].
 pub(crate) struct Current<T>(AtomicPtr<T>);
 
 /// What another thread has found in [`Current`].
 #[must_use]
 pub(crate) enum Seen<'a, T> {
-    /// The runner looks at `front`.
+    /// The runner uses `front`.
     InMailbox,
     Away,
-    /// A call runs, and does not end before this is dropped.
+    /// A call runs, and cannot end before this is dropped.
     Call(Borrowed<'a, T>),
 }
 
-/// A running call that cannot end now.
+/// A running call that another thread has borrowed. It cannot end before this is dropped.
 pub(crate) struct Borrowed<'a, T> {
     current: &'a AtomicPtr<T>,
     pub(crate) call: *mut T,
@@ -50,26 +51,26 @@ impl<T> Current<T> {
         Self(AtomicPtr::new(away()))
     }
 
-    /// The runner is about to look at `front`; it reads the state after this, and leaves `front` alone if that stops it.
+    /// For the runner, before it uses `front`. It then reads the state, and does not touch `front` if the state stops it.
     #[inline]
     pub(crate) fn enter_mailbox(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);
         light_barrier();
     }
 
-    /// The runner looks at `front` no longer.
+    /// For the runner: it no longer uses `front`.
     #[inline]
     pub(crate) fn leave_mailbox(&self) {
         self.0.store(away(), Ordering::Release);
     }
 
-    /// As [`leave_mailbox`](Self::leave_mailbox), to run a call.
+    /// As [`leave_mailbox`](Self::leave_mailbox), before it runs a call.
     #[inline]
     pub(crate) fn begin_call(&self, call: *mut T) {
         self.0.store(call, Ordering::Release);
     }
 
-    /// The call is over, and the runner lets go of it, when nobody looks at it.
+    /// For the runner, before it drops its hold on the call that has ended: waits until no other thread borrows the call.
     #[inline]
     pub(crate) fn end_call(&self) {
         let mut turn = 0;
@@ -87,7 +88,7 @@ impl<T> Current<T> {
         }
     }
 
-    /// For another thread: where the runner is.
+    /// For other threads: where the runner is.
     pub(crate) fn look(&self) -> Seen<'_, T> {
         let mut turn = 0;
         loop {
@@ -106,8 +107,8 @@ impl<T> Current<T> {
         }
     }
 
-    /// For a thread that has changed the state and made a heavy barrier since: waits until the runner is not in the mailbox.
-    /// When it is there next, it has seen the change.
+    /// For a thread that has changed the state and then passed a heavy barrier: waits until the runner is not in the
+    /// mailbox. When the runner enters the mailbox again, it sees the change.
     pub(crate) fn look_outside(&self) -> Option<Borrowed<'_, T>> {
         let mut turn = 0;
         loop {

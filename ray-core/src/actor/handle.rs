@@ -1,38 +1,43 @@
 //! Handles of actors.
 
-use crate::call::arg::{Arg, IntoArg};
-use std::any::TypeId;
+use crate::actor::any::AnyActor;
+use crate::object::travel;
+use crate::object::travel::Carried;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use crate::actor::any::AnyActor;
-use crate::actor::call::{CallBody, Started, WithBody};
-use crate::actor::cell::{ActorCell, ActorHead, ActorHold};
+use crate::actor::call_cell::{CallBody, Started};
+use crate::actor::cell::ActorCell;
 use crate::actor::class::Actor;
-use crate::actor::life::{ActorState, By};
-use crate::actor::{life, send};
+use crate::actor::errors::exited;
+use crate::actor::head::{ActorHead, ActorHold};
+use crate::actor::interrupt::By;
+use crate::actor::lifecycle::{ActorState, end_sparing, state_of};
+use crate::actor::{host, kinds, send};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
-use crate::call::arg::Closure;
+use crate::call::arg::{Arg, Closure, IntoArg};
 use crate::call::codec::Codec;
 use crate::call::spec::Spec;
+use crate::engine::thread_state::Frame;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
-use crate::object::travel::{self, Carried};
-use std::any::Any;
-use std::sync::Arc;
+use crate::task::head::TaskKind;
 
-/// A handle of an actor: it dereferences to the actor's methods, so `counter.increment.remote()` calls one.
+/// A handle of an actor. It dereferences to the actor's methods, so `counter.increment.remote()` calls a method.
 ///
-/// Handles are cheap to clone and go anywhere: into tasks, other actors, values. When the last one goes, the actor
-/// finishes the calls that it was sent, and ends. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors.html).
+/// Handles are cheap to clone, and can be passed to tasks and other actors and stored in objects. When the last handle is
+/// dropped, the actor runs the calls that it was sent, and ends. [Ray's
+/// page](https://docs.ray.io/en/latest/ray-core/actors.html).
 pub struct ActorHandle<A: Actor> {
     actor: AnyActor,
     class: PhantomData<fn(A)>,
@@ -41,7 +46,7 @@ pub struct ActorHandle<A: Actor> {
 impl<A: Actor> std::panic::UnwindSafe for ActorHandle<A> {}
 impl<A: Actor> std::panic::RefUnwindSafe for ActorHandle<A> {}
 
-/// What [`ActorHandle::ready`] runs.
+/// The body of [`ActorHandle::ready`].
 struct ReadyBody<A>(PhantomData<A>);
 
 static READY: Spec = Spec::new("ray::ActorHandle::ready", file!(), line!()).local();
@@ -51,6 +56,7 @@ impl<A: Actor> CallBody for ReadyBody<A> {
     type Args = ();
     type Output = ();
     const SPEC: &'static Spec = &READY;
+    const KIND: &'static TaskKind = &kinds::CALL;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = false;
     const CODEC: Option<Codec<(), ()>> = None;
@@ -59,23 +65,39 @@ impl<A: Actor> CallBody for ReadyBody<A> {
     }
 }
 
+/// The body of [`ActorHandle::with`]: a closure on the instance.
+struct WithBody<A, C, R>(PhantomData<A>, PhantomData<C>, PhantomData<R>);
+
+static WITH: Spec = Spec::new("ray::ActorHandle::with", file!(), line!()).local();
+
+impl<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static> CallBody for WithBody<A, C, R> {
+    type Class = A;
+    type Args = (Closure<C>,);
+    type Output = R;
+    const SPEC: &'static Spec = &WITH;
+    const KIND: &'static TaskKind = &kinds::CALL;
+    const OF_HANDLES: bool = true;
+    const EXCLUSIVE: bool = true;
+    const CODEC: Option<Codec<Self::Args, R>> = None;
+
+    unsafe fn start(place: *mut A, (closure,): Self::Args) -> Started<R> {
+        // SAFETY: `place` is the instance, and the body is exclusive, so no other code uses the instance meanwhile.
+        Started::Ended(Ok((closure.0)(unsafe { &mut *place })))
+    }
+}
+
 impl<A: Actor> ActorHandle<A> {
     /// Takes over a handle that is counted already.
     ///
     /// # Safety
-    /// The caller owns it, and the actor is of this class.
+    /// The caller owns that handle, and the actor is of this class.
     pub(crate) unsafe fn adopt(head: NonNull<ActorHead>) -> Self {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller owns a counted handle.
         Self { actor: unsafe { AnyActor::adopt(head) }, class: PhantomData }
     }
 
     fn head(&self) -> &ActorHead {
         self.actor.head()
-    }
-
-    pub(crate) fn hold(&self) -> ActorHold {
-        // SAFETY: alive by the handles' common hold.
-        unsafe { ActorHold::new(self.actor.address()) }
     }
 
     /// The same handle without its class.
@@ -85,12 +107,17 @@ impl<A: Actor> ActorHandle<A> {
         self.actor.clone()
     }
 
-    /// A reference that is ready when the constructor has run; failed, if that failed.
+    pub(crate) fn hold(&self) -> ActorHold {
+        // SAFETY: the common hold of the handles keeps the actor alive.
+        unsafe { ActorHold::new(self.actor.address()) }
+    }
+
+    /// A reference that becomes ready when the constructor has run. If the constructor fails, the reference fails.
     pub fn ready(&self) -> ObjectRef<()> {
         send::send::<ReadyBody<A>>(self.actor.address(), (), None)
     }
 
-    /// Runs a closure on the actor's state, as a call like any other. In this process only.
+    /// Calls a closure on the actor's state, as a method that takes `&mut self`. The closure runs in this process only.
     pub fn with<R: Send + Sync + 'static>(&self, f: impl FnOnce(&mut A) -> R + Send + 'static) -> ObjectRef<R> {
         fn send_with<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static>(
             head: NonNull<ActorHead>,
@@ -101,13 +128,13 @@ impl<A: Actor> ActorHandle<A> {
         send_with::<A, _, R>(self.actor.address(), f)
     }
 
-    /// Where the actor stands.
+    /// The state of the actor.
     #[must_use]
     pub fn state(&self) -> ActorState {
-        life::state_of(self.head())
+        state_of(self.head())
     }
 
-    /// The actor's number, which its restarts keep.
+    /// The actor's number. It stays the same when the actor restarts.
     #[must_use]
     pub fn id(&self) -> ActorId {
         self.head().id()
@@ -119,13 +146,14 @@ impl<A: Actor> ActorHandle<A> {
         WeakActorHandle { actor: self.hold(), class: PhantomData }
     }
 
-    /// Ends the actor when the calls before this one have run. The reference is ready when it has ended; calls after
-    /// it fail with `ActorDied`.
+    /// Ends the actor after the calls that were sent before this one. The reference becomes ready when the actor has ended.
+    /// Later calls fail with `ActorDied`.
     pub fn terminate(&self) -> ObjectRef<()> {
         send::send::<TerminateBody<A>>(self.actor.address(), (), None)
     }
 }
 
+/// The body of [`ActorHandle::terminate`].
 struct TerminateBody<A>(PhantomData<A>);
 
 static TERMINATE: Spec = Spec::new("ray::ActorHandle::terminate", file!(), line!()).local();
@@ -135,19 +163,21 @@ impl<A: Actor> CallBody for TerminateBody<A> {
     type Args = ();
     type Output = ();
     const SPEC: &'static Spec = &TERMINATE;
+    const KIND: &'static TaskKind = &kinds::CALL;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
     const CODEC: Option<Codec<(), ()>> = None;
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
-        // Its own reference is ready when it has ended the actor.
+        // The call is not failed with the others: its reference becomes ready.
         let own = running_frame().and_then(|frame| frame.entry);
         Started::Ended(exit(own))
     }
 }
 
-/// Ends the running actor: all its calls fail with `ActorDied`, those that it was sent before, those that run beside, and the
-/// running one, whatever it returns. The state is dropped when the last body has ended, so return soon; an async body is
-/// dropped at its next await. [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/terminating-actors.html).
+/// Ends the running actor. All its calls fail with `ActorDied`: the queued calls, the calls that run beside this one, and
+/// this call, whatever the method returns. The actor's state is dropped when the last body has ended, so return soon. An
+/// async body is dropped at its next await. [Ray's
+/// page](https://docs.ray.io/en/latest/ray-core/actors/terminating-actors.html).
 ///
 /// # Errors
 /// `InvalidArgument` outside of an actor's method.
@@ -155,22 +185,21 @@ pub fn exit_actor() -> Result<()> {
     exit(None)
 }
 
-fn running_frame() -> Option<&'static crate::engine::thread_state::Frame> {
+/// The frame of the body that runs on this thread.
+fn running_frame() -> Option<&'static Frame> {
     crate::engine::thread::existing().and_then(|state| state.frame())
 }
 
-/// Ends the running actor; the call `spared` goes on to its end.
+/// Ends the running actor; the call `spared` is not failed.
 fn exit(spared: Option<NonNull<Header>>) -> Result<()> {
-    // SAFETY: alive while its frame runs.
-    let actor = running_frame().and_then(crate::actor::cell::of_frame).map(|actor| unsafe { ActorHold::new(actor) });
-    let Some(actor) = actor else {
+    let Some(actor) = running_frame().and_then(host::hold_of_frame) else {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`",
         ));
     };
-    let by = if life::is_concurrent(&actor) { By::Other } else { By::Runner };
-    life::end_sparing(&actor, life::exited(&actor), by, spared);
+    let by = if actor.is_concurrent() { By::Other } else { By::Runner };
+    end_sparing(&actor, exited(&actor), by, spared);
     Ok(())
 }
 
@@ -178,7 +207,7 @@ impl<A: Actor> Deref for ActorHandle<A> {
     type Target = A::Methods;
     #[inline]
     fn deref(&self) -> &A::Methods {
-        // SAFETY: the cell is of this class, and alive by the handle.
+        // SAFETY: the actor is of this class, and the handle keeps it alive.
         unsafe { ActorCell::<A>::methods(self.actor.address()) }
     }
 }
@@ -189,7 +218,7 @@ impl<A: Actor> Clone for ActorHandle<A> {
     }
 }
 
-/// By identity.
+/// Two handles are equal if they refer to the same actor.
 impl<A: Actor> PartialEq for ActorHandle<A> {
     fn eq(&self, other: &Self) -> bool {
         self.actor == other.actor
@@ -231,8 +260,9 @@ impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     }
 }
 
-/// A handle that does not keep its actor from ending, as those of [`get_actor`](crate::get_actor) and of
-/// [`RuntimeContext::current_actor`](crate::RuntimeContext::current_actor). It calls methods all the same.
+/// A handle that does not keep its actor from ending. [`get_actor`](crate::get_actor) and
+/// [`RuntimeContext::current_actor`](crate::RuntimeContext::current_actor) return such handles. Methods are called as on an
+/// [`ActorHandle`].
 pub struct WeakActorHandle<A: Actor> {
     actor: ActorHold,
     class: PhantomData<fn(A)>,
@@ -258,14 +288,14 @@ impl<A: Actor> WeakActorHandle<A> {
         Ok(Self { actor: actor.clone(), class: PhantomData })
     }
 
-    /// A handle that keeps the actor, unless it is ending already.
+    /// A handle that keeps the actor from ending; `None`: no handle is left, or the actor is dead.
     #[must_use]
     pub fn upgrade(&self) -> Option<ActorHandle<A>> {
         let handles = &self.actor.handles;
         let mut count = handles.load(Ordering::Relaxed);
         while count > 0 && !self.actor.is_dead() {
             match handles.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
-                // SAFETY: counted just now, of this class.
+                // SAFETY: the exchange has counted the handle, and the actor is of this class, which `of` has checked.
                 Ok(_) => return Some(unsafe { ActorHandle::adopt(self.actor.head()) }),
                 Err(seen) => count = seen,
             }
@@ -273,10 +303,10 @@ impl<A: Actor> WeakActorHandle<A> {
         None
     }
 
-    /// Where the actor stands.
+    /// The state of the actor.
     #[must_use]
     pub fn state(&self) -> ActorState {
-        life::state_of(&self.actor)
+        state_of(&self.actor)
     }
 
     /// The actor's number.
@@ -289,7 +319,7 @@ impl<A: Actor> WeakActorHandle<A> {
 impl<A: Actor> Deref for WeakActorHandle<A> {
     type Target = A::Methods;
     fn deref(&self) -> &A::Methods {
-        // SAFETY: checked when the handle was made; the cell is alive by the hold.
+        // SAFETY: `of` has checked that the actor is of this class, and the hold keeps it alive.
         unsafe { ActorCell::<A>::methods(self.actor.head()) }
     }
 }
@@ -306,15 +336,15 @@ impl<A: Actor> fmt::Debug for WeakActorHandle<A> {
     }
 }
 
-/// Kills an actor: the running call and the queued ones fail with `ActorDied` at once, and so does every later call. A
-/// sync method that runs cannot be interrupted: it goes on, `ray::context().is_cancelled()` tells it, and the state is
-/// dropped when it returns. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.kill.html).
+/// Kills an actor. The running and the queued calls fail with `ActorDied` at once, and so does every later call. A sync
+/// method that runs cannot be interrupted: it continues, `ray::context().is_cancelled()` returns `true` in it, and the
+/// actor's state is dropped when it returns. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.kill.html).
 pub fn kill<A: Actor>(actor: &ActorHandle<A>) {
-    life::kill(&actor.hold());
+    crate::actor::kill::kill(&actor.hold());
 }
 
-/// As [`kill`], but the actor starts anew if its `max_restarts` allow it: the running call fails, queued ones go on
-/// with the new state. Ray's `kill(no_restart=False)`.
+/// As [`kill`], but the actor restarts if its `max_restarts` allows it. The running calls fail; the queued ones run on the
+/// new state. It is Ray's `kill(no_restart=False)`.
 pub fn kill_and_restart<A: Actor>(actor: &ActorHandle<A>) {
-    life::kill_and_restart(&actor.hold());
+    crate::actor::kill::kill_and_restart(&actor.hold());
 }

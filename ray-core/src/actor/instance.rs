@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::RwLock;
 
-use crate::actor::call::{CallBody, MethodBody, Started};
+use crate::actor::call_cell::{CallBody, Started};
 use crate::actor::class::{Actor, ActorClass, Constructor, RemoteMethod};
+use crate::actor::send::MethodBody;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::codec::EncodedArg;
 use crate::call::function::MethodCall;

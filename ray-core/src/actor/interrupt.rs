@@ -1,23 +1,30 @@
-//! Reaching the calls of an actor whose state has just changed: those that run, and those that its runner has taken out of
-//! `back` and not begun.
+//! Interrupting the calls of an actor whose state has just changed: the calls that run, and the calls that its runner has
+//! taken out of `back` and not begun.
 
-use crate::actor::call::as_call;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use tokio::task::AbortHandle;
 
-use crate::actor::call::CallHead;
-use crate::actor::cell::{ActorHead, held};
-use crate::actor::concurrent::Admission;
+use crate::actor::admission::Admission;
+use crate::actor::call::{CallHead, as_call};
 use crate::actor::current::Seen;
-use crate::actor::life::{By, death};
+use crate::actor::errors::death;
+use crate::actor::head::{ActorHead, held};
 use crate::actor::mailbox::{Buffer, Record};
 use crate::actor::run_state::Life;
 use crate::base::error::{Error, ErrorKind};
 use crate::object::entry::{Header, Hold};
 
-/// The call is made again when its body is over, if its retries allow.
+/// The thread that ends an actor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The runner, which holds the execution lock.
+    Runner,
+    Other,
+}
+
+/// Marks a running call, if its retries allow another attempt. A marked call is made again when its body is over.
 pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
     let again = call.task.may_retry_crash();
     if again {
@@ -26,13 +33,13 @@ pub(crate) fn mark_for_retry(call: &CallHead) -> bool {
     again
 }
 
-/// For a thread that has just ended the actor: the call that runs, if it has an entry, and what is in `front`.
+/// For a thread that has just ended the actor: the call that runs, if it has an entry, and the content of `front`.
 pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) {
     let (call, reached) = match actor.current.look() {
         Seen::Call(call) => (Some(call), true),
         _ if by == By::Runner => (None, false),
         Seen::InMailbox | Seen::Away => {
-            // Without `membarrier` the runner fails what is in `front`, when its body is over.
+            // Without `membarrier` this thread cannot reach `front`; the runner fails its content when its body is over.
             let reached = crate::base::sync::heavy_barrier();
             let call = actor.current.look_outside();
             let reached = reached || call.is_some();
@@ -42,8 +49,9 @@ pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) 
     let front = {
         let states = actor.lock();
         if reached && by == By::Other && states.is_dead() {
-            // SAFETY: the runner was not in the mailbox after the actor had died, so it does not look at `front` without the
-            // lock any more; while a call is borrowed, it cannot even end that.
+            // SAFETY: the actor is dead, and this thread has seen its runner outside the mailbox since (or still borrows
+            // the running call, so that the runner cannot return to the mailbox). So `front` belongs to the lock (rule 4 of
+            // `head`).
             unsafe { states.take_front() }
         } else {
             Buffer::new()
@@ -52,8 +60,8 @@ pub(crate) fn reach_runner(actor: &ActorHead, by: By) -> (Option<Hold>, Buffer) 
     (call.as_ref().and_then(held), front)
 }
 
-/// For a thread that has just changed the state to `Replacing`: cuts off the call of a serial actor that runs, if it has an
-/// entry. A call of the new instance, which may be there already, is left alone.
+/// For a thread that has just changed the state of a serial actor to `Replacing`: marks the call that runs, if it has an
+/// entry. A call on the new instance, which may exist already, is not marked.
 pub(crate) fn cut_off_runner(actor: &ActorHead) -> Option<CutOff> {
     let call = match actor.current.look() {
         Seen::Call(call) => call,
@@ -62,39 +70,35 @@ pub(crate) fn cut_off_runner(actor: &ActorHead) -> Option<CutOff> {
             actor.current.look_outside()?
         }
     };
-    // While it is borrowed it cannot end, so no new instance can come.
+    // The call cannot end while it is borrowed, so no new instance can be made.
     let is_of_the_old = actor.lock().life() == Life::Replacing;
     held(&call).filter(|_| is_of_the_old).and_then(|call| CutOff::mark(&call))
 }
 
-/// The calls of a concurrent actor that run, but one.
+/// The running calls of a concurrent actor, except for `spared`.
 pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>) -> Vec<Hold> {
-    let mut calls = actor.known_rare().and_then(|rare| rare.admission.get()).map_or_else(Vec::new, Admission::running);
+    let mut calls = actor.admission().map_or_else(Vec::new, Admission::running);
     calls.retain(|call| Some(call.entry()) != spared);
     calls
 }
 
-/// Fails a call that runs; its body is told, and dropped at its next await.
+/// Fails a running call. Its body can see that it is cancelled; a future is dropped at its next await.
 pub(crate) fn stop(call: &Hold, error: &Error) {
     call.state.set_cancel();
     call.abort(error.clone());
-    drop_future(call);
-}
-
-fn drop_future(call: &Hold) {
     if let Some(future) = future_of(call) {
         future.abort();
     }
 }
 
-/// What drops the future of a call that runs at its next await.
+/// The handle that drops the future of a running call at its next await; `None`: the call is not async.
 fn future_of(call: &Hold) -> Option<AbortHandle> {
     let is_async = call.task().is_some_and(|head| head.vtable().is_async);
     let engine = is_async.then(crate::engine::engine::running).flatten()?;
     engine.futures.handle(call.entry())
 }
 
-/// A call that is cut off, since its actor starts anew. It was marked while its attempt could not end.
+/// A running call that is interrupted because its actor restarts. It was marked while its attempt could not end.
 pub(crate) struct CutOff {
     call: Hold,
     again: bool,
@@ -102,22 +106,20 @@ pub(crate) struct CutOff {
 }
 
 impl CutOff {
-    /// Marks it; `None`: it has ended already. The caller keeps the attempt from ending.
+    /// Marks a running call; `None`: it has ended already. The caller keeps the attempt from ending.
     fn mark(call: &Hold) -> Option<Self> {
         if call.phase().is_settled() {
             return None;
         }
-        // SAFETY: a call's entry, alive by the hold.
-        let again = mark_for_retry(unsafe { CallHead::of(call.entry()) });
-        // SAFETY: alive by the hold.
-        Some(Self { call: unsafe { Hold::new(call.entry()) }, again, future: future_of(call) })
+        let again = mark_for_retry(as_call(call)?);
+        Some(Self { call: call.clone(), again, future: future_of(call) })
     }
 
-    /// It fails now, or is made again when its body is over.
+    /// Fails the call, or has it made again when its body is over.
     pub(crate) fn end(self, error: &Error) {
         if self.again {
-            // Its waits end. The mark itself tells the body to stop, and goes with this attempt; the cancel flag could be set
-            // when the body has ended meanwhile, and stop the next attempt.
+            // Ends the waits of the body. The mark tells the body to stop, and is removed with this attempt. The cancel
+            // flag would not do: the body may have ended meanwhile, and the flag would stop the next attempt.
             crate::engine::blocking::interrupt::wake(self.call.entry());
             if let Some(future) = self.future {
                 future.abort();
@@ -128,12 +130,12 @@ impl CutOff {
     }
 }
 
-/// Cuts off the calls that run, but one, after the state has been changed to `Replacing`; calls of the new instance, which may
-/// be there already, are left alone.
+/// Interrupts the running calls of a concurrent actor except for `spared`, after the state was changed to `Replacing`.
+/// Calls on the new instance, which may exist already, are not interrupted.
 pub(crate) fn cut_off_running(actor: &ActorHead, error: &Error, spared: Option<NonNull<Header>>) {
-    let Some(admission) = actor.known_rare().and_then(|rare| rare.admission.get()) else { return };
+    let Some(admission) = actor.admission() else { return };
     let calls: Vec<CutOff> = admission.with_running(|running| {
-        // A call of a new instance is in the list only after that instance was there.
+        // A call on a new instance enters the list only after that instance was made.
         if actor.life() != Life::Replacing {
             return Vec::new();
         }
@@ -142,7 +144,7 @@ pub(crate) fn cut_off_running(actor: &ActorHead, error: &Error, spared: Option<N
     calls.into_iter().for_each(|call| call.end(error));
 }
 
-/// Fails what a buffer holds.
+/// Fails all calls of a buffer.
 pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
     while let Some(record) = buffer.pop() {
         match record {
@@ -150,14 +152,15 @@ pub(crate) fn fail_all(actor: &ActorHead, mut buffer: Buffer) {
                 call.abort(death(actor));
             }
             Record::Told(told, args) => {
-                // SAFETY: popped, so the arguments are ours.
+                // SAFETY: the record was taken out, so its arguments are dropped here and nowhere else (rule 3 of
+                // `mailbox`).
                 crate::base::users_code::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }
 }
 
-/// Why the waits in a body end whose call is made again on another instance.
+/// The error that ends the waits in the body of a call that is made again on another instance.
 pub(crate) fn cut_off_error(header: &Header) -> Option<Error> {
     is_cut_off(header).then(|| {
         let error = Error::new(ErrorKind::ActorUnavailable, "the actor starts anew, and this call of its is made again");
@@ -165,7 +168,7 @@ pub(crate) fn cut_off_error(header: &Header) -> Option<Error> {
     })
 }
 
-/// The running attempt of a call is to stop, and is made again on another instance.
+/// Whether the running attempt of a call is to stop, and is followed by an attempt on another instance.
 fn is_cut_off(header: &Header) -> bool {
     as_call(header).is_some_and(|call| call.cut_off.load(Ordering::Acquire))
 }

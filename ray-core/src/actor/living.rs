@@ -1,43 +1,30 @@
-//! The actors of an engine that have run once and have not ended, so that a shutdown can end those that are idle: nothing
-//! else refers to them but their handles.
+//! The list of the actors of an engine that have run once and have not ended. A shutdown ends them. Without the list it
+//! would not find the idle ones, since only their handles refer to them.
 //!
-//! An actor enters when a runner leaves it for the first time, so one that ends before that costs nothing. The list
-//! has a hold on each of its members. It is cut into parts by the actors' addresses, each under a lock of its own.
+//! An actor enters the list when a runner leaves it for the first time, so an actor that ends earlier does not pay for the
+//! list. The list has a hold on each of its members. It is divided by the actors' addresses into parts, each with a lock of
+//! its own.
 
-use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 
 use parking_lot::Mutex;
 
-use crate::actor::cell::{ActorHead, ActorHold};
+use crate::actor::head::{ActorHead, ActorHold};
 
 const PARTS: usize = 8;
 
-/// A member's neighbours; touched under the lock of its part of the list.
-pub(crate) struct Links {
-    /// Null outside of the list; the first member's is itself.
-    before: Cell<*mut ActorHead>,
-    after: Cell<*mut ActorHead>,
-}
-
-impl Links {
-    pub(crate) fn new() -> Self {
-        Self { before: Cell::new(null_mut()), after: Cell::new(null_mut()) }
-    }
-}
-
-/// The list.
+/// The list; see the [module](self).
 pub(crate) struct Living {
     parts: [Mutex<Part>; PARTS],
 }
 
 struct Part {
     first: *mut ActorHead,
-    /// The engine shuts down: nobody enters any more.
+    /// The engine shuts down, and no actor may enter.
     closed: bool,
 }
 
-// SAFETY: the members are held, and an ActorHead is Sync but for its links, which the part's lock guards.
+// SAFETY: the list has a hold on each member, and an `ActorHead` is Sync; the part's lock guards the links.
 unsafe impl Send for Part {}
 
 impl Living {
@@ -49,7 +36,7 @@ impl Living {
         &self.parts[(actor.as_ptr().addr() >> 8) % PARTS]
     }
 
-    /// Enters an actor that is not in the list; `false`: the engine shuts down, and the caller ends the actor.
+    /// Puts an actor in the list, in which it is not yet; `false`: the engine shuts down, and the caller ends the actor.
     #[must_use]
     pub(crate) fn enter(&self, actor: &ActorHold) -> bool {
         let head = actor.head().as_ptr();
@@ -57,11 +44,11 @@ impl Living {
         if part.closed {
             return false;
         }
-        // The list's.
+        // The hold of the list.
         let _ = std::mem::ManuallyDrop::new(actor.clone());
         actor.links.before.set(head);
         actor.links.after.set(part.first);
-        // SAFETY: null or a member, which is held.
+        // SAFETY: null, or a member, which the list's hold keeps.
         if let Some(first) = unsafe { part.first.as_ref() } {
             first.links.before.set(head);
         }
@@ -69,7 +56,7 @@ impl Living {
         true
     }
 
-    /// Takes an actor out, if it is in the list.
+    /// Takes an actor out of the list, if it is a member.
     pub(crate) fn leave(&self, actor: &ActorHold) {
         let mut part = self.part(actor.head()).lock();
         let hold = part.unlink(actor.head());
@@ -77,7 +64,7 @@ impl Living {
         drop(hold);
     }
 
-    /// Closes the list, and takes all out.
+    /// Closes the list, and takes all members out.
     pub(crate) fn close(&self) -> Vec<ActorHold> {
         let mut all = Vec::new();
         for part in &self.parts {
@@ -92,9 +79,11 @@ impl Living {
 }
 
 impl Part {
-    /// The list's hold on the actor, if it was a member.
+    /// Takes an actor out of this part, and returns the list's hold on it; `None`: the actor was no member.
     fn unlink(&mut self, actor: NonNull<ActorHead>) -> Option<ActorHold> {
-        // SAFETY: held by the caller or by the list; so are its neighbours, by the list.
+        // SAFETY: the caller or the list has a hold on the actor, and the list has holds on its neighbours. The part's
+        // lock, which the caller has through `&mut self`, guards the links. The hold that is adopted is the one that
+        // `enter` counted.
         unsafe {
             let links = &actor.as_ref().links;
             let (before, after) = (links.before.replace(null_mut()), links.after.replace(null_mut()));

@@ -1,21 +1,19 @@
-//! The mailbox: what was sent to an actor and has not begun.
+//! The mailbox: the calls that were sent to an actor and have not begun.
 //!
-//! Two buffers of words. Senders append to `back` under the actor's lock; whoever has the run right consumes `front`,
-//! and swaps the two when it is empty. So a send costs one short lock and no allocation of its own, and a batch is
-//! taken out at the price of one lock.
+//! It consists of two buffers of words. Senders append to `back` under the actor's lock. The runner consumes `front`, and
+//! swaps the two buffers when `front` is empty. So a send costs one short lock and no allocation of its own, and the runner
+//! takes the lock once for a batch.
 //!
 //! # Records and rules
 //!
-//! 1. A *call* is one word: the address of its entry, with a hold. A *told* call (no reference, no entry) is the
-//!    address of its table with the lowest bit set, its caller, and its arguments in as many words as they take.
-//! 2. `back` is touched under the lock. `front` belongs to the runner; of a dead actor whose runner is not in the mailbox
-//!    (see [`current`](crate::actor::current)) it belongs to the lock, so that a killer can fail what is in it.
-//! 3. A record is consumed or dropped once.
+//! 1. A *call* takes one word: the address of its entry, with a hold. A *told* call, which has no reference and no entry,
+//!    takes the address of its table with the lowest bit set, its caller, and its arguments in as many words as they need.
+//! 2. [`head`](crate::actor::head) states which thread may use which buffer (its rule 4).
+//! 3. Each record is consumed or dropped once.
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use crate::actor::cell::ActorHead;
 use smallvec::SmallVec;
 
 use crate::base::error::Error;
@@ -25,36 +23,48 @@ use crate::object::entry::{Header, Hold};
 
 type Word = MaybeUninit<usize>;
 
-/// So many records ahead the entries are asked for.
+/// The entry of a call is prefetched when the call that lies so many records before it is taken out.
 const AHEAD: usize = 4;
 
-/// An emptied buffer above this is freed, in words, so that an idle actor is small.
+/// The capacity, in words, above which an empty buffer is freed, so that an idle actor is small.
 const KEPT: usize = 4;
 
-/// What there is to know of a told call without its types.
+/// What the mailbox and the runner know of a told call without its types.
 pub(crate) struct Told {
-    /// Reads the arguments from the words, leaves the mailbox, and runs the body; the panic, if it ended in one.
-    pub(crate) run: unsafe fn(NonNull<ActorHead>, *const Word, &ThreadState) -> Option<Error>,
+    /// Reads the arguments from the words, leaves the mailbox, and runs the body on the actor, whose head is passed by its
+    /// address; returns the panic, if the body panicked.
+    pub(crate) run: unsafe fn(NonNull<()>, *const Word, &ThreadState) -> Option<Error>,
     /// Drops the arguments.
     pub(crate) drop: unsafe fn(*const Word),
-    /// Words that the arguments take.
+    /// The number of words of the arguments.
     pub(crate) words: usize,
     pub(crate) spec: &'static Spec,
 }
 
-/// A message, taken out or looked at.
+/// A message that was taken out. The arguments of a told call stay in the buffer until the buffer changes.
 pub(crate) enum Record {
     Call(Hold),
     Told(&'static Told, *const Word),
 }
 
+/// The next message, which stays in the buffer.
+pub(crate) enum Next {
+    /// The entry of a call, which the buffer holds.
+    Call(NonNull<Header>),
+    Told {
+        caller: u64,
+        /// The definition whose body runs.
+        definition: &'static Spec,
+    },
+}
+
 /// One of the two buffers.
 #[derive(Default)]
 pub(crate) struct Buffer {
-    /// An idle actor's fits its head.
+    /// The mailbox of an idle actor needs no allocation.
     words: SmallVec<[Word; 2]>,
     next: u32,
-    /// There may be told calls in it, whose arguments are no addresses.
+    /// The words may contain told calls, whose arguments are no addresses.
     told: bool,
 }
 
@@ -78,6 +88,8 @@ impl Buffer {
     /// Appends a told call.
     #[inline]
     pub(crate) fn push_told<P>(&mut self, told: &'static Told, caller: u64, args: P) {
+        // Known at compile time, so it costs nothing.
+        assert!(fits::<P>());
         debug_assert!(told.words == words_of::<P>());
         self.words.reserve(2 + told.words);
         self.told = true;
@@ -85,55 +97,51 @@ impl Buffer {
         self.words.push(word(table.cast_mut().cast::<()>().map_addr(|address| address | 1)));
         self.words.push(MaybeUninit::new(usize::try_from(caller).unwrap_or(usize::MAX)));
         let end = self.words.len();
-        // SAFETY: room was reserved; the words may be uninitialised between and after the fields of `P`, as
-        // MaybeUninit allows, and are aligned for `P` (checked by `fits`).
+        // SAFETY: the words were reserved above. They are `MaybeUninit`, so the padding of `P` may be uninitialized, and
+        // they are aligned for `P`, as `fits` says.
         unsafe {
             self.words.as_mut_ptr().add(end).cast::<P>().write(args);
             self.words.set_len(end + told.words);
         }
     }
 
-    /// How many records it holds.
+    /// The number of records.
     pub(crate) fn len(&self) -> usize {
         let (mut at, mut records) = (self.next as usize, 0);
         while at < self.words.len() {
             let first = self.at(at);
             at += 1;
             if first.addr() & 1 != 0 {
-                // SAFETY: made of a table's address by `push_told`.
-                at += 1 + unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() }.words;
+                at += 1 + told_of(first).words;
             }
             records += 1;
         }
         records
     }
 
+    /// The first word of the record at `index`.
     fn at(&self, index: usize) -> *mut () {
-        // SAFETY: a record's first word is initialised, with a pointer's bytes.
+        // SAFETY: `index` is that of a record's first word, in which `push_call` or `push_told` has stored a pointer.
         unsafe { self.words.as_ptr().add(index).cast::<*mut ()>().read() }
     }
 
-    /// The caller of the next record, and its function.
-    pub(crate) fn peek(&self) -> Option<(u64, &'static Spec, Option<NonNull<Header>>)> {
+    /// Looks at the next record.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<Next> {
         if self.is_empty() {
             return None;
         }
         let first = self.at(self.next as usize);
         if first.addr() & 1 == 0 {
-            let entry = NonNull::new(first.cast::<Header>())?;
-            // SAFETY: held by the record, a call.
-            let head = unsafe { crate::actor::call::CallHead::of(entry) };
-            Some((head.caller, head.task.vtable().definition(), Some(entry)))
-        } else {
-            // SAFETY: made of a table's address by `push_told`.
-            let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
-            // SAFETY: the second word of a told call is its caller.
-            let caller = unsafe { self.words[self.next as usize + 1].assume_init() };
-            Some((caller as u64, crate::call::spec::instance(told.spec, told), None))
+            return NonNull::new(first.cast()).map(Next::Call);
         }
+        let told = told_of(first);
+        // SAFETY: `push_told` has stored the caller in the second word of the record.
+        let caller = unsafe { self.words[self.next as usize + 1].assume_init() };
+        Some(Next::Told { caller: caller as u64, definition: crate::call::spec::instance(told.spec, told) })
     }
 
-    /// The next record. A told call's arguments stay where they are until the buffer changes.
+    /// Takes the next record out.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Record> {
         if self.is_empty() {
@@ -142,24 +150,24 @@ impl Buffer {
         let first = self.at(self.next as usize);
         if first.addr() & 1 == 0 {
             self.next += 1;
-            // The entries of the calls to come were written by another processor: by the time they are run they are here.
+            // Another processor wrote the entries of the next calls. The prefetch has brought them here when these calls
+            // run.
             if !self.told && (self.next as usize + AHEAD) < self.words.len() {
                 let soon = self.at(self.next as usize + AHEAD).cast::<u8>();
                 crate::base::sync::prefetch(soon);
                 crate::base::sync::prefetch(soon.wrapping_add(64));
             }
-            // SAFETY: the record's hold, given out once.
+            // SAFETY: the record owns a hold, and is consumed once (rule 3), as `next` was moved past it.
             return NonNull::new(first.cast::<Header>()).map(|entry| Record::Call(unsafe { Hold::adopt(entry) }));
         }
-        // SAFETY: made of a table's address by `push_told`.
-        let told = unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() };
-        // SAFETY: within the buffer, or one past its end for arguments of no size.
+        let told = told_of(first);
+        // SAFETY: the result lies in the buffer, or one past its end if the arguments have no size.
         let args = unsafe { self.words.as_ptr().add(self.next as usize + 2) };
         self.next += 2 + told.words as u32;
         Some(Record::Told(told, args))
     }
 
-    /// Puts a call before everything else; the buffer has just given out a record.
+    /// Inserts a call before all others.
     pub(crate) fn push_front(&mut self, call: Hold) {
         let entry: *mut Header = call.into_entry().as_ptr();
         if self.next > 0 {
@@ -170,12 +178,12 @@ impl Buffer {
         }
     }
 
-    /// What it held, now consumed, was little.
+    /// Whether the buffer, which is consumed, had few words.
     pub(crate) fn was_small(&self) -> bool {
         (1..128).contains(&self.words.len())
     }
 
-    /// Makes an emptied buffer ready for use again.
+    /// Prepares an empty buffer for use.
     #[inline]
     pub(crate) fn reset(&mut self) {
         self.words.clear();
@@ -183,7 +191,7 @@ impl Buffer {
         self.told = false;
     }
 
-    /// Frees the memory of an emptied buffer that is large.
+    /// Resets an empty buffer, and frees its memory if that is large.
     pub(crate) fn shrink(&mut self) {
         self.reset();
         if self.words.capacity() > KEPT {
@@ -191,7 +199,7 @@ impl Buffer {
         }
     }
 
-    /// Takes everything out.
+    /// Takes all records out.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::take(self)
     }
@@ -201,26 +209,35 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         while let Some(record) = self.pop() {
             if let Record::Told(told, args) = record {
-                // SAFETY: popped, so the arguments are ours.
+                // SAFETY: the record was taken out, so its arguments are dropped here and nowhere else (rule 3).
                 crate::base::users_code::quietly(|| unsafe { (told.drop)(args) });
             }
         }
     }
 }
 
+/// The table of a told call, of the first word of its record.
+#[inline]
+fn told_of(first: *mut ()) -> &'static Told {
+    debug_assert!(first.addr() & 1 != 0);
+    // SAFETY: `push_told` alone stores words with the lowest bit set, and makes them of the addresses of tables.
+    unsafe { &*first.map_addr(|address| address & !1).cast::<Told>().cast_const() }
+}
+
+/// A word that holds a pointer.
 fn word(pointer: *mut ()) -> Word {
     let mut word = Word::uninit();
-    // SAFETY: a pointer fits a word; its bytes keep their provenance in a MaybeUninit.
+    // SAFETY: a pointer has the size and the alignment of a word, and a `MaybeUninit` keeps its provenance.
     unsafe { word.as_mut_ptr().cast::<*mut ()>().write(pointer) };
     word
 }
 
-/// Words that a value takes.
+/// The number of words of a value.
 pub(crate) const fn words_of<P>() -> usize {
     size_of::<P>().div_ceil(size_of::<usize>())
 }
 
-/// Whether arguments can lie in the buffer.
+/// Whether arguments may be stored in the buffer.
 pub(crate) const fn fits<P>() -> bool {
     align_of::<P>() <= align_of::<usize>() && words_of::<P>() <= 64
 }

@@ -1,27 +1,27 @@
-//! What the transitions of [`run_state`](crate::actor::run_state) tell their callers to do.
+//! The results of the transitions of [`run_state`](crate::actor::run_state): what their callers must do.
 
-/// What the runner does after it has given the run right back, or kept it.
+/// What the runner does after [`finish`](crate::actor::run_state::Guard::finish).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Finish {
     Nothing,
-    /// It puts the actor in the run queue.
+    /// The caller puts the actor in the run queue.
     Enqueue,
-    /// No handle, no call: the actor has ended by this. The last duties are the caller's.
+    /// No handle and no call is left, so the actor has ended. The caller keeps the execution lock, and finalizes the actor.
     End,
-    /// The actor is dead, and nobody uses the instance: the last duties are the caller's.
+    /// The actor is dead, and no body uses the instance. The caller keeps the execution lock, and finalizes the actor.
     Finalize,
 }
 
-/// What death has found.
+/// What [`die`](crate::actor::run_state::Guard::die) has found.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Death {
-    /// The caller is the one that killed it.
+    /// The actor was alive before.
     pub(crate) first: bool,
-    /// There is a runner, to whom `front` belongs.
+    /// There is a runner, to which `front` belongs.
     pub(crate) running: bool,
-    /// Nobody uses the instance: the last duties are the caller's.
+    /// No body uses the instance: the caller finalizes the actor.
     pub(crate) finalize: bool,
 }
 
@@ -39,25 +39,25 @@ pub(crate) enum Made {
 pub(crate) enum AfterMade {
     /// Calls may begin.
     Live,
-    /// It runs again.
+    /// The constructor runs again.
     Again,
     /// The caller ends the actor.
     Dies,
-    /// Somebody else has ended it.
+    /// Another thread has ended the actor.
     Dead,
 }
 
-/// What becomes of an actor in whose method a panic happened.
+/// What follows a panic in a method.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Crash {
-    /// The instance is replaced; the caller interrupts the calls beside it.
+    /// The instance is to be replaced; the caller interrupts the calls that run beside the one that has panicked.
     Restarts,
     /// The caller ends the actor.
     Dies,
-    /// It was to be replaced before.
+    /// The instance was to be replaced already.
     Replaced,
-    /// It was dead before.
+    /// The actor was dead already.
     Dead,
 }
 
@@ -65,11 +65,11 @@ pub(crate) enum Crash {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Restart {
-    /// The actor is dead, or its creation waits for arguments.
+    /// Nothing: the actor is dead, or its creation waits for arguments.
     Nothing,
-    /// A restart is used up; the constructor has yet to run anyway.
+    /// A restart is used up. There is nothing to replace, as the constructor has not begun.
     Counted,
-    /// A restart is used up; the caller interrupts what runs, and enqueues the actor if `enqueue`.
+    /// A restart is used up; the caller interrupts the running calls, and puts the actor in the run queue if `enqueue`.
     Replace { enqueue: bool },
     /// No restart is left: the caller kills the actor.
     Kill,
@@ -80,7 +80,7 @@ pub(crate) enum Restart {
 #[must_use]
 pub(crate) enum Start {
     Begin,
-    /// Bodies use the old instance; the last of them has the actor run again.
+    /// Bodies use the old instance; the last of them puts the actor in the run queue.
     Bodies,
     Dead,
 }
@@ -90,7 +90,7 @@ pub(crate) enum Start {
 #[must_use]
 pub(crate) enum Admit {
     Enter,
-    /// The next body that leaves has the actor run again.
+    /// Not now: the next body that leaves puts the actor in the run queue.
     Wait,
     /// The instance is being replaced, or the actor is dead.
     Closed,
@@ -103,6 +103,6 @@ pub(crate) enum Left {
     Nothing,
     /// The caller puts the actor in the run queue.
     Enqueue,
-    /// The actor is dead, and nobody uses the instance: the last duties are the caller's.
+    /// The actor is dead, and no body uses the instance: the caller finalizes the actor.
     Finalize,
 }

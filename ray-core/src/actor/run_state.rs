@@ -1,5 +1,5 @@
-//! The life of an actor's instance, who may run and who may send: a pure state machine, and the lock that it is changed
-//! under. Serial, concurrent and async actors share it; the model checker runs it (`crate::loom::actor`).
+//! The state of an actor: a pure state machine, and the lock under which it changes. Serial, concurrent and async actors
+//! share it; the model checker runs it (`crate::loom::actor`).
 //!
 //! # The instance ([`Life`])
 //!
@@ -10,35 +10,36 @@
 //!                        Replacing ◄───┘        each of them ──► Dead ──► Final
 //! ```
 //!
-//! * `Pending`: the creation waits for arguments or resources. Nobody may run.
+//! * `Pending`: the creation waits for arguments or resources. No thread may take the execution lock.
 //! * `Queued`: the creation is in the mailbox.
 //! * `Starting`: the constructor runs.
 //! * `Live`: calls run.
-//! * `Replacing`: the instance crashed or was killed, and has restarts left. No call begins until the constructor has run
-//!   again, which it does when the last body has left the old instance.
+//! * `Replacing`: the instance crashed or was killed, and the actor restarts. No call begins until the constructor has run
+//!   again. It runs when the last body has left the old instance.
 //! * `Dead`: no call begins, and calls are refused. Bodies may still run.
-//! * `Final`: one thread has taken on the last duties: to drop the instance and to give resources back.
+//! * `Final`: one thread finalizes the actor: it drops the instance and gives the resources back.
 //!
 //! # Flags
 //!
-//! * `SCHEDULED`: an entry in the run queue refers to the actor. It survives that a getter takes the run right, so that
-//!   the entry is used again and not pushed twice.
-//! * `RUNNING`: one thread, the *runner*, has the run right, and with it `front` and (of a serial actor) the instance.
-//! * `STOPPED`: in `Pending`, `Dead` and `Final`, so that one look says whether the actor may be scheduled.
+//! * `SCHEDULED`: an entry in the run queue refers to the actor. The flag stays set when a thread that waits for a call
+//!   takes the execution lock, so that the actor is not put in the queue twice.
+//! * `RUNNING`: a thread, the *runner*, holds the execution lock, and so owns `front` and (of a serial actor) the instance.
+//! * `STOPPED`: the state is `Pending`, `Dead` or `Final`. So one look shows whether the actor may be scheduled.
 //! * `ORPHAN`: no handle is left. The actor ends when its mailbox and its backlog are empty.
-//! * `EXCLUSIVE`, `WAITING`, `WAITS_ALONE`: of a concurrent actor, whose runner only admits calls: the call inside needs the
-//!   instance for itself; the first call of the mailbox could not be admitted; that call needs the instance for itself.
-//! * `BEGUN`: the constructor has begun once, so the creation's arguments are no longer the creation's own.
-//! * `LISTED`: the engine's list of living actors has it.
+//! * `EXCLUSIVE`, `WAITING`, `WAITS_ALONE`: for a concurrent actor, whose runner only admits calls. A running call is
+//!   exclusive; the first call of the mailbox could not be admitted; and that call is exclusive.
+//! * `BEGUN`: the constructor has begun at least once, so the creation no longer owns its arguments.
+//! * `LISTED`: the actor is in its engine's list of living actors.
 //!
 //! `inside` counts the bodies of a concurrent actor that use the instance.
 //!
 //! # Why no message is left behind
 //!
-//! A sender puts a message in under the lock, and schedules the actor unless it is scheduled or runs. The runner gives the
-//! run right back under the same lock, looks at the mailbox there, and schedules the actor if it is not empty. So a message
-//! is either seen by the runner or schedules the actor. A call that could not be admitted sets `WAITING`, which the next
-//! body that leaves, or the canceller of that call, takes off and schedules the actor.
+//! A sender puts a message in the mailbox under the lock, and schedules the actor unless it is scheduled or has a runner.
+//! The runner releases the execution lock under the same lock, and looks at the mailbox there; if that is not empty, it
+//! schedules the actor. So either the runner sees a message, or the sender schedules the actor. A call that could not be
+//! admitted sets `WAITING`. The next body that leaves, or the thread that cancels the call, clears `WAITING` and schedules
+//! the actor.
 
 pub(crate) use crate::actor::outcome::{Admit, AfterMade, Crash, Death, Finish, Left, Made, Restart, Start};
 use crate::base::sync::{AtomicU8, AtomicU16, AtomicU32, Ordering, spin};
@@ -74,7 +75,7 @@ impl Life {
         self >= Self::Dead
     }
 
-    /// Whether the runner may begin no call now.
+    /// Whether the runner must not begin a call.
     #[inline]
     pub(crate) fn stops_calls(self) -> bool {
         self >= Self::Replacing
@@ -91,10 +92,10 @@ const WAITS_ALONE: u16 = 1 << 6;
 const BEGUN: u16 = 1 << 7;
 const LISTED: u16 = 1 << 8;
 
-/// A dump of the engine looks so often whether the lock is free.
+/// A dump of the engine tries so often to take the lock.
 const TRIES: u32 = 10_000;
 
-/// The lock, a byte that is held for a few instructions, and the state.
+/// The state and its lock, a byte that is held for a few instructions.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct RunState {
@@ -116,7 +117,7 @@ impl Drop for Guard<'_> {
 }
 
 impl RunState {
-    /// Of an actor whose creation is about to be put in its mailbox.
+    /// The state of an actor whose creation is about to be put in the mailbox.
     pub(crate) fn new() -> Self {
         Self {
             lock: AtomicU8::new(0),
@@ -135,7 +136,7 @@ impl RunState {
         Guard(self)
     }
 
-    /// The lock, unless it stays taken for many looks.
+    /// Tries many times to take the lock.
     pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
         let mut turn = 0;
         for _ in 0..TRIES {
@@ -147,20 +148,20 @@ impl RunState {
         None
     }
 
-    /// Marks an actor that nobody else knows yet as scheduled.
+    /// Marks an actor that no other thread knows yet as scheduled.
     #[inline]
     pub(crate) fn scheduled_from_birth(&self) {
         self.flags.store(SCHEDULED, Ordering::Relaxed);
     }
 
-    /// As far as can be seen without the lock.
+    /// The state as it is visible without the lock.
     #[inline]
     pub(crate) fn life(&self) -> Life {
         Life::of(self.life.load(Ordering::Relaxed))
     }
 
-    /// Whether the actor is listed, and whether its constructor has begun once: for the thread that has the last duties, after
-    /// which no other changes that.
+    /// Whether the actor is listed, and whether its constructor has begun. Only the thread that finalizes the actor calls
+    /// this; no other thread changes these flags then.
     #[inline]
     pub(crate) fn at_last(&self) -> (bool, bool) {
         let flags = self.flags.load(Ordering::Relaxed);
@@ -204,7 +205,7 @@ impl Guard<'_> {
         self.life().is_dead()
     }
 
-    /// The bodies of a concurrent actor that use the instance.
+    /// The number of bodies of a concurrent actor that use the instance.
     #[inline]
     pub(crate) fn inside(&self) -> u32 {
         self.0.inside.load(Ordering::Relaxed)
@@ -218,7 +219,7 @@ impl Guard<'_> {
         self.is(EXCLUSIVE)
     }
 
-    /// The first call of the mailbox waits, and needs the instance for itself.
+    /// Whether the first call of the mailbox could not be admitted and is exclusive.
     pub(crate) fn waits_alone(&self) -> bool {
         self.is(WAITING) && self.is(WAITS_ALONE)
     }
@@ -243,7 +244,7 @@ impl Guard<'_> {
         text
     }
 
-    /// Nobody may run until [`open`](Self::open).
+    /// Changes the state to `Pending`, until [`open`](Self::open).
     pub(crate) fn pend(&self) {
         self.set_life(Life::Pending);
         self.set(STOPPED);
@@ -253,7 +254,7 @@ impl Guard<'_> {
         self.life() == Life::Pending
     }
 
-    /// The creation waits no longer, and is put in the mailbox; `false`: the actor is dead.
+    /// Ends the state `Pending`; the caller puts the creation in the mailbox. `false`: the actor is dead.
     #[must_use]
     pub(crate) fn open(&self) -> bool {
         if self.is_dead() {
@@ -264,8 +265,8 @@ impl Guard<'_> {
         true
     }
 
-    /// There is something to do: marks the actor as scheduled, unless it is, or runs, or may not; `true`: the caller
-    /// puts it in the run queue.
+    /// Marks an actor that has something to do as scheduled, unless it is scheduled, has a runner, or is stopped. `true`:
+    /// the caller puts it in the run queue.
     #[inline]
     #[must_use]
     pub(crate) fn schedule(&self) -> bool {
@@ -276,7 +277,8 @@ impl Guard<'_> {
         enqueue
     }
 
-    /// Takes the run right; an entry of the run queue is used up by it, in vain or not.
+    /// Takes the execution lock, if it is free and the actor is not stopped. `from_queue`: for an entry of the run queue,
+    /// which is used up in either case.
     #[inline]
     #[must_use]
     pub(crate) fn begin(&self, from_queue: bool) -> bool {
@@ -290,8 +292,8 @@ impl Guard<'_> {
         free
     }
 
-    /// Gives the run right back, unless the last duties come with it. `empty`: the mailbox is; `backlog`: calls wait for
-    /// their arguments.
+    /// Releases the execution lock, unless the caller finalizes the actor. `empty`: the mailbox is empty; `backlog`: calls
+    /// wait for their arguments.
     #[inline]
     pub(crate) fn finish(&self, empty: bool, backlog: bool) -> Finish {
         if self.is_dead() {
@@ -312,7 +314,7 @@ impl Guard<'_> {
         if more && self.schedule() { Finish::Enqueue } else { Finish::Nothing }
     }
 
-    /// The last handle is gone; `true`: the caller puts the actor in the run queue.
+    /// The last handle was dropped. `true`: the caller puts the actor in the run queue.
     #[must_use]
     pub(crate) fn orphan(&self) -> bool {
         self.set(ORPHAN);
@@ -338,7 +340,7 @@ impl Guard<'_> {
         Death { first, running, finalize }
     }
 
-    /// The runner is about to run the constructor.
+    /// The runner asks whether it may run the constructor, which then counts as begun.
     pub(crate) fn start(&self) -> Start {
         match self.life() {
             Life::Queued | Life::Replacing if self.inside() > 0 => Start::Bodies,
@@ -347,12 +349,12 @@ impl Guard<'_> {
                 self.set(BEGUN);
                 Start::Begin
             }
-            Life::Pending | Life::Starting | Life::Live => unreachable!("one creation, by the runner"),
+            Life::Pending | Life::Starting | Life::Live => unreachable!("only the runner runs the one creation"),
             Life::Dead | Life::Final => Start::Dead,
         }
     }
 
-    /// The constructor is over; `spend` uses up a restart, if one is left.
+    /// The constructor has ended. `spend` uses up a restart; `false`: none is left.
     pub(crate) fn made(&self, made: Made, spend: impl FnOnce() -> bool) -> AfterMade {
         match self.life() {
             Life::Starting => match made {
@@ -368,7 +370,7 @@ impl Guard<'_> {
                 Made::Panic | Made::Error => AfterMade::Dies,
             },
             Life::Dead | Life::Final => AfterMade::Dead,
-            // `kill_and_restart` meanwhile: whatever was made is of a former life.
+            // `kill_and_restart` was called meanwhile, so the instance that was made must be replaced.
             _ => AfterMade::Again,
         }
     }
@@ -400,7 +402,8 @@ impl Guard<'_> {
         }
     }
 
-    /// A call of a concurrent actor asks for the instance, for itself if `exclusive`; `limit` calls may have it at once.
+    /// Admits a call of a concurrent actor, if that may run now: alone if it is `exclusive`, otherwise beside fewer than
+    /// `limit` others.
     pub(crate) fn admit(&self, exclusive: bool, limit: u32) -> Admit {
         if self.life() != Life::Live {
             return Admit::Closed;
@@ -419,7 +422,7 @@ impl Guard<'_> {
         Admit::Wait
     }
 
-    /// A body of a concurrent actor is over.
+    /// A body of a concurrent actor has ended.
     pub(crate) fn leave(&self) -> Left {
         let inside = self.inside() - 1;
         self.0.inside.store(inside, Ordering::Relaxed);
@@ -439,7 +442,8 @@ impl Guard<'_> {
         if more && self.schedule() { Left::Enqueue } else { Left::Nothing }
     }
 
-    /// A call that waited for its turn may be gone; `true`: the caller puts the actor in the run queue.
+    /// The call that could not be admitted may have been cancelled. `true`: the caller puts the actor in the run queue, so
+    /// that the runner looks at the next call.
     #[must_use]
     pub(crate) fn look_again(&self) -> bool {
         let waited = self.is(WAITING);
@@ -447,7 +451,8 @@ impl Guard<'_> {
         waited && self.schedule()
     }
 
-    /// The actor is to be listed among the living; `false`: it is, or it has ended.
+    /// Marks the actor as listed. `true`: the caller puts it in the list of living actors; `false`: it was listed, or has
+    /// ended.
     #[inline]
     #[must_use]
     pub(crate) fn list(&self) -> bool {

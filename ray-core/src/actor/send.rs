@@ -1,33 +1,73 @@
-//! From a handle to the mailbox.
-//!
-//! Calls of one caller to a serial actor start in the order of submission, also when an argument is not ready: such a
-//! call goes to the actor's *backlog*, and so does every later call of the same caller until it has gone on. Calls of
-//! other callers pass by. Concurrent actors have no such order: each call stands in a line of its own.
+//! Calling methods: from a handle to the mailbox. [`backlog`](crate::actor::backlog) has the part that does not depend on
+//! types.
 
 use crate::base::config::Mode;
-use std::cell::Cell;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::actor::call::{CallBody, CallCell, CallHead, MethodBody};
-use crate::actor::cell::{ActorHead, ActorHold, Link};
-use crate::actor::class::{MethodArgs, RemoteMethod};
-use crate::actor::life::is_concurrent;
+use crate::actor::call_cell::{CallBody, CallCell, Origin, Started};
+use crate::actor::cell::ActorCell;
+use crate::actor::class::{Link, MethodArgs, RemoteMethod};
+use crate::actor::cold_state::ColdState;
+use crate::actor::errors::death;
+use crate::actor::execution::frame;
+use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::mailbox::{Told, fits, words_of};
-use crate::actor::{life, run};
+use crate::actor::schedule::enqueue;
+use crate::actor::{backlog, kinds};
 use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::resources::Resources;
 use crate::call::arg::ArgList;
+use crate::call::codec::Codec;
+use crate::call::function::{BoxFuture, MethodCall};
 use crate::call::refs::Refs;
+use crate::call::spec::Spec;
 use crate::engine::thread;
-use crate::engine::thread_state::{Frame, ThreadState};
-use crate::object::entry::Hold;
+use crate::engine::thread_state::ThreadState;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
-use crate::task::head::{Extra, Keep, TaskHead};
-use crate::task::{children, dependency};
+use crate::task::children;
+use crate::task::head::{Extra, Keep, TaskHead, TaskKind};
+
+/// A method as a body.
+pub(crate) struct MethodBody<M>(PhantomData<M>);
+
+impl<M: RemoteMethod> CallBody for MethodBody<M> {
+    type Class = M::Actor;
+    type Args = MethodArgs<M>;
+    type Output = M::Output;
+    const SPEC: &'static Spec = M::SPEC;
+    const KIND: &'static TaskKind = &kinds::CALL;
+    const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
+    const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
+    const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;
+
+    #[inline]
+    unsafe fn start(place: *mut M::Actor, args: MethodArgs<M>) -> Started<M::Output> {
+        // SAFETY: `place` is the instance. No other code uses it until the body and its future are over; if the method
+        // takes `&self`, other bodies do, which are not exclusive and take `&self`, too.
+        unsafe {
+            match M::CALL {
+                MethodCall::Ref(body) => Started::Ended(body(&*place, args)),
+                MethodCall::Mut(body) => Started::Ended(body(&mut *place, args)),
+                MethodCall::AsyncRef(body) => Started::Future(forget_borrow(body(&*place, args))),
+                MethodCall::AsyncMut(body) => Started::Future(forget_borrow(body(&mut *place, args))),
+            }
+        }
+    }
+}
+
+/// Removes the borrow of the instance from the type of a future.
+///
+/// # Safety
+/// The future is dropped before the instance is.
+unsafe fn forget_borrow<'a, R>(future: BoxFuture<'a, R>) -> BoxFuture<'static, R> {
+    // SAFETY: only the lifetime changes, and the caller drops the future while the instance exists.
+    unsafe { std::mem::transmute::<BoxFuture<'a, R>, BoxFuture<'static, R>>(future) }
+}
 
 /// Calls a method.
 #[inline]
@@ -40,17 +80,17 @@ pub(crate) fn call<M: RemoteMethod>(
     M::Refs::from_whole(call_whole::<M>(link, args, options, keep))
 }
 
-/// Calls a method, with what cannot be begun as an error.
+/// Calls a method; a call that cannot be sent is an error.
 pub(crate) fn try_call<M: RemoteMethod>(
     link: Link<M::Actor>,
     args: MethodArgs<M>,
     options: Option<CallOptions>,
     keep: Option<Keep>,
 ) -> Result<M::Refs> {
-    // SAFETY: a link is used through a borrowed handle, which keeps its actor.
+    // SAFETY: a link is used through a borrowed handle, which keeps the actor alive.
     let actor = unsafe { link.head.as_ref() };
     if actor.is_dead() && usable(actor).is_ok() {
-        return Err(life::death(actor).in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line()));
+        return Err(death(actor).in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line()));
     }
     let whole = call_whole::<M>(link, args, options, keep);
     crate::engine::submit::refuse_failed(&whole)?;
@@ -64,7 +104,7 @@ fn call_whole<M: RemoteMethod>(
     options: Option<CallOptions>,
     keep: Option<Keep>,
 ) -> ObjectRef<M::Output> {
-    // SAFETY: a link is used through a borrowed handle, which keeps its actor.
+    // SAFETY: a link is used through a borrowed handle, which keeps the actor alive.
     let actor = unsafe { link.head.as_ref() };
     let extra = if options.is_none() && Known::<M>::SILENT && !retries(actor) {
         None
@@ -77,29 +117,29 @@ fn call_whole<M: RemoteMethod>(
     send::<MethodBody<M>>(link.head, args, extra)
 }
 
-/// What the compiler knows of a method's attribute.
-struct Known<M>(std::marker::PhantomData<M>);
+/// What is known at compile time of a method's attribute.
+struct Known<M>(PhantomData<M>);
 
 impl<M: RemoteMethod> Known<M> {
     const OPTIONS: &'static crate::base::options::MethodOptions = &M::OPTIONS;
     const SILENT: bool = Self::OPTIONS.is_silent();
 }
 
-/// The class says that calls are tried again.
+/// Whether the class asks for retries of calls.
 #[inline]
 fn retries(actor: &ActorHead) -> bool {
-    actor.known_rare().and_then(|rare| rare.settings()).is_some_and(|settings| settings.max_task_retries != 0)
+    actor.known_cold_state().and_then(ColdState::settings).is_some_and(|settings| settings.max_task_retries != 0)
 }
 
 #[cold]
 fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOptions>, keep: Option<Keep>) -> Result<Box<Extra>> {
-    let class = actor.known_rare().and_then(|rare| rare.settings()).map_or(0, |settings| settings.max_task_retries);
+    let class = actor.known_cold_state().and_then(ColdState::settings).map_or(0, |settings| settings.max_task_retries);
     let settings = options.unwrap_or_default().over_method(Known::<M>::OPTIONS, class)?;
     let keep = keep.or(M::RETRY.or(M::KEEP).map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
     Ok(Box::new(Extra { settings, keep, granted: false.into() }))
 }
 
-/// Settings of a call that has none.
+/// The settings of a call without options.
 pub(crate) fn no_settings() -> CallSettings {
     CallSettings { name: None, resources: Resources::NONE, max_retries: 0, retry_on: crate::base::options::RetryOn::Never }
 }
@@ -107,7 +147,7 @@ pub(crate) fn no_settings() -> CallSettings {
 /// Makes the call and puts it in the mailbox.
 #[inline]
 pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
-    // SAFETY: the caller borrows a handle.
+    // SAFETY: the caller borrows a handle, which keeps the actor alive.
     let actor = unsafe { head.as_ref() };
     let blame = |error: Error| CallCell::<B>::TASK.blame(error);
     let state = match usable(actor) {
@@ -118,11 +158,11 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         Ok(args) => args,
         Err(error) => return ObjectRef::failed(blame(error), actor.epoch),
     };
-    if let Some(rare) = actor.known_rare()
-        && let Some(limit) = rare.settings().and_then(|settings| settings.max_pending_calls)
-        && rare.unstarted.fetch_add(1, Ordering::AcqRel) >= limit
+    if let Some(cold) = actor.known_cold_state()
+        && let Some(limit) = cold.settings().and_then(|settings| settings.max_pending_calls)
+        && cold.unstarted.fetch_add(1, Ordering::AcqRel) >= limit
     {
-        rare.unstarted.fetch_sub(1, Ordering::AcqRel);
+        cold.unstarted.fetch_sub(1, Ordering::AcqRel);
         let error = Error::new(
             ErrorKind::PendingCallsLimitExceeded,
             format!(
@@ -131,32 +171,41 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         );
         return ObjectRef::failed(blame(error), actor.epoch);
     }
-    let caller = state.caller();
     let plain = args.is_plain();
-    let concurrent = is_concurrent(actor);
-    let behind = !concurrent && actor.has_backlog.load(Ordering::Acquire);
+    let behind = !actor.is_concurrent() && actor.has_backlog.load(Ordering::Acquire);
     let direct = plain && !behind;
     let parent = state.frame().and_then(|frame| frame.entry);
-    let phase = if direct { Phase::Queued } else { Phase::Waiting };
-    // SAFETY: counted below, while the caller still borrows its handle.
-    let hold = unsafe { ActorHold::adopt(head) };
-    let entry = CallCell::<B>::allocate(hold, caller, args, phase, parent.is_some(), false, extra);
+    let origin = Origin {
+        // SAFETY: the hold is counted below, while the caller still borrows its handle.
+        actor: unsafe { ActorHold::adopt(head) },
+        caller: state.caller(),
+        phase: if direct { Phase::Queued } else { Phase::Waiting },
+        child: parent.is_some(),
+        unread: false,
+        extra,
+    };
+    let call = CallCell::<B>::allocate(origin, args);
+    let entry = call.hold().entry();
     if let Some(parent) = parent {
-        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        // SAFETY: the parent's body runs on this thread, so the parent is alive. `allocate` has counted a hold for its
+        // list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };
     }
-    // SAFETY: the ref and the hold that `allocate` counted.
-    let (object, call) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
+    // SAFETY: `allocate` has counted the reference.
+    let object = unsafe { ObjectRef::adopt(entry) };
     if direct {
-        put_in(actor, head, call, true);
+        // SAFETY: the caller borrows a handle.
+        unsafe { backlog::post_unpaid(head, call) };
     } else {
         actor.add_hold();
-        // SAFETY: `register` reads the arguments under the lock, if they are still there.
-        line_up(call, unsafe { CallCell::<B>::args(entry) });
+        // SAFETY: the call is of this type, alive by the reference, and in `Waiting`; `register` reads the arguments under
+        // its lock, if it is still in that phase.
+        backlog::push_backlog(call, unsafe { CallCell::<B>::args(entry) });
     }
     object
 }
 
+/// The state of this thread, if the actor's engine runs.
 #[inline]
 fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
     if actor.epoch != crate::base::epoch::current() {
@@ -165,6 +214,7 @@ fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
     thread::of(actor.epoch)
 }
 
+/// Passes the arguments through their encoding, in strict mode.
 #[inline]
 fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> {
     match B::CODEC {
@@ -173,192 +223,15 @@ fn strictly<B: CallBody>(state: &ThreadState, args: B::Args) -> Result<B::Args> 
     }
 }
 
-/// Puts a call in the mailbox.
-pub(crate) fn post(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold) {
-    put_in(actor, head, call, false);
-}
-
-/// As [`post`]; `unpaid`: the call's hold on the actor is not counted yet.
-#[inline]
-fn put_in(actor: &ActorHead, head: NonNull<ActorHead>, call: Hold, unpaid: bool) {
-    match append(actor, call, unpaid) {
-        Ok(false) => {}
-        // SAFETY: alive by the caller's handle or call.
-        Ok(true) => run::enqueue(unsafe { ActorHold::new(head) }),
-        Err(late) => refuse(actor, late),
-    }
-}
-
-/// The part of [`post`] that may be done under a lock: `true`, the actor was marked as scheduled and is to be put in the
-/// run queue; a dead actor's call comes back, to be refused.
-#[inline]
-fn append(actor: &ActorHead, call: Hold, unpaid: bool) -> Result<bool, Hold> {
-    let states = actor.lock();
-    if states.is_dead() {
-        drop(states);
-        if unpaid {
-            actor.add_hold();
-        }
-        return Err(call);
-    }
-    if unpaid {
-        states.pay_hold();
-    }
-    states.back().push_call(call);
-    Ok(states.schedule())
-}
-
-#[cold]
-fn refuse(actor: &ActorHead, call: Hold) {
-    let error = life::death(actor);
-    let error = call.task().map_or(error.clone(), |head| head.blame(error));
-    call.abort(error);
-}
-
-/// A call whose arguments are not ready, or behind one of the same caller.
-#[cold]
-fn line_up(call: Hold, args: &impl ArgList) {
-    // SAFETY: alive by the hold.
-    let (entry, waiting) = unsafe { (call.entry(), Hold::new(call.entry())) };
-    // SAFETY: a call's entry, alive by `waiting`.
-    let head = unsafe { CallHead::of(entry) };
-    let (actor, line) = (&head.actor, head.line());
-    call.pending.store(1, Ordering::Relaxed);
-    {
-        let rare = actor.rare();
-        let mut backlog = rare.backlog.lock();
-        backlog.entry(line).or_default().push_back(call);
-        actor.has_backlog.store(true, Ordering::Release);
-    }
-    if actor.is_dead() {
-        // It may have been killed before it could find the call in the backlog.
-        refuse(actor, waiting);
-        go_on(actor, line);
-        return;
-    }
-    match dependency::register(&waiting, args) {
-        Ok(true) => arguments_ready(&waiting),
-        Ok(false) => {}
-        Err(error) => {
-            let error = waiting.task().map_or(error.clone(), |head| dependency::failed_argument(head, error));
-            waiting.abort(error);
-            go_on(actor, line);
-        }
-    }
-}
-
-/// All arguments of a call are ready.
-pub(crate) fn arguments_ready(call: &Hold) {
-    // SAFETY: a call's entry, alive by the hold.
-    let head = unsafe { CallHead::of(call.entry()) };
-    go_on(&head.actor, head.line());
-}
-
-impl CallHead {
-    /// Where it stands in the backlog: behind the earlier calls of its caller; of a concurrent actor, alone.
-    fn line(&self) -> u64 {
-        if is_concurrent(&self.actor) { std::ptr::from_ref(self).addr() as u64 } else { self.caller }
-    }
-}
-
-/// A call was cancelled, or an argument of its failed: those behind it need not wait for it.
-pub(crate) fn argument_failed(call: &CallHead) {
-    if call.actor.has_backlog.load(Ordering::Acquire) {
-        go_on(&call.actor, call.line());
-    }
-    if is_concurrent(&call.actor) && call.actor.lock().look_again() {
-        // It was perhaps the one that waited for its turn.
-        run::enqueue(call.actor.clone());
-    }
-}
-
-/// The call of the same caller that a call in the backlog stands behind.
-pub(crate) fn ahead_of(call: &Hold) -> Option<Hold> {
-    // SAFETY: a call's entry.
-    let head = unsafe { CallHead::of(call.entry()) };
-    let backlog = head.actor.known_rare()?.backlog.lock();
-    let first = backlog.get(&head.line())?.front()?;
-    // SAFETY: held by the backlog.
-    (first.entry() != call.entry()).then(|| unsafe { Hold::new(first.entry()) })
-}
-
-/// Moves the calls of a line on from the backlog to the mailbox, as far as their arguments are ready.
-fn go_on(actor: &ActorHold, line: u64) {
-    let rare = actor.rare();
-    let mut backlog = rare.backlog.lock();
-    let Some(calls) = backlog.get_mut(&line) else { return };
-    // What a refusal sets off may come back here, and so may the end of an actor whose engine is gone: they wait until
-    // the lock is open.
-    let (mut unsent, mut push, mut late) = (false, false, Vec::new());
-    while let Some(first) = calls.front() {
-        if !first.phase().is_settled() {
-            if first.pending.load(Ordering::Acquire) > 0 {
-                unsent = true;
-                break;
-            }
-            // In order, so under the backlog's lock.
-            // SAFETY: alive by the hold.
-            let call = unsafe { Hold::new(first.entry()) };
-            if call.state.step(Phase::Waiting, Phase::Queued) {
-                match append(actor, call, false) {
-                    Ok(first) => push |= first,
-                    Err(call) => late.push(call),
-                }
-            }
-        }
-        calls.pop_front();
-    }
-    if !unsent {
-        backlog.remove(&line);
-    }
-    let empty = backlog.is_empty();
-    if empty {
-        actor.has_backlog.store(false, Ordering::Release);
-    }
-    drop(backlog);
-    for call in late {
-        refuse(actor, call);
-    }
-    if push {
-        run::enqueue(actor.clone());
-    } else if empty {
-        run::schedule(actor);
-    }
-}
-
-/// Another attempt of a call: before everything else on a serial actor, whose run right the caller has.
-pub(crate) fn again(call: Hold) {
-    // SAFETY: a call's entry, alive by the hold.
-    let actor = unsafe { CallHead::of(call.entry()) }.actor.clone();
-    run::unstarted(&actor);
-    if is_concurrent(&actor) {
-        post(&actor, actor.head(), call);
-        return;
-    }
-    let refused = {
-        let states = actor.lock();
-        if states.is_dead() {
-            true
-        } else {
-            // SAFETY: the run right is the caller's, and the lock is held, whose `front` may be at the moment.
-            unsafe { (*actor.front.get()).push_front(Hold::new(call.entry())) };
-            false
-        }
-    };
-    if refused {
-        refuse(&actor, call);
-    }
-}
-
-/// Sends a call whose result nobody wants: no entry is made where that can be.
+/// Sends a call without a reference. Makes no entry for it, if possible.
 #[inline]
 pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
-    // SAFETY: a link is used through a borrowed handle.
+    // SAFETY: a link is used through a borrowed handle, which keeps the actor alive.
     let actor = unsafe { link.head.as_ref() };
     let simple = const { fits::<MethodArgs<M>>() }
         && Known::<M>::SILENT
         && args.is_plain()
-        && actor.known_rare().is_none()
+        && actor.known_cold_state().is_none()
         && !MethodBody::<M>::IS_ASYNC;
     if !simple {
         drop(call_whole::<M>(link, args, None, None));
@@ -378,14 +251,14 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
         let states = actor.lock();
         if states.is_dead() {
             drop(states);
-            return crate::base::unread::unhandled(&blame(life::death(actor)));
+            return crate::base::unread::unhandled(&blame(death(actor)));
         }
         states.back().push_told(const { &told_of::<M>() }, caller, args);
         states.schedule()
     };
     if push {
-        // SAFETY: alive by the borrowed handle.
-        run::enqueue(unsafe { ActorHold::new(link.head) });
+        // SAFETY: the borrowed handle keeps the actor alive.
+        enqueue(unsafe { ActorHold::new(link.head) });
     }
 }
 
@@ -393,36 +266,30 @@ const fn told_of<M: RemoteMethod>() -> Told {
     Told { run: run_told::<M>, drop: drop_told::<M>, words: words_of::<MethodArgs<M>>(), spec: M::SPEC }
 }
 
+/// # Safety
+/// As [`Told::drop`]: the words hold the method's arguments, which the caller owns.
 unsafe fn drop_told<M: RemoteMethod>(words: *const MaybeUninit<usize>) {
-    // SAFETY: the words hold the method's arguments, which are the caller's.
+    // SAFETY: the caller owns the arguments, and they are read once.
     drop(unsafe { words.cast::<MethodArgs<M>>().read() });
 }
 
-unsafe fn run_told<M: RemoteMethod>(
-    head: NonNull<ActorHead>,
-    words: *const MaybeUninit<usize>,
-    state: &ThreadState,
-) -> Option<Error> {
-    // SAFETY: the words hold the method's arguments, which are the caller's; the actor is alive and its run right taken.
+/// # Safety
+/// As [`Told::run`]: the words hold the method's arguments, which the caller owns; `head` is that of an actor of the
+/// method's class, of which the caller is the runner.
+unsafe fn run_told<M: RemoteMethod>(head: NonNull<()>, words: *const MaybeUninit<usize>, state: &ThreadState) -> Option<Error> {
+    let head: NonNull<ActorHead> = head.cast();
+    // SAFETY: the caller owns the arguments, which are read once, and keeps the actor alive.
     let (args, actor) = unsafe { (words.cast::<MethodArgs<M>>().read(), head.as_ref()) };
     actor.current.leave_mailbox();
-    let frame = Frame {
-        below: state.frame.get(),
-        entry: None,
-        actor: Some(head),
-        spec: M::SPEC,
-        caller: Cell::new(0),
-        is_async: false,
-        crashed: Cell::new(false),
-    };
+    let frame = frame(state, head, None, M::SPEC);
     state.frame.set(&raw const frame);
     let spec = crate::call::spec::instance(M::SPEC, const { &told_of::<M>() });
-    // SAFETY: the actor's cell is of the method's class, and the run right gives its instance.
+    // SAFETY: the actor is of the method's class. The caller is the runner of a serial actor, so no other body uses the
+    // instance.
     let body = || unsafe {
-        let place = crate::actor::cell::ActorCell::<M::Actor>::instance(head);
-        match MethodBody::<M>::start(place, args) {
-            crate::actor::call::Started::Ended(outcome) => outcome.map(drop),
-            crate::actor::call::Started::Future(_) => Ok(()),
+        match MethodBody::<M>::start(ActorCell::<M::Actor>::instance(head), args) {
+            Started::Ended(outcome) => outcome.map(drop),
+            Started::Future(_) => Ok(()),
         }
     };
     let ended = crate::engine::execute::timed(state, spec, || crate::base::unwind::catch(body));

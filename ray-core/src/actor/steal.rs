@@ -1,24 +1,25 @@
-//! A getter takes an idle actor's run right to run its own calls, up to the awaited one. Where no other thread is left it runs
-//! other callers' calls before that one, too.
+//! A thread that waits for a call takes the execution lock of the idle actor, and runs its own calls up to the awaited one.
+//! If no other thread is left to run them, it runs earlier calls of other callers, too.
 
-use crate::engine::blocking::inline::include;
-use crate::task::runner::Bodies;
 use std::ptr::NonNull;
 
-use crate::actor::call::CallHead;
+use crate::actor::call::{CallHead, peek};
+use crate::actor::execution::{begin, next};
 use crate::actor::mailbox::Buffer;
 use crate::actor::run;
-use crate::engine::blocking::inline::{Lease, enclosed};
+use crate::engine::blocking::inline::{Lease, enclosed, include, thread_may};
 use crate::engine::blocking::world;
 use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::object::state::Phase;
+use crate::task::runner::Bodies;
 
-/// Runs the call, and the getter's own calls before it, if the actor is idle and no call of another caller comes first; only such
-/// `bodies`, and for as long as `goes_on`. `true`: something was run.
+/// Runs the call `entry`, and before it the earlier calls of this thread, if the actor is idle and no call of another
+/// caller comes first. Runs only such `bodies`, and only while `goes_on` returns `true`. `true`: it has run something.
 #[inline]
 pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
-    // SAFETY: the getter has a ref to a call (or holds the whole of a part).
+    // SAFETY: the entry is a call, since its table has a kind of `kinds`. The thread that waits has a reference to it, or
+    // to the whole of which it is a part.
     let call = unsafe { CallHead::of(entry) };
     if call.task.header.phase() != Phase::Queued
         || call.task.vtable().is_async
@@ -32,20 +33,21 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
         return false;
     }
     let actor = &call.actor;
-    if let Some(rare) = actor.known_rare()
-        && (rare.admission.get().is_some() || actor.life().stops_calls())
+    if let Some(cold) = actor.known_cold_state()
+        && (cold.admission.get().is_some() || actor.life().stops_calls())
     {
         return false;
     }
-    if !crate::engine::blocking::inline::thread_may(state, bodies) || !run::begin(actor, false) {
+    if !thread_may(state, bodies) || !begin(actor, false) {
         return false;
     }
-    // Others' calls first: that is for a worker. Looked at before a CPU is given up for it.
+    // If a call of another caller comes first, a worker thread runs the calls. Checked before this thread takes a CPU for
+    // them.
     actor.current.enter_mailbox();
     let stopped = actor.runner_must_stop();
-    let first = if stopped { None } else { run::next(actor, false).and_then(|front| front.peek()) };
+    let first = if stopped { None } else { next(actor, false).and_then(|front| peek(front)) };
     actor.current.leave_mailbox();
-    let Some(first) = first.filter(|(caller, _, _)| may_run(*caller)) else {
+    let Some(first) = first.filter(|first| may_run(first.caller)) else {
         run::finish(actor);
         return false;
     };
@@ -57,19 +59,19 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     let mut ran = false;
     loop {
         actor.current.enter_mailbox();
-        // The first one was looked at before, and stays where it is unless a killer takes it.
+        // The first one was looked at before. It stays in its place, unless a killer takes it.
         let upcoming = match first.take() {
             _ if actor.runner_must_stop() => None,
-            None => run::next(actor, false).and_then(|front| front.peek()),
+            None => next(actor, false).and_then(|front| peek(front)),
             first => first,
         };
-        let mine = upcoming.filter(|(caller, spec, _)| may_run(*caller) && include(bodies, state, spec));
-        let record = mine.and_then(|_| run::next(actor, false)).and_then(Buffer::pop);
-        let (Some((_, _, next)), Some(record)) = (mine, record) else {
+        let mine = upcoming.filter(|upcoming| may_run(upcoming.caller) && include(bodies, state, upcoming.definition));
+        let record = mine.and_then(|_| next(actor, false)).and_then(Buffer::pop);
+        let (Some(mine), Some(record)) = (mine, record) else {
             actor.current.leave_mailbox();
             break;
         };
-        let last = next == Some(entry);
+        let last = mine.entry == Some(entry);
         if last {
             crate::engine::blocking::deepen(state, &call.task.header);
         }

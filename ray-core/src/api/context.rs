@@ -11,7 +11,7 @@ use crate::object::entry::Hold;
 #[derive(Debug)]
 pub struct RuntimeContext {
     task: Option<Hold>,
-    actor: Option<crate::actor::cell::ActorHold>,
+    actor: Option<crate::actor::head::ActorHold>,
     name: Option<String>,
     function: Option<&'static str>,
     resources: Resources,
@@ -46,13 +46,9 @@ pub fn context() -> RuntimeContext {
         };
     };
     let frame = state.frame();
-    // SAFETY: a frame's entry and actor are alive while it runs.
-    let (task, actor) = unsafe {
-        (
-            frame.and_then(|frame| frame.entry).map(|entry| Hold::new(entry)),
-            frame.and_then(crate::actor::cell::of_frame).map(|actor| crate::actor::cell::ActorHold::new(actor)),
-        )
-    };
+    // SAFETY: a frame's entry is alive while it runs.
+    let task = frame.and_then(|frame| frame.entry).map(|entry| unsafe { Hold::new(entry) });
+    let actor = frame.and_then(crate::actor::host::hold_of_frame);
     let head = task.as_ref().and_then(|task| task.task());
     RuntimeContext {
         name: head.map(|head| head.name().into_owned()).or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
@@ -69,7 +65,7 @@ pub fn context() -> RuntimeContext {
 fn assigned(
     state: &crate::engine::thread_state::ThreadState,
     head: Option<&crate::task::head::TaskHead>,
-    actor: Option<&crate::actor::cell::ActorHold>,
+    actor: Option<&crate::actor::head::ActorHold>,
 ) -> Resources {
     if let Some(actor) = actor {
         return actor.resources();

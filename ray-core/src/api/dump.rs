@@ -8,7 +8,7 @@ use crate::actor::names::Names;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::actor::cell::ActorHold;
+use crate::actor::head::ActorHold;
 use crate::base::resources::UNITS;
 use crate::call::spec::Spec;
 use crate::engine::engine::{ENGINE, Engine};

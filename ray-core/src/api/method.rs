@@ -3,8 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::actor::cell::Link;
-use crate::actor::class::{Actor, Constructor, InitArgs, MethodArgs, RemoteMethod};
+use crate::actor::class::{Actor, Constructor, InitArgs, Link, MethodArgs, RemoteMethod};
 use crate::actor::handle::ActorHandle;
 use crate::actor::{create, send};
 use crate::base::call_options::{CallOptions, CreateOptions};

@@ -7,9 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
-use crate::actor::cell::ActorHold;
 use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
+use crate::actor::head::ActorHold;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::collective::board::Seat;
 use crate::collective::group::{Group, invalid};
@@ -45,9 +45,7 @@ impl Named {
 
 /// The actor whose body runs on this thread.
 fn this_actor() -> Option<ActorHold> {
-    let actor = crate::actor::cell::of_frame(thread::existing()?.frame()?)?;
-    // SAFETY: a frame's actor is alive while it runs.
-    Some(unsafe { ActorHold::new(actor) })
+    crate::actor::host::hold_of_frame(thread::existing()?.frame()?)
 }
 
 fn title(name: &str) -> String {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::actor::cell::ActorHold;
+use crate::actor::head::ActorHold;
 use crate::base::error::{Error, Result};
 use crate::collective::ask::{Ask, What};
 use crate::collective::board::{Board, Entered, Stand, Table, Turn};
@@ -297,9 +297,9 @@ fn park(deadline: Option<Instant>, done: impl Fn() -> bool) -> Waited {
 /// The running body was asked to stop.
 fn is_cancelled(state: &ThreadState) -> bool {
     state.frame().is_some_and(|frame| {
-        // SAFETY: a frame's entry and actor are alive while it runs.
-        let (entry, actor) =
-            unsafe { (frame.entry.map(|entry| entry.as_ref()), crate::actor::cell::of_frame(frame).map(|actor| actor.as_ref())) };
+        // SAFETY: a frame's entry is alive while it runs.
+        let entry = unsafe { frame.entry.map(|entry| entry.as_ref()) };
+        let actor = crate::actor::host::of_frame(frame);
         entry.is_some_and(crate::engine::blocking::interrupt::is_asked_to_stop) || actor.is_some_and(|actor| actor.is_dead())
     })
 }

@@ -13,6 +13,7 @@ use crate::task::runner::{Bodies, Runner};
 /// A function's task, or a closure's.
 pub(crate) static TASK: TaskKind = TaskKind {
     noun: "a task",
+    of_actor: false,
     in_class_queue: true,
     refuses_force: None,
     ready: queue::ready,

@@ -1,5 +1,5 @@
-//! A serial actor's life: no message is lost, there is one runner at a time, what is queued at a death is failed by the
-//! killer, and no call begins on an instance that is to be replaced. Concurrent actors are in `pool`.
+//! The protocol of a serial actor: no message is lost, there is one runner at a time, a killer fails all queued calls, and no
+//! call begins on an instance that is to be replaced. The models of concurrent actors are in `pool`.
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
@@ -11,28 +11,28 @@ use crate::actor::current::{Current, Seen};
 use crate::actor::run_state::{AfterMade, Crash, Finish, Life, Made, Restart, RunState, Start};
 use crate::base::sync::heavy_barrier;
 
-/// In the place of a call that has ended; while it runs, the number of its instance is there.
+/// The value of a call that has ended. While the call runs, its value is the number of its instance.
 const OVER: u64 = 8;
 
-/// As much of an actor as the protocol touches: the mailbox counts messages, the instance has a number.
+/// The parts of an actor that the protocol uses. The mailbox is a number of messages, the instance a number.
 pub(super) struct Actor {
     pub(super) state: RunState,
     current: Current<u64>,
     back: UnsafeCell<u32>,
-    /// Belongs to the runner, or to the lock: loom fails if two touch it.
+    /// Belongs to the runner, or to the lock of the state. Loom fails if two threads use it at once.
     front: UnsafeCell<u32>,
-    /// Which instance there is; written by the runner alone.
+    /// The number of the instance; 0: there is none. Only the runner writes it.
     pub(super) instance: UnsafeCell<u32>,
     ran: AtomicUsize,
     failed: AtomicUsize,
-    /// Entries of the run queue that nobody has taken.
+    /// The number of entries in the run queue.
     pub(super) queued: AtomicUsize,
     pub(super) finalized: AtomicUsize,
     restarts_left: AtomicUsize,
 }
 
 impl Actor {
-    /// Alive, with an instance and some messages that nobody has been told of.
+    /// A live actor with an instance, and with messages for which no sender has scheduled it.
     pub(super) fn live(messages: u32) -> Arc<Self> {
         let actor = Self::queued(messages);
         assert_eq!(actor.state.lock().start(), Start::Begin);
@@ -41,7 +41,7 @@ impl Actor {
         actor
     }
 
-    /// Its constructor has not run.
+    /// An actor whose constructor has not run.
     fn queued(messages: u32) -> Arc<Self> {
         Arc::new(Self {
             state: RunState::new(),
@@ -58,7 +58,7 @@ impl Actor {
     }
 
     pub(super) fn enqueue(&self) {
-        assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "in the run queue once");
+        assert_eq!(self.queued.fetch_add(1, Ordering::AcqRel), 0, "it is in the run queue once");
     }
 
     pub(super) fn spend(&self) -> bool {
@@ -67,7 +67,7 @@ impl Actor {
         left > 0
     }
 
-    /// `false`: refused, since it is dead.
+    /// `false`: the actor is dead, and refuses the message.
     fn send(&self) -> bool {
         let push = {
             let guard = self.state.lock();
@@ -83,7 +83,7 @@ impl Actor {
         true
     }
 
-    /// A worker that finds the actor in the queue, if it does.
+    /// A worker thread: runs the actor as often as it is in the queue.
     fn worker(&self, step: fn(&Self) -> bool) {
         while self.queued.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             let begun = self.state.lock().begin(true);
@@ -94,7 +94,7 @@ impl Actor {
         }
     }
 
-    /// A getter that takes the run right past the queue, for one message.
+    /// A thread that waits for a call: takes the execution lock without the queue, for one message.
     fn getter(&self, step: fn(&Self) -> bool) {
         let begun = self.state.lock().begin(false);
         if begun {
@@ -103,7 +103,7 @@ impl Actor {
         }
     }
 
-    /// Takes a message out; the caller is in the mailbox.
+    /// Takes a message out. The caller is in the mailbox.
     fn pop(&self) -> bool {
         self.front.with_mut(|front| unsafe {
             if *front == 0 {
@@ -116,7 +116,7 @@ impl Actor {
         })
     }
 
-    /// The first look of a runner's turn; `Some`: there is something else to do than to run a call.
+    /// The start of a runner's step. `Some`: the step is over, and this is its result.
     fn look(&self) -> Option<bool> {
         self.current.enter_mailbox();
         match self.state.life() {
@@ -132,7 +132,7 @@ impl Actor {
         }
     }
 
-    /// A serial actor's turn with a call that has an entry, whose address is that of a number of ours.
+    /// A step with a call that has an entry. In place of the entry there is a number of this thread.
     fn call(&self) -> bool {
         if let Some(more) = self.look() {
             return more;
@@ -145,13 +145,13 @@ impl Actor {
         self.current.begin_call(&raw mut entry);
         self.body();
         self.current.end_call();
-        // No other thread looks at it any more.
+        // No other thread reads it any more.
         entry = OVER;
         assert_eq!(entry, OVER);
         true
     }
 
-    /// A serial actor's turn with a told call.
+    /// A step with a told call.
     fn told(&self) -> bool {
         if let Some(more) = self.look() {
             return more;
@@ -164,7 +164,7 @@ impl Actor {
         any
     }
 
-    /// As [`told`](Self::told), by a getter or a worker that replaces nothing itself.
+    /// The body of a call.
     fn body(&self) {
         self.instance.with(|instance| unsafe { assert!(*instance > 0, "there is one") });
         self.ran.fetch_add(1, Ordering::Relaxed);
@@ -201,13 +201,13 @@ impl Actor {
         self.finalized.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Fails what is in `front`, for one that may.
+    /// Fails the messages in `front`. The caller may use it.
     fn take_front(&self) {
         let taken = self.front.with_mut(|front| unsafe { std::mem::take(&mut *front) });
         self.failed.fetch_add(taken as usize, Ordering::Relaxed);
     }
 
-    /// `kill`, as `life::end_sparing` does it; afterwards nothing is queued.
+    /// `kill`, as `lifecycle::end_sparing` does it. Afterwards no message is queued.
     pub(super) fn kill(&self) {
         let found = {
             let guard = self.state.lock();
@@ -230,7 +230,7 @@ impl Actor {
         }
     }
 
-    /// As `life::reach_runner`: the call that runs cannot end while it is looked at.
+    /// As `interrupt::reach_runner`: the running call cannot end while it is borrowed.
     fn reach_runner(&self) {
         let call = match self.current.look() {
             Seen::Call(call) => Some(call),
@@ -240,7 +240,7 @@ impl Actor {
             }
         };
         if let Some(call) = call {
-            // SAFETY: borrowed, so it is there.
+            // SAFETY: the call is borrowed, so it exists.
             let instance = unsafe { *call.call };
             assert_ne!(instance, OVER);
             if self.state.lock().life() == Life::Replacing {
@@ -271,7 +271,7 @@ impl Actor {
 
     fn check(&self, step: fn(&Self) -> bool, sent: usize) {
         self.worker(step);
-        assert!(self.state.lock().begin(false), "nobody runs");
+        assert!(self.state.lock().begin(false), "there is no runner");
         assert_eq!(self.counts(), (sent, 0), "no message is lost");
     }
 }
@@ -306,8 +306,8 @@ fn a_getter_beside_a_worker() {
     });
 }
 
-/// A kill while a getter, which has taken the run right, runs: what it has not begun is failed when the kill returns, and
-/// one of the two has the last duties.
+/// A kill while another thread holds the execution lock. When the kill returns, all messages that have not begun are failed.
+/// One of the two threads finalizes the actor.
 fn a_killer_beside(step: fn(&Actor) -> bool) {
     check(move || {
         let actor = Actor::live(3);
@@ -323,10 +323,10 @@ fn a_killer_beside(step: fn(&Actor) -> bool) {
         let (_, failed) = actor.counts();
         runner.join().unwrap();
         let (ran, at_last) = actor.counts();
-        assert_eq!(ran + failed, 3, "all that did not run was failed by the killer");
+        assert_eq!(ran + failed, 3, "the killer has failed all that did not run");
         assert_eq!(failed, at_last);
         assert_eq!(actor.finalized.load(Ordering::Relaxed), 1);
-        assert!(!actor.send() && !actor.state.lock().begin(false), "dead for ever");
+        assert!(!actor.send() && !actor.state.lock().begin(false), "it stays dead");
     });
 }
 
@@ -355,7 +355,7 @@ fn two_killers_and_a_sender() {
     });
 }
 
-/// No call begins on the old instance after `kill_and_restart` has returned, whoever runs the calls.
+/// No call begins on the old instance after `kill_and_restart` has returned, also if a thread that waits runs the calls.
 #[test]
 fn a_restart_beside_a_getter() {
     check(|| {
@@ -374,7 +374,7 @@ fn a_restart_beside_a_getter() {
                         break;
                     }
                     let now = other.instance.with(|instance| unsafe { *instance });
-                    assert!(!before || now == 2, "it had returned, and this is the old instance");
+                    assert!(!before || now == 2, "the restart has returned, and this is the old instance");
                 }
                 other.finish();
             }
@@ -383,14 +383,14 @@ fn a_restart_beside_a_getter() {
         restarted.store(true, Ordering::Relaxed);
         getter.join().unwrap();
         actor.worker(Actor::told);
-        assert!(actor.state.lock().begin(false), "nobody runs");
-        // Messages that no sender has told of may be left; those that ran are counted once.
+        assert!(actor.state.lock().begin(false), "there is no runner");
+        // Messages may be left, since no sender has scheduled the actor for them.
         actor.instance.with(|instance| unsafe { assert_eq!(*instance, 2) });
         assert_eq!(actor.state.life(), Life::Live);
     });
 }
 
-/// `kill_and_restart` cuts off the call that runs on the old instance, and none that the new one runs already.
+/// `kill_and_restart` interrupts the call that runs on the old instance, and no call on the new one.
 #[test]
 fn a_restart_beside_calls() {
     check(|| {

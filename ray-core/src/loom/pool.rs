@@ -1,4 +1,4 @@
-//! A concurrent actor's life: no body is beside an exclusive one, no call is left waiting for a body that has left or for a
+//! The protocol of a concurrent actor: no body runs beside an exclusive one, no call waits for a body that has left or for a
 //! call that was cancelled, and the instance is replaced or dropped when no body uses it.
 
 use ::loom::cell::UnsafeCell;
@@ -12,12 +12,12 @@ use crate::actor::run_state::{Admit, Crash, Finish, Left, Life};
 
 const LIMIT: u32 = 2;
 
-/// A concurrent actor: the mailbox is a list of calls, each exclusive or not, of which some may be cancelled.
+/// A concurrent actor. The mailbox is a list of calls, each with the flags whether it is exclusive and whether it is cancelled.
 struct Pool {
     actor: Arc<Actor>,
-    /// The next call of the mailbox; the runner's.
+    /// The mailbox, the next call last. Belongs to the runner.
     calls: UnsafeCell<Vec<(bool, Arc<AtomicBool>)>>,
-    /// Exclusive bodies write it, the others read it.
+    /// Exclusive bodies write it, the other bodies read it.
     shared: UnsafeCell<u32>,
     entered: AtomicUsize,
 }
@@ -29,7 +29,7 @@ impl Pool {
         Arc::new(Self { actor, calls: UnsafeCell::new(calls), shared: UnsafeCell::new(0), entered: AtomicUsize::new(0) })
     }
 
-    /// Admits what it can: the calls that were admitted, for the caller to run.
+    /// Admits calls, as many as it can. Returns them; the caller runs them.
     fn admit(&self) -> Vec<bool> {
         let mut admitted = Vec::new();
         let begun = self.actor.state.lock().begin(true);
@@ -41,7 +41,7 @@ impl Pool {
             let Some((exclusive, cancelled)) = next else { break };
             let admit = {
                 let guard = self.actor.state.lock();
-                // As `Admission::enter`: looked at under the lock.
+                // Checked under the lock, as in `Admission::enter`.
                 (!cancelled.load(Ordering::Acquire)).then(|| guard.admit(exclusive, LIMIT))
             };
             if matches!(admit, Some(Admit::Wait | Admit::Closed)) {
@@ -81,7 +81,7 @@ impl Pool {
         }
     }
 
-    /// Workers' part: takes the actor from the queue, and runs what was admitted.
+    /// A worker thread: takes the actor from the queue, and runs the calls that it admits.
     fn work(&self) {
         while self.actor.queued.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             for exclusive in self.admit() {
@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    /// As `send::argument_failed` after a cancellation.
+    /// Cancels a call, as `backlog::argument_failed` after a cancellation.
     fn cancel(&self, call: &AtomicBool) {
         call.store(true, Ordering::Release);
         let again = self.actor.state.lock().look_again();
@@ -104,7 +104,7 @@ fn call() -> Arc<AtomicBool> {
     Arc::new(AtomicBool::new(false))
 }
 
-/// Two that share and one that does not, left by two threads: all run, and the exclusive one alone.
+/// Two calls that are not exclusive and one that is, run by two threads: all run, and the exclusive one runs alone.
 #[test]
 fn bodies_that_leave_let_others_in() {
     check(|| {
@@ -124,7 +124,8 @@ fn bodies_that_leave_let_others_in() {
     });
 }
 
-/// An exclusive call that waits is cancelled while the runner looks at it: the one behind it gets in, though nobody leaves.
+/// An exclusive call that waits is cancelled while the runner looks at it: the call behind it is admitted, though no body
+/// leaves.
 #[test]
 fn a_cancelled_call_lets_others_in() {
     check(|| {
@@ -135,7 +136,7 @@ fn a_cancelled_call_lets_others_in() {
             other.cancel(&cancelled);
             other.work();
         });
-        // The first one stays inside.
+        // The first call stays inside.
         let mut inside = pool.admit();
         assert!(!inside.remove(0));
         for exclusive in inside {
@@ -148,7 +149,7 @@ fn a_cancelled_call_lets_others_in() {
     });
 }
 
-/// A kill while bodies leave: the last of them has the last duties, or the killer.
+/// A kill while bodies leave: the last of them, or the killer, finalizes the actor.
 #[test]
 fn a_killer_beside_bodies() {
     check(|| {
@@ -165,7 +166,7 @@ fn a_killer_beside_bodies() {
     });
 }
 
-/// A crash of one of two bodies: the instance is replaced once, when both have left.
+/// Two bodies crash: the instance is replaced once, when both have left.
 #[test]
 fn a_crash_beside_a_body() {
     check(|| {

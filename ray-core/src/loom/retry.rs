@@ -34,6 +34,7 @@ static TASK: TaskVTable = TaskVTable { run, drop_args, each_dependency, spec: &S
 
 static KIND: TaskKind = TaskKind {
     noun: "a task",
+    of_actor: false,
     in_class_queue: true,
     refuses_force: None,
     ready: |_| {},

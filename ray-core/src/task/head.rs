@@ -70,6 +70,8 @@ impl TaskVTable {
 pub(crate) struct TaskKind {
     /// For reports, with its article.
     pub(crate) noun: &'static str,
+    /// The entry is an actor's call or creation: it begins with the head of a call.
+    pub(crate) of_actor: bool,
     /// Ready to begin, it stands in the queue of its [class](Class), where any thread may take it. Otherwise it
     /// stands in a line of its own, behind others that must begin first.
     pub(crate) in_class_queue: bool,

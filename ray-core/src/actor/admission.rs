@@ -1,0 +1,83 @@
+//! The slots of a concurrent actor: how many calls may use its instance at once, and which calls use it now.
+
+use parking_lot::Mutex;
+
+use crate::actor::run_state::{Admit, Left, RunState};
+use crate::object::entry::Hold;
+use crate::task::blockers::{Blocker, Blockers};
+
+/// The slots of an actor. The actor's [`RunState`] counts them.
+pub(crate) struct Admission {
+    limit: u32,
+    /// The calls that have a slot. Lock order: this lock is taken before the lock of the actor's state.
+    running: Mutex<Vec<Hold>>,
+}
+
+impl Admission {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { limit, running: Mutex::new(Vec::new()) }
+    }
+
+    /// Takes a slot for a call, if one is free; `None`: the call was cancelled.
+    #[inline]
+    pub(crate) fn enter(&self, state: &RunState, call: &Hold, exclusive: bool) -> Option<Admit> {
+        // Under both locks: a killer changes the state first, and then finds the call in the list.
+        let mut running = self.running.lock();
+        let states = state.lock();
+        if call.phase().is_settled() {
+            // Checked under the lock: a thread that cancels the call later makes the runner look again.
+            return None;
+        }
+        let admit = states.admit(exclusive, self.limit);
+        drop(states);
+        if admit == Admit::Enter {
+            running.push(call.clone());
+        }
+        Some(admit)
+    }
+
+    /// Gives the slot of a call back.
+    #[inline]
+    pub(crate) fn leave(&self, state: &RunState, call: &Hold) -> Left {
+        let mut running = self.running.lock();
+        let place = running.iter().position(|other| other.entry() == call.entry());
+        // Removes one place only: another attempt of the same call may have been admitted already.
+        let hold = place.map(|place| running.swap_remove(place));
+        let left = state.lock().leave();
+        drop(running);
+        drop(hold);
+        left
+    }
+
+    /// The bodies that must end before a queued call can begin: all running bodies, if the call is exclusive or waits
+    /// behind an exclusive call; one of them, if they have all slots.
+    pub(crate) fn holders(&self, state: &RunState, call: &Hold, exclusive: bool) -> Blockers {
+        let running = self.running.lock();
+        if running.iter().any(|running| running.entry() == call.entry()) {
+            // The call was admitted after the caller had looked at it.
+            return Blockers::none();
+        }
+        let alone = {
+            let states = state.lock();
+            states.is_exclusive() || states.waits_alone()
+        };
+        let bodies = || running.iter().cloned().map(Blocker::Entry).collect();
+        if exclusive || alone {
+            Blockers::each(bodies())
+        } else if running.len() >= self.limit as usize {
+            Blockers::one(bodies())
+        } else {
+            Blockers::none()
+        }
+    }
+
+    /// The calls that run.
+    pub(crate) fn running(&self) -> Vec<Hold> {
+        self.running.lock().clone()
+    }
+
+    /// Passes the calls that run to `look`. None of them can end before it returns.
+    pub(crate) fn with_running<R>(&self, look: impl FnOnce(&[Hold]) -> R) -> R {
+        look(&self.running.lock())
+    }
+}

@@ -1,0 +1,116 @@
+//! Running a constructor: for a new actor, and for one that restarts.
+
+use std::sync::atomic::Ordering;
+
+use crate::actor::call::CallHold;
+use crate::actor::cold_state::ColdState;
+use crate::actor::errors::{constructor_error, death};
+use crate::actor::execution::{frame_of, hold_cpus};
+use crate::actor::head::{ActorHead, ActorHold};
+use crate::actor::interrupt::By;
+use crate::actor::lifecycle::end;
+use crate::actor::run_state::{AfterMade, Made, Start};
+use crate::base::error::{Error, ErrorKind};
+use crate::engine::thread_state::ThreadState;
+use crate::object::entry::{Hold, publish};
+use crate::object::state::Phase;
+use crate::task::head::Ran;
+
+/// Replaces the instance: runs the constructor again on the kept arguments; `false`: bodies still use the old instance, or
+/// the actor is dead. The caller is the runner, and not in the mailbox.
+pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> bool {
+    let start = actor.lock().start();
+    match start {
+        Start::Begin => {}
+        Start::Bodies | Start::Dead => return false,
+    }
+    if actor.alive.swap(false, Ordering::AcqRel) {
+        // SAFETY: the instance existed until this swap. `Begin` says that no body uses it, and the caller is the runner.
+        unsafe { (actor.vtable.drop_instance)(actor.head()) };
+    }
+    match actor.cold_state().kept_creation() {
+        Some(creation) => run_constructor(state, actor, CallHold::of(creation)),
+        None => end(actor, death(actor), By::Runner),
+    }
+    !actor.is_dead()
+}
+
+/// Runs the creation, for a new actor. The caller is the runner, and not in the mailbox.
+pub(crate) fn create(state: &ThreadState, actor: &ActorHold, call: CallHold) {
+    let creation = call.hold();
+    if !creation.state.claim() {
+        // The creation was cancelled before it began. The thread that cancels it may not have written the error yet.
+        let error = match creation.phase() {
+            Phase::Failed => creation.error(),
+            _ => Error::new(ErrorKind::Cancelled, "its creation was cancelled"),
+        };
+        end(actor, constructor_error(actor, error), By::Runner);
+        return;
+    }
+    let start = actor.lock().start();
+    match start {
+        Start::Begin => run_constructor(state, actor, call),
+        Start::Bodies | Start::Dead => {
+            // SAFETY: `claim` gave this thread the arguments, and no body takes them.
+            unsafe { (call.task.vtable().drop_args)(creation.entry()) };
+            fail_creation(creation, death(actor));
+        }
+    }
+}
+
+/// Runs the constructor, and changes the actor's state. The caller is the runner, and there is no instance.
+#[inline]
+fn run_constructor(state: &ThreadState, actor: &ActorHold, call: CallHold) {
+    let (made, error) = construct(state, actor, &call);
+    let after = actor.lock().made(made, || actor.known_cold_state().is_some_and(ColdState::spend_restart));
+    let creation = call.into_hold();
+    match (after, error) {
+        (AfterMade::Live, _) => {
+            if creation.phase() == Phase::Running {
+                // SAFETY: this thread has moved the entry to `Running`, and the constructor has written the value, which is
+                // `()`. The hold is given away.
+                unsafe { publish(creation.into_entry(), true) };
+            }
+        }
+        // The runner sees the state `Replacing`, and replaces the instance, or makes the first one.
+        (AfterMade::Again, _) => {}
+        (AfterMade::Dies, error) => {
+            let error = constructor_error(actor, error.unwrap_or_else(|| death(actor)));
+            end(actor, error.clone(), By::Runner);
+            fail_creation(&creation, error);
+        }
+        (AfterMade::Dead, _) => fail_creation(&creation, death(actor)),
+    }
+}
+
+/// Runs the constructor; returns how it ended, and its error. The caller is the runner, and there is no instance.
+#[inline]
+fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> (Made, Option<Error>) {
+    let head = &creation.task;
+    let frame = frame_of(state, creation);
+    state.frame.set(&raw const frame);
+    let held = hold_cpus(state, actor);
+    // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
+    // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
+    let ran = unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) };
+    state.cpu.set(held);
+    crate::engine::execute::leave_frame(state, &frame);
+    crate::task::children::release(head);
+    match ran {
+        Ran::Value => {
+            actor.alive.store(true, Ordering::Release);
+            (Made::Instance, None)
+        }
+        Ran::Failed(error) => {
+            let made = if frame.crashed.get() { Made::Panic } else { Made::Error };
+            (made, Some(head.blame(error)))
+        }
+        Ran::Again | Ran::Spawned => unreachable!("a constructor is not tried again by itself, and is no future"),
+    }
+}
+
+/// Fails the creation. It has no reference that a user could read; the calls get their error from the actor.
+fn fail_creation(creation: &Hold, error: Error) {
+    creation.state.set_seen();
+    creation.fail(|phase| phase == Phase::Running, error);
+}

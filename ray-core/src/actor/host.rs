@@ -1,0 +1,32 @@
+//! Actors as the engine's frames know them.
+
+use crate::actor::errors;
+use crate::actor::head::{ActorHead, ActorHold};
+use crate::base::error::Error;
+use crate::engine::thread_state::{Frame, Host};
+
+impl Host for ActorHead {
+    fn caller(&self) -> u64 {
+        ActorHead::caller(self)
+    }
+
+    fn end_call(&self) {
+        self.current.end_call();
+    }
+
+    fn death(&self) -> Option<Error> {
+        self.is_dead().then(|| errors::death(self))
+    }
+}
+
+/// The actor whose body runs in a frame.
+pub(crate) fn of_frame(frame: &Frame) -> Option<&ActorHead> {
+    // SAFETY: `ActorHead` is the only `Host`, and an actor outlives the frames of its bodies.
+    frame.actor.map(|host| unsafe { host.cast().as_ref() })
+}
+
+/// As [`of_frame`], with a hold.
+pub(crate) fn hold_of_frame(frame: &Frame) -> Option<ActorHold> {
+    // SAFETY: `ActorHead` is the only `Host`, and an actor outlives the frames of its bodies.
+    frame.actor.map(|host| unsafe { ActorHold::new(host.cast()) })
+}
