@@ -33,6 +33,7 @@ pub(crate) mod mailbox;
 pub(crate) mod named;
 pub(crate) mod names;
 pub(crate) mod outcome;
+pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod run_state;
 pub(crate) mod schedule;

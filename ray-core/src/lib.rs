@@ -77,6 +77,7 @@ pub mod __private {
     pub use crate::object::travel::{Carried, CarriedObject};
     /// What an engine in other processes is made of.
     pub mod executor {
+        pub use crate::actor::remote::proxy_of;
         pub use crate::api::init::init_with_executor;
         pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::remote::{RemoteObject, Reply};

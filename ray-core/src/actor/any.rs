@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
 use crate::actor::head::ActorHead;
-use crate::actor::schedule;
+use crate::actor::{remote, schedule};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
 use crate::object::travel::CarriedActor;
+use std::sync::Arc;
 
 /// A handle of an actor of any class. It counts as a handle: while it lives, the actor does not end by itself.
 #[doc(hidden)]
@@ -100,7 +101,12 @@ impl Drop for AnyActor {
     fn drop(&mut self) {
         if self.head().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: the last handle is gone, and with it the common hold of the handles is the callee's.
-            unsafe { schedule::orphan(self.0) };
+            unsafe {
+                match remote::executor_of(self.head()) {
+                    Some(executor) => remote::release(self.0, &Arc::clone(executor)),
+                    None => schedule::orphan(self.0),
+                }
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The part of an actor that most actors never need. It is allocated on demand, so that an actor's head stays small.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -10,6 +10,7 @@ use crate::actor::admission::Admission;
 use crate::base::call_options::CreateSettings;
 use crate::base::error::Error;
 use crate::object::entry::Hold;
+use crate::task::executor::Executor;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -34,6 +35,8 @@ pub(crate) struct ColdState {
     pub(crate) granted: AtomicBool,
     /// The slots of a concurrent actor; a serial actor has none.
     pub(crate) admission: OnceLock<Admission>,
+    /// Of the proxy of an actor of another process, see [`remote`](crate::actor::remote).
+    pub(crate) executor: OnceLock<Arc<dyn Executor>>,
     /// The namespace of a named actor.
     pub(crate) namespace: OnceLock<String>,
 }

@@ -1,5 +1,6 @@
 //! Creating actors. The module [`creation`] has the part that does not depend on types.
 
+use crate::actor::remote;
 use crate::base::config::Mode;
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -89,6 +90,10 @@ pub(crate) fn try_create_with<C: Constructor>(
     keep: Option<Keep>,
 ) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
+    if let Some(executor) = &state.engine.executor {
+        let settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
+        return remote::create::<C>(state, executor, &args, settings);
+    }
     let args = match C::CODEC {
         Some(codec) if state.engine.settings.mode == Mode::Strict => codec.renew_args(args)?,
         _ => args,

@@ -22,11 +22,11 @@ use crate::actor::errors::exited;
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::interrupt::By;
 use crate::actor::lifecycle::{ActorState, end_sparing, state_of};
-use crate::actor::{host, kinds, send};
+use crate::actor::{host, kinds, remote, send};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
 use crate::call::arg::{Arg, Closure, IntoArg};
-use crate::call::codec::Codec;
+use crate::call::codec::{ArgsCodec, Codec, OutputCodec};
 use crate::call::spec::Spec;
 use crate::engine::thread_state::Frame;
 use crate::object::entry::Header;
@@ -59,7 +59,7 @@ impl<A: Actor> CallBody for ReadyBody<A> {
     const KIND: &'static TaskKind = &kinds::CALL;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = false;
-    const CODEC: Option<Codec<(), ()>> = None;
+    const CODEC: Option<Codec<(), ()>> = Some(Codec::new(ArgsCodec::new(), OutputCodec::new()));
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
         Started::Ended(Ok(()))
     }
@@ -131,7 +131,7 @@ impl<A: Actor> ActorHandle<A> {
     /// The state of the actor.
     #[must_use]
     pub fn state(&self) -> ActorState {
-        state_of(self.head())
+        remote::state(self.head()).unwrap_or_else(|| state_of(self.head()))
     }
 
     /// The actor's number. It stays the same when the actor restarts.
@@ -166,7 +166,7 @@ impl<A: Actor> CallBody for TerminateBody<A> {
     const KIND: &'static TaskKind = &kinds::CALL;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
-    const CODEC: Option<Codec<(), ()>> = None;
+    const CODEC: Option<Codec<(), ()>> = Some(Codec::new(ArgsCodec::new(), OutputCodec::new()));
     unsafe fn start(_place: *mut A, (): ()) -> Started<()> {
         // The call is not failed with the others: its reference becomes ready.
         let own = running_frame().and_then(|frame| frame.entry);
@@ -198,6 +198,9 @@ fn exit(spared: Option<NonNull<Header>>) -> Result<()> {
             "exit_actor is for an actor's method; from outside use `handle.terminate()` or `ray::kill(&handle)`",
         ));
     };
+    if let Some(executor) = remote::executor_of(&actor) {
+        return executor.exit_actor(actor.caller());
+    }
     let by = if actor.is_concurrent() { By::Other } else { By::Runner };
     end_sparing(&actor, exited(&actor), by, spared);
     Ok(())
@@ -254,7 +257,10 @@ impl<A: Actor> Serialize for ActorHandle<A> {
 impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         travel::receive("an ActorHandle", deserializer, |carried| match carried {
-            Carried::Actor(actor) => (&**actor as &dyn Any).downcast_ref::<AnyActor>().map(AnyActor::typed),
+            Carried::Actor(actor) => Some(match (&**actor as &dyn Any).downcast_ref::<AnyActor>() {
+                Some(actor) => actor.typed(),
+                None => remote::received(&**actor),
+            }),
             Carried::Object(_) | Carried::Remote(_) => None,
         })
     }
@@ -292,6 +298,11 @@ impl<A: Actor> WeakActorHandle<A> {
     #[must_use]
     pub fn upgrade(&self) -> Option<ActorHandle<A>> {
         let handles = &self.actor.handles;
+        if let Some(executor) = remote::executor_of(&self.actor)
+            && handles.load(Ordering::Acquire) == 0
+        {
+            return remote::upgrade(&self.actor, executor);
+        }
         let mut count = handles.load(Ordering::Relaxed);
         while count > 0 && !self.actor.is_dead() {
             match handles.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
@@ -306,7 +317,7 @@ impl<A: Actor> WeakActorHandle<A> {
     /// The state of the actor.
     #[must_use]
     pub fn state(&self) -> ActorState {
-        state_of(&self.actor)
+        remote::state(&self.actor).unwrap_or_else(|| state_of(&self.actor))
     }
 
     /// The actor's number.

@@ -303,6 +303,11 @@ impl ActorHead {
         self.admission().is_some()
     }
 
+    /// Gives the actor the number that it has in another process, before anything asks for its number.
+    pub(crate) fn set_caller(&self, number: u64) {
+        self.caller.store(number, Ordering::Relaxed);
+    }
+
     pub(crate) fn id(&self) -> ActorId {
         ActorId::from_raw(self.caller())
     }

@@ -7,6 +7,7 @@
 //!
 //! After a panic the instance may be torn, so later calls fail, as those of an actor that has panicked do.
 
+use crate::actor::remote::erased_proxy;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -130,6 +131,9 @@ impl Registration {
     #[must_use]
     pub const fn actor<C: Constructor>() -> Self {
         let methods = <C::Actor as Actor>::METHODS;
-        Self { spec: <C::Actor as Actor>::SPEC, kind: Kind::Class { construct: construct::<C>, methods } }
+        Self {
+            spec: <C::Actor as Actor>::SPEC,
+            kind: Kind::Class { construct: construct::<C>, methods, proxy: erased_proxy::<C::Actor> },
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::actor::class::Actor;
 use crate::actor::handle::{ActorHandle, WeakActorHandle};
-use crate::actor::lifecycle;
 use crate::actor::names::Names;
+use crate::actor::{lifecycle, remote};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::engine::engine::Attached;
+use crate::engine::engine::{Attached, Engine};
 
 impl Attached for Names {
     fn end(&self) {
@@ -44,8 +44,11 @@ pub(crate) fn create_or_get<A: Actor>(
     )
 }
 
-fn get<A: Actor>(names: &Names, namespace: &str, name: &str) -> Result<WeakActorHandle<A>> {
-    match names.find(namespace, name) {
+fn get<A: Actor>(engine: &Engine, namespace: &str, name: &str) -> Result<WeakActorHandle<A>> {
+    if let Some(executor) = &engine.executor {
+        return WeakActorHandle::of(&remote::find::<A>(executor, namespace, name)?);
+    }
+    match Names::of(engine).find(namespace, name) {
         Some(actor) => WeakActorHandle::of(&actor),
         None => Err(Error::new(
             ErrorKind::ActorNotFound,
@@ -61,7 +64,7 @@ fn get<A: Actor>(names: &Names, namespace: &str, name: &str) -> Result<WeakActor
 /// `ActorNotFound` if no actor has the name, or the actor is of another class.
 pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
     let state = crate::engine::thread::current()?;
-    get(Names::of(&state.engine), &state.engine.settings.namespace, name)
+    get(&state.engine, &state.engine.settings.namespace, name)
 }
 
 /// As [`get_actor`], in another namespace.
@@ -69,11 +72,14 @@ pub fn get_actor<A: Actor>(name: &str) -> Result<WeakActorHandle<A>> {
 /// # Errors
 /// As [`get_actor`].
 pub fn get_actor_in<A: Actor>(name: &str, namespace: &str) -> Result<WeakActorHandle<A>> {
-    get(Names::of(&crate::engine::thread::current()?.engine), namespace, name)
+    get(&crate::engine::thread::current()?.engine, namespace, name)
 }
 
 /// The namespace and the name of each named actor that lives.
 #[must_use]
 pub fn list_named_actors() -> Vec<(String, String)> {
-    crate::engine::engine::running().map_or_else(Vec::new, |engine| Names::of(&engine).list())
+    crate::engine::engine::running().map_or_else(Vec::new, |engine| match &engine.executor {
+        Some(executor) => executor.named_actors(),
+        None => Names::of(&engine).list(),
+    })
 }

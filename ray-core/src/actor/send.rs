@@ -1,6 +1,7 @@
 //! Calling methods: from a handle to the mailbox. [`backlog`](crate::actor::backlog) has the part that does not depend on
 //! types.
 
+use crate::actor::remote;
 use crate::base::config::Mode;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -154,6 +155,10 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         Ok(state) => state,
         Err(error) => return ObjectRef::failed(blame(error), crate::base::epoch::current()),
     };
+    if state.engine.settings.mode == Mode::Remote {
+        return remote::send::<B>(state, actor, &args, extra)
+            .unwrap_or_else(|error| ObjectRef::failed(blame(error), actor.epoch));
+    }
     let args = match strictly::<B>(state, args) {
         Ok(args) => args,
         Err(error) => return ObjectRef::failed(blame(error), actor.epoch),

@@ -10,6 +10,8 @@ use crate::call::instance::Instance;
 use crate::call::invoke::{self, Running};
 use crate::call::spec::Spec;
 use crate::object::encoded::Encoded;
+use crate::object::travel::CarriedActor;
+use std::sync::Arc;
 
 /// A registered function, or a registered actor class with its methods. Made by `#[remote]`.
 #[derive(Debug)]
@@ -20,8 +22,16 @@ pub struct Registration {
 
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Function { call: fn(Vec<EncodedArg>) -> Running, is_async: bool },
-    Class { construct: fn(Vec<EncodedArg>) -> Result<Instance>, methods: &'static [MethodEntry] },
+    Function {
+        call: fn(Vec<EncodedArg>) -> Running,
+        is_async: bool,
+    },
+    Class {
+        construct: fn(Vec<EncodedArg>) -> Result<Instance>,
+        methods: &'static [MethodEntry],
+        /// A handle of the actor of a number, in an engine with an executor.
+        proxy: fn(u64) -> Result<Arc<dyn CarriedActor>>,
+    },
 }
 
 /// A method of a registered class.

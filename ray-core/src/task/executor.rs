@@ -49,6 +49,9 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Ends an actor; it may start anew if it is to `restart` and restarts are left.
     fn kill_actor(&self, actor: u64, restart: bool);
 
+    /// Whether an actor is not dead.
+    fn is_actor_alive(&self, actor: u64) -> bool;
+
     /// Ends the actor whose method runs in this process.
     ///
     /// # Errors
