@@ -46,6 +46,7 @@ mod collective_faults;
 mod collective_named;
 mod completion;
 mod context;
+mod encoded_errors;
 mod error_chains;
 mod errors;
 mod forks;

@@ -1,6 +1,7 @@
 //! The one allocation of a call that has a reference: as a task's, with the actor and the caller.
 
 use crate::base::config::Mode;
+use crate::base::error::glue::ErrorCodec;
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
@@ -46,6 +47,7 @@ pub(crate) trait CallBody: 'static {
     const CREATES: bool = false;
     const IS_ASYNC: bool = false;
     const CODEC: Option<Codec<Self::Args, Self::Output>>;
+    const ERROR: Option<ErrorCodec> = None;
     /// # Safety
     /// `place` is an instance of the class, or free memory for one if the body creates it. Until the body is over, its
     /// future included, no other code uses the place, except for other bodies that are not `EXCLUSIVE` if this one is not.
@@ -198,7 +200,7 @@ impl<B: CallBody> CallCell<B> {
         // SAFETY: the caller guarantees the type, and keeps the entry alive while it runs.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
         let outcome = match B::CODEC {
-            Some(codec) if strict => strict_outcome(outcome, &codec, B::SPEC),
+            Some(codec) if strict => strict_outcome(outcome, &codec, B::ERROR, B::SPEC),
             _ => outcome,
         };
         let kept = !B::CREATES && cell.head.task.extra().is_some_and(|extra| extra.keep.is_some());

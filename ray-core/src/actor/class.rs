@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::actor::head::ActorHead;
+use crate::base::error::glue::ErrorCodec;
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;
@@ -112,6 +113,8 @@ pub trait Constructor: 'static {
     const RETRY: Option<RetryArgs<Self::Args>>;
     /// The conversion through MessagePack; none for a `local` item.
     const CODEC: Option<Codec<Self::Args, ()>>;
+    /// How the values of its error type are decoded; none where it returns no `Result`.
+    const ERROR: Option<ErrorCodec>;
 }
 
 /// The arguments of a method.
@@ -139,4 +142,6 @@ pub trait RemoteMethod: 'static {
     const KEEP: Option<RetryArgs<MethodArgs<Self>>>;
     /// The conversion through MessagePack; none for a `local` item.
     const CODEC: Option<Codec<MethodArgs<Self>, Self::Output>>;
+    /// How the values of its error type are decoded; none where it returns no `Result`.
+    const ERROR: Option<ErrorCodec>;
 }

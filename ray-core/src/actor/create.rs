@@ -2,6 +2,7 @@
 
 use crate::actor::remote;
 use crate::base::config::Mode;
+use crate::base::error::glue::ErrorCodec;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
@@ -40,6 +41,7 @@ impl<C: Constructor> CallBody for InitBody<C> {
     const EXCLUSIVE: bool = true;
     const CREATES: bool = true;
     const CODEC: Option<Codec<InitArgs<C>, ()>> = C::CODEC;
+    const ERROR: Option<ErrorCodec> = C::ERROR;
 
     unsafe fn start(place: *mut C::Actor, args: InitArgs<C>) -> Started<()> {
         // SAFETY: the body creates, so `place` is free memory for an instance.

@@ -119,6 +119,7 @@ impl MethodEntry {
         Self {
             spec: M::SPEC,
             call: call::<M>,
+            error: M::ERROR,
             is_async: matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_)),
             is_exclusive: matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_)),
             repeatable: M::KEEP.is_some(),
@@ -133,7 +134,7 @@ impl Registration {
         let methods = <C::Actor as Actor>::METHODS;
         Self {
             spec: <C::Actor as Actor>::SPEC,
-            kind: Kind::Class { construct: construct::<C>, methods, proxy: erased_proxy::<C::Actor> },
+            kind: Kind::Class { construct: construct::<C>, error: C::ERROR, methods, proxy: erased_proxy::<C::Actor> },
         }
     }
 }

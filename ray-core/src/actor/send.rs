@@ -3,6 +3,7 @@
 
 use crate::actor::remote;
 use crate::base::config::Mode;
+use crate::base::error::glue::ErrorCodec;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -45,6 +46,7 @@ impl<M: RemoteMethod> CallBody for MethodBody<M> {
     const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
     const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
     const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;
+    const ERROR: Option<ErrorCodec> = M::ERROR;
 
     #[inline]
     unsafe fn start(place: *mut M::Actor, args: MethodArgs<M>) -> Started<M::Output> {

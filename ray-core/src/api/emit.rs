@@ -11,8 +11,8 @@ use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
-    ActorClass, Arg, Carrier, Codec, Constructor, Function, FunctionCall, Method, MethodCall, Outcome, RemoteMethod, ResultType,
-    RetryArgs,
+    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, Method, MethodCall, Outcome, RemoteMethod,
+    ResultType, RetryArgs,
 };
 
 /// What a call of `F` is given.
@@ -37,6 +37,9 @@ pub type MethodCodec<M> = Option<Codec<MethodArgs<M>, <M as RemoteMethod>::Outpu
 pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Args>;
 /// The `T` of a `Result<T, E>`, under whatever name.
 pub type OkOf<R> = <R as ResultType>::Ok;
+
+/// The type of an `ERROR`.
+pub type ErrorCodecOrNone = Option<ErrorCodec>;
 
 /// What a constructor is given.
 pub type InitArgs<C> = <C as Constructor>::Args;
@@ -233,7 +236,7 @@ pub use crate::__ray_link_methods as link_methods;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_items {
-    ($class:ty; $refs:ty; $spec:expr; $call:expr; $options:expr; $retry:expr; $codec:expr) => {
+    ($class:ty; $refs:ty; $spec:expr; $call:expr; $options:expr; $retry:expr; $codec:expr; $error:expr) => {
         type Actor = $class;
         type Refs = $refs;
         const SPEC: &'static $crate::__private::Spec = $spec;
@@ -247,6 +250,7 @@ macro_rules! __ray_method_items {
             <$crate::__private::Keeping<$crate::__private::MethodArgs<Self>>>::KEEP
         };
         const CODEC: $crate::__private::MethodCodec<Self> = $codec;
+        const ERROR: $crate::__private::ErrorCodecOrNone = $error;
     };
 }
 pub use crate::__ray_method_items as method_items;

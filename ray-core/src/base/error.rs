@@ -7,13 +7,16 @@
 pub(crate) mod glue;
 mod payload;
 mod show;
+mod wire;
 
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use payload::{Head, Owned, Payload};
+use payload::{Encode, Head, Owned, Payload};
+pub(crate) use wire::Arrived;
+pub use wire::EncodedError;
 
 /// The result of whatever can fail here: `ray::Result<T>` is `Result<T, ray::Error>`.
 ///
@@ -44,6 +47,17 @@ macro_rules! kinds {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum ErrorKind {
             $($(#[doc = $doc])+ $kind,)+
+        }
+
+        impl ErrorKind {
+            const ALL: &[ErrorKind] = &[$(ErrorKind::$kind,)+];
+
+            /// The name of the variant.
+            const fn name(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => stringify!($kind),)+
+                }
+            }
         }
 
         impl Error {
@@ -136,6 +150,8 @@ struct Inner {
     /// How many links were dropped between the first half of `links` and the second.
     elided: usize,
     cause: Option<Error>,
+    /// The path of the function, method or constructor that returned the user's value.
+    origin: Option<Cow<'static, str>>,
 }
 
 #[derive(Clone)]
@@ -149,7 +165,7 @@ enum What {
 struct Link {
     name: Arc<str>,
     /// Where the function is defined; none for a task that failed for an argument, which did not run.
-    defined: Option<(&'static str, u32)>,
+    defined: Option<(Cow<'static, str>, u32)>,
 }
 
 /// Calls nest to ten thousand and more, and each level keeps its own error: chains of full length would take quadratic memory.
@@ -223,7 +239,17 @@ impl Error {
     /// The same error, having gone through the body of the task `name`, whose function is defined at `file:line`.
     #[must_use]
     pub(crate) fn in_task(self, name: &str, file: &'static str, line: u32) -> Error {
-        self.with_link(Link { name: name.into(), defined: Some((file, line)) })
+        self.with_link(Link { name: name.into(), defined: Some((file.into(), line)) })
+    }
+
+    /// The same error, which the function at `path` has returned. Only the first such path counts: the functions that pass
+    /// the error on have not made the user's value in it.
+    #[must_use]
+    pub(crate) fn returned_by(mut self, path: &'static str) -> Error {
+        if matches!(self.0.what, What::User(_)) && self.0.origin.is_none() {
+            self.inner_mut().origin = Some(path.into());
+        }
+        self
     }
 
     /// The same error, as that of the task `name`, which did not run because an argument's producer failed.
@@ -234,44 +260,6 @@ impl Error {
     )]
     pub(crate) fn as_dependency_of(self, name: &str) -> Error {
         self.with_link(Link { name: name.into(), defined: None })
-    }
-
-    /// The same error after a journey to another process and back, and whether the user's value in it came back as itself.
-    /// Where it did not, its text has taken its place, and the texts of its causes the places of those.
-    pub(crate) fn portable_round_trip(mut self) -> (Error, bool) {
-        let mut typed = true;
-        if let What::User(payload) = &self.0.what {
-            let arrived = payload.round_trip();
-            typed = arrived.is_some();
-            let (what, cause) = match arrived {
-                Some(payload) => (What::User(payload), None),
-                None => {
-                    (What::Message(payload.text(false).into()), self.0.cause.is_none().then(|| self.causes_as_text()).flatten())
-                }
-            };
-            let inner = self.inner_mut();
-            inner.what = what;
-            inner.cause = inner.cause.take().or(cause);
-        }
-        if let Some(cause) = self.0.cause.clone() {
-            let (cause, cause_typed) = cause.portable_round_trip();
-            typed &= cause_typed;
-            self.inner_mut().cause = Some(cause);
-        }
-        (self, typed)
-    }
-
-    /// The causes of the user's value, each as an error of ray's that has its text; an error of ray's among them is the last.
-    fn causes_as_text(&self) -> Option<Error> {
-        let mut causes = Vec::new();
-        for cause in payload::chain(std::error::Error::source(self)) {
-            if let Some(own) = cause.downcast_ref::<Error>() {
-                causes.push(own.clone());
-                break;
-            }
-            causes.push(Error::new(ErrorKind::Other, payload::shown(cause, false)));
-        }
-        causes.into_iter().rev().reduce(|cause, error| error.with_cause(cause))
     }
 
     /// What sort of failure this is.
@@ -379,10 +367,10 @@ impl Error {
     }
 
     fn of(kind: ErrorKind, what: What) -> Error {
-        Error(Arc::new(Inner { kind, what, location: None, links: Vec::new(), elided: 0, cause: None }))
+        Error(Arc::new(Inner { kind, what, location: None, links: Vec::new(), elided: 0, cause: None, origin: None }))
     }
 
-    fn of_user<E>(kind: ErrorKind, error: E, head: Head<E>, round_trip: Option<fn(&E) -> Result<E>>) -> Error
+    fn of_user<E>(kind: ErrorKind, error: E, head: Head<E>, encode: Option<Encode<E>>) -> Error
     where
         E: Display + Send + Sync + 'static,
     {
@@ -392,7 +380,7 @@ impl Error {
         if let Some(own) = any.downcast_ref::<Error>() {
             return own.clone();
         }
-        let error = Owned::new(error, head, round_trip);
+        let error = Owned::new(error, head, encode);
         match error.head().and_then(|head| head.downcast_ref::<Error>()) {
             Some(own) => own.clone(),
             None => Error::of(kind, What::User(Arc::new(error))),
@@ -459,7 +447,6 @@ mod tests {
   because: task `Counter::add` panicked at src/a.rs:1:2: torn
     in task `Counter::add` (src/a.rs:1)";
         assert_eq!(format!("{died:?}"), expected);
-        assert!(died.portable_round_trip().1, "an error of the engine's own needs no glue");
     }
 
     #[test]

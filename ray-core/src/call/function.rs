@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::base::error::Error;
+use crate::base::error::glue::ErrorCodec;
 use crate::base::options::TaskOptions;
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;
@@ -88,4 +89,6 @@ pub trait Function: Copy + Send + Sync + 'static {
     const RETRY: Option<RetryArgs<ArgsOf<Self>>> = None;
     /// How arguments and result are encoded and decoded; none for `local` ones.
     const CODEC: Option<Codec<ArgsOf<Self>, Self::Output>>;
+    /// How the values of its error type are decoded; none where it returns no `Result`.
+    const ERROR: Option<ErrorCodec>;
 }

@@ -46,7 +46,7 @@ pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<
 
 /// An error of a body, as the engine reports it.
 pub(crate) fn blame(spec: &Spec, error: Error) -> Error {
-    error.in_task(spec.name(), spec.file(), spec.line())
+    error.returned_by(spec.path()).in_task(spec.name(), spec.file(), spec.line())
 }
 
 /// Runs a body; a panic is the outer error, with its place.

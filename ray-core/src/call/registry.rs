@@ -3,7 +3,8 @@
 //! Every function and class that is not generic is registered at link time under its module path and name. An entry decodes
 //! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and uses none of it.
 
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::glue::ErrorCodec;
+use crate::base::error::{Arrived, EncodedError, Error, ErrorKind, Result};
 use crate::call::codec::EncodedArg;
 use crate::call::function::{Function, FunctionCall};
 use crate::call::instance::Instance;
@@ -24,10 +25,13 @@ pub struct Registration {
 pub(crate) enum Kind {
     Function {
         call: fn(Vec<EncodedArg>) -> Running,
+        error: Option<ErrorCodec>,
         is_async: bool,
     },
+    /// `error` is the constructor's.
     Class {
         construct: fn(Vec<EncodedArg>) -> Result<Instance>,
+        error: Option<ErrorCodec>,
         methods: &'static [MethodEntry],
         /// A handle of the actor of a number, in an engine with an executor.
         proxy: fn(u64) -> Result<Arc<dyn CarriedActor>>,
@@ -39,6 +43,7 @@ pub(crate) enum Kind {
 pub struct MethodEntry {
     pub(crate) spec: &'static Spec,
     pub(crate) call: fn(&Instance, Vec<EncodedArg>) -> Running,
+    pub(crate) error: Option<ErrorCodec>,
     pub(crate) is_async: bool,
     pub(crate) is_exclusive: bool,
     /// Its arguments can be kept for another attempt.
@@ -108,7 +113,7 @@ impl Registration {
     #[must_use]
     pub const fn function<F: Function>() -> Self {
         let is_async = matches!(F::CALL, FunctionCall::Async(_));
-        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, is_async } }
+        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async } }
     }
 
     /// Name and place.
@@ -220,6 +225,36 @@ pub fn lookup(path: &str) -> Result<&'static Registration> {
                 second.spec.line()
             ),
         )),
+    }
+}
+
+/// The error codec of the function, method or constructor of a path; of a method that is the path of its class, `::`, name.
+fn error_codec(path: &str) -> Option<ErrorCodec> {
+    if let Ok(Registration { kind: Kind::Function { error, .. }, .. }) = lookup(path) {
+        return *error;
+    }
+    let (class, name) = path.rsplit_once("::")?;
+    let Kind::Class { error, methods, .. } = &lookup(class).ok()?.kind else { return None };
+    if name == "new" {
+        return *error;
+    }
+    methods.iter().find(|method| method.spec.path() == path)?.error
+}
+
+impl EncodedError {
+    /// Decodes an error of a call. `codec` is that of the function, method or constructor whose body has just ended. It
+    /// decodes a user's value in an error that names no function yet. An error that has gone through
+    /// [`Registration::call`] and the like names the function that returned the value, and the registry has its codec.
+    ///
+    /// A value whose type is not known here is replaced by its text. Bytes that are no error give one of kind
+    /// `Serialization`.
+    #[must_use]
+    pub fn decode(self, codec: Option<ErrorCodec>) -> Error {
+        self.arrive(codec).error
+    }
+
+    pub(crate) fn arrive(self, codec: Option<ErrorCodec>) -> Arrived {
+        self.decode_with(codec, error_codec)
     }
 }
 

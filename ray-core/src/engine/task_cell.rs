@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
+use crate::base::error::Arrived;
+use crate::base::error::glue::ErrorCodec;
 use crate::call::arg::{ArgList, Closure, Dependency};
 use crate::call::codec::Codec;
 use crate::call::flatten::Finish;
@@ -32,6 +34,7 @@ pub(crate) trait Body: 'static {
     const SPEC: &'static Spec;
     const IS_ASYNC: bool;
     const CODEC: Option<Codec<Self::Args, Self::Output>>;
+    const ERROR: Option<ErrorCodec> = None;
     fn start(args: Self::Args) -> Started<Self::Output>;
 }
 
@@ -44,6 +47,7 @@ impl<F: Function> Body for FunctionBody<F> {
     const SPEC: &'static Spec = F::SPEC;
     const IS_ASYNC: bool = matches!(F::CALL, FunctionCall::Async(_));
     const CODEC: Option<Codec<ArgsOf<F>, F::Output>> = F::CODEC;
+    const ERROR: Option<ErrorCodec> = F::ERROR;
     #[inline]
     fn start(args: ArgsOf<F>) -> Started<F::Output> {
         match F::CALL {
@@ -236,18 +240,23 @@ impl<B: Body> TaskCell<B> {
 /// The outcome, encoded and decoded where the body has a codec.
 fn strictly<B: Body>(outcome: Outcome<B::Output>) -> Outcome<B::Output> {
     let Some(codec) = B::CODEC else { return outcome };
-    strict_outcome(outcome, &codec, B::SPEC)
+    strict_outcome(outcome, &codec, B::ERROR, B::SPEC)
 }
 
 /// The result, encoded and decoded; an error as it would arrive in another process.
-pub(crate) fn strict_outcome<P, R>(outcome: Outcome<R>, codec: &Codec<P, R>, spec: &'static Spec) -> Outcome<R> {
+pub(crate) fn strict_outcome<P, R>(
+    outcome: Outcome<R>,
+    codec: &Codec<P, R>,
+    errors: Option<ErrorCodec>,
+    spec: &'static Spec,
+) -> Outcome<R> {
     match outcome {
         Ok(value) => codec.renew_result(value),
         Err(error) => {
-            let (error, typed) = error.portable_round_trip();
-            if !typed {
+            let Arrived { error, lost } = error.encode().arrive(errors);
+            if let Some(name) = lost {
                 crate::base::log::strict_listing(&format!(
-                    "{} ({}:{}) fails with an error that has no serde form: on a cluster it travels as its text",
+                    "{} ({}:{}) fails with a `{name}`, which another process cannot decode: on a cluster it travels as its text",
                     spec.path(),
                     spec.file(),
                     spec.line()

@@ -61,7 +61,7 @@ impl TaskVTable {
 
     /// Adds a task of this definition to an error's chain.
     pub(crate) fn blame(&self, error: Error) -> Error {
-        error.in_task(&self.name(), self.spec.file(), self.spec.line())
+        error.returned_by(self.spec.path()).in_task(&self.name(), self.spec.file(), self.spec.line())
     }
 }
 
@@ -250,7 +250,7 @@ impl TaskHead {
     /// Adds this task to an error's chain.
     pub(crate) fn blame(&self, error: Error) -> Error {
         let spec = self.vtable().spec;
-        error.in_task(&self.name(), spec.file(), spec.line())
+        error.returned_by(spec.path()).in_task(&self.name(), spec.file(), spec.line())
     }
 
     /// Whether a call is tried again whose actor crashed under it and starts anew.

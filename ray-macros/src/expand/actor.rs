@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 
 use syn::Ident;
 
-use super::function::codec;
+use super::function::{codec, error_codec};
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
 use crate::check;
 use crate::model::{Actor, Method, hidden};
@@ -112,6 +112,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, ray_retries)),
     };
     let codec = codec(model.options.local, call);
+    let error = error_codec(call);
     let guard = (parameters.is_empty && needs_guard(call)).then(|| {
         let guard = guard(call);
         quote!(#(#cfg)* #guard)
@@ -122,7 +123,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         impl <#declared> __ray::RemoteMethod for #marker<#class> #bounds {
             type Args = #args;
             type Output = #output;
-            __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #codec }
+            __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #codec; #error }
         }
         #guard
     }
@@ -150,6 +151,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let invoke = super::call(quote!(Constructor), None, quote!(<#class>::new), call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let codec = codec(model.options.local, call);
+    let error = error_codec(call);
     quote! {
         #[allow(deprecated)]
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {
@@ -159,6 +161,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
             const CALL: __ray::InitCall<Self> = #invoke;
             const RETRY: __ray::InitRetry<Self> = #kept;
             const CODEC: __ray::InitCodec<Self> = #codec;
+            const ERROR: __ray::ErrorCodecOrNone = #error;
         }
         #register
         #surface

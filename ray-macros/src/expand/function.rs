@@ -49,6 +49,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         quote!(const RETRY: __ray::FunctionRetry<Self> = #kept;)
     });
     let codec = codec(options.local, call);
+    let error = error_codec(call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     quote! {
@@ -76,6 +77,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
                 #options_item
                 #retry
                 const CODEC: __ray::FunctionCodec<Self> = #codec;
+                const ERROR: __ray::ErrorCodecOrNone = #error;
             }
             #guard
             #register
@@ -107,6 +109,12 @@ pub(super) fn codec(local: bool, call: &Callable) -> TokenStream {
     };
     let output = quote_spanned!(on=> __ray::OutputCodec::new());
     quote!(__ray::codec!(portable #args, #output))
+}
+
+/// The value of a constant `ERROR`, which decodes the values of the error type.
+pub(super) fn error_codec(call: &Callable) -> TokenStream {
+    let written = (call.output.fallible && !call.faulty).then_some(&call.output.written);
+    quote!(__ray::error_codec!(#written))
 }
 
 /// The method `call(..)`, with the user's signature, which calls the body directly.

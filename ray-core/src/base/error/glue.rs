@@ -6,12 +6,14 @@
 
 use std::fmt::Display;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::error::payload::Head;
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::payload::{Head, Owned, guarded};
+use crate::base::error::wire::UserValue;
+use crate::base::error::{Error, ErrorKind};
 
 /// A type, in a value that methods can be looked up on.
 #[derive(Debug)]
@@ -96,6 +98,12 @@ impl Own {
     pub fn ray_error(self, error: Error, _: Head<Error>) -> Error {
         error
     }
+
+    /// None: the body has made no value of its own.
+    #[must_use]
+    pub fn ray_decode(self, _: &[u8], _: Head<Error>) -> Option<UserValue> {
+        None
+    }
 }
 
 impl Portable {
@@ -105,7 +113,17 @@ impl Portable {
     where
         E: Serialize + DeserializeOwned + Display + Send + Sync + 'static,
     {
-        Error::of_user(ErrorKind::Task, error, head, Some(round_trip::<E>))
+        Error::of_user(ErrorKind::Task, error, head, Some(crate::base::value::encode::<E>))
+    }
+
+    /// The value of its bytes; none if they are no value of this type.
+    #[must_use]
+    pub fn ray_decode<E>(self, bytes: &[u8], head: Head<E>) -> Option<UserValue>
+    where
+        E: Serialize + DeserializeOwned + Display + Send + Sync + 'static,
+    {
+        let value = guarded(|| crate::base::value::decode::<E>(bytes).ok()).flatten()?;
+        Some(UserValue(Arc::new(Owned::new(value, head, Some(crate::base::value::encode::<E>)))))
     }
 }
 
@@ -115,11 +133,64 @@ impl Text {
     pub fn ray_error<E: UserError>(self, error: E, head: Head<E>) -> Error {
         Error::of_user(ErrorKind::Task, error, head, None)
     }
+
+    /// None: such a value is not encoded.
+    #[must_use]
+    pub fn ray_decode<E>(self, _: &[u8], _: Head<E>) -> Option<UserValue> {
+        None
+    }
 }
 
-fn round_trip<E: Serialize + DeserializeOwned>(error: &E) -> Result<E> {
-    crate::base::value::decode(&crate::base::value::encode(error)?)
+/// Decodes the values of the error type of one function, method or constructor. Made by `#[remote]`.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorCodec(pub(super) fn(&[u8]) -> Option<UserValue>);
+
+impl ErrorCodec {
+    /// The codec of the function that decodes a value.
+    #[must_use]
+    pub const fn new(decode: fn(&[u8]) -> Option<UserValue>) -> Self {
+        Self(decode)
+    }
 }
+
+/// First choice: the error type of a `Result`.
+pub trait HasErr<E> {
+    /// The carrier of the error type.
+    fn ray_err(&self) -> Carrier<E> {
+        Carrier::NEW
+    }
+}
+impl<T, E> HasErr<E> for &Carrier<std::result::Result<T, E>> {}
+
+/// Second choice: a type that is no `Result`, which rustc refuses elsewhere.
+pub trait NoErr {
+    /// The carrier of a type that is no error.
+    fn ray_err(&self) -> Carrier<()> {
+        Carrier::NEW
+    }
+}
+impl<T: ?Sized> NoErr for Carrier<T> {}
+
+/// The value of an `ERROR`: how the values of the error type in a return type are decoded.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_error_codec {
+    () => {
+        ::core::option::Option::None
+    };
+    ($result:ty) => {
+        ::core::option::Option::Some($crate::__private::ErrorCodec::new(|__bound_bytes| {
+            use $crate::__private::{
+                ErrorHead as _, HasErr as _, KnownKind as _, NoErr as _, NoHead as _, PortableKind as _, TextKind as _,
+                WrappedHead as _,
+            };
+            let __bound_carrier = (&&$crate::__private::Carrier::<$result>::NEW).ray_err();
+            let __bound_head = (&&&__bound_carrier).ray_error_head();
+            (&&&__bound_carrier).ray_error_kind().ray_decode(__bound_bytes, __bound_head)
+        }))
+    };
+}
+pub use crate::__ray_error_codec as error_codec;
 
 /// First choice: an error, which can be asked for its source.
 pub trait ErrorHead<E> {
@@ -254,18 +325,31 @@ mod tests {
         }
     }
 
+    const SERDE: Option<ErrorCodec> = error_codec!(std::result::Result<(), Serde>);
+    const STD: Option<ErrorCodec> = error_codec!(std::result::Result<u8, std::num::ParseIntError>);
+    const STATIC: Option<ErrorCodec> = error_codec!(std::result::Result<(), &'static str>);
+    const OWN: Option<ErrorCodec> = error_codec!(crate::base::error::Result<()>);
+
+    fn travelled(error: &Error, codec: Option<ErrorCodec>) -> (Error, bool) {
+        let arrived = error.encode().decode_with(codec, |_| None);
+        (arrived.error, arrived.lost.is_none())
+    }
+
     #[test]
     fn an_error_keeps_its_type_where_it_can() {
-        let (serde, typed) = crate::task_error!(Serde(7)).portable_round_trip();
+        let (serde, typed) = travelled(&crate::task_error!(Serde(7)), SERDE);
         assert_eq!((serde.downcast_ref(), typed, serde.kind()), (Some(&Serde(7)), true, ErrorKind::Task));
+        let (text, typed) = travelled(&serde, STD);
+        assert!(text.downcast_ref::<Serde>().is_none() && !typed && text.to_string() == "serde 7");
+        assert!(!travelled(&serde, OWN).1);
 
         let error = crate::task_error!("x".parse::<i32>().unwrap_err());
         assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
-        let (text, typed) = error.portable_round_trip();
+        let (text, typed) = travelled(&error, STD);
         assert!(text.downcast_ref::<std::num::ParseIntError>().is_none() && !typed);
         assert_eq!(text.to_string(), "invalid digit found in string");
 
-        let (text, typed) = crate::task_error!("static").portable_round_trip();
+        let (text, typed) = travelled(&crate::task_error!("static"), STATIC);
         assert!(text.to_string() == "static" && !typed, "&'static str cannot be decoded");
     }
 

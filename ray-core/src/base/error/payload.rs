@@ -3,21 +3,23 @@
 //! All code of the user's that is called here (`Display`, `source`, `as_ref`) may panic or never end. The engine writes
 //! errors on its own threads, so a panic becomes a text, and a chain has a bound.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::error::Error as StdError;
 use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use crate::base::error::Result;
 
 /// How to see a user's value as the first error of its chain; none for a type that is only `Display`.
 pub(super) type Head<E> = for<'a> fn(&'a E) -> Option<&'a (dyn StdError + 'static)>;
 
+/// The bytes of a user's value.
+pub(super) type Encode<E> = fn(&E) -> Result<Vec<u8>>;
+
 pub(super) type BoxedError = Box<dyn StdError + Send + Sync>;
 
 /// So many causes of one value are followed: a `source` that returns its own error has no end.
-const LONGEST_CHAIN: usize = 128;
+pub(super) const LONGEST_CHAIN: usize = 128;
 
 /// A user's own error value, erased.
 pub(super) trait Payload: Send + Sync {
@@ -26,8 +28,10 @@ pub(super) trait Payload: Send + Sync {
     fn text(&self, alternate: bool) -> String;
     /// The first error of the chain: the value itself, or what it wraps.
     fn head(&self) -> Option<&(dyn StdError + 'static)>;
-    /// Through MessagePack and back; none where the type has no glue or does not survive it.
-    fn round_trip(&self) -> Option<Arc<dyn Payload>>;
+    /// The value in MessagePack; none where its type is not serialisable, or its `Serialize` fails.
+    fn encode(&self) -> Option<Vec<u8>>;
+    /// The name of the value's type, for messages.
+    fn type_name(&self) -> &'static str;
 }
 
 /// A user's value with the functions that the macro found for its type.
@@ -35,12 +39,12 @@ pub(super) struct Owned<E> {
     /// None in the drop alone.
     error: Option<E>,
     head: Head<E>,
-    round_trip: Option<fn(&E) -> Result<E>>,
+    encode: Option<Encode<E>>,
 }
 
 impl<E> Owned<E> {
-    pub(super) fn new(error: E, head: Head<E>, round_trip: Option<fn(&E) -> Result<E>>) -> Owned<E> {
-        Owned { error: Some(error), head, round_trip }
+    pub(super) fn new(error: E, head: Head<E>, encode: Option<Encode<E>>) -> Owned<E> {
+        Owned { error: Some(error), head, encode }
     }
 
     fn value(&self) -> &E {
@@ -72,9 +76,13 @@ impl<E: Display + Send + Sync + 'static> Payload for Owned<E> {
         }
     }
 
-    fn round_trip(&self) -> Option<Arc<dyn Payload>> {
-        let error = guarded(|| self.round_trip?(self.value()).ok()).flatten()?;
-        Some(Arc::new(Owned::new(error, self.head, self.round_trip)))
+    fn encode(&self) -> Option<Vec<u8>> {
+        let encode = self.encode?;
+        guarded(|| encode(self.value()).ok()).flatten()
+    }
+
+    fn type_name(&self) -> &'static str {
+        type_name::<E>()
     }
 }
 
@@ -154,6 +162,6 @@ pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String 
 }
 
 /// The result of a user's code; none if it panics.
-fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
+pub(super) fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(crate::base::users_code::drop_payload).ok()
 }

@@ -60,7 +60,7 @@ fn write_lines(f: &mut fmt::Formatter<'_>, text: &str, one_line: bool) -> fmt::R
 impl Error {
     /// The causes of a value that cannot be asked for them (an `anyhow::Error` in [`Error::other`] or in generic code), by
     /// the convention of those types: `{:#}` is the text, then ": " and the causes.
-    fn causes_in_text(&self) -> Option<String> {
+    pub(super) fn causes_in_text(&self) -> Option<String> {
         let What::User(payload) = &self.0.what else { return None };
         if payload.head().is_some() {
             return None;
@@ -70,7 +70,7 @@ impl Error {
     }
 
     /// What happened, without the name of the task, in as many lines as its author wrote.
-    fn text(&self) -> Cow<'_, str> {
+    pub(super) fn text(&self) -> Cow<'_, str> {
         match &self.0.what {
             What::Message(message) => Cow::Borrowed(message),
             What::User(payload) => Cow::Owned(payload.text(false)),
@@ -101,7 +101,7 @@ impl Error {
             if i == KEPT_LINKS / 2 && self.0.elided > 0 {
                 write!(f, "\n    .. through {} more tasks ..", self.0.elided)?;
             }
-            match link.defined {
+            match &link.defined {
                 Some((file, line)) => write!(f, "\n    in task `{}` ({file}:{line})", link.name)?,
                 None => write!(f, "\n    so task `{}`, which has it for an argument, did not run", link.name)?,
             }
