@@ -72,6 +72,7 @@ pub mod __private {
     pub use crate::call::registry::{MethodEntry, Registration, lookup, registered};
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
+    pub use crate::object::any::AnyRef;
     pub use crate::object::encoded::Encoded;
     pub use crate::object::object_ref::ObjectRef;
     pub use crate::object::travel::{Carried, CarriedObject};

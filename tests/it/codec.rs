@@ -1,6 +1,8 @@
 //! Arguments and results as bytes, and the registry, which calls functions and methods on them.
 
-use ray::__private::{Arg, Carried, CarriedObject, Codec, Encoded, EncodedArg, Function, IntoArg, IntoShared, ReferenceArg, Shared};
+use ray::__private::{
+    Arg, Carried, CarriedObject, Codec, Encoded, EncodedArg, Function, IntoArg, IntoShared, ReferenceArg, Shared,
+};
 use ray::{ActorHandle, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +82,7 @@ fn reference(arg: &EncodedArg) -> &ReferenceArg {
     }
 }
 
-fn object<T>(object: &ObjectRef<T>) -> Carried {
+fn object<T: Serialize + Send + Sync + 'static>(object: &ObjectRef<T>) -> Carried {
     Carried::Object(CarriedObject::of(object))
 }
 

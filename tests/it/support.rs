@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 // parking_lot instead of the standard library's locks: the standard library is not compiled with the sanitizers, so
 // ThreadSanitizer would not see how its locks order memory accesses.
 use parking_lot::{Condvar, Mutex};
+use ray::__private::Encoded;
 use serde::{Deserialize, Serialize};
 
 /// A test fails when something that should happen at once takes longer than this.
@@ -64,6 +65,9 @@ pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl
 /// Like [`in_child_with`], but does not check how the child ended: for a body that ends the process itself.
 pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     if std::env::var(MARK).is_ok_and(|marked| marked == name) {
+        if crate::processes::wanted() {
+            crate::processes::start(ray::Config::new().tips(false).ignore_reinit_error(true)).expect("the engine starts");
+        }
         body();
         println!("\n{DONE}");
         std::process::exit(0);
@@ -137,23 +141,26 @@ enum Operation {
 
 /// Does an operation of a child.
 pub(crate) fn serve(operation: &[u8]) -> Vec<u8> {
-    let operation = rmp_serde::from_slice(operation).expect("a child sends operations");
-    let done = match operation {
-        Operation::Number => rmp_serde::to_vec(&number()),
-        Operation::Add(tally) => rmp_serde::to_vec(&Tally(tally).add()),
-        Operation::Count(tally) => rmp_serde::to_vec(&Tally(tally).count()),
-        Operation::WaitFor(tally, count) => rmp_serde::to_vec(&Tally(tally).is_reached(count, PATIENCE)),
-        Operation::Say(words, word) => rmp_serde::to_vec(&Words(words).say(word)),
-        Operation::Said(words) => rmp_serde::to_vec(&Words(words).said()),
-    };
-    done.expect("the result can be encoded")
+    let operation = Encoded::from(operation.to_vec()).decode().expect("a child sends operations");
+    match operation {
+        Operation::Number => bytes_of(&number()),
+        Operation::Add(tally) => bytes_of(&Tally(tally).add()),
+        Operation::Count(tally) => bytes_of(&Tally(tally).count()),
+        Operation::WaitFor(tally, count) => bytes_of(&Tally(tally).is_reached(count, PATIENCE)),
+        Operation::Say(words, word) => bytes_of(&Words(words).say(word)),
+        Operation::Said(words) => bytes_of(&Words(words).said()),
+    }
+}
+
+fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
+    Encoded::of(value).expect("it can be encoded").bytes
 }
 
 /// In a child, has the parent do the operation.
 fn in_parent<R: serde::de::DeserializeOwned>(operation: &Operation) -> Option<R> {
-    let operation = rmp_serde::to_vec(operation).expect("an operation can be encoded");
+    let operation = bytes_of(operation);
     let done = crate::processes::support(&operation)?;
-    Some(rmp_serde::from_slice(&done).expect("the parent sends the result of the operation"))
+    Some(Encoded::from(done).decode().expect("the parent sends the result of the operation"))
 }
 
 fn number() -> u64 {

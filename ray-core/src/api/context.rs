@@ -6,6 +6,7 @@ use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
 use crate::base::resources::Resources;
 use crate::engine::thread;
 use crate::object::entry::Hold;
+use crate::object::remote;
 
 /// What a body can know of itself, taken when [`context`] was called; on the driver most of it is empty.
 #[derive(Debug)]
@@ -51,7 +52,9 @@ pub fn context() -> RuntimeContext {
     let actor = frame.and_then(crate::actor::host::hold_of_frame);
     let head = task.as_ref().and_then(|task| task.task());
     RuntimeContext {
-        name: head.map(|head| head.name().into_owned()).or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
+        name: (head.map(|head| head.name().into_owned()))
+            .or_else(|| task.as_ref().and_then(|task| remote::name_of(task)).map(str::to_owned))
+            .or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
         function: frame.map(|frame| frame.spec.path()),
         resources: assigned(state, head, actor.as_ref()),
         namespace: state.engine.settings.namespace.to_string(),

@@ -361,6 +361,15 @@ impl Error {
         }
     }
 
+    /// The same error, where the last task that it went through has a name of its own.
+    #[must_use]
+    pub(crate) fn rename_last_task(mut self, name: &str) -> Error {
+        if let Some(link) = self.inner_mut().links.last_mut() {
+            link.name = name.into();
+        }
+        self
+    }
+
     /// The name of the last task that the failure went through.
     pub(crate) fn last_task(&self) -> Option<&str> {
         self.0.links.last().map(|link| &*link.name)

@@ -26,8 +26,8 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
                 bodies.push(address(entry));
                 names.push(name_of(entry, body.spec.name()));
                 // A constructor holds its actor, which shows no running call.
-                // SAFETY: the entry of a frame is a task, alive while it runs.
-                if let Some(actor) = unsafe { TaskHead::of(entry) }.owner() {
+                // SAFETY: the entry of a frame is alive while its body runs.
+                if let Some(actor) = unsafe { entry.as_ref() }.task().and_then(TaskHead::owner) {
                     bodies.push(actor);
                     names.push(name_of(entry, body.spec.name()));
                 }

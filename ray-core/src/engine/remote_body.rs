@@ -28,13 +28,14 @@ pub struct RemoteBody {
 }
 
 impl RemoteBody {
-    /// The body of the task of that number.
+    /// The body of the task of that number and name.
     #[must_use]
-    pub fn new(task: u64, spec: &'static Spec, is_async: bool) -> Self {
+    pub fn new(task: u64, name: &str, spec: &'static Spec, is_async: bool) -> Self {
         let (object, reply) = remote::result(crate::base::epoch::current(), |_| Ok(()));
         // The entry stands for the task and is never settled with a value.
         reply.forget();
         object.header().set_id(task);
+        remote::set_name(object.header(), name);
         Self { task: object, spec, is_async }
     }
 
@@ -66,7 +67,12 @@ impl RemoteBody {
         state.shared.running.store(std::ptr::from_ref(frame.spec).cast_mut(), Ordering::Relaxed);
         let ended = block_on(running);
         leave_frame(state, &frame);
-        ended
+        // The body's error names the definition, and the task may have a name of its own.
+        let name = remote::name_of(self.task.header());
+        ended.map_err(|error| match name {
+            Some(name) => error.rename_last_task(name),
+            None => error,
+        })
     }
 
     /// Asks the body to stop: its waits end with `Cancelled`, and `ray::context().is_cancelled()` tells it.

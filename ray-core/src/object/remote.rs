@@ -17,7 +17,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -46,6 +46,8 @@ struct RemoteHead {
     header: Header,
     /// It is the result of a call, and the entry's number is that of the task.
     is_task: bool,
+    /// The name of the task, in the process that runs its body.
+    name: OnceLock<Box<str>>,
     /// Until it is asked for. The lock is for the one taker.
     unasked: Mutex<Option<Settle>>,
     source: Option<Arc<dyn RemoteObject>>,
@@ -76,6 +78,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
             head: RemoteHead {
                 header: Header::new(State::new(Phase::Running, 1, holds), Self::TABLE, epoch),
                 is_task,
+                name: OnceLock::new(),
                 unasked: Mutex::new(settle),
                 source,
             },
@@ -135,6 +138,18 @@ pub(crate) fn ask_for(header: &Header) {
 /// The number of the task that makes the object, if it is known to be the result of one.
 pub(crate) fn task_of(header: &Header) -> Option<TaskId> {
     head(header).filter(|head| head.is_task).map(|_| TaskId::from_raw(header.id()))
+}
+
+/// Names the task, for the context of its body.
+pub(crate) fn set_name(header: &Header, name: &str) {
+    if let Some(head) = head(header) {
+        let _ = head.name.set(name.into());
+    }
+}
+
+/// The name of the task, in the process that runs its body.
+pub(crate) fn name_of(header: &Header) -> Option<&str> {
+    head(header)?.name.get().map(|name| &**name)
 }
 
 /// The transport's part of a decoded reference.

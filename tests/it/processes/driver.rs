@@ -13,7 +13,7 @@ use ray::__private::executor::{Carried, Executor, RemoteCall, RemoteCreation, Re
 use ray::__private::{Encoded, EncodedArg};
 use ray::{Error, ErrorKind, Result};
 
-use super::link::{Handles, Link};
+use super::link::{Handles, Link, wait_for};
 use super::message::{Argument, Call, Creation, Message, Value};
 
 /// The executor.
@@ -88,9 +88,7 @@ impl Given {
         match self {
             Given::Own(EncodedArg::Value(value)) => Ok(value),
             Given::Own(EncodedArg::Reference(reference)) => {
-                let objects = reference.objects().to_vec();
-                let count = objects.len();
-                let _ = ray::wait(objects, count);
+                reference.objects().iter().for_each(wait_for);
                 reference.encode_value()
             }
             Given::Of(source) => {
@@ -117,6 +115,10 @@ fn values(given: Vec<Given>, name: &str) -> Result<Vec<Encoded>> {
 impl Driver {
     /// Starts a child.
     fn start(self: &Arc<Self>, actor: Option<u64>) -> Arc<Child> {
+        if let Ok(log) = std::env::var("RAY_TEST_STARTED") {
+            // For the list of tests that run on this executor: such a test starts a child.
+            let _ = std::fs::write(log, "a child was started");
+        }
         let (mine, other) = UnixStream::pair().expect("a pair of sockets");
         let socket = other.as_raw_fd();
         let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
@@ -196,7 +198,7 @@ impl Driver {
         if let Some(task) = self.tasks.lock().get_mut(&job.task) {
             task.child = Some(Arc::clone(&child));
         }
-        let (task, path) = (job.task, job.path.clone());
+        let (task, path, name) = (job.task, job.path.clone(), job.name.clone());
         let sent: Vec<Value> = args.iter().map(|arg| child.link.value(arg)).collect();
         let (driver, here) = (Arc::clone(self), Arc::clone(&child));
         let reply = Reply::new(move |answer| {
@@ -209,7 +211,7 @@ impl Driver {
                 answer => driver.end(job, answer),
             }
         });
-        child.link.request(reply, |request| Message::Run { request, task, path, args: sent });
+        child.link.request(reply, |request| Message::Run { request, task, path, name, args: sent });
     }
 
     /// Creates an actor in a child of its own.
@@ -261,7 +263,7 @@ impl Driver {
         job: Job,
         given: Vec<Given>,
     ) {
-        let name = job.name.clone();
+        let (name, own) = (job.name.clone(), job.name.clone());
         let failed = move |driver: &Driver, error: &Error| {
             driver.bury(actor, || fail::constructor(&name, error.clone()));
         };
@@ -280,7 +282,7 @@ impl Driver {
             }
             job.reply.send(answer);
         });
-        child.link.request(reply, |request| Message::Create { request, task, actor, class, max_concurrency, args });
+        child.link.request(reply, |request| Message::Create { request, task, actor, class, name: own, max_concurrency, args });
     }
 
     /// Sends a call to an actor, in its turn.
@@ -296,12 +298,12 @@ impl Driver {
             return self.end(job, Err(fail::error(ErrorKind::Cancelled, "the task was cancelled")));
         }
         let args = args.iter().map(|arg| child.link.value(arg)).collect();
-        let (task, path, driver) = (job.task, job.path.clone(), Arc::clone(self));
+        let (task, path, name, driver) = (job.task, job.path.clone(), job.name.clone(), Arc::clone(self));
         let reply = Reply::new(move |answer| {
             let answer = answer.map_err(|error| driver.after_a_call(actor, &job.name, error));
             driver.end(job, answer);
         });
-        child.link.request(reply, |request| Message::Run { request, task, path, args });
+        child.link.request(reply, |request| Message::Run { request, task, path, name, args });
     }
 
     /// The error of a call. A panic ends the actor, and the end of its process is its death.
@@ -396,7 +398,13 @@ impl Driver {
         drop(ended.calls);
         std::thread::spawn(move || {
             let last = Reply::new(move |_| child.kill());
-            link.request(last, |request| Message::Run { request, task: 0, path: String::new(), args: Vec::new() });
+            link.request(last, |request| Message::Run {
+                request,
+                task: 0,
+                path: String::new(),
+                name: String::new(),
+                args: Vec::new(),
+            });
         });
     }
 
@@ -428,6 +436,7 @@ impl Driver {
             Message::Find { request, namespace, name } => {
                 link.answer(request).send(self.find(&namespace, &name).and_then(|found| Encoded::of(&found)));
             }
+            Message::Alive { request, actor } => link.answer(request).send(Encoded::of(&self.death(actor).is_none())),
             Message::Names { request } => link.answer(request).send(Encoded::of(&self.all_names())),
             Message::Resources { request, .. } => link.answer(request).send(Encoded::of(&resources_of_all())),
             Message::Support { request, operation } => {
@@ -535,6 +544,10 @@ impl Executor for Processes {
 
     fn kill_actor(&self, actor: u64, _restart: bool) {
         self.0.kill(actor, "the actor was killed by `ray::kill`");
+    }
+
+    fn is_actor_alive(&self, actor: u64) -> bool {
+        self.0.death(actor).is_none()
     }
 
     fn exit_actor(&self, _actor: u64) -> Result<()> {

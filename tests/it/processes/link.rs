@@ -96,8 +96,10 @@ impl Link {
     pub(super) fn answer(self: &Arc<Self>, request: u64) -> Reply {
         let link = Arc::clone(self);
         Reply::new(move |answer| {
-            let answer = answer.map(|value| link.value(&value)).map_err(|error| failure(&error));
-            link.send(&Message::Answer { request, answer });
+            // The value lives until it is sent: it may hold references to objects of the other process, which are not to be dropped
+            // before they arrive there.
+            let said = answer.as_ref().map(|value| link.value(value)).map_err(failure);
+            link.send(&Message::Answer { request, answer: said });
         })
     }
 
@@ -206,10 +208,14 @@ pub(super) fn when_ready(objects: Vec<AnyRef>, then: impl FnOnce() + Send + 'sta
         return then();
     }
     std::thread::spawn(move || {
-        let count = objects.len();
-        let _ = ray::wait(objects, count);
+        objects.iter().for_each(wait_for);
         then();
     });
+}
+
+/// Waits until an object is settled.
+pub(super) fn wait_for(object: &AnyRef) {
+    let _ = ray::wait(vec![object.clone()], 1);
 }
 
 /// An object that the other process has sent.
@@ -270,5 +276,5 @@ pub(super) fn failure(error: &Error) -> Failure {
 }
 
 pub(super) fn error(bytes: Failure) -> Error {
-    EncodedError { bytes }.decode()
+    EncodedError { bytes }.decode(None)
 }

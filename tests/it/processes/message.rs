@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use ray::__private::Encoded;
 use serde::{Deserialize, Serialize};
 
 /// A value: MessagePack, and the references and handles that stand in it.
@@ -47,33 +48,93 @@ pub(super) struct Call {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
     /// To a child: run a function, or a method of the actor that the child is.
-    Run { request: u64, task: u64, path: String, args: Vec<Value> },
+    Run {
+        request: u64,
+        task: u64,
+        path: String,
+        name: String,
+        args: Vec<Value>,
+    },
     /// To a child: be an actor. The child's answer comes when the constructor has run.
-    Create { request: u64, task: u64, actor: u64, class: String, max_concurrency: u32, args: Vec<Value> },
+    Create {
+        request: u64,
+        task: u64,
+        actor: u64,
+        class: String,
+        name: String,
+        max_concurrency: u32,
+        args: Vec<Value>,
+    },
     /// To a child: ask the body of a task to stop.
-    Cancel { task: u64 },
+    Cancel {
+        task: u64,
+    },
     /// The answer to a request.
-    Answer { request: u64, answer: Result<Value, Failure> },
+    Answer {
+        request: u64,
+        answer: Result<Value, Failure>,
+    },
     /// The value of an object that the receiver has sent is wanted.
-    Get { request: u64, object: u64 },
+    Get {
+        request: u64,
+        object: u64,
+    },
     /// The sender has no reference to that object any more.
-    Drop { object: u64 },
+    Drop {
+        object: u64,
+    },
     /// From a child: its body calls a function, and, with an actor, a method.
-    Submit { request: u64, actor: Option<u64>, call: Call },
+    Submit {
+        request: u64,
+        actor: Option<u64>,
+        call: Call,
+    },
     /// From a child: its body creates an actor. The first answer is the actor's number.
-    NewActor { request: u64, class: String, creation: Creation, call: Call },
+    NewActor {
+        request: u64,
+        class: String,
+        creation: Creation,
+        call: Call,
+    },
     /// From a child: it has one handle more, or less.
-    Acquire { actor: u64 },
-    Release { actor: u64 },
-    Kill { actor: u64, restart: bool },
+    Acquire {
+        actor: u64,
+    },
+    Release {
+        actor: u64,
+    },
+    Kill {
+        actor: u64,
+        restart: bool,
+    },
     /// From a child: its own actor ends with the body that runs.
     Exit,
-    CancelTask { task: u64, recursive: bool, force: bool },
-    Find { request: u64, namespace: String, name: String },
-    Names { request: u64 },
-    Resources { request: u64, free: bool },
+    CancelTask {
+        task: u64,
+        recursive: bool,
+        force: bool,
+    },
+    Find {
+        request: u64,
+        namespace: String,
+        name: String,
+    },
+    Names {
+        request: u64,
+    },
+    Alive {
+        request: u64,
+        actor: u64,
+    },
+    Resources {
+        request: u64,
+        free: bool,
+    },
     /// From a child: an operation on a tally of the tests' support, all of which are in the parent.
-    Support { request: u64, operation: Vec<u8> },
+    Support {
+        request: u64,
+        operation: Vec<u8>,
+    },
 }
 
 /// What a creation says beside its arguments.
@@ -88,7 +149,7 @@ pub(super) struct Creation {
 
 impl Message {
     pub(super) fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
-        let bytes = rmp_serde::to_vec_named(self).expect("a message can be encoded");
+        let bytes = Encoded::of(self).expect("a message can be encoded").bytes;
         let length = u32::try_from(bytes.len()).expect("messages are short");
         let mut frame = length.to_le_bytes().to_vec();
         frame.extend(bytes);
@@ -100,6 +161,6 @@ impl Message {
         from.read_exact(&mut length)?;
         let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
         from.read_exact(&mut bytes)?;
-        rmp_serde::from_slice(&bytes).map_err(std::io::Error::other)
+        Encoded::from(bytes).decode().map_err(std::io::Error::other)
     }
 }

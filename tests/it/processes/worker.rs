@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{Executor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy, unit};
+use ray::__private::executor::{Executor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
 use ray::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray::{ErrorKind, Result};
 
@@ -33,6 +33,10 @@ pub(super) fn run(socket: i32) -> ! {
     }
     std::process::exit(0);
 }
+
+/// Calls that every handle has.
+const READY: &str = "ray::ActorHandle::ready";
+const TERMINATE: &str = "ray::ActorHandle::terminate";
 
 static PARENT: OnceLock<Arc<Link>> = OnceLock::new();
 
@@ -79,11 +83,11 @@ impl Parent {
 
     fn serve(self: &Arc<Self>, message: Message) {
         match message {
-            Message::Run { request, task, path, args } => self.run(request, task, &path, args),
-            Message::Create { request, task, actor, class, max_concurrency, args } => {
+            Message::Run { request, task, path, name, args } => self.run(request, task, &path, name, args),
+            Message::Create { request, task, actor, class, name, max_concurrency, args } => {
                 let reply = self.link().answer(request);
-                match lookup(&class).and_then(|found| Ok((found, proxy(found, actor)?))) {
-                    Ok((found, own)) => self.become_actor(reply, task, actor, found, own, max_concurrency, args),
+                match lookup(&class).and_then(|found| Ok((found, proxy_of(found, actor)?))) {
+                    Ok((found, own)) => self.become_actor(reply, task, actor, found, own, name, max_concurrency, args),
                     Err(error) => reply.send(Err(error)),
                 }
             }
@@ -97,16 +101,16 @@ impl Parent {
         }
     }
 
-    fn run(self: &Arc<Self>, request: u64, task: u64, path: &str, args: Vec<Value>) {
+    fn run(self: &Arc<Self>, request: u64, task: u64, path: &str, name: String, args: Vec<Value>) {
         let reply = self.link().answer(request);
         let args = args.into_iter().map(|value| self.link().encoded(value).into()).collect();
         if let Some(actor) = self.actor.get() {
-            return self.call(actor, reply, task, path, args);
+            return self.call(actor, reply, task, path, name, args);
         }
         let parent = Arc::clone(self);
         match lookup(path) {
             Ok(found) => drop(std::thread::spawn(move || {
-                let body = parent.begin(task, RemoteBody::new(task, found.spec(), found.is_async()));
+                let body = parent.begin(task, RemoteBody::new(task, &name, found.spec(), found.is_async()));
                 let ended = body.run(found.call(args));
                 parent.end(task, reply, ended);
             })),
@@ -138,6 +142,7 @@ impl Parent {
         id: u64,
         class: &'static Registration,
         own: AnyActor,
+        name: String,
         max_concurrency: u32,
         args: Vec<Value>,
     ) {
@@ -146,7 +151,7 @@ impl Parent {
         let _ = self.actor.set(Actor { id, calls, class, own, exits: AtomicBool::new(false) });
         let parent = Arc::clone(self);
         std::thread::spawn(move || {
-            let body = parent.begin(task, RemoteBody::new(task, class.spec(), false));
+            let body = parent.begin(task, RemoteBody::new(task, &name, class.spec(), false));
             let own = &parent.actor.get().expect("set above").own;
             let made = Arc::new(Mutex::new(None));
             let place = Arc::clone(&made);
@@ -169,20 +174,25 @@ impl Parent {
         });
     }
 
-    fn call(self: &Arc<Self>, actor: &Actor, reply: Reply, task: u64, path: &str, args: Vec<EncodedArg>) {
+    fn call(self: &Arc<Self>, actor: &Actor, reply: Reply, task: u64, path: &str, name: String, args: Vec<EncodedArg>) {
         let parent = Arc::clone(self);
-        let name = path.rsplit("::").next().unwrap_or_default().to_owned();
-        let class = actor.class;
+        let method = path.rsplit("::").next().unwrap_or_default().to_owned();
+        let (class, path) = (actor.class, path.to_owned());
         let call = Box::new(move |instance: &Instance| {
-            if name.is_empty() {
+            if method.is_empty() || path == READY {
                 // The parent only wants to know when all before it has run.
                 return reply.send(Encoded::of(&()));
             }
-            let method = match class.method(&name) {
+            if path == TERMINATE {
+                let actor = parent.actor.get().expect("a call comes after the creation");
+                let _ = parent.exit_actor(actor.id);
+                return parent.end(task, reply, Encoded::of(&()));
+            }
+            let method = match class.method(&method) {
                 Ok(method) => method,
                 Err(error) => return reply.send(Err(error)),
             };
-            let body = parent.begin(task, RemoteBody::new(task, method.spec(), method.is_async()));
+            let body = parent.begin(task, RemoteBody::new(task, &name, method.spec(), method.is_async()));
             let own = &parent.actor.get().expect("a call comes after the creation").own;
             let ended = body.run_as(own, method.call(instance, args));
             parent.end(task, reply, ended);
@@ -190,7 +200,8 @@ impl Parent {
         let _ = actor.calls.send(call);
     }
 
-    fn message_of(&self, call: RemoteCall, reply: impl FnOnce(Reply)) -> Call {
+    /// The call as a message, its reply, and its arguments, which are to live until the message is sent.
+    fn message_of(&self, call: RemoteCall) -> (Call, Reply, Vec<EncodedArg>) {
         let message = Call {
             parent: call.parent,
             task: call.task,
@@ -199,8 +210,7 @@ impl Parent {
             args: call.args.iter().map(|argument| self.link().argument(argument)).collect(),
             max_retries: call.max_retries(),
         };
-        reply(call.reply);
-        message
+        (message, call.reply, call.args)
     }
 
     fn ask<T: serde::de::DeserializeOwned>(&self, message: impl FnOnce(u64) -> Message) -> Result<T> {
@@ -210,9 +220,7 @@ impl Parent {
 
 impl Executor for Parent {
     fn submit(&self, call: RemoteCall) {
-        let mut reply = None;
-        let call = self.message_of(call, |its| reply = Some(its));
-        let reply = reply.expect("it was given");
+        let (call, reply, _args) = self.message_of(call);
         self.link().request(reply, |request| Message::Submit { request, actor: None, call });
     }
 
@@ -225,19 +233,15 @@ impl Executor for Parent {
             max_task_retries: creation.max_task_retries(),
         };
         let class = creation.class.path().to_owned();
-        let mut reply = None;
-        let call = self.message_of(creation.call, |its| reply = Some(its));
+        let (call, reply, _args) = self.message_of(creation.call);
         let made = self.ask(|request| Message::NewActor { request, class, creation: said, call });
-        if let Some(reply) = reply {
-            reply.send(Ok(unit()));
-        }
+        // The parent has the constructor's failure, for the calls.
+        reply.send(Ok(unit()));
         made
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {
-        let mut reply = None;
-        let call = self.message_of(call, |its| reply = Some(its));
-        let reply = reply.expect("it was given");
+        let (call, reply, _args) = self.message_of(call);
         self.link().request(reply, |request| Message::Submit { request, actor: Some(actor), call });
     }
 
@@ -252,6 +256,10 @@ impl Executor for Parent {
 
     fn kill_actor(&self, actor: u64, restart: bool) {
         self.link().send(&Message::Kill { actor, restart });
+    }
+
+    fn is_actor_alive(&self, actor: u64) -> bool {
+        self.ask(|request| Message::Alive { request, actor }).unwrap_or(false)
     }
 
     fn exit_actor(&self, actor: u64) -> Result<()> {
