@@ -8,6 +8,7 @@
 
 mod actor;
 mod calls;
+mod failures;
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -19,6 +20,7 @@ use ray_train::model::StateDict;
 
 pub use actor::actor;
 pub use calls::{invoke, value};
+pub use failures::error;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "value", run: value },
     Target { name: "invoke", run: invoke },
     Target { name: "actor", run: actor },
+    Target { name: "error", run: error },
     Target { name: "idx", run: idx },
     Target { name: "gzip", run: gzip },
     Target { name: "manifest", run: manifest },

@@ -1,0 +1,51 @@
+//! The target of errors.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use ray::__private::{EncodedError, Function};
+use ray::remote;
+use serde::{Deserialize, Serialize};
+
+/// An error with sources, as deep as the bytes say.
+#[derive(Debug, Serialize, Deserialize)]
+enum Failure {
+    Nothing,
+    Text(String),
+    Because { text: Box<str>, cause: Box<Failure> },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Nothing => f.write_str("nothing"),
+            Failure::Text(text) => f.write_str(text),
+            Failure::Because { text, .. } => f.write_str(text),
+        }
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Failure::Because { cause, .. } => Some(&**cause),
+            Failure::Nothing | Failure::Text(_) => None,
+        }
+    }
+}
+
+#[remote]
+fn fails(text: String, because: bool) -> Result<(), Failure> {
+    let cause = Box::new(if text.is_empty() { Failure::Nothing } else { Failure::Text(text.clone()) });
+    Err(if because { Failure::Because { text: text.into(), cause } } else { *cause })
+}
+
+/// An encoded error, whose value may be a [`Failure`] or the error of a method. What was decoded must be equal after it is
+/// encoded and decoded again.
+pub fn error(bytes: &[u8]) {
+    let error = EncodedError { bytes: bytes.to_vec() }.decode(fails::ERROR);
+    let again = error.encode().decode(fails::ERROR);
+    assert!(error.kind() == again.kind(), "an error has the same kind");
+    assert!(format!("{error:?} {error:#}") == format!("{again:?} {again:#}"), "an error has the same text");
+    assert!(error.find::<Failure>().is_some() == again.find::<Failure>().is_some(), "a value keeps its type");
+}
