@@ -112,7 +112,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
         None => quote_spanned!(ident.span()=> __ray::kept!(MethodArgs, #class, ray_retries)),
     };
     let codec = codec(model.options.local, call);
-    let error = error_codec(call);
+    let error = error_codec(parameters.is_empty, call);
     let guard = (parameters.is_empty && needs_guard(call)).then(|| {
         let guard = guard(call);
         quote!(#(#cfg)* #guard)
@@ -151,7 +151,7 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let invoke = super::call(quote!(Constructor), None, quote!(<#class>::new), call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let codec = codec(model.options.local, call);
-    let error = error_codec(call);
+    let error = error_codec(parameters.is_empty, call);
     quote! {
         #[allow(deprecated)]
         impl <#declared> __ray::Constructor for __ray_new<#class> #bounds {

@@ -49,7 +49,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         quote!(const RETRY: __ray::FunctionRetry<Self> = #kept;)
     });
     let codec = codec(options.local, call);
-    let error = error_codec(call);
+    let error = error_codec(!model.is_generic(), call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     quote! {
@@ -111,9 +111,10 @@ pub(super) fn codec(local: bool, call: &Callable) -> TokenStream {
     quote!(__ray::codec!(portable #args, #output))
 }
 
-/// The value of a constant `ERROR`, which decodes the values of the error type.
-pub(super) fn error_codec(call: &Callable) -> TokenStream {
-    let written = (call.output.fallible && !call.faulty).then_some(&call.output.written);
+/// The value of a constant `ERROR`, which decodes the values of the error type. A generic item has none: it is not
+/// registered, so a receiver could not find it.
+pub(super) fn error_codec(registered: bool, call: &Callable) -> TokenStream {
+    let written = (registered && call.output.fallible && !call.faulty).then_some(&call.output.written);
     quote!(__ray::error_codec!(#written))
 }
 
