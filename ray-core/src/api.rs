@@ -9,6 +9,7 @@ pub(crate) mod emit;
 pub(crate) mod future;
 pub(crate) mod get;
 pub(crate) mod init;
+pub(crate) mod listen;
 pub(crate) mod method;
 pub(crate) mod put;
 pub(crate) mod several;

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod epoch;
 pub(crate) mod error;
+pub(crate) mod event;
 pub(crate) mod id;
 pub(crate) mod log;
 pub(crate) mod options;

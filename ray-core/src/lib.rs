@@ -57,9 +57,11 @@ pub mod __private {
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;
     pub use crate::api::emit::*;
+    pub use crate::api::listen::listen;
     pub use crate::api::method::{ActorBuilder, ConfiguredMethod, Method};
     pub use crate::base::error::glue::*;
     pub use crate::base::error::{EncodedError, Error, Result};
+    pub use crate::base::event::{Event, EventKind, Listening};
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};

@@ -100,6 +100,7 @@ pub(crate) fn push_backlog(call: CallHold, args: &impl ArgList) {
 
 /// All arguments of a call are ready.
 pub(crate) fn arguments_ready(call: &CallHead) {
+    call.task.header.tell_ready();
     drain_backlog(&call.actor, line_of(call));
 }
 

@@ -92,6 +92,7 @@ fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> (Ma
     let held = hold_cpus(state, actor);
     // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
     // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
+    creation.hold().tell_started();
     let ran = unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) };
     state.cpu.set(held);
     crate::engine::execute::leave_frame(state, &frame);

@@ -1,5 +1,7 @@
 //! Creating actors. The module [`creation`] has the part that does not depend on types.
 
+use crate::base::event::Pending;
+use crate::object::events;
 use crate::actor::remote;
 use crate::base::config::Mode;
 use crate::base::error::glue::ErrorCodec;
@@ -113,12 +115,12 @@ pub(crate) fn try_create_with<C: Constructor>(
         // removes its name from the table.
         let mut unsent = None;
         let handle = named::create_or_get(Names::of(&state.engine), (&namespace, &name), get, || {
-            let (handle, creation) = prepare::<C>(state, args, Some(settings), keep);
-            unsent = Some(creation);
+            let (handle, creation, submission) = prepare::<C>(state, args, Some(settings), keep);
+            unsent = Some((creation, submission));
             handle
         })?;
-        if let Some(creation) = unsent {
-            launch::<C>(creation);
+        if let Some((creation, submission)) = unsent {
+            launch::<C>(creation, submission);
         }
         return Ok(handle);
     }
@@ -140,8 +142,8 @@ fn begin<C: Constructor>(
     if settings.is_none() && args.is_plain() {
         return begin_plain::<C>(state, args);
     }
-    let (handle, creation) = prepare::<C>(state, args, settings, keep);
-    launch::<C>(creation);
+    let (handle, creation, submission) = prepare::<C>(state, args, settings, keep);
+    launch::<C>(creation, submission);
     handle
 }
 
@@ -166,6 +168,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
         };
         let creation = CallCell::<InitBody<C>>::allocate(origin, args).into_hold();
         let entry = creation.entry();
+        events::submitted(entry, parent, true);
         (*head.as_ref().back.get()).push_call(creation);
         // From here on a thread that cancels the parent reaches the actor, and ends it. It must find the creation.
         if let Some(parent) = parent {
@@ -176,13 +179,13 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
     }
 }
 
-/// Makes an actor and its creation.
+/// Makes an actor and its creation. [`launch`] tells that the creation is submitted.
 fn prepare<C: Constructor>(
     state: &ThreadState,
     args: InitArgs<C>,
     settings: Option<CreateSettings>,
     keep: Option<Keep>,
-) -> (ActorHandle<C::Actor>, CallHold) {
+) -> (ActorHandle<C::Actor>, CallHold, Pending) {
     // SAFETY: `allocate` has made an actor of this class, and counted one handle.
     let handle: ActorHandle<C::Actor> = unsafe { ActorHandle::adopt(ActorCell::<C::Actor>::allocate(state.epoch)) };
     let actor = handle.hold();
@@ -209,6 +212,8 @@ fn prepare<C: Constructor>(
     let origin = Origin { actor: actor.clone(), caller: state.caller(), phase, child: parent.is_some(), unread: true, extra };
     let creation = CallCell::<InitBody<C>>::allocate(origin, args);
     let hold: &Hold = creation.hold();
+    // SAFETY: a fresh entry, and one whose body runs on this thread.
+    let submission = unsafe { events::submission(hold.entry(), parent) };
     if keep.is_some() {
         actor.cold_state().keep_creation(hold.clone());
     }
@@ -225,13 +230,15 @@ fn prepare<C: Constructor>(
         // list.
         unsafe { children::adopt(TaskHead::of(parent), hold.entry()) };
     }
-    (handle, creation)
+    (handle, creation, submission)
 }
 
 /// Sends a creation.
-fn launch<C: Constructor>(creation: CallHold) {
+fn launch<C: Constructor>(creation: CallHold, submission: Pending) {
+    submission.tell();
     let actor = creation.actor.clone();
     if !actor.lock().is_pending() {
+        creation.hold().tell_ready();
         backlog::post(&actor, creation);
         return;
     }

@@ -12,6 +12,7 @@ use crate::object::state::Phase;
 
 /// The arguments of a constructor are ready: its creation claims the actor's resources.
 pub(crate) fn arguments_ready(creation: CallHold) {
+    creation.hold().tell_ready();
     let entry = creation.hold();
     entry.state.set_seen();
     let _ = entry.state.step(Phase::Waiting, Phase::Queued);

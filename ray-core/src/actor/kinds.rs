@@ -22,6 +22,7 @@ pub(crate) static CALL: TaskKind = TaskKind {
     of_actor: true,
     in_class_queue: false,
     refuses_force: Some(NO_FORCE),
+    actor: |head| Some(call_of(head).actor.id()),
     ready: |call| {
         if let Some(call) = of_a_living_engine(call) {
             backlog::arguments_ready(&call)

@@ -1,6 +1,7 @@
 //! Calling methods: from a handle to the mailbox. [`backlog`](crate::actor::backlog) has the part that does not depend on
 //! types.
 
+use crate::object::events;
 use crate::actor::remote;
 use crate::base::config::Mode;
 use crate::base::error::glue::ErrorCodec;
@@ -193,6 +194,8 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
     };
     let call = CallCell::<B>::allocate(origin, args);
     let entry = call.hold().entry();
+    // SAFETY: a fresh entry, and one whose body runs on this thread.
+    unsafe { events::submitted(entry, parent, direct) };
     if let Some(parent) = parent {
         // SAFETY: the parent's body runs on this thread, so the parent is alive. `allocate` has counted a hold for its
         // list.
@@ -239,7 +242,8 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
         && Known::<M>::SILENT
         && args.is_plain()
         && actor.known_cold_state().is_none()
-        && !MethodBody::<M>::IS_ASYNC;
+        && !MethodBody::<M>::IS_ASYNC
+        && !crate::base::event::is_heard();
     if !simple {
         drop(call_whole::<M>(link, args, None, None));
         return;

@@ -36,6 +36,11 @@ pub(crate) fn exact() -> u64 {
     u64::try_from(BEGAN.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
+/// Nanoseconds since the process first asked.
+pub(crate) fn nanoseconds() -> u64 {
+    u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// By a thread that has asked the system anyway: it is so late now. While the monitor thread does not keep the time, nobody
 /// would move it on from there.
 pub(crate) fn advance(now: u64) {

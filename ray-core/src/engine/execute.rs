@@ -27,7 +27,12 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     // SAFETY: claimed by the caller.
     let run = || unsafe { (table.run)(entry, state.runner()) };
     // Of an `async fn` the first poll is timed, by the future.
-    let ran = if table.is_async { run() } else { timed(state, spec, run) };
+    let ran = if table.is_async {
+        run()
+    } else {
+        head.header.tell_started();
+        timed(state, spec, run)
+    };
     leave_frame(state, &frame);
     if matches!(ran, Ran::Spawned) {
         if hold {

@@ -200,6 +200,7 @@ impl<R> Future for Body<R> {
             polled
         } else {
             this.polled = true;
+            this.task.tell_started();
             let polled = crate::engine::execute::timed(state, frame.spec, poll);
             if matches!(polled, Ok(Poll::Pending)) {
                 frame.spec.has_waited();

@@ -26,6 +26,7 @@ pub(super) fn ready(task: Hold) {
 pub(super) fn ready_on(state: &ThreadState, task: Hold) {
     let Some(head) = task.task() else { return };
     let class = head.class();
+    task.tell_ready();
     if task.state.step(Phase::Waiting, Phase::Queued) {
         if class == Class::OneCpu && crate::engine::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
             // A body may wait for it, or for what waits for it: it goes before fresh work, as its arguments did.

@@ -15,6 +15,7 @@ use crate::engine::task_cell::{Body, FunctionBody, TaskCell};
 use crate::engine::thread;
 use crate::engine::thread_state::ThreadState;
 use crate::object::entry::{Hold, Kind};
+use crate::object::events;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
 use crate::task::head::{Class, Extra, Keep, TaskHead};
@@ -137,6 +138,8 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     let phase = if plain { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
     let entry = TaskCell::<B>::allocate(args, state.epoch, phase, parent.is_some(), extra);
+    // SAFETY: a fresh entry, and one that runs on this thread.
+    unsafe { events::submitted(entry, parent, plain) };
     if let Some(parent) = parent {
         // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };

@@ -16,6 +16,7 @@ pub(crate) static TASK: TaskKind = TaskKind {
     of_actor: false,
     in_class_queue: true,
     refuses_force: None,
+    actor: |_| None,
     ready: queue::ready,
     dependency_failed: |_| {},
     leave_queue: claim::withdraw,

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::epoch;
 use crate::base::error::Result;
+use crate::base::event;
 use crate::engine::engine;
 use crate::engine::engine::Engine;
 use crate::engine::thread_state::ThreadState;
@@ -25,7 +26,7 @@ thread_local! {
 
 /// Whether this thread runs work of an engine, so that it cannot wait for that engine's end.
 pub(crate) fn is_inside() -> bool {
-    is_engines_own() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
+    is_engines_own() || event::is_in_listener() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
 }
 
 /// Boxed: others point at them while the list grows.
@@ -99,6 +100,9 @@ pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
 
 #[cold]
 fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
+    if event::is_in_listener() {
+        return Err(event::refused());
+    }
     match engine::running().filter(|engine| engine.epoch == epoch) {
         Some(engine) if existing().is_none_or(|state| state.frame().is_none()) => enter(engine, false),
         _ => Err(epoch::gone("what it made is no more")),
@@ -112,8 +116,23 @@ pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
     unsafe { CURRENT.get().as_ref() }
 }
 
+/// Calls the listener of events while this thread has no state, so that what the listener asks of the engine is refused.
+pub(crate) fn detached(listener: impl FnOnce()) {
+    struct Put(*const ThreadState);
+    impl Drop for Put {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _put = Put(CURRENT.replace(null()));
+    listener();
+}
+
 #[cold]
 fn attach<'a>() -> Result<&'a ThreadState> {
+    if event::is_in_listener() {
+        return Err(event::refused());
+    }
     if let Some(state) = existing()
         && state.frame().is_some()
     {

@@ -37,6 +37,7 @@ static KIND: TaskKind = TaskKind {
     of_actor: false,
     in_class_queue: true,
     refuses_force: None,
+    actor: |_| None,
     ready: |_| {},
     dependency_failed: |_| {},
     leave_queue: |_| {},

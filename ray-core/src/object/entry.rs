@@ -11,9 +11,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use crate::base::error::Error;
+use crate::base::event;
 use crate::base::sync::{AtomicU32, Ordering};
 use crate::object::stamp;
 use crate::object::state::{DropRef, Phase, Publish, State};
+use crate::object::task_table::TaskTable;
 use crate::object::waiter::{Waiter, Waiters};
 
 /// What differs from kind to kind and from type to type.
@@ -33,27 +35,6 @@ pub(crate) struct VTable {
     pub(crate) free: unsafe fn(NonNull<Header>),
     /// Of tasks: their own table.
     pub(crate) task: Option<TaskTable>,
-}
-
-/// The table of a task, of which an object knows nothing: `task` makes it and reads it.
-#[derive(Clone, Copy)]
-pub(crate) struct TaskTable(*const ());
-
-// SAFETY: the address of a static that is Sync.
-unsafe impl Sync for TaskTable {}
-
-impl TaskTable {
-    pub(crate) const fn erase<T: Sync>(table: &'static T) -> Self {
-        Self(std::ptr::from_ref(table).cast())
-    }
-
-    /// # Safety
-    /// It was made of a `T`.
-    #[inline]
-    pub(crate) const unsafe fn get<T>(self) -> &'static T {
-        // SAFETY: the caller's promise; it was made of a static reference.
-        unsafe { &*self.0.cast() }
-    }
 }
 
 /// A type at run time.
@@ -274,18 +255,44 @@ impl Drop for Header {
 /// ref that outlives the call.
 #[inline]
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: the caller's promise.
+    unsafe { if event::is_heard() { publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
+}
+
+/// # Safety
+/// As [`publish`].
+#[cold]
+unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: alive by the caller's hold or ref.
+    let event = unsafe { entry.as_ref() }.settling(false);
+    // SAFETY: the caller's promise.
+    unsafe { publish_then(entry, hold, || event.tell()) }
+}
+
+/// As [`publish`]; calls `settled` if the entry was not settled before, after it is and before its waiters are fired.
+///
+/// # Safety
+/// As [`publish`].
+#[inline(always)]
+unsafe fn publish_then(entry: NonNull<Header>, hold: bool, settled: impl FnOnce()) {
     // SAFETY: alive by the caller's hold or ref.
     let header = unsafe { entry.as_ref() };
     let stamp = stamp::next();
     match header.state.publish(hold, || header.set_stamp(stamp)) {
-        Publish::Done => {}
+        Publish::Done => settled(),
         // SAFETY: the outcome says that the value is ours to drop, and our hold (or ref) is still there.
-        Publish::DropValue | Publish::Lost => unsafe { drop_unread(entry, hold) },
+        outcome @ (Publish::DropValue | Publish::Lost) => unsafe {
+            if outcome == Publish::DropValue {
+                settled();
+            }
+            drop_unread(entry, hold);
+        },
         Publish::Locked => {
             header.set_stamp(stamp);
             // SAFETY: the lock is held.
             let waiters = unsafe { (*header.waiters()).take() };
             let before = header.state.unlock_as(Phase::Ready, hold);
+            settled();
             // SAFETY: taken under the lock, published since. The entry itself is not touched by firing.
             unsafe { waiters.fire(false) };
             if before.refs() == 0 {
@@ -316,6 +323,7 @@ impl Header {
             return false;
         }
         self.set_stamp(stamp::next());
+        let event = self.settling(true);
         // SAFETY: the lock is held, the entry not settled.
         let waiters = unsafe {
             let waiters = (*self.waiters()).take();
@@ -323,6 +331,7 @@ impl Header {
             waiters
         };
         let before = self.state.unlock_as(Phase::Failed, false);
+        event.tell();
         // SAFETY: taken under the lock, published since.
         unsafe { waiters.fire(true) };
         if before.is_watched() {

@@ -5,11 +5,13 @@ use std::ptr::NonNull;
 
 use crate::base::call_options::CallSettings;
 use crate::base::error::Error;
+use crate::base::id::ActorId;
 use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::call::spec;
 use crate::call::spec::Spec;
-use crate::object::entry::{Header, Hold, Kind, TaskTable};
+use crate::object::entry::{Header, Hold, Kind};
 use crate::object::state::Phase;
+use crate::object::task_table::{About, TaskTable};
 use crate::task::blockers::Blockers;
 use crate::task::runner::{Bodies, Runner};
 
@@ -42,7 +44,11 @@ pub(crate) struct TaskVTable {
 impl TaskVTable {
     /// As an object's table has it.
     pub(crate) const fn erased(&'static self) -> TaskTable {
-        TaskTable::erase(self)
+        TaskTable::erase(self, |header| {
+            let head = header.task()?;
+            let table = head.vtable();
+            Some(About { name: table.spec.path(), actor: (table.kind.actor)(head) })
+        })
     }
 
     /// The definition whose bodies this table runs, with their times; of a closure or a generic item, that type's own.
@@ -77,6 +83,8 @@ pub(crate) struct TaskKind {
     pub(crate) in_class_queue: bool,
     /// Why it cannot be cancelled by force, if it cannot.
     pub(crate) refuses_force: Option<&'static str>,
+    /// The actor that it is a call of, for events.
+    pub(crate) actor: fn(&TaskHead) -> Option<ActorId>,
     /// All arguments are ready.
     pub(crate) ready: fn(Hold),
     /// It has failed before it began: for an argument, or cancelled. Tasks that stand behind it go on.

@@ -82,6 +82,8 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/engine/execute.rs",
     "ray-core/src/engine/submit.rs",
     "ray-core/src/object/block.rs",
+    "ray-core/src/object/events.rs",
+    "ray-core/src/object/task_table.rs",
     "ray-core/src/object/depot.rs",
     "ray-core/src/base/sync.rs",
     "ray-core/src/task/head.rs",

@@ -15,6 +15,7 @@ use crate::engine::engine::Engine;
 use crate::engine::returning::Return;
 use crate::engine::thread_state::{Outside, ThreadState};
 use crate::object::entry::Header;
+use crate::object::events;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
 
@@ -77,6 +78,8 @@ fn until_with(
         frame.spec.has_waited();
     }
     crate::engine::queue::give_batch_back(state);
+    // SAFETY: the innermost body runs on this thread.
+    let _waiting = unsafe { events::waiting(state.frame().and_then(|frame| frame.entry)) };
     let blocked = state.block();
     let lent = back.as_ref().and_then(|back| {
         let units = back.lend(state);
