@@ -35,6 +35,7 @@ mod starvation;
 mod threaded;
 mod waiting;
 
+mod events;
 mod races;
 mod random;
 

@@ -86,7 +86,7 @@ impl Chance {
     }
 }
 
-fn run(seed: u64, operations: u64) {
+pub(crate) fn run(seed: u64, operations: u64) {
     SEED.store(seed, Ordering::Relaxed);
     std::panic::set_hook(Box::new(|panic| {
         // The bodies in program.rs panic on purpose, on driver threads as well; any other panic is a failure.

@@ -13,10 +13,10 @@ use std::sync::atomic::AtomicU64;
 use crate::base::error::Error;
 use crate::base::event;
 use crate::base::sync::{AtomicU32, Ordering};
-use crate::object::stamp;
 use crate::object::state::{DropRef, Phase, Publish, State};
 use crate::object::task_table::TaskTable;
 use crate::object::waiter::{Waiter, Waiters};
+use crate::object::{events, stamp};
 
 /// What differs from kind to kind and from type to type.
 pub(crate) struct VTable {
@@ -256,17 +256,7 @@ impl Drop for Header {
 #[inline]
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
     // SAFETY: the caller's promise.
-    unsafe { if event::is_heard() { publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
-}
-
-/// # Safety
-/// As [`publish`].
-#[cold]
-unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
-    // SAFETY: alive by the caller's hold or ref.
-    let event = unsafe { entry.as_ref() }.settling(false);
-    // SAFETY: the caller's promise.
-    unsafe { publish_then(entry, hold, || event.tell()) }
+    unsafe { if event::is_heard() { events::publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
 }
 
 /// As [`publish`]; calls `settled` if the entry was not settled before, after it is and before its waiters are fired.
@@ -274,7 +264,7 @@ unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
 /// # Safety
 /// As [`publish`].
 #[inline(always)]
-unsafe fn publish_then(entry: NonNull<Header>, hold: bool, settled: impl FnOnce()) {
+pub(super) unsafe fn publish_then(entry: NonNull<Header>, hold: bool, settled: impl FnOnce()) {
     // SAFETY: alive by the caller's hold or ref.
     let header = unsafe { entry.as_ref() };
     let stamp = stamp::next();

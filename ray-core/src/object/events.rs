@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use crate::base::event::{EventKind, Pending, is_heard};
 use crate::base::id::TaskId;
-use crate::object::entry::Header;
+use crate::object::entry::{Header, publish_then};
 use crate::object::state::Phase;
 
 /// A task was made; `ready`: it waits for no argument. To be called before another thread can reach the task.
@@ -67,6 +67,18 @@ impl Drop for Waiting {
         // SAFETY: an entry is alive while its body runs.
         unsafe { self.0.as_ref() }.tell_if(EventKind::Resumed, is_running);
     }
+}
+
+/// As [`publish`](crate::object::entry::publish), where somebody listens.
+///
+/// # Safety
+/// As [`publish`](crate::object::entry::publish).
+#[cold]
+pub(super) unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: alive by the caller's hold or ref.
+    let event = unsafe { entry.as_ref() }.settling(false);
+    // SAFETY: the caller's promise.
+    unsafe { publish_then(entry, hold, || event.tell()) }
 }
 
 fn is_running(phase: Phase) -> bool {
