@@ -197,7 +197,7 @@ impl State {
 
     /// `Running -> Ready`, the value being written; gives up the caller's hold with it if `release`. `stamp` is called just
     /// before the step.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&self, release: bool, stamp: impl Fn()) -> Publish {
         let mut turn = 0;
         let mut now = self.0.load(Ordering::Acquire);
