@@ -417,7 +417,7 @@ fn the_events_of_random_programs_are_in_order() {
         crate::random::run(seed.unwrap_or(20_260_729), 20_000);
         let events = recorder.finish();
         println!("{} events", events.len());
-        // The programs are not trivial: calls of actors are among them, also those that are told without a reference.
+        // Calls of actors are among the programs, also calls that are told without a reference.
         for name in ["add", "nest", "note", "hear"] {
             find(&events, name, EventKind::Started);
         }

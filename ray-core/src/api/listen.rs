@@ -7,12 +7,12 @@ use crate::base::event;
 use crate::base::event::{Event, Listening};
 use crate::engine::thread;
 
-/// Has `listener` called for each event of tasks and actors, until what this returns is dropped. It is called on the engine's
-/// threads and on those that submit, at once and in the middle of their work: it should be short. It must not call into
-/// `ray`: submissions, `put` and `get` fail there. A panic of its is caught.
+/// Sets the listener of the process: it is called for each event of tasks and actors until the returned guard is dropped. The
+/// threads of the engine and those that submit call it in the middle of their work, so it should return soon. It must not call
+/// into `ray`: a submission, a `put` and a wait fail there. A panic of the listener is caught.
 ///
 /// # Errors
-/// `InvalidArgument` if the process has a listener.
+/// `InvalidArgument` if a listener is set.
 pub fn listen(listener: Box<dyn Fn(&Event) + Send + Sync>) -> Result<Listening> {
     event::listen(Arc::new(move |event: &Event| thread::detached(|| listener(event))))
 }

@@ -1,45 +1,45 @@
-//! What happens to tasks and to calls of actors, told to one listener of the process. Nothing here logs: that is
-//! [`log`](crate::base::log).
+//! The events of tasks and of calls of actors, which the engine tells to one listener of the process. The engine's log is
+//! another module: [`log`](crate::base::log).
 //!
 //! # Order
 //!
-//! No two events have the same time, and an event that another one made possible has the later time. So, by their times:
+//! No two events have the same time. An event that another one made possible has the later time. So, by their times:
 //!
-//! 1. The events of a task are `Submitted`, `Ready`, `Started`, any number of `Blocked` and `Resumed` in turn, and `Settled`.
-//!    `Submitted` and `Settled` come once. A further attempt of a task is a further `Started`. A task that fails before it
-//!    starts, for an argument or a cancel, has no `Started`, and perhaps no `Ready`.
-//! 2. `Submitted` of a parent comes before `Submitted` of its children, and `Settled` of an argument before `Ready` of the task.
-//! 3. Nothing comes after `Settled`. If another thread settles a task while its body runs (a cancel, a kill, a shutdown), the
-//!    rest of the body is not told: no `Resumed` follows its `Blocked`.
+//! 1. The events of a task are `Submitted`, `Ready`, `Started`, any number of pairs of `Blocked` and `Resumed`, and `Settled`.
+//!    `Submitted` and `Settled` come once. Each further attempt of the task is a further `Started`. A task that fails before it
+//!    starts, because of an argument or a cancel, has no `Started`, and may have no `Ready`.
+//! 2. `Submitted` of a parent comes before `Submitted` of its children. `Settled` of an argument comes before `Ready` of the task
+//!    that takes it.
+//! 3. `Settled` is the last event of a task. If another thread settles the task while its body runs (by a cancel, a kill or a
+//!    shutdown), the engine tells no further event of that body, not even `Resumed` after `Blocked`.
 //!
-//! The listener is called on the thread that an event happens on. One thread calls it in the order of the times. Calls on two
-//! threads may overlap, and the call for the earlier event may come second: a listener that needs the order sorts by time.
-//! `Settled` is told just after the task is settled, so a `get` on another thread may return before the listener has heard
-//! it.
+//! The thread on which an event happens calls the listener. The calls of one thread are in the order of the times. Calls of two
+//! threads may overlap, and the later event may be told first, so a listener that needs the order sorts by time. `Settled` is told
+//! directly after the task is settled: a `get` on another thread may return before that.
 //!
-//! # What is told
+//! # Which events are told
 //!
-//! - Tasks of functions and closures, calls of methods, and creations of actors. Of a task with several returns the task is
-//!   told, not the parts. Work that a getter runs itself is told like any other: `Started` on the getter's thread, which is not
-//!   `Blocked` meanwhile.
-//! - An `async` body starts with its first poll. Its awaits are not told.
-//! - `Blocked` and `Resumed` are the parking of a body's thread in a `get`, `wait` or the like. A wait that finds its result
-//!   within the first microseconds is not told.
-//! - A submission that is refused is not told: its reference comes back failed, and there is no task. A call that is sent to a
-//!   dead actor is told: `Submitted`, `Ready`, `Settled`.
-//! - A call that is told without a reference has no entry. While somebody listens it gets one, so it is told as well.
-//! - The constructor of an actor that starts anew is told like a further attempt until the actor was there once, and then no
-//!   longer.
-//! - Work that was submitted before the listener was set is told from there on.
+//! - Those of tasks of functions and closures, of calls of methods, and of creations of actors. A task with several returns is
+//!   one task; its parts have no events. A task that a getter runs itself has the usual events: its `Started` is on the
+//!   thread of the getter, and the getter's body is not `Blocked` meanwhile.
+//! - An `async` body is `Started` with its first poll. Its awaits have no events.
+//! - `Blocked` and `Resumed` are told when the thread of a body parks in a `get`, a `wait` or the like. A wait that finds its
+//!   result within the first microseconds has no events.
+//! - A refused submission has no events: its reference comes back failed, and there is no task. A call that is sent to a
+//!   dead actor has `Submitted`, `Ready` and `Settled`.
+//! - A call that is told without a reference needs no entry, and so has no number. While a listener is set it gets an entry.
+//! - The constructor of an actor that starts anew has a further `Started` only until the actor was alive once: then the creation
+//!   is settled.
+//! - A task that was submitted before the listener was set has the events from then on.
 //!
 //! # Rules
 //!
-//! 1. Where nobody listens, the engine pays for one load and one branch.
-//! 2. No thread holds a lock of the engine while it calls the listener. A serial actor's thread has the run right, and the
-//!    engine goes on only when the listener returns.
-//! 3. The listener must not call into `ray`. A submission, a `put` and a `get` fail there, see
-//!    [`detached`](crate::engine::thread::detached). What it does in spite of this is not told.
-//! 4. A panic of the listener is caught, and the listener is called again for the next event.
+//! 1. Without a listener the engine pays for one load and one branch at each place.
+//! 2. A thread that calls the listener holds no lock of the engine. But the thread of a serial actor has the run right then: the
+//!    actor goes on when the listener returns.
+//! 3. The listener must not call into `ray`. A submission, a `put` and a wait fail there with an error, see
+//!    [`detached`](crate::engine::thread::detached). Events that the listener causes in spite of this rule are not told.
+//! 4. A panic of the listener is caught. The listener is called for the next event as usual.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -52,50 +52,50 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::{ActorId, TaskId};
 use crate::base::users_code;
 
-/// What has happened to a task.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// It was made, on the thread that submits it.
+    /// The task was made, on the thread that submits it.
     Submitted,
-    /// Its arguments are there. It may still wait for resources, for its actor, or for a thread.
+    /// All arguments are ready. The task may still wait for resources, for its actor, or for a thread.
     Ready,
-    /// Its body begins. A further one is a further attempt.
+    /// The body begins. Each further one is a further attempt.
     Started,
-    /// Its body begins to wait for an object.
+    /// The body begins to wait for an object.
     Blocked,
-    /// Its body goes on.
+    /// The body goes on after a wait.
     Resumed,
-    /// Its result is there, or its error.
+    /// The result is there, or an error.
     Settled {
-        /// It is an error.
+        /// There is an error.
         failed: bool,
     },
 }
 
-/// An event; see the module.
+/// An event of a task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// What has happened.
+    /// The kind.
     pub kind: EventKind,
     /// The task, as `ray::context().task_id()` has it.
     pub task: TaskId,
-    /// The task whose body has submitted it; only with [`EventKind::Submitted`].
+    /// The task whose body submitted this one; only with [`EventKind::Submitted`].
     pub parent: Option<TaskId>,
     /// Module path and name of the function or method; not the name that options give.
     pub name: &'static str,
-    /// The actor that it is a call or the creation of.
+    /// The actor, if the task is one of its calls or its creation.
     pub actor: Option<ActorId>,
-    /// The thread that it happened on: threads are numbered from 1 in the order of their first events.
+    /// The thread on which it happened. Threads have numbers from 1, in the order of their first events.
     pub thread: u64,
-    /// Nanoseconds since a moment of this process, by the monotonic clock. Each event has a time of its own.
+    /// Nanoseconds since the first use of the clock in this process, monotonic. No other event has the same time.
     pub time: u64,
 }
 
 type Listener = dyn Fn(&Event) + Send + Sync;
 
-/// There is a listener.
+/// A listener is set.
 static HEARD: AtomicBool = AtomicBool::new(false);
 static LISTENER: RwLock<Option<Arc<Listener>>> = RwLock::new(None);
 /// The time of the last event.
@@ -105,7 +105,7 @@ thread_local! {
     static IN_LISTENER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether somebody listens.
+/// Whether a listener is set.
 #[inline(always)]
 pub(crate) fn is_heard() -> bool {
     HEARD.load(Ordering::Relaxed)
@@ -121,10 +121,10 @@ pub(crate) fn refused() -> Error {
     Error::new(ErrorKind::InvalidArgument, "the listener of events must not call into ray: have another thread do it")
 }
 
-/// Has the listener called for each event, until what this returns is dropped.
+/// Sets the listener, until the returned guard is dropped.
 ///
 /// # Errors
-/// `InvalidArgument` if there is a listener.
+/// `InvalidArgument` if a listener is set.
 pub(crate) fn listen(listener: Arc<Listener>) -> Result<Listening> {
     let mut place = LISTENER.write();
     if place.is_some() {
@@ -135,9 +135,9 @@ pub(crate) fn listen(listener: Arc<Listener>) -> Result<Listening> {
     Ok(Listening(()))
 }
 
-/// The listener is set until this is dropped. Calls that have begun by then may end later.
+/// The listener is set until this guard is dropped. A call of the listener that has begun by then may end later.
 #[derive(Debug)]
-#[must_use = "the listener is removed when this is dropped"]
+#[must_use = "the listener is removed when the guard is dropped"]
 pub struct Listening(());
 
 impl Drop for Listening {
@@ -148,7 +148,7 @@ impl Drop for Listening {
     }
 }
 
-/// An event whose time is taken: it has happened when [`tell`](Self::tell) is called; if it did not happen this is dropped.
+/// An event whose time is taken. The caller calls [`tell`](Self::tell) if the event has happened, and drops it otherwise.
 #[must_use = "the event is not told without `tell`"]
 pub(crate) struct Pending(Option<Event>);
 

@@ -116,7 +116,7 @@ pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
     unsafe { CURRENT.get().as_ref() }
 }
 
-/// Calls the listener of events while this thread has no state, so that what the listener asks of the engine is refused.
+/// Calls the listener of events while this thread has no state, so that the engine refuses calls of the listener.
 pub(crate) fn detached(listener: impl FnOnce()) {
     struct Put(*const ThreadState);
     impl Drop for Put {

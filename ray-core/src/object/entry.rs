@@ -13,10 +13,10 @@ use std::sync::atomic::AtomicU64;
 use crate::base::error::Error;
 use crate::base::event;
 use crate::base::sync::{AtomicU32, Ordering};
+use crate::object::stamp;
 use crate::object::state::{DropRef, Phase, Publish, State};
 use crate::object::task_table::TaskTable;
 use crate::object::waiter::{Waiter, Waiters};
-use crate::object::{events, stamp};
 
 /// What differs from kind to kind and from type to type.
 pub(crate) struct VTable {
@@ -256,7 +256,7 @@ impl Drop for Header {
 #[inline]
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
     // SAFETY: the caller's promise.
-    unsafe { if event::is_heard() { events::publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
+    unsafe { if event::is_heard() { Header::publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
 }
 
 /// As [`publish`]; calls `settled` if the entry was not settled before, after it is and before its waiters are fired.

@@ -1,9 +1,8 @@
-//! The events of an entry's task: when the engine tells what, see [`event`](crate::base::event).
+//! When the engine tells which event of an entry's task; see [`event`](crate::base::event).
 //!
-//! Of a task that has not begun, and of a running body, an event is told only if the task is not settled: the lock of the entry
-//! is held while the phase is looked at and the time is taken, and the thread that settles the task takes its time under that
-//! lock, or is the thread that runs the body. So nothing is told that comes after `Settled`. The lock is open again before the
-//! listener is called.
+//! No event comes after `Settled`. A thread that tells another event takes the time under the entry's lock, if the task is not
+//! settled then. A thread that fails the task takes the time of `Settled` under the same lock. The thread that publishes the value
+//! is the thread that runs the body, so its events are in order. The lock is open again when the listener is called.
 
 use std::ptr::NonNull;
 
@@ -12,7 +11,8 @@ use crate::base::id::TaskId;
 use crate::object::entry::{Header, publish_then};
 use crate::object::state::Phase;
 
-/// A task was made; `ready`: it waits for no argument. To be called before another thread can reach the task.
+/// Tells that a task was made and, if it waits for no argument, that it is `ready`. The caller calls this before another thread
+/// can reach the task.
 ///
 /// # Safety
 /// Both entries are alive.
@@ -35,7 +35,7 @@ unsafe fn tell_submitted(entry: NonNull<Header>, parent: Option<NonNull<Header>>
     }
 }
 
-/// As [`submitted`], to be told by the caller when it has opened its locks.
+/// As [`submitted`], for a caller that tells the event later, when it has opened its locks.
 ///
 /// # Safety
 /// As [`submitted`].
@@ -49,10 +49,10 @@ pub(crate) unsafe fn submission(entry: NonNull<Header>, parent: Option<NonNull<H
     entry.event(EventKind::Submitted, parent)
 }
 
-/// The body of an entry begins to wait. The end of the wait is told when what this returns is dropped.
+/// Tells that the body of an entry begins to wait, and tells the end of the wait when the returned guard is dropped.
 ///
 /// # Safety
-/// The body runs on this thread until then.
+/// The body runs on this thread until the guard is dropped.
 pub(crate) unsafe fn waiting(body: Option<NonNull<Header>>) -> Option<Waiting> {
     let body = body.filter(|_| is_heard())?;
     // SAFETY: an entry is alive while its body runs.
@@ -69,24 +69,12 @@ impl Drop for Waiting {
     }
 }
 
-/// As [`publish`](crate::object::entry::publish), where somebody listens.
-///
-/// # Safety
-/// As [`publish`](crate::object::entry::publish).
-#[cold]
-pub(super) unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
-    // SAFETY: alive by the caller's hold or ref.
-    let event = unsafe { entry.as_ref() }.settling(false);
-    // SAFETY: the caller's promise.
-    unsafe { publish_then(entry, hold, || event.tell()) }
-}
-
 fn is_running(phase: Phase) -> bool {
     phase == Phase::Running
 }
 
 impl Header {
-    /// Its arguments are there, and no thread can begin it before this returns.
+    /// Tells that all arguments are ready. No thread begins the task before this returns.
     #[inline(always)]
     pub(crate) fn tell_ready(&self) {
         if is_heard() {
@@ -94,7 +82,7 @@ impl Header {
         }
     }
 
-    /// Its body begins, on this thread.
+    /// Tells that the body begins, on this thread.
     #[inline(always)]
     pub(crate) fn tell_started(&self) {
         if is_heard() {
@@ -102,7 +90,7 @@ impl Header {
         }
     }
 
-    /// Tells an event if the task is in such a phase; whether it was.
+    /// Tells an event if the task is in a phase for which `open` returns `true`; returns whether it did.
     #[cold]
     #[inline(never)]
     fn tell_if(&self, kind: EventKind, open: fn(Phase) -> bool) -> bool {
@@ -115,14 +103,28 @@ impl Header {
         true
     }
 
-    /// It is about to be settled, by this thread.
+    /// As [`publish`](crate::object::entry::publish), where a listener is set.
+    ///
+    /// # Safety
+    /// As `publish`.
+    #[cold]
+    pub(super) unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
+        // SAFETY: alive by the caller's hold or ref.
+        let event = unsafe { entry.as_ref() }.settling(false);
+        // SAFETY: the caller's promise.
+        unsafe { publish_then(entry, hold, || event.tell()) }
+    }
+
+    /// The event that this thread settles the task.
     pub(super) fn settling(&self, failed: bool) -> Pending {
         if is_heard() { self.event(EventKind::Settled { failed }, None) } else { Pending::NONE }
     }
 
-    /// An event of now; none of an entry that is no task's.
+    /// An event of now; none if the entry is not that of a task.
     fn event(&self, kind: EventKind, parent: Option<TaskId>) -> Pending {
-        let Some(about) = self.vtable.task.and_then(|table| table.about(self)) else { return Pending::NONE };
+        let Some(table) = self.vtable.task else { return Pending::NONE };
+        // SAFETY: an entry with that table.
+        let about = unsafe { table.about(NonNull::from(self).cast()) };
         Pending::now(kind, TaskId::from_raw(self.id()), parent, about.name, about.actor)
     }
 }

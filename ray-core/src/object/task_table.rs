@@ -1,16 +1,17 @@
-//! What the table of an entry has of its task's own table, of which objects know nothing.
+//! The table of a task, without its type, as the table of an entry refers to it.
+
+use std::ptr::NonNull;
 
 use crate::base::id::ActorId;
-use crate::object::entry::Header;
 
 /// The table of a task, of which an object knows nothing: `task` makes it and reads it.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskTable {
     table: *const (),
-    about: fn(&Header) -> Option<About>,
+    about: unsafe fn(NonNull<()>) -> About,
 }
 
-/// What events say of a task.
+/// The name and the actor of a task, for events.
 pub(crate) struct About {
     pub(crate) name: &'static str,
     pub(crate) actor: Option<ActorId>,
@@ -20,13 +21,16 @@ pub(crate) struct About {
 unsafe impl Sync for TaskTable {}
 
 impl TaskTable {
-    /// `about` is given entries with this table.
-    pub(crate) const fn erase<T: Sync>(table: &'static T, about: fn(&Header) -> Option<About>) -> Self {
+    /// `about` is called with entries that have this table.
+    pub(crate) const fn erase<T: Sync>(table: &'static T, about: unsafe fn(NonNull<()>) -> About) -> Self {
         Self { table: std::ptr::from_ref(table).cast(), about }
     }
 
-    pub(super) fn about(self, entry: &Header) -> Option<About> {
-        (self.about)(entry)
+    /// # Safety
+    /// The entry has this table, and is alive.
+    pub(super) unsafe fn about(self, entry: NonNull<()>) -> About {
+        // SAFETY: the caller's promise.
+        unsafe { (self.about)(entry) }
     }
 
     /// # Safety

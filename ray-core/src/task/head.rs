@@ -44,10 +44,10 @@ pub(crate) struct TaskVTable {
 impl TaskVTable {
     /// As an object's table has it.
     pub(crate) const fn erased(&'static self) -> TaskTable {
-        TaskTable::erase(self, |header| {
-            let head = header.task()?;
-            let table = head.vtable();
-            Some(About { name: table.spec.path(), actor: (table.kind.actor)(head) })
+        TaskTable::erase(self, |entry| {
+            // SAFETY: an entry with a task's table is a task, and alive.
+            let head = unsafe { TaskHead::of(entry.cast()) };
+            About { name: head.vtable().spec.path(), actor: (head.vtable().kind.actor)(head) }
         })
     }
 

@@ -1,11 +1,11 @@
-//! The order that holds for events.
+//! Checks the order of events.
 
 use std::collections::{HashMap, HashSet};
 
 use ray::__private::{Event, EventKind};
 use ray::TaskId;
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Submitted,
@@ -16,10 +16,10 @@ enum State {
     Settled,
 }
 
-/// The events by their times. `told` has them as the listener was told; every task of theirs is settled.
+/// Sorts the events by time. `told` has them in the order of the calls of the listener. Every task is settled.
 ///
 /// # Panics
-/// If an event stands where it cannot.
+/// If an event is not in its place.
 #[track_caller]
 pub(super) fn ordered(told: &[Event]) -> Vec<Event> {
     let mut last = HashMap::new();
@@ -47,7 +47,7 @@ pub(super) fn ordered(told: &[Event]) -> Vec<Event> {
     events
 }
 
-/// How far a task is after an event; `None` if the event cannot come there.
+/// The state of a task after an event; `None` if the event cannot come in the state before it.
 fn after(state: Option<State>, event: &Event) -> Option<State> {
     Some(match (state, event.kind) {
         (None, EventKind::Submitted) => State::Submitted,
