@@ -1,4 +1,5 @@
-//! The vocabulary of the engine: errors, options, resources, numbers, locks, and what the system knows. It starts no thread.
+//! The types that all other modules use: errors, options, resources, ids, locks, logging, and queries to the operating system.
+//! This folder starts no thread.
 
 pub(crate) mod arity;
 pub(crate) mod call_options;

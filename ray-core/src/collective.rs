@@ -1,7 +1,7 @@
 //! Groups of tasks, actors or threads that exchange arrays: sums over all of them, copies to all of them, barriers.
 //!
 //! A [`Group`] is one member's handle of a group. All members call the same operations in the same order, each on its own
-//! buffer, and each call returns when the result is there:
+//! buffer, and each call returns when the result is in that buffer:
 //!
 //! ```
 //! # extern crate ray_core as ray;
@@ -26,36 +26,36 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! # What is guaranteed
+//! # Guarantees
 //!
-//! * **Results are exact and repeat.** Elements are reduced in the order of ranks, whoever does the work: all members get the
-//!   same bits, and the next run gets them again.
-//! * **Nothing is copied on the way.** Members work on each other's buffers while all are inside of the operation, whoever is
-//!   awake does the work, and a call returns when its buffer is the caller's own again.
-//! * **Nobody waits for one that will not come.** A member that leaves (its handle is dropped, by a panic too) releases all
-//!   who need it at once, with an error that names it, now and in every later operation. So do members in operations that do not go
-//!   together (another one, type, length, root or reduction), the error naming who is where; a refused argument; a task that is
-//!   cancelled, an actor that is killed or dies before it joined (within a second); a [`Poisoner`]; a time-out, which names the
-//!   missing ranks. A broken group stays broken: make another.
+//! * **Results are deterministic.** Elements are reduced in the order of ranks, whichever member does the work: all members
+//!   get the same bits, and so does the next run.
+//! * **No data is copied on the way.** Members work on each other's buffers while all of them are inside of the operation; the
+//!   members that are awake do the work. A call returns when no other member uses its buffer any more.
+//! * **No member waits for one that cannot come.** The group breaks when a member leaves (its handle is dropped, also by a
+//!   panic) while others need it; when members call operations that do not match (in kind, type, length, root or reduction);
+//!   when an argument is refused; when a member's task is cancelled, or its actor is killed or dies before it joined (noticed
+//!   within a second); by a [`Poisoner`]; and by a time-out. Every waiting member, and every later operation, then gets an
+//!   error that names the ranks and what they did. A broken group stays broken: make another one.
 //!
-//! A member that waits spins a little, gives its processor away a little, then parks. Parked inside a task it
-//! lends its CPU to others, as in [`get`](crate::get), so that members which are tasks of one CPU each come through on
-//! fewer CPUs, in turns. An actor keeps what it holds for life.
+//! A waiting member spins for a short time, then yields its processor for a short time, then parks. A parked task
+//! lends its CPU to other tasks, as in [`get`](crate::get), so a group of tasks of one CPU each makes progress on fewer CPUs
+//! than members, in turns. An actor keeps the resources that it holds for life.
 //!
 //! Ray's pages: [`ray.util.collective`](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
 
-pub(crate) mod ask;
-pub(crate) mod board;
 mod element;
+mod errors;
 mod group;
 mod kernel;
+mod local;
 mod named;
-mod shared;
-mod trouble;
+pub(crate) mod rendezvous;
+pub(crate) mod request;
 
 pub use element::{Element, Float, Max, Mean, Min, Product, ReduceOp, Sum};
 pub use group::{Group, Poisoner};
-/// A float of 16 bits, that of the crate `half`; the language has none yet.
+/// A float of 16 bits, from the crate `half`; stable Rust has none yet.
 pub use half::f16;
 pub use named::{
     create_collective_group, destroy_collective_group, get_collective_group_size, get_group, get_rank, init_collective_group,

@@ -59,7 +59,7 @@ pub mod __private {
     pub use crate::api::emit::*;
     pub use crate::api::listen::listen;
     pub use crate::api::method::{ActorBuilder, ConfiguredMethod, Method};
-    pub use crate::base::error::glue::*;
+    pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};

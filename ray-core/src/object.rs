@@ -1,4 +1,4 @@
-//! Objects: the entry in which a result is settled, its memory, and the references that reach it.
+//! Objects: the entry that holds a result, its memory, and the references to it.
 
 pub(crate) mod alarm;
 pub(crate) mod any;

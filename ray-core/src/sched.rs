@@ -3,5 +3,5 @@
 pub(crate) mod arrivals;
 pub(crate) mod available;
 pub(crate) mod claims;
-pub(crate) mod lease;
+pub(crate) mod cpu_pool;
 pub(crate) mod monitor_state;

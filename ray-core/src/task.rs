@@ -1,4 +1,4 @@
-//! The erased task: its head, its allocation, its arguments, its children, its attempts.
+//! The erased task: its head, its dependencies on arguments, its children, and its retries.
 
 pub(crate) mod abort;
 pub(crate) mod blockers;

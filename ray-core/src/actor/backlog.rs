@@ -76,7 +76,7 @@ fn line_of(call: &CallHead) -> u64 {
 #[cold]
 pub(crate) fn push_backlog(call: CallHold, args: &impl ArgList) {
     let (actor, line) = (&call.actor, line_of(&call));
-    call.task.header.pending.store(1, Ordering::Relaxed);
+    call.task.header.pending_args().store(1, Ordering::Relaxed);
     {
         let mut backlog = actor.cold_state().backlog.lock();
         backlog.entry(line).or_default().push_back(call.hold().clone());
@@ -131,7 +131,7 @@ fn drain_backlog(actor: &ActorHold, line: u64) {
     let (mut unsent, mut push, mut late) = (false, false, Vec::new());
     while let Some(first) = calls.front() {
         if !first.phase().is_settled() {
-            if first.pending.load(Ordering::Acquire) > 0 {
+            if first.pending_args().load(Ordering::Acquire) > 0 {
                 unsent = true;
                 break;
             }

@@ -1,7 +1,7 @@
 //! The one allocation of a call that has a reference: as a task's, with the actor and the caller.
 
 use crate::base::config::Mode;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::actor::head::ActorHead;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;

@@ -1,10 +1,10 @@
 //! Creating actors. The module [`creation`] has the part that does not depend on types.
 
-use crate::base::event::Pending;
-use crate::object::events;
 use crate::actor::remote;
 use crate::base::config::Mode;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
+use crate::base::event::Pending;
+use crate::object::events;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 

@@ -1,10 +1,10 @@
 //! Calling methods: from a handle to the mailbox. [`backlog`](crate::actor::backlog) has the part that does not depend on
 //! types.
 
-use crate::object::events;
 use crate::actor::remote;
 use crate::base::config::Mode;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
+use crate::object::events;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;

@@ -190,7 +190,7 @@ fn entry(header: &Header) -> String {
         Phase::Waiting => {
             return format!(
                 "{name}{kind} with {} argument(s) not ready",
-                header.pending.load(std::sync::atomic::Ordering::Relaxed)
+                header.pending_args().load(std::sync::atomic::Ordering::Relaxed)
             );
         }
         Phase::Queued => "not begun",

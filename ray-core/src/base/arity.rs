@@ -1,6 +1,6 @@
-//! The arities a remote function or method may have, in one place.
+//! The numbers of parameters that a remote function or method may have, in one place.
 
-/// Calls a macro once for each arity with that many names.
+/// Calls a macro once for each number of parameters, with that many type names.
 macro_rules! for_each_arity {
     ($each:ident) => {
         $each! {}

@@ -1,4 +1,4 @@
-//! What one call or one creation says, over what the attribute says.
+//! The options of one call or one creation of an actor, which override those of the attribute.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::base::options::{
 };
 use crate::base::resources::{ResourceOverrides, Resources};
 
-/// Declares the resource setters that the options of a call and of a creation share, and how they remember an error.
-macro_rules! remembering {
+/// Declares the resource setters that the options of a call and of a creation share. They keep the first error.
+macro_rules! resource_setters {
     () => {
         pub(crate) fn num_cpus(&mut self, amount: f64) {
             let outcome = self.resources.num_cpus(amount);
@@ -31,7 +31,7 @@ macro_rules! remembering {
             self.remember(outcome);
         }
 
-        /// The first error counts: later ones may follow from it.
+        /// Keeps the first error: later ones may follow from it.
         fn remember(&mut self, outcome: Result<()>) {
             if let (None, Err(error)) = (&self.error, outcome) {
                 self.error = Some(error);
@@ -40,11 +40,12 @@ macro_rules! remembering {
     };
 }
 
-fn check(holds: bool, rule: &'static str, given: impl std::fmt::Display) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, format!("{rule}, not {given}"))) }
+/// An error with the rule and the given value, unless the value is `valid`.
+fn check(valid: bool, rule: &'static str, given: impl std::fmt::Display) -> Result<()> {
+    if valid { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, format!("{rule}, not {given}"))) }
 }
 
-/// What one call of a function or a method says, over its attribute.
+/// The options of one call of a function or a method.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallOptions {
     pub(crate) name: Option<Cow<'static, str>>,
@@ -59,7 +60,7 @@ impl CallOptions {
         CallOptions { name: None, resources: ResourceOverrides::new(), max_retries: None, retry_on: None, error: None }
     }
 
-    remembering!();
+    resource_setters!();
 
     pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
         self.name = Some(name.into());
@@ -70,7 +71,7 @@ impl CallOptions {
         self.remember(check(retries >= -1, MAX_RETRIES, retries));
     }
 
-    /// The same for a method, under its own name.
+    /// The option of a method; [`max_retries`](Self::max_retries) is that of a function.
     pub(crate) fn max_task_retries(&mut self, retries: i64) {
         self.max_retries = Some(retries);
         self.remember(check(retries >= -1, MAX_TASK_RETRIES, retries));
@@ -80,10 +81,11 @@ impl CallOptions {
         self.retry_on = Some(on.into());
     }
 
-    /// What holds for this call of a function, where a task that says nothing of CPUs asks for `cpu` units.
+    /// The settings of this call of a function. `cpu` is the CPU demand, in units, where neither the call nor the attribute sets
+    /// one.
     ///
     /// # Errors
-    /// The first thing that a setter was given wrong.
+    /// The error of the first setter that got an invalid value.
     pub(crate) fn over_task(self, attribute: &TaskOptions, cpu: u64) -> Result<CallSettings> {
         if let Some(error) = self.error {
             return Err(error);
@@ -96,10 +98,10 @@ impl CallOptions {
         })
     }
 
-    /// What holds for this call of a method, where the class allows `max_task_retries`.
+    /// The settings of this call of a method, where `max_task_retries` is the setting of the class.
     ///
     /// # Errors
-    /// The first thing that a setter was given wrong.
+    /// The error of the first setter that got an invalid value.
     pub(crate) fn over_method(self, attribute: &MethodOptions, max_task_retries: i64) -> Result<CallSettings> {
         if let Some(error) = self.error {
             return Err(error);
@@ -113,18 +115,18 @@ impl CallOptions {
     }
 }
 
-/// What holds for one call.
+/// The settings of one call: its options over those of the attribute.
 #[derive(Clone, Debug)]
 pub(crate) struct CallSettings {
     /// None: the function's path.
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) resources: Resources,
-    /// -1: for ever.
+    /// -1: no limit.
     pub(crate) max_retries: i64,
     pub(crate) retry_on: RetryOn,
 }
 
-/// What one creation of an actor says, over its class's attribute.
+/// The options of one creation of an actor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CreateOptions {
     pub(crate) name: Option<Cow<'static, str>>,
@@ -153,17 +155,17 @@ impl CreateOptions {
         }
     }
 
-    remembering!();
+    resource_setters!();
 
     pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();
-        self.remember(check(!name.is_empty(), "an actor's name must have a character or more", "``"));
+        self.remember(check(!name.is_empty(), "an actor's name must not be empty", "``"));
         self.name = Some(name);
     }
 
     pub(crate) fn namespace(&mut self, namespace: impl Into<Cow<'static, str>>) {
         let namespace = namespace.into();
-        self.remember(check(!namespace.is_empty(), "a namespace must have a character or more", "``"));
+        self.remember(check(!namespace.is_empty(), "a namespace must not be empty", "``"));
         self.namespace = Some(namespace);
     }
 
@@ -191,19 +193,16 @@ impl CreateOptions {
         self.remember(check(calls > 0 || calls == -1, MAX_PENDING_CALLS, calls));
     }
 
-    /// What holds for this actor.
+    /// The settings of this actor.
     ///
     /// # Errors
-    /// The first thing that a setter was given wrong, or `get_if_exists` without a name.
+    /// The error of the first setter that got an invalid value, or of `get_if_exists` without a name.
     pub(crate) fn over(self, attribute: &ActorOptions) -> Result<CreateSettings> {
         if let Some(error) = self.error {
             return Err(error);
         }
         if self.get_if_exists && self.name.is_none() {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "get_if_exists goes by the actor's name: give it one with `.name(..)`",
-            ));
+            return Err(Error::new(ErrorKind::InvalidArgument, "get_if_exists needs the actor's name: set it with `.name(..)`"));
         }
         let pending = self.max_pending_calls.unwrap_or(attribute.max_pending_calls);
         Ok(CreateSettings {
@@ -219,20 +218,20 @@ impl CreateOptions {
     }
 }
 
-/// What holds for one actor.
+/// The settings of one actor: the options of its creation over those of its class.
 #[derive(Clone, Debug)]
 pub(crate) struct CreateSettings {
     pub(crate) name: Option<Cow<'static, str>>,
     /// None: the creator's.
     pub(crate) namespace: Option<Cow<'static, str>>,
     pub(crate) get_if_exists: bool,
-    /// Held for life.
+    /// Held as long as the actor lives.
     pub(crate) resources: Resources,
-    /// -1: for ever.
+    /// -1: no limit.
     pub(crate) max_restarts: i64,
-    /// -1: for ever.
+    /// -1: no limit.
     pub(crate) max_task_retries: i64,
-    /// None: 1 for a sync actor, 1000 for one with an async method.
+    /// None: the default, which is 1 for a sync actor and 1000 for an actor with an async method.
     pub(crate) max_concurrency: Option<u32>,
     /// None: no limit.
     pub(crate) max_pending_calls: Option<u64>,
@@ -244,7 +243,7 @@ mod tests {
     use crate::base::resources::UNITS;
 
     #[test]
-    fn a_call_says_what_differs_from_the_attribute() {
+    fn options_of_a_call_override_the_attribute() {
         const ATTRIBUTE: TaskOptions = TaskOptions::new().num_cpus(2.0).max_retries(5).retry_exceptions(RetryOn::Always);
         let mut options = CallOptions::new();
         options.num_gpus(1.0);
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wrong_setting_is_the_error() {
+    fn the_first_invalid_setting_is_the_error() {
         let mut options = CallOptions::new();
         options.num_cpus(-1.0);
         options.max_retries(-2);
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_an_actor() {
+    fn invalid_options_of_an_actor_are_refused() {
         let wrong: [fn(&mut CreateOptions); 7] = [
             |o| o.max_concurrency(0),
             |o| o.max_pending_calls(0),
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_task_is_not_tried_again() {
+    fn a_cancelled_task_is_not_retried() {
         assert!(!RetryOn::Always.allows(&Error::new(ErrorKind::Cancelled, "")));
         assert!(RetryOn::Always.allows(&Error::panic("", None)));
         assert!(!RetryOn::If(Error::is_timeout).allows(&Error::user("")));

@@ -1,4 +1,4 @@
-//! How to start the engine: what the program says, what the environment says, and the defaults.
+//! The configuration of the engine: from the program, from the environment, and the defaults.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::resources;
 use crate::base::resources::{Resources, UNITS};
 
-/// Threads that the engine may add beyond its CPUs: calls nest to ten thousand levels when every level blocks a thread of its
-/// own, and some are left for work that asks for no CPU.
+/// How many threads the engine may start beyond its CPUs: enough for calls that nest ten thousand levels deep and block a thread
+/// at each level, and some for work that asks for no CPU.
 const SPARE_THREADS: usize = 10_500;
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 const DEFAULT_STALL: Duration = Duration::from_secs(5);
 
-/// The stack of a worker thread, in bytes, where neither the program nor `RUST_MIN_STACK` asks for another: that of any
-/// thread in Rust.
+/// The default stack of a worker thread, in bytes; it is the default of Rust's threads too.
 const DEFAULT_STACK: usize = 2 * 1024 * 1024;
-/// A getter runs work on its own thread while so much of its stack is left. A worker thread has at least that much.
-const ENOUGH_STACK: usize = 256 * 1024;
-/// No system gives a thread more.
-const LARGEST_STACK: usize = 1 << 40;
+/// A getter runs work on its own thread while so many bytes of its stack are left. The stack of a worker thread has at least so
+/// many.
+const MIN_STACK: usize = 256 * 1024;
+/// The largest stack, in bytes; no system gives a thread more.
+const MAX_STACK: usize = 1 << 40;
 
-/// The namespace of named actors that nobody chose another for.
+/// The namespace of named actors if the program sets none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
-/// What to start the engine with, for `ray::init_with`. Nothing is checked before.
+/// The configuration of the engine, for [`init_with`](crate::init_with), which checks it.
 ///
-/// What is not said here is read from the environment where a variable is named below, and is the default otherwise.
+/// An option that is not set comes from the environment, if a variable is named below, or is the default.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -53,99 +53,103 @@ pub struct Config {
 }
 
 impl Config {
-    /// Nothing said.
+    /// A configuration with no option set.
     pub fn new() -> Config {
         Config::default()
     }
 
-    /// CPUs that tasks may hold at once; by default those that this process may run on.
+    /// How many CPUs tasks may hold at once; by default the CPUs that this process may run on.
     ///
     /// With 0, as in Ray, work that asks for no CPU runs (`num_cpus = 0`, an `async fn`, an actor that does not ask for
-    /// CPUs), and work that asks for one fails at once with `Infeasible`. An actor holds no CPU here unless it asks for one;
-    /// Ray asks for one to place an actor, so without CPUs it starts none.
+    /// CPUs), and work that asks for one fails at once with `Infeasible`. An actor holds no CPU here unless it asks for one. Ray
+    /// needs one CPU to place an actor, so without CPUs it starts no actor.
     pub fn num_cpus(mut self, cpus: usize) -> Config {
         self.num_cpus = Some(cpus);
         self
     }
 
-    /// GPUs that tasks may hold at once; by default none.
+    /// How many GPUs tasks may hold at once; by default none.
     pub fn num_gpus(mut self, gpus: usize) -> Config {
         self.num_gpus = Some(gpus);
         self
     }
 
-    /// Bytes of memory that tasks may ask for; by default the machine's. Logical as the others: nothing is measured.
+    /// The memory that tasks may ask for, in bytes; by default the memory of the machine, or of the container if it has a limit.
+    /// As with the other resources, the engine counts what tasks ask for, and does not measure what they use.
     pub fn memory(mut self, bytes: u64) -> Config {
         self.memory = Some(bytes);
         self
     }
 
-    /// An amount of a custom resource. `CPU`, `GPU` and `memory`, negative and too fine amounts are errors of `init`.
+    /// The amount of a custom resource; a multiple of 0.0001. `init` returns an error for the names `CPU`, `GPU`, `memory` and the
+    /// empty one, and for an amount that is negative, above 1e15, or has more than four decimals.
     pub fn resource(mut self, name: impl Into<Cow<'static, str>>, amount: f64) -> Config {
         self.resources.push((name.into(), amount));
         self
     }
 
-    /// Where named actors of this program are found when no other namespace is given; by default `default`.
+    /// The namespace of this program's named actors if a call gives no other one; by default `default`. `init` returns an error for
+    /// an empty name.
     pub fn namespace(mut self, namespace: impl Into<Cow<'static, str>>) -> Config {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// Whether every value goes through its serialised form, so that tests catch what a cluster would refuse; else as
-    /// `RAY_STRICT` says (`1`), by default not.
+    /// Strict mode: whether every value is serialised and deserialised, so that tests find values that a cluster would refuse. If it
+    /// is not set, the variable `RAY_STRICT` (`1` or `0`) decides; by default it is off.
     pub fn strict(mut self, strict: bool) -> Config {
         self.strict = Some(strict);
         self
     }
 
-    /// Whether an `init` of an engine that runs already is fine, and gives that engine.
+    /// Whether `init` returns the running engine, instead of an error, if one runs already; by default not.
     pub fn ignore_reinit_error(mut self, ignore: bool) -> Config {
         self.ignore_reinit_error = ignore;
         self
     }
 
-    /// The cluster to join; else as `RAY_ADDRESS` says, by default none: the engine is in this process.
+    /// The address of the cluster to join; if it is not set, that of the variable `RAY_ADDRESS`. Without an address the engine runs
+    /// in this process.
     ///
-    /// The cluster engine is not there yet: an address is an error of `init`.
+    /// There is no engine for clusters yet: with an address `init` returns an error.
     pub fn address(mut self, address: impl Into<Cow<'static, str>>) -> Config {
         self.address = Some(address.into());
         self
     }
 
-    /// How long `shutdown` waits for running bodies to end before it leaves them and names them; by default 5 s.
+    /// How long `shutdown` waits for running bodies to end before it logs their names and returns; by default 5 s.
     pub fn shutdown_grace(mut self, grace: Duration) -> Config {
         self.shutdown_grace = Some(grace);
         self
     }
 
-    /// How long things may stand still before it is logged who waits for what; by default 5 s, and zero for never.
+    /// After how long without progress the engine logs what each waiting thread waits for; by default 5 s. Zero: never.
     pub fn stall_report(mut self, after: Duration) -> Config {
         self.stall_report = Some(after);
         self
     }
 
-    /// The most threads that the engine has at once; by default 10,500 more than CPUs, so that blocking calls can nest ten
-    /// thousand deep. They are started when needed and go when idle. Only where every one of them blocks on something
-    /// outside of the engine, so that nothing could go on, is one more started.
+    /// The largest number of worker threads; by default 10,500 more than CPUs, so that blocking calls can nest ten thousand levels
+    /// deep. Threads are started when they are needed, and end when they are idle. The engine starts one more than this only if
+    /// every one of them blocks on something outside of the engine, so that no work could make progress.
     pub fn max_threads(mut self, threads: usize) -> Config {
         self.max_threads = Some(threads);
         self
     }
 
-    /// Whether to log, once a call site, that a `get` right after each `remote` makes a loop run one by one; else as
-    /// `RAY_TIPS` says (`0`), by default yes.
+    /// Whether the engine logs tips: once for each call site, that a `get` right after each `remote` makes the tasks of a loop run
+    /// one after the other. If it is not set, the variable `RAY_TIPS` (`1` or `0`) decides; by default it is on.
     pub fn tips(mut self, tips: bool) -> Config {
         self.tips = Some(tips);
         self
     }
 
-    /// The stack of each thread that runs bodies, async ones too, in bytes; else as `RUST_MIN_STACK` says, by default 2 MiB.
-    /// Memory is used as far as a stack grows, so a large one costs address space only.
+    /// The stack of each thread that runs bodies, also async ones, in bytes; if it is not set, that of the variable
+    /// `RUST_MIN_STACK`; by default 2 MiB. The system provides memory as a stack grows, so a large stack costs address space only.
     ///
-    /// A `get` may run the body that it waits for on the getter's own stack: where this is set, only while at least half as
-    /// much is left there. So a body has at least half of it, whichever thread runs it. Less than 256 KiB is an error of
-    /// `init`.
+    /// A `get` may run the body that it waits for on the getter's own stack. If the size is set, it does so only while at least
+    /// half as much is left there, so a body has at least half of it, whichever thread runs it. `init` returns an error for
+    /// less than 256 KiB or more than 1 TiB.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -156,15 +160,15 @@ impl Config {
         self
     }
 
-    /// Whether a second `init` is to be forgiven: the one thing that counts when nothing is started.
+    /// Whether a second `init` is accepted: the only option that is read if an engine runs already.
     pub(crate) fn ignores_reinit_error(&self) -> bool {
         self.ignore_reinit_error
     }
 
-    /// Everything checked, completed from the environment and the machine.
+    /// Checks all options, and completes them from the environment and the machine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for what cannot be; [`ErrorKind::ClusterUnavailable`] for an address.
+    /// [`ErrorKind::InvalidArgument`] for an invalid value; [`ErrorKind::ClusterUnavailable`] for an address.
     pub(crate) fn resolve(self) -> Result<Resolved> {
         self.resolve_in(&|name| std::env::var(name).ok())
     }
@@ -175,12 +179,12 @@ impl Config {
             return Err(Error::new(
                 ErrorKind::ClusterUnavailable,
                 format!(
-                    "the cluster engine is not there yet, so `{address}` cannot be joined: unset RAY_ADDRESS (or leave out Config::address) to run embedded, in this process"
+                    "the engine for clusters is not there yet, so `{address}` cannot be joined: unset RAY_ADDRESS (or do not call Config::address) to run embedded, in this process"
                 ),
             ));
         }
         let num_cpus = self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-        // Work that asks for no CPU needs a thread too.
+        // Without CPUs, work that asks for no CPU needs a thread too.
         let workers = num_cpus.max(1);
         let max_threads = self.max_threads.unwrap_or(num_cpus.saturating_add(SPARE_THREADS));
         if max_threads < workers {
@@ -188,17 +192,16 @@ impl Config {
                 "Config::max_threads ({max_threads}) must be at least 1 and at least num_cpus ({num_cpus})"
             )));
         }
-        if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(ENOUGH_STACK..=LARGEST_STACK).contains(bytes)) {
+        if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(MIN_STACK..=MAX_STACK).contains(bytes)) {
             return Err(invalid(format!("Config::worker_stack_size ({bytes} bytes) must be at least 256 KiB and at most 1 TiB")));
         }
-        // As the standard library does, which ignores a value that is no number.
-        let from_environment =
-            || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(ENOUGH_STACK, LARGEST_STACK));
+        // A value that is no number is ignored, as in the standard library.
+        let from_environment = || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(MIN_STACK, MAX_STACK));
         let chosen_stack = self.worker_stack_size.or_else(from_environment);
         let strict = self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?;
         let namespace = self.namespace.unwrap_or(Cow::Borrowed(DEFAULT_NAMESPACE));
         if namespace.is_empty() {
-            return Err(invalid("Config::namespace must have a character or more".into()));
+            return Err(invalid("Config::namespace must not be empty".into()));
         }
         let custom = self.resources.into_iter().map(|(name, amount)| resources::custom(name, amount));
         let total = Resources::new(
@@ -215,7 +218,7 @@ impl Config {
             mode: if strict { Mode::Strict } else { Mode::Embedded },
             checks_submissions: strict || num_cpus == 0,
             worker_stack: chosen_stack.unwrap_or(DEFAULT_STACK),
-            inline_stack: chosen_stack.map_or(ENOUGH_STACK, |bytes| (bytes / 2).max(ENOUGH_STACK)),
+            inline_stack: chosen_stack.map_or(MIN_STACK, |bytes| (bytes / 2).max(MIN_STACK)),
             tips: self.tips.map_or_else(|| switch("RAY_TIPS", set("RAY_TIPS"), true), Ok)?,
             shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_GRACE),
             stall_report: Some(self.stall_report.unwrap_or(DEFAULT_STALL)).filter(|after| !after.is_zero()),
@@ -224,16 +227,16 @@ impl Config {
     }
 }
 
-/// What the engine starts with.
+/// The checked configuration that the engine starts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
     pub(crate) num_cpus: usize,
-    /// So many threads start when there is work for them: one for each CPU, and one where there is none.
+    /// How many threads start when there is work for them: one for each CPU, and at least one.
     pub(crate) workers: usize,
     pub(crate) total: Resources,
     pub(crate) namespace: Cow<'static, str>,
     pub(crate) mode: Mode,
-    /// A task of one CPU is not simply queued: in another mode than `Embedded`, and where there is no CPU at all.
+    /// Tasks of one CPU do not take the fast path into the queue: in another mode than `Embedded`, and without CPUs.
     pub(crate) checks_submissions: bool,
     /// In bytes.
     pub(crate) worker_stack: usize,
@@ -252,7 +255,7 @@ fn invalid(message: String) -> Error {
 
 fn whole(name: &str, count: usize) -> Result<u64> {
     let units = u64::try_from(count).ok().and_then(|count| count.checked_mul(UNITS));
-    units.ok_or_else(|| invalid(format!("{name}: {count} is more than can be counted")))
+    units.ok_or_else(|| invalid(format!("{name}: {count} is too large")))
 }
 
 /// Where bodies run, and whether values are encoded on the way.
@@ -266,7 +269,7 @@ pub(crate) enum Mode {
     Remote,
 }
 
-/// A variable that is 1 or 0. Anything else is refused: a strict mode that is thought to be on is worse than none.
+/// Reads a variable that is 1 or 0. Other values are refused: a user who believes that strict mode is on must not be wrong.
 fn switch(name: &str, value: Option<String>, default: bool) -> Result<bool> {
     match value.as_deref() {
         None => Ok(default),
@@ -276,8 +279,8 @@ fn switch(name: &str, value: Option<String>, default: bool) -> Result<bool> {
     }
 }
 
-/// The memory that this process may have, in bytes: the machine's, or the container's limit. Where the system does not say it
-/// is as good as unlimited.
+/// The memory that this process may use, in bytes: the memory of the machine, or the limit of the container if that is less.
+/// `u64::MAX` where the system does not tell.
 fn machine_memory() -> u64 {
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
     crate::base::os::memory().into_iter().chain(container).min().unwrap_or(u64::MAX)
@@ -300,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_goes_before_the_environment() {
+    fn the_program_overrides_the_environment() {
         let environment = [("RAY_STRICT", "1"), ("RAY_TIPS", "0")];
         let resolved = resolve(Config::new().tips(true), &environment).unwrap();
         assert!(resolved.mode == Mode::Strict && resolved.tips);
@@ -316,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn stacks() {
+    fn stack_sizes() {
         let stacks = |config: Config, environment: &[(&str, &str)]| {
             let resolved = resolve(config, environment).unwrap();
             (resolved.worker_stack, resolved.inline_stack)
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn invalid_options_are_refused() {
         for config in [
             Config::new().num_cpus(0).max_threads(0),
             Config::new().worker_stack_size(0),

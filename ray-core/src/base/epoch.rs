@@ -1,5 +1,5 @@
-//! The number of the engine that runs now. Every entry, handle and thread state carries the number of its engine, and a shutdown
-//! changes the number: so each of them sees that its engine is gone, without being told.
+//! The epoch: the number of the engine that runs now. Every entry, handle and thread state has the number of its engine. A shutdown
+//! changes the current number, so a comparison shows that the engine of an object is gone.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,32 +17,32 @@ pub(crate) fn current() -> u32 {
     CURRENT.load(Ordering::Relaxed)
 }
 
-/// Whether the engine of that number runs now, for a thread that has just changed what the thread that shuts the engine down
-/// reads after it has changed the number.
+/// Whether the engine of that number runs now. Sequentially consistent: of a thread that writes data before this check, and the
+/// shutdown, which reads that data after it has changed the number, one sees the other's write.
 #[inline]
 pub(crate) fn is_current(epoch: u32) -> bool {
     CURRENT.load(Ordering::SeqCst) == epoch
 }
 
-/// A number for another engine.
+/// A new number for an engine that starts.
 pub(crate) fn fresh() -> u32 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// The engine of that number runs from now on.
+/// Makes the engine of that number the current one.
 pub(crate) fn begin(epoch: u32) {
     CURRENT.store(epoch, Ordering::SeqCst);
 }
 
-/// No engine runs from now on.
+/// Records that no engine runs any more.
 pub(crate) fn end() {
     CURRENT.store(NONE, Ordering::SeqCst);
 }
 
-/// Refuses an object of an engine that was shut down.
+/// Checks that an object belongs to the engine that runs now.
 ///
 /// # Errors
-/// `RuntimeGone`.
+/// `RuntimeGone` if its engine was shut down.
 #[inline]
 pub(crate) fn check_object(epoch: u32) -> Result<()> {
     if epoch == current() { Ok(()) } else { Err(stale_object()) }
@@ -51,10 +51,10 @@ pub(crate) fn check_object(epoch: u32) -> Result<()> {
 /// The error of an object whose engine was shut down.
 #[cold]
 pub(crate) fn stale_object() -> Error {
-    gone("the object was of an engine that is no more")
+    gone("the object belonged to that engine")
 }
 
-/// The error of everything whose engine was shut down.
+/// The error of an operation whose engine was shut down.
 #[cold]
 pub(crate) fn gone(why: &'static str) -> Error {
     Error::new(ErrorKind::RuntimeGone, format!("the engine was shut down: {why}; call `ray::init()` and submit again"))

@@ -1,10 +1,11 @@
-//! The one error type: what went wrong, in which task, and because of what.
+//! The error type of the engine: what failed, in which task, and with which causes.
 //!
-//! [`Error`] is one pointer, cheap to clone, because one failure is handed to every reference, dependant and waiter of the
-//! failed object. A failure on its way up gathers [`Link`]s: the task that failed, the tasks that failed because an argument
-//! of theirs did, the tasks whose bodies passed it on. The [kind](ErrorKind) and the user's own value stay those of the origin.
+//! [`Error`] is one pointer, cheap to clone, because every reference, dependant and waiter of a failed object gets the same error.
+//! An error collects a [`Link`] for each task that it goes through: the task that failed, the tasks that did not run because an
+//! argument failed, the tasks whose bodies returned the error. The [kind](ErrorKind) and the user's value remain those of the
+//! first task.
 
-pub(crate) mod glue;
+pub(crate) mod conversion;
 mod payload;
 mod show;
 mod wire;
@@ -18,7 +19,7 @@ use payload::{Encode, Head, Owned, Payload};
 pub(crate) use wire::Arrived;
 pub use wire::EncodedError;
 
-/// The result of whatever can fail here: `ray::Result<T>` is `Result<T, ray::Error>`.
+/// The result of the engine's functions: `ray::Result<T>` is `Result<T, ray::Error>`.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -30,10 +31,10 @@ pub use wire::EncodedError;
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Declares the kinds once: the enum, and the question `is_*` on [`Error`] for each.
+/// Declares the kinds: the enum, and a method `is_*` of [`Error`] for each.
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $kind:ident $question:ident,)+) => {
-        /// What sort of failure an [`Error`] is.
+    ($($(#[doc = $doc:literal])+ $kind:ident $method:ident,)+) => {
+        /// The kind of an [`Error`].
         ///
         /// ```
         /// # extern crate ray_core as ray;
@@ -65,7 +66,7 @@ macro_rules! kinds {
                 #[doc = concat!("Whether the kind is [`ErrorKind::", stringify!($kind), "`]:")]
                 $(#[doc = $doc])+
                 #[must_use]
-                pub fn $question(&self) -> bool {
+                pub fn $method(&self) -> bool {
                     self.kind() == ErrorKind::$kind
                 }
             )+
@@ -80,38 +81,38 @@ kinds! {
     Panic is_panic,
     /// the task was cancelled.
     Cancelled is_cancelled,
-    /// a `get` with a timeout, or a `wait` of another sort with one, ran out of time.
+    /// a `get` or another wait with a time-out took too long.
     GetTimeout is_timeout,
     /// the actor is dead: killed, ended, or failed with no restart left.
     ActorDied is_actor_died,
-    /// the actor is restarting, and the call was lost with its former life.
+    /// the actor restarted, and the call was lost with the former instance.
     ActorUnavailable is_actor_unavailable,
     /// as many calls wait at the actor as its `max_pending_calls` allows.
     PendingCallsLimitExceeded is_pending_calls_limit_exceeded,
     /// another living actor has the name.
     ActorAlreadyExists is_actor_already_exists,
-    /// no living actor has the name, or it is of another class.
+    /// no living actor has the name, or the actor has another class.
     ActorNotFound is_actor_not_found,
-    /// more of a resource is asked for than there is in all.
+    /// the task or actor asks for more of a resource than the engine has in total.
     Infeasible is_infeasible,
-    /// the call would wait for itself, through others.
+    /// the call would wait for itself, directly or through other calls.
     Deadlock is_deadlock,
-    /// a call that blocks its thread was made in async code; `.await` is the way there.
+    /// a blocking call was made in async code; use `.await` there.
     BlockingInAsync is_blocking_in_async,
     /// the engine that the reference or handle belongs to was shut down.
     RuntimeGone is_runtime_gone,
-    /// `init` was called while the engine runs.
+    /// `init` was called while an engine runs.
     AlreadyInitialized is_already_initialized,
-    /// an argument or an option is outside what is allowed.
+    /// the value of an argument or an option is invalid.
     InvalidArgument is_invalid_argument,
-    /// a value could not be encoded, or its bytes not decoded.
+    /// a value could not be encoded, or its bytes could not be decoded.
     Serialization is_serialization,
-    /// the cluster that was asked for cannot be used.
+    /// the configured cluster cannot be used.
     ClusterUnavailable is_cluster_unavailable,
-    /// the system refused a thread, or calls are nested deeper than threads may be had.
+    /// the system refused a thread, or blocking calls are nested too deep.
     Threads is_threads,
-    /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or its members are in operations
-    /// that do not go together.
+    /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or its members have called operations
+    /// that do not match.
     Collective is_collective,
     /// the process that ran the task or the actor has ended before it sent a result.
     WorkerCrashed is_worker_crashed,
@@ -121,9 +122,9 @@ kinds! {
 
 /// Why a task, a call or a request failed.
 ///
-/// `Display` is one line: what happened and, where there is something to do about it, what to do; `{:#}` adds the causes to
-/// that line. `Debug`, which is what `fn main() -> ray::Result<()>` shows, is that line and below it the path of the failure:
-/// the tasks that it went through, and its causes, each after "because".
+/// `Display` is one line: what happened and, where the reader can do something about it, what to do; `{:#}` adds the causes to
+/// that line. `Debug`, which `fn main() -> ray::Result<()>` prints, is that line and below it the path of the failure: the tasks
+/// that it went through, and its causes, each after "because".
 ///
 /// The causes of a user's own error are kept: those that its `source()` gives, and those of an `anyhow::Error`, an
 /// `eyre::Report` or a `Box<dyn Error + Send + Sync>`. [`source`](std::error::Error::source) walks them, and
@@ -160,23 +161,23 @@ enum What {
     User(Arc<dyn Payload>),
 }
 
-/// A task that the failure went through.
+/// A task that the error went through.
 #[derive(Clone)]
 struct Link {
     name: Arc<str>,
-    /// Where the function is defined; none for a task that failed for an argument, which did not run.
+    /// File and line of the function. None: the task did not run because an argument failed.
     defined: Option<(Cow<'static, str>, u32)>,
 }
 
-/// Calls nest to ten thousand and more, and each level keeps its own error: chains of full length would take quadratic memory.
-/// The two ends tell the story.
+/// How many links an error keeps: the first and the last ones. Calls nest ten thousand levels deep and more, and each level keeps
+/// its own error, so full chains would need quadratic memory.
 const KEPT_LINKS: usize = 32;
 
 impl Error {
-    /// An error of the user's own making, of kind [`ErrorKind::Other`].
+    /// Makes an error of kind [`ErrorKind::Other`] from a user's value.
     ///
-    /// The value is kept: [`downcast_ref`](Error::downcast_ref) finds it again. A remote function that returns
-    /// `ray::Result<T>` passes such an error on as it is.
+    /// The value is kept: [`downcast_ref`](Error::downcast_ref) finds it. A remote function that returns `ray::Result<T>` can return
+    /// such an error, which stays as it is.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -189,10 +190,10 @@ impl Error {
         Error::of_user(ErrorKind::Other, error, payload::no_head, None)
     }
 
-    /// As [`other`](Error::other), and keeps what caused the error too: `source()` of the result walks the chain of
-    /// `error`, `{:?}` prints it, and [`downcast_ref`](Error::downcast_ref) finds each error in it.
+    /// As [`other`](Error::other), and keeps the causes of `error` too: `source()` of the result returns them, `{:?}` prints them,
+    /// and [`downcast_ref`](Error::downcast_ref) finds each of them.
     ///
-    /// `Error::other` takes any type that can be displayed, and so cannot ask it for a source.
+    /// `Error::other` takes every type that implements `Display`, so it cannot call `source()` of its value.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -206,18 +207,18 @@ impl Error {
         Error::of_user(ErrorKind::Other, error, |error| Some(error), None)
     }
 
-    /// An error of the engine's own; `message` says what happened and what to do, in one line.
+    /// An error of the engine. `message` says in one line what happened and what to do.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
         Error::of(kind, What::Message(message.into()))
     }
 
-    /// What a body returned as `Err`, where nothing more is known of its type.
+    /// The `Err` of a body, of a type of which only `Display` is known.
     #[cfg(test)]
     pub(crate) fn user<E: Display + Send + Sync + 'static>(error: E) -> Error {
         Error::of_user(ErrorKind::Task, error, payload::no_head, None)
     }
 
-    /// The `Err` of a closure; `head` sees it as the first error of its chain.
+    /// The `Err` of a closure; `head` returns the first error of its chain.
     pub(crate) fn of_body<E: Display + Send + Sync + 'static>(error: E, head: Head<E>) -> Error {
         Error::of_user(ErrorKind::Task, error, head, None)
     }
@@ -229,14 +230,14 @@ impl Error {
         error
     }
 
-    /// The same error, because of `cause`.
+    /// Sets the cause.
     #[must_use]
     pub(crate) fn with_cause(mut self, cause: Error) -> Error {
         self.inner_mut().cause = Some(cause);
         self
     }
 
-    /// The same error, having gone through the body of the task `name`, whose function is defined at `file:line`.
+    /// Adds a link: the error was returned by the body of the task `name`, whose function is defined at `file:line`.
     #[must_use]
     pub(crate) fn in_task(self, name: &str, file: &'static str, line: u32) -> Error {
         self.with_link(Link { name: name.into(), defined: Some((file.into(), line)) })
@@ -252,28 +253,28 @@ impl Error {
         self
     }
 
-    /// The same error, as that of the task `name`, which did not run because an argument's producer failed.
+    /// Adds a link: the task `name` did not run because an argument failed with this error.
     #[must_use]
     #[allow(
         clippy::wrong_self_convention,
-        reason = "it reads as its siblings `with_cause` and `in_task`, which take the error too"
+        reason = "`with_cause` and `in_task`, which belong together with it, take the error by value too"
     )]
     pub(crate) fn as_dependency_of(self, name: &str) -> Error {
         self.with_link(Link { name: name.into(), defined: None })
     }
 
-    /// What sort of failure this is.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The value that a body returned as `Err`, or that was given to [`Error::other`], if it is an `E`; otherwise the first
-    /// of its causes that is one.
+    /// The value that a body returned as `Err`, or that was passed to [`Error::other`], if it is an `E`; otherwise the first
+    /// of its causes that is an `E`.
     ///
-    /// Among causes that are no error of ray's it knows the types of the standard library only, because `E` need not be an
-    /// error here; [`find`](Error::find) knows all. A context that was attached with `anyhow` or `eyre` has a private type of
-    /// that crate: find the `anyhow::Error` with this function, and ask it.
+    /// Among causes of a foreign error type it finds only types of the standard library, because `E` need not implement
+    /// `std::error::Error`; [`find`](Error::find) finds all types. A context that was attached with `anyhow` or `eyre` has a private
+    /// type of that crate: find the `anyhow::Error` with this function, and downcast that.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -295,7 +296,7 @@ impl Error {
     }
 
     /// The first error of type `E` in the whole chain: the value that [`downcast_ref`](Error::downcast_ref) finds, or any of
-    /// its causes, whatever crate their types are of.
+    /// its causes, of any crate.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -329,14 +330,14 @@ impl Error {
         self.search(|value| value.downcast_ref(), |cause| cause.downcast_ref())
     }
 
-    /// The first in the chain that is found: `in_value` looks at a user's value, `in_cause` at an error of its chain.
+    /// The first match in the chain: `in_value` looks at a user's value, `in_cause` at an error of its chain.
     fn search<E: 'static>(
         &self,
         in_value: impl for<'a> Fn(&'a dyn Any) -> Option<&'a E>,
         in_cause: impl for<'a> Fn(&'a (dyn std::error::Error + 'static)) -> Option<&'a E>,
     ) -> Option<&E> {
-        // A loop over errors of ray's: each of them holds a value, which is no link of a chain that `source` gives, and that
-        // value has a chain of its own.
+        // A loop over values of type `Error`: each of them has a user's value, which `source` does not return, and that value has
+        // a chain of its own.
         let mut error = self;
         loop {
             let mut inner = None;
@@ -370,7 +371,7 @@ impl Error {
         self
     }
 
-    /// The name of the last task that the failure went through.
+    /// The name of the last task that the error went through.
     pub(crate) fn last_task(&self) -> Option<&str> {
         self.0.links.last().map(|link| &*link.name)
     }
@@ -383,8 +384,8 @@ impl Error {
     where
         E: Display + Send + Sync + 'static,
     {
-        // Ray's own errors pass through unwrapped where method resolution does not see them: in generic code, and in the
-        // value that `?` makes in a body that returns `Box<dyn Error + Send + Sync>`, `anyhow::Result` or `eyre::Result`.
+        // An `Error` is not wrapped again, also where method resolution does not see its type: in generic code, and in the value
+        // that `?` makes in a body that returns `Box<dyn Error + Send + Sync>`, `anyhow::Result` or `eyre::Result`.
         let any = &error as &dyn Any;
         if let Some(own) = any.downcast_ref::<Error>() {
             return own.clone();
@@ -396,7 +397,7 @@ impl Error {
         }
     }
 
-    /// The fields, for a change; copied first where the error is shared.
+    /// The fields, to be changed. They are copied first if the error is shared.
     fn inner_mut(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
@@ -429,15 +430,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_word() {
+    fn an_error_is_one_word() {
         assert_eq!(size_of::<Option<Error>>(), size_of::<usize>());
     }
 
     #[test]
-    fn the_way_of_a_failure() {
+    fn debug_prints_the_tasks_on_the_way() {
         let origin = Error::user("out of stock\nitem 7").in_task("shop::buy", "src/shop.rs", 10);
         let handed = origin.clone().as_dependency_of("shop::ship").in_task("shop::order", "src/shop.rs", 30);
-        assert_eq!(origin.0.links.len(), 1, "a clone goes its own way");
+        assert_eq!(origin.0.links.len(), 1, "links of a clone are its own");
         assert_eq!(handed.to_string(), "task `shop::buy` failed: out of stock; item 7");
         let expected = "task `shop::buy` failed: out of stock
     item 7
@@ -449,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_come_after() {
+    fn debug_prints_the_causes_after_the_tasks() {
         let panic = Error::panic("torn", Some("src/a.rs:1:2".into())).in_task("Counter::add", "src/a.rs", 1);
         let died = Error::new(ErrorKind::ActorDied, "the actor `Counter` is dead").with_cause(panic);
         let expected = "the actor `Counter` is dead
@@ -459,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_way_is_told_by_its_ends() {
+    fn a_long_chain_keeps_its_ends() {
         let error = (0..10_000).fold(Error::user("deep"), |error, i| error.in_task(&format!("t{i}"), "src/a.rs", i));
         let text = format!("{error:?}");
         assert!(text.contains("`t0`") && text.contains("`t9999`") && text.contains("through 9968 more tasks"), "{text}");
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_that_panics_does_no_harm() {
+    fn a_panic_of_display_becomes_a_text() {
         struct Rude;
         impl Display for Rude {
             fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,10 +47,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::base::clock;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::{ActorId, TaskId};
-use crate::base::users_code;
+use crate::base::{clock, users_code};
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

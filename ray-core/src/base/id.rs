@@ -1,11 +1,10 @@
-//! Names of things, as numbers.
+//! Ids: numbers of tasks, objects, actors, worker threads, jobs and nodes.
 //!
-//! Every id is that of one run of the engine, never given twice in it. They are written in hexadecimal of a fixed width, so
-//! that logs line up and a search finds the whole of one.
+//! They are printed in hexadecimal with a fixed width, so that logs line up and a search finds a whole id.
 
 use std::fmt;
 
-/// Declares an id: a number that is written in hexadecimal.
+/// Declares an id: a number that is printed in hexadecimal.
 macro_rules! id {
     ($(#[$doc:meta])+ $name:ident($raw:ty), $width:literal) => {
         $(#[$doc])+
@@ -33,32 +32,33 @@ macro_rules! id {
 }
 
 id! {
-    /// One invocation of a remote function or method, its retries included. In order of submission by one thread.
+    /// The id of one call of a remote function or method, its retries included. Ids are assigned when a program asks for them, so
+    /// their order is not the order of submission.
     TaskId(u64), "16"
 }
 
 id! {
-    /// One object: what a reference refers to. A task's only result has the number of the task.
+    /// The id of one object, to which references refer. The object of a task with one result has the number of the task.
     ObjectId(u64), "16"
 }
 
 id! {
-    /// One actor, its restarts included.
+    /// The id of one actor, its restarts included.
     ActorId(u64), "16"
 }
 
 id! {
-    /// One thread that runs tasks.
+    /// The id of one thread that runs tasks.
     WorkerId(u64), "16"
 }
 
 id! {
-    /// One run of a program against the engine, from `init` to `shutdown`.
+    /// The id of one run of the engine, from `init` to `shutdown`.
     JobId(u64), "16"
 }
 
 id! {
-    /// One machine of the cluster; the embedded engine is one.
+    /// The id of one machine of a cluster; the embedded engine is a cluster of one machine.
     NodeId(u128), "32"
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_in_full_width() {
+    fn ids_are_printed_in_full_width() {
         assert_eq!(TaskId::from_raw(0xbeef).to_string(), "000000000000beef");
         assert_eq!(format!("{:?}", NodeId::from_raw(1)), "NodeId(00000000000000000000000000000001)");
         assert!(ObjectId::from_raw(2) > ObjectId::from_raw(1));

@@ -1,7 +1,6 @@
-//! What the engine says of its own accord: tips, stall reports, failures that nobody read.
+//! The engine's log: tips, stall reports, failures that no caller has read.
 //!
-//! One place, so that it all looks alike and can be turned to where a program's other words go: to `tracing` where a
-//! subscriber is set, under the target `ray`; else to standard error.
+//! Messages go to `tracing`, under the target `ray`, if the thread has a subscriber; otherwise to standard error.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -11,21 +10,21 @@ use parking_lot::Mutex;
 
 use tracing::subscriber::NoSubscriber;
 
-/// What is being said.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// A way of writing that makes a program slow.
+    /// The program calls the engine in a way that makes it slow.
     Tip,
-    /// Things stand still: who waits for what.
+    /// No work makes progress: the report lists what each thread waits for.
     Stall,
-    /// A failed object that nobody read; silenced by `RAY_IGNORE_UNHANDLED_ERRORS=1`.
+    /// A failed object that no `get` or await has read; silenced by `RAY_IGNORE_UNHANDLED_ERRORS=1`.
     Unhandled,
-    /// What strict mode could not check.
+    /// A value that strict mode could not check.
     Strict,
-    /// What was still running when the engine was shut down.
+    /// Bodies that were still running when the engine was shut down.
     Shutdown,
-    /// The system refuses the engine something, such as a thread.
-    Trouble,
+    /// An operation without a caller has failed: the system refused a thread, or a callback panicked.
+    Failure,
 }
 
 impl Notice {
@@ -36,17 +35,17 @@ impl Notice {
             Notice::Unhandled => "unhandled",
             Notice::Strict => "strict",
             Notice::Shutdown => "shutdown",
-            Notice::Trouble => "trouble",
+            Notice::Failure => "failure",
         }
     }
 }
 
-/// A tip, by one who knows that tips are wanted.
+/// Logs a tip. The caller has checked that tips are enabled.
 pub(crate) fn tip(text: &str) {
     warn(Notice::Tip, &text);
 }
 
-/// What strict mode could not check, once each.
+/// Logs what strict mode could not check; the same text only once.
 pub(crate) fn strict_listing(text: &str) {
     static LISTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let new = LISTED.lock().insert(text.to_owned());
@@ -55,32 +54,31 @@ pub(crate) fn strict_listing(text: &str) {
     }
 }
 
-/// Ends the process because of a count that would overflow, with a line on standard error: no error could be returned.
+/// Ends the process, with a line on standard error, because a count would overflow and no error can be returned.
 #[cold]
 #[inline(never)]
 pub(crate) fn abort(why: &str) -> ! {
-    // Without a lock or an allocation of its own where that can be: the process may be in any state.
+    // Without an allocation: the process may be in any state.
     let _ = std::io::stderr().write_all(b"ray: the process is aborted: ");
     let _ = std::io::stderr().write_all(why.as_bytes());
     let _ = std::io::stderr().write_all(b"\n");
     std::process::abort();
 }
 
-/// Says `text`, which may have several lines. Never fails and never panics, whatever a user's `Display` or subscriber does: a
-/// warning that cannot be given is no reason to end.
+/// Logs `text`, which may have several lines. Never fails and never panics, whatever a user's `Display` or subscriber does.
 pub(crate) fn warn(notice: Notice, text: &dyn Display) {
     crate::base::users_code::quietly(|| {
-        // Asked of this thread: a subscriber that is set for another thread only would never hear it.
+        // The subscriber of this thread counts: one that is set for another thread only would not get the message.
         if tracing::dispatcher::get_default(|subscriber| !subscriber.is::<NoSubscriber>()) {
             tracing::warn!(target: "ray", notice = notice.name(), "{text}");
         } else {
-            // In one write, so that lines of two threads do not mix.
+            // One write, so that lines of two threads do not mix.
             let _ = std::io::stderr().lock().write_all(block(&text.to_string()).as_bytes());
         }
     });
 }
 
-/// Every line under the prefix, so that a filter for it loses none.
+/// Puts the prefix before every line, so that a filter for it finds all of them.
 fn block(text: &str) -> String {
     text.lines().map(|line| format!("ray: {line}\n")).collect()
 }
@@ -90,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_says_whose_it_is() {
+    fn every_line_has_the_prefix() {
         assert_eq!(block("a\n  b"), "ray: a\nray:   b\n");
     }
 }

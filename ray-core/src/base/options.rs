@@ -1,7 +1,8 @@
-//! Options of tasks, actors and methods: those an attribute gives, as constants, and those a call gives.
+//! The options of attributes, which are constants, and those of `cancel_with` and `wait`. The options of a call are in
+//! [`call_options`](crate::base::call_options).
 //!
-//! What is wrong in an attribute is a compile error. A setter of a call's options neither panics nor returns an error: the
-//! options remember the first thing that was wrong, and the call comes back failed with it.
+//! An invalid value in an attribute is a compile error. A setter of a call's options neither panics nor returns an error: the
+//! options keep the first error, and the call fails with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use std::{fmt, mem};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::resources::AttributeResources;
 
-/// Retries of a task that has `retry_exceptions` and says nothing else.
+/// How often a task is retried if it sets `retry_exceptions` and not `max_retries`.
 pub(crate) const DEFAULT_MAX_RETRIES: i64 = 3;
 
-/// Whether a task that failed is tried again, as far as its error goes.
+/// After which errors a failed task is retried.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -23,19 +24,19 @@ pub(crate) const DEFAULT_MAX_RETRIES: i64 = 3;
 /// }
 /// let every: RetryOn = true.into();
 /// let some: RetryOn = is_busy.into();
-/// let patience = String::from("busy");
-/// let some: RetryOn = (move |error: &ray::Error| error.to_string().contains(&patience)).into();
+/// let word = String::from("busy");
+/// let some: RetryOn = (move |error: &ray::Error| error.to_string().contains(&word)).into();
 /// ```
 #[derive(Clone, Default)]
 pub enum RetryOn {
-    /// No error makes it try again.
+    /// The task is not retried.
     #[default]
     Never,
-    /// Every `Err` and every panic does.
+    /// The task is retried after every `Err` and every panic.
     Always,
-    /// Those do for which the function says so: what an attribute can name.
+    /// The task is retried if the function returns `true`. An attribute can name a function.
     If(fn(&Error) -> bool),
-    /// Those do for which the closure says so: what a call can give.
+    /// The task is retried if the closure returns `true`. The options of a call can have a closure.
     Rule(Arc<dyn Fn(&Error) -> bool + Send + Sync>),
 }
 
@@ -45,8 +46,8 @@ impl RetryOn {
         matches!(self, RetryOn::Never)
     }
 
-    /// Whether to try again after `error`; never after a cancellation or once the engine is gone. A predicate is the user's
-    /// code and may panic.
+    /// Whether to retry after `error`; never after a cancellation, or if the engine was shut down. A predicate is user code and may
+    /// panic.
     pub(crate) fn allows(&self, error: &Error) -> bool {
         if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::RuntimeGone) {
             return false;
@@ -82,13 +83,14 @@ impl<F: Fn(&Error) -> bool + Send + Sync + 'static> From<F> for RetryOn {
     }
 }
 
-/// Declares the const setters that the attributes of tasks and actors share.
+/// Declares the const setters of resources that the attributes of tasks and actors share.
 macro_rules! attribute_resources {
     () => {
-        /// CPUs to hold while it runs.
+        /// The CPUs to hold: of a task while it runs, of an actor while it lives. A multiple of 0.0001.
         ///
         /// # Panics
-        /// If the amount is none: in an attribute, a compile error.
+        /// If the amount is invalid (NaN, negative, above 1e15, or with more than four decimals). In an attribute the panic is a
+        /// compile error.
         #[must_use]
         #[track_caller]
         pub const fn num_cpus(mut self, amount: f64) -> Self {
@@ -96,10 +98,11 @@ macro_rules! attribute_resources {
             self
         }
 
-        /// GPUs to hold while it runs.
+        /// The GPUs to hold: of a task while it runs, of an actor while it lives. A multiple of 0.0001; a whole number above 1.
         ///
         /// # Panics
-        /// If the amount is none: in an attribute, a compile error.
+        /// If the amount is invalid (NaN, negative, above 1e15, with more than four decimals, or fractional above 1). In an
+        /// attribute the panic is a compile error.
         #[must_use]
         #[track_caller]
         pub const fn num_gpus(mut self, amount: f64) -> Self {
@@ -107,7 +110,7 @@ macro_rules! attribute_resources {
             self
         }
 
-        /// Bytes of memory to hold while it runs.
+        /// The memory to hold, in bytes: of a task while it runs, of an actor while it lives.
         #[must_use]
         #[track_caller]
         pub const fn memory(mut self, bytes: u64) -> Self {
@@ -115,10 +118,11 @@ macro_rules! attribute_resources {
             self
         }
 
-        /// An amount of a custom resource to hold while it runs.
+        /// The amount of a custom resource to hold: of a task while it runs, of an actor while it lives. A multiple of 0.0001.
         ///
         /// # Panics
-        /// If the name is one of Ray's own or the amount is none: in an attribute, a compile error.
+        /// If the name is empty, `CPU`, `GPU` or `memory`, if the amount is invalid, or if there are more than eight custom
+        /// resources. In an attribute the panic is a compile error.
         #[must_use]
         #[track_caller]
         pub const fn resource(mut self, name: &'static str, amount: f64) -> Self {
@@ -138,23 +142,23 @@ pub struct TaskOptions {
 }
 
 impl TaskOptions {
-    /// An attribute that says nothing.
+    /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
         TaskOptions { resources: AttributeResources::new(), max_retries: None, retry_on: RetryOn::Never, name: None }
     }
 
-    /// The attribute says nothing that a call would have to look at.
+    /// Whether no option is set, so that a call need not read the attribute.
     pub(crate) const fn is_silent(&self) -> bool {
         self.resources.is_silent() && self.max_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
     }
 
     attribute_resources!();
 
-    /// How often to try again, where `retry_exceptions` allows it; -1 for ever.
+    /// How often to retry a failed task, where `retry_exceptions` allows it; -1: no limit.
     ///
     /// # Panics
-    /// If it is below -1: in an attribute, a compile error.
+    /// If it is below -1. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_retries(mut self, retries: i64) -> Self {
@@ -163,16 +167,16 @@ impl TaskOptions {
         self
     }
 
-    /// After which errors to try again.
+    /// After which errors to retry.
     #[must_use]
     #[track_caller]
     pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        // An assignment would drop the former one, which a const function cannot do; it is `Never`.
+        // An assignment would drop the former value, which a const function cannot do. `Never` need not be dropped.
         mem::forget(mem::replace(&mut self.retry_on, on));
         self
     }
 
-    /// The name to go by in errors and logs.
+    /// The name of the task in errors and logs.
     #[must_use]
     #[track_caller]
     pub const fn name(mut self, name: &'static str) -> Self {
@@ -198,7 +202,7 @@ pub struct ActorOptions {
 }
 
 impl ActorOptions {
-    /// The attribute says nothing that a creation would have to look at.
+    /// Whether no option is set, so that a creation need not read the attribute.
     pub(crate) const fn is_silent(&self) -> bool {
         self.resources.is_silent()
             && self.max_restarts == 0
@@ -207,7 +211,7 @@ impl ActorOptions {
             && self.max_pending_calls == -1
     }
 
-    /// An attribute that says nothing.
+    /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
         ActorOptions {
@@ -221,10 +225,10 @@ impl ActorOptions {
 
     attribute_resources!();
 
-    /// How often to make the actor anew after it failed; -1 for ever.
+    /// How often to restart the actor after it has failed; -1: no limit.
     ///
     /// # Panics
-    /// If it is below -1: in an attribute, a compile error.
+    /// If it is below -1. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_restarts(mut self, restarts: i64) -> Self {
@@ -233,10 +237,10 @@ impl ActorOptions {
         self
     }
 
-    /// How often to make a call again that a restart cut off; -1 for ever.
+    /// How often to retry a call that a restart of the actor has cut off; -1: no limit.
     ///
     /// # Panics
-    /// If it is below -1: in an attribute, a compile error.
+    /// If it is below -1. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_task_retries(mut self, retries: i64) -> Self {
@@ -248,7 +252,7 @@ impl ActorOptions {
     /// How many calls may run at once.
     ///
     /// # Panics
-    /// If it is 0: in an attribute, a compile error.
+    /// If it is 0. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_concurrency(mut self, calls: u32) -> Self {
@@ -257,10 +261,10 @@ impl ActorOptions {
         self
     }
 
-    /// How many calls may wait; -1 for no limit.
+    /// How many calls may wait; -1: no limit.
     ///
     /// # Panics
-    /// If it is 0 or below -1: in an attribute, a compile error.
+    /// If it is 0 or below -1. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_pending_calls(mut self, calls: i64) -> Self {
@@ -285,21 +289,21 @@ pub struct MethodOptions {
 }
 
 impl MethodOptions {
-    /// The attribute says nothing that a call would have to look at.
+    /// Whether no option is set, so that a call need not read the attribute.
     pub(crate) const fn is_silent(&self) -> bool {
         self.max_task_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
     }
 
-    /// An attribute that says nothing.
+    /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
         MethodOptions { max_task_retries: None, retry_on: RetryOn::Never, name: None }
     }
 
-    /// How often to make a call again that failed; -1 for ever. The class's own option where it says nothing.
+    /// How often to retry a failed call; -1: no limit. By default the option of the class.
     ///
     /// # Panics
-    /// If it is below -1: in an attribute, a compile error.
+    /// If it is below -1. In an attribute the panic is a compile error.
     #[must_use]
     #[track_caller]
     pub const fn max_task_retries(mut self, retries: i64) -> Self {
@@ -308,16 +312,16 @@ impl MethodOptions {
         self
     }
 
-    /// After which errors to make the call again.
+    /// After which errors to retry the call.
     #[must_use]
     #[track_caller]
     pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        // An assignment would drop the former one, which a const function cannot do; it is `Never`.
+        // An assignment would drop the former value, which a const function cannot do. `Never` need not be dropped.
         mem::forget(mem::replace(&mut self.retry_on, on));
         self
     }
 
-    /// The name to go by in errors and logs.
+    /// The name of the task in errors and logs.
     #[must_use]
     #[track_caller]
     pub const fn name(mut self, name: &'static str) -> Self {
@@ -332,13 +336,13 @@ impl Default for MethodOptions {
     }
 }
 
-pub(super) const MAX_RETRIES: &str = "max_retries must be -1 (for ever), 0 or more";
-pub(super) const MAX_RESTARTS: &str = "max_restarts must be -1 (for ever), 0 or more";
-pub(super) const MAX_TASK_RETRIES: &str = "max_task_retries must be -1 (for ever), 0 or more";
+pub(super) const MAX_RETRIES: &str = "max_retries must be -1 (no limit), 0 or more";
+pub(super) const MAX_RESTARTS: &str = "max_restarts must be -1 (no limit), 0 or more";
+pub(super) const MAX_TASK_RETRIES: &str = "max_task_retries must be -1 (no limit), 0 or more";
 pub(super) const MAX_CONCURRENCY: &str = "max_concurrency must be 1 or more";
 pub(super) const MAX_PENDING_CALLS: &str = "max_pending_calls must be -1 (no limit), 1 or more";
 
-/// How to cancel, for `ray::cancel_with`.
+/// The options of [`cancel_with`](crate::cancel_with).
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -352,19 +356,19 @@ pub struct CancelOptions {
 }
 
 impl CancelOptions {
-    /// As `ray::cancel` does: what the task has submitted is cancelled with it, and nothing is forced.
+    /// The options of [`cancel`](crate::cancel): recursive and without force.
     pub const fn new() -> Self {
         CancelOptions { recursive: true, force: false }
     }
 
-    /// Whether to cancel what the task has submitted, too.
+    /// Whether to cancel the tasks that the task has submitted, too.
     pub const fn recursive(mut self, recursive: bool) -> Self {
         self.recursive = recursive;
         self
     }
 
-    /// Whether to end the worker that runs the task. In the embedded engine a thread cannot be ended: the object is settled
-    /// at once either way, and the body runs to its end unheard. A call of an actor cannot be forced.
+    /// Whether to end the worker that runs the task. The embedded engine cannot end a thread: with or without force the object
+    /// fails at once, the body runs to its end, and its result is dropped. For a call of an actor, force is an error.
     pub const fn force(mut self, force: bool) -> Self {
         self.force = force;
         self
@@ -377,7 +381,7 @@ impl Default for CancelOptions {
     }
 }
 
-/// How many results to wait for, and how long; for `ray::wait`.
+/// The options of [`wait`](crate::wait): how many results to wait for, and for how long.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -393,7 +397,8 @@ pub struct WaitOptions {
 }
 
 impl WaitOptions {
-    /// Gives back what is ready when the time is over, though it be fewer; nothing is waited for with a zero duration.
+    /// Limits the wait: after `timeout`, `wait` returns the results that are ready, even if they are fewer. With a zero duration it
+    /// does not wait.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -406,7 +411,7 @@ impl From<usize> for WaitOptions {
     }
 }
 
-/// Waits for `count` results, for as long as it takes; [`WaitOptions::timeout`] puts an end to it.
+/// Options to wait for `count` results without a time limit; [`WaitOptions::timeout`] sets a limit.
 ///
 /// ```
 /// # extern crate ray_core as ray;

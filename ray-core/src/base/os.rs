@@ -1,9 +1,9 @@
-//! What the operating system knows of a thread: whether it computes, and what it waits for.
+//! Queries to the operating system: whether a thread computes, what it waits for, and how much memory there is.
 //!
-//! The monitor thread asks when bodies hold every CPU of the limit and nothing moves (see `engine::extra_cpu`). On systems other
-//! than Linux the answers are `None`, and the monitor thread is more patient.
+//! The monitor thread asks when bodies hold every CPU of the limit and no work makes progress (see `engine::extra_cpu`). On
+//! systems other than Linux the answers are `None`, and the monitor thread waits longer before it acts.
 
-/// A thread, for questions from other threads.
+/// A thread, for queries by other threads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadHandle {
     #[cfg(target_os = "linux")]
@@ -12,12 +12,12 @@ pub(crate) struct ThreadHandle {
     clock: Option<libc::clockid_t>,
 }
 
-/// What a thread does now.
+/// The present activity of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing {
     /// It has a processor, or waits for one.
     Computes,
-    /// It sleeps for a time, or does I/O: it will go on by itself.
+    /// It sleeps for a limited time, or does I/O: it will continue without another thread.
     Pauses,
     /// It waits for events without a limit of time: for I/O, or for another thread that wakes an async runtime.
     WaitsForEvents,
@@ -31,7 +31,7 @@ impl ThreadHandle {
         #[cfg(target_os = "linux")]
         {
             let mut clock = 0;
-            // SAFETY: plain calls on the calling thread; `clock` is written before it is read.
+            // SAFETY: both calls ask about the calling thread, and write at most `clock`, which is a valid `clockid_t`.
             let (id, failed) = unsafe { (libc::gettid(), libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock)) };
             Self { id, clock: (failed == 0).then_some(clock) }
         }
@@ -39,12 +39,12 @@ impl ThreadHandle {
         Self {}
     }
 
-    /// Nanoseconds of processor time that the thread has had. `None`: the thread has ended, or the system does not say.
+    /// The processor time of the thread, in nanoseconds. `None`: the thread has ended, or the system does not tell.
     pub(crate) fn cpu_time(self) -> Option<u64> {
         #[cfg(target_os = "linux")]
         {
             let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: the clock of a thread that has ended is refused, not followed.
+            // SAFETY: the call writes `time` only; for the clock of a thread that has ended it returns an error.
             let failed = unsafe { libc::clock_gettime(self.clock?, &raw mut time) };
             let nanos =
                 |time: libc::timespec| Some(u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + u64::try_from(time.tv_nsec).ok()?);
@@ -54,15 +54,15 @@ impl ThreadHandle {
         None
     }
 
-    /// What the thread does now. `None`: the system does not say.
+    /// The activity of the thread. `None`: the system does not tell.
     pub(crate) fn doing(self) -> Option<Doing> {
         #[cfg(target_os = "linux")]
         {
-            // "running", or the number of the system call that the thread is in, and its arguments.
+            // The file has "running", or the number of the system call that the thread is in, and its arguments.
             let text = std::fs::read_to_string(format!("/proc/self/task/{}/syscall", self.id)).ok()?;
             let mut words = text.split_whitespace();
             let call = words.next()?.parse::<libc::c_long>();
-            // The fourth argument of these is their time-out, an `int`.
+            // The fourth argument of the epoll calls is their time-out, an `int`; -1 is no time-out.
             let is_endless = words.nth(3).is_some_and(|word| word.ends_with("ffffffff"));
             Some(match call {
                 Err(_) => Doing::Computes,
@@ -78,25 +78,25 @@ impl ThreadHandle {
     }
 }
 
-/// How often the calling thread has lost its processor to another one before it gave it away. 0 where the system does not say.
+/// How often the calling thread was preempted by another thread (involuntary context switches). 0 where the system does not tell.
 pub(crate) fn lost_processor() -> i64 {
     #[cfg(target_os = "linux")]
     {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
-        // SAFETY: the call fills `usage`, if it does not fail.
+        // SAFETY: `usage` has room for an `rusage`, which the call fills unless it fails; it is read only then.
         unsafe { if libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) == 0 { usage.assume_init().ru_nivcsw } else { 0 } }
     }
     #[cfg(not(target_os = "linux"))]
     0
 }
 
-/// The machine's memory, in bytes. `None`: the system does not say.
+/// The machine's memory, in bytes. `None`: the system does not tell.
 pub(crate) fn memory() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
-        // One call: reading /proc/meminfo takes a good part of the engine's start.
+        // One system call; reading /proc/meminfo would take a considerable part of the engine's start.
         let mut info = std::mem::MaybeUninit::<libc::sysinfo>::uninit();
-        // SAFETY: the call fills `info`, if it does not fail.
+        // SAFETY: `info` has room for a `sysinfo`, which the call fills unless it fails; it is read only then.
         let info = unsafe { (libc::sysinfo(info.as_mut_ptr()) == 0).then(|| info.assume_init()) }?;
         // `c_ulong` has 32 bits on some systems.
         #[allow(clippy::useless_conversion)]
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_waits_for_a_lock_is_told_from_one_that_computes() {
+    fn a_waiting_thread_is_distinguished_from_a_computing_one() {
         let lock = std::sync::Mutex::new(());
         let (sender, receiver) = mpsc::channel();
         std::thread::scope(|scope| {

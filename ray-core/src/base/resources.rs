@@ -1,8 +1,8 @@
-//! Logical resources: amounts that work asks for, and the pool they are taken from.
+//! Logical resources: the amounts that tasks and actors ask for.
 //!
-//! They decide what runs together, as in Ray, and bind nothing physically: a task that asks for one CPU may still start ten
-//! threads. Amounts are whole numbers of one [`UNITS`]-th, so that taking 0.1 three times and giving 0.3 back leaves nothing over;
-//! memory is in bytes.
+//! They decide which work runs at the same time, as in Ray, and limit nothing physically: a task that asks for one CPU may still
+//! start ten threads. Amounts are stored as whole numbers of 1/[`UNITS`], so that taking 0.1 three times and giving 0.3 back
+//! leaves no remainder; memory is in bytes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,42 +10,46 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, ErrorKind, Result};
 
-/// What one whole CPU, GPU or custom resource is counted as: amounts go down to a ten-thousandth.
+/// The units of one whole CPU, GPU or custom resource: the smallest amount is one ten-thousandth.
 pub(crate) const UNITS: u64 = 10_000;
 
-/// Above this, ten-thousandths would no longer fit the arithmetic.
+/// The largest amount: in units it still fits a `u64`.
 const LARGEST: f64 = 1e15;
 
-/// Custom resources that one attribute may list; a bound, because a `const` cannot grow a list.
+/// How many custom resources one attribute may list. A bound, because a `const` cannot grow a list.
 pub(crate) const ATTRIBUTE_RESOURCES: usize = 8;
 
-/// Amounts of resources: what a task or an actor holds while it runs, or what there is in all.
+/// Amounts of resources: those that a task or an actor holds, or the total of the engine.
+///
+/// `Display` and `Debug` print them as Ray does: `{CPU: 2, GPU: 0.5}`.
 ///
 /// ```
 /// # extern crate ray_core as ray;
-/// fn describe(r: &ray::Resources) -> String {
-///     format!("{r}: {} CPUs, {} of a licence", r.num_cpus(), r.get("licence"))
-/// }
+/// ray::init_with(ray::Config::new().num_cpus(2).resource("licence", 1.5))?;
+/// let total = &ray::nodes()?[0].resources;
+/// assert_eq!((total.num_cpus(), total.num_gpus(), total.get("licence")), (2.0, 0.0, 1.5));
+/// assert!(total.iter().any(|(name, amount)| name == "licence" && amount == 1.5));
+/// # Ok::<(), ray::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Resources {
     pub(crate) cpu: u64,
     pub(crate) gpu: u64,
     pub(crate) memory: u64,
-    /// Sorted by name, no zeros; shared, because the same demand is cloned for every call of a function.
+    /// Sorted by name, without zeros. Shared, because the demand of a function is cloned for every call.
     custom: Option<Arc<[Custom]>>,
 }
 
 type Custom = (Cow<'static, str>, u64);
 
 impl Resources {
-    /// Nothing.
+    /// No resources.
     pub(crate) const NONE: Resources = Resources { cpu: 0, gpu: 0, memory: 0, custom: None };
 
-    /// What a task asks for that says nothing.
+    /// One CPU: the default of a task.
     pub(crate) const ONE_CPU: Resources = Resources { cpu: UNITS, gpu: 0, memory: 0, custom: None };
 
-    /// Amounts in units; of a name that `custom` lists twice the last counts.
+    /// Amounts in units. If `custom` lists a name twice, the last amount counts.
     pub(crate) fn new(cpu: u64, gpu: u64, memory: u64, custom: impl IntoIterator<Item = Custom>) -> Resources {
         let mut list: Vec<Custom> = Vec::new();
         for (name, amount) in custom {
@@ -59,25 +63,25 @@ impl Resources {
         Resources { cpu, gpu, memory, custom }
     }
 
-    /// CPUs.
+    /// The number of CPUs; a multiple of 0.0001.
     #[must_use]
     pub fn num_cpus(&self) -> f64 {
         amount(self.cpu)
     }
 
-    /// GPUs.
+    /// The number of GPUs; a multiple of 0.0001.
     #[must_use]
     pub fn num_gpus(&self) -> f64 {
         amount(self.gpu)
     }
 
-    /// Memory, in bytes.
+    /// The memory, in bytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory
     }
 
-    /// The amount of the resource `name`, which may be `CPU`, `GPU`, `memory` or a custom one; 0 where there is none.
+    /// The amount of the resource `name`: `CPU`, `GPU`, `memory` (in bytes) or a custom resource; 0 if there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> f64 {
         match name {
@@ -88,7 +92,7 @@ impl Resources {
         }
     }
 
-    /// Every resource there is more than nothing of, with its amount: `CPU`, `GPU`, `memory`, then the custom ones by name.
+    /// Every resource with an amount above 0: `CPU`, `GPU`, `memory` (in bytes), then the custom resources, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         let known = [("CPU", self.num_cpus()), ("GPU", self.num_gpus()), ("memory", self.memory as f64)];
         let custom = self.custom().iter().map(|(name, units)| (&**name, amount(*units)));
@@ -100,22 +104,25 @@ impl Resources {
         self.cpu
     }
 
-    /// Whether this is what a task asks for that says nothing: the case worth a fast path.
+    /// Whether this is exactly one CPU, the default of a task, which has a fast path.
     pub(crate) fn is_only_one_cpu(&self) -> bool {
         self.cpu == UNITS && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
     }
 
-    /// Whether nothing is asked for.
+    /// Whether all amounts are 0.
     pub(crate) fn is_none(&self) -> bool {
         self.cpu == 0 && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
     }
 
-    /// All but the CPUs: what a blocked `get` keeps.
+    /// All resources but the CPUs: those that a body keeps while it blocks in a `get`.
     pub(crate) fn without_cpu(&self) -> Resources {
         Resources { cpu: 0, ..self.clone() }
     }
 
-    /// Whether the demand could be met if all of this were free; if not, an `Infeasible` error for `who`, such as "task `f`".
+    /// Checks that the demand does not exceed these total resources. `who` is the subject of the error, such as "task `f`".
+    ///
+    /// # Errors
+    /// `Infeasible`.
     pub(crate) fn check_covers(&self, demand: &Resources, who: &dyn fmt::Display) -> Result<()> {
         let known = [("CPU", demand.cpu, self.cpu), ("GPU", demand.gpu, self.gpu), ("memory", demand.memory, self.memory)];
         let custom = demand.custom().iter().map(|(name, units)| (&**name, *units, self.custom_units(name)));
@@ -124,7 +131,7 @@ impl Resources {
         Err(Error::new(
             ErrorKind::Infeasible,
             format!(
-                "{who} asks for {demand}, but there is {self} in all: {name} {asked} is more than {there}; ask for less, or give `ray::init_with` a Config with more"
+                "{who} asks for {demand}, but the total is {self}: {name} {asked} is more than {there}; ask for less, or pass a Config with more to `ray::init_with`"
             ),
         ))
     }
@@ -161,70 +168,70 @@ impl fmt::Debug for Resources {
     }
 }
 
-/// Why a number is no amount.
+/// Why a number is not a valid amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum InvalidAmount {
     NotANumber,
     Negative,
     Infinite,
     TooFine,
     TooLarge,
-    BrokenGpu,
+    FractionalGpus,
 }
 
-impl Refusal {
+impl InvalidAmount {
     const fn text(self) -> &'static str {
         match self {
-            Refusal::NotANumber => "an amount of a resource cannot be NaN",
-            Refusal::Negative => "an amount of a resource cannot be negative",
-            Refusal::Infinite => "an amount of a resource cannot be infinite",
-            Refusal::TooFine => "an amount of a resource has at most four decimals (0.0001)",
-            Refusal::TooLarge => "an amount of a resource is at most 1e15",
-            Refusal::BrokenGpu => "an amount of GPUs above 1 must be a whole number",
+            InvalidAmount::NotANumber => "an amount of a resource cannot be NaN",
+            InvalidAmount::Negative => "an amount of a resource cannot be negative",
+            InvalidAmount::Infinite => "an amount of a resource cannot be infinite",
+            InvalidAmount::TooFine => "an amount of a resource has at most four decimals (0.0001)",
+            InvalidAmount::TooLarge => "an amount of a resource is at most 1e15",
+            InvalidAmount::FractionalGpus => "an amount of GPUs above 1 must be a whole number",
         }
     }
 }
 
-const fn units(amount: f64) -> std::result::Result<u64, Refusal> {
+const fn units(amount: f64) -> std::result::Result<u64, InvalidAmount> {
     if amount.is_nan() {
-        Err(Refusal::NotANumber)
+        Err(InvalidAmount::NotANumber)
     } else if amount == f64::INFINITY {
-        Err(Refusal::Infinite)
+        Err(InvalidAmount::Infinite)
     } else if amount < 0.0 {
-        Err(Refusal::Negative)
+        Err(InvalidAmount::Negative)
     } else if amount > LARGEST {
-        Err(Refusal::TooLarge)
+        Err(InvalidAmount::TooLarge)
     } else if amount == (amount as u64) as f64 {
-        // Exact, where the product below would be beyond what an f64 holds exactly.
+        // A whole number is exact; the product below could be too large for an exact f64.
         Ok(amount as u64 * UNITS)
     } else {
         let scaled = amount * UNITS as f64;
         let nearest = (scaled + 0.5) as u64;
         let off = scaled - nearest as f64;
-        // 0.1 + 0.2 is not quite 0.3: as much as sums of decimals are off by is forgiven.
-        if off > -1e-4 && off < 1e-4 && nearest > 0 { Ok(nearest) } else { Err(Refusal::TooFine) }
+        // 0.1 + 0.2 is not exactly 0.3: errors as small as those of sums of decimals are accepted.
+        if off > -1e-4 && off < 1e-4 && nearest > 0 { Ok(nearest) } else { Err(InvalidAmount::TooFine) }
     }
 }
 
-const fn gpu_units(amount: f64) -> std::result::Result<u64, Refusal> {
+const fn gpu_units(amount: f64) -> std::result::Result<u64, InvalidAmount> {
     match units(amount) {
-        Ok(units) if units > UNITS && !units.is_multiple_of(UNITS) => Err(Refusal::BrokenGpu),
+        Ok(units) if units > UNITS && !units.is_multiple_of(UNITS) => Err(InvalidAmount::FractionalGpus),
         other => other,
     }
 }
 
-/// The units of an amount of the resource `name`; for `GPU` the rule that Ray has for it too.
+/// The units of an amount of the resource `name`. An amount of `GPU` above 1 must be whole, as in Ray.
 pub(crate) fn quantity(name: &str, amount: f64) -> Result<u64> {
     let units = if name == "GPU" { gpu_units(amount) } else { units(amount) };
-    units.map_err(|refusal| Error::new(ErrorKind::InvalidArgument, format!("{name}: {amount}: {}", refusal.text())))
+    units.map_err(|invalid| Error::new(ErrorKind::InvalidArgument, format!("{name}: {amount}: {}", invalid.text())))
 }
 
-/// [`quantity`] for attributes: what is wrong there is a compile error.
+/// [`quantity`] for attributes, where the panic is a compile error.
 #[track_caller]
 pub(crate) const fn const_quantity(amount: f64) -> u64 {
     match units(amount) {
         Ok(units) => units,
-        Err(refusal) => panic!("{}", refusal.text()),
+        Err(invalid) => panic!("{}", invalid.text()),
     }
 }
 
@@ -233,17 +240,17 @@ pub(crate) const fn const_quantity(amount: f64) -> u64 {
 pub(crate) const fn const_gpu_quantity(amount: f64) -> u64 {
     match gpu_units(amount) {
         Ok(units) => units,
-        Err(refusal) => panic!("{}", refusal.text()),
+        Err(invalid) => panic!("{}", invalid.text()),
     }
 }
 
-const RESERVED: &str = "a custom resource cannot be called CPU, GPU or memory, which have options of their own (num_cpus, num_gpus, memory), nor nothing";
+const RESERVED: &str = "a custom resource cannot have an empty name, or the name CPU, GPU or memory, which have options of their own (num_cpus, num_gpus, memory)";
 
 const fn is_reserved(name: &str) -> bool {
     matches!(name.as_bytes(), b"" | b"CPU" | b"GPU" | b"memory")
 }
 
-/// A custom resource's entry.
+/// Checks the name and the amount of a custom resource.
 pub(crate) fn custom(name: impl Into<Cow<'static, str>>, amount: f64) -> Result<(Cow<'static, str>, u64)> {
     let name = name.into();
     if is_reserved(&name) {
@@ -253,7 +260,7 @@ pub(crate) fn custom(name: impl Into<Cow<'static, str>>, amount: f64) -> Result<
     Ok((name, units))
 }
 
-/// What an attribute says about resources, as a constant.
+/// The resources of an attribute, as a constant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttributeResources {
     cpu: Option<u64>,
@@ -264,7 +271,7 @@ pub(crate) struct AttributeResources {
 }
 
 impl AttributeResources {
-    /// It says nothing.
+    /// Whether no resource is set.
     pub(crate) const fn is_silent(&self) -> bool {
         self.cpu.is_none() && self.gpu == 0 && self.memory == 0 && self.len == 0
     }
@@ -299,14 +306,14 @@ impl AttributeResources {
         self
     }
 
-    /// The demand, where `cpu` units are asked for unless the attribute says otherwise.
+    /// The demand; `cpu` is the CPU demand, in units, if the attribute sets none.
     pub(crate) fn demand(&self, cpu: u64) -> Resources {
         let custom = self.custom[..self.len].iter().map(|(name, units)| (Cow::Borrowed(*name), *units));
         Resources::new(self.cpu.unwrap_or(cpu), self.gpu, self.memory, custom)
     }
 }
 
-/// What a call's options say about resources: each replaces what the attribute says of the same resource.
+/// The resources of a call's options: each replaces the amount of the same resource in the attribute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResourceOverrides {
     cpu: Option<u64>,
@@ -339,12 +346,12 @@ impl ResourceOverrides {
         Ok(())
     }
 
-    /// Whether nothing is replaced.
+    /// Whether no resource is set.
     pub(crate) fn is_empty(&self) -> bool {
         self.cpu.is_none() && self.gpu.is_none() && self.memory.is_none() && self.custom.is_empty()
     }
 
-    /// The demand, starting from that of the attribute.
+    /// The demand: these amounts over those of the attribute.
     pub(crate) fn over(&self, base: Resources) -> Resources {
         if self.is_empty() {
             return base;
@@ -370,23 +377,23 @@ mod tests {
         assert_eq!(units(1e15), Ok(10_000_000_000_000_000_000));
         assert_eq!(units(1e6 + 0.0001), Ok(10_000_000_001));
         assert_eq!(units(-0.0), Ok(0));
-        for (amount, refusal) in [
-            (0.00005, Refusal::TooFine),
-            (1.00001, Refusal::TooFine),
-            (-1.0, Refusal::Negative),
-            (f64::NEG_INFINITY, Refusal::Negative),
-            (f64::INFINITY, Refusal::Infinite),
-            (f64::NAN, Refusal::NotANumber),
-            (1e16, Refusal::TooLarge),
+        for (amount, invalid) in [
+            (0.00005, InvalidAmount::TooFine),
+            (1.00001, InvalidAmount::TooFine),
+            (-1.0, InvalidAmount::Negative),
+            (f64::NEG_INFINITY, InvalidAmount::Negative),
+            (f64::INFINITY, InvalidAmount::Infinite),
+            (f64::NAN, InvalidAmount::NotANumber),
+            (1e16, InvalidAmount::TooLarge),
         ] {
-            assert_eq!(units(amount), Err(refusal), "{amount}");
+            assert_eq!(units(amount), Err(invalid), "{amount}");
         }
         assert_eq!(gpu_units(0.5), Ok(5_000));
-        assert_eq!(gpu_units(1.5), Err(Refusal::BrokenGpu));
+        assert_eq!(gpu_units(1.5), Err(InvalidAmount::FractionalGpus));
     }
 
     #[test]
-    fn written_as_ray_writes_them() {
+    fn resources_are_printed_as_ray_prints_them() {
         let all = Resources::new(2 * UNITS, UNITS / 2, 1024, owned(&[("zeta", UNITS), ("alpha", 1), ("none", 0)]));
         assert_eq!(all.to_string(), "{CPU: 2, GPU: 0.5, memory: 1024, alpha: 0.0001, zeta: 1}");
         assert_eq!(Resources::NONE.to_string(), "{}");
@@ -394,14 +401,14 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_custom_resource_is_its_own() {
+    fn reserved_names_of_custom_resources_are_refused() {
         for name in ["CPU", "GPU", "memory", ""] {
             assert!(custom(name, 1.0).unwrap_err().is_invalid_argument(), "{name}");
         }
     }
 
     #[test]
-    fn options_replace_what_the_attribute_says_one_by_one() {
+    fn options_replace_single_resources_of_the_attribute() {
         const ATTRIBUTE: AttributeResources = AttributeResources::new().num_cpus(2.0).resource("a", 1.0).resource("b", 0.5);
         let mut overrides = ResourceOverrides::new();
         overrides.num_gpus(1.0).unwrap();

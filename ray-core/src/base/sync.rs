@@ -1,5 +1,6 @@
-//! Atomics and locks of the protocols that the model checker runs: loom's under `--cfg loom`, else the standard library's
-//! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees what its locks order.
+//! The atomics and locks of the protocols that the model checker tries: loom's under `--cfg loom`, otherwise the standard library's
+//! atomics and parking_lot's locks. parking_lot is compiled with the sanitizers, so ThreadSanitizer sees which accesses its locks
+//! order.
 
 #[cfg(loom)]
 pub(crate) use ::loom::sync::atomic::AtomicBool;
@@ -50,20 +51,20 @@ pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::fence;
 
-/// Between two sequentially consistent accesses of a thread. They are ordered as they stand; loom, which takes them for
-/// acquire and release, needs a fence in their place.
+/// Stands between two sequentially consistent accesses of a thread. They are ordered without it; loom treats them as acquire and
+/// release, and needs a fence in between.
 #[inline(always)]
 pub(crate) fn seq_cst_in_models() {
     #[cfg(loom)]
     fence(Ordering::SeqCst);
 }
 
-/// Asks for a cache line that will be written soon: it comes for this processor alone, so that the write has not to ask
-/// again. A hint, harmless for any address.
+/// Fetches a cache line that will be written soon, in exclusive state, so that the write does not have to wait for it. A hint: it
+/// is harmless for any address.
 #[inline]
 pub(crate) fn prefetch<T>(place: *const T) {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: a prefetch never faults, whatever the address; a processor that does not know this one passes over it.
+    // SAFETY: a prefetch never faults, whatever the address; a processor without this instruction executes it as a no-op.
     unsafe {
         std::arch::asm!("prefetchw [{0}]", in(reg) place, options(nostack, preserves_flags, readonly));
     }
@@ -71,7 +72,7 @@ pub(crate) fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
-/// As [`prefetch`], for each line of so many bytes.
+/// As [`prefetch`], for each line of the next `bytes` bytes.
 #[inline]
 pub(crate) fn prefetch_all<T>(place: *const T, bytes: usize) {
     const LINE: usize = 64;
@@ -80,7 +81,7 @@ pub(crate) fn prefetch_all<T>(place: *const T, bytes: usize) {
     }
 }
 
-/// One turn of a bounded spin; every eighth gives the processor away, since the holder may have lost its own.
+/// One turn of a spin loop. Every eighth turn yields the processor, because the thread that is waited for may have lost its own.
 #[inline]
 pub(crate) fn spin(turn: &mut u32) {
     *turn = turn.wrapping_add(1);
@@ -94,8 +95,8 @@ pub(crate) fn spin(turn: &mut u32) {
     }
 }
 
-/// A barrier between a store and a later load of this thread, as seen by a thread that makes a [`heavy_barrier`] between its
-/// own store and its own later load: at least one of the two sees the other's store. On Linux it costs nothing here.
+/// A barrier between a store and a later load of this thread. It pairs with a [`heavy_barrier`] of another thread between its own
+/// store and its own later load: at least one of the two threads sees the other's store. On Linux this side costs nothing.
 #[inline]
 pub(crate) fn light_barrier() {
     #[cfg(all(target_os = "linux", not(loom)))]
@@ -104,8 +105,8 @@ pub(crate) fn light_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// The other side of [`light_barrier`]: on Linux, `membarrier` has every running thread of the process make a full barrier.
-/// `false`: the kernel refuses it (it is older than 4.14, or a sandbox forbids it), and nothing is promised.
+/// The other side of [`light_barrier`]: on Linux, `membarrier` makes every running thread of the process execute a full barrier.
+/// `false`: the kernel refuses it (it is older than 4.14, or a sandbox forbids it), and the two barriers order nothing.
 #[must_use]
 pub(crate) fn heavy_barrier() -> bool {
     fence(Ordering::SeqCst);
@@ -128,7 +129,7 @@ mod membarrier {
     const REGISTER: libc::c_int = 1 << 4;
 
     fn call(command: libc::c_int) -> bool {
-        // SAFETY: membarrier takes a command, no flags and no CPU; it touches no memory of ours.
+        // SAFETY: membarrier takes a command, flags and a CPU, all of them integers; it touches no memory of the process.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 
@@ -138,7 +139,7 @@ mod membarrier {
     }
 }
 
-/// loom's mutex, without the poisoning that parking_lot's does not have either.
+/// loom's mutex with the interface of parking_lot's, which does not poison.
 #[cfg(loom)]
 mod locks {
     pub(crate) use ::loom::sync::MutexGuard;
@@ -152,7 +153,7 @@ mod locks {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().expect("a model that panics has failed already")
+            self.0.lock().expect("a poisoned mutex: the model has failed already")
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Failures that no `get` and no await has read: the first few of each function or method are logged in full, the others are counted.
 //!
-//! What was counted is logged in one line, at most once a second: by the next failure, by the monitor thread, which is woken
-//! for that, or by `shutdown`. A process that ends without a shutdown loses the counts of its last second.
+//! The counts are logged in one line, at most once a second: at the next failure, by the monitor thread, which is woken for that,
+//! or by `shutdown`. A process that ends without a shutdown loses the counts of its last second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,29 +15,29 @@ use parking_lot::Mutex;
 use crate::base::error::Error;
 use crate::base::log::{Notice, warn};
 
-/// So many failures of one name are logged in full.
+/// How many failures of one name are logged in full.
 const IN_FULL: u32 = 5;
-/// Between two lines that count.
+/// The shortest time between two lines of counts.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So many names a line lists.
+/// How many names a line lists.
 const LISTED: usize = 4;
-/// So many names are told apart: a program may give each of its tasks a name of its own.
+/// How many names are counted separately: a program may give each of its tasks a name of its own.
 const NAMES: usize = 1024;
 
 /// The name of all failures beyond [`NAMES`].
 const OTHERS: &str = "other tasks";
 
 static UNREAD: Mutex<Unread> = Mutex::new(Unread::new());
-/// Something was counted since the last line.
+/// Whether there are counts that were not logged.
 static COUNTED: AtomicBool = AtomicBool::new(false);
-/// The thread that logs what was counted when no failure follows.
+/// The thread that logs the counts when no failure follows: the monitor thread.
 static KEEPER: Mutex<Option<Thread>> = Mutex::new(None);
 
 static UNHANDLED_IGNORED: LazyLock<bool> =
     LazyLock::new(|| std::env::var("RAY_IGNORE_UNHANDLED_ERRORS").is_ok_and(|value| value == "1" || value == "true"));
 
-/// A failed object that was not read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Work that had not ended at a shutdown is not
-/// logged: the program has asked for that.
+/// Logs or counts the error of a failed object that was not read, unless `RAY_IGNORE_UNHANDLED_ERRORS=1`. Work that a shutdown
+/// has ended is not logged: the program has asked for that.
 pub(crate) fn unhandled(error: &Error) {
     if error.is_runtime_gone() || *UNHANDLED_IGNORED {
         return;
@@ -53,7 +53,7 @@ pub(crate) fn unhandled(error: &Error) {
         warn(Notice::Unhandled, &format_args!("{advice}: {error:?}"));
     }
     log(line);
-    // The first of several to come: the keeper may be at rest.
+    // The first count since the last line: the keeper may be resting.
     if counting
         && !COUNTED.swap(true, Ordering::Relaxed)
         && let Some(keeper) = &*KEEPER.lock()
@@ -62,18 +62,18 @@ pub(crate) fn unhandled(error: &Error) {
     }
 }
 
-/// Logs what was counted, if it is time; how long until then, if there is anything to log. By the monitor thread.
+/// Logs the counts, if it is time; called by the monitor thread. Returns how long until the counts that are left may be logged.
 #[inline]
 pub(crate) fn log_unread_in_time() -> Option<Duration> {
     COUNTED.load(Ordering::Relaxed).then(|| log_counted(false)).flatten()
 }
 
-/// Logs what was counted and not logged yet. By a shutdown.
+/// Logs the counts that were not logged yet; called by a shutdown.
 pub(crate) fn log_unread() {
     log_counted(true);
 }
 
-/// The calling thread looks after [`log_unread_in_time`] from now on, and is unparked when there is something to count.
+/// Makes the calling thread the keeper: it calls [`log_unread_in_time`] from now on, and is unparked at the first count.
 pub(crate) fn keep_unread() {
     *KEEPER.lock() = Some(std::thread::current());
 }
@@ -85,7 +85,7 @@ fn log_counted(anyway: bool) -> Option<Duration> {
     let line = unread.line(now, anyway);
     let wait = unread.wait(now);
     if wait.is_none() {
-        // Under the lock: a failure that is counted later sets it again.
+        // Under the lock, so that a failure that is counted later sets the flag again.
         COUNTED.store(false, Ordering::Relaxed);
     }
     drop(unread);
@@ -102,7 +102,7 @@ fn log(line: Option<String>) {
 /// How many failures of each name there were.
 struct Unread {
     names: BTreeMap<Box<str>, Count>,
-    /// Not logged yet.
+    /// Failures of all names that were counted and not logged yet.
     counted: u64,
     last_line: Option<Instant>,
 }
@@ -110,7 +110,7 @@ struct Unread {
 #[derive(Default)]
 struct Count {
     in_full: u32,
-    /// Not logged yet.
+    /// Failures that were counted and not logged yet.
     counted: u64,
 }
 
@@ -139,15 +139,15 @@ impl Unread {
         false
     }
 
-    /// How long until a line is due, if there is anything to log.
+    /// How long until a line is due, if there are counts.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let since = self.last_line.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         (self.counted > 0).then(|| PAUSE.saturating_sub(since))
     }
 
-    /// The line that is due, and nothing is counted any more; `anyway`: due or not.
+    /// The line of the counts if it is due, or in any case if `anyway`; resets the counts.
     fn line(&mut self, now: Instant, anyway: bool) -> Option<String> {
-        // The first that is counted begins a second, so that a line is about many.
+        // Without an earlier line the second begins now, so that the first line has many counts.
         let last = *self.last_line.get_or_insert(now);
         if self.counted == 0 || (!anyway && now.saturating_duration_since(last) < PAUSE) {
             return None;
@@ -190,12 +190,12 @@ mod tests {
         let line = unread.line(now, true).unwrap();
         assert_eq!(line, "193 more failures of these tasks were not read: 98 of `B.b`, 95 of `a`");
         assert!(unread.counts_nothing() && unread.wait(now).is_none() && unread.line(now, true).is_none());
-        assert_eq!(fail(&mut unread, "a", 1), 0, "not the first few again");
+        assert_eq!(fail(&mut unread, "a", 1), 0, "the first failures are logged in full only once");
         assert_eq!(unread.line(now, true).unwrap(), "1 more failures of these tasks were not read: 1 of `a`");
     }
 
     #[test]
-    fn a_line_a_second() {
+    fn a_line_is_logged_once_a_second() {
         let (mut unread, start) = (Unread::new(), Instant::now());
         let mut lines = 0;
         for millis in 0..3500 {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_a_bound() {
+    fn the_number_of_names_is_bounded() {
         let mut unread = Unread::new();
         for i in 0..2 * NAMES {
             fail(&mut unread, &format!("task {i}"), 6);

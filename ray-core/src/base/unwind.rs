@@ -1,8 +1,7 @@
-//! Panics of bodies as errors: what was said, and where.
+//! Turns panics of bodies into errors with the message and the location of the panic.
 //!
-//! The payload that `catch_unwind` gives has the message only. The place is known to the panic hook alone, so one is
-//! installed, once, which calls the one that was there before. It notes what it sees if the thread is inside a body;
-//! every other panic of the process passes it by.
+//! The payload that `catch_unwind` returns has the message only. Only the panic hook sees the location, so the engine installs
+//! a hook once, which records the panic if the thread is inside a body, and then calls the hook that was installed before.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -15,7 +14,8 @@ use crate::base::error::{Error, Result};
 use crate::base::users_code;
 use crate::base::users_code::{drop_payload, enter_body};
 
-/// A body that unwraps another's error repeats that one's text, level for level: without an end it would grow to gigabytes.
+/// The longest message, in bytes. A body that unwraps the error of another body repeats its text; over many levels the text would
+/// grow to gigabytes.
 const LONGEST_MESSAGE: usize = 16 * 1024;
 
 thread_local! {
@@ -24,14 +24,14 @@ thread_local! {
 
 /// The last panic of this thread inside a body.
 struct Note {
-    /// Together these tell whether a caught payload is the one that was noted: a body may catch a panic of its own, and raise
-    /// another again that no hook sees.
+    /// The type and the message tell whether a caught payload belongs to this note: a body may catch a panic, and resume another
+    /// one, which calls no hook.
     payload: TypeId,
     message: Option<Box<str>>,
     location: String,
 }
 
-/// Puts the hook in its place; again and again does no harm.
+/// Installs the hook, at the first call.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -45,7 +45,7 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs a body inside the guard, and turns its panic into an error.
+/// Runs a body, and turns its panic into an error.
 #[inline]
 pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R> {
     let caught = {
@@ -55,7 +55,7 @@ pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R> {
     caught.map_err(take_panic)
 }
 
-/// The error of a caught panic: its message, and its place if the hook saw it. On the thread that caught it.
+/// The error of a caught panic: its message, and its location if the hook saw it. To be called on the thread that caught it.
 #[cold]
 pub(crate) fn take_panic(payload: Box<dyn Any + Send>) -> Error {
     let note = NOTED.try_with(|noted| noted.try_borrow_mut().ok()?.take()).ok().flatten();
@@ -69,7 +69,7 @@ pub(crate) fn take_panic(payload: Box<dyn Any + Send>) -> Error {
     };
     let error = Error::panic(message, location);
     match payload.downcast::<Error>() {
-        // `panic_any(error)`: what it says goes into the chain.
+        // The payload of `panic_any(error)` becomes the cause.
         Ok(cause) => error.with_cause(*cause),
         Err(payload) => {
             drop_payload(payload);
@@ -78,7 +78,7 @@ pub(crate) fn take_panic(payload: Box<dyn Any + Send>) -> Error {
     }
 }
 
-/// Inside a panic: a second one would end the process, so nothing here may.
+/// Runs inside a panic, so nothing here may panic: a second panic would abort the process.
 fn note(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map_or_else(String::new, |at| format!("{}:{}:{}", at.file(), at.line(), at.column()));
     let message = text_of(panic.payload()).map(Box::from);
@@ -86,12 +86,13 @@ fn note(panic: &PanicHookInfo<'_>) {
     let _ = NOTED.try_with(|noted| noted.try_borrow_mut().map(|mut noted| *noted = Some(note)));
 }
 
-/// The text of what `panic!` and its like raise. Runs inside the hook: no code of the user's, so no other type's `Display`.
+/// The text of a payload that `panic!` and similar macros raise. It also runs inside the hook, so it calls no `Display` of a user's
+/// type.
 fn text_of(payload: &(dyn Any + Send)) -> Option<&str> {
     payload.downcast_ref::<&'static str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// What can be said of a payload that is no text.
+/// A text for a payload that is no text itself.
 fn no_text(payload: &(dyn Any + Send)) -> String {
     macro_rules! shown {
         ($($type:ty),*) => {
@@ -105,7 +106,7 @@ fn no_text(payload: &(dyn Any + Send)) -> String {
     }
     shown!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64, bool, char);
     shown!(Box<str>, Cow<'static, str>, std::io::Error);
-    "a payload of a type that is no text (raised by `panic_any` or `resume_unwind`)".to_owned()
+    "a payload that has no text (raised by `panic_any` or `resume_unwind`)".to_owned()
 }
 
 /// The text, without its middle if it is too long.
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn message_and_place() {
+    fn an_error_has_message_and_location() {
         let error = error_of(|| panic!("no {}", "bread"));
         let line = line!() - 1;
         assert!(error.is_panic());
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_that_are_no_text() {
+    fn payloads_that_are_no_text_get_a_text() {
         assert!(error_of(|| panic_any(7i32)).to_string().contains(": 7 (a payload of type `i32`)"));
         assert!(error_of(|| panic_any(Cell::new(0))).to_string().contains("no text"));
         let error = error_of(|| panic_any(Error::other("inner")));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_that_of_its_panic() {
+    fn a_resumed_panic_does_not_get_the_location_of_another() {
         let error = error_of(|| {
             let caught = catch_unwind(|| panic!("first")).unwrap_err();
             let _ = catch_unwind(|| panic!("second"));
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_panics_when_dropped() {
+    fn a_payload_that_panics_when_dropped_is_caught() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_inside_bodies() {
+    fn bodies_may_run_inside_each_other() {
         let error = error_of(|| {
             assert!(catch(|| ()).is_ok());
             assert!(users_code::is_in_a_body());
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_an_end() {
+    fn a_long_message_is_shortened() {
         let error = error_of(|| panic!("{}", "é".repeat(1 << 20)));
         assert!(error.to_string().len() < LONGEST_MESSAGE + 200);
     }

@@ -1,4 +1,4 @@
-//! Whether a thread is in code of the user's that the engine called; and the drops of users' values, which may panic.
+//! Records whether a thread is in user code that the engine called, and drops users' values, whose drops may panic.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -6,16 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     static IN_BODY: Cell<bool> = const { Cell::new(false) };
-    /// Calls of users' code outside of bodies that this thread is in.
+    /// How many calls of user code, other than bodies, are on this thread's stack.
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether this thread is inside a body. Also for the panic hook, on a thread that ends.
+/// Whether this thread is inside a body; `false` on a thread that is ending. The panic hook calls this.
 pub(crate) fn is_in_a_body() -> bool {
     IN_BODY.try_with(Cell::get).unwrap_or(false)
 }
 
-/// From here to the guard's end this thread is inside a body; bodies may run inside each other.
+/// Marks this thread as inside a body until the guard is dropped. Bodies may run inside each other.
 #[inline]
 #[must_use = "the thread is inside a body for as long as the guard lives"]
 pub(crate) fn enter_body() -> InBody {
@@ -23,7 +23,7 @@ pub(crate) fn enter_body() -> InBody {
     InBody { outer }
 }
 
-/// See [`enter_body`].
+/// The guard of [`enter_body`].
 #[derive(Debug)]
 pub(crate) struct InBody {
     outer: bool,
@@ -36,20 +36,20 @@ impl Drop for InBody {
     }
 }
 
-/// Whether this thread is in code of the user's that the engine called, so that frames of the engine lie below on its stack.
+/// Whether this thread is in user code that the engine called, so that frames of the engine are on its stack.
 pub(crate) fn is_in_users_code() -> bool {
     IN_BODY.get() || CALLS.get() > 0
 }
 
-/// From here to the guard's end the engine may call code of the user's other than a body, such as a waker's `clone`.
+/// Marks this thread, until the guard is dropped, as inside user code other than a body, such as a waker's `clone`.
 #[inline]
-#[must_use = "it counts for as long as the guard lives"]
+#[must_use = "the thread is marked for as long as the guard lives"]
 pub(crate) fn call_user() -> UsersCode {
     CALLS.set(CALLS.get() + 1);
     UsersCode
 }
 
-/// See [`call_user`].
+/// The guard of [`call_user`].
 #[derive(Debug)]
 pub(crate) struct UsersCode;
 
@@ -60,8 +60,8 @@ impl Drop for UsersCode {
     }
 }
 
-/// Runs what drops a user's value, and swallows its panic: nobody is left who could be told, other than by the hook, and the
-/// engine's thread must go on.
+/// Runs a closure that drops a user's value or calls its code, and catches the panic: no caller is left to return it to, and the
+/// engine's thread must go on. The panic hook has reported it.
 #[inline]
 pub(crate) fn quietly(drop: impl FnOnce()) {
     let _inside = call_user();
@@ -70,8 +70,8 @@ pub(crate) fn quietly(drop: impl FnOnce()) {
     }
 }
 
-/// A payload is the user's value too, and its `Drop` may panic in its turn, with a payload, and so on: the second is leaked,
-/// unless it is text.
+/// Drops the payload of a panic. A payload is a user's value too: its `Drop` may panic with another payload, and so on. The second
+/// payload is leaked, unless it is text.
 #[cold]
 pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload)))

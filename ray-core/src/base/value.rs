@@ -1,6 +1,6 @@
-//! Values as bytes: MessagePack, structs as maps, so that a field may be added. The only file that names rmp_serde.
+//! Encodes values as MessagePack, with structs as maps so that a field may be added later. The only file that names rmp_serde.
 //!
-//! The embedded engine moves values and encodes none; strict mode and the cluster do.
+//! The embedded engine moves values and encodes none; strict mode does, and so will an engine for a cluster.
 
 use std::any::type_name;
 use std::io;
@@ -10,20 +10,21 @@ use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, ErrorKind, Result};
 
-/// Levels that a value may be nested to, in and out, if the stack bears them.
-const DEEPEST: usize = 1024;
+/// The deepest nesting of a value that is encoded or decoded, if the stack is large enough.
+const MAX_DEPTH: usize = 1024;
 
-/// Stack for the deepest value: unoptimised code needs about four kilobytes for a level. What is not touched costs no memory.
+/// The stack for the deepest value, in bytes: unoptimised code needs about four kilobytes for a level. Pages that are not touched
+/// cost no memory.
 const STACK: usize = 8 * 1024 * 1024;
 
-/// Values that need no more than half of it are encoded and decoded on the caller's stack, if so much is left of it: to map
-/// another one costs far more than such a value.
-const ENOUGH: usize = 256 * 1024;
+/// Values are first encoded and decoded on the caller's stack if so many bytes of it are left, and may use half of them: mapping
+/// another stack costs far more than such a value.
+const SMALL_STACK: usize = 256 * 1024;
 
-/// The bytes of a value.
+/// Encodes a value.
 ///
 /// # Errors
-/// [`ErrorKind::Serialization`] if the value's `Serialize` fails, or it is nested too deep.
+/// [`ErrorKind::Serialization`] if the value's `Serialize` fails, or if the value is nested too deep.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     encode_from(value, || ())
 }
@@ -47,15 +48,15 @@ pub(crate) fn encode_from<T: Serialize + ?Sized>(value: &T, begin: impl Fn()) ->
     })
 }
 
-/// The value of its bytes, all of them.
+/// Decodes a value. The bytes must contain nothing else.
 ///
 /// # Errors
-/// [`ErrorKind::Serialization`] if they are those of another type, too few, too many, or nested deeper than 1024 levels or
-/// than the stack bears.
+/// [`ErrorKind::Serialization`] if the bytes encode another type, are too few or too many, or are nested deeper than 1024 levels
+/// or than the stack allows.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     on_enough_stack(|bound| {
         let mut deserializer = rmp_serde::Deserializer::new(Bounded { bytes, bound });
-        deserializer.set_max_depth(DEEPEST);
+        deserializer.set_max_depth(MAX_DEPTH);
         let ended = T::deserialize(&mut deserializer);
         let Bounded { bytes: rest, bound } = deserializer.into_inner();
         let outcome = match ended {
@@ -69,18 +70,19 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })
 }
 
-const TOO_DEEP: &str = "it is nested too deep: 1024 levels at most, fewer where a level needs much stack; send a flat form of it, a `Vec` for example";
+const TOO_DEEP: &str = "it is nested too deep: at most 1024 levels are allowed, fewer where a level needs much stack; send it in a flat form, such as a `Vec`";
 
 fn refused<T: ?Sized>(verb: &str, why: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Serialization, format!("cannot {verb} a `{}`: {why}", type_name::<T>()))
 }
 
-/// Runs user code, on the caller's stack if that does: the caller may stand deep in nested calls, and what bytes from elsewhere
-/// make the decoder do must not end the process. What reaches the bound there is done again, on a stack of its own.
+/// Runs user code that encodes or decodes. The caller may be deep in nested calls, and bytes from another process must not make
+/// the decoder overflow the stack. So the work runs on the caller's stack within a bound; if it reaches the bound, it runs again
+/// on a large stack of its own.
 fn on_enough_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
     let _inside = crate::base::users_code::call_user();
-    if stacker::remaining_stack().is_some_and(|left| left >= ENOUGH) {
-        let (outcome, bound) = work(Bound::of(ENOUGH / 2));
+    if stacker::remaining_stack().is_some_and(|left| left >= SMALL_STACK) {
+        let (outcome, bound) = work(Bound::below_here(SMALL_STACK / 2));
         if !bound.reached {
             return outcome;
         }
@@ -90,20 +92,20 @@ fn on_enough_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
 
 #[cold]
 fn on_a_large_stack<R>(work: impl Fn(Bound) -> (Result<R>, Bound)) -> Result<R> {
-    stacker::maybe_grow(STACK, 2 * STACK, || work(Bound::of(STACK / 4 * 3)).0)
+    stacker::maybe_grow(STACK, 2 * STACK, || work(Bound::below_here(STACK / 4 * 3)).0)
 }
 
-/// How far a value may go down the stack. Neither the encoder nor the decoder knows the frames of user code, but they write or
-/// read at every level.
+/// How much of the stack a value may use. The encoder and the decoder do not see the frames of user code, but they write or
+/// read at every level, and check the bound there.
 struct Bound {
-    /// The bytes of stack that must be left then. They are for the code of a user between two such moments.
+    /// The bytes of stack that must be left at a check. User code runs in them between two checks.
     least: usize,
     reached: bool,
 }
 
 impl Bound {
-    /// So many bytes below the caller.
-    fn of(most: usize) -> Self {
+    /// The next `most` bytes of the stack.
+    fn below_here(most: usize) -> Self {
         Self { least: stack_left().saturating_sub(most), reached: false }
     }
 
@@ -116,13 +118,13 @@ impl Bound {
     }
 }
 
-/// By the stack pointer, not by the address of a local: AddressSanitizer keeps locals elsewhere. Without bound where `stacker`
-/// does not know the stack's end, which is on no system that it can grow a stack on.
+/// The bytes of stack that are left, by the stack pointer: AddressSanitizer keeps local variables elsewhere. `usize::MAX` where
+/// `stacker` does not know the stack's end; it knows it on every system where it can grow a stack.
 fn stack_left() -> usize {
     stacker::remaining_stack().unwrap_or(usize::MAX)
 }
 
-/// Bytes that are written, or are still to be read.
+/// Bytes that were written or are still to be read, with the bound to check.
 struct Bounded<B> {
     bytes: B,
     bound: Bound,
@@ -173,7 +175,8 @@ mod tests {
         (0..levels).fold(Nested::default(), |inner, _| Nested { inner: Some(Box::new(inner)) })
     }
 
-    /// A chain of boxes drops by recursion, for which it is too deep here: it is taken apart level by level.
+    /// The error of encoding and decoding so many levels. A chain of boxes drops by recursion, which would overflow the stack here,
+    /// so the chain is taken apart level by level.
     fn refusal(levels: usize, stack: usize) -> Error {
         let body = move || {
             let value = nested(levels);
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn structs_are_maps_and_nothing_may_follow() {
+    fn structs_are_maps_and_trailing_bytes_are_refused() {
         let bytes = encode(&nested(1)).unwrap();
         assert_eq!(bytes[..7], [0x81, 0xa5, b'i', b'n', b'n', b'e', b'r']);
         let error = decode::<Nested>(&[&bytes[..], &[0]].concat()).unwrap_err();
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(round_trip((7u8, "é".to_owned(), [1.5f32])).unwrap(), (7, "é".to_owned(), [1.5]));
     }
 
-    /// A value that knows how much stack was left at most where it was written and where it was read.
+    /// A value that records the most stack that was left when it was written and when it was read.
     struct Probe;
 
     thread_local! {
@@ -230,7 +233,7 @@ mod tests {
         probe: Probe,
     }
 
-    /// Whether a value of so many levels was written and read on the stack of a thread that has much less than [`STACK`].
+    /// Whether a value of so many levels is written and read on the stack of a thread that has much less than [`STACK`].
     fn stays_on_its_stack(levels: usize) -> bool {
         let body = move || {
             let left = stack_left();
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_every_shape_travel() {
+    fn values_of_every_shape_survive_a_round_trip() {
         let values = (
             (u8::MAX, u16::MAX, u32::MAX, u64::MAX, -1i8, i16::MIN, i32::MIN, i64::MIN),
             (1.5f32, 2.5f64, true, None::<u8>, ()),
@@ -260,7 +263,7 @@ mod tests {
         assert!(decode::<Vec<u8>>(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err() && decode::<()>(&[0xc1]).is_err());
     }
 
-    /// Whatever the decoder is told, large frames too do not bring the thread to the end of its stack.
+    /// Bytes that nest structs with large frames are refused before the stack overflows.
     #[test]
     fn levels_with_large_frames_are_refused() {
         #[derive(serde::Serialize, serde::Deserialize, Default, Debug)]
@@ -273,20 +276,20 @@ mod tests {
         let (filler, bytes) = (encode(&Wide::default().filler).unwrap(), encode(&Wide::default()).unwrap());
         let level = [[0x82, 0xa6].as_slice(), b"filler", &filler, &[0xa5], b"inner"].concat();
         assert!(bytes.starts_with(&level));
-        let bomb = [level.repeat(DEEPEST - 24), bytes].concat();
+        let bomb = [level.repeat(MAX_DEPTH - 24), bytes].concat();
         assert!(decode::<Wide>(&bomb).unwrap_err().to_string().contains(TOO_DEEP));
     }
 
     #[test]
-    fn deep_values_travel_from_any_stack() {
+    fn deep_values_survive_a_round_trip_from_any_stack() {
         for stack in [64 * 1024, 300 * 1024, 2 * 1024 * 1024] {
-            let travel = || assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
-            std::thread::Builder::new().stack_size(stack.max(128 * 1024)).spawn(travel).unwrap().join().unwrap();
+            let body = || assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
+            std::thread::Builder::new().stack_size(stack.max(128 * 1024)).spawn(body).unwrap().join().unwrap();
         }
     }
 
     #[test]
-    fn depth_is_refused_and_never_overflows() {
+    fn values_that_are_too_deep_are_refused() {
         assert_eq!(round_trip(nested(400)).unwrap(), nested(400));
         for levels in [1_100, 200_000] {
             let refused = refusal(levels, 256 * 1024);

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use crate::base::error::Error;
-use crate::base::error::glue::UserError;
+use crate::base::error::conversion::UserError;
 use crate::call::function::Outcome;
 
 /// Types that `Task` itself submits: a `Result` whose error is an `Error`. `()` and `!` are here for closures that only

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::base::error::Error;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use crate::base::options::TaskOptions;
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;

@@ -3,7 +3,7 @@
 //! Every function and class that is not generic is registered at link time under its module path and name. An entry decodes
 //! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and uses none of it.
 
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use crate::base::error::{Arrived, EncodedError, Error, ErrorKind, Result};
 use crate::call::codec::EncodedArg;
 use crate::call::function::{Function, FunctionCall};

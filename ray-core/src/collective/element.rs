@@ -1,4 +1,4 @@
-//! What members exchange: the types of elements, and the ways to make one of several.
+//! The types of the elements that members exchange, and the reductions.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -7,7 +7,7 @@ use crate::collective::kernel::{Kernel, TILE, reduce};
 
 /// A number that members can exchange: `f32`, `f64`, [`half::f16`], and every integer of the language.
 ///
-/// Closed: what a reduction does is decided here, once for each type.
+/// Sealed: only these types implement it.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -19,11 +19,11 @@ use crate::collective::kernel::{Kernel, TILE, reduce};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "members of a group cannot exchange `{Self}`",
-    note = "they exchange f32, f64, ray::collective::f16 and the integers; other data goes as their bytes"
+    note = "they exchange f32, f64, ray::collective::f16 and the integers; send other data as bytes (`u8`)"
 )]
 pub trait Element: Copy + Send + Sync + 'static + sealed::Known {}
 
-/// A way to reduce elements of type `T`: [`Sum`], [`Product`], [`Min`], [`Max`] for all of them, [`Mean`] for floats.
+/// A reduction of elements of type `T`: [`Sum`], [`Product`], [`Min`], [`Max`] for all of them, [`Mean`] for floats.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -37,30 +37,30 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Known {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not reduce `{T}`",
-    note = "Sum, Product, Min and Max reduce every element; Mean reduces f32, f64 and f16 alone: a mean of integers is rarely one, so take Sum and divide"
+    note = "Sum, Product, Min and Max reduce every element; Mean reduces f32, f64 and f16 only, because the mean of integers is rarely an integer: take Sum and divide"
 )]
 pub trait ReduceOp<T: Element>: sealed::Op<T> {}
 
 pub(crate) mod sealed {
-    use super::{Kernel, Way};
+    use super::{Kernel, Reduction};
 
-    /// What the engine knows of an element. Named so that no method of it is in the way of a user's.
+    /// What the engine needs to know of an element. The names begin with underscores so that they do not hide a user's method.
     pub trait Known {
-        /// As the language writes it.
+        /// The name of the type in Rust.
         const __NAME: &'static str;
-        /// The compiled loop of a reduction; compiled with the engine, not with each program that calls it.
-        fn __kernel(way: Way) -> Kernel;
+        /// The loop of a reduction. It is compiled with the engine, not with each program that calls it.
+        fn __kernel(reduction: Reduction) -> Kernel;
     }
 
-    /// The way of an operation on elements of a type.
+    /// The reduction of `T` that a type stands for.
     pub trait Op<T>: Copy + Send + Sync + 'static {
-        const WAY: Way;
+        const REDUCTION: Reduction;
     }
 }
 
-/// How elements are made one.
+/// How several elements are combined into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Reduction {
     Sum,
     Product,
     Min,
@@ -68,8 +68,8 @@ pub enum Way {
     Mean,
 }
 
-impl Way {
-    /// As errors name it.
+impl Reduction {
+    /// Its name in errors.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sum => "sum",
@@ -84,7 +84,7 @@ impl Way {
 /// The arithmetic of an element, for the loops.
 #[allow(clippy::needless_range_loop, reason = "see `widen`")]
 pub(crate) trait Number: Copy {
-    /// What it is accumulated in.
+    /// The type of the accumulator.
     type Wide: Copy;
     fn wide(self) -> Self::Wide;
     fn narrow(wide: Self::Wide) -> Self;
@@ -92,18 +92,18 @@ pub(crate) trait Number: Copy {
     fn product(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn min(a: Self::Wide, b: Self::Wide) -> Self::Wide;
     fn max(a: Self::Wide, b: Self::Wide) -> Self::Wide;
-    /// Of so many elements, where a mean there is.
+    /// The mean of `_of` elements with that sum. Only floats have a mean, and override this.
     fn mean(sum: Self::Wide, _of: usize) -> Self::Wide {
         sum
     }
-    /// Of so many neighbours. By plain loops over indices, here and in the kernel: a closure would be compiled apart, for
-    /// any processor.
+    /// Reads and widens `N` elements. A plain loop over indices, here and in the kernel: a closure would be compiled without
+    /// the processor features of its caller.
     ///
     /// # Safety
-    /// They lie at `from`, and nobody writes to them meanwhile.
+    /// `N` initialised elements lie at `from`, and no other thread writes to them meanwhile.
     #[inline(always)]
     unsafe fn widen<const N: usize>(from: *const Self) -> [Self::Wide; N] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees `N` initialised elements at `from`, to which no thread writes.
         let from = unsafe { from.cast::<[Self; N]>().read_unaligned() };
         let mut wide = [from[0].wide(); N];
         for at in 0..N {
@@ -111,22 +111,22 @@ pub(crate) trait Number: Copy {
         }
         wide
     }
-    /// Back into so many neighbours.
+    /// Narrows and writes `N` elements.
     ///
     /// # Safety
-    /// There is room for them at `into`, and nobody else looks there meanwhile.
+    /// There is room for `N` elements at `into`, and no other thread reads or writes there meanwhile.
     #[inline(always)]
     unsafe fn narrow_all<const N: usize>(from: &[Self::Wide; N], into: *mut Self) {
         let mut narrow = [Self::narrow(from[0]); N];
         for at in 0..N {
             narrow[at] = Self::narrow(from[at]);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees room for `N` elements at `into`, which no other thread touches.
         unsafe { into.cast::<[Self; N]>().write_unaligned(narrow) };
     }
 }
 
-/// One step of a way, and its end.
+/// One step of a reduction, and its last step.
 pub(crate) trait Fold<T: Number> {
     fn fold(a: T::Wide, b: T::Wide) -> T::Wide;
     #[inline(always)]
@@ -135,20 +135,21 @@ pub(crate) trait Fold<T: Number> {
     }
 }
 
-macro_rules! ways {
-    ($($(#[$doc:meta])+ $way:ident: $bound:ident, |$a:ident, $b:ident| $fold:expr $(, |$all:ident, $of:ident| $end:expr)?;)+) => {
+/// Defines the public type of each reduction, with its steps.
+macro_rules! reductions {
+    ($($(#[$doc:meta])+ $reduction:ident: $bound:ident, |$a:ident, $b:ident| $fold:expr $(, |$all:ident, $of:ident| $end:expr)?;)+) => {
         $(
             $(#[$doc])+
             #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-            pub struct $way;
+            pub struct $reduction;
 
-            impl<T: $bound> sealed::Op<T> for $way {
-                const WAY: Way = Way::$way;
+            impl<T: $bound> sealed::Op<T> for $reduction {
+                const REDUCTION: Reduction = Reduction::$reduction;
             }
 
-            impl<T: $bound> ReduceOp<T> for $way {}
+            impl<T: $bound> ReduceOp<T> for $reduction {}
 
-            impl<T: Number> Fold<T> for $way {
+            impl<T: Number> Fold<T> for $reduction {
                 #[inline(always)]
                 fn fold($a: T::Wide, $b: T::Wide) -> T::Wide {
                     $fold
@@ -164,7 +165,7 @@ macro_rules! ways {
     };
 }
 
-ways! {
+reductions! {
     /// The sum, in the order of ranks. Integers wrap; `f16` is summed in `f32` and rounded once, at the end.
     ///
     /// ```
@@ -195,8 +196,8 @@ ways! {
     /// # Ok::<(), ray::Error>(())
     /// ```
     Product: Element, |a, b| T::product(a, b);
-    /// The least. A NaN of any member makes the result NaN: that of the lowest rank that has one. Of equals (-0.0 and 0.0)
-    /// it is the lowest rank's.
+    /// The minimum. If any member has a NaN, the result is the NaN of the lowest rank that has one. Of equal elements (such as
+    /// -0.0 and 0.0) the result is that of the lowest rank.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -207,7 +208,7 @@ ways! {
     /// # Ok::<(), ray::Error>(())
     /// ```
     Min: Element, |a, b| T::min(a, b);
-    /// The greatest; NaN and equals as in [`Min`].
+    /// The maximum; NaN and equal elements as in [`Min`].
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -218,7 +219,7 @@ ways! {
     /// # Ok::<(), ray::Error>(())
     /// ```
     Max: Element, |a, b| T::max(a, b);
-    /// The sum times 1/W of W members, in the arithmetic of the sum. For floats only: on integers it does not compile.
+    /// The sum of W members, times 1/W, in the arithmetic of the sum. For floats only: on integers it does not compile.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -249,20 +250,20 @@ ways! {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no mean here",
-    note = "a mean of integers is rarely one: take Sum and divide, or convert to f32, f64 or f16 first"
+    note = "the mean of integers is rarely an integer: take Sum and divide, or convert to f32, f64 or f16 first"
 )]
 pub trait Float: Element {}
 
-/// An element, with the loops of the ways that it has.
+/// Implements an element type, with the loops of its reductions.
 macro_rules! known {
-    ($type:ty: $($way:ident)+) => {
+    ($type:ty: $($reduction:ident)+) => {
         impl sealed::Known for $type {
             const __NAME: &'static str = stringify!($type);
-            fn __kernel(way: Way) -> Kernel {
-                match way {
-                    $(Way::$way => reduce::<$type, $way, { TILE / size_of::<<$type as Number>::Wide>() }>,)+
-                    #[allow(unreachable_patterns, reason = "floats have all of them")]
-                    _ => unreachable!("`ReduceOp` has no such pair"),
+            fn __kernel(reduction: Reduction) -> Kernel {
+                match reduction {
+                    $(Reduction::$reduction => reduce::<$type, $reduction, { TILE / size_of::<<$type as Number>::Wide>() }>,)+
+                    #[allow(unreachable_patterns, reason = "floats have all reductions")]
+                    _ => unreachable!("`ReduceOp` is not implemented for this type and reduction"),
                 }
             }
         }
@@ -309,7 +310,7 @@ macro_rules! integers {
 
 integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
 
-/// What floats share; `a` is of lower ranks than `b`.
+/// The arithmetic that floats share; `a` comes from lower ranks than `b`.
 macro_rules! arithmetic {
     ($wide:ident) => {
         #[inline(always)]
@@ -320,7 +321,7 @@ macro_rules! arithmetic {
         fn product(a: $wide, b: $wide) -> $wide {
             a * b
         }
-        // Both comparisons are false for a NaN in `b`, so that it is taken; one in `a` stays.
+        // A NaN in `a` stays. With a NaN in `b` the comparison is false, so the result is `b`.
         #[inline(always)]
         fn min(a: $wide, b: $wide) -> $wide {
             if a <= b || a.is_nan() { a } else { b }
@@ -371,10 +372,10 @@ impl Number for f16 {
         f16::from_f32(wide)
     }
     arithmetic!(f32);
-    // Many at once, with the processor's instruction where there is one.
+    // `half` converts whole slices, with the processor's instruction where there is one.
     #[inline(always)]
     unsafe fn widen<const N: usize>(from: *const f16) -> [f32; N] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees `N` initialised elements at `from`, to which no thread writes.
         let from = unsafe { from.cast::<[f16; N]>().read_unaligned() };
         let mut wide = [0.0; N];
         from.convert_to_f32_slice(&mut wide);
@@ -384,7 +385,7 @@ impl Number for f16 {
     unsafe fn narrow_all<const N: usize>(from: &[f32; N], into: *mut f16) {
         let mut narrow = [f16::ZERO; N];
         narrow.convert_from_f32_slice(from);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees room for `N` elements at `into`, which no other thread touches.
         unsafe { into.cast::<[f16; N]>().write_unaligned(narrow) };
     }
 }

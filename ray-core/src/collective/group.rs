@@ -1,34 +1,35 @@
 //! One member's handle of a group, and its operations.
 
-use crate::collective::element::{Element, ReduceOp};
-use crate::collective::{kernel, trouble};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::collective::ask::{Ask, Call, What};
-use crate::collective::shared::{Member, Room};
+use crate::collective::element::{Element, ReduceOp};
+use crate::collective::local::{LocalGroup, Member};
+use crate::collective::request::{Call, Operation, Request};
+use crate::collective::{errors, kernel};
 
-/// How long a member waits for the others unless it is told otherwise.
+/// How long a member waits for the others unless `set_timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// One member's handle of a group: its place among the others, and the operations that it takes part in.
 ///
-/// Made by [`Group::members`], or by name: [`init_collective_group`], [`create_collective_group`]. To drop it is to
-/// leave: whoever needs this member from then on, and that is every operation of the whole group, has an error. Who has had
-/// its last operation may go.
+/// Made by [`Group::members`], or by name: [`init_collective_group`](crate::collective::init_collective_group),
+/// [`create_collective_group`](crate::collective::create_collective_group). A member leaves the group when its handle is
+/// dropped: from then on every operation that needs it (each operation of the whole group does) returns an error. A member may
+/// leave after its last operation.
 ///
-/// Its operations take `&mut self`: a member is in one at a time. They block; in an `async fn` of the engine they are an error
-/// of kind `BlockingInAsync`, as [`get`](crate::get) is. A handle is data of this process: it goes into closures
-/// ([`task`](crate::task)) and into what is `#[remote(local)]`.
+/// The operations take `&mut self`: a member is in one operation at a time. They block; in an `async fn` of the engine they
+/// return an error of kind `BlockingInAsync`, as [`get`](crate::get) does. A handle cannot be serialised: it goes into closures
+/// ([`task`](crate::task())) and into arguments and actors marked `#[remote(local)]`.
 ///
 /// # Errors
-/// Of all operations: `Collective`, naming rank and cause, where the group is or gets broken; `GetTimeout` after
-/// [`set_timeout`](Group::set_timeout), naming the missing ranks; `InvalidArgument` for what cannot be meant (a root that is no
-/// rank, lengths that do not fit), which breaks the group too, so that nobody waits for this member. The contents of a
-/// buffer are as before if the operation did not begin, and it ends well if it did.
+/// Of all operations: `Collective`, with the rank and the cause, where the group is broken or breaks; `GetTimeout` after
+/// [`set_timeout`](Group::set_timeout), with the missing ranks; `InvalidArgument` for a root that is no rank or lengths that
+/// do not fit, which breaks the group too, so that no member waits for this one. If an operation returns an error, the buffer
+/// is unchanged; once all members have entered an operation, it succeeds.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -50,15 +51,15 @@ pub struct Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Group(rank {} of {}, {})", self.rank(), self.size(), self.member.room.title)
+        write!(f, "Group(rank {} of {}, {})", self.rank(), self.size(), self.member.group.title)
     }
 }
 
 impl Group {
-    /// A new group's members, to be handed to tasks, actors or threads: the i-th has rank i.
+    /// The members of a new group of `size` members, to be moved into tasks, actors or threads: the i-th has rank i.
     ///
     /// # Errors
-    /// `InvalidArgument` if there are to be none.
+    /// `InvalidArgument` if `size` is 0.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -68,14 +69,14 @@ impl Group {
     /// ```
     pub fn members(size: usize) -> Result<Vec<Group>> {
         if size == 0 {
-            return Err(invalid("a collective group of no members: it has one at least".to_owned()));
+            return Err(invalid("a collective group needs at least one member".to_owned()));
         }
-        let room = Room::new(size, "the collective group".to_owned(), Vec::new(), true);
-        Ok((0..size).map(|rank| Group::of(&room, rank)).collect())
+        let group = LocalGroup::new(size, "the collective group".to_owned(), Vec::new(), true);
+        Ok((0..size).map(|rank| Group::of(&group, rank)).collect())
     }
 
-    pub(super) fn of(room: &Arc<Room>, rank: usize) -> Group {
-        Group { member: Member { room: Arc::clone(room), rank }, timeout: TIMEOUT }
+    pub(super) fn of(group: &Arc<LocalGroup>, rank: usize) -> Group {
+        Group { member: Member { group: Arc::clone(group), rank }, timeout: TIMEOUT }
     }
 
     /// How long this member waits for others in one operation before it gives up, which breaks the group; 1800 seconds
@@ -97,7 +98,7 @@ impl Group {
         self
     }
 
-    /// As [`with_timeout`](Group::with_timeout), of a handle in use.
+    /// Sets the time-out of [`with_timeout`](Group::with_timeout) on an existing handle.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -109,7 +110,7 @@ impl Group {
         self.timeout = timeout;
     }
 
-    /// This member's number: 0 to [`size`](Group::size) - 1.
+    /// The rank of this member: 0 to [`size`](Group::size) - 1.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.member.rank
@@ -118,19 +119,27 @@ impl Group {
     /// How many members the group has.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.member.room.board.members()
+        self.member.group.rendezvous.members()
     }
 
-    /// What ends the group from outside.
+    /// A handle that ends the group from outside.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let mut alone = ray::collective::Group::members(1)?.remove(0);
+    /// alone.poisoner().poison(ray::Error::other("enough"));
+    /// assert!(alone.barrier().unwrap_err().is_collective());
+    /// # Ok::<(), ray::Error>(())
+    /// ```
     #[must_use]
     pub fn poisoner(&self) -> Poisoner {
-        Poisoner(Arc::clone(&self.member.room))
+        Poisoner(Arc::clone(&self.member.group))
     }
 
     /// Reduces all members' buffers into each of them.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`].
+    /// Those of every operation, see [`Group`].
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -142,14 +151,23 @@ impl Group {
     #[track_caller]
     pub fn allreduce<T: Element, O: ReduceOp<T>>(&mut self, buffer: &mut [T], _op: O) -> Result<()> {
         let (len, memory) = (buffer.len(), buffer.as_mut_ptr());
-        // SAFETY: the buffer is this call's alone.
-        unsafe { self.run::<T>(What::AllReduce(O::WAY), len, memory, memory, Some(T::__kernel(O::WAY)), Location::caller()) }
+        // SAFETY: the buffer is borrowed mutably until the call returns, so only the transport touches it.
+        unsafe {
+            self.run::<T>(
+                Operation::AllReduce(O::REDUCTION),
+                len,
+                memory,
+                memory,
+                Some(T::__kernel(O::REDUCTION)),
+                Location::caller(),
+            )
+        }
     }
 
     /// Reduces all members' buffers into that of `root`; the others' stay as they are.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`]; `InvalidArgument` if `root` is no rank.
+    /// Those of every operation, see [`Group`]; `InvalidArgument` if `root` is no rank.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -161,14 +179,23 @@ impl Group {
     #[track_caller]
     pub fn reduce<T: Element, O: ReduceOp<T>>(&mut self, buffer: &mut [T], root: usize, _op: O) -> Result<()> {
         let (len, memory) = (buffer.len(), buffer.as_mut_ptr());
-        // SAFETY: the buffer is this call's alone.
-        unsafe { self.run::<T>(What::Reduce(O::WAY, root), len, memory, memory, Some(T::__kernel(O::WAY)), Location::caller()) }
+        // SAFETY: the buffer is borrowed mutably until the call returns, so only the transport touches it.
+        unsafe {
+            self.run::<T>(
+                Operation::Reduce(O::REDUCTION, root),
+                len,
+                memory,
+                memory,
+                Some(T::__kernel(O::REDUCTION)),
+                Location::caller(),
+            )
+        }
     }
 
     /// Copies the buffer of `root` into all others.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`]; `InvalidArgument` if `root` is no rank.
+    /// Those of every operation, see [`Group`]; `InvalidArgument` if `root` is no rank.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -179,14 +206,14 @@ impl Group {
     #[track_caller]
     pub fn broadcast<T: Element>(&mut self, buffer: &mut [T], root: usize) -> Result<()> {
         let (len, memory) = (buffer.len(), buffer.as_mut_ptr());
-        // SAFETY: the buffer is this call's alone.
-        unsafe { self.run::<T>(What::Broadcast(root), len, memory, memory, None, Location::caller()) }
+        // SAFETY: the buffer is borrowed mutably until the call returns, so only the transport touches it.
+        unsafe { self.run::<T>(Operation::Broadcast(root), len, memory, memory, None, Location::caller()) }
     }
 
-    /// Gathers all members' `part`s, in the order of ranks, in each member's `whole`, which is as long as all of them.
+    /// Copies all members' `part`s, in the order of ranks, into each member's `whole`, which is as long as all of them.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`]; `InvalidArgument` if `whole` is not [`size`](Group::size) times as long as
+    /// Those of every operation, see [`Group`]; `InvalidArgument` if `whole` is not [`size`](Group::size) times as long as
     /// `part`.
     ///
     /// ```
@@ -199,15 +226,16 @@ impl Group {
     #[track_caller]
     pub fn allgather<T: Element>(&mut self, part: &[T], whole: &mut [T]) -> Result<()> {
         let site = Location::caller();
-        self.fits::<T>(What::AllGather, part.len(), whole.len(), site)?;
-        // SAFETY: the part is not written while it is borrowed, and the whole is this call's alone.
-        unsafe { self.run::<T>(What::AllGather, part.len(), part.as_ptr(), whole.as_mut_ptr(), None, site) }
+        self.fits::<T>(Operation::AllGather, part.len(), whole.len(), site)?;
+        // SAFETY: both are borrowed until the call returns, the whole mutably: no other thread writes to the part, and only the
+        // transport touches the whole, which has `part.len()` elements for each member.
+        unsafe { self.run::<T>(Operation::AllGather, part.len(), part.as_ptr(), whole.as_mut_ptr(), None, site) }
     }
 
-    /// Reduces all members' `whole`s, and gives each member its part of the result: the member of rank i the i-th.
+    /// Reduces all members' `whole`s, and gives each member its `part` of the result: the member of rank i gets the i-th part.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`]; `InvalidArgument` if `whole` is not [`size`](Group::size) times as long as
+    /// Those of every operation, see [`Group`]; `InvalidArgument` if `whole` is not [`size`](Group::size) times as long as
     /// `part`.
     ///
     /// ```
@@ -220,16 +248,17 @@ impl Group {
     /// ```
     #[track_caller]
     pub fn reducescatter<T: Element, O: ReduceOp<T>>(&mut self, whole: &[T], part: &mut [T], _op: O) -> Result<()> {
-        let (what, site) = (What::ReduceScatter(O::WAY), Location::caller());
-        self.fits::<T>(what, part.len(), whole.len(), site)?;
-        // SAFETY: the whole is not written while it is borrowed, and the part is this call's alone.
-        unsafe { self.run::<T>(what, part.len(), whole.as_ptr(), part.as_mut_ptr(), Some(T::__kernel(O::WAY)), site) }
+        let (operation, site) = (Operation::ReduceScatter(O::REDUCTION), Location::caller());
+        self.fits::<T>(operation, part.len(), whole.len(), site)?;
+        // SAFETY: both are borrowed until the call returns, the part mutably: no other thread writes to the whole, which has
+        // `part.len()` elements for each member, and only the transport touches the part.
+        unsafe { self.run::<T>(operation, part.len(), whole.as_ptr(), part.as_mut_ptr(), Some(T::__kernel(O::REDUCTION)), site) }
     }
 
-    /// Waits until all members are here.
+    /// Waits until all members have called `barrier`.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`].
+    /// Those of every operation, see [`Group`].
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -238,19 +267,19 @@ impl Group {
     /// ```
     #[track_caller]
     pub fn barrier(&mut self) -> Result<()> {
-        // SAFETY: no memory is given.
-        unsafe { self.run::<u8>(What::Barrier, 0, std::ptr::null(), std::ptr::null_mut(), None, Location::caller()) }
+        // SAFETY: a barrier reads and writes no memory.
+        unsafe { self.run::<u8>(Operation::Barrier, 0, std::ptr::null(), std::ptr::null_mut(), None, Location::caller()) }
     }
 
-    /// Copies `values` into the buffer with which member `to` calls [`recv`](Group::recv); returns when they are there.
+    /// Copies `values` into the buffer with which member `to` calls [`recv`](Group::recv), and returns after the copy.
     /// No other member takes part.
     ///
-    /// Both wait for each other: where each of two members sends and receives, one of them receives first. Circles are
-    /// an error at once.
+    /// The sender and the receiver wait for each other: where each of two members sends and receives, one of them must receive
+    /// first. Members that wait for each other in a circle get an error at once.
     ///
     /// # Errors
-    /// As for every operation, see [`Group`]: also, on both sides, where type or length differ; `InvalidArgument` if `to` is no
-    /// rank or this member's own.
+    /// Those of every operation, see [`Group`]; `Collective` on both sides if type or length differ; `InvalidArgument` if `to`
+    /// is no rank or is this member's own.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -268,14 +297,14 @@ impl Group {
     #[track_caller]
     pub fn send<T: Element>(&mut self, values: &[T], to: usize) -> Result<()> {
         let none = std::ptr::null_mut();
-        // SAFETY: the values are not written while they are borrowed.
-        unsafe { self.run::<T>(What::Send(to), values.len(), values.as_ptr(), none, None, Location::caller()) }
+        // SAFETY: the values are borrowed until the call returns, so no thread writes to them.
+        unsafe { self.run::<T>(Operation::Send(to), values.len(), values.as_ptr(), none, None, Location::caller()) }
     }
 
-    /// Fills `values` with what member `from` [`send`](Group::send)s to this one.
+    /// Waits for the values that member `from` [`send`](Group::send)s to this one, and copies them into `values`.
     ///
     /// # Errors
-    /// As for [`send`](Group::send).
+    /// Those of [`send`](Group::send).
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -286,53 +315,53 @@ impl Group {
     #[track_caller]
     pub fn recv<T: Element>(&mut self, values: &mut [T], from: usize) -> Result<()> {
         let none = std::ptr::null();
-        // SAFETY: the values are this call's alone.
-        unsafe { self.run::<T>(What::Receive(from), values.len(), none, values.as_mut_ptr(), None, Location::caller()) }
+        // SAFETY: the values are borrowed mutably until the call returns, so only the transport touches them.
+        unsafe { self.run::<T>(Operation::Receive(from), values.len(), none, values.as_mut_ptr(), None, Location::caller()) }
     }
 
     /// # Safety
-    /// As [`Member::run`], of elements of type `T`, but that ranks are looked at here.
+    /// As of [`Member::run`], for elements of type `T`; this function checks the ranks.
     unsafe fn run<T: Element>(
         &mut self,
-        what: What,
+        operation: Operation,
         len: usize,
         input: *const T,
         output: *mut T,
         kernel: Option<kernel::Kernel>,
         site: &'static Location<'static>,
     ) -> Result<()> {
-        let ask = Ask {
-            call: Call { what, element: T::__NAME, len, site },
+        let request = Request {
+            call: Call { operation, element: T::__NAME, len, site },
             size: size_of::<T>(),
             input: input.cast(),
             output: output.cast(),
             kernel,
         };
         let (rank, size) = (self.rank(), self.size());
-        if let Some(other) = what.root().or(what.peer())
+        if let Some(other) = operation.root().or(operation.peer())
             && other >= size
         {
-            let refusal = format!("{other} is no rank of this group, which has the ranks 0 to {}: {}", size - 1, ask.call);
-            return Err(self.member.refuse(&ask, invalid(refusal)));
+            let refusal = format!("{other} is no rank of this group, which has the ranks 0 to {}: {}", size - 1, request.call);
+            return Err(self.member.refuse(&request, invalid(refusal)));
         }
-        if what.peer() == Some(rank) {
-            let refusal = format!("rank {rank} would exchange with itself, where it could copy: {}", ask.call);
-            return Err(self.member.refuse(&ask, invalid(refusal)));
+        if operation.peer() == Some(rank) {
+            let refusal = format!("rank {rank} cannot exchange with itself; copy the data instead: {}", request.call);
+            return Err(self.member.refuse(&request, invalid(refusal)));
         }
-        // SAFETY: the caller's promise, and the ranks are.
-        unsafe { self.member.run(&ask, self.timeout) }
+        // SAFETY: the caller guarantees the memory, and the root or peer is a rank of the group, the peer another one (above).
+        unsafe { self.member.run(&request, self.timeout) }
     }
 
-    /// Refuses a whole that is not all parts.
-    fn fits<T: Element>(&self, what: What, part: usize, whole: usize, site: &'static Location<'static>) -> Result<()> {
+    /// Refuses a whole that is not as long as all parts.
+    fn fits<T: Element>(&self, operation: Operation, part: usize, whole: usize, site: &'static Location<'static>) -> Result<()> {
         let size = self.size();
         if part.checked_mul(size) == Some(whole) {
             return Ok(());
         }
-        let call = Call { what, element: T::__NAME, len: part, site };
-        let ask = Ask { call, size: 0, input: std::ptr::null(), output: std::ptr::null_mut(), kernel: None };
-        let refusal = format!("the whole has {whole} elements, and {size} parts of {part} are not that: {call}");
-        Err(self.member.refuse(&ask, invalid(refusal)))
+        let call = Call { operation, element: T::__NAME, len: part, site };
+        let request = Request { call, size: 0, input: std::ptr::null(), output: std::ptr::null_mut(), kernel: None };
+        let refusal = format!("the whole has {whole} elements, which is not {size} parts of {part}: {call}");
+        Err(self.member.refuse(&request, invalid(refusal)))
     }
 }
 
@@ -340,8 +369,7 @@ pub(super) fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
 }
 
-/// Ends a group from outside, made by [`Group::poisoner`]: for whoever watches over the members, and knows why they are not to
-/// go on.
+/// Ends a group from outside; made by [`Group::poisoner`]. It is for a supervisor of the members that has a reason to stop them.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -352,11 +380,11 @@ pub(super) fn invalid(message: String) -> Error {
 /// # Ok::<(), ray::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Poisoner(Arc<Room>);
+pub struct Poisoner(Arc<LocalGroup>);
 
 impl Poisoner {
-    /// Releases every member at once, now and in all later operations, with an error that has `why` as its cause. An
-    /// operation that all have come to ends well all the same. Of a broken group the first fault stays.
+    /// Breaks the group: every member that waits, now or in a later operation, gets an error that has `why` as its cause. An
+    /// operation that all members have entered still succeeds. If the group is broken already, its first fault stays.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -367,6 +395,6 @@ impl Poisoner {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn poison(&self, why: Error) {
-        self.0.poison(trouble::poisoned(&self.0.title, why));
+        self.0.poison(errors::poisoned(&self.0.title, why));
     }
 }

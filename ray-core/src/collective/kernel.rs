@@ -1,14 +1,15 @@
-//! The loops: several members' elements become one, and each of those who want it gets it.
+//! The loops of reductions: they combine the elements of several members into one, and write it to one or several outputs.
 //!
 //! # Rules
 //!
-//! A kernel is handed the addresses of *other threads'* buffers. It may touch the part that it is told to, and nothing else,
-//! under what its caller promises: the buffers stay where they are until it returns, nobody else reads or writes that part
-//! of any output or writes that part of any input meanwhile. An input may be an output of the same place (in place): each
-//! tile is read from all inputs before it is written to any output, and no reference to it lives in between.
+//! A kernel gets the addresses of *other threads'* buffers. It touches the given part of them and nothing else. Its caller
+//! guarantees that the part lies inside of all buffers, that the buffers stay where they are until the kernel returns, and
+//! that meanwhile no other thread reads or writes that part of any output, or writes that part of any input. An input may be
+//! an output at the same place (in place): the kernel reads each tile from all inputs before it writes it to any output, and
+//! keeps no reference to it in between.
 //!
-//! The order of the members is the order of the inputs, always: results do not depend on who runs the kernel, on the
-//! number of parts, or on the processor's width.
+//! The order of the members is always the order of the inputs: results do not depend on which thread runs the kernel, on the
+//! number of parts, or on the width of the processor's registers.
 
 use crate::collective::element::{Fold, Number};
 
@@ -25,41 +26,41 @@ pub struct Part<'a> {
     pub(crate) len: usize,
 }
 
-/// A loop over a part; unsafe to call: see the rules.
+/// A loop over a part. A call is unsafe: the caller guarantees what the rules above say.
 pub(crate) type Kernel = unsafe fn(&Part<'_>);
 
-/// So many bytes are made one at a time: few enough for registers, so that each element is read and written once.
+/// The bytes of a tile, which is combined at once: few enough for registers, so that each element is read and written once.
 pub(crate) const TILE: usize = 128;
 
-// What no order of accesses helps against: AMD's processors tell the lines of a set apart by a hash of address bits below 2^28,
-// so buffers that lie whole multiples of 256 MiB apart evict each other from the first-level cache, and cost up to four
-// times as much. One allocation for all members, or of a size that the system maps by itself, does not lie so.
+// No order of accesses helps in one case: AMD's processors tell the cache lines of a set apart by a hash of address bits below
+// 2^28, so buffers whose distance is a multiple of 256 MiB evict each other from the first-level cache, and cost up to four
+// times as much. One allocation for all members, or allocations that the system maps one by one, do not have that distance.
 
-/// Tiles begin at a multiple of this in the first output: an access of a register's width that crosses a cache line costs
-/// twice. Buffers of one allocator mostly lie alike, and where they do not the others pay.
+/// Tiles begin at a multiple of this in the first output, because an access of a register's width that crosses a cache line
+/// costs twice. Buffers of one allocator mostly have the same alignment; where they do not, the other buffers pay.
 const LINE: usize = 64;
 
 /// Folds the inputs' elements in the order of the inputs, into every output; `N` elements at a time.
 ///
 /// # Safety
-/// The rules of this module.
+/// The caller guarantees what the rules of this module say of the part.
 pub(crate) unsafe fn reduce<T: Number, F: Fold<T>, const N: usize>(part: &Part<'_>) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("f16c") {
-        // SAFETY: the caller's promise, and the processor has what the loop is compiled for.
+        // SAFETY: the processor has the features that `wide` is compiled for; the caller guarantees the rules for the part.
         return unsafe { wide::<T, F, N>(part) };
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the same part, for which the caller guarantees the rules of this module.
     unsafe { tiles::<T, F, N>(part) }
 }
 
 /// # Safety
-/// The rules of this module, on a processor with these features.
+/// As of [`reduce`], and the processor has these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,f16c")]
 unsafe fn wide<T: Number, F: Fold<T>, const N: usize>(part: &Part<'_>) {
-    // Loops of their own for the most common numbers of members, in which all addresses are in registers.
-    // SAFETY: the caller's promise.
+    // Two and four members, the most common numbers, have their own loops, in which all addresses are in registers.
+    // SAFETY: the same buffers and part, for which the caller guarantees the rules of this module.
     unsafe {
         if let (Ok(inputs), Ok(outputs)) = (<[_; 2]>::try_from(part.inputs), <[_; 2]>::try_from(part.outputs)) {
             tiles::<T, F, N>(&Part { inputs: &inputs, outputs: &outputs, ..*part });
@@ -72,16 +73,16 @@ unsafe fn wide<T: Number, F: Fold<T>, const N: usize>(part: &Part<'_>) {
 }
 
 /// # Safety
-/// The rules of this module.
+/// As of [`reduce`].
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "closures would be compiled apart, for any processor")]
+#[allow(clippy::needless_range_loop, reason = "a closure would be compiled without the features of its caller")]
 unsafe fn tiles<T: Number, F: Fold<T>, const N: usize>(part: &Part<'_>) {
     let ([first, others @ ..], [output, ..]) = (part.inputs, part.outputs) else { return };
     let begin = output.cast::<T>().wrapping_add(part.output_at);
     let head = begin.align_offset(LINE).min(part.len);
     let whole = head + (part.len - head) / N * N;
-    // SAFETY: by the rules what is in the part of an input or an output is the kernel's alone, and `at` and what is done from
-    // there are inside of it.
+    // SAFETY: by the rules no other thread touches the part while the kernel runs, and it lies inside of the buffers; `at`, and
+    // the `N` elements from `at` below `whole`, lie inside of the part.
     unsafe {
         let mut at = if head > 0 { 0 } else { whole };
         while at < part.len {

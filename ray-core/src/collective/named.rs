@@ -1,6 +1,6 @@
-//! Groups by name, as actors find each other in Ray.
+//! Groups by name, as in Ray.
 //!
-//! A name is of this process. It is free again when its group was destroyed, or all who had joined it have left.
+//! A name belongs to this process. It is free again when its group was destroyed, or when all members that had joined have left.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -11,31 +11,31 @@ use crate::actor::class::Actor;
 use crate::actor::handle::ActorHandle;
 use crate::actor::head::ActorHold;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::collective::board::Seat;
+use crate::collective::errors;
 use crate::collective::group::{Group, invalid};
-use crate::collective::shared::Room;
-use crate::collective::trouble;
+use crate::collective::local::LocalGroup;
+use crate::collective::rendezvous::MemberState;
 use crate::engine::thread;
 
 /// A group that has a name.
 #[derive(Debug)]
 struct Named {
-    room: Arc<Room>,
-    /// The actors of its ranks, as far as they are known.
+    group: Arc<LocalGroup>,
+    /// The actor of each rank, if it is known.
     owners: Vec<Option<ActorHold>>,
 }
 
 static GROUPS: LazyLock<Mutex<HashMap<String, Named>>> = LazyLock::new(Mutex::default);
 
 impl Named {
-    /// Whoever had joined has left, so that the name may be used again.
+    /// Whether all members that had joined have left, or all actors of the group are dead: the name may be used again.
     fn is_over(&self) -> bool {
-        let table = self.room.board.lock();
-        let gone = table.places.iter().any(|place| place.seat == Seat::Gone);
-        let here = table.places.iter().any(|place| matches!(place.seat, Seat::Out | Seat::In));
+        let table = self.group.rendezvous.lock();
+        let left = table.members.iter().any(|member| member.state == MemberState::Left);
+        let here = table.members.iter().any(|member| matches!(member.state, MemberState::Outside | MemberState::Inside));
         drop(table);
-        let actors = &self.room.actors;
-        !here && (gone || (!actors.is_empty() && actors.iter().all(|actor| actor.is_dead())))
+        let actors = &self.group.actors;
+        !here && (left || (!actors.is_empty() && actors.iter().all(|actor| actor.is_dead())))
     }
 
     fn rank_of(&self, actor: &ActorHold) -> Option<usize> {
@@ -52,14 +52,14 @@ fn title(name: &str) -> String {
     format!("the collective group `{name}`")
 }
 
-/// Joins the group of that name as member `rank` of `world_size`; the first to come makes it. Returns at once: the first
-/// operation waits for the others.
+/// Joins the group `name` as member `rank` of `world_size`; the first call makes the group. Returns at once: the first
+/// operation waits for the other members.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
 ///
 /// Called in each actor (or task, or thread), which keeps the [`Group`] for as long as it is a member.
 ///
 /// # Errors
-/// `InvalidArgument` if `rank` is not below `world_size`, the group has another size, or the rank is taken.
+/// `InvalidArgument` if `rank` is not below `world_size`, the group has another size, or the rank was taken before.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -82,22 +82,23 @@ fn title(name: &str) -> String {
 pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Result<Group> {
     if rank >= world_size {
         return Err(invalid(format!(
-            "{}: rank {rank} of {world_size} members is none of 0 to {}",
+            "{}: rank {rank} of {world_size} members is not in 0 to {}",
             title(name),
             world_size.saturating_sub(1)
         )));
     }
-    // Dropped after the lock: with it may go what is left of actors.
+    // Dropped after the lock is released, because the drop may free actors.
     let _former;
     let mut groups = GROUPS.lock();
     _former = if groups.get(name).is_some_and(Named::is_over) { groups.remove(name) } else { None };
-    let named = groups
-        .entry(name.to_owned())
-        .or_insert_with(|| Named { room: Room::new(world_size, title(name), Vec::new(), false), owners: vec![None; world_size] });
-    let size = named.room.board.members();
+    let named = groups.entry(name.to_owned()).or_insert_with(|| Named {
+        group: LocalGroup::new(world_size, title(name), Vec::new(), false),
+        owners: vec![None; world_size],
+    });
+    let size = named.group.rendezvous.members();
     if size != world_size {
         return Err(invalid(format!(
-            "{} has {size} members, not {world_size}: all must say the same, or `destroy_collective_group` it first",
+            "{} has {size} members, not {world_size}: give the same size in all calls, or call `destroy_collective_group` first",
             title(name)
         )));
     }
@@ -109,25 +110,25 @@ pub fn init_collective_group(name: &str, world_size: usize, rank: usize) -> Resu
 }
 
 fn take(name: &str, named: &Named, rank: usize) -> Result<Group> {
-    if named.room.board.join(rank) {
-        return Ok(Group::of(&named.room, rank));
+    if named.group.rendezvous.join(rank) {
+        return Ok(Group::of(&named.group, rank));
     }
-    let gone = named.room.board.lock().places[rank].seat == Seat::Gone;
-    let advice = if gone {
-        "and has left: `destroy_collective_group` it, and let all members join again"
+    let left = named.group.rendezvous.lock().members[rank].state == MemberState::Left;
+    let advice = if left {
+        "and has left: call `destroy_collective_group`, and let all members join again"
     } else {
-        "by a handle that is in use: keep that one, or `destroy_collective_group` it first"
+        "by a handle that is in use: keep that handle, or call `destroy_collective_group` first"
     };
     Err(invalid(format!("{}: rank {rank} was taken before, {advice}", title(name))))
 }
 
-/// Makes a group of those actors, the i-th of which has rank i; each of them takes its handle with [`get_group`].
+/// Makes the group `name` of `actors`, the i-th of which has rank i. Each actor takes its handle with [`get_group`].
 /// [Ray's page](https://docs.ray.io/en/latest/ray-more-libs/ray-collective.html).
 ///
-/// The death of an actor breaks the group, also before it has taken its handle.
+/// The death of an actor breaks the group, even before it has taken its handle.
 ///
 /// # Errors
-/// `InvalidArgument` if there are no actors, one is there twice, or the name is that of a living group.
+/// `InvalidArgument` if `actors` is empty, names an actor twice, or a group of that name exists.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -135,7 +136,7 @@ fn take(name: &str, named: &Named, rank: usize) -> Result<Group> {
 /// use ray::ActorHandle;
 /// use ray::collective::{create_collective_group, get_group};
 ///
-/// // Once, by whoever has made the actors; in a method of each of them: `self.group = Some(get_group("workers")?)`.
+/// // Called once, where the actors were made. A method of each actor then does `self.group = Some(get_group("workers")?)`.
 /// fn connect<Worker: Actor>(workers: &[ActorHandle<Worker>]) -> ray::Result<()> {
 ///     create_collective_group("workers", workers)
 /// }
@@ -143,55 +144,56 @@ fn take(name: &str, named: &Named, rank: usize) -> Result<Group> {
 pub fn create_collective_group<'a, A: Actor>(name: &str, actors: impl IntoIterator<Item = &'a ActorHandle<A>>) -> Result<()> {
     let actors: Vec<ActorHold> = actors.into_iter().map(ActorHandle::hold).collect();
     if actors.is_empty() {
-        return Err(invalid(format!("{} of no actors: it has one at least", title(name))));
+        return Err(invalid(format!("{} needs at least one actor", title(name))));
     }
     let twice = (1..actors.len()).find(|at| actors[..*at].iter().any(|other| other.head() == actors[*at].head()));
     if let Some(rank) = twice {
-        return Err(invalid(format!("{}: the actor of rank {rank} has a lower rank already: name each once", title(name))));
+        return Err(invalid(format!("{}: the actor of rank {rank} has a lower rank already: give each actor once", title(name))));
     }
-    // Dropped after the lock: with it may go what is left of actors.
+    // Dropped after the lock is released, because the drop may free actors.
     let _former;
     let mut groups = GROUPS.lock();
     if groups.get(name).is_some_and(|named| !named.is_over()) {
-        return Err(invalid(format!("{} exists: take another name, or `destroy_collective_group` it first", title(name))));
+        return Err(invalid(format!("{} exists: take another name, or call `destroy_collective_group` first", title(name))));
     }
     let owners = actors.iter().cloned().map(Some).collect();
-    let room = Room::new(actors.len(), title(name), actors, false);
-    _former = groups.insert(name.to_owned(), Named { room, owners });
+    let group = LocalGroup::new(actors.len(), title(name), actors, false);
+    _former = groups.insert(name.to_owned(), Named { group, owners });
     Ok(())
 }
 
-/// The running actor's handle of a group that [`create_collective_group`] made. Given once: the actor keeps it, and leaves the
-/// group when it is dropped.
+/// The handle of the actor that calls this, in a group that [`create_collective_group`] made. It is given once: the actor keeps
+/// it, and leaves the group when it drops the handle.
 ///
 /// # Errors
-/// `InvalidArgument` outside of an actor, or if there is no such group, the actor is no member of it, or has taken its handle.
+/// `InvalidArgument` outside of an actor, if there is no group `name`, if the actor is no member of it, or if its handle was
+/// taken before.
 ///
 /// ```
 /// # extern crate ray_core as ray;
-/// assert!(ray::collective::get_group("nobody's").unwrap_err().is_invalid_argument());
+/// assert!(ray::collective::get_group("unknown").unwrap_err().is_invalid_argument());
 /// ```
 pub fn get_group(name: &str) -> Result<Group> {
     of_this_actor(name, |named, rank| take(name, named, rank))
 }
 
-/// The running actor's rank in the group of that name. A [`Group`] tells its own: [`Group::rank`].
+/// The rank, in the group `name`, of the actor that calls this. A [`Group`] handle has its rank itself: [`Group::rank`].
 ///
 /// # Errors
-/// `InvalidArgument` outside of an actor, or if there is no such group, or the actor is no member of it.
+/// `InvalidArgument` outside of an actor, if there is no group `name`, or if the actor is no member of it.
 ///
 /// ```
 /// # extern crate ray_core as ray;
-/// assert!(ray::collective::get_rank("nobody's").is_err());
+/// assert!(ray::collective::get_rank("unknown").is_err());
 /// ```
 pub fn get_rank(name: &str) -> Result<usize> {
     of_this_actor(name, |_, rank| Ok(rank))
 }
 
-/// How many members the group of that name has.
+/// How many members the group `name` has.
 ///
 /// # Errors
-/// `InvalidArgument` if there is no such group.
+/// `InvalidArgument` if there is no group `name`.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -200,22 +202,22 @@ pub fn get_rank(name: &str) -> Result<usize> {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn get_collective_group_size(name: &str) -> Result<usize> {
-    GROUPS.lock().get(name).map(|named| named.room.board.members()).ok_or_else(|| unknown(name))
+    GROUPS.lock().get(name).map(|named| named.group.rendezvous.members()).ok_or_else(|| unknown(name))
 }
 
-/// Whether there is a group of that name: made, not destroyed, and not left by all who had joined.
+/// Whether there is a group `name` that was not destroyed, and that not all members that had joined have left.
 ///
 /// ```
 /// # extern crate ray_core as ray;
-/// assert!(!ray::collective::is_group_initialized("nobody's"));
+/// assert!(!ray::collective::is_group_initialized("unknown"));
 /// ```
 #[must_use]
 pub fn is_group_initialized(name: &str) -> bool {
     GROUPS.lock().get(name).is_some_and(|named| !named.is_over())
 }
 
-/// Ends the group of that name, whose members' operations are errors from now on, and frees the name; `false`: there was
-/// none. So each member may call it, as in Ray, when all have had their last operation.
+/// Ends the group `name` and frees the name: its members' operations return errors from now on. `false`: there was no such
+/// group. So each member may call it, as in Ray, when all members have had their last operation.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -228,11 +230,11 @@ pub fn is_group_initialized(name: &str) -> bool {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn destroy_collective_group(name: &str) -> bool {
-    // Dropped after the lock, as above.
+    // Dropped after the lock is released, because the drop may free actors.
     let named = GROUPS.lock().remove(name);
     match named {
         Some(named) => {
-            named.room.poison(trouble::destroyed(&named.room.title));
+            named.group.poison(errors::destroyed(&named.group.title));
             true
         }
         None => false,
@@ -243,12 +245,15 @@ fn of_this_actor<R>(name: &str, act: impl FnOnce(&Named, usize) -> Result<R>) ->
     let groups = GROUPS.lock();
     let named = groups.get(name).ok_or_else(|| unknown(name))?;
     let Some(actor) = this_actor() else {
-        return Err(invalid(format!("{}: only an actor has a rank by name; elsewhere ask the `Group` itself", title(name))));
+        return Err(invalid(format!(
+            "{}: only a method of an actor can look up its rank by name; elsewhere use the `Group` handle",
+            title(name)
+        )));
     };
     match named.rank_of(&actor) {
         Some(rank) => act(named, rank),
         None => Err(invalid(format!(
-            "{}: this actor is no member of it: name it in `create_collective_group`, or let it `init_collective_group`",
+            "{}: this actor is no member: give it to `create_collective_group`, or call `init_collective_group` in it",
             title(name)
         ))),
     }

@@ -88,14 +88,14 @@ const DEEPEST: u32 = 12_000;
 #[inline]
 pub(crate) fn depth_of(state: &ThreadState) -> u32 {
     // SAFETY: a frame's entry is alive while it runs.
-    state.frame().and_then(|frame| frame.entry).map_or(0, |entry| unsafe { entry.as_ref() }.pending.load(Ordering::Relaxed))
+    state.frame().and_then(|frame| frame.entry).map_or(0, |entry| unsafe { entry.as_ref() }.get_depth().load(Ordering::Relaxed))
 }
 
 /// The running body gets `target`, which has begun or may begin now.
 #[inline]
 pub(crate) fn deepen(state: &ThreadState, target: &Header) {
     let depth = depth_of(state) + 1;
-    if target.task().is_some() && target.pending.load(Ordering::Relaxed) < depth {
-        target.pending.store(depth, Ordering::Relaxed);
+    if target.task().is_some() && target.get_depth().load(Ordering::Relaxed) < depth {
+        target.get_depth().store(depth, Ordering::Relaxed);
     }
 }

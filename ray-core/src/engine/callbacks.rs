@@ -206,7 +206,7 @@ fn next(job: &CallbackJob) -> Option<Callback> {
 
 fn call(callback: Callback) {
     if let Err(panic) = crate::base::unwind::catch(callback) {
-        crate::base::log::warn(crate::base::log::Notice::Trouble, &format_args!("a callback of `on_ready` panicked: {panic}"));
+        crate::base::log::warn(crate::base::log::Notice::Failure, &format_args!("a callback of `on_ready` panicked: {panic}"));
     }
 }
 

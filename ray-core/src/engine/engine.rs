@@ -28,7 +28,7 @@ use crate::engine::threads::{Job, Shared, Threads};
 use crate::object::entry::Hold;
 use crate::sched::available::Available;
 use crate::sched::claims::Claims;
-use crate::sched::lease::CpuPool;
+use crate::sched::cpu_pool::CpuPool;
 
 /// What a layer above keeps with an engine.
 pub(crate) trait Attached: Any + Send + Sync {

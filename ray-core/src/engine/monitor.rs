@@ -70,7 +70,7 @@ pub(crate) fn rouse(engine: &Engine) {
                 engine.monitor.there.store(false, Ordering::SeqCst);
                 let text =
                     format!("the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}");
-                crate::base::log::warn(crate::base::log::Notice::Trouble, &text);
+                crate::base::log::warn(crate::base::log::Notice::Failure, &text);
                 // Without a monitor thread there is still the getter's own kick; the next submission tries again.
                 engine.monitor.state.give_up();
                 crate::engine::wake::kick(engine);

@@ -9,7 +9,7 @@ use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
 use crate::base::error::Arrived;
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use crate::call::arg::{ArgList, Closure, Dependency};
 use crate::call::codec::Codec;
 use crate::call::flatten::Finish;

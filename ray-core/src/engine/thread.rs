@@ -11,9 +11,8 @@ use std::ptr::null;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::base::epoch;
 use crate::base::error::Result;
-use crate::base::event;
+use crate::base::{epoch, event};
 use crate::engine::engine;
 use crate::engine::engine::Engine;
 use crate::engine::thread_state::ThreadState;

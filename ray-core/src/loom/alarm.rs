@@ -1,4 +1,4 @@
-//! Alarms, and the order of firing: a future that is polled, polled again and given up while its object is settled.
+//! Alarms, and the order of firing: a future is polled, polled again and dropped while its object is settled.
 
 use std::ptr::NonNull;
 use std::task::{Wake, Waker};
@@ -37,7 +37,7 @@ struct Entry(NonNull<Header>);
 unsafe impl Send for Entry {}
 
 impl Entry {
-    /// In `Running`, with so many refs, and one hold for the runner.
+    /// An entry in `Running`, with `refs` refs and one hold for the runner.
     fn new(refs: u64) -> Self {
         let header = Header::new(State::new(Phase::Running, refs, 1), &TABLE, 0);
         header.state.set_seen();
@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// Counts its wakes, and says when it is dropped.
+/// A waker that counts its wakes and its drop.
 struct Counter {
     woken: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
@@ -99,7 +99,7 @@ impl Counts {
     }
 }
 
-/// A future that stays is woken, with the waker of its last poll.
+/// A future that is not dropped is woken with the waker of its last poll.
 #[test]
 fn the_last_poll_is_woken() {
     check(|| {
@@ -108,7 +108,7 @@ fn the_last_poll_is_woken() {
         let (first, second) = (Counts::new(), Counts::new());
         if let Ok(alarm) = Alarm::link(entry.header(), first.waker()) {
             assert!(!alarm.set(&second.waker()));
-            // As a future looks again before it waits.
+            // A future, too, looks again before it waits.
             if !entry.header().phase().is_settled() {
                 while second.woken() == 0 {
                     thread::yield_now();
@@ -123,7 +123,7 @@ fn the_last_poll_is_woken() {
     });
 }
 
-/// A future that is given up leaves neither a waker nor an alarm behind, whether the object is settled before or after.
+/// After a future has given its alarm up, neither the alarm nor the waker exists, whether the object is settled before or after.
 #[test]
 fn given_up_while_it_fires() {
     check(|| {
@@ -150,14 +150,14 @@ fn given_up_while_it_fires() {
     });
 }
 
-/// Two futures of one object, of which one is given up: the other is woken.
+/// Of two futures of one object, one gives its alarm up: the other is woken.
 #[test]
 fn given_up_beside_another() {
     check(|| {
         let entry = Entry::new(1);
         let (stays, goes) = (Counts::new(), Counts::new());
-        let first = Alarm::link(entry.header(), goes.waker()).expect("it runs still");
-        let second = Alarm::link(entry.header(), stays.waker()).expect("it runs still");
+        let first = Alarm::link(entry.header(), goes.waker()).expect("the entry is in `Running`");
+        let second = Alarm::link(entry.header(), stays.waker()).expect("the entry is in `Running`");
         let runner = thread::spawn(move || entry.publish());
         unsafe { Alarm::give_up(&first) };
         runner.join().unwrap();
@@ -171,7 +171,7 @@ fn given_up_beside_another() {
 struct Node {
     waiter: Waiter,
     order: Arc<AtomicUsize>,
-    /// When it was fired; the nodes before it have been by then.
+    /// Its place in the order of firing, from 1.
     at: AtomicUsize,
 }
 
@@ -181,7 +181,7 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
     node.waiter.done.store(true, crate::base::sync::Ordering::Release);
 }
 
-/// The callbacks of an entry are fired after all that wait for it, wherever they stand in the list.
+/// The callbacks of an entry are fired after all other waiters, wherever they are in the list.
 #[test]
 fn callbacks_are_fired_last() {
     check(|| {

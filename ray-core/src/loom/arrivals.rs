@@ -1,4 +1,4 @@
-//! The wait set's alert: an owner that sleeps is woken by the arrival that it waits for.
+//! The arrivals of a wait set: an owner that sleeps is woken by the arrival that it waits for.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ::loom::thread;
 use super::check;
 use crate::sched::arrivals::Arrivals;
 
-/// Two arrivals, an owner that waits for `need` of them: if it sleeps, somebody wakes it.
+/// Two results arrive, and the owner waits for `need` of them: if it sleeps, an arrival wakes it.
 fn waits_for(need: usize) {
     check(move || {
         let arrivals = Arc::new(Arrivals::new());
@@ -29,7 +29,7 @@ fn waits_for(need: usize) {
             })
             .collect();
         if arrivals.alert(need) {
-            // Loom fails the model if this is never notified.
+            // Loom fails the model if no thread notifies this.
             while arrivals.count() < need {
                 alarm.wait();
             }

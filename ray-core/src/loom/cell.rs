@@ -1,5 +1,5 @@
-//! An object's entry: published against waiters, a canceller and drops; the value is dropped once, never read before
-//! it is there, and the memory freed once.
+//! An object's entry is published while waiters give up, a canceller fails it, and refs are dropped. The value is dropped once and
+//! never read before it is written, and the memory is freed once.
 
 use std::ptr::NonNull;
 
@@ -15,7 +15,7 @@ use crate::object::entry::{Header, Kind, VTable, ValueType};
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
-/// An entry whose value is looked after by the model checker.
+/// An entry with a value whose accesses loom checks.
 #[repr(C)]
 struct Cell {
     header: Header,
@@ -44,24 +44,24 @@ static TABLE: VTable = VTable {
 unsafe fn drop_value(entry: NonNull<Header>) {
     let cell = unsafe { entry.cast::<Cell>().as_ref() };
     let value = cell.value.with_mut(|value| unsafe { (*value).take() });
-    assert_eq!(value, Some(7), "a value is dropped once, and after it was written");
+    assert_eq!(value, Some(7), "the value is dropped once, and after it was written");
     cell.seen.dropped.fetch_add(1, Ordering::Relaxed);
 }
 
 unsafe fn free(entry: NonNull<Header>) {
     let cell = unsafe { Box::from_raw(entry.cast::<Cell>().as_ptr()) };
-    cell.value.with(|value| assert!(unsafe { (*value).is_none() }, "the value is gone before its memory"));
+    cell.value.with(|value| assert!(unsafe { (*value).is_none() }, "the value is dropped before the memory is freed"));
     cell.seen.freed.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Moved from thread to thread as the owners of its counts move it.
+/// The address of an entry. The models move it between threads together with the counts that they own.
 #[derive(Clone, Copy)]
 struct Entry(NonNull<Header>);
 
 unsafe impl Send for Entry {}
 
 impl Entry {
-    /// In `Running`, with so many refs, and one hold for the runner.
+    /// An entry in `Running`, with `refs` refs and one hold for the runner.
     fn new(refs: u64, seen: &Arc<Seen>) -> Self {
         let header = Header::new(State::new(Phase::Running, refs, 1), &TABLE, 0);
         header.state.set_seen();
@@ -77,7 +77,7 @@ impl Entry {
         &unsafe { self.0.cast::<Cell>().as_ref() }.value
     }
 
-    /// The runner's end.
+    /// The runner writes the value and publishes it.
     fn publish(self) {
         self.value().with_mut(|value| unsafe { *value = Some(7) });
         unsafe { entry::publish(self.0, true) };
@@ -87,7 +87,7 @@ impl Entry {
         unsafe { entry::drop_ref(self.0) };
     }
 
-    /// Reads the value if it is there.
+    /// Reads the value or the error of a settled entry.
     fn look(self) {
         match self.header().phase() {
             Phase::Ready => self.value().with(|value| assert_eq!(unsafe { *value }, Some(7))),
@@ -110,18 +110,19 @@ impl Entry {
     }
 }
 
-/// Runs `model` with its counts, and checks them at the end: `made` entries, of which `taken` values were moved out.
+/// Runs `model`, which makes `made` entries and returns how many values it has taken out. Checks that all others were dropped, and
+/// all entries freed.
 fn counted(made: usize, model: impl Fn(&Arc<Seen>) -> usize + Sync + Send + 'static) {
     counted_within(usize::MAX, made, model);
 }
 
-/// As [`counted`], with at most so many preemptions.
+/// As [`counted`], with a limit on the number of preemptions.
 fn counted_within(preemptions: usize, made: usize, model: impl Fn(&Arc<Seen>) -> usize + Sync + Send + 'static) {
     check_within(preemptions, move || {
         let seen = Arc::new(Seen::default());
         let taken = model(&seen);
-        assert_eq!(seen.freed.load(Ordering::Relaxed), made, "freed once each");
-        assert_eq!(seen.dropped.load(Ordering::Relaxed) + taken, made, "dropped once each");
+        assert_eq!(seen.freed.load(Ordering::Relaxed), made, "each entry is freed once");
+        assert_eq!(seen.dropped.load(Ordering::Relaxed) + taken, made, "each value is dropped or taken once");
     });
 }
 
@@ -166,7 +167,7 @@ fn a_sole_owner_takes() {
             while !entry.header().phase().is_settled() {
                 thread::yield_now();
             }
-            // The runner may still hold the memory, but no ref: a sole owner's take never fails.
+            // The runner may still have a hold, but it has no ref: the take by the only reference never fails.
             assert_eq!(entry.take(), Some(7));
         });
         entry.publish();
@@ -190,8 +191,8 @@ fn one_of_two_owners_takes() {
 struct Node {
     waiter: Waiter,
     seen: Arc<Seen>,
-    /// Touched by the firer, and by the owner when the node is its own again: loom fails if the one does not end before
-    /// the other begins.
+    /// Written by the firing thread, and by the owner when the node is no longer linked: loom fails the model if the two accesses
+    /// are not ordered.
     mine: UnsafeCell<u32>,
 }
 
@@ -210,7 +211,7 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
     }
 }
 
-/// Links a node, gives up, unlinks it: fired or unlinked, nobody touches it afterwards.
+/// Links a node, gives up, and unlinks it. Afterwards no other thread accesses it, whether it was fired or not.
 fn wait_and_give_up(entry: Entry, seen: &Arc<Seen>) {
     let mut node = Node::new(seen);
     let place: *mut Waiter = (&raw mut node).cast();
@@ -239,8 +240,8 @@ fn published_while_a_waiter_gives_up() {
     });
 }
 
-/// Three at once. With a third preemption loom stops after 10,000 branches of one run. The reason was not traced; the spins
-/// for the lock are the likely one. The models of each two of the threads are tried with three preemptions.
+/// Three threads. With a third preemption loom stops at 10,000 branches of one run; the reason was not traced, and is probably the
+/// spinning for the lock. The models of any two of the threads are tried with three preemptions.
 #[test]
 fn cancelled_while_a_waiter_gives_up_and_it_is_published() {
     counted_within(2, 1, |seen| {
@@ -256,7 +257,7 @@ fn cancelled_while_a_waiter_gives_up_and_it_is_published() {
     });
 }
 
-/// A waiter that stays is fired, whoever settles the entry.
+/// A waiter that does not give up is fired once.
 #[test]
 fn a_waiter_is_fired_once() {
     counted(1, |seen| {
@@ -277,7 +278,7 @@ fn a_waiter_is_fired_once() {
     });
 }
 
-/// Of several who find it unstarted, one runs it.
+/// Several threads claim an entry in `Queued`: one of them gets it.
 #[test]
 fn claimed_once() {
     check(|| {

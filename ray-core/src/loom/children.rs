@@ -1,4 +1,4 @@
-//! The list of a task's children: a canceller reaches them, and none goes before its parent lets go of it.
+//! The list of a task's children: a canceller reaches them, and no child is freed while it is in the list.
 
 use std::ptr::NonNull;
 
@@ -18,7 +18,8 @@ use crate::task::head::TaskHead;
 #[repr(C)]
 struct Child {
     head: TaskHead,
-    /// A thread with a hold reads it, and the thread that frees the memory writes it: loom fails if the two meet.
+    /// A thread with a hold reads it, and the thread that frees the memory writes it: loom fails the model if the two accesses are not
+    /// ordered.
     alive: UnsafeCell<bool>,
     freed: Arc<AtomicUsize>,
 }
@@ -42,7 +43,7 @@ unsafe fn free(entry: NonNull<Header>) {
     child.freed.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A task with two holds: the caller's, and the list's.
+/// A task with two holds: one for the caller, one for the list.
 fn child(phase: Phase, freed: &Arc<AtomicUsize>) -> NonNull<Header> {
     let header = Header::new(State::new(phase, 0, 2), &TABLE, 0);
     header.state.set_seen();
@@ -57,7 +58,7 @@ impl Parent {
         Arc::new(Self(TaskHead::new(Header::new(State::new(Phase::Running, 1, 1), &TABLE, 0), None)))
     }
 
-    /// The body submits a task, which its worker then ends.
+    /// The body submits a task; the hold of the task's worker is dropped.
     fn submit(&self, phase: Phase, freed: &Arc<AtomicUsize>) {
         let child = child(phase, freed);
         unsafe {
@@ -66,7 +67,7 @@ impl Parent {
         }
     }
 
-    /// The canceller; how many it reached.
+    /// Walks the list as a canceller; returns how many children it has reached.
     fn look(&self) -> usize {
         let found = children::collect(&self.0);
         for child in &found {
@@ -87,11 +88,11 @@ fn a_canceller_beside_the_body() {
         parent.submit(Phase::Queued, &freed);
         children::release(&parent.0);
         assert!(canceller.join().unwrap() <= 2);
-        assert_eq!(freed.load(Ordering::Relaxed), 2, "freed once each");
+        assert_eq!(freed.load(Ordering::Relaxed), 2, "each child is freed once");
     });
 }
 
-/// In a model a list of two is swept.
+/// In a model, a list of two children is swept.
 #[test]
 fn a_canceller_beside_a_sweep() {
     check(|| {
@@ -99,12 +100,12 @@ fn a_canceller_beside_a_sweep() {
         parent.submit(Phase::Queued, &freed);
         let other = parent.clone();
         let canceller = thread::spawn(move || other.look());
-        // Settled without a value or an error, either of which `free` would have to drop.
+        // In `Ready`, without a value that `free` would have to drop.
         parent.submit(Phase::Ready, &freed);
         let found = canceller.join().unwrap();
-        assert!((1..=2).contains(&found), "{found}: the one that has not ended is always there");
-        assert_eq!((freed.load(Ordering::Relaxed), parent.look()), (1, 1), "the one that has ended is swept");
+        assert!((1..=2).contains(&found), "{found}: the child that has not ended is always in the list");
+        assert_eq!((freed.load(Ordering::Relaxed), parent.look()), (1, 1), "the child that has ended was removed");
         children::release(&parent.0);
-        assert_eq!(freed.load(Ordering::Relaxed), 2, "freed once each");
+        assert_eq!(freed.load(Ordering::Relaxed), 2, "each child is freed once");
     });
 }

@@ -1,5 +1,5 @@
-//! The counter of a task's arguments: the task is queued once, by whoever settles the last of them or by its submitter.
-//! The steps are those of `task::dependency::register` and `fire`, on the engine's entries.
+//! The counter of a task's arguments: the task is queued once, by the thread that settles the last one or by its submitter. The
+//! model repeats the steps of `task::dependency::register` and `fire`, on the engine's entries.
 
 use std::ptr::NonNull;
 
@@ -69,13 +69,14 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
 
 impl Task {
     fn settled(&self) {
-        if self.header.pending.fetch_sub(1, Ordering::AcqRel) == 1 && self.header.state.step(Phase::Waiting, Phase::Queued) {
+        if self.header.pending_args().fetch_sub(1, Ordering::AcqRel) == 1 && self.header.state.step(Phase::Waiting, Phase::Queued)
+        {
             self.queued.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn register(this: &Arc<Self>, objects: &[Object]) {
-        this.header.pending.store(1, Ordering::Relaxed);
+        this.header.pending_args().store(1, Ordering::Relaxed);
         if this.header.state.lock_if(|phase| phase == Phase::Waiting).is_err() {
             return;
         }
@@ -84,11 +85,11 @@ impl Task {
             if header.phase() == Phase::Ready {
                 continue;
             }
-            this.header.pending.fetch_add(1, Ordering::Relaxed);
+            this.header.pending_args().fetch_add(1, Ordering::Relaxed);
             let edge = Box::into_raw(Box::new(Edge { waiter: Waiter::new(fire), task: this.clone() }));
             if unsafe { header.link(edge.cast()) }.is_err() {
                 drop(unsafe { Box::from_raw(edge) });
-                this.header.pending.fetch_sub(1, Ordering::Relaxed);
+                this.header.pending_args().fetch_sub(1, Ordering::Relaxed);
             }
         }
         this.header.state.unlock_keeping();
@@ -109,12 +110,12 @@ fn two_arguments() {
         Task::register(&task, &objects);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(task.queued.load(Ordering::Relaxed), 1);
-        assert_eq!((task.header.phase(), task.header.pending.load(Ordering::Relaxed)), (Phase::Queued, 0));
+        assert_eq!((task.header.phase(), task.header.pending_args().load(Ordering::Relaxed)), (Phase::Queued, 0));
         objects.into_iter().for_each(Object::drop_ref);
     });
 }
 
-/// A canceller takes the arguments while they are registered: it waits for the lock. One of the two has the task.
+/// A canceller wants the arguments while they are being registered, and waits for the lock. It ends the task.
 #[test]
 fn a_canceller_beside_the_registration() {
     check(|| {
@@ -122,7 +123,7 @@ fn a_canceller_beside_the_registration() {
         let other = task.clone();
         let canceller = thread::spawn(move || {
             let state = &other.header.state;
-            // As `task::abort`: it looks again where the task went on meanwhile.
+            // As `Header::abort`: it tries again if the phase has changed meanwhile.
             while !state.step(Phase::Waiting, Phase::Running) && !state.step(Phase::Queued, Phase::Running) {
                 thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! The depot of free blocks: a block has one owner at a time, and goes from owner to owner in order.
+//! The depot of free blocks: a block has one owner at a time, and the accesses of its owners are ordered.
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::Arc;
@@ -9,14 +9,14 @@ use crate::object::depot::{CLASSES, Depot, Magazine};
 
 const CLASS: usize = CLASSES - 1;
 
-/// What an owner does with its block, behind the word that chains the free ones.
+/// A block in use, with a field that its owner accesses, after the word that chains free blocks.
 #[repr(C)]
 struct Owned {
     _chain: usize,
     touched: UnsafeCell<usize>,
 }
 
-/// Uses each block of a magazine.
+/// Accesses each block of a magazine.
 fn touch(mut magazine: Magazine, fresh: bool) -> Magazine {
     let mut used = Magazine::EMPTY;
     while let Some(block) = magazine.pop(0) {
@@ -25,7 +25,7 @@ fn touch(mut magazine: Magazine, fresh: bool) -> Magazine {
             if fresh {
                 (&raw mut (*owned).touched).write(UnsafeCell::new(0));
             }
-            // loom fails if another owner has it, or had it without an order between the two.
+            // loom fails the model if another thread accesses it at the same time, or without an order between the two.
             (*owned).touched.with_mut(|touched| *touched += 1);
         }
         used.push(block);
@@ -33,7 +33,7 @@ fn touch(mut magazine: Magazine, fresh: bool) -> Magazine {
     used
 }
 
-/// Two threads use the magazines that they find; a third one may go to either. Then all go back to their regions.
+/// Two threads take magazines and put them back. Then all blocks are given back to their regions.
 #[test]
 fn magazines_go_from_thread_to_thread() {
     assert!(size_of::<Owned>() <= (CLASS + 1) * 32);
@@ -51,9 +51,9 @@ fn magazines_go_from_thread_to_thread() {
     });
 }
 
-/// With the depot full, a magazine of another size makes room: it takes one that a third thread may want too.
+/// The depot is full, so a magazine of another size class frees one, which another thread may want to take.
 #[test]
-fn a_magazine_makes_room() {
+fn a_full_depot_frees_a_magazine_for_another() {
     check(|| {
         let depot = Arc::new(Depot::new());
         let fresh: Vec<_> = (0..2).map(|_| touch(depot.take(CLASS), true)).collect();

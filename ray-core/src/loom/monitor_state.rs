@@ -1,4 +1,4 @@
-//! The monitor thread's rest: work that is queued while the thread lies down is seen by it, or rouses it.
+//! The rest of the monitor thread: work that is queued while the thread goes to rest is seen by it, or rouses it.
 
 use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::sync::{Arc, Notify};
@@ -8,19 +8,19 @@ use super::check;
 use crate::sched::monitor_state::{MonitorState, Rouse};
 
 struct Engine {
-    rest: MonitorState,
+    state: MonitorState,
     queued: AtomicUsize,
-    /// The thread's parking.
+    /// The token that unparks the monitor thread.
     token: Notify,
 }
 
 impl Engine {
     fn submit(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
-        if self.rest.is_roused_by_work() {
-            match self.rest.rouse() {
+        if self.state.is_roused_by_work() {
+            match self.state.rouse() {
                 Rouse::Wake => self.token.notify(),
-                // The thread is there, or could not be had.
+                // The thread runs already, or could not be started.
                 Rouse::First | Rouse::Start => {}
                 Rouse::Nothing => {}
                 Rouse::Drain => self.drain(),
@@ -34,24 +34,24 @@ impl Engine {
 
     /// A shutdown.
     fn close(&self) {
-        self.rest.close();
+        self.state.close();
         self.drain();
     }
 
     /// The monitor thread, until it has seen `all`.
-    fn beat(&self, all: usize) {
+    fn monitor(&self, all: usize) {
         let mut seen = 0;
         while seen < all {
             seen += self.queued.swap(0, Ordering::Relaxed);
             if seen == all {
                 return;
             }
-            self.rest.announce();
+            self.state.announce();
             if self.queued.load(Ordering::Relaxed) > 0 {
-                self.rest.go_on();
+                self.state.go_on();
                 continue;
             }
-            while self.rest.is_resting() {
+            while self.state.is_resting() {
                 self.token.wait();
             }
         }
@@ -60,16 +60,16 @@ impl Engine {
 
 fn submitters(count: usize) {
     check(move || {
-        let engine = Arc::new(Engine { rest: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
+        let engine = Arc::new(Engine { state: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
+        assert_eq!((engine.state.rouse(), engine.state.rouse()), (Rouse::First, Rouse::Start));
         let threads: Vec<_> = (0..count)
             .map(|_| {
                 let engine = engine.clone();
                 thread::spawn(move || engine.submit())
             })
             .collect();
-        // A monitor thread that sleeps through the work is a deadlock of the model.
-        engine.beat(count);
+        // If the monitor thread misses the work, the model deadlocks.
+        engine.monitor(count);
         for thread in threads {
             thread.join().unwrap();
         }
@@ -86,12 +86,12 @@ fn two_submitters() {
     submitters(2);
 }
 
-/// A shutdown beside submitters, and beside a monitor that lies down or gets up: nothing stays in the queue, and what is
-/// queued after both is drained by its submitter.
+/// A shutdown beside submitters, and beside a monitor thread that changes its state: no work stays in the queue, and work that is
+/// queued after the shutdown is drained by its submitter.
 fn shutdowns(submitters: usize, monitor: fn(&MonitorState)) {
     check(move || {
-        let engine = Arc::new(Engine { rest: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!((engine.rest.rouse(), engine.rest.rouse()), (Rouse::First, Rouse::Start));
+        let engine = Arc::new(Engine { state: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
+        assert_eq!((engine.state.rouse(), engine.state.rouse()), (Rouse::First, Rouse::Start));
         let mut threads: Vec<_> = (0..submitters)
             .map(|_| {
                 let engine = engine.clone();
@@ -99,7 +99,7 @@ fn shutdowns(submitters: usize, monitor: fn(&MonitorState)) {
             })
             .collect();
         let beside = engine.clone();
-        threads.push(thread::spawn(move || monitor(&beside.rest)));
+        threads.push(thread::spawn(move || monitor(&beside.state)));
         engine.close();
         for thread in threads {
             thread.join().unwrap();
@@ -112,9 +112,9 @@ fn shutdowns(submitters: usize, monitor: fn(&MonitorState)) {
 
 #[test]
 fn a_shutdown_beside_a_submitter() {
-    shutdowns(1, |rest| {
-        rest.announce();
-        rest.go_on();
+    shutdowns(1, |state| {
+        state.announce();
+        state.go_on();
     });
 }
 
@@ -128,36 +128,36 @@ fn a_shutdown_beside_a_monitor_that_could_not_start() {
     shutdowns(1, MonitorState::give_up);
 }
 
-/// The system refuses the thread: a submitter that found it starting is seen by the one that gives up, or it tries to
-/// start the thread again.
+/// The system refuses the thread. Of two submitters, the one that gives up sees the work of the other, or the other tries to start
+/// the thread again.
 #[test]
 fn a_refused_thread() {
     check(|| {
-        let rest = Arc::new((MonitorState::new(), AtomicUsize::new(0)));
-        assert_eq!(rest.0.rouse(), Rouse::First);
-        let submit = |(rest, queued): &(MonitorState, AtomicUsize)| {
+        let shared = Arc::new((MonitorState::new(), AtomicUsize::new(0)));
+        assert_eq!(shared.0.rouse(), Rouse::First);
+        let submit = |(state, queued): &(MonitorState, AtomicUsize)| {
             queued.fetch_add(1, Ordering::Relaxed);
-            if !rest.is_roused_by_work() {
+            if !state.is_roused_by_work() {
                 return 0;
             }
-            match rest.rouse() {
+            match state.rouse() {
                 Rouse::Start => {
-                    rest.give_up();
-                    // What `kick` does with it: it starts a worker if it sees any.
+                    state.give_up();
+                    // `kick` then starts a worker if it sees work.
                     queued.load(Ordering::Relaxed)
                 }
                 Rouse::First | Rouse::Wake | Rouse::Drain => {
-                    unreachable!("the first work is over, there is no thread, and no shutdown")
+                    unreachable!("the first work was submitted before, there is no thread, and no shutdown")
                 }
                 Rouse::Nothing => 0,
             }
         };
         let other = {
-            let rest = rest.clone();
-            thread::spawn(move || submit(&rest))
+            let shared = shared.clone();
+            thread::spawn(move || submit(&shared))
         };
-        let mine = submit(&rest);
-        assert_eq!(mine.max(other.join().unwrap()), 2, "somebody sees both");
+        let mine = submit(&shared);
+        assert_eq!(mine.max(other.join().unwrap()), 2, "one submitter sees the work of both");
     });
 }
 
@@ -165,12 +165,12 @@ fn a_refused_thread() {
 #[test]
 fn the_first_work() {
     check(|| {
-        let rest = Arc::new(MonitorState::new());
+        let state = Arc::new(MonitorState::new());
         let other = {
-            let rest = rest.clone();
-            thread::spawn(move || rest.rouse())
+            let state = state.clone();
+            thread::spawn(move || state.rouse())
         };
-        let mut both = [rest.rouse(), other.join().unwrap()];
+        let mut both = [state.rouse(), other.join().unwrap()];
         both.sort_by_key(|rouse| *rouse == Rouse::Start);
         assert_eq!(both, [Rouse::First, Rouse::Start]);
     });

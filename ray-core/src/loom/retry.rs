@@ -1,5 +1,5 @@
-//! The end of a failed attempt beside a canceller: the task is made again or cancelled, and the arguments that were kept for
-//! the next attempt are dropped once.
+//! The end of a failed attempt beside a canceller: the task is retried or cancelled, and the arguments that were kept for the retry
+//! are dropped once.
 
 use std::ptr::NonNull;
 
@@ -23,7 +23,7 @@ use crate::task::runner::Runner;
 #[repr(C)]
 struct Task {
     head: TaskHead,
-    /// The arguments are there. Touched by their owner alone: loom fails if two threads are.
+    /// Whether the arguments exist. Only their owner accesses it: loom fails the model if two threads do.
     kept: UnsafeCell<bool>,
     freed: Arc<AtomicUsize>,
 }
@@ -76,7 +76,7 @@ unsafe fn no_value(_: NonNull<Header>) {}
 
 unsafe fn free(entry: NonNull<Header>) {
     let task = unsafe { Box::from_raw(entry.cast::<Task>().as_ptr()) };
-    task.kept.with(|kept| assert!(unsafe { !*kept }, "the arguments are gone before their memory"));
+    task.kept.with(|kept| assert!(unsafe { !*kept }, "the arguments are dropped before the memory is freed"));
     task.freed.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -86,7 +86,7 @@ struct Entry(NonNull<Header>);
 unsafe impl Send for Entry {}
 
 impl Entry {
-    /// In its first attempt, with a ref, and a hold for the runner.
+    /// A task in its first attempt, with one ref and one hold for the runner.
     fn running(freed: &Arc<AtomicUsize>) -> Self {
         let header = Header::new(State::new(Phase::Running, 1, 1), &TABLE, 0);
         header.state.set_seen();
@@ -98,8 +98,7 @@ impl Entry {
         unsafe { self.0.as_ref() }.abort(Error::new(ErrorKind::Cancelled, ""));
     }
 
-    /// The attempt fails; the runner finds the task in the queue and, unless it was cancelled, makes it again. That attempt is
-    /// the last.
+    /// The attempt fails; the runner takes the task from the queue and, unless it was cancelled, runs it again, with success.
     fn fail_once(self) {
         let task = unsafe { Hold::adopt(self.0) };
         if unsafe { begins_again(&task) } && task.state.claim() {
@@ -111,8 +110,8 @@ impl Entry {
     }
 }
 
-/// Both in threads of their own, so that two preemptions reach every order of their steps that matters: the one that begins
-/// costs none.
+/// Both run in threads of their own, because then the choice of the first one costs no preemption, and two preemptions reach every
+/// order of their steps that matters.
 #[test]
 fn a_canceller_beside_a_failed_attempt() {
     check(|| {

@@ -1,16 +1,18 @@
-//! Alarms: what wakes a future when its object is settled, or its engine ends.
+//! Alarms wake a future when its object is settled, or its engine is shut down.
+//!
+//! A [`Bell`] holds the waker of a future; to ring it is to wake the future. An [`Alarm`] is a bell in the waiters' list of an
+//! entry.
 //!
 //! # Rules
 //!
 //! 1. A future makes its alarm when it is polled and its object is not settled, links it in the entry's list, and gives it
-//!    up when it has ended or is dropped. A future that is given up leaves nothing behind.
-//! 2. An alarm is counted: by its future, by the list while it is linked (the thread that fires or unlinks it drops that
-//!    count), and by the registry, where a shutdown finds it. The future takes it out of the registry.
-//! 3. The waker is the user's code, which may panic, block, or call the engine: it is cloned, woken and dropped while no
-//!    lock is held, and neither the settling thread nor a shutdown sees its panics.
-//! 4. No wake is lost. A bell that rings takes the waker out under the bell's lock. A future that puts another waker in
-//!    looks at its object (and its engine) after that: it finds them settled (ended), or the bell rings later and finds
-//!    the waker.
+//!    up when it has ended or is dropped. Then neither the list nor the registry has the alarm any more.
+//! 2. An alarm is reference-counted: by its future, by the list while it is linked (the thread that fires or unlinks it drops
+//!    that count), and by the registry, where a shutdown finds it. The future takes it out of the registry.
+//! 3. The waker is user code, which may panic, block, or call the engine: it is cloned, woken and dropped while no lock is held,
+//!    and neither the settling thread nor a shutdown sees its panics.
+//! 4. No wake-up is lost. A ring takes the waker out under the bell's lock. A future that sets another waker looks at its object
+//!    (and its engine) afterwards: either it finds them settled (ended), or the bell rings later and finds the waker.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -31,7 +33,7 @@ impl Bell {
         Self(Mutex::new(waker))
     }
 
-    /// Has this waker woken instead of the one before. `true`: it is the same.
+    /// Replaces the waker. `true`: the new waker wakes the same task as the old one, which is kept.
     pub(crate) fn set(&self, waker: &Waker) -> bool {
         if self.0.lock().as_ref().is_some_and(|known| known.will_wake(waker)) {
             return true;
@@ -42,7 +44,7 @@ impl Bell {
         false
     }
 
-    /// Wakes the future, if it has not been woken since it was last polled.
+    /// Wakes the future, if it has set a waker since the last ring.
     pub(crate) fn ring(&self) {
         let waker = self.0.lock().take();
         if let Some(waker) = waker {
@@ -50,7 +52,7 @@ impl Bell {
         }
     }
 
-    /// Nobody is to be woken any more.
+    /// Drops the waker.
     pub(crate) fn silence(&self) {
         let waker = self.0.lock().take();
         if waker.is_some() {
@@ -59,26 +61,27 @@ impl Bell {
     }
 }
 
-/// A bell in the list of an entry.
+/// A bell in the waiters' list of an entry.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Alarm {
     waiter: Waiter,
     bell: Bell,
-    /// Where it is linked.
+    /// The entry in whose list it is linked.
     entry: NonNull<Header>,
-    /// Touched by the future alone.
+    /// Its place in the registry. Only the future accesses it.
     place: Cell<Place>,
 }
 
-// SAFETY: the node is touched under the lock of its entry, or by the thread that fires it; the place by the future, which
+// SAFETY: the node is accessed under the lock of its entry, or by the thread that fires it; the place only by the future, which
 // one thread has at a time; a bell is Sync.
 unsafe impl Send for Alarm {}
-// SAFETY: as above.
+// SAFETY: threads that share the alarm access the node and the place under the same rules.
 unsafe impl Sync for Alarm {}
 
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
-    // SAFETY: the count of the list, which was given away with the node in `link`.
+    // SAFETY: the node is the first field of an alarm, whose count for the list `link` has turned into this pointer; it is fired
+    // once.
     let alarm = unsafe { Arc::from_raw(node.cast_const().cast::<Alarm>()) };
     alarm.bell.ring();
 }
@@ -88,7 +91,7 @@ impl Alarm {
         Arc::as_ptr(this).cast_mut().cast()
     }
 
-    /// An alarm in the list of the entry, unless that is settled.
+    /// Links a new alarm in the list of the entry, unless the entry is settled.
     ///
     /// # Errors
     /// The phase in which the entry is settled.
@@ -99,7 +102,8 @@ impl Alarm {
             entry: NonNull::from(entry),
             place: Cell::new(Place { shard: 0, slot: 0 }),
         });
-        // SAFETY: the node lives as long as the count that goes to the list with it.
+        // SAFETY: the list gets a count of its own, which keeps the node alive until it is fired or unlinked; if it is not linked,
+        // that count is dropped here.
         unsafe {
             let node = Arc::into_raw(Arc::clone(&alarm));
             match entry.link(Self::node(&alarm)) {
@@ -113,7 +117,7 @@ impl Alarm {
         }
     }
 
-    /// Has this waker woken instead of the one before. `true`: it is the same. `false`: look at the entry again (rule 4).
+    /// Replaces the waker. `true`: it wakes the same task as before. `false`: the caller looks at the entry again (rule 4).
     pub(crate) fn set(&self, waker: &Waker) -> bool {
         self.bell.set(waker)
     }
@@ -121,9 +125,10 @@ impl Alarm {
     /// Takes the alarm out of the entry's list, and drops the waker.
     ///
     /// # Safety
-    /// It was linked, its entry is alive, and it is given up once.
+    /// The alarm was linked, its entry is alive, and this is called once.
     pub(crate) unsafe fn give_up(this: &Arc<Self>) {
-        // SAFETY: linked in that entry by the caller's promise. If the entry is settled the firing thread drops the list's count.
+        // SAFETY: the caller guarantees that the node was linked in that entry, which is alive. If this call unlinks it, the list's
+        // count is ours to drop; if the entry was settled first, the firing thread drops it.
         unsafe {
             let node = Self::node(this);
             if this.entry.as_ref().try_unlink(node) {
@@ -137,21 +142,21 @@ impl Alarm {
 /// The lowest bit of an armed [`Target`].
 const ARMED: usize = 1;
 
-/// What a reference refers to, in one word: the address of an entry, or that of an alarm in the entry's list, marked by the
-/// lowest bit. Only `&mut self` changes it. It owns the alarm, which its owner gives up by [`disarm`](Self::disarm), and
-/// nothing else.
+/// The target of a reference, in one word: the address of an entry or, marked by the lowest bit, the address of an alarm in the
+/// entry's list. Only `&mut self` changes it. It owns the alarm, which the owner gives up with [`disarm`](Self::disarm); it does not
+/// own the entry.
 pub(crate) struct Target(NonNull<Header>);
 
 impl Target {
     #[inline]
     pub(crate) fn new(entry: NonNull<Header>) -> Self {
-        // SAFETY: a header is aligned to eight bytes. Said here, since where a target is made and used the compiler sees that it
-        // is not armed.
+        // SAFETY: a header is aligned to eight bytes. With this assumption the compiler removes the check for an alarm where a
+        // target is made and used in one function.
         unsafe { std::hint::assert_unchecked(entry.addr().get() & ARMED == 0) };
         Self(entry)
     }
 
-    /// The entry, as that of a target that nobody awaits any more.
+    /// The entry; gives up the alarm, if there is one.
     #[inline]
     pub(crate) fn into_entry(mut self) -> NonNull<Header> {
         if self.is_armed() { self.give_up() } else { self.0 }
@@ -169,7 +174,7 @@ impl Target {
 
     #[cold]
     fn armed_entry(&self) -> NonNull<Header> {
-        // SAFETY: armed, so it is an alarm that we own.
+        // SAFETY: the target is armed, so the address is that of an alarm, of which it owns a count.
         unsafe { (*self.alarm()).entry }
     }
 
@@ -177,28 +182,28 @@ impl Target {
         self.0.as_ptr().map_addr(|address| address & !ARMED).cast_const().cast()
     }
 
-    /// Has `waker` woken when the entry is settled or its engine ends. `true`: it is known already, and nothing else is to
-    /// be looked at. `false`: look at the entry, and at its engine, before waiting (rule 4).
+    /// Arranges that `waker` is woken when the entry is settled or its engine is shut down. `true`: that waker was set before, so
+    /// the caller may wait. `false`: the caller looks at the entry, and at its engine, before it waits (rule 4).
     ///
     /// # Safety
     /// The entry is alive until this is disarmed.
     pub(crate) unsafe fn arm(&mut self, waker: &Waker) -> bool {
         if self.is_armed() {
-            // SAFETY: armed, so it is an alarm that we own.
+            // SAFETY: the target is armed, so the address is that of an alarm, of which it owns a count.
             return unsafe { (*self.alarm()).set(waker) };
         }
-        // SAFETY: alive by the caller's promise.
+        // SAFETY: the caller guarantees that the entry is alive.
         let entry = unsafe { self.0.as_ref() };
         if let Ok(alarm) = Alarm::link(entry, waker.clone()) {
             alarm.place.set(registry::enter(entry.epoch, Rings::Alarm(Arc::clone(&alarm))));
             let address = Arc::into_raw(alarm).cast_mut().map_addr(|address| address | ARMED);
-            // SAFETY: an address of something is not null.
+            // SAFETY: the pointer of an `Arc` is not null, and the mark only adds a bit.
             self.0 = unsafe { NonNull::new_unchecked(address.cast()) };
         }
         false
     }
 
-    /// Nobody awaits this any more.
+    /// Gives up the alarm, if there is one.
     #[inline]
     pub(crate) fn disarm(&mut self) {
         if self.is_armed() {
@@ -208,7 +213,8 @@ impl Target {
 
     #[cold]
     fn give_up(&mut self) -> NonNull<Header> {
-        // SAFETY: armed, so it is an alarm that we own, linked in an entry that is alive; it is given up once, here.
+        // SAFETY: the target is armed, so the address is that of an alarm, of which it owns a count. It was linked in an entry that
+        // is alive until the target is disarmed (see `arm`), which happens once, here.
         unsafe {
             let alarm = Arc::from_raw(self.alarm());
             self.0 = alarm.entry;
@@ -219,7 +225,7 @@ impl Target {
     }
 }
 
-/// A bell that a shutdown finds, without a place in any list.
+/// A bell that a shutdown rings, and that is in no entry's list.
 #[derive(Debug)]
 pub(crate) struct KnownBell {
     bell: Arc<Bell>,
@@ -252,14 +258,14 @@ enum Rings {
     Bell(Arc<Bell>),
 }
 
-/// Where it stands in the registry.
+/// A place in the registry.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     shard: u32,
     slot: u32,
 }
 
-/// Wakes every future that waits for an object of that engine, which has ended.
+/// Wakes every future that waits for an object of that engine, which was shut down.
 pub(crate) fn ring_all(epoch: u32) {
     for rings in registry::drain(epoch) {
         match rings {
@@ -269,17 +275,17 @@ pub(crate) fn ring_all(epoch: u32) {
     }
 }
 
-/// The alarms of all engines. In shards, so that threads that await at the same time do not wait for each other.
+/// The alarms of all engines. It is divided into shards, so that threads that await at the same time rarely wait for each other.
 mod registry {
     use parking_lot::Mutex;
 
     use super::{Place, Rings};
 
     const SHARDS: usize = 16;
-    /// A shard with more slots than this gives them back when all are free.
+    /// A shard with more slots than this frees their memory when all of them are free.
     const KEPT: usize = 1024;
 
-    /// A slot belongs to its alarm until that leaves, though a shutdown may have emptied it.
+    /// A slot belongs to its alarm until the alarm leaves, even if a shutdown has emptied the slot.
     enum Slot {
         Free,
         Emptied,
@@ -302,7 +308,7 @@ mod registry {
             Rings::Alarm(alarm) => std::sync::Arc::as_ptr(alarm).addr(),
             Rings::Bell(bell) => std::sync::Arc::as_ptr(bell).addr(),
         };
-        // What lies in one page is of one thread more often than not.
+        // Alarms in one page usually belong to one thread.
         ((address >> 12) % SHARDS) as u32
     }
 
@@ -333,7 +339,7 @@ mod registry {
         drop(former);
     }
 
-    /// Those of one engine. Their slots stay theirs.
+    /// Takes out the alarms of one engine. They keep their slots.
     pub(super) fn drain(epoch: u32) -> Vec<Rings> {
         let mut found = Vec::new();
         for shard in &REGISTRY {

@@ -1,4 +1,4 @@
-//! A reference that has forgotten its type.
+//! A reference without a type parameter.
 
 use crate::object::remote::RemoteObject;
 use std::any::type_name;
@@ -13,8 +13,9 @@ use crate::object::entry;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 
-/// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It counts as a reference;
-/// [`wait`](crate::api::wait) and [`as_completed`](crate::as_completed) take it, and `id` finds the typed one again.
+/// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It keeps the object alive as any
+/// reference does. [`wait`](crate::wait) and [`as_completed`](crate::as_completed) take it; the program finds the typed reference
+/// by its [`id`](AnyRef::id).
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -27,18 +28,18 @@ use crate::object::object_ref::ObjectRef;
 #[must_use]
 pub struct AnyRef(NonNull<Header>);
 
-// SAFETY: it gives no access to the value, and values may be dropped on any thread.
+// SAFETY: it gives no access to the value, and values are `Send`, so any thread may drop the last reference.
 unsafe impl Send for AnyRef {}
-// SAFETY: as above.
+// SAFETY: `&AnyRef` gives no access to the value; its methods read and write atomics of the header only.
 unsafe impl Sync for AnyRef {}
 
 impl AnyRef {
-    /// One more ref.
+    /// Adds a ref to the entry.
     ///
     /// # Safety
     /// The caller has a ref to the entry.
     pub(crate) unsafe fn share(entry: NonNull<Header>) -> Self {
-        // SAFETY: alive by the caller's ref.
+        // SAFETY: the caller's ref keeps the entry alive.
         unsafe { entry.as_ref() }.state.add_ref();
         Self(entry)
     }
@@ -48,7 +49,7 @@ impl AnyRef {
     }
 
     pub(crate) fn header(&self) -> &Header {
-        // SAFETY: alive by our ref.
+        // SAFETY: our ref keeps the entry alive.
         unsafe { self.0.as_ref() }
     }
 
@@ -82,13 +83,13 @@ impl AnyRef {
         crate::object::remote::source(self.header()).cloned()
     }
 
-    /// The object's number.
+    /// The id of the object.
     #[must_use]
     pub fn id(&self) -> ObjectId {
         ObjectId::from_raw(self.header().id())
     }
 
-    /// Whether the task has ended, well or not, or its engine has. Never blocks.
+    /// Whether the object is ready or failed, or its engine was shut down: a `get` would not wait. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.header().is_ready()
@@ -97,14 +98,14 @@ impl AnyRef {
 
 impl Clone for AnyRef {
     fn clone(&self) -> Self {
-        // SAFETY: we have a ref.
+        // SAFETY: this reference has a ref to the entry.
         unsafe { Self::share(self.0) }
     }
 }
 
 impl Drop for AnyRef {
     fn drop(&mut self) {
-        // SAFETY: it is ours.
+        // SAFETY: this reference owns a ref, and is not used after its drop.
         unsafe { entry::drop_ref(self.0) }
     }
 }

@@ -1,7 +1,7 @@
-//! The depot: magazines of free blocks that threads hand to each other.
+//! The depot: full magazines of free blocks, which threads exchange.
 //!
-//! It keeps at most [`MOST`] bytes; the size classes that are wanted now take from those that were. See
-//! [`block`](crate::object::block) for what a block and a magazine are, and for the rules.
+//! It keeps at most [`MAX_BYTES`] bytes. A size class that needs more room takes it from the class that has most. See
+//! [`block`](crate::object::block) for blocks, magazines and the rules.
 
 use std::ptr::null_mut;
 
@@ -11,67 +11,70 @@ use crate::object::region::Uncut;
 
 /// Size classes are multiples of this, in bytes.
 pub(super) const STEP: usize = 32;
+/// The number of size classes. Larger values are allocated by the general allocator.
 pub(crate) const CLASSES: usize = 8;
-/// Blocks of a magazine.
+/// The number of blocks in a full magazine.
 pub(crate) const ROUNDS: u32 = if cfg!(loom) { 2 } else { 128 };
-/// Blocks that a thread is given at once where there are only fresh ones.
-const CUT: usize = if cfg!(loom) { 2 } else { 16 };
-/// The most that the depot keeps, in bytes.
-const MOST: usize = if cfg!(loom) { 2 * bytes_of(CLASSES - 1) } else { 16 * 1024 * 1024 };
+/// How many blocks are cut for a thread at once if the depot has no magazine.
+const FRESH: usize = if cfg!(loom) { 2 } else { 16 };
+/// How many bytes the depot keeps at most.
+const MAX_BYTES: usize = if cfg!(loom) { 2 * bytes_of(CLASSES - 1) } else { 16 * 1024 * 1024 };
 
-/// A chain of blocks.
+/// A chain of free blocks. The first word of each has the address of the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Magazine {
     first: *mut u8,
     pub(super) rounds: u32,
 }
 
-// SAFETY: its blocks are nobody else's.
+// SAFETY: the blocks of a chain belong to the magazine alone, and any thread may use them.
 unsafe impl Send for Magazine {}
 
 impl Magazine {
     pub(crate) const EMPTY: Self = Self { first: null_mut(), rounds: 0 };
 
-    /// A block; of the next one so many bytes will be `wanted` soon.
+    /// Takes a block out. Prefetches `wanted` bytes of the block after the next one, for a later call.
     #[inline]
     pub(crate) fn pop(&mut self, wanted: usize) -> Option<*mut u8> {
         if self.first.is_null() {
             return None;
         }
         let block = self.first;
-        // SAFETY: a block in a chain holds the next one's address.
+        // SAFETY: the first word of a block in a chain has the address of the next one, and the chain belongs to this magazine.
         self.first = unsafe { block.cast::<*mut u8>().read() };
         self.rounds -= 1;
-        // The lines of those that come next are missing more often than not: another thread freed them, or it was long ago.
-        // The one after the next is asked for now, so that the next one is there already.
+        // The blocks of a chain are usually not in the processor's cache, because another thread has freed them, or because it was
+        // long ago. The block after the next one is prefetched now, as the next one was by the call before.
         if !self.first.is_null() {
-            // SAFETY: as above.
+            // SAFETY: `self.first` is a block in this chain, so its first word has the address of the next one.
             let after = unsafe { self.first.cast::<*mut u8>().read() };
             crate::base::sync::prefetch_all(after, wanted);
         }
         Some(block)
     }
 
+    /// Puts a free block into the chain.
     #[inline]
     pub(crate) fn push(&mut self, block: *mut u8) {
-        // SAFETY: a free block of at least a word.
+        // SAFETY: the block is free, so its memory may be written, and has at least one word.
         unsafe { block.cast::<*mut u8>().write(self.first) };
         self.first = block;
         self.rounds += 1;
     }
 
+    /// Gives all blocks back to their regions.
     pub(crate) fn free(mut self) {
         while let Some(block) = self.pop(0) {
-            // SAFETY: cut from a region, and out of every chain.
+            // SAFETY: the blocks of a chain were cut from regions and are free; this one is in no chain any more.
             unsafe { region::give_back(block) };
         }
     }
 }
 
-/// What the depot has of a class.
-struct Rack {
+/// The depot's part of one size class.
+struct ClassDepot {
     stock: Mutex<Stock>,
-    /// So many magazines, for a look from outside.
+    /// The number of magazines, which other threads read without the lock.
     count: AtomicUsize,
 }
 
@@ -80,7 +83,7 @@ struct Stock {
     uncut: Uncut,
 }
 
-impl Rack {
+impl ClassDepot {
     #[cfg(not(loom))]
     const fn new() -> Self {
         Self { stock: Mutex::new(Stock { magazines: Vec::new(), uncut: Uncut::NONE }), count: AtomicUsize::new(0) }
@@ -91,7 +94,6 @@ impl Rack {
         Self { stock: Mutex::new(Stock { magazines: Vec::new(), uncut: Uncut::NONE }), count: AtomicUsize::new(0) }
     }
 
-    /// Whatever panics, a chain is whole.
     fn lock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock()
     }
@@ -112,10 +114,10 @@ impl Rack {
         full
     }
 
-    /// Fresh blocks, the first on top.
+    /// Cuts fresh blocks. The first one is taken out first, so that blocks are used in the order of addresses.
     fn cut(&self, class: usize) -> Magazine {
         let mut stock = self.lock();
-        let mut blocks = [null_mut(); CUT];
+        let mut blocks = [null_mut(); FRESH];
         for block in &mut blocks {
             *block = stock.uncut.cut(size_of_class(class));
         }
@@ -128,35 +130,35 @@ impl Rack {
     }
 }
 
-/// A rack for each size class.
-pub(crate) struct Depot([Rack; CLASSES]);
+/// The depot, by size classes.
+pub(crate) struct Depot([ClassDepot; CLASSES]);
 
 impl Depot {
     #[cfg(not(loom))]
     pub(super) const fn new() -> Self {
-        Self([const { Rack::new() }; CLASSES])
+        Self([const { ClassDepot::new() }; CLASSES])
     }
 
     #[cfg(loom)]
     pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|_| Rack::new()))
+        Self(std::array::from_fn(|_| ClassDepot::new()))
     }
 
-    /// One fresh block.
+    /// Cuts one fresh block.
     pub(super) fn cut_one(&self, class: usize) -> *mut u8 {
         self.0[class].lock().uncut.cut(size_of_class(class))
     }
 
-    /// A full magazine, or fresh blocks.
+    /// A full magazine, or a magazine of a few fresh blocks.
     pub(crate) fn take(&self, class: usize) -> Magazine {
         self.0[class].take().unwrap_or_else(|| self.0[class].cut(class))
     }
 
-    /// Keeps a full magazine; one of the size that has most there makes room for it.
+    /// Keeps a full magazine. If the depot is full, a magazine of the class with most bytes is freed for it.
     pub(crate) fn put(&self, full: Magazine, class: usize) {
         debug_assert_eq!(full.rounds, ROUNDS);
         let bytes = |class: usize| self.0[class].count.load(Ordering::Relaxed) * bytes_of(class);
-        if (0..CLASSES).map(bytes).sum::<usize>() + bytes_of(class) > MOST {
+        if (0..CLASSES).map(bytes).sum::<usize>() + bytes_of(class) > MAX_BYTES {
             let largest = (0..CLASSES).max_by_key(|class| bytes(*class)).unwrap_or(class);
             if largest == class {
                 return full.free();

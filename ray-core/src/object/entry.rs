@@ -1,8 +1,8 @@
-//! An object's entry: the header that every kind shares, and what can be done to it without knowing its type.
+//! An object's entry: the header that all kinds share, and the operations that do not depend on the type of the value.
 //!
-//! One allocation holds the header, what the entry's kind adds (a task's place in the tree, an actor call's address),
-//! the value, and a task's arguments. [`state`](crate::object::state) has the phases and the rules; this file keeps them:
-//! nothing else touches `rest`.
+//! One allocation holds the header, the fields that the entry's kind adds (a task's place in the tree, a call's actor), the
+//! value, and a task's arguments. [`state`](crate::object::state) has the phases and the rules. This file implements them: no
+//! other file accesses `waiters_or_error`.
 
 use std::any::TypeId;
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -18,22 +18,22 @@ use crate::object::state::{DropRef, Phase, Publish, State};
 use crate::object::task_table::TaskTable;
 use crate::object::waiter::{Waiter, Waiters};
 
-/// What differs from kind to kind and from type to type.
+/// The functions and properties of an entry that depend on its kind and on the type of its value.
 pub(crate) struct VTable {
-    /// Where the value lies, from the header.
+    /// The offset of the value from the header, in bytes.
     pub(crate) value: usize,
-    /// The value is an `Arc<T>`, adopted from the user.
+    /// The value is an `Arc<T>` that the user has passed in.
     pub(crate) adopted: bool,
     /// The type of the object: the `T` of its references, also where the value is an `Arc<T>`.
     pub(crate) holds: ValueType,
     pub(crate) kind: Kind,
-    /// The value has a drop of its own, which may drop more references.
+    /// The type of the value needs a drop, which may drop more references.
     pub(crate) nested: bool,
     /// Drops the value of a ready entry.
     pub(crate) drop_value: unsafe fn(NonNull<Header>),
-    /// Frees the memory. Value and arguments are gone by then.
+    /// Frees the memory. Value and arguments were dropped or moved out before.
     pub(crate) free: unsafe fn(NonNull<Header>),
-    /// Of tasks: their own table.
+    /// The table of a task; none for other kinds.
     pub(crate) task: Option<TaskTable>,
 }
 
@@ -63,51 +63,53 @@ impl ValueType {
 #[derive(Debug)]
 pub(crate) enum NoValue {}
 
-/// How an object comes to be.
+/// How an object is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Stored by `put`, adopted, or failed before it began.
+    /// Stored by `put`, made of the user's `Arc`, or a call that failed before it became a task.
     Put,
-    /// The result of a task: of a function, an actor's method or constructor. `task` has the rest of its entry.
+    /// The result of a task: of a function, an actor's method or constructor. The entry begins with a
+    /// [`TaskHead`](crate::task::head::TaskHead).
     Task,
-    /// One of several returns.
+    /// A part of a returned tuple.
     Part,
     /// An object that another process makes; see [`remote`](crate::object::remote).
     Remote,
 }
 
-/// The part that every entry starts with.
+/// The beginning of every entry.
 #[repr(C)]
 pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
-    rest: UnsafeCell<WaitersOrError>,
+    waiters_or_error: UnsafeCell<WaitersOrError>,
     /// When it was settled; see [`stamp`]. Written before the settled phase is published.
     stamp: AtomicU64,
     id: AtomicU64,
     /// The engine it belongs to; see [`epoch`](crate::base::epoch).
     pub(crate) epoch: u32,
-    /// Of tasks in `Waiting`: arguments that are not ready yet. Afterwards: how deep the gets nest that wait for it.
-    pub(crate) pending: AtomicU32,
+    /// See [`pending_args`](Self::pending_args) and [`get_depth`](Self::get_depth), which share it.
+    pending_or_depth: AtomicU32,
 }
 
-/// What is needed before an entry is settled, and what is needed after it has failed: never both.
+/// The waiters are needed until an entry is settled, the error after it has failed: never both.
 union WaitersOrError {
-    /// Unless the entry has failed.
+    /// In every phase but `Failed`.
     waiters: ManuallyDrop<Waiters>,
-    /// Of a failed entry.
+    /// In the phase `Failed`.
     error: ManuallyDrop<Error>,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Header>() == 48, "every object pays for the header");
+const _: () = assert!(size_of::<Header>() == 48, "the header is a part of every object, so it must not grow");
 
-// SAFETY: `rest` is guarded by the state word (rules 1 and 3 of `state`), what it holds is Send.
+// SAFETY: the state word guards `waiters_or_error` (rule 3 of `state`): it is accessed under the lock, by the settling thread, or is
+// an error that does not change any more. An error is Send and Sync; a waiter is made for being fired by another thread.
 unsafe impl Send for Header {}
-// SAFETY: as above.
+// SAFETY: the state word guards `waiters_or_error`, as for `Send`; all other fields that change are atomics.
 unsafe impl Sync for Header {}
 
-/// Ids are given on demand: most objects never need one.
+/// Ids are assigned on demand, because most objects never need one.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Header {
@@ -116,11 +118,11 @@ impl Header {
         Self {
             state,
             vtable,
-            rest: UnsafeCell::new(WaitersOrError { waiters: ManuallyDrop::new(Waiters::new()) }),
+            waiters_or_error: UnsafeCell::new(WaitersOrError { waiters: ManuallyDrop::new(Waiters::new()) }),
             stamp: AtomicU64::new(0),
             id: AtomicU64::new(0),
             epoch,
-            pending: AtomicU32::new(0),
+            pending_or_depth: AtomicU32::new(0),
         }
     }
 
@@ -129,7 +131,23 @@ impl Header {
         self.id.store(id, Ordering::Relaxed);
     }
 
-    /// Its number, unique in the process.
+    /// Of a task in `Waiting`: how many of its arguments are not ready, plus one while they are being registered.
+    ///
+    /// When the task has left `Waiting`, the same field is [`get_depth`](Self::get_depth).
+    #[inline]
+    pub(crate) fn pending_args(&self) -> &AtomicU32 {
+        &self.pending_or_depth
+    }
+
+    /// Of a task that has left `Waiting`: how deep the gets are nested that wait for it.
+    ///
+    /// While the task is in `Waiting`, the same field is [`pending_args`](Self::pending_args).
+    #[inline]
+    pub(crate) fn get_depth(&self) -> &AtomicU32 {
+        &self.pending_or_depth
+    }
+
+    /// The entry's id, unique in the process.
     pub(crate) fn id(&self) -> u64 {
         match self.id.load(Ordering::Relaxed) {
             0 => {
@@ -148,7 +166,7 @@ impl Header {
         self.state.load().phase()
     }
 
-    /// It is settled, or its engine is gone: after a shutdown bodies may go on, but their objects are gone.
+    /// Whether it is settled, or its engine was shut down. After a shutdown bodies may still run, but their objects cannot be read.
     pub(crate) fn is_ready(&self) -> bool {
         if self.vtable.kind == Kind::Remote {
             crate::object::remote::ask_for(self);
@@ -159,35 +177,37 @@ impl Header {
     /// The error of a failed entry.
     pub(crate) fn error(&self) -> Error {
         debug_assert_eq!(self.phase(), Phase::Failed);
-        // SAFETY: written before Failed was published, never changed after (rule 3).
-        unsafe { Error::clone(&(*self.rest.get()).error) }
+        // SAFETY: the error was written before `Failed` was published, and does not change afterwards (rule 3).
+        unsafe { Error::clone(&(*self.waiters_or_error.get()).error) }
     }
 
-    /// When it was settled, to be compared with the stamps of other settled entries.
+    /// When it was settled. Compare it with the stamps of other settled entries.
     pub(crate) fn stamp(&self) -> u64 {
         self.stamp.load(Ordering::Relaxed)
     }
 
-    /// It is about to be settled, as the stamp says.
+    /// Sets the stamp of an entry that is about to be settled.
     #[inline]
     pub(crate) fn set_stamp(&self, stamp: u64) {
         self.stamp.store(stamp, Ordering::Relaxed);
     }
 
-    /// The list, to be touched while the lock is held and the entry is not settled.
+    /// The list of waiters. It may be accessed while the lock is held and the entry is not settled.
     fn waiters(&self) -> *mut Waiters {
-        // SAFETY: nothing is read; the address of a field of a live union.
-        unsafe { (&raw mut (*self.rest.get()).waiters).cast() }
+        // SAFETY: this computes the address of a field of a live union, and reads nothing.
+        unsafe { (&raw mut (*self.waiters_or_error.get()).waiters).cast() }
     }
 
     /// Links a waiter, unless the entry is settled.
     ///
     /// # Safety
-    /// As [`Waiters::link`]; the caller keeps the entry alive until the node is fired or unlinked.
+    /// The node is linked nowhere, and stays alive and in place until it is fired or unlinked. The caller keeps the entry alive until
+    /// then.
     pub(crate) unsafe fn link(&self, node: *mut Waiter) -> Result<(), Phase> {
         match self.state.lock_if(|phase| !phase.is_settled()) {
             Ok(_) => {
-                // SAFETY: the lock is held; the rest is the caller's promise.
+                // SAFETY: the lock is held and the entry not settled, so the list may be accessed; the caller guarantees that the node
+                // is linked nowhere and stays alive.
                 unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
                 if self.vtable.kind == Kind::Remote {
@@ -199,17 +219,17 @@ impl Header {
         }
     }
 
-    /// Unlinks a waiter. If the entry was settled first, waits the moment until its firer has let go of the node.
+    /// Unlinks a waiter. If the entry was settled first, spins until the settling thread has fired the node.
     ///
     /// # Safety
-    /// The node was linked here by its owner, and only its owner unlinks it.
+    /// The caller owns the node, has linked it in this entry, and unlinks it once.
     pub(crate) unsafe fn unlink(&self, node: *mut Waiter) {
-        // SAFETY: the node is its owner's.
+        // SAFETY: the caller owns the node, which is alive.
         let done = || unsafe { (*node).is_done() };
         if done() {
             return;
         }
-        // SAFETY: linked by the caller, here.
+        // SAFETY: the caller owns the node and has linked it in this entry.
         if unsafe { self.try_unlink(node) } {
             return;
         }
@@ -222,12 +242,12 @@ impl Header {
     /// Unlinks a waiter; `false`: the entry was settled first, and the settling thread fires the node, or has done so.
     ///
     /// # Safety
-    /// The node was linked here, and only its owner unlinks it.
+    /// The node was linked in this entry and is alive, and this is called once for it.
     pub(crate) unsafe fn try_unlink(&self, node: *mut Waiter) -> bool {
         if self.state.lock_if(|phase| !phase.is_settled()).is_err() {
             return false;
         }
-        // SAFETY: not settled under the lock, so the node is still linked.
+        // SAFETY: the entry is not settled and locked, so the node was not taken out, and is linked in the list.
         unsafe {
             let list = &mut *self.waiters();
             list.unlink(node);
@@ -242,20 +262,20 @@ impl Drop for Header {
     #[inline]
     fn drop(&mut self) {
         if self.phase() == Phase::Failed {
-            // SAFETY: a failed entry's word is its error, and nobody else reaches the entry any more.
-            unsafe { ManuallyDrop::drop(&mut self.rest.get_mut().error) };
+            // SAFETY: in `Failed` the union has the error (rule 3); `&mut self` excludes other accesses, and this is its only drop.
+            unsafe { ManuallyDrop::drop(&mut self.waiters_or_error.get_mut().error) };
         }
     }
 }
 
-/// Publishes the value that the runner has written; gives up the runner's hold, if it has one.
+/// Publishes the value that the runner has written, and gives up the runner's hold, if it has one.
 ///
 /// # Safety
-/// The caller moved the entry to `Running` and wrote its value; with `hold` it owns a hold, without one it borrows a
-/// ref that outlives the call.
+/// The caller moved the entry to `Running` and wrote its value. With `hold` it owns a hold, which this takes over; without, a ref
+/// keeps the entry alive until this returns.
 #[inline]
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps the entry alive and has written the value.
     unsafe { if event::is_heard() { Header::publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
 }
 
@@ -265,12 +285,12 @@ pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
 /// As [`publish`].
 #[inline(always)]
 pub(super) unsafe fn publish_then(entry: NonNull<Header>, hold: bool, settled: impl FnOnce()) {
-    // SAFETY: alive by the caller's hold or ref.
+    // SAFETY: the caller's hold or ref keeps the entry alive.
     let header = unsafe { entry.as_ref() };
     let stamp = stamp::next();
     match header.state.publish(hold, || header.set_stamp(stamp)) {
         Publish::Done => settled(),
-        // SAFETY: the outcome says that the value is ours to drop, and our hold (or ref) is still there.
+        // SAFETY: with these outcomes `publish` leaves the value to this thread, and has not given up the hold (rule 2).
         outcome @ (Publish::DropValue | Publish::Lost) => unsafe {
             if outcome == Publish::DropValue {
                 settled();
@@ -279,25 +299,27 @@ pub(super) unsafe fn publish_then(entry: NonNull<Header>, hold: bool, settled: i
         },
         Publish::Locked => {
             header.set_stamp(stamp);
-            // SAFETY: the lock is held.
+            // SAFETY: `Locked` says that the lock is held and the entry is not settled, so the list may be accessed.
             let waiters = unsafe { (*header.waiters()).take() };
             let before = header.state.unlock_as(Phase::Ready, hold);
             settled();
-            // SAFETY: taken under the lock, published since. The entry itself is not touched by firing.
+            // SAFETY: the list was taken under the lock, and the entry is settled now.
             unsafe { waiters.fire(false) };
             if before.refs() == 0 {
-                // SAFETY: without refs `unlock_as` has left us the value and the hold.
+                // SAFETY: without refs `unlock_as` leaves the value and the hold to this thread.
                 unsafe { drop_unread(entry, hold) };
             }
         }
     }
 }
 
+/// Drops a value that no reference can read, and gives up the runner's hold, if it has one.
+///
 /// # Safety
-/// The value is the caller's to drop.
+/// The caller owns the value of the entry and, with `hold`, a hold.
 #[cold]
 unsafe fn drop_unread(entry: NonNull<Header>, hold: bool) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller owns the value, and a hold or a ref that keeps the entry alive; the hold is dropped last.
     unsafe {
         (entry.as_ref().vtable.drop_value)(entry);
         if hold {
@@ -307,22 +329,23 @@ unsafe fn drop_unread(entry: NonNull<Header>, hold: bool) {
 }
 
 impl Header {
-    /// Fails an entry that is in one of `from`; `false`: it was not. Does not touch arguments or holds.
+    /// Fails an entry whose phase is in `from`; `false`: the phase was another one. Does not drop arguments or holds.
     pub(crate) fn fail(&self, from: impl Fn(Phase) -> bool, error: Error) -> bool {
         if self.state.lock_if(|phase| !phase.is_settled() && from(phase)).is_err() {
             return false;
         }
         self.set_stamp(stamp::next());
         let event = self.settling(true);
-        // SAFETY: the lock is held, the entry not settled.
+        // SAFETY: the lock is held and the entry not settled, so this thread alone accesses the union. The list is empty after it was
+        // taken, and needs no drop.
         let waiters = unsafe {
             let waiters = (*self.waiters()).take();
-            (*self.rest.get()).error = ManuallyDrop::new(error.clone());
+            (*self.waiters_or_error.get()).error = ManuallyDrop::new(error.clone());
             waiters
         };
         let before = self.state.unlock_as(Phase::Failed, false);
         event.tell();
-        // SAFETY: taken under the lock, published since.
+        // SAFETY: the list was taken under the lock, and the entry is settled now.
         unsafe { waiters.fire(true) };
         if before.is_watched() {
             crate::object::watch::failed();
@@ -337,10 +360,10 @@ impl Header {
 /// Gives a hold back.
 ///
 /// # Safety
-/// The caller owns it.
+/// The caller owns a hold, and does not use it afterwards.
 #[inline]
 pub(crate) unsafe fn drop_hold(entry: NonNull<Header>) {
-    // SAFETY: alive by that hold; the last one frees.
+    // SAFETY: the caller's hold keeps the entry alive. If it was the last one, no other thread can reach the entry (rule 4).
     unsafe {
         if entry.as_ref().state.drop_hold() {
             (entry.as_ref().vtable.free)(entry);
@@ -351,21 +374,22 @@ pub(crate) unsafe fn drop_hold(entry: NonNull<Header>) {
 /// Gives a ref back.
 ///
 /// # Safety
-/// The caller owns it.
+/// The caller owns a ref, and does not use it afterwards.
 #[inline]
 pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
-    // SAFETY: alive by that ref.
+    // SAFETY: the caller's ref keeps the entry alive.
     let header = unsafe { entry.as_ref() };
     let now = header.state.load();
     if now.is_exclusive() {
         match now.phase() {
             Phase::Ready => {
-                // SAFETY: nobody else can reach the entry, so value and memory are ours.
+                // SAFETY: this is the only ref and the only hold, so no other thread can reach the entry: this thread owns the value
+                // and the memory.
                 unsafe { drop_ready(entry, true) };
                 return;
             }
             Phase::Taken => {
-                // SAFETY: as above, the value is gone.
+                // SAFETY: this is the only ref and the only hold, so this thread owns the memory; the value was taken out.
                 unsafe { (header.vtable.free)(entry) };
                 return;
             }
@@ -373,7 +397,8 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
         }
     }
     if let DropRef::Last(phase, seen) = header.state.drop_ref() {
-        // SAFETY: the last ref's duties (rule 2); the refs' common hold keeps the memory until the last line.
+        // SAFETY: `Last` leaves the value of a ready entry (rule 2) and the common hold of the refs to this thread; the hold is
+        // dropped last.
         unsafe {
             match phase {
                 Phase::Ready => return drop_ready(entry, false),
@@ -385,32 +410,33 @@ pub(crate) unsafe fn drop_ref(entry: NonNull<Header>) {
     }
 }
 
-/// Values may hold refs whose values hold refs: so deep may drops nest, the rest waits its turn.
-const DEEPEST_DROP: u32 = 32;
+/// How deep drops of values may nest on the stack. Values may hold refs whose values hold refs; deeper drops are put on a list.
+const MAX_DROP_DEPTH: u32 = 32;
 
 thread_local! {
     static DROP_DEPTH: Cell<u32> = const { Cell::new(0) };
     static DROP_LATER: RefCell<Vec<(Hold, bool)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Drops a ready value, and then frees the memory (`alone`) or gives up the refs' common hold.
+/// Drops a ready value, and then frees the memory (`alone`) or gives up the common hold of the refs.
 ///
 /// # Safety
-/// The value and, `alone`, the memory are the caller's.
+/// The caller owns the value and the common hold of the refs; with `alone`, that is the only hold, and there is no ref.
 #[inline]
 unsafe fn drop_ready(entry: NonNull<Header>, alone: bool) {
-    // SAFETY: the caller's promise. `alone`, the only hold left is the refs' common one, which giving up frees.
+    // SAFETY: the caller owns the value and the common hold, which keeps the entry alive. The list takes the hold over, and the
+    // thread that pops it owns both again.
     unsafe {
         if !entry.as_ref().vtable.nested {
             release_ready(entry, alone);
             return;
         }
         let depth = DROP_DEPTH.get();
-        if depth >= DEEPEST_DROP {
+        if depth >= MAX_DROP_DEPTH {
             let mut rest = Some((Hold::adopt(entry), alone));
-            let _ = DROP_LATER.try_with(|later| later.borrow_mut().push(rest.take().expect("there is one")));
+            let _ = DROP_LATER.try_with(|later| later.borrow_mut().push(rest.take().expect("`rest` is taken only here")));
             match rest {
-                // The thread is ending and its list is gone: nest on.
+                // The thread is ending and its list was dropped: nest deeper.
                 Some((hold, alone)) => return release_ready(hold.into_entry(), alone),
                 None => return,
             }
@@ -427,17 +453,21 @@ unsafe fn drop_ready(entry: NonNull<Header>, alone: bool) {
     }
 }
 
+/// # Safety
+/// As of [`drop_ready`].
 unsafe fn release_ready(entry: NonNull<Header>, alone: bool) {
-    // SAFETY: as in `drop_ready`.
+    // SAFETY: the caller owns the value and the common hold, which keeps the entry alive while the value is dropped.
     unsafe {
         (entry.as_ref().vtable.drop_value)(entry);
         release_dropped(entry, alone);
     }
 }
 
+/// # Safety
+/// As of [`drop_ready`], but the value was dropped.
 #[inline]
 unsafe fn release_dropped(entry: NonNull<Header>, alone: bool) {
-    // SAFETY: as in `drop_ready`.
+    // SAFETY: the caller owns the common hold; with `alone` it is the only one, so no other thread can reach the entry.
     unsafe {
         if alone {
             (entry.as_ref().vtable.free)(entry);
@@ -447,25 +477,25 @@ unsafe fn release_dropped(entry: NonNull<Header>, alone: bool) {
     }
 }
 
-/// A hold, given back when dropped.
+/// A hold. Its drop gives it back.
 #[derive(Debug)]
 pub(crate) struct Hold(NonNull<Header>);
 
 impl Hold {
-    /// Takes over a hold that is counted already.
+    /// Takes over a hold that the state counts already.
     ///
     /// # Safety
-    /// The caller owns that hold and gives it away.
+    /// The caller owns that hold, and does not use it afterwards.
     pub(crate) unsafe fn adopt(entry: NonNull<Header>) -> Self {
         Self(entry)
     }
 
-    /// One more hold.
+    /// Adds a hold.
     ///
     /// # Safety
     /// The entry is alive.
     pub(crate) unsafe fn new(entry: NonNull<Header>) -> Self {
-        // SAFETY: alive by the caller's promise.
+        // SAFETY: the caller guarantees that the entry is alive.
         unsafe { entry.as_ref() }.state.add_hold();
         Self(entry)
     }
@@ -474,7 +504,7 @@ impl Hold {
         self.0
     }
 
-    /// Gives the hold to the caller.
+    /// Passes the hold to the caller.
     pub(crate) fn into_entry(self) -> NonNull<Header> {
         std::mem::ManuallyDrop::new(self).0
     }
@@ -482,7 +512,7 @@ impl Hold {
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        // SAFETY: alive by this hold.
+        // SAFETY: this hold keeps the entry alive.
         unsafe { Self::new(self.0) }
     }
 }
@@ -490,19 +520,19 @@ impl Clone for Hold {
 impl std::ops::Deref for Hold {
     type Target = Header;
     fn deref(&self) -> &Header {
-        // SAFETY: alive by this hold.
+        // SAFETY: this hold keeps the entry alive.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // SAFETY: it is ours.
+        // SAFETY: this object owns a hold, and is not used after its drop.
         unsafe { drop_hold(self.0) }
     }
 }
 
-// SAFETY: a header is Sync, and freeing is fit for any thread, since values and arguments are Send.
+// SAFETY: a header is `Sync`, and any thread may free the entry, because values and arguments are `Send`.
 unsafe impl Send for Hold {}
-// SAFETY: as above.
+// SAFETY: `&Hold` gives `&Header`, and a header is `Sync`.
 unsafe impl Sync for Hold {}

@@ -1,4 +1,4 @@
-//! One of several returns: an entry that knows the entry of the whole.
+//! The entry of one part of a returned tuple (`num_returns`). It holds the entry of the whole tuple.
 
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
@@ -14,16 +14,16 @@ pub(super) struct Part<T> {
     pub(super) value: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// The start of every part's entry.
+/// The beginning of every part's entry, without the type of the value.
 #[repr(C)]
 struct PartHead {
     header: Header,
     whole: Hold,
 }
 
-/// The task that makes a part.
+/// The entry of the task that returns the tuple.
 pub(crate) fn producer(part: &Header) -> Option<&Hold> {
-    // SAFETY: the kind says that a PartHead starts with this header.
+    // SAFETY: an entry of this kind is a `Part`, which begins as a `PartHead` does (both are `repr(C)`).
     (part.vtable.kind == Kind::Part).then(|| unsafe { &NonNull::from(part).cast::<PartHead>().as_ref().whole })
 }
 
@@ -40,7 +40,7 @@ impl<T: Send + Sync + 'static> Part<T> {
     };
 
     unsafe fn drop_value(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the value.
+        // SAFETY: the caller of `drop_value` owns the value of a ready entry, and calls it once; the table belongs to `Part<T>`.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
             crate::base::users_code::quietly(|| (*value).assume_init_drop());
@@ -48,7 +48,7 @@ impl<T: Send + Sync + 'static> Part<T> {
     }
 
     unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold is gone, and the value with it.
+        // SAFETY: the last hold is gone, so no other thread has the entry; `Promise::new` has boxed it as a `Part<T>`.
         drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
     }
 }

@@ -1,9 +1,8 @@
-//! Several returns: a tuple's parts as objects of their own.
+//! The parts of a returned tuple (`num_returns`), as objects of their own.
 //!
-//! The task makes the tuple, as ever; each part is an entry in `Running` that is settled when the tuple is. A part
-//! knows the entry of the whole, so that a getter can run the task and a canceller finds it.
+//! The task returns the whole tuple, as any other value; each part is an entry in `Running` that is settled when the whole is. A
+//! part holds the entry of the whole, so that a getter can run the task and a canceller finds it.
 
-use crate::object::part::Part;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -12,10 +11,11 @@ use crate::base::error::Error;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::object::object_ref::ObjectRef;
+use crate::object::part::Part;
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
-/// The duty to settle a part.
+/// A part that is not settled. Its owner must call [`fulfil`](Self::fulfil) or [`fail`](Self::fail).
 pub(crate) struct Promise<T> {
     part: Hold,
     of: std::marker::PhantomData<fn(T)>,
@@ -23,27 +23,26 @@ pub(crate) struct Promise<T> {
 
 impl<T: Send + Sync + 'static> Promise<T> {
     pub(crate) fn new<W>(whole: &ObjectRef<W>) -> Self {
-        // SAFETY: alive by the reference.
-        let hold = unsafe { Hold::new(whole.entry()) };
-        // The first ref is for `object`, the hold beside the refs' is the promise's.
+        // The ref is for `object`; the hold, in addition to the common one of the refs, is for the promise.
         let part = Part::<T> {
             header: Header::new(State::new(Phase::Running, 1, 1), Part::<T>::TABLE, whole.header().epoch),
-            whole: hold,
+            whole: whole.hold(),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         };
-        // SAFETY: the hold counted above.
+        // SAFETY: the state above counts this hold, which belongs to the promise.
         let part = unsafe { Hold::adopt(NonNull::from(Box::leak(Box::new(part))).cast()) };
         Self { part, of: std::marker::PhantomData }
     }
 
     /// The reference to the part; called once.
     pub(crate) fn object(&self) -> ObjectRef<T> {
-        // SAFETY: the ref counted in `new`.
+        // SAFETY: the state counts one ref since `new`, and this is called once.
         unsafe { ObjectRef::adopt(self.part.entry()) }
     }
 
     pub(crate) fn fulfil(self, value: T) {
-        // SAFETY: the promise alone writes the value, of the type that the part was made for, and owns a hold.
+        // SAFETY: only the promise writes the value, once, since this takes it by value; `new` made the entry as a `Part<T>`, in
+        // `Running`. The promise's hold goes to `publish`.
         unsafe {
             let entry = self.part.into_entry();
             (*entry.cast::<Part<T>>().as_ref().value.get()).write(value);
@@ -56,7 +55,7 @@ impl<T: Send + Sync + 'static> Promise<T> {
     }
 }
 
-/// Waits for the whole, to settle the parts.
+/// A waiter of the whole that settles the parts.
 #[repr(C)]
 struct Splitter<W, P> {
     waiter: Waiter,
@@ -65,20 +64,20 @@ struct Splitter<W, P> {
     settle: fn(Result<W, Error>, P),
 }
 
-/// Has the parts settled when the whole is. Takes the only reference to the whole.
+/// Settles the parts when the whole is settled. Takes the only reference to the whole.
 pub(crate) fn split<W: 'static, P: 'static>(whole: ObjectRef<W>, promises: P, settle: fn(Result<W, Error>, P)) {
     let entry = whole.entry();
     let splitter = Box::into_raw(Box::new(Splitter { waiter: Waiter::new(fire::<W, P>), whole, promises, settle }));
-    // SAFETY: the splitter has a ref, and is freed by whoever fires it.
+    // SAFETY: the splitter owns the reference that keeps the entry alive, and is freed only when it is fired.
     let settled = unsafe { entry.as_ref().link(splitter.cast()) }.err();
     if let Some(phase) = settled {
-        // SAFETY: not linked, so still ours.
+        // SAFETY: the splitter was not linked, so this thread still owns it, and fires it in the place of the settling thread.
         unsafe { fire::<W, P>(splitter.cast(), phase == Phase::Failed) };
     }
 }
 
 unsafe fn fire<W: 'static, P: 'static>(node: *mut Waiter, failed: bool) {
-    // SAFETY: made by `split`, fired once.
+    // SAFETY: the node is the first field of a splitter that `split` has boxed with these types; it is fired once.
     let Splitter { whole, promises, settle, .. } = *unsafe { Box::from_raw(node.cast::<Splitter<W, P>>()) };
     if failed {
         settle(Err(whole.seen_error()), promises);

@@ -1,14 +1,14 @@
-//! Regions: memory from which blocks of one size are cut, one beside the other.
+//! Regions: memory from which adjacent blocks of one size are cut.
 //!
-//! Blocks that a general allocator gives lie wherever earlier users have left holes; a program that has been busy before
-//! then pays for a page's address at each of them. Cut from a region they lie together, and need no header each.
+//! The blocks of a general allocator lie in the holes that earlier users have left, so in a program that has run for some time
+//! they are spread over many pages, and each access may miss the TLB. Blocks of a region are adjacent, and need no header each.
 //!
 //! # State and rules
 //!
-//! 1. A region is [`SIZE`] bytes, aligned to as many, so that a block's address tells its region's.
-//! 2. `out` counts the blocks of a region that have not been given back, those not cut yet included. Who brings it to
-//!    nought frees the region.
-//! 3. What is not cut yet belongs to one [`Uncut`].
+//! 1. A region has [`SIZE`] bytes and the same alignment, so that the address of a block gives that of its region.
+//! 2. `out` counts the blocks of a region that were not given back, including those that were not cut yet. The thread that
+//!    decrements it to zero frees the region.
+//! 3. The uncut part of a region belongs to one [`Uncut`].
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::null_mut;
@@ -23,45 +23,45 @@ const LAYOUT: Layout = match Layout::from_size_align(SIZE, SIZE) {
     Err(_) => panic!("a power of two is a valid alignment"),
 };
 
-/// What a region begins with; a cache line, so that blocks of whole lines are whole lines.
+/// The beginning of a region. It takes a cache line, so that blocks whose size is a multiple of a line are aligned to lines.
 #[repr(C, align(64))]
 struct Region {
     out: AtomicU32,
 }
 
-/// The part of the newest region that is not cut yet.
+/// The uncut part of the newest region of a size class.
 pub(super) struct Uncut {
     next: *mut u8,
     left: u32,
 }
 
-// SAFETY: nobody else has what is not cut.
+// SAFETY: the uncut memory belongs to this value alone (rule 3), and any thread may use it.
 unsafe impl Send for Uncut {}
 
 impl Uncut {
     pub(super) const NONE: Self = Self { next: null_mut(), left: 0 };
 
-    /// The next block of `size` bytes, the same at each call; 16 divides it.
+    /// Cuts the next block of `size` bytes. `size` is the same in all calls, and a multiple of 16.
     pub(super) fn cut(&mut self, size: usize) -> *mut u8 {
         if self.left == 0 {
             *self = Self::fresh(size);
         }
         let block = self.next;
         self.left -= 1;
-        // SAFETY: within the region, or one past its last block.
+        // SAFETY: `left` was not zero, so the result is within the region, or the end of its last block.
         self.next = unsafe { block.add(size) };
         block
     }
 
     #[cold]
     fn fresh(size: usize) -> Self {
-        // SAFETY: the layout's size is not zero.
+        // SAFETY: the size of the layout is not zero.
         let region = unsafe { alloc(LAYOUT) }.cast::<Region>();
         if region.is_null() {
             handle_alloc_error(LAYOUT);
         }
         let blocks = ((SIZE - size_of::<Region>()) / size) as u32;
-        // SAFETY: fresh memory of that size and alignment.
+        // SAFETY: the memory was just allocated, with the size and alignment of a region, which is larger than its beginning.
         unsafe {
             region.write(Region { out: AtomicU32::new(blocks) });
             Self { next: region.add(1).cast(), left: blocks }
@@ -69,13 +69,14 @@ impl Uncut {
     }
 }
 
-/// Gives a block back.
+/// Gives a block back to its region, from any thread.
 ///
 /// # Safety
-/// It was cut from a region, nobody uses it any more, and it is given back once.
+/// The block was cut from a region, is not used any more, and is given back once.
 pub(super) unsafe fn give_back(block: *mut u8) {
     let region = block.map_addr(|address| address & !(SIZE - 1)).cast::<Region>();
-    // SAFETY: the region is there as long as blocks of it are out, and `block` is.
+    // SAFETY: a region lives as long as one of its blocks is out (rule 2), and `block` is. By rule 1 the masked address is that of
+    // the region. After the last block no other thread uses the region, so this thread frees it.
     unsafe {
         if (*region).out.fetch_sub(1, Ordering::AcqRel) == 1 {
             dealloc(region.cast(), LAYOUT);
@@ -88,12 +89,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_lie_side_by_side_and_go_back_from_anywhere() {
+    fn blocks_are_adjacent_and_any_thread_gives_them_back() {
         const BLOCK: usize = 96;
         let mut uncut = Uncut::NONE;
         let first = uncut.cut(BLOCK);
         let left = uncut.left as usize;
-        // The rest of the first region, a whole second one, and the beginning of a third.
+        // The rest of the first region, all of the second one, and the beginning of the third.
         let second = (SIZE - size_of::<Region>()) / BLOCK;
         let blocks: Vec<usize> = (0..left + second + 10).map(|_| uncut.cut(BLOCK).expose_provenance()).collect();
         for (index, block) in blocks.iter().enumerate() {
@@ -102,7 +103,7 @@ mod tests {
             if index > 0 && !begins {
                 assert_eq!(*block, blocks[index - 1] + BLOCK);
             }
-            // SAFETY: a block of that size, cut above.
+            // SAFETY: the block of that size was cut above, and is used here only.
             unsafe { std::ptr::with_exposed_provenance_mut::<[u8; BLOCK]>(*block).write([index as u8; BLOCK]) };
         }
         let halves = blocks.split_at(blocks.len() / 2);
@@ -111,7 +112,7 @@ mod tests {
                 scope.spawn(move || {
                     for block in half {
                         let block = std::ptr::with_exposed_provenance_mut::<u8>(*block);
-                        // SAFETY: written above; given back once.
+                        // SAFETY: the block was written above, and is given back once.
                         unsafe {
                             assert_eq!(*block, *block.add(BLOCK - 1));
                             give_back(block);
@@ -120,11 +121,11 @@ mod tests {
                 });
             }
         });
-        // SAFETY: cut above; the last of its region.
+        // SAFETY: the block was cut above, and is given back once.
         unsafe { give_back(first) };
         assert_eq!(uncut.left as usize, second - 10);
         for _ in 0..uncut.left {
-            // SAFETY: this loop has cut the block and has not written to it.
+            // SAFETY: the block is cut here, and given back at once.
             unsafe { give_back(uncut.cut(BLOCK)) };
         }
     }

@@ -1,31 +1,31 @@
-//! The order in which objects were settled, at the price of a few instructions and of no shared counter.
+//! Stamps record the order in which objects were settled, for a few instructions and without a shared counter.
 //!
-//! A stamp is the coarse time in microseconds, in units of 1 / 65,536: later than the last stamp of the same thread in any
-//! case, so what one thread settles is in order. Objects that two threads settle are in order if the coarse clock has gone
-//! on between them; see [`clock`](crate::base::clock) for how late that is.
+//! A stamp is the coarse time in units of 1/65,536 microsecond. It is always later than the last stamp of the same thread, so
+//! objects that one thread settles are in order. Objects that two threads settle are in order if the coarse clock has advanced
+//! between them; see [`clock`] for how often it advances.
 
 use std::cell::Cell;
 
 use crate::base::clock;
 
-/// Units of a microsecond, as a shift. A thread settles fewer objects than this while the clock stands.
+/// The number of units in a microsecond, as a power of two. While the clock stands still, a thread's stamps count up by one unit.
 const UNITS: u32 = 16;
 
-/// What a thread knows of its stamps.
+/// The stamps of a thread.
 struct Stamps {
     last: Cell<u64>,
-    /// The clock when it was last looked at; [`NEVER`] while nobody keeps it, so that it is looked at each time.
+    /// The stored time when this thread last read it; [`NEVER`] while no time is stored, so that the clock is read each time.
     seen: Cell<u64>,
 }
 
-/// No clock shows it.
+/// No stored time has this value.
 const NEVER: u64 = u64::MAX;
 
 thread_local! {
     static STAMPS: Stamps = const { Stamps { last: Cell::new(0), seen: Cell::new(NEVER) } };
 }
 
-/// A stamp for now: greater than every one that this thread was given before.
+/// A stamp for now. It is greater than every earlier stamp of this thread.
 #[inline]
 pub(crate) fn next() -> u64 {
     STAMPS.with(|stamps| {
@@ -38,8 +38,8 @@ pub(crate) fn next() -> u64 {
     })
 }
 
-/// As [`next`], for an object that begins settled: while nobody keeps the clock, the system is not asked for the time, and the
-/// stamp may be too early beside those of other threads.
+/// As [`next`], for an object that is settled from the start: while no time is stored, the system is not asked for it, and the
+/// stamp may be too early compared with those of other threads.
 #[inline]
 pub(crate) fn next_if_kept() -> u64 {
     STAMPS.with(|stamps| {
@@ -78,12 +78,12 @@ mod tests {
         while late << UNITS <= before {
             late = crate::base::clock::exact();
         }
-        // Nothing keeps the time in this process, unless another test has started an engine.
+        // No monitor thread stores the time in this process, unless another test has started an engine.
         std::thread::spawn(move || {
             while crate::base::clock::coarse() < late {
                 std::thread::yield_now();
             }
-            assert!(next() > before, "another thread, later");
+            assert!(next() > before, "a later stamp of another thread");
         })
         .join()
         .unwrap();

@@ -3,47 +3,49 @@
 //! # Phases
 //!
 //! ```text
-//! Waiting ──► Queued ──► Running ──► Ready ──► Taken
+//! Waiting ──► Queued ◄─► Running ──► Ready ──► Taken
 //!    │           │          │
 //!    └───────────┴──────────┴──────► Failed
 //! ```
 //!
-//! * `Waiting`: arguments are not ready; nobody may run it.
-//! * `Queued`: whoever moves it to `Running` (worker or getter) owns the arguments and must end it.
-//! * `Running`: the runner alone writes the value; a canceller may still fail the entry, then the runner's value is dropped.
-//! * `Ready`, `Failed`: for ever, but that a sole owner may take a ready value out (`Taken`).
+//! * `Waiting`: arguments are not ready, so no thread may run the task.
+//! * `Queued`: the thread that moves the entry to `Running` (a worker or a getter) owns the arguments and must settle the entry.
+//! * `Running`: only the runner writes the value. A canceller may still fail the entry; then the runner's value is dropped. A
+//!   runner whose attempt has failed may put the entry back into `Queued`.
+//! * `Ready`, `Failed`: terminal, except for `Ready` → `Taken`, when the only reference takes the value out.
 //!
 //! # Counts
 //!
-//! * *refs*: counted references (`ObjectRef`s). They reach the value.
-//! * *holds*: keep the memory, not the value: one for all refs together, one for each queue slot, runner, parent's
-//!   list of children, and dependency edge. A finished task therefore holds no ref, and a sole owner's `take` never fails.
+//! * *refs*: the references (`ObjectRef`s and `AnyRef`s). They keep the value.
+//! * *holds*: they keep the memory, not the value: one for all refs together, and one for each queue slot, runner, parent's
+//!   list of children, and dependency edge. So a finished task has no ref of its own, and a `take` by the only reference never
+//!   fails.
 //!
 //! # Rules
 //!
-//! 1. The value is written before `Ready` is published (Release) and read after it was seen (Acquire).
-//! 2. The value is dropped once: by the publisher if it saw no refs, else by whoever drops the last ref of a ready entry.
-//!    Both are decided by one atomic on this word, so exactly one of them is told.
-//! 3. The list of waiters and the error share a word. The list is touched only under `LOCK`, and the thread that settles
-//!    the entry takes it under the lock; after `Ready` or `Failed` nobody links a waiter any more. The error is written
-//!    under the lock too, in the place of the list, and never changed after `Failed` was published.
-//! 4. The memory is freed by whoever brings holds to nought; refs > 0 implies holds > 0.
-//! 5. An entry leaves `Waiting` and `Running` only while `LOCK` is open, or by the thread that holds it. So a thread that has
-//!    locked a waiting entry may read its arguments, and a thread that has locked a running one settles it: its runner cannot
-//!    put it back into `Queued` meanwhile: no thread would make that attempt, and none would drop its arguments.
+//! 1. The value is written before `Ready` is published (Release), and read after `Ready` was seen (Acquire).
+//! 2. The value is dropped once: by the publisher if it saw no refs, else by the thread that drops the last ref of a ready entry.
+//!    One atomic operation on this word decides, so exactly one of the two threads drops it.
+//! 3. The list of waiters and the error share a word. The list is accessed only under `LOCK`, and the thread that settles
+//!    the entry takes it under the lock; after `Ready` or `Failed` no thread links a waiter. The error is written under the lock
+//!    too, in the place of the list, and does not change after `Failed` was published.
+//! 4. The thread that decrements the holds to zero frees the memory. The holds are not zero while there are refs.
+//! 5. An entry leaves `Waiting` and `Running` only while `LOCK` is not held, or by the thread that holds it. So a thread that has
+//!    locked a waiting entry may read its arguments. A thread that has locked a running one may settle it: the runner cannot put
+//!    it back into `Queued` meanwhile, which would leave an attempt that no thread runs, with arguments that no thread drops.
 
 use crate::base::sync::{AtomicU64, Ordering, spin};
 
 const PHASE: u64 = 0b111;
-/// The waiters or the error are being read or changed.
+/// A thread accesses the list of waiters, writes the error, or reads the arguments.
 const LOCK: u64 = 1 << 3;
-/// There is at least one waiter in the list.
+/// The list has at least one waiter.
 const WAITERS: u64 = 1 << 4;
-/// A `get` of several waits somewhere: a failure must wake it.
+/// A `get` of several objects waits for this one too, and must be woken by its failure.
 const WATCHED: u64 = 1 << 5;
-/// Somebody has seen the failure, it need not be logged.
+/// A caller has seen the failure, so it is not logged.
 const SEEN: u64 = 1 << 6;
-/// Cancellation was asked for (the cooperative flag).
+/// The cooperative flag: cancellation was requested.
 const CANCEL: u64 = 1 << 7;
 
 const HOLD: u64 = 1 << 12;
@@ -52,7 +54,7 @@ const REF: u64 = 1 << 36;
 const MAX_REFS: u64 = 1 << 27;
 const MAX_HOLDS: u64 = 1 << 23;
 
-/// Where an entry stands.
+/// The phase of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -65,14 +67,14 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    /// Whether the entry will not change by itself any more.
+    /// Whether the task has ended: `Ready`, `Failed` or `Taken`.
     #[inline]
     pub(crate) fn is_settled(self) -> bool {
         self as u8 >= Self::Ready as u8
     }
 }
 
-/// A reading of the word.
+/// A value that was read from the word.
 #[derive(Clone, Copy)]
 pub(crate) struct Snapshot(u64);
 
@@ -112,49 +114,49 @@ impl Snapshot {
     pub(crate) fn is_seen(self) -> bool {
         self.0 & SEEN != 0
     }
-    /// One ref and no hold but the refs' own: nobody else can reach the entry.
+    /// Whether there is one ref and no hold but the common one of the refs: no other thread can reach the entry.
     #[inline]
     pub(crate) fn is_exclusive(self) -> bool {
         self.refs() == 1 && self.holds() == 1
     }
 }
 
-/// What [`State::publish`] found.
+/// The outcome of [`State::publish`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Publish {
-    /// Published; if a release was asked for it is done.
+    /// Published. The hold was released, if the caller asked for it.
     Done,
-    /// Published, nobody holds a ref: the caller drops the value, then releases its hold.
+    /// Published, and there is no ref: the caller drops the value, then releases its hold.
     DropValue,
-    /// There are waiters: the lock is held, [`State::unlock_as`] publishes.
+    /// Not published yet: there are waiters and the lock is held; [`State::unlock_as`] publishes.
     Locked,
-    /// Somebody failed the entry meanwhile: the caller drops its value and releases its hold.
+    /// Another thread has failed the entry: the caller drops its value and releases its hold.
     Lost,
 }
 
-/// What the drop of a ref leaves to do.
+/// What the caller of [`State::drop_ref`] has to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum DropRef {
     Nothing,
-    /// It was the last one: drop the value (if ready), then release the refs' common hold.
+    /// It was the last ref: drop the value (if ready), then release the common hold of the refs.
     Last(Phase, /* failure seen */ bool),
 }
 
-/// The word.
+/// The word: phase and flags in bits 0 to 7, holds in bits 12 to 35, refs from bit 36 on.
 #[derive(Debug)]
 pub(crate) struct State(AtomicU64);
 
 impl State {
-    /// `holds` counts those beside the refs' common one.
+    /// `holds` does not include the common hold of the refs.
     #[inline]
     pub(crate) fn new(phase: Phase, refs: u64, holds: u64) -> Self {
         let common = u64::from(refs > 0);
         Self(AtomicU64::new(phase as u64 | (refs * REF) | ((holds + common) * HOLD)))
     }
 
-    /// The state of an entry to which nobody has a reference, and whose failure nobody need be told.
+    /// The state of an entry without references, whose failure is not logged.
     #[inline]
     pub(crate) fn unread(phase: Phase, holds: u64) -> Self {
         Self(AtomicU64::new(phase as u64 | SEEN | (holds * HOLD)))
@@ -165,14 +167,14 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// `Queued -> Running`, for one caller only.
+    /// Moves the entry from `Queued` to `Running`; `true` for only one caller.
     #[inline]
     #[must_use]
     pub(crate) fn claim(&self) -> bool {
         self.step(Phase::Queued, Phase::Running)
     }
 
-    /// Moves from one phase to another if the entry is in the first.
+    /// Moves the entry from one phase to another, if it is in the first.
     #[inline]
     #[must_use]
     pub(crate) fn step(&self, from: Phase, to: Phase) -> bool {
@@ -183,7 +185,7 @@ impl State {
                 return false;
             }
             if now & LOCK != 0 && matches!(from, Phase::Waiting | Phase::Running) {
-                // Another thread reads the arguments, or is about to settle the entry (rule 5).
+                // Another thread reads the arguments or is about to settle the entry (rule 5).
                 spin(&mut turn);
                 now = self.0.load(Ordering::Relaxed);
                 continue;
@@ -195,8 +197,8 @@ impl State {
         }
     }
 
-    /// `Running -> Ready`, the value being written; gives up the caller's hold with it if `release`. `stamp` is called just
-    /// before the step.
+    /// Moves the entry from `Running` to `Ready`, after the value was written, and gives up the caller's hold if `release`. Calls
+    /// `stamp` just before the step.
     #[inline(always)]
     pub(crate) fn publish(&self, release: bool, stamp: impl Fn()) -> Publish {
         let mut turn = 0;
@@ -228,8 +230,8 @@ impl State {
         }
     }
 
-    /// Takes the lock if the entry is in one of the phases for which `open` says yes. While it is held an entry that is not
-    /// settled keeps its phase, but for the step from `Queued` to `Running`.
+    /// Takes the lock if the entry is in a phase for which `open` returns `true`. While it is held, an entry that is not settled
+    /// keeps its phase, except for the step from `Queued` to `Running`.
     #[inline]
     pub(crate) fn lock_if(&self, open: impl Fn(Phase) -> bool) -> Result<Snapshot, Snapshot> {
         let mut turn = 0;
@@ -250,7 +252,7 @@ impl State {
         }
     }
 
-    /// Opens the lock; `waiters` says whether the list holds any.
+    /// Releases the lock; `waiters`: whether the list has any.
     pub(crate) fn unlock(&self, waiters: bool) {
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -262,13 +264,13 @@ impl State {
         }
     }
 
-    /// Opens the lock, the list being as it was.
+    /// Releases the lock after an access that has not changed the list.
     pub(crate) fn unlock_keeping(&self) {
         self.0.fetch_and(!LOCK, Ordering::Release);
     }
 
-    /// Opens the lock and settles the entry in one step (the list was taken); the reading before it. Without refs in
-    /// it, the caller drops the value and then gives up its hold; else the hold, if `release`, is given up here.
+    /// Releases the lock and settles the entry in one step, after the list was taken; returns the word before the step. If that has
+    /// no refs, the caller drops the value and then gives up its hold; otherwise this gives up the hold, if `release`.
     pub(crate) fn unlock_as(&self, phase: Phase, release: bool) -> Snapshot {
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -281,12 +283,12 @@ impl State {
         }
     }
 
-    /// One more ref, made from an existing one.
+    /// Adds a ref; the caller has one.
     #[inline]
     pub(crate) fn add_ref(&self) {
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
         if Snapshot(before).refs() >= MAX_REFS {
-            // As Arc does: the count would overflow into nonsense, and only leaked references get here.
+            // As `Arc` does: the count would overflow, and only leaked references can reach this number.
             crate::base::log::abort("an object has more than 134,217,728 references: are clones of an `ObjectRef` leaked?");
         }
     }
@@ -298,7 +300,7 @@ impl State {
         if before.refs() == 1 { DropRef::Last(before.phase(), before.is_seen()) } else { DropRef::Nothing }
     }
 
-    /// A sole owner takes the value out: `Ready -> Taken`, if there is one ref only.
+    /// Moves the entry from `Ready` to `Taken` if there is only one ref, whose owner may then take the value out.
     #[inline]
     #[must_use]
     pub(crate) fn take(&self) -> bool {
@@ -315,16 +317,17 @@ impl State {
         }
     }
 
+    /// Adds a hold; the entry is alive.
     #[inline]
     pub(crate) fn add_hold(&self) {
         let before = self.0.fetch_add(HOLD, Ordering::Relaxed);
         if Snapshot(before).holds() >= MAX_HOLDS {
-            // As above. What a user can ask for in numbers is refused long before: see `dependency::register`.
+            // The count would overflow. Numbers that a program can reach are refused earlier: see `dependency::register`.
             crate::base::log::abort("an object is held by more than 8,388,608 tasks and other owners of the engine");
         }
     }
 
-    /// Gives a hold back; `true`: it was the last, the caller frees the memory.
+    /// Gives a hold back; `true`: it was the last one, and the caller frees the memory.
     #[inline]
     #[must_use]
     pub(crate) fn drop_hold(&self) -> bool {
@@ -342,7 +345,7 @@ impl State {
         }
     }
 
-    /// Raises the cooperative flag; the reading before it.
+    /// Sets the cooperative flag; returns the word before that.
     pub(crate) fn set_cancel(&self) -> Snapshot {
         Snapshot(self.0.fetch_or(CANCEL, Ordering::AcqRel))
     }
@@ -352,7 +355,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// In a process of its own, which `State` aborts: what that says.
+    /// Runs `overflow` in a child process, which it aborts; returns what the child printed.
     fn aborted(name: &str, overflow: impl FnOnce()) -> String {
         const MARK: &str = "RAY_TEST_ABORT";
         if std::env::var_os(MARK).is_some() {
@@ -361,28 +364,28 @@ mod tests {
         }
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         let output = command.args([name, "--exact", "--nocapture"]).env(MARK, "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{said}");
-        said
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{printed}");
+        printed
     }
 
     #[test]
-    fn too_many_references_end_the_process_with_a_line() {
-        let said = aborted("object::state::tests::too_many_references_end_the_process_with_a_line", || {
+    fn too_many_references_abort_the_process_with_a_message() {
+        let printed = aborted("object::state::tests::too_many_references_abort_the_process_with_a_message", || {
             let state = State::new(Phase::Ready, MAX_REFS - 1, 0);
             state.add_ref();
             state.add_ref();
         });
-        assert!(said.contains("ray: the process is aborted: an object has more than 134,217,728 references"), "{said}");
+        assert!(printed.contains("ray: the process is aborted: an object has more than 134,217,728 references"), "{printed}");
     }
 
     #[test]
-    fn too_many_holds_end_the_process_with_a_line() {
-        let said = aborted("object::state::tests::too_many_holds_end_the_process_with_a_line", || {
+    fn too_many_holds_abort_the_process_with_a_message() {
+        let printed = aborted("object::state::tests::too_many_holds_abort_the_process_with_a_message", || {
             let state = State::new(Phase::Ready, 0, MAX_HOLDS - 1);
             state.add_hold();
             state.add_hold();
         });
-        assert!(said.contains("ray: the process is aborted: an object is held by more than 8,388,608"), "{said}");
+        assert!(printed.contains("ray: the process is aborted: an object is held by more than 8,388,608"), "{printed}");
     }
 }

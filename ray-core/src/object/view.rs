@@ -1,4 +1,4 @@
-//! Reading an object in place, and taking it out.
+//! `View`, which reads an object in place, and the error of taking an object out.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,7 +6,14 @@ use std::ops::Deref;
 use crate::base::error::Error;
 use crate::object::object_ref::ObjectRef;
 
-/// An object, read where it lies; it keeps the object alive. Made by [`ObjectRef::view`].
+/// Read access to an object in place; made by [`ObjectRef::view`]. It keeps the object alive.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let view = ray::put(vec![1, 2, 3]).view()?;
+/// assert_eq!(view.iter().sum::<i32>(), 6);
+/// # Ok::<(), ray::Error>(())
+/// ```
 pub struct View<T>(pub(crate) ObjectRef<T>);
 
 impl<T> Deref for View<T> {
@@ -22,11 +29,11 @@ impl<T: fmt::Debug> fmt::Debug for View<T> {
     }
 }
 
-/// Why an object could not be taken out.
+/// Why [`ObjectRef::take`] could not take the value out of an object.
 pub enum TakeError<T> {
-    /// Others hold references too: here is yours back.
+    /// Other references to the object exist. This is the reference of the call.
     Shared(ObjectRef<T>),
-    /// The task failed, or the engine is gone.
+    /// The task failed, or the engine was shut down.
     Failed(Error),
 }
 

@@ -2,30 +2,30 @@
 //!
 //! # Rules
 //!
-//! 1. A node is linked at most once, and stays where it is while linked. `next` and `prev` are touched only under the
+//! 1. A node is linked at most once, and is not moved while it is linked. `next` and `prev` are accessed only under the
 //!    lock, or by the thread that has taken the whole list.
-//! 2. The thread that settles an entry takes the whole list under the lock and then fires each node once, having read
-//!    its neighbour first: firing may free the node.
-//! 3. Firing wakes the threads, tasks and futures that wait, oldest first, and the callbacks (`late`) after all others: a
-//!    callback may take time, and what waits must not wait for that too.
-//! 4. A node that its owner frees (on a stack, in a wait set) carries `done`; setting `done` is the firer's last touch, and
-//!    the owner keeps the node until it has unlinked it or has seen `done`. A node that carries counts of its own (an
-//!    alarm, an edge) says at its type which side frees it.
+//! 2. The thread that settles an entry takes the whole list under the lock and then fires each node once. It reads the node's
+//!    neighbour first, because firing may free the node.
+//! 3. Firing wakes the threads, tasks and futures that wait, oldest first, and runs the callbacks (`late`) after all others: a
+//!    callback may take long, and waiting threads must not wait for it.
+//! 4. For a node that its owner frees (on a stack, in a wait set), `done` is the last access of the firing thread, and the owner
+//!    keeps the node until it has unlinked it or has seen `done`. The types of other nodes (an alarm, an edge) say which side frees
+//!    them.
 
 use std::cell::Cell;
 use std::ptr::null_mut;
 
 use crate::base::sync::{AtomicBool, Ordering};
 
-/// A node. It is the first field of what it stands for, so that `fire` can reach the rest.
+/// A node. It is the first field of the struct that waits, so that `fire` can reach the other fields.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Waiter {
     next: Cell<*mut Waiter>,
     prev: Cell<*mut Waiter>,
-    /// Called once, by the thread that settles the entry; `failed` says how it ended.
+    /// Called once, by the thread that settles the entry; `failed`: it has failed.
     fire: unsafe fn(*mut Waiter, failed: bool),
-    /// Fired after those that are not; one in a list at most.
+    /// Whether it is fired after all others. A list has at most one such node.
     late: bool,
     pub(crate) done: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Waiter {
         Self { next: Cell::new(null_mut()), prev: Cell::new(null_mut()), fire, late: false, done: AtomicBool::new(false) }
     }
 
-    /// A node that is fired after all others of its entry; an entry has one at most.
+    /// A node that is fired after all others of its entry; an entry has at most one.
     pub(crate) fn late(fire: unsafe fn(*mut Waiter, bool)) -> Self {
         Self { late: true, ..Self::new(fire) }
     }
@@ -58,12 +58,13 @@ impl Waiters {
         self.0.is_null()
     }
 
-    /// Links a node in front.
+    /// Links a node at the front.
     ///
     /// # Safety
-    /// The entry's lock is held, the node is linked nowhere, and it outlives its place in the list (rule 3).
+    /// The entry's lock is held, the node is linked nowhere, and it stays alive and in place while it is linked (rule 1).
     pub(crate) unsafe fn link(&mut self, node: *mut Waiter) {
-        // SAFETY: the node is the caller's, the old head is linked and so alive.
+        // SAFETY: the caller guarantees that the node is alive; the old head is linked, and linked nodes are alive (rule 1). The lock
+        // is held.
         unsafe {
             (*node).next.set(self.0);
             (*node).prev.set(null_mut());
@@ -79,7 +80,8 @@ impl Waiters {
     /// # Safety
     /// The entry's lock is held and the node is linked in this list.
     pub(crate) unsafe fn unlink(&mut self, node: *mut Waiter) {
-        // SAFETY: the neighbours of a linked node are linked, so alive.
+        // SAFETY: the caller guarantees that the node is linked here; its neighbours are linked, so they are alive (rule 1). The lock
+        // is held.
         unsafe {
             let (prev, next) = ((*node).prev.get(), (*node).next.get());
             if prev.is_null() {
@@ -93,7 +95,7 @@ impl Waiters {
         }
     }
 
-    /// Takes the list, to be fired after the entry was published.
+    /// Takes the list; it is fired after the entry was published.
     pub(crate) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::new())
     }
@@ -103,10 +105,11 @@ impl Waiters {
     /// # Safety
     /// The list was taken under the lock of an entry that has been settled since.
     pub(crate) unsafe fn fire(self, failed: bool) {
-        // Nodes are linked in front, so the oldest is at the end.
+        // Nodes are linked at the front, so the oldest is at the end.
         let mut oldest = self.0;
         let mut late = null_mut::<Waiter>();
-        // SAFETY: the nodes are alive until they are fired, and nobody else changes a taken list.
+        // SAFETY: nodes are alive until they are fired (rule 1), and only this thread accesses a taken list. `fire` gets a node once,
+        // and the node is not accessed afterwards (rule 2).
         unsafe {
             while !oldest.is_null() && !(*oldest).next.get().is_null() {
                 oldest = (*oldest).next.get();
@@ -114,7 +117,7 @@ impl Waiters {
             while !oldest.is_null() {
                 let before = (*oldest).prev.get();
                 if (*oldest).late {
-                    debug_assert!(late.is_null(), "an entry has one node for its callbacks");
+                    debug_assert!(late.is_null(), "an entry has at most one node for its callbacks");
                     late = oldest;
                 } else {
                     ((*oldest).fire)(oldest, failed);

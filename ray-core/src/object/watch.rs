@@ -1,22 +1,22 @@
-//! Failures of watched entries. A getter of several objects waits for the last of them, and is to fail as soon as any of them does:
-//! it marks all as watched, and a failure of a watched entry wakes every such getter, to look again.
+//! Failures of watched entries. A getter of several objects waits for the last of them, but must return as soon as one of them
+//! fails. So it marks all of them as watched; the failure of a watched entry wakes every such getter, which looks again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
 
-/// The threads of these getters.
+/// The threads that wait in such a getter.
 static WATCHERS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
-/// So many watched entries have failed so far.
+/// The number of watched entries that have failed so far.
 static FAILURES: AtomicU64 = AtomicU64::new(0);
 
-/// How many watched entries have failed so far.
+/// The number of watched entries that have failed so far. A getter compares it with an earlier value.
 pub(crate) fn failures() -> u64 {
     FAILURES.load(Ordering::SeqCst)
 }
 
-/// A watched entry has failed.
+/// Records the failure of a watched entry, and wakes all watchers.
 #[cold]
 pub(crate) fn failed() {
     FAILURES.fetch_add(1, Ordering::SeqCst);
@@ -25,7 +25,7 @@ pub(crate) fn failed() {
     }
 }
 
-/// This thread is among the watchers until the guard goes.
+/// Keeps this thread among the watchers until it is dropped.
 pub(crate) struct Watching;
 
 impl Watching {

@@ -1,25 +1,27 @@
-//! How many are there, and from how many on the owner wants to be woken: two numbers in one word.
+//! Counts the results of a wait: how many have arrived, and at which count the owner of the wait wants to be woken. Both numbers
+//! are in one word.
 //!
-//! No wake is lost: an arrival raises the one number and reads the other in one step, the owner sets the other and
-//! reads the one in one step. Of two steps on one word one is the first, and the second sees it: either the owner
-//! finds that enough are there, or the arrival finds what the owner waits for. Tried by the model checker
+//! No wake-up is lost: an arrival increments the count and reads the wanted count in one atomic step; the owner sets the wanted
+//! count and reads the count in one atomic step. The second of the two steps sees the first: either the owner sees that enough
+//! results have arrived, or the arrival sees the wanted count and wakes the owner. The model checker tries it
 //! (`crate::loom::arrivals`).
 
 use crate::base::sync::{AtomicU64, Ordering};
 
 const ONE: u64 = 1 << 32;
-/// Nobody waits.
+/// The wanted count while the owner does not wait.
 const CALM: u64 = ONE - 1;
 
+/// The count of arrivals in the upper half of the word, the wanted count in the lower half.
 #[derive(Debug)]
 pub(crate) struct Arrivals(AtomicU64);
 
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Arrival {
-    /// Its place, from 0.
+    /// How many arrived before this one.
     pub(crate) place: usize,
-    /// The owner is to be woken.
+    /// Whether the caller must wake the owner.
     pub(crate) wakes: bool,
 }
 
@@ -38,16 +40,17 @@ impl Arrivals {
         (self.0.load(Ordering::Acquire) / ONE) as usize
     }
 
-    /// From `need` on arrivals wake; `false`: so many are there.
+    /// Asks arrivals to wake the owner from the count `need` on; `false`: so many have arrived already.
     pub(crate) fn alert(&self, need: usize) -> bool {
         self.set(need as u64) < need as u64
     }
 
-    /// None wakes any more.
+    /// Asks arrivals not to wake the owner any more.
     pub(crate) fn calm(&self) {
         self.set(CALM);
     }
 
+    /// Sets the wanted count; returns the count of arrivals.
     fn set(&self, alert_at: u64) -> u64 {
         let mut now = self.0.load(Ordering::Relaxed);
         loop {

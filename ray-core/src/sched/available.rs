@@ -1,8 +1,8 @@
-//! The pool that resources are taken from and given back to: a pure state machine.
+//! A pool from which resources are taken, and to which they are given back: a pure state machine.
 
 use crate::base::resources::Resources;
 
-/// The pool: how much there is, and how much of it is free. Who waits for what is not its affair.
+/// The total of the pool, and the part of it that is free. [`claims`](crate::sched::claims) decides which claim is served next.
 #[derive(Clone, Debug)]
 pub(crate) struct Available {
     total: Resources,
@@ -14,19 +14,19 @@ pub(crate) struct Available {
 }
 
 impl Available {
-    /// A pool in which all is free.
+    /// A pool in which everything is free.
     pub(crate) fn new(total: Resources) -> Available {
         let custom = total.custom().iter().map(|(_, units)| *units).collect();
         Available { cpu: total.cpu, gpu: total.gpu, memory: total.memory, custom, total }
     }
 
-    /// All there is.
+    /// The total.
     #[cfg(test)]
     pub(crate) fn total(&self) -> &Resources {
         &self.total
     }
 
-    /// What is free now.
+    /// The free resources.
     pub(crate) fn free(&self) -> Resources {
         let names = self.total.custom().iter().map(|(name, _)| name.clone());
         Resources::new(self.cpu, self.gpu, self.memory, names.zip(self.custom.iter().copied()))
@@ -40,7 +40,7 @@ impl Available {
             && demand.custom().iter().all(|(name, units)| self.index(name).is_some_and(|at| *units <= self.custom[at]))
     }
 
-    /// Takes the whole demand, or nothing of it: whether it was taken.
+    /// Takes the whole demand, or nothing; returns whether it was taken.
     #[must_use]
     pub(crate) fn take(&mut self, demand: &Resources) -> bool {
         if !self.fits(demand) {
@@ -50,19 +50,19 @@ impl Available {
         self.gpu -= demand.gpu;
         self.memory -= demand.memory;
         for (name, units) in demand.custom() {
-            let at = self.index(name).expect("it fits, so it is there");
+            let at = self.index(name).expect("a demand that fits names resources of the pool");
             self.custom[at] -= units;
         }
         true
     }
 
-    /// Gives back what was taken.
+    /// Gives back a demand that was taken.
     pub(crate) fn give_back(&mut self, demand: &Resources) {
         self.cpu += demand.cpu;
         self.gpu += demand.gpu;
         self.memory += demand.memory;
         for (name, units) in demand.custom() {
-            let at = self.index(name).expect("what was taken is there");
+            let at = self.index(name).expect("a demand that was taken names resources of the pool");
             self.custom[at] += units;
             debug_assert!(self.custom[at] <= self.total.custom()[at].1, "more {name} given back than taken");
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn all_or_nothing_is_taken() {
+    fn a_demand_is_taken_as_a_whole_or_not_at_all() {
         let mut pool = Available::new(Resources::new(2 * UNITS, 0, 0, custom(&[("licence", UNITS)])));
         let demand = Resources::new(UNITS, 0, 0, custom(&[("licence", UNITS)]));
         assert!(pool.take(&demand));

@@ -1,13 +1,13 @@
-//! Claims on resources that are not free, and whose turn it is: a pure state machine.
+//! Claims on resources that are not free, and the order in which they are served: a pure state machine.
 //!
-//! Two kinds of claims. A *return* is a getter that has its value and wants back the CPU it gave up; returns are
-//! urgent and served first, in order. A *start* is a task or an actor that asks for something other than one CPU;
-//! starts are queued by what they ask for, each queue in order, the queues by the age of their heads. Smaller work
-//! may pass a start that does not fit, but only for [`PATIENCE`]; after that the start is urgent too, so it cannot
-//! starve. A start is never urgent while living actors hold what it needs: nothing else would start any more.
+//! There are two kinds of claims. A *return* belongs to a getter that has its value and wants back the CPU that it gave up;
+//! returns are urgent and served first, in order. A *start* belongs to a task or an actor that asks for something other than
+//! one CPU; starts with the same demand are in one queue, in order, and the queues are served by the age of their heads. Smaller
+//! work may overtake a start that does not fit, but only for [`PATIENCE`]; then the start is urgent too, so it cannot starve. A
+//! start is never urgent while living actors hold what it needs: it would keep all other work from starting until they die.
 //!
-//! A start that is no longer wanted (its task was cancelled, its actor killed or dropped) is withdrawn by its key, at a
-//! cost that does not depend on how many claims there are. So every claim here belongs to work that is still to begin.
+//! A start that is no longer wanted (its task was cancelled, its actor killed or dropped) is withdrawn by its key, in logarithmic
+//! time. So every start here belongs to work that is still to begin.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::base::resources::Resources;
 use crate::sched::available::Available;
 
-/// How long a start may be passed by smaller work.
+/// How long smaller work may overtake a start.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A claim that was served.
@@ -26,7 +26,7 @@ pub(crate) enum Grant<R, S> {
     Start(S),
 }
 
-/// For how long a start wants what it asks for.
+/// How long a start holds its resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Term {
     /// A task: until it ends.
@@ -35,7 +35,7 @@ pub(crate) enum Term {
     Life,
 }
 
-/// Names a start: the address of its task or actor, which cannot be used again while the claim keeps it.
+/// The key of a start: the address of its task or actor. The claim keeps that alive, so no other start has the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(pub(crate) usize);
 
@@ -45,7 +45,7 @@ struct Waiting<S> {
     start: S,
 }
 
-/// Starts that ask for the same, by their turns.
+/// Starts with the same demand and term, by their turns.
 struct Queue<S> {
     demand: Resources,
     term: Term,
@@ -62,7 +62,7 @@ pub(crate) struct Claims<R, S> {
     places: HashMap<Key, (u64, u64)>,
     /// The next turn of a claim, or the next number of a queue.
     next: u64,
-    /// Everything but CPU, which is in the pool.
+    /// The resources other than CPUs; the CPUs are in [`CpuPool`](crate::sched::cpu_pool::CpuPool).
     pub(crate) others: Available,
 }
 
@@ -83,20 +83,22 @@ impl<R, S> Claims<R, S> {
         self.next
     }
 
-    pub(crate) fn claim_return(&mut self, units: u64, who: R) {
-        self.returns.push_back((units, who));
+    /// Adds the claim of a getter that wants its CPU units back.
+    pub(crate) fn claim_return(&mut self, units: u64, getter: R) {
+        self.returns.push_back((units, getter));
     }
 
-    /// A getter wants its CPU back.
+    /// Whether a getter waits for its CPU.
     pub(crate) fn has_returns(&self) -> bool {
         !self.returns.is_empty()
     }
 
-    /// The first return, whatever there is of CPUs.
+    /// Takes the first return out, whether or not its CPU is free.
     pub(crate) fn take_return(&mut self) -> Option<(u64, R)> {
         self.returns.pop_front()
     }
 
+    /// Adds the claim of a task or an actor.
     pub(crate) fn claim_start(&mut self, key: Key, demand: Resources, term: Term, start: S, now: Instant) {
         let turn = self.number();
         let shape = (demand, term);
@@ -116,7 +118,7 @@ impl<R, S> Claims<R, S> {
         }
     }
 
-    /// Takes a start back that is no longer wanted; none: it does not wait here, or was granted already.
+    /// Removes a start that is no longer wanted; none: it has no claim, or was granted already.
     pub(crate) fn withdraw_start(&mut self, key: Key) -> Option<S> {
         let (at, turn) = *self.places.get(&key)?;
         self.remove(at, turn)
@@ -134,8 +136,8 @@ impl<R, S> Claims<R, S> {
         Some(start)
     }
 
-    /// All claims, and those that must be served before unstarted work takes CPU; `room`: so many CPU units can be had for
-    /// that term once no other start is let in.
+    /// The number of claims, and of those that must be served before unstarted work takes a CPU. `room` returns whether so many CPU
+    /// units can become free for that term if no other start gets any.
     pub(crate) fn counts(&self, now: Instant, room: impl Fn(u64, Term) -> bool) -> (usize, usize) {
         let overdue = self
             .queues
@@ -150,21 +152,21 @@ impl<R, S> Claims<R, S> {
         (self.returns.len() + self.places.len(), self.returns.len() + overdue)
     }
 
-    /// Getters that want their CPU back.
+    /// How many getters wait for their CPU.
     pub(crate) fn returning(&self) -> usize {
         self.returns.len()
     }
 
-    /// The starts in waiting: what they ask for, and how many.
+    /// The waiting starts: each demand, and how many ask for it.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Resources, usize)> {
         self.queues.values().map(|queue| (&queue.demand, queue.waiting.len()))
     }
 
-    /// The next claim that can be served; `take` takes CPU units for that term.
+    /// Serves the next claim that can be served; `take` takes CPU units for that term.
     pub(crate) fn next(&mut self, mut take: impl FnMut(u64, Term) -> bool) -> Option<Grant<R, S>> {
         if let Some((units, _)) = self.returns.front() {
             if take(*units, Term::Body) {
-                return self.returns.pop_front().map(|(_, who)| Grant::Return(who));
+                return self.returns.pop_front().map(|(_, getter)| Grant::Return(getter));
             }
             return None;
         }
@@ -178,13 +180,13 @@ impl<R, S> Claims<R, S> {
                 continue;
             }
             let taken = self.others.take(&others);
-            debug_assert!(taken, "what fits can be taken");
+            debug_assert!(taken, "a demand that fits can be taken");
             return self.remove(at, turn).map(Grant::Start);
         }
         None
     }
 
-    /// All starts that wait, for a shutdown; nobody counts CPUs any more, so returns are forgotten.
+    /// Removes all claims, for a shutdown, and returns the starts. CPUs are not counted any more, so returns are dropped.
     pub(crate) fn drain(&mut self) -> Vec<S> {
         self.returns.clear();
         self.shapes.clear();
@@ -206,7 +208,7 @@ mod tests {
         Claims::new(Available::new(Resources::NONE))
     }
 
-    /// Serves claims from a pool, and gives the starts and returns in their order.
+    /// Serves claims from `free` CPU units, and returns the granted ones in order.
     fn serve(claims: &mut Claims<&'static str, usize>, free: &mut u64) -> Vec<String> {
         let mut granted = Vec::new();
         let mut take = |units, _| {
@@ -216,7 +218,7 @@ mod tests {
         };
         while let Some(grant) = claims.next(&mut take) {
             granted.push(match grant {
-                Grant::Return(who) => who.to_owned(),
+                Grant::Return(getter) => getter.to_owned(),
                 Grant::Start(start) => start.to_string(),
             });
         }
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_start_is_counted_and_served_no_more() {
+    fn a_withdrawn_start_is_neither_counted_nor_served() {
         let mut claims = claims();
         let now = Instant::now();
         for start in 0..4 {
@@ -234,7 +236,7 @@ mod tests {
         let late = now + PATIENCE;
         assert_eq!(claims.counts(late, |_, _| true), (5, 2));
         assert_eq!(claims.withdraw_start(Key(0)), Some(0));
-        assert_eq!(claims.withdraw_start(Key(0)), None, "once");
+        assert_eq!(claims.withdraw_start(Key(0)), None, "it is withdrawn only once");
         assert_eq!(claims.withdraw_start(Key(9)), Some(9));
         assert_eq!(claims.counts(late, |_, _| true), (3, 1));
         assert_eq!(claims.withdraw_start(Key(2)), Some(2));
@@ -252,23 +254,23 @@ mod tests {
             claims.claim_start(Key(start), cpus(units), Term::Body, start, now);
         }
         let mut free = 4;
-        assert_eq!(serve(&mut claims, &mut free), ["1", "2"], "5 does not fit, and smaller ones pass it");
+        assert_eq!(serve(&mut claims, &mut free), ["1", "2"], "5 does not fit, and smaller starts overtake it");
         free = 7;
         assert_eq!(serve(&mut claims, &mut free), ["0", "3"]);
     }
 
     #[test]
-    fn returns_come_first_in_their_order() {
+    fn returns_are_served_first_and_in_order() {
         let mut claims = claims();
         claims.claim_start(Key(1), cpus(1), Term::Body, 1, Instant::now());
         claims.claim_return(2, "first");
         claims.claim_return(1, "second");
-        assert_eq!(serve(&mut claims, &mut 1), Vec::<String>::new(), "the first return is waited for");
+        assert_eq!(serve(&mut claims, &mut 1), Vec::<String>::new(), "no other claim overtakes the first return");
         assert_eq!(serve(&mut claims, &mut 4), ["first", "second", "1"]);
     }
 
     #[test]
-    fn all_that_waits_is_drained() {
+    fn drain_removes_all_starts() {
         let mut claims = claims();
         for start in 0..3 {
             claims.claim_start(Key(start), cpus(start as u64 + 1), Term::Body, start, Instant::now());

@@ -1,4 +1,4 @@
-//! Failing a task, at whatever point of its way it is.
+//! `abort`, which fails a task in any phase.
 
 use std::ptr::NonNull;
 
@@ -8,15 +8,15 @@ use crate::object::state::Phase;
 use crate::task::edges::release_edges;
 
 impl Header {
-    /// Fails a task that has not started, dropping its arguments; a running one is failed at once and its runner's value
-    /// will be dropped. `false`: it was settled already.
+    /// Fails a task. If it has not started, its arguments are dropped; if it runs, it fails at once, and the value of its body will
+    /// be dropped. `false`: it was settled already.
     pub(crate) fn abort(&self, error: Error) -> bool {
         loop {
             let now = self.phase();
             if now.is_settled() || self.abort_now(error.clone()) {
                 return !now.is_settled();
             }
-            // It went from one phase to another between the looks: waiting to queued, or back to the queue for a retry.
+            // The phase changed between two reads, from `Waiting` to `Queued` or back to `Queued` for a retry: try again.
         }
     }
 
@@ -26,7 +26,7 @@ impl Header {
         let unstarted = self.state.step(Phase::Waiting, Phase::Running) || self.state.step(Phase::Queued, Phase::Running);
         if unstarted && let Some(head) = task {
             (head.vtable().kind.leave_queue)(head);
-            // SAFETY: moved to Running by us, so the edges and the arguments are ours.
+            // SAFETY: this thread has moved the task to `Running` and will not run it, so it owns the edges and the arguments.
             unsafe {
                 release_edges(head);
                 (head.vtable().drop_args)(entry);

@@ -1,15 +1,15 @@
-//! What a task that has not begun waits for, for the detection of deadlocks.
+//! The blockers of a task that has not begun, for the detection of deadlocks.
 
 use crate::object::entry::Hold;
 
-/// Something that must end before something else can begin.
+/// A task or a body that must end before another task can begin.
 pub(crate) enum Blocker {
     Entry(Hold),
-    /// The body of an actor that has no entry (a call without a reference), by the address of the actor.
+    /// The running body of an actor, by the address of the actor, if the body has no entry because its call has no reference.
     Actor(usize),
 }
 
-/// What a task waits for: each of these must end; or, if `one`, it is enough that one of them does.
+/// The blockers of a task. All of them must end before it can begin; if `one`, one of them is enough.
 pub(crate) struct Blockers {
     pub(crate) of: Vec<Blocker>,
     pub(crate) one: bool,

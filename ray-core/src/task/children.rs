@@ -1,12 +1,12 @@
-//! The tasks that a task has submitted, so that cancelling it can reach them.
+//! The children of a task: the tasks that its body has submitted. The cancellation of a task reaches them through this list.
 //!
 //! # Rules
 //!
-//! 1. Only the thread that runs the parent pushes, so the list's head needs no exchange: a child's `sibling` is
-//!    written before the head is stored (Release).
-//! 2. Each child in the list is held by it. The list is taken down (at the parent's end, or when it is swept of ended
-//!    children) and walked by a canceller under the parent's `LOCK` alone.
-//! 3. Before a task runs, the list's head may be its edges instead; see [`dependency`](crate::task::dependency).
+//! 1. Only the thread that runs the parent adds a child, so it stores the head of the list without a compare-and-exchange: a
+//!    child's `sibling` is written before the head is stored (Release).
+//! 2. The list owns a hold on each child. A canceller walks the list, and the runner empties it (at the end of the parent) or
+//!    removes ended children from it (a sweep), only under the parent's `LOCK`.
+//! 3. Before a task runs, the head of the list may be the list of its edges instead; see [`edges`](crate::task::edges).
 
 use std::ptr::{NonNull, null_mut};
 
@@ -15,16 +15,16 @@ use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
 
-/// A list this long is swept of ended children when it has doubled.
+/// Ended children are removed from a list that has so many children or more, each time its length reaches a power of two.
 const SWEEP_FROM: u32 = if cfg!(loom) { 2 } else { 64 };
 
-/// Puts a new task in its parent's list.
+/// Adds a new task to its parent's list.
 ///
 /// # Safety
-/// The parent runs on this thread, the child is a fresh task and one of its holds is for the list.
+/// The parent runs on this thread. The child is a task that no other list has, and one of its holds is for the list.
 #[inline]
 pub(crate) unsafe fn adopt(parent: &TaskHead, child: NonNull<Header>) {
-    // SAFETY: a fresh task.
+    // SAFETY: the caller guarantees that the child is a task; the hold for the list keeps it alive.
     let head = unsafe { TaskHead::of(child) };
     head.sibling.store(parent.children.load(Ordering::Relaxed), Ordering::Relaxed);
     parent.children.store(child.as_ptr(), Ordering::Release);
@@ -40,7 +40,7 @@ fn lock(parent: &TaskHead) {
     debug_assert!(locked.is_ok());
 }
 
-/// Lets go of all children; the parent's body is over.
+/// Removes all children from the list, after the parent's body has ended.
 #[inline]
 pub(crate) fn release(parent: &TaskHead) {
     if parent.children.load(Ordering::Relaxed).is_null() {
@@ -50,7 +50,8 @@ pub(crate) fn release(parent: &TaskHead) {
     let mut next = parent.children.swap(null_mut(), Ordering::Relaxed);
     parent.header.state.unlock_keeping();
     while let Some(child) = NonNull::new(next) {
-        // SAFETY: held by the list, which is ours now.
+        // SAFETY: the list was taken out under the lock, with its hold on each child (rule 2). A child is not used after its hold was
+        // dropped.
         unsafe {
             next = TaskHead::of(child).sibling.load(Ordering::Relaxed);
             entry::drop_hold(child);
@@ -58,6 +59,7 @@ pub(crate) fn release(parent: &TaskHead) {
     }
 }
 
+/// Removes ended children from the list.
 #[cold]
 fn sweep(parent: &TaskHead) {
     lock(parent);
@@ -66,7 +68,7 @@ fn sweep(parent: &TaskHead) {
     let mut ended = Vec::new();
     let mut next = parent.children.load(Ordering::Relaxed);
     while let Some(child) = NonNull::new(next) {
-        // SAFETY: held by the list.
+        // SAFETY: the list has a hold on each child (rule 2), and children are tasks.
         let head = unsafe { TaskHead::of(child) };
         next = head.sibling.load(Ordering::Relaxed);
         if head.header.phase().is_settled() {
@@ -79,25 +81,25 @@ fn sweep(parent: &TaskHead) {
     }
     parent.children.store(kept, Ordering::Relaxed);
     parent.header.state.unlock_keeping();
-    // A sweep that finds little is not repeated before the list has doubled.
-    parent.child_count.store((count as u32).max(SWEEP_FROM / 2), Ordering::Relaxed);
+    // The next sweep comes after at least as many new children as are in the list now.
+    parent.child_count.store((count as u32).next_power_of_two().max(SWEEP_FROM / 2), Ordering::Relaxed);
     for child in ended {
-        // SAFETY: the list's hold, taken out under the lock.
+        // SAFETY: the child was removed from the list under the lock, with the list's hold on it.
         unsafe { entry::drop_hold(child) };
     }
 }
 
-/// The children of now, for a canceller.
+/// The present children, for a canceller.
 pub(crate) fn collect(parent: &TaskHead) -> Vec<Hold> {
     let mut found = Vec::new();
     lock(parent);
     let mut next = parent.children.load(Ordering::Acquire);
     if crate::task::edges::is_edges(next) {
-        // It has not begun, so it has no children yet.
+        // The task has not begun, so it has no children yet.
         next = null_mut();
     }
     while let Some(child) = NonNull::new(next) {
-        // SAFETY: held by the list, which cannot be taken down while we have the lock.
+        // SAFETY: the list has a hold on each child, and children leave it only under the lock, which is held (rule 2).
         unsafe {
             next = TaskHead::of(child).sibling.load(Ordering::Relaxed);
             found.push(Hold::new(child));

@@ -1,13 +1,12 @@
-//! Waiting for arguments: a counter in the task, an edge in each object that is not ready.
+//! Waiting for arguments: a counter in the task, and an edge in each object that is not ready.
 //!
-//! The counter starts at one, for the registration itself, so that a task cannot become ready while its edges are
-//! still being made. Whoever brings it to nought queues the task; the first dependency that fails fails the task, with
-//! the original error and without running it.
+//! The counter starts at one, for the registration itself, so that a task cannot become ready while its edges are being made.
+//! The thread that decrements it to zero queues the task. The first argument that fails fails the task, with the original error;
+//! the task does not run.
 //!
-//! A long chain of tasks must not become a deep stack: what an ended task sets off is put on a list of this thread,
-//! and worked off by the outermost call.
+//! A long chain of tasks must not become a deep stack: the dependants of a settled object are put on a list of the thread, which
+//! the outermost call processes.
 
-use crate::task::edges::{Edge, enter, leave, let_go};
 use std::cell::{Cell, RefCell};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,21 +16,22 @@ use crate::call::arg::{ArgList, Dependency};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
+use crate::task::edges::{Edge, enter, leave, let_go};
 use crate::task::head::TaskHead;
 
-/// Each edge takes one of the task's holds, of which there are some eight million.
-const MOST: u32 = 1 << 22;
+/// How many arguments of a task may not be ready. Each edge has a hold on the task, and the count of holds goes to 2^23.
+const MAX_EDGES: u32 = 1 << 22;
 
-/// Registers a task in `Waiting` with every argument that is not ready. `true`: all are ready, the caller queues it;
-/// `false`: whoever settles the last of them does, or it was cancelled meanwhile.
+/// Makes an edge to a task in `Waiting` in each argument that is not ready. `true`: all are ready, and the caller queues the task.
+/// `false`: the thread that settles the last one queues it, or the task was cancelled meanwhile.
 ///
 /// # Errors
-/// The error of an argument that has failed already, or is of a former engine.
+/// The error of an argument that has failed already, or that belongs to a former engine.
 pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> {
     let Some(head) = task.task() else { return Ok(true) };
-    task.pending.store(1, Ordering::Relaxed);
-    // Under the task's lock: an edge that fires at once, a canceller or a killer would drop the arguments while they are
-    // read here, were it not for `State::step`, which waits for the lock.
+    task.pending_args().store(1, Ordering::Relaxed);
+    // The task's lock protects the arguments, which are read here: a thread that fires an edge, cancels the task or kills its actor
+    // would drop them, but `State::step` waits for the lock.
     if task.state.lock_if(|phase| phase == Phase::Waiting).is_err() {
         return Ok(false);
     }
@@ -40,16 +40,16 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
         if failed.is_some() {
             return;
         }
-        // SAFETY: the arguments hold a ref.
+        // SAFETY: the arguments have a ref to the object, and they are not dropped while the task is locked in `Waiting`.
         let header = unsafe { object.as_ref() };
         if header.epoch != task.epoch {
             failed = Some(crate::base::epoch::stale_object());
             return;
         }
-        if task.pending.load(Ordering::Relaxed) > MOST {
+        if task.pending_args().load(Ordering::Relaxed) > MAX_EDGES {
             failed = Some(Error::new(
                 crate::base::error::ErrorKind::InvalidArgument,
-                format!("more than {MOST} arguments that are not ready: combine them in several steps"),
+                format!("more than {MAX_EDGES} arguments are not ready: combine them in several steps"),
             ));
             return;
         }
@@ -62,19 +62,18 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
             }
             _ => {}
         }
-        task.pending.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the task is alive by our hold.
-        let hold = unsafe { Hold::new(task.entry()) };
+        task.pending_args().fetch_add(1, Ordering::Relaxed);
         let edge = Box::into_raw(Box::new(Edge {
             waiter: Waiter::new(fire),
             object,
-            task: Cell::new(Some(hold)),
+            task: Cell::new(Some(task.clone())),
             next: Cell::new(null_mut()),
             prev: Cell::new(null_mut()),
             left: AtomicBool::new(false),
         }));
-        // SAFETY: the node is ours, on the heap, and freed by the rules above; if it fires at once, the firing thread waits
-        // for the lock that we hold.
+        // SAFETY: the edge is on the heap, and is freed by the rules of `edges`. If it fires at once, the firing thread waits for the
+        // task's lock, which this thread holds, before it uses the task's list or frees the edge. An edge that was not linked is
+        // freed here, and no other thread has it.
         let linked = unsafe {
             let linked = header.link(edge.cast());
             match linked {
@@ -84,7 +83,7 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
             linked
         };
         if let Err(phase) = linked {
-            task.pending.fetch_sub(1, Ordering::Relaxed);
+            task.pending_args().fetch_sub(1, Ordering::Relaxed);
             if phase == Phase::Failed {
                 header.state.set_seen();
                 failed = Some(header.error());
@@ -94,14 +93,16 @@ pub(crate) fn register(task: &Hold, args: &impl ArgList) -> Result<bool, Error> 
     task.state.unlock_keeping();
     match failed {
         Some(error) => Err(error),
-        None => Ok(task.pending.fetch_sub(1, Ordering::AcqRel) == 1),
+        None => Ok(task.pending_args().fetch_sub(1, Ordering::AcqRel) == 1),
     }
 }
 
+/// # Safety
+/// As of the `fire` of a [`Waiter`]: the node is that of an edge, and is fired once, by the thread that settles its object.
 unsafe fn fire(node: *mut Waiter, failed: bool) {
     let edge = node.cast::<Edge>();
-    // SAFETY: the node is the first field of an edge made by `register`, and is fired once; the settling thread holds the
-    // object.
+    // SAFETY: the node is the first field of an edge that `register` has made, and is alive until both sides let go of it. The
+    // settling thread keeps the object alive. Only the firing thread takes `task`.
     let (task, error) = unsafe {
         let error = failed.then(|| {
             let object = (*edge).object.as_ref();
@@ -112,8 +113,8 @@ unsafe fn fire(node: *mut Waiter, failed: bool) {
     };
     let Some(task) = task else { return };
     if let Some(head) = task.task() {
-        // SAFETY: in `Waiting`, under the lock, the edge is in the task's list, so nobody else reaches it after that. In any
-        // other phase it belongs to the thread that ends the task, too.
+        // SAFETY: while the task is locked in `Waiting`, the edge is in its list; once it was taken out, no other thread has it, so
+        // this thread frees it. In another phase the thread that ends the task has the edge too, and `let_go` decides (rule 3).
         unsafe {
             if task.state.lock_if(|phase| phase == Phase::Waiting).is_ok() {
                 leave(head, edge);
@@ -128,30 +129,33 @@ unsafe fn fire(node: *mut Waiter, failed: bool) {
 }
 
 thread_local! {
+    /// Whether this thread is telling dependants.
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
+    /// Dependants to be told.
     static LIST: RefCell<Vec<(Hold, Option<Error>)>> = const { RefCell::new(Vec::new()) };
+    /// Work to be done after that.
     static AFTER: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` when this thread has told all dependants of what it has settled: at once, if it tells none now.
+/// Runs `work` after this thread has told the dependants of all objects that it has settled: at once, unless it is doing so now.
 pub(crate) fn after_telling(work: impl FnOnce() + 'static) {
     let mut work: Option<Box<dyn FnOnce()>> = Some(Box::new(work));
     if AT_WORK.try_with(Cell::get).unwrap_or(false) {
         let _ = AFTER.try_with(|after| after.borrow_mut().extend(work.take()));
     }
-    // At once, too, where the thread is ending and its list is gone.
+    // At once, too, if the thread is ending and its list was dropped.
     if let Some(work) = work {
         work();
     }
 }
 
-/// Tells a task that an argument of its is settled; without recursion.
+/// Tells a task that one of its arguments is settled; without recursion.
 fn later(task: Hold, error: Option<Error>) {
     if AT_WORK.try_with(Cell::get).unwrap_or(true) {
         let mut rest = Some((task, error));
         let _ = LIST.try_with(|list| list.borrow_mut().extend(rest.take()));
         if let Some((task, error)) = rest {
-            // The thread is ending and its list is gone: nobody else would do it.
+            // The thread is ending and its list was dropped: tell the task now.
             tell(task, error);
         }
         return;
@@ -177,7 +181,7 @@ fn tell(task: Hold, error: Option<Error>) {
             }
         }
         None => {
-            if task.pending.fetch_sub(1, Ordering::AcqRel) == 1
+            if task.pending_args().fetch_sub(1, Ordering::AcqRel) == 1
                 && let Some(kind) = task.task().map(|head| head.vtable().kind)
             {
                 (kind.ready)(task);
@@ -189,12 +193,12 @@ fn tell(task: Hold, error: Option<Error>) {
 /// The arguments of a waiting task that are not ready.
 pub(crate) fn pending_arguments(task: &Hold) -> Vec<Hold> {
     let mut found = Vec::new();
-    // While the lock is held nobody can take the arguments: `State::step` waits for it.
+    // While the lock is held no thread can take the arguments: `State::step` waits for it.
     if task.state.lock_if(|phase| phase == Phase::Waiting).is_err() {
         return found;
     }
     if let Some(head) = task.task() {
-        // SAFETY: the entry is in `Waiting`, and stays so under the lock.
+        // SAFETY: the task is locked in `Waiting`, so its arguments are not dropped. They have a ref to each object.
         unsafe {
             (head.vtable().each_dependency)(task.entry(), &mut |Dependency(object)| {
                 if !object.as_ref().phase().is_settled() {
@@ -207,7 +211,7 @@ pub(crate) fn pending_arguments(task: &Hold) -> Vec<Hold> {
     found
 }
 
-/// Adds the task's name to the error of an argument.
+/// Adds the task's link to the error of an argument.
 pub(crate) fn failed_argument(head: &TaskHead, error: Error) -> Error {
     error.as_dependency_of(&head.name())
 }

@@ -1,4 +1,4 @@
-//! One invocation, erased: what the scheduler and the workers know of a task or a call.
+//! The erased task: the part of a task's or a call's entry that does not depend on types. The scheduler and the workers use it.
 
 use std::borrow::Cow;
 use std::ptr::NonNull;
@@ -15,34 +15,34 @@ use crate::object::task_table::{About, TaskTable};
 use crate::task::blockers::Blockers;
 use crate::task::runner::{Bodies, Runner};
 
-/// What a task asks of the node.
+/// The class of a task's resource demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// One CPU and nothing else: the fast path, on the threads' deques.
+    /// One CPU and nothing else. The fast path, through the deques of the threads.
     OneCpu,
-    /// Nothing: held up by nobody who holds CPUs.
+    /// No resources. The task never waits for a CPU.
     Free,
-    /// Anything else: stands in claims until it is granted.
+    /// Any other demand. The task waits in the claims until it is granted.
     Shaped,
 }
 
-/// What is known of a task without its types.
+/// The functions and properties of a task that depend on its types.
 pub(crate) struct TaskVTable {
-    /// Runs the body of an entry that the caller moved to `Running`; writes the value if there is one.
+    /// Runs the body of an entry that the caller moved to `Running`, and writes the value if the body returns one.
     pub(crate) run: unsafe fn(NonNull<Header>, Runner<'_>) -> Ran,
     /// Drops the arguments of an entry that the caller moved to `Running` and will not run.
     pub(crate) drop_args: unsafe fn(NonNull<Header>),
-    /// Shows the references among the arguments of an entry in `Waiting`, under its lock.
+    /// Calls the closure with each reference among the arguments. The entry is in `Waiting`, and its lock is held.
     pub(crate) each_dependency: unsafe fn(NonNull<Header>, &mut dyn FnMut(crate::call::arg::Dependency)),
     pub(crate) spec: &'static Spec,
-    /// The class, of a method that every handle has: its spec does not name one.
+    /// The class of an actor, for methods that every handle has: their specs do not name a class.
     pub(crate) class: Option<&'static Spec>,
     pub(crate) is_async: bool,
     pub(crate) kind: &'static TaskKind,
 }
 
 impl TaskVTable {
-    /// As an object's table has it.
+    /// The table without its type, for the table of the entry.
     pub(crate) const fn erased(&'static self) -> TaskTable {
         TaskTable::erase(self, |entry| {
             // SAFETY: an entry with a task's table is a task, and alive.
@@ -51,7 +51,8 @@ impl TaskVTable {
         })
     }
 
-    /// The definition whose bodies this table runs, with their times; of a closure or a generic item, that type's own.
+    /// The definition of the bodies that this table runs, with their measured times. Each type of closure and each instance of a
+    /// generic item has one of its own.
     #[inline]
     pub(crate) fn definition(&'static self) -> &'static Spec {
         spec::instance(self.spec, self)
@@ -65,84 +66,84 @@ impl TaskVTable {
         }
     }
 
-    /// Adds a task of this definition to an error's chain.
+    /// Adds the link of a task of this definition to an error.
     pub(crate) fn blame(&self, error: Error) -> Error {
         error.returned_by(self.spec.path()).in_task(&self.name(), self.spec.file(), self.spec.line())
     }
 }
 
-/// What differs between the kinds of tasks: a function's task, an actor's call, an actor's creation. The task's own module, the
-/// scheduler and the waits ask this table, and know no kind by name.
+/// The differences between the kinds of tasks: a function's task, an actor's call, an actor's creation. The module `task`, the
+/// scheduler and the waits use this table, and name no kind.
 pub(crate) struct TaskKind {
-    /// For reports, with its article.
+    /// The name of the kind in reports, with its article.
     pub(crate) noun: &'static str,
     /// The entry is an actor's call or creation: it begins with the head of a call.
     pub(crate) of_actor: bool,
-    /// Ready to begin, it stands in the queue of its [class](Class), where any thread may take it. Otherwise it
-    /// stands in a line of its own, behind others that must begin first.
+    /// `true`: a task that is ready is in the queue of its [class](Class), where any thread may take it. `false`: it is in a queue
+    /// of its kind, behind others that must begin first.
     pub(crate) in_class_queue: bool,
-    /// Why it cannot be cancelled by force, if it cannot.
+    /// The reason, if the kind cannot be cancelled by force.
     pub(crate) refuses_force: Option<&'static str>,
     /// The actor that it is a call of, for events.
     pub(crate) actor: fn(&TaskHead) -> Option<ActorId>,
-    /// All arguments are ready.
+    /// Called when all arguments are ready.
     pub(crate) ready: fn(Hold),
-    /// It has failed before it began: for an argument, or cancelled. Tasks that stand behind it go on.
+    /// Called when the task has failed before it began, by an argument or by a cancellation. Tasks that are queued behind it go on.
     pub(crate) dependency_failed: fn(&TaskHead),
-    /// The caller has taken it in order to fail it before it begins: it leaves the place where it stands, and gives back what it
-    /// was granted.
+    /// Called by the thread that fails the task before it begins. The task leaves its queue, and gives back the resources that it was
+    /// granted.
     pub(crate) leave_queue: fn(&TaskHead),
-    /// Its resources belong to an actor for life; none: the task has them while its body runs.
+    /// Set if the resources belong to an actor as long as it lives. None: the task has them while its body runs.
     pub(crate) for_life: Option<ForLife>,
-    /// An attempt has failed, and another follows.
+    /// Called when an attempt has failed and is retried.
     pub(crate) requeue: fn(Runner<'_>, Hold),
-    /// Runs it on the thread of its getter, if that may be done: such `bodies` only, and those that must run before it as long as
-    /// the closure says so. `true`: something was run.
+    /// Runs the task on the thread of its getter, if that is allowed: only the given kinds of bodies, and tasks that must run
+    /// before it while the closure returns `true`. `true`: a body was run.
     pub(crate) run_inline: fn(Runner<'_>, NonNull<Header>, Bodies, &dyn Fn() -> bool) -> bool,
-    /// What it waits for with certainty, its arguments being ready.
+    /// The blockers of a task whose arguments are ready; only those that it certainly waits for.
     pub(crate) blockers: fn(&Hold) -> Blockers,
-    /// The caller has failed it while its body runs: waits inside of the body end.
+    /// Called by the thread that has failed the task while its body runs: ends the waits of the body.
     pub(crate) stop_waits: fn(NonNull<Header>),
-    /// Why waits in its body end though it has not failed: the attempt was cut off, and another follows.
+    /// The error of the waits in its body if the attempt was cut off and is retried, although the task has not failed.
     pub(crate) cut_off: fn(&Header) -> Option<Error>,
-    /// Its body, a future, has panicked: the task's error.
+    /// The error of a task whose body, a future, has panicked with the given error.
     pub(crate) panicked: fn(NonNull<Header>, Error) -> Error,
 }
 
-/// Of a task whose resources belong to an actor for life.
+/// The functions of a task whose resources belong to an actor as long as it lives.
 pub(crate) struct ForLife {
-    /// The address of the actor.
+    /// Returns the address of the actor.
     pub(crate) owner: fn(&TaskHead) -> usize,
-    /// The resources are granted.
+    /// Called when the resources are granted.
     pub(crate) granted: fn(Hold),
 }
 
-/// How a body ended.
+/// The outcome of running a body.
 #[must_use]
 pub(crate) enum Ran {
-    /// The value is written.
+    /// The value was written.
     Value,
     Failed(Error),
-    /// It failed, its arguments are still there, and it is to be tried again.
+    /// The body failed, its arguments were kept, and it is to be retried.
     Again,
-    /// A future was spawned, which ends the task itself; it has a hold of its own.
+    /// A future was spawned. It has a hold of its own, and settles the task.
     Spawned,
 }
 
-/// What tasks and calls add to the header.
+/// The beginning of the entry of a task or a call: the header and the fields that all kinds of tasks have.
 #[repr(C)]
 pub(crate) struct TaskHead {
     pub(crate) header: Header,
-    /// Where it stands in its parent's list of children.
+    /// The next one in its parent's list of children.
     pub(crate) sibling: AtomicPtr<Header>,
-    /// The newest task that this one has submitted, see [`children`]; before it runs, its [edges](dependency).
+    /// The head of the list of its [`children`](crate::task::children) or, before it runs, of its [`edges`](crate::task::edges).
     pub(crate) children: AtomicPtr<Header>,
     pub(crate) child_count: AtomicU32,
-    /// Attempts that have failed.
+    /// The number of failed attempts.
     pub(crate) attempts: AtomicU32,
-    /// What its options say, where they say something.
+    /// The settings, if they are not the defaults.
     extra: Option<Box<Extra>>,
-    /// A body has the arguments, or they were dropped.
+    /// Whether a body has taken the arguments, or they were dropped.
     #[cfg(debug_assertions)]
     args_gone: std::sync::atomic::AtomicBool,
 }
@@ -150,9 +151,9 @@ pub(crate) struct TaskHead {
 /// The rarely used part of a task.
 pub(crate) struct Extra {
     pub(crate) settings: CallSettings,
-    /// `fn(&Args) -> Args`, where the arguments are kept for another attempt.
+    /// `fn(&Args) -> Args`, if the arguments are kept for a retry.
     pub(crate) keep: Option<Keep>,
-    /// Resources that were granted and are to be given back at the end.
+    /// Whether resources were granted, which are to be given back at the end.
     pub(crate) granted: AtomicBool,
 }
 
@@ -160,9 +161,9 @@ pub(crate) struct Extra {
 #[derive(Clone, Copy)]
 pub(crate) struct Keep(*const ());
 
-// SAFETY: a function pointer.
+// SAFETY: it is a function pointer, which any thread may have.
 unsafe impl Send for Keep {}
-// SAFETY: a function pointer.
+// SAFETY: it is a function pointer, which does not change.
 unsafe impl Sync for Keep {}
 
 impl Keep {
@@ -171,9 +172,10 @@ impl Keep {
     }
 
     /// # Safety
-    /// `P` is the type it was made with.
+    /// `P` is the type that was passed to `new`.
     pub(crate) unsafe fn get<P>(self) -> fn(&P) -> P {
-        // SAFETY: the caller's promise; function pointers round-trip through raw pointers.
+        // SAFETY: `new` has made the pointer of an `fn(&P) -> P`, with the `P` that the caller names; function pointers survive the cast
+        // to a raw pointer and back.
         unsafe { std::mem::transmute::<*const (), fn(&P) -> P>(self.0) }
     }
 }
@@ -197,28 +199,29 @@ impl TaskHead {
     /// The entry is a task, and alive for `'a`.
     #[inline]
     pub(crate) unsafe fn of<'a>(entry: NonNull<Header>) -> &'a Self {
-        // SAFETY: the entry of a task starts with a TaskHead.
+        // SAFETY: the entry of a task begins with a `TaskHead`; the caller guarantees that it is a task, and alive for `'a`.
         unsafe { entry.cast().as_ref() }
     }
 
-    /// The caller owns the arguments, and is about to take them out or drop them.
+    /// Called by the owner of the arguments before it takes them out or drops them. Checks, with debug assertions, that this happens
+    /// once.
     #[inline]
     pub(crate) fn args_go(&self) {
         #[cfg(debug_assertions)]
-        assert!(!self.args_gone.swap(true, Ordering::AcqRel), "the arguments of `{}` go twice", self.name());
+        assert!(!self.args_gone.swap(true, Ordering::AcqRel), "the arguments of `{}` are taken or dropped twice", self.name());
     }
 
-    /// The memory is about to be freed. Arguments that were still there would be leaked.
+    /// Called before the memory is freed. Checks, with debug assertions, that the arguments were taken or dropped, not leaked.
     #[inline]
     pub(crate) fn check_args(&self) {
         #[cfg(debug_assertions)]
-        assert!(self.args_gone.load(Ordering::Acquire), "`{}` is freed under its arguments", self.name());
+        assert!(self.args_gone.load(Ordering::Acquire), "`{}` is freed before its arguments", self.name());
     }
 
     #[inline]
     pub(crate) fn vtable(&self) -> &'static TaskVTable {
         let table = self.header.vtable.task.expect("a task's entry has a task's table");
-        // SAFETY: `erased` alone makes such tables.
+        // SAFETY: only `TaskVTable::erased` makes tables of tasks, of a `TaskVTable`.
         unsafe { table.get() }
     }
 
@@ -227,7 +230,7 @@ impl TaskHead {
         self.extra.as_deref()
     }
 
-    /// What it asks of the node.
+    /// The class of its resource demand.
     pub(crate) fn class(&self) -> Class {
         let is_async = self.vtable().is_async;
         match self.extra() {
@@ -244,24 +247,24 @@ impl TaskHead {
         self.vtable().kind.for_life.as_ref().map(|for_life| (for_life.owner)(self))
     }
 
-    /// It holds what it asked for, or no longer; whether it did.
+    /// Records whether the task has the resources that it asked for; returns whether it had them before.
     pub(crate) fn mark_granted(&self, granted: bool) -> bool {
         self.extra().is_some_and(|extra| extra.granted.swap(granted, Ordering::AcqRel))
     }
 
-    /// Its name in errors and reports.
+    /// The name of the task in errors and reports.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         let given = self.extra().and_then(|extra| extra.settings.name.as_deref());
         given.map_or_else(|| self.vtable().name(), Cow::Borrowed)
     }
 
-    /// Adds this task to an error's chain.
+    /// Adds this task's link to an error.
     pub(crate) fn blame(&self, error: Error) -> Error {
         let spec = self.vtable().spec;
         error.returned_by(spec.path()).in_task(&self.name(), spec.file(), spec.line())
     }
 
-    /// Whether a call is tried again whose actor crashed under it and starts anew.
+    /// Whether to retry a call that was cut off because its actor has crashed and restarts. Counts the failed attempt if so.
     pub(crate) fn may_retry_crash(&self) -> bool {
         let failed = self.attempts.load(Ordering::Relaxed);
         let again = self.extra().is_some_and(|extra| {
@@ -274,7 +277,7 @@ impl TaskHead {
         again
     }
 
-    /// Whether a failed attempt is to be followed by another.
+    /// Whether to retry after a failed attempt. Counts the attempt if so.
     pub(crate) fn may_retry(&self, error: &Error) -> bool {
         let Some(extra) = self.extra() else { return false };
         if extra.keep.is_none() || !crate::task::retry::allows(&extra.settings, self.attempts.load(Ordering::Relaxed), error) {
@@ -286,26 +289,26 @@ impl TaskHead {
 }
 
 impl Header {
-    /// The part that tasks have.
+    /// The head of a task; none for an entry of another kind.
     pub(crate) fn task(&self) -> Option<&TaskHead> {
         match self.vtable.kind {
-            // SAFETY: the entry of a task starts with a TaskHead, which starts with the header.
+            // SAFETY: the entry of a task begins with a `TaskHead`, which begins with the header, and lives as long as `self`.
             Kind::Task => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
             Kind::Put | Kind::Part | Kind::Remote => None,
         }
     }
 }
 
-/// An attempt of a task has failed and is to be followed by another: `true`, the caller queues the task; `false`, it was
-/// cancelled meanwhile, and the arguments that were kept are gone.
+/// Moves a task back to `Queued`, for a retry. `true`: the caller queues the task. `false`: it was cancelled meanwhile, and the
+/// arguments that were kept are dropped.
 ///
 /// # Safety
-/// The caller ran the attempt, whose arguments were kept.
+/// The caller ran the attempt, and the arguments were kept.
 #[must_use]
 pub(crate) unsafe fn begins_again(task: &Hold) -> bool {
     let again = task.state.step(Phase::Running, Phase::Queued);
     if !again {
-        // SAFETY: the runner owns the arguments.
+        // SAFETY: the caller was the runner, which owns the arguments; the canceller of a running task does not drop them.
         unsafe { (TaskHead::of(task.entry()).vtable().drop_args)(task.entry()) };
     }
     again

@@ -1,4 +1,4 @@
-//! The thread that runs a task, and the bodies that it may run while it waits.
+//! The thread that runs a task, and the kinds of bodies that a waiting thread may run.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -6,15 +6,15 @@ use std::ptr::NonNull;
 /// Which bodies a waiting thread may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bodies {
-    /// Those that are known to be short: for a getter.
+    /// Bodies that are known to be short: for a getter.
     Short,
-    /// Of these, those of definitions that have never waited themselves: for an await, whose thread others need.
+    /// Short bodies whose definition has never waited: for an await, whose thread other futures need.
     Brief,
-    /// All: for a getter that no other thread is left to help.
+    /// All bodies: for a getter if no other thread is left to run them.
     Any,
 }
 
-/// The thread that runs a task, as the tables of tasks pass it on. The engine knows what it stands for.
+/// The thread that runs a task, without its type: the tables of tasks pass it on to the engine, which knows the type.
 #[derive(Clone, Copy)]
 pub(crate) struct Runner<'a>(NonNull<()>, PhantomData<&'a ()>);
 
@@ -25,10 +25,10 @@ impl<'a> Runner<'a> {
     }
 
     /// # Safety
-    /// It was made of a `T`.
+    /// The runner was made of a `T`.
     #[inline]
     pub(crate) unsafe fn get<T>(self) -> &'a T {
-        // SAFETY: the caller's promise; the borrow it was made of is `'a`.
+        // SAFETY: `erase` has made the pointer of a `&'a T`, with the `T` that the caller names.
         unsafe { self.0.cast().as_ref() }
     }
 }

@@ -16,7 +16,7 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/head.rs",
     "ray-core/src/actor/mailbox.rs",
     "ray-core/src/collective/kernel.rs",
-    "ray-core/src/collective/shared.rs",
+    "ray-core/src/collective/local.rs",
     "ray-core/src/object/alarm.rs",
     "ray-core/src/engine/callbacks.rs",
     "ray-core/src/object/entry.rs",

@@ -1,7 +1,7 @@
-//! A user's own error value, and the chain of its causes.
+//! A user's error value, and the chain of its causes.
 //!
-//! All code of the user's that is called here (`Display`, `source`, `as_ref`) may panic or never end. The engine writes
-//! errors on its own threads, so a panic becomes a text, and a chain has a bound.
+//! The user code that is called here (`Display`, `source`, `as_ref`) may panic, and a chain of sources may never end. The engine
+//! prints errors on its own threads, so a panic becomes a text, and the length of a chain is bounded.
 
 use std::any::{Any, TypeId, type_name};
 use std::error::Error as StdError;
@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::base::error::Result;
 
-/// How to see a user's value as the first error of its chain; none for a type that is only `Display`.
+/// Returns a user's value, or the error that it wraps, as the first error of its chain; none for a type that is only `Display`.
 pub(super) type Head<E> = for<'a> fn(&'a E) -> Option<&'a (dyn StdError + 'static)>;
 
 /// The bytes of a user's value.
@@ -18,13 +18,13 @@ pub(super) type Encode<E> = fn(&E) -> Result<Vec<u8>>;
 
 pub(super) type BoxedError = Box<dyn StdError + Send + Sync>;
 
-/// So many causes of one value are followed: a `source` that returns its own error has no end.
+/// How many causes of one value are followed: a `source` that returns its own error would never end.
 pub(super) const LONGEST_CHAIN: usize = 128;
 
 /// A user's own error value, erased.
 pub(super) trait Payload: Send + Sync {
     fn as_any(&self) -> &dyn Any;
-    /// The value's text; by `{:#}` if `alternate`.
+    /// The value's text, formatted with `{:#}` if `alternate`.
     fn text(&self, alternate: bool) -> String;
     /// The first error of the chain: the value itself, or what it wraps.
     fn head(&self) -> Option<&(dyn StdError + 'static)>;
@@ -36,7 +36,7 @@ pub(super) trait Payload: Send + Sync {
 
 /// A user's value with the functions that the macro found for its type.
 pub(super) struct Owned<E> {
-    /// None in the drop alone.
+    /// None only during the drop.
     error: Option<E>,
     head: Head<E>,
     encode: Option<Encode<E>>,
@@ -48,11 +48,11 @@ impl<E> Owned<E> {
     }
 
     fn value(&self) -> &E {
-        self.error.as_ref().expect("only the drop takes it")
+        self.error.as_ref().expect("only the drop takes the value")
     }
 }
 
-/// Errors are dropped by the engine's threads too, which a panic of a user's `Drop` must not end.
+/// The engine's threads drop errors too; a panic of a user's `Drop` must not end them.
 impl<E> Drop for Owned<E> {
     fn drop(&mut self) {
         crate::base::users_code::quietly(|| drop(self.error.take()));
@@ -69,7 +69,7 @@ impl<E: Display + Send + Sync + 'static> Payload for Owned<E> {
     }
 
     fn head(&self) -> Option<&(dyn StdError + 'static)> {
-        // In generic code the macro does not see that the type is a box of an error.
+        // In generic code method resolution does not see that the type is a box of an error.
         match (self.value() as &dyn Any).downcast_ref::<BoxedError>() {
             Some(boxed) => Some(&**boxed),
             None => guarded(|| (self.head)(self.value())).flatten(),
@@ -96,13 +96,13 @@ pub(super) fn source_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (
     guarded(|| error.source()).flatten()
 }
 
-/// An error and all its causes, as far as [`LONGEST_CHAIN`].
+/// An error and its causes, at most [`LONGEST_CHAIN`].
 pub(super) fn chain<'a>(first: Option<&'a (dyn StdError + 'static)>) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(first, |error| source_of(*error)).take(LONGEST_CHAIN)
 }
 
-/// The cause as an `E`, where that is an error type of the standard library: a type that need not be an error cannot be asked
-/// for by `dyn Error`'s own `downcast_ref`.
+/// The cause as an `E`, if `E` is an error type of the standard library or [`Error`](crate::base::error::Error). The `downcast_ref`
+/// of `dyn Error` needs an `E: Error`, which is not known here.
 pub(super) fn as_known<'a, E: 'static>(cause: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     macro_rules! known {
         ($($type:ty),* $(,)?) => {
@@ -150,7 +150,7 @@ pub(super) fn as_known<'a, E: 'static>(cause: &'a (dyn StdError + 'static)) -> O
     None
 }
 
-/// The text of a user's value, whatever its `Display` does.
+/// The text of a user's value, also if its `Display` fails or panics.
 pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String {
     let mut text = String::new();
     let written = guarded(|| if alternate { write!(text, "{value:#}") } else { write!(text, "{value}") });
@@ -161,7 +161,7 @@ pub(super) fn shown(value: &(impl Display + ?Sized), alternate: bool) -> String 
     }
 }
 
-/// The result of a user's code; none if it panics.
+/// The result of user code; none if it panics.
 pub(super) fn guarded<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(crate::base::users_code::drop_payload).ok()
 }

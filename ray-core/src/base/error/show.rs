@@ -1,4 +1,4 @@
-//! An error as text: one line, one line with its causes, or all that is known of it.
+//! The text of an error: one line, one line with its causes, or several lines with its tasks and causes.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -58,8 +58,8 @@ fn write_lines(f: &mut fmt::Formatter<'_>, text: &str, one_line: bool) -> fmt::R
 }
 
 impl Error {
-    /// The causes of a value that cannot be asked for them (an `anyhow::Error` in [`Error::other`] or in generic code), by
-    /// the convention of those types: `{:#}` is the text, then ": " and the causes.
+    /// The causes of a value without `source` (an `anyhow::Error` in [`Error::other`] or in generic code). By the convention of such
+    /// types, `{:#}` prints the text, then ": " and the causes.
     pub(super) fn causes_in_text(&self) -> Option<String> {
         let What::User(payload) = &self.0.what else { return None };
         if payload.head().is_some() {
@@ -69,7 +69,7 @@ impl Error {
         Some(all.strip_prefix(&text)?.strip_prefix(": ")?.to_owned())
     }
 
-    /// What happened, without the name of the task, in as many lines as its author wrote.
+    /// The message, without the name of the task, with its own line breaks.
     pub(super) fn text(&self) -> Cow<'_, str> {
         match &self.0.what {
             What::Message(message) => Cow::Borrowed(message),
@@ -77,7 +77,7 @@ impl Error {
         }
     }
 
-    /// What happened, where, and to which task; the text on one line if `one_line`, else with its own line breaks.
+    /// The task, the location and the message; the message on one line if `one_line`, else with its own line breaks.
     fn write_headline(&self, f: &mut fmt::Formatter<'_>, one_line: bool) -> fmt::Result {
         let Inner { kind, links, location, .. } = &*self.0;
         let origin = links.first();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::base::error::glue::ErrorCodec;
+use crate::base::error::conversion::ErrorCodec;
 use crate::base::error::payload::{self, LONGEST_CHAIN, Payload};
 use crate::base::error::{Error, ErrorKind, Inner, KEPT_LINKS, Link, What};
 

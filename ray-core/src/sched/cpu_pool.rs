@@ -1,31 +1,31 @@
-//! The node's CPU, leased to threads.
+//! The pool of the node's CPUs, which threads lease.
 //!
-//! A worker takes a lease of one CPU, keeps it from task to task while there are any, and gives it back when it runs
-//! dry or blocks. The count is one atomic, so that the common case costs one exchange; whoever cannot be served at
-//! once (a getter that comes back, a task that asks for more than one CPU or for other resources) stands in
-//! [`claims`](crate::sched::claims), and `claimed` sends those who give CPU back there first.
+//! A worker thread takes a lease of one CPU, keeps it from task to task, and gives it back when it finds no more work or blocks.
+//! The count is one atomic, so the common case costs one compare-and-exchange. Requests that cannot be served at once (of a
+//! getter that wants its CPU back, of a task that asks for more than one CPU or for other resources) are in
+//! [`claims`](crate::sched::claims); `claimed` tells a thread that gives a CPU back to serve them.
 //!
-//! Why no claim is overlooked: a claimant raises `claimed`, then (after a fence) looks at `free`; a thread that gives CPU
-//! back raises `free`, then looks at `claimed`, both sequentially consistent. One of them sees the other
-//! (`crate::loom::lease`).
+//! No claim is overlooked: a claimant sets `claimed`, then (after a fence) reads `free`; a thread that gives a CPU back
+//! increases `free`, then reads `claimed`, both sequentially consistent. One of the two sees the other's write
+//! (`crate::loom::cpu_pool`).
 
 use crate::base::resources::UNITS;
 use crate::base::sync::{AtomicI64, AtomicU64, AtomicUsize, Ordering, fence, seq_cst_in_models};
 use crate::sched::claims::Term;
 
-/// The pool.
+/// The pool. All amounts are in units of 1/10,000 CPU.
 #[derive(Debug)]
 pub(crate) struct CpuPool {
     free: AtomicI64,
     total: u64,
-    /// What actors hold for life; written under the lock of the claims where it grows. Never more than there is, so that
-    /// whoever lends some of it, in a get, has it again.
+    /// The units that living actors hold. Increased under the lock of the claims only. Never more than `total`, so that an actor that
+    /// lends its units during a get can get them back.
     for_life: AtomicU64,
-    /// Of that, what they lend now.
+    /// The part of `for_life` that is lent now.
     lent: AtomicU64,
-    /// Claims that must be served before an unstarted task takes a lease.
+    /// The number of claims that must be served before an unstarted task takes a lease.
     urgent: AtomicUsize,
-    /// All claims.
+    /// The number of all claims.
     claimed: AtomicUsize,
 }
 
@@ -49,29 +49,29 @@ impl CpuPool {
         self.free.load(Ordering::Relaxed).max(0).cast_unsigned()
     }
 
-    /// A lease for a task that has not started: waits behind urgent claims.
+    /// Takes a lease for a task that has not started. Urgent claims have priority.
     #[inline]
     pub(crate) fn take(&self, units: u64) -> bool {
         self.urgent.load(Ordering::Relaxed) == 0 && self.take_ahead(units)
     }
 
-    /// One CPU could be taken now.
+    /// Whether [`take`](Self::take) of one CPU would succeed now.
     #[inline]
     pub(crate) fn has_one(&self) -> bool {
         self.urgent.load(Ordering::Relaxed) == 0 && self.free.load(Ordering::Relaxed) >= UNITS.cast_signed()
     }
 
-    /// A claim keeps what is free from unstarted tasks.
+    /// Whether an urgent claim keeps unstarted tasks from free CPUs.
     pub(crate) fn is_withheld(&self) -> bool {
         self.urgent.load(Ordering::SeqCst) != 0
     }
 
-    /// Takes units, be they there or not: the pool may be below zero until they are given back. See `engine::extra_cpu`.
+    /// Takes units even if they are not free: the pool may be below zero until they are given back. See `engine::extra_cpu`.
     pub(crate) fn overdraw(&self, units: u64) {
         self.free.fetch_sub(units.cast_signed(), Ordering::SeqCst);
     }
 
-    /// A lease ahead of everybody.
+    /// Takes a lease even if there are urgent claims.
     #[inline]
     pub(crate) fn take_ahead(&self, units: u64) -> bool {
         let units = units.cast_signed();
@@ -85,7 +85,7 @@ impl CpuPool {
         false
     }
 
-    /// What a claim asks for, ahead of everybody; for claims, under their lock.
+    /// Takes the units of a claim. The caller holds the lock of the claims.
     pub(crate) fn take_for(&self, units: u64, term: Term) -> bool {
         match term {
             Term::Body => self.take_ahead(units),
@@ -99,24 +99,25 @@ impl CpuPool {
         }
     }
 
-    /// Whether so many can be had once bodies end: actors leave them, those that lend something now included if it is for a body.
+    /// Whether so many units can become free when bodies end, while living actors keep theirs. For a body, units that actors lend
+    /// now count as free.
     pub(crate) fn has_room(&self, units: u64, term: Term) -> bool {
         let lent = if term == Term::Body { self.lent.load(Ordering::Relaxed) } else { 0 };
         units <= (self.total + lent).saturating_sub(self.for_life.load(Ordering::Relaxed))
     }
 
-    /// An actor has died; what it held is to be given back after this.
+    /// Records the death of an actor. The caller gives its units back afterwards.
     pub(crate) fn end_of_life(&self, units: u64) {
         self.for_life.fetch_sub(units, Ordering::Relaxed);
     }
 
-    /// An actor that lends what it holds for life, until this is dropped.
+    /// Records that an actor lends the units that it holds for life, until the guard is dropped.
     pub(crate) fn lend(&self, units: u64) -> Lent<'_> {
         self.lent.fetch_add(units, Ordering::Relaxed);
         Lent { pool: self, units }
     }
 
-    /// Gives a lease back; `true`: there are claims to be served.
+    /// Gives a lease back; `true`: there are claims to serve.
     #[inline]
     #[must_use]
     pub(crate) fn give(&self, units: u64) -> bool {
@@ -125,14 +126,14 @@ impl CpuPool {
         self.claimed.load(Ordering::SeqCst) != 0
     }
 
-    /// Whether somebody stands in claims.
+    /// Whether there are claims.
     #[inline]
     pub(crate) fn is_claimed(&self) -> bool {
         self.claimed.load(Ordering::Relaxed) != 0
     }
 
-    /// Lets everybody see how many claims there are; under their lock. The looks at `free` that follow are relaxed, which is
-    /// why a fence stands between.
+    /// Publishes the numbers of claims. The caller holds their lock. The reads of `free` that follow are relaxed, so a fence stands
+    /// in between.
     pub(crate) fn set_claims(&self, all: usize, urgent: usize) {
         self.claimed.store(all, Ordering::SeqCst);
         self.urgent.store(urgent, Ordering::SeqCst);
@@ -140,7 +141,7 @@ impl CpuPool {
     }
 }
 
-/// See [`CpuPool::lend`].
+/// The guard of [`CpuPool::lend`].
 pub(crate) struct Lent<'a> {
     pool: &'a CpuPool,
     units: u64,

@@ -1,8 +1,8 @@
-//! What `#[remote]` writes about a body's outcome, decided by the types it cannot see.
+//! Converts the outcome of a body, by its type, for the code that `#[remote]` generates.
 //!
-//! The macro knows only the words of a return type. The choices below are made where the types are known, by method
-//! resolution: a method is looked up on `&&Carrier<E>`, which finds the most special of several traits whose bounds hold.
-//! In a generic function only the bounds that its author wrote count.
+//! The macro sees only the tokens of a return type. The choices below are made by method resolution, where the types are known
+//! (autoref specialisation): a method call on `&&Carrier<E>` finds the most specific of several traits whose bounds hold. In a
+//! generic function only the written bounds count.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -15,12 +15,12 @@ use crate::base::error::payload::{Head, Owned, guarded};
 use crate::base::error::wire::UserValue;
 use crate::base::error::{Error, ErrorKind};
 
-/// A type, in a value that methods can be looked up on.
+/// A value that stands for a type, on which methods can be called.
 #[derive(Debug)]
 pub struct Carrier<T: ?Sized>(PhantomData<fn() -> PhantomData<T>>);
 
 impl<T: ?Sized> Carrier<T> {
-    /// The carrier of a type that is written.
+    /// The carrier of a type.
     pub const NEW: Carrier<T> = Carrier(PhantomData);
 }
 
@@ -32,7 +32,7 @@ impl<T> Carrier<T> {
     }
 }
 
-/// What the error of a remote function or method must be.
+/// The bounds on the error of a remote function or method.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a remote function",
     label = "this body's `Err` is a `{Self}`, which is not `Display + Send + Sync + 'static`",
@@ -43,21 +43,21 @@ pub trait UserError: Display + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<E: Display + Send + Sync + 'static> UserError for E {}
 
-/// Ray's own error passes through unwrapped.
+/// An [`Error`] stays as it is.
 #[derive(Debug)]
 pub struct Own;
-/// A serde type travels typed.
+/// A type of serde keeps its type in another process.
 #[derive(Debug)]
 pub struct Portable;
-/// Any other error travels as its text.
+/// Any other error arrives in another process as its text.
 #[derive(Debug)]
 pub struct Text;
 
-/// First choice: types that are known by name.
+/// First choice: two types that are named here.
 pub trait KnownKind {
-    /// Which of the ways.
+    /// The conversion to an [`Error`].
     type Kind;
-    /// The way to an [`Error`].
+    /// The conversion to an [`Error`].
     fn ray_error_kind(&self) -> Self::Kind;
 }
 impl KnownKind for &&Carrier<Error> {
@@ -66,7 +66,7 @@ impl KnownKind for &&Carrier<Error> {
         Own
     }
 }
-/// It is `Deserialize`, but only from bytes that live for ever, which method resolution, blind to lifetimes, does not see.
+/// `&'static str` is `Deserialize` from `'static` bytes only, and method resolution ignores lifetimes.
 impl KnownKind for &&Carrier<&'static str> {
     type Kind = Text;
     fn ray_error_kind(&self) -> Text {
@@ -74,18 +74,18 @@ impl KnownKind for &&Carrier<&'static str> {
     }
 }
 
-/// Second choice.
+/// Second choice: types of serde.
 pub trait PortableKind {
-    /// The way to an [`Error`].
+    /// The conversion to an [`Error`].
     fn ray_error_kind(&self) -> Portable {
         Portable
     }
 }
 impl<E: Serialize + DeserializeOwned + Display + Send + Sync + 'static> PortableKind for &Carrier<E> {}
 
-/// Last choice; of every type, so that a type that will not do is refused by [`UserError`]'s words.
+/// Last choice: every type, so that the compiler refuses an unsuitable type with the message of [`UserError`].
 pub trait TextKind {
-    /// The way to an [`Error`].
+    /// The conversion to an [`Error`].
     fn ray_error_kind(&self) -> Text {
         Text
     }
@@ -93,7 +93,7 @@ pub trait TextKind {
 impl<E> TextKind for Carrier<E> {}
 
 impl Own {
-    /// The error itself.
+    /// Returns the error.
     #[must_use]
     pub fn ray_error(self, error: Error, _: Head<Error>) -> Error {
         error
@@ -107,7 +107,7 @@ impl Own {
 }
 
 impl Portable {
-    /// The error with its glue.
+    /// Wraps the error, with functions to encode and decode it.
     #[must_use]
     pub fn ray_error<E>(self, error: E, head: Head<E>) -> Error
     where
@@ -128,7 +128,7 @@ impl Portable {
 }
 
 impl Text {
-    /// The error alone.
+    /// Wraps the error.
     #[must_use]
     pub fn ray_error<E: UserError>(self, error: E, head: Head<E>) -> Error {
         Error::of_user(ErrorKind::Task, error, head, None)
@@ -192,9 +192,9 @@ macro_rules! __ray_error_codec {
 }
 pub use crate::__ray_error_codec as error_codec;
 
-/// First choice: an error, which can be asked for its source.
+/// First choice: a type that implements `std::error::Error`.
 pub trait ErrorHead<E> {
-    /// How to see the value as the first error of its chain.
+    /// A function that returns the value as the first error of its chain.
     fn ray_error_head(&self) -> Head<E>;
 }
 impl<E: std::error::Error + 'static> ErrorHead<E> for &&Carrier<E> {
@@ -205,7 +205,7 @@ impl<E: std::error::Error + 'static> ErrorHead<E> for &&Carrier<E> {
 
 /// Second choice: a wrapper of an error, such as `anyhow::Error`, `eyre::Report` and `Box<dyn Error + Send + Sync>`.
 pub trait WrappedHead<E> {
-    /// How to see what it wraps.
+    /// A function that returns the wrapped error.
     fn ray_error_head(&self) -> Head<E>;
 }
 impl<E: AsRef<dyn std::error::Error + Send + Sync> + 'static> WrappedHead<E> for &Carrier<E> {
@@ -214,9 +214,9 @@ impl<E: AsRef<dyn std::error::Error + Send + Sync> + 'static> WrappedHead<E> for
     }
 }
 
-/// Last choice: a value that is only `Display`.
+/// Last choice: a type that is only `Display`.
 pub trait NoHead<E> {
-    /// How to get nothing.
+    /// A function that returns none.
     fn ray_error_head(&self) -> Head<E>;
 }
 impl<E> NoHead<E> for Carrier<E> {
@@ -225,14 +225,15 @@ impl<E> NoHead<E> for Carrier<E> {
     }
 }
 
-/// A body's `Err(error)` as an [`Error`]: ray's own as it is, a serde type with its glue, any other that is
-/// `Display + Send + Sync + 'static` as it is here and as its text where it has to travel.
+/// Converts the `Err(error)` of a body to an [`Error`]: an [`Error`] stays as it is; a type of serde can be sent to another process;
+/// any other type that is `Display + Send + Sync + 'static` keeps its value in this process, and arrives elsewhere as its text.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! task_error {
     ($error:expr) => {
         match $error {
-            // A binding called as a unit struct in scope would match it, and a user's remote function is a unit struct.
+            // The unusual name cannot be that of a unit struct in scope, which the pattern would match instead of binding: a
+            // user's remote function is a unit struct.
             __bound_error => {
                 use $crate::__private::{
                     ErrorHead as _, KnownKind as _, NoHead as _, PortableKind as _, TextKind as _, WrappedHead as _,
@@ -245,16 +246,16 @@ macro_rules! task_error {
     };
 }
 
-/// The `Ok` type of a return type that is written as `Result<..>`.
+/// The parts of a return type that is written as `Result<..>`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is called `Result` but is none",
-    label = "a remote function's return type that is called `Result` must be `std::result::Result` or an alias of it",
+    message = "`{Self}` is named `Result` but is another type",
+    label = "a return type of a remote function that is named `Result` must be `std::result::Result` or an alias of it",
     note = "rename the type, or return `Result<T, E>`"
 )]
 pub trait ResultType {
-    /// What the reference holds.
+    /// The type of the object.
     type Ok;
-    /// What fails it.
+    /// The type of the error.
     type Err;
 }
 
@@ -266,31 +267,31 @@ impl<T, E> ResultType for std::result::Result<T, E> {
 /// A return type of a remote function that is not written as `Result<..>`.
 #[diagnostic::on_unimplemented(
     message = "this return type is a `Result` behind an alias",
-    label = "`#[remote]` goes by the name that is written and takes this for a plain value",
+    label = "`#[remote]` reads the written name of the type, so it treats this as a plain value",
     note = "write `Result<T, E>` itself as the return type: then the reference holds the `T`, and an `Err` fails it"
 )]
 pub trait PlainReturn {}
 
-/// The answer for a `Result`.
+/// The type is a `Result`.
 #[derive(Debug)]
 pub struct HiddenResult;
-/// The answer for every other type.
+/// The type is no `Result`.
 #[derive(Debug)]
 pub struct Plain;
 impl PlainReturn for Plain {}
 
 /// First choice: a `Result`.
 pub trait HiddenResultKind {
-    /// Which of the two the type is.
+    /// Whether the type is a `Result`.
     fn ray_return_kind(&self) -> HiddenResult {
         HiddenResult
     }
 }
 impl<T, E> HiddenResultKind for &Carrier<std::result::Result<T, E>> {}
 
-/// Second choice: anything.
+/// Second choice: every type.
 pub trait PlainKind {
-    /// Which of the two the type is.
+    /// Whether the type is a `Result`.
     fn ray_return_kind(&self) -> Plain {
         Plain
     }
@@ -300,7 +301,7 @@ impl<T: ?Sized> PlainKind for Carrier<T> {}
 /// Compiles for a [`Plain`] only.
 pub fn require_plain_return<K: PlainReturn>(_: K) {}
 
-/// An item that does not compile if the type is a `Result`, whatever its name; nothing remains of it otherwise.
+/// Generates an item that does not compile if the type is a `Result`, also behind an alias. It generates no code otherwise.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! not_a_result {
@@ -313,7 +314,7 @@ macro_rules! not_a_result {
 }
 
 #[cfg(test)]
-#[allow(unused_imports, reason = "elsewhere the macros are another crate's, where lints do not look")]
+#[allow(unused_imports, reason = "the macros are made for other crates, where this lint ignores their expansion")]
 mod tests {
     use super::*;
 
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_ours_passes_through() {
+    fn an_engine_error_is_not_wrapped() {
         let error = crate::task_error!(Error::new(ErrorKind::GetTimeout, "late"));
         assert!(error.is_timeout());
         let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
@@ -364,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_asked_for_its_source() {
+    fn sources_are_kept() {
         let error = crate::task_error!(Error::other(1).with_cause(Error::other(2)));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "2");
         let error = crate::task_error!(std::io::Error::other(Error::other(1).with_cause(Error::other(2))));
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn in_generic_code_the_bounds_count() {
+    fn engine_errors_are_recognised_in_generic_code() {
         assert!(in_generic_code(Serde(1)).downcast_ref::<Serde>().is_some());
         assert!(in_generic_code(Error::new(ErrorKind::GetTimeout, "late")).is_timeout());
     }

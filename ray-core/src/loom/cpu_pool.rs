@@ -1,4 +1,4 @@
-//! CPUs and claims: a claim is granted, whoever gives CPU back at the same time.
+//! CPUs and claims: a claim is granted, even if another thread gives a CPU back at the same time.
 
 use std::time::Instant;
 
@@ -11,24 +11,26 @@ use crate::base::resources::{Resources, UNITS};
 use crate::base::sync::Mutex;
 use crate::sched::available::Available;
 use crate::sched::claims::{Claims, Grant, Key, Term};
-use crate::sched::lease::CpuPool;
+use crate::sched::cpu_pool::CpuPool;
 
 struct Node {
     cpu: CpuPool,
     claims: Mutex<Claims<(), ()>>,
-    /// Claims that were granted; each must be once.
+    /// The time does not advance in a model: on a slow machine a start would become urgent in some runs, and not in others.
+    now: Instant,
+    /// The number of granted claims.
     granted: AtomicUsize,
 }
 
 impl Node {
     fn new(cpus: u64) -> Arc<Self> {
         let claims = Mutex::new(Claims::new(Available::new(Resources::NONE)));
-        Arc::new(Self { cpu: CpuPool::new(cpus * UNITS), claims, granted: AtomicUsize::new(0) })
+        Arc::new(Self { cpu: CpuPool::new(cpus * UNITS), claims, now: Instant::now(), granted: AtomicUsize::new(0) })
     }
 
     /// As `Engine::count_claims`.
     fn count(&self, claims: &Claims<(), ()>) {
-        let (all, urgent) = claims.counts(Instant::now(), |units, term| self.cpu.has_room(units, term));
+        let (all, urgent) = claims.counts(self.now, |units, term| self.cpu.has_room(units, term));
         self.cpu.set_claims(all, urgent);
     }
 
@@ -51,7 +53,7 @@ impl Node {
         }
     }
 
-    /// A getter that wants its CPU back.
+    /// A getter claims its CPU.
     fn claim_return(&self) {
         {
             let mut claims = self.claims.lock();
@@ -61,12 +63,12 @@ impl Node {
         self.serve();
     }
 
-    /// A task for so many CPUs.
+    /// A task claims `cpus` CPUs.
     fn claim_start(&self, cpus: u64) {
         {
             let mut claims = self.claims.lock();
             let demand = Resources::new(cpus * UNITS, 0, 0, []);
-            claims.claim_start(Key(1), demand, Term::Body, (), Instant::now());
+            claims.claim_start(Key(1), demand, Term::Body, (), self.now);
             self.count(&claims);
         }
         self.serve();
@@ -88,7 +90,7 @@ fn a_return_beside_a_giver() {
     });
 }
 
-/// A task for two CPUs has them when the second of two threads gives its own back.
+/// A task for two CPUs gets them when each of two threads has given one back.
 #[test]
 fn a_start_beside_two_givers() {
     check(|| {
@@ -107,7 +109,7 @@ fn a_start_beside_two_givers() {
     });
 }
 
-/// One CPU for two getters and a fresh task: nobody has more than there is, and both getters have theirs in the end.
+/// One CPU for two getters and a new task: only one has it at a time, and both getters get it in the end.
 #[test]
 fn two_returns_beside_a_fresh_task() {
     check(|| {
@@ -123,7 +125,7 @@ fn two_returns_beside_a_fresh_task() {
             node.give();
         }
         getters.into_iter().for_each(|getter| getter.join().unwrap());
-        // The one that was granted ends, and gives its CPU to the other.
+        // The getter that was granted the CPU ends, and gives it to the other one.
         while node.granted.load(Ordering::Relaxed) > given {
             assert_eq!((node.granted.load(Ordering::Relaxed), node.cpu.free()), (given + 1, 0));
             given += 1;
