@@ -7,6 +7,7 @@ pub(crate) mod depot;
 pub(crate) mod encoded;
 pub(crate) mod entry;
 pub(crate) mod events;
+pub(crate) mod kind;
 pub(crate) mod object_ref;
 pub(crate) mod part;
 pub(crate) mod parts;

@@ -2,20 +2,23 @@
 //!
 //! With `RAY_TEST_EXECUTOR=processes` the shared engine (`support::engine`) uses it, so tests of the other modules run on it:
 //! `passing.txt` lists those that must pass, and `cargo xtask test` runs them. A child is this binary, started with the single
-//! test [`child`] and a socket that it inherits. It runs one task at a time, or one actor, and serves the calls that its bodies
+//! test [`entry_of_children`] and a socket that it inherits. It runs one task at a time, or one actor, and serves the calls that its bodies
 //! make through the same socket.
 //!
 //! The parent decides everything: it starts children, keeps names, counts handles, and tries failed attempts again. Its
 //! children are equals that know the parent alone. A message is a length and a MessagePack document ([`message`]).
 
+mod child;
 mod driver;
+mod executor;
 mod link;
 mod message;
+mod tests;
 mod worker;
 
 use std::sync::Arc;
 
-pub(crate) use driver::Processes;
+pub(crate) use executor::Processes;
 
 const SOCKET: &str = "RAY_TEST_SOCKET";
 
@@ -41,7 +44,7 @@ pub(crate) fn is_child() -> bool {
 
 /// The entry of the children; without the socket it does nothing.
 #[test]
-fn child() {
+fn entry_of_children() {
     if let Some(socket) = std::env::var(SOCKET).ok().and_then(|number| number.parse().ok()) {
         worker::run(socket);
     }

@@ -114,6 +114,10 @@ fn steps() -> Vec<Step> {
         Step::new("tests", Quick, &format!("test {ALL} --tests")),
         // Strict mode encodes every value as MessagePack, so values that a cluster could not send fail here.
         Step::new("tests, strict", Full, "test --package ray-remote --test it").set("RAY_STRICT", "1"),
+        // Tests of the embedded engine, on an executor that runs each body in a child process.
+        Step::new("tests, processes", Full, &format!("test --package ray-remote --test it -- --exact {}", passing()))
+            .set("RAY_TEST_EXECUTOR", "processes")
+            .must_match(),
         // The corpora, and then mutations for one minute over all targets. The step "tests" has compiled them.
         Step::new("fuzz targets", Full, &format!("test {ALL} --test fuzz -- --nocapture"))
             .default("RAY_FUZZ_SECONDS", "60")
@@ -133,6 +137,11 @@ fn steps() -> Vec<Step> {
             .default("LOOM_MAX_PREEMPTIONS", "2")
             .must_match(),
     ]
+}
+
+/// The tests that run on the executor of child processes.
+fn passing() -> String {
+    include_str!("../../tests/it/processes/passing.txt").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Builds and runs the random programs. Their profile has debug assertions and the optimisation of a release build.

@@ -90,9 +90,9 @@ fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> (Ma
     let frame = frame_of(state, creation);
     state.frame.set(&raw const frame);
     let held = hold_cpus(state, actor);
+    creation.hold().tell_started();
     // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
     // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
-    creation.hold().tell_started();
     let ran = unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) };
     state.cpu.set(held);
     crate::engine::execute::leave_frame(state, &frame);

@@ -12,7 +12,8 @@ use crate::actor::head::ActorHold;
 use crate::base::resources::UNITS;
 use crate::call::spec::Spec;
 use crate::engine::engine::{ENGINE, Engine};
-use crate::object::entry::{Header, Kind};
+use crate::object::entry::Header;
+use crate::object::kind::Kind;
 use crate::object::state::Phase;
 
 /// The most that a dump waits for one lock.

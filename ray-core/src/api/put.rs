@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::base::error::Error;
 use crate::object::block;
-use crate::object::entry::{Header, Kind, NoValue, VTable, ValueType};
+use crate::object::entry::{Header, VTable};
+use crate::object::kind::{Kind, NoValue, ValueType};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
 

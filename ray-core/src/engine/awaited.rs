@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold};
+use crate::object::kind::Kind;
 use crate::object::state::Phase;
 use crate::task::head::Class;
 

@@ -17,7 +17,8 @@ use crate::call::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
 use crate::call::spec::Spec;
 use crate::engine::thread_state::ThreadState;
 use crate::object::block;
-use crate::object::entry::{Header, Kind, VTable, ValueType};
+use crate::object::entry::{Header, VTable};
+use crate::object::kind::{Kind, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 

@@ -18,7 +18,8 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold};
+use crate::object::kind::Kind;
 use crate::object::state::Phase;
 
 /// A body that waits.

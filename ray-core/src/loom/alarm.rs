@@ -10,7 +10,8 @@ use ::loom::thread;
 use super::check;
 use crate::object::alarm::Alarm;
 use crate::object::entry;
-use crate::object::entry::{Header, Kind, VTable, ValueType};
+use crate::object::entry::{Header, VTable};
+use crate::object::kind::{Kind, ValueType};
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 

@@ -12,7 +12,8 @@ use crate::base::id::{ObjectId, TaskId};
 use crate::object::alarm::Target;
 use crate::object::any::AnyRef;
 use crate::object::entry;
-use crate::object::entry::{Header, Hold, Kind};
+use crate::object::entry::{Header, Hold};
+use crate::object::kind::Kind;
 use crate::object::state::Phase;
 
 /// A reference to an object: the future result of a task or of an actor's call, or a value that was stored with

@@ -4,7 +4,8 @@ use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
 
-use crate::object::entry::{Header, Hold, Kind, VTable, ValueType};
+use crate::object::entry::{Header, Hold, VTable};
+use crate::object::kind::{Kind, ValueType};
 
 /// A part's entry.
 #[repr(C)]

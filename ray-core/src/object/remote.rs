@@ -26,7 +26,8 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::TaskId;
 use crate::object::encoded::Encoded;
 use crate::object::entry;
-use crate::object::entry::{Header, Hold, Kind, VTable, ValueType};
+use crate::object::entry::{Header, Hold, VTable};
+use crate::object::kind::{Kind, ValueType};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
 

@@ -1,30 +1,17 @@
 //! The parent: it starts the children, hands them calls, and answers theirs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{Carried, Executor, RemoteCall, RemoteCreation, RemoteObject, Reply, Retries, fail};
+use ray::__private::executor::{Carried, RemoteObject, Reply, Retries, fail};
 use ray::__private::{Encoded, EncodedArg};
 use ray::{Error, ErrorKind, Result};
 
-use super::link::{Handles, Link, wait_for};
+use super::child::Child;
+use super::link::{Handles, wait_for};
 use super::message::{Argument, Call, Creation, Message, Value};
-
-/// The executor.
-#[derive(Default)]
-pub(crate) struct Processes(Arc<Driver>);
-
-impl std::fmt::Debug for Processes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Processes")
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Driver {
@@ -51,33 +38,19 @@ struct Actor {
     death: Option<Error>,
 }
 
-/// A child process.
-struct Child {
-    link: Arc<Link>,
-    process: Mutex<std::process::Child>,
-    /// The actor that the child is.
-    actor: Option<u64>,
-}
-
-impl Child {
-    fn kill(&self) {
-        let _ = self.process.lock().kill();
-    }
-}
-
 /// A call that is to run in a child.
-struct Job {
-    task: u64,
-    parent: Option<u64>,
-    path: String,
+pub(super) struct Job {
+    pub(super) task: u64,
+    pub(super) parent: Option<u64>,
+    pub(super) path: String,
     /// Name and place, for the error where the child ends before it answers.
-    name: String,
-    reply: Reply,
-    retries: Option<Retries>,
+    pub(super) name: String,
+    pub(super) reply: Reply,
+    pub(super) retries: Option<Retries>,
 }
 
 /// An argument that may not be there yet.
-enum Given {
+pub(super) enum Given {
     Own(EncodedArg),
     Of(Arc<dyn RemoteObject>),
 }
@@ -115,29 +88,8 @@ fn values(given: Vec<Given>, name: &str) -> Result<Vec<Encoded>> {
 impl Driver {
     /// Starts a child.
     fn start(self: &Arc<Self>, actor: Option<u64>) -> Arc<Child> {
-        if let Ok(log) = std::env::var("RAY_TEST_STARTED") {
-            // For the list of tests that run on this executor: such a test starts a child.
-            let _ = std::fs::write(log, "a child was started");
-        }
-        let (mine, other) = UnixStream::pair().expect("a pair of sockets");
-        let socket = other.as_raw_fd();
-        let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
-        command.args(["processes::child", "--exact", "--nocapture", "--test-threads=1"]);
-        command.env(super::SOCKET, "3").env_remove("RAY_TEST_CHILD").stdin(Stdio::null()).stdout(Stdio::null());
-        // SAFETY: between fork and exec only functions that are safe in a signal handler are called. `dup2` clears the flag that
-        // would close the socket, unless it is number 3 already.
-        unsafe {
-            command.pre_exec(move || {
-                let done = if socket == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(socket, 3) };
-                if done < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-            });
-        }
-        let process = command.spawn().expect("the test binary starts again");
-        drop(other);
-        let mut reader = mine.try_clone().expect("a socket can be cloned");
         let counter: Arc<dyn Handles> = Arc::new(Counter(Arc::downgrade(self)));
-        let link = Link::new(mine, counter, format!("child {}", process.id()));
-        let child = Arc::new(Child { link, process: Mutex::new(process), actor });
+        let (child, mut reader) = Child::start(actor, counter);
         let (driver, here) = (Arc::clone(self), Arc::clone(&child));
         std::thread::spawn(move || {
             while let Ok(message) = Message::read(&mut reader) {
@@ -148,6 +100,20 @@ impl Driver {
             driver.ended(&here);
         });
         child
+    }
+
+    /// Ends every child.
+    pub(super) fn end_all(&self) {
+        let idle: Vec<_> = self.idle.lock().drain(..).collect();
+        idle.iter().for_each(|child| child.kill());
+        for actor in self.actors.lock().values() {
+            actor.child.kill();
+        }
+        for task in self.tasks.lock().values() {
+            if let Some(child) = &task.child {
+                child.kill();
+            }
+        }
     }
 
     /// The child has ended, or closed its socket.
@@ -173,7 +139,7 @@ impl Driver {
     }
 
     /// Runs a function when its arguments are there.
-    fn submit(self: &Arc<Self>, job: Job, given: Vec<Given>) {
+    pub(super) fn submit(self: &Arc<Self>, job: Job, given: Vec<Given>) {
         self.tasks.lock().insert(job.task, Task { parent: job.parent, child: None });
         let driver = Arc::clone(self);
         let there = given.iter().all(Given::is_there);
@@ -215,7 +181,7 @@ impl Driver {
     }
 
     /// Creates an actor in a child of its own.
-    fn create(self: &Arc<Self>, class: String, creation: &Creation, job: Job, given: Vec<Given>) -> Result<u64> {
+    pub(super) fn create(self: &Arc<Self>, class: String, creation: &Creation, job: Job, given: Vec<Given>) -> Result<u64> {
         if creation.max_restarts != 0 || creation.max_task_retries != 0 {
             let what = "the executor of the tests starts no actor anew: leave out max_restarts and max_task_retries";
             return Err(fail::error(ErrorKind::InvalidArgument, what));
@@ -322,7 +288,7 @@ impl Driver {
         }
     }
 
-    fn death(&self, actor: u64) -> Option<Error> {
+    pub(super) fn death(&self, actor: u64) -> Option<Error> {
         match self.actors.lock().get(&actor) {
             Some(actor) => actor.death.clone(),
             None => Some(fail::error(ErrorKind::ActorDied, "the actor has ended: no handle was left")),
@@ -330,7 +296,7 @@ impl Driver {
     }
 
     /// Puts a call in the line of its actor.
-    fn enqueue(self: &Arc<Self>, actor: u64, job: Job, given: Vec<Given>) {
+    pub(super) fn enqueue(self: &Arc<Self>, actor: u64, job: Job, given: Vec<Given>) {
         let calls = self.actors.lock().get(&actor).map(|actor| actor.calls.clone());
         let Some(calls) = calls else {
             let death = self.death(actor).unwrap_or_else(|| fail::error(ErrorKind::ActorDied, "the actor is dead"));
@@ -342,7 +308,7 @@ impl Driver {
         }
     }
 
-    fn kill(&self, actor: u64, why: &str) {
+    pub(super) fn kill(&self, actor: u64, why: &str) {
         self.bury(actor, || fail::error(ErrorKind::ActorDied, why));
         let child = self.actors.lock().get(&actor).map(|actor| Arc::clone(&actor.child));
         if let Some(child) = child {
@@ -351,7 +317,7 @@ impl Driver {
     }
 
     /// Cancels a task that has not ended, and, if `recursive`, those that it has submitted.
-    fn cancel(&self, task: u64, recursive: bool, force: bool) {
+    pub(super) fn cancel(&self, task: u64, recursive: bool, force: bool) {
         let mut todo = vec![task];
         while let Some(task) = todo.pop() {
             let tasks = self.tasks.lock();
@@ -371,7 +337,7 @@ impl Driver {
         }
     }
 
-    fn acquire(&self, actor: u64) -> bool {
+    pub(super) fn acquire(&self, actor: u64) -> bool {
         match self.actors.lock().get_mut(&actor) {
             Some(actor) if actor.death.is_none() => {
                 actor.handles += 1;
@@ -382,7 +348,7 @@ impl Driver {
     }
 
     /// With its last handle an actor ends when it has run the calls that it was sent.
-    fn release(self: &Arc<Self>, actor: u64) {
+    pub(super) fn release(self: &Arc<Self>, actor: u64) {
         let ended = {
             let mut actors = self.actors.lock();
             let Some(known) = actors.get_mut(&actor) else { return };
@@ -448,7 +414,7 @@ impl Driver {
         }
     }
 
-    fn find(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
+    pub(super) fn find(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
         let actor = self.names.lock().get(&(namespace.to_owned(), name.to_owned())).copied();
         let found = actor.and_then(|id| Some((id, self.actors.lock().get(&id)?.class.clone())));
         found.ok_or_else(|| {
@@ -456,7 +422,7 @@ impl Driver {
         })
     }
 
-    fn all_names(&self) -> Vec<(String, String)> {
+    pub(super) fn all_names(&self) -> Vec<(String, String)> {
         let mut names: Vec<_> = self.names.lock().keys().cloned().collect();
         names.sort();
         names
@@ -477,14 +443,8 @@ fn job_of(child: &Arc<Child>, call: Call, reply: Reply) -> (Job, Vec<Given>) {
     (Job { task: call.task, parent: call.parent, path: call.path, name: call.name, reply, retries: Some(retries) }, given)
 }
 
-fn job(call: RemoteCall) -> (Job, Vec<Given>) {
-    let (retries, name, path) = (call.retries(), call.name().to_owned(), call.spec.path().to_owned());
-    let given = call.args.into_iter().map(Given::Own).collect();
-    (Job { task: call.task, parent: call.parent, path, name, reply: call.reply, retries: Some(retries) }, given)
-}
-
 /// Processes are started as they are needed, so no resource is counted. The figure is that of the shared engine.
-fn resources_of_all() -> BTreeMap<String, f64> {
+pub(super) fn resources_of_all() -> BTreeMap<String, f64> {
     BTreeMap::from([("CPU".to_owned(), 32.0)])
 }
 
@@ -506,79 +466,6 @@ impl Handles for Counter {
     fn release(&self, actor: u64) {
         if let Some(driver) = self.0.upgrade() {
             driver.release(actor);
-        }
-    }
-}
-
-impl Executor for Processes {
-    fn submit(&self, call: RemoteCall) {
-        let (job, given) = job(call);
-        self.0.submit(job, given);
-    }
-
-    fn create_actor(&self, creation: RemoteCreation) -> Result<u64> {
-        let said = Creation {
-            name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
-            get_if_exists: creation.get_if_exists(),
-            max_restarts: creation.max_restarts(),
-            max_concurrency: creation.max_concurrency(),
-            max_task_retries: creation.max_task_retries(),
-        };
-        let class = creation.class.path().to_owned();
-        let (job, given) = job(creation.call);
-        self.0.create(class, &said, job, given)
-    }
-
-    fn call_actor(&self, actor: u64, call: RemoteCall) {
-        let (job, given) = job(call);
-        self.0.enqueue(actor, job, given);
-    }
-
-    fn acquire_actor(&self, actor: u64) -> bool {
-        self.0.acquire(actor)
-    }
-
-    fn release_actor(&self, actor: u64) {
-        self.0.release(actor);
-    }
-
-    fn kill_actor(&self, actor: u64, _restart: bool) {
-        self.0.kill(actor, "the actor was killed by `ray::kill`");
-    }
-
-    fn is_actor_alive(&self, actor: u64) -> bool {
-        self.0.death(actor).is_none()
-    }
-
-    fn exit_actor(&self, _actor: u64) -> Result<()> {
-        Err(fail::error(ErrorKind::InvalidArgument, "no actor runs in this process"))
-    }
-
-    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
-        self.0.find(namespace, name)
-    }
-
-    fn named_actors(&self) -> Vec<(String, String)> {
-        self.0.all_names()
-    }
-
-    fn cancel(&self, task: u64, recursive: bool, force: bool) {
-        self.0.cancel(task, recursive, force);
-    }
-
-    fn total_resources(&self) -> BTreeMap<String, f64> {
-        resources_of_all()
-    }
-
-    fn available_resources(&self) -> BTreeMap<String, f64> {
-        resources_of_all()
-    }
-
-    fn shutdown(&self) {
-        let children: Vec<_> = self.0.idle.lock().drain(..).collect();
-        children.iter().for_each(|child| child.kill());
-        for actor in self.0.actors.lock().values() {
-            actor.child.kill();
         }
     }
 }

@@ -58,6 +58,8 @@ struct Parent {
     link: OnceLock<Arc<Link>>,
     bodies: Mutex<HashMap<u64, Arc<RemoteBody>>>,
     actor: OnceLock<Actor>,
+    /// The actor ends after the call of `terminate`, which succeeds.
+    terminates: AtomicBool,
 }
 
 impl std::fmt::Debug for Parent {
@@ -126,6 +128,14 @@ impl Parent {
 
     fn end(&self, task: u64, reply: Reply, ended: Result<Encoded>) {
         self.bodies.lock().remove(&task);
+        let exits = self.actor.get().is_some_and(|actor| actor.exits.load(Ordering::Acquire));
+        if exits && !self.terminates.load(Ordering::Acquire) {
+            reply.send(Err(fail::error(
+                ErrorKind::ActorDied,
+                "the actor has ended itself by `ray::exit_actor`: create a new one",
+            )));
+            std::process::exit(0);
+        }
         reply.send(ended);
         if self.actor.get().is_some_and(|actor| actor.exits.load(Ordering::Acquire)) {
             std::process::exit(0);
@@ -185,6 +195,7 @@ impl Parent {
             }
             if path == TERMINATE {
                 let actor = parent.actor.get().expect("a call comes after the creation");
+                parent.terminates.store(true, Ordering::Release);
                 let _ = parent.exit_actor(actor.id);
                 return parent.end(task, reply, Encoded::of(&()));
             }

@@ -47,6 +47,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/actor/interrupt.rs",
     "ray-core/src/actor/lifecycle.rs",
     "ray-core/src/actor/living.rs",
+    "ray-core/src/actor/remote.rs",
     "ray-core/src/actor/run.rs",
     "ray-core/src/actor/schedule.rs",
     "ray-core/src/actor/send.rs",
@@ -100,6 +101,9 @@ const UNSAFE: &[&str] = &[
     "ray-train/src/trainer/interrupt.rs",
     "ray-train/tests/trainer/signal.rs",
     "tests/it/forks.rs",
+    "tests/it/processes/child.rs",
+    "tests/it/processes/tests.rs",
+    "tests/it/processes/worker.rs",
     "tests/it/no_threads.rs",
     "tests/it/awaits.rs",
 ];

@@ -50,7 +50,7 @@ pub(crate) enum Helped {
 pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
     // SAFETY: the await has a ref.
     let header = unsafe { entry.as_ref() };
-    if header.phase() != Phase::Queued && header.vtable.kind != crate::object::entry::Kind::Part {
+    if header.phase() != Phase::Queued && header.vtable.kind != crate::object::kind::Kind::Part {
         return Helped::Nothing;
     }
     let now = Instant::now();

@@ -1,0 +1,95 @@
+//! The executor: what the typed API of the parent asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ray::__private::executor::{Executor, RemoteCall, RemoteCreation, fail};
+use ray::{ErrorKind, Result};
+
+use super::driver::{Driver, Given, Job, resources_of_all};
+use super::message::Creation;
+
+/// The executor.
+#[derive(Default)]
+pub(crate) struct Processes(Arc<Driver>);
+
+impl std::fmt::Debug for Processes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Processes")
+    }
+}
+
+fn job(call: RemoteCall) -> (Job, Vec<Given>) {
+    let (retries, name, path) = (call.retries(), call.name().to_owned(), call.spec.path().to_owned());
+    let given = call.args.into_iter().map(Given::Own).collect();
+    (Job { task: call.task, parent: call.parent, path, name, reply: call.reply, retries: Some(retries) }, given)
+}
+
+impl Executor for Processes {
+    fn submit(&self, call: RemoteCall) {
+        let (job, given) = job(call);
+        self.0.submit(job, given);
+    }
+
+    fn create_actor(&self, creation: RemoteCreation) -> Result<u64> {
+        let said = Creation {
+            name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            get_if_exists: creation.get_if_exists(),
+            max_restarts: creation.max_restarts(),
+            max_concurrency: creation.max_concurrency(),
+            max_task_retries: creation.max_task_retries(),
+        };
+        let class = creation.class.path().to_owned();
+        let (job, given) = job(creation.call);
+        self.0.create(class, &said, job, given)
+    }
+
+    fn call_actor(&self, actor: u64, call: RemoteCall) {
+        let (job, given) = job(call);
+        self.0.enqueue(actor, job, given);
+    }
+
+    fn acquire_actor(&self, actor: u64) -> bool {
+        self.0.acquire(actor)
+    }
+
+    fn release_actor(&self, actor: u64) {
+        self.0.release(actor);
+    }
+
+    fn kill_actor(&self, actor: u64, _restart: bool) {
+        self.0.kill(actor, "the actor was killed by `ray::kill`");
+    }
+
+    fn is_actor_alive(&self, actor: u64) -> bool {
+        self.0.death(actor).is_none()
+    }
+
+    fn exit_actor(&self, _actor: u64) -> Result<()> {
+        Err(fail::error(ErrorKind::InvalidArgument, "no actor runs in this process"))
+    }
+
+    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
+        self.0.find(namespace, name)
+    }
+
+    fn named_actors(&self) -> Vec<(String, String)> {
+        self.0.all_names()
+    }
+
+    fn cancel(&self, task: u64, recursive: bool, force: bool) {
+        self.0.cancel(task, recursive, force);
+    }
+
+    fn total_resources(&self) -> BTreeMap<String, f64> {
+        resources_of_all()
+    }
+
+    fn available_resources(&self) -> BTreeMap<String, f64> {
+        resources_of_all()
+    }
+
+    fn shutdown(&self) {
+        self.0.end_all();
+    }
+}
