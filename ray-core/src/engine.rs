@@ -7,6 +7,7 @@ pub(crate) mod callbacks;
 pub(crate) mod calls;
 pub(crate) mod claim;
 pub(crate) mod deadlock;
+#[expect(clippy::module_inception, reason = "the file defines the type `Engine`, and nothing else")]
 pub(crate) mod engine;
 pub(crate) mod execute;
 pub(crate) mod extra_cpu;

@@ -67,7 +67,6 @@ fn find<'a>(events: &'a [Event], name: &str, kind: EventKind) -> &'a Event {
 }
 
 const SETTLED: EventKind = EventKind::Settled { failed: false };
-const FAILED: EventKind = EventKind::Settled { failed: true };
 
 #[remote]
 fn square(x: u64) -> u64 {

@@ -61,7 +61,7 @@ pub(crate) fn rouse(engine: &Engine) {
             };
             if engine.workers.count.load(Ordering::Relaxed) == 0 {
                 // The system refused the worker for the first work.
-                let _ = crate::engine::wake::add_worker(&engine);
+                let _ = crate::engine::wake::add_worker(engine);
             }
             engine.monitor.there.store(true, Ordering::SeqCst);
             let weak = Arc::downgrade(&running);

@@ -4,7 +4,6 @@
 //! value, and a task's arguments. [`state`](crate::object::state) has the phases and the rules. This file implements them: no
 //! other file accesses `waiters_or_error`.
 
-use crate::object::kind::{Kind, ValueType};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -13,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use crate::base::error::Error;
 use crate::base::event;
 use crate::base::sync::{AtomicU32, Ordering};
+use crate::object::kind::{Kind, ValueType};
 use crate::object::stamp;
 use crate::object::state::{DropRef, Phase, Publish, State};
 use crate::object::task_table::TaskTable;
@@ -27,6 +27,8 @@ pub(crate) struct VTable {
     /// The type of the object: the `T` of its references, also where the value is an `Arc<T>`.
     pub(crate) holds: ValueType,
     pub(crate) kind: Kind,
+    /// Asks another process for its value. Called when the first waiter is linked, and when a thread asks whether it is ready.
+    pub(crate) wanted: Option<fn(&Header)>,
     /// The type of the value needs a drop, which may drop more references.
     pub(crate) nested: bool,
     /// Drops the value of a ready entry.
@@ -128,8 +130,8 @@ impl Header {
 
     /// Whether it is settled, or its engine was shut down. After a shutdown bodies may still run, but their objects cannot be read.
     pub(crate) fn is_ready(&self) -> bool {
-        if self.vtable.kind == Kind::Remote {
-            crate::object::remote::ask_for(self);
+        if let Some(wanted) = self.vtable.wanted {
+            wanted(self);
         }
         self.phase().is_settled() || crate::base::epoch::check_object(self.epoch).is_err()
     }
@@ -170,8 +172,8 @@ impl Header {
                 // is linked nowhere and stays alive.
                 unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
-                if self.vtable.kind == Kind::Remote {
-                    crate::object::remote::ask_for(self);
+                if let Some(wanted) = self.vtable.wanted {
+                    wanted(self);
                 }
                 Ok(())
             }

@@ -35,6 +35,7 @@ impl<T: Send + Sync + 'static> Part<T> {
         holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Part,
+        wanted: None,
         drop_value: Self::drop_value,
         free: Self::free,
         task: None,

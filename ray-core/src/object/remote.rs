@@ -67,6 +67,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
         holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Remote,
+        wanted: Some(ask_for),
         drop_value: Self::drop_value,
         free: Self::free,
         task: None,
@@ -126,7 +127,7 @@ fn head(header: &Header) -> Option<&RemoteHead> {
 
 /// Something waits for the object: its value is asked for, unless it was.
 #[cold]
-pub(crate) fn ask_for(header: &Header) {
+fn ask_for(header: &Header) {
     let Some(head) = head(header) else { return };
     let unasked = head.unasked.lock().take();
     if let (Some(settle), Some(source)) = (unasked, &head.source) {

@@ -154,7 +154,7 @@ fn references_as_arguments() {
         let chain = (0..10).fold(add.remote(0, 0), |sum, number| add.remote(&sum, number));
         assert_eq!(ray::get(chain).unwrap(), 45);
         let gate = Gate::new();
-        let late = add.remote(&passes.remote(gate, 5), 6);
+        let late = add.remote(passes.remote(gate, 5), 6);
         gate.open();
         assert_eq!(ray::get(late).unwrap(), 11);
         let (left, right) = halves.remote("breadcrumb".to_owned());
@@ -172,7 +172,7 @@ fn references_inside_values() {
         let filled = ray::get(fills.remote(5)).unwrap();
         assert_eq!(ray::get(&filled.numbers).unwrap(), [0, 1, 2, 3, 4, 1000]);
         assert_eq!(ray::get(sums.remote(filled)).unwrap(), 1010);
-        assert_eq!(ray::get(sums.remote(&fills.remote(3))).unwrap(), 1003, "a value that the parent never sees");
+        assert_eq!(ray::get(sums.remote(fills.remote(3))).unwrap(), 1003, "a value that the parent never sees");
     });
 }
 
@@ -192,7 +192,7 @@ fn errors_keep_their_types() {
         assert!(format!("{error:?}").contains("`bakes`"), "{error:?}");
         let error = ray::get(panics.remote()).unwrap_err();
         assert!(error.is_panic() && error.to_string().contains("no oven") && error.to_string().contains("tests.rs"), "{error}");
-        let dependant = ray::get(add.remote(&add.remote(1, 2), 3)).unwrap();
+        let dependant = ray::get(add.remote(add.remote(1, 2), 3)).unwrap();
         assert_eq!(dependant, 6);
         let counter = Counter::remote(7);
         let error = ray::get(counter.takes.remote(2)).unwrap_err();

@@ -68,10 +68,13 @@ impl std::fmt::Debug for Parent {
     }
 }
 
-/// What the child is.
+/// A call that waits for the thread of the actor's instance.
+type Call = Box<dyn FnOnce(&Instance) + Send>;
+
+/// The actor whose instance this child holds.
 struct Actor {
     id: u64,
-    calls: mpsc::Sender<Box<dyn FnOnce(&Instance) + Send>>,
+    calls: mpsc::Sender<Call>,
     class: &'static Registration,
     /// A handle of itself.
     own: AnyActor,
@@ -156,7 +159,7 @@ impl Parent {
         max_concurrency: u32,
         args: Vec<Value>,
     ) {
-        let (calls, queue) = mpsc::channel::<Box<dyn FnOnce(&Instance) + Send>>();
+        let (calls, queue) = mpsc::channel::<Call>();
         let args = args.into_iter().map(|value| self.link().encoded(value).into()).collect();
         let _ = self.actor.set(Actor { id, calls, class, own, exits: AtomicBool::new(false) });
         let parent = Arc::clone(self);
