@@ -69,12 +69,12 @@ impl std::fmt::Debug for Parent {
 }
 
 /// A call that waits for the thread of the actor's instance.
-type Call = Box<dyn FnOnce(&Instance) + Send>;
+type QueuedCall = Box<dyn FnOnce(&Instance) + Send>;
 
 /// The actor whose instance this child holds.
 struct Actor {
     id: u64,
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<QueuedCall>,
     class: &'static Registration,
     /// A handle of itself.
     own: AnyActor,
@@ -159,7 +159,7 @@ impl Parent {
         max_concurrency: u32,
         args: Vec<Value>,
     ) {
-        let (calls, queue) = mpsc::channel::<Call>();
+        let (calls, queue) = mpsc::channel::<QueuedCall>();
         let args = args.into_iter().map(|value| self.link().encoded(value).into()).collect();
         let _ = self.actor.set(Actor { id, calls, class, own, exits: AtomicBool::new(false) });
         let parent = Arc::clone(self);
