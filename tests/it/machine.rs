@@ -65,7 +65,7 @@ fn no_cpus_at_all() {
             assert!(error.is_infeasible(), "{error}");
             assert!(error.to_string().contains(&format!("{name} asks for {{CPU: ")), "{error}");
             assert!(
-                error.to_string().contains("is more than 0; ask for less, or give `ray::init_with` a Config with more"),
+                error.to_string().contains("is more than 0; ask for less, or pass a Config with more to `ray::init_with`"),
                 "{error}"
             );
         }
