@@ -1,4 +1,4 @@
-//! A value as bytes, with the references and handles that stand inside it.
+//! A value as bytes, with the references and handles inside it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 use crate::base::error::Result;
 use crate::object::travel::{self, Carried};
 
-/// One value as bytes.
+/// An encoded value.
 #[derive(Clone, Debug, Default)]
 pub struct Encoded {
     /// The value in MessagePack. A reference or handle in it is a number, its place in `carried`.
     pub bytes: Vec<u8>,
-    /// The references and handles that stand inside the value, in order.
+    /// The references and handles inside the value, in order.
     pub carried: Vec<Carried>,
 }
 
@@ -19,7 +19,7 @@ impl Encoded {
     /// Encodes a value.
     ///
     /// # Errors
-    /// `Serialization`, naming the type.
+    /// `Serialization`, with the name of the type.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let (bytes, carried) = travel::collect(|| crate::base::value::encode_from(value, travel::start_over));
         Ok(Self { bytes: bytes?, carried })
@@ -28,7 +28,8 @@ impl Encoded {
     /// Decodes a value.
     ///
     /// # Errors
-    /// `Serialization`, naming the type: the bytes are those of another, or something else is carried than the type has.
+    /// `Serialization`, with the name of the type, if the bytes encode another type, or if `carried` does not have the references
+    /// and handles that the type needs.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T> {
         let Self { bytes, carried } = self;
         travel::provide(carried, || crate::base::value::decode(&bytes))

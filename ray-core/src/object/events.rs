@@ -1,4 +1,4 @@
-//! When the engine tells which event of an entry's task; see [`event`](crate::base::event).
+//! The events of an entry's task, and when the engine tells them; see [`event`](crate::base::event).
 //!
 //! No event comes after `Settled`. A thread that tells another event takes the time under the entry's lock, if the task is not
 //! settled then. A thread that fails the task takes the time of `Settled` under the same lock. The thread that publishes the value
@@ -19,15 +19,17 @@ use crate::object::state::Phase;
 #[inline(always)]
 pub(crate) unsafe fn submitted(entry: NonNull<Header>, parent: Option<NonNull<Header>>, ready: bool) {
     if is_heard() {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that both entries are alive.
         unsafe { tell_submitted(entry, parent, ready) };
     }
 }
 
+/// # Safety
+/// As of [`submitted`].
 #[cold]
 #[inline(never)]
 unsafe fn tell_submitted(entry: NonNull<Header>, parent: Option<NonNull<Header>>, ready: bool) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that both entries are alive.
     let (entry, submission) = unsafe { (entry.as_ref(), submission(entry, parent)) };
     submission.tell();
     if ready {
@@ -38,13 +40,13 @@ unsafe fn tell_submitted(entry: NonNull<Header>, parent: Option<NonNull<Header>>
 /// As [`submitted`], for a caller that tells the event later, when it has opened its locks.
 ///
 /// # Safety
-/// As [`submitted`].
+/// As of [`submitted`].
 #[cold]
 pub(crate) unsafe fn submission(entry: NonNull<Header>, parent: Option<NonNull<Header>>) -> Pending {
     if !is_heard() {
         return Pending::NONE;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that both entries are alive.
     let (entry, parent) = unsafe { (entry.as_ref(), parent.map(|parent| TaskId::from_raw(parent.as_ref().id()))) };
     entry.event(EventKind::Submitted, parent)
 }
@@ -55,16 +57,16 @@ pub(crate) unsafe fn submission(entry: NonNull<Header>, parent: Option<NonNull<H
 /// The body runs on this thread until the guard is dropped.
 pub(crate) unsafe fn waiting(body: Option<NonNull<Header>>) -> Option<Waiting> {
     let body = body.filter(|_| is_heard())?;
-    // SAFETY: an entry is alive while its body runs.
+    // SAFETY: the caller guarantees that the body runs on this thread, and an entry is alive while its body runs.
     unsafe { body.as_ref() }.tell_if(EventKind::Blocked, is_running).then_some(Waiting(body))
 }
 
-/// See [`waiting`].
+/// The guard of [`waiting`].
 pub(crate) struct Waiting(NonNull<Header>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // SAFETY: an entry is alive while its body runs.
+        // SAFETY: the body runs until the guard is dropped (see `waiting`), and an entry is alive while its body runs.
         unsafe { self.0.as_ref() }.tell_if(EventKind::Resumed, is_running);
     }
 }
@@ -106,12 +108,12 @@ impl Header {
     /// As [`publish`](crate::object::entry::publish), where a listener is set.
     ///
     /// # Safety
-    /// As `publish`.
+    /// As of `publish`.
     #[cold]
     pub(super) unsafe fn publish_heard(entry: NonNull<Header>, hold: bool) {
-        // SAFETY: alive by the caller's hold or ref.
+        // SAFETY: the caller's hold or ref keeps the entry alive.
         let event = unsafe { entry.as_ref() }.settling(false);
-        // SAFETY: the caller's promise.
+        // SAFETY: `publish_then` requires what the caller of `publish` guarantees: the value is written, and the hold or ref is valid.
         unsafe { publish_then(entry, hold, || event.tell()) }
     }
 
@@ -123,7 +125,7 @@ impl Header {
     /// An event of now; none if the entry is not that of a task.
     fn event(&self, kind: EventKind, parent: Option<TaskId>) -> Pending {
         let Some(table) = self.vtable.task else { return Pending::NONE };
-        // SAFETY: an entry with that table.
+        // SAFETY: the table is that of this entry, which is alive.
         let about = unsafe { table.about(NonNull::from(self).cast()) };
         Pending::now(kind, TaskId::from_raw(self.id()), parent, about.name, about.actor)
     }

@@ -1,16 +1,15 @@
-//! Objects that another process makes or has.
+//! Objects that another process has or makes.
 //!
-//! The entry lies in this process, in `Running` from the start, so that no getter can claim it. It is settled by a [`Reply`],
-//! from bytes.
+//! The entry is in this process, in `Running` from the start, so that no getter can claim it. A [`Reply`] settles it, from bytes.
 //!
 //! # Rules
 //!
-//! 1. The result of a call that an executor has taken: the reply goes to the executor with the call.
-//! 2. A reference that was decoded: the entry keeps the [`RemoteObject`] that stood in the reference's place, and asks for the
-//!    value when the first waiter is linked (a get, a `wait`, an await, a callback, a dependant) or somebody asks whether it is
-//!    ready: once, with a reply. With the entry the `RemoteObject` is dropped, which tells the transport that this
-//!    process has no reference to it any more.
-//! 3. A reply that is dropped fails the object: no wait may last for ever.
+//! 1. The result of a call that an executor runs: the executor gets the reply together with the call.
+//! 2. A reference that was decoded: the entry keeps the [`RemoteObject`] that the transport has put in the place of the reference.
+//!    It asks for the value once, with a reply, when the first waiter is linked (a get, a `wait`, an await, a callback, a
+//!    dependant) or `is_ready` is called. The `RemoteObject` is dropped with the entry, which tells the transport that this
+//!    process has no reference to the object any more.
+//! 3. The drop of a reply fails the object, so that no wait lasts forever.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -34,22 +33,22 @@ use crate::object::state::{Phase, State};
 /// An object that another process has or makes, as a transport puts it in the place of a reference that it decodes.
 #[doc(hidden)]
 pub trait RemoteObject: fmt::Debug + Send + Sync {
-    /// The value is wanted, for the first time by the entry that asks. The reply may be sent now or later, on any thread.
+    /// Asks for the value; an entry calls this once. The reply may be sent now or later, on any thread.
     fn ask_for(&self, reply: Reply);
 
-    /// For a transport that finds its own objects again.
+    /// The object as `Any`, with which a transport recognises its own objects.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// What a remote entry has before its value.
+/// The beginning of a remote entry, before its value.
 #[repr(C)]
 struct RemoteHead {
     header: Header,
-    /// It is the result of a call, and the entry's number is that of the task.
+    /// Whether it is the result of a call, so that the id of the entry is that of the task.
     is_task: bool,
     /// The name of the task, in the process that runs its body.
     name: OnceLock<Box<str>>,
-    /// Until it is asked for. The lock is for the one taker.
+    /// Set until the value is asked for. The lock lets only one thread take it.
     unasked: Mutex<Option<Settle>>,
     source: Option<Arc<dyn RemoteObject>>,
 }
@@ -73,7 +72,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
         task: None,
     };
 
-    /// One ref, and a hold beside the refs' where a promise is made at once.
+    /// Allocates an entry with one ref, and with `holds` holds in addition to the common one of the refs.
     fn allocate(epoch: u32, holds: u64, is_task: bool, source: Option<(Arc<dyn RemoteObject>, Settle)>) -> NonNull<Header> {
         let (source, settle) = source.unzip();
         let entry = Self {
@@ -89,12 +88,13 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
         NonNull::from(Box::leak(Box::new(entry))).cast()
     }
 
-    /// Settles the entry. It is of this type, and the caller's reply is the only one that settles it.
+    /// Settles the entry, which has this type, for its only reply.
     fn settle(object: Hold, value: Result<T>) {
         match value {
             Ok(value) => {
                 let entry = object.into_entry();
-                // SAFETY: the entry is of this type, the reply alone writes the value and publishes it, and gives its hold away.
+                // SAFETY: the entry has this type and is in `Running`; only its reply writes and publishes the value, and passes its hold
+                // to `publish`.
                 unsafe {
                     (*entry.cast::<Self>().as_ref().value.get()).write(value);
                     entry::publish(entry, true);
@@ -107,7 +107,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
     }
 
     unsafe fn drop_value(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the value of an entry that has this table.
+        // SAFETY: the caller of `drop_value` owns the value of an entry that has this table, and calls it once.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
             crate::base::users_code::quietly(|| (*value).assume_init_drop());
@@ -115,7 +115,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
     }
 
     unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold of an entry that has this table is gone, and the value with it.
+        // SAFETY: the last hold is gone, so no other thread has the entry; `allocate` has boxed it with this type.
         drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
     }
 }
@@ -125,24 +125,24 @@ fn head(header: &Header) -> Option<&RemoteHead> {
     (header.vtable.kind == Kind::Remote).then(|| unsafe { NonNull::from(header).cast::<RemoteHead>().as_ref() })
 }
 
-/// Something waits for the object: its value is asked for, unless it was.
+/// Asks for the value of a remote object, unless it was asked for before.
 #[cold]
 fn ask_for(header: &Header) {
     let Some(head) = head(header) else { return };
     let unasked = head.unasked.lock().take();
     if let (Some(settle), Some(source)) = (unasked, &head.source) {
-        // SAFETY: alive by the caller's borrow.
+        // SAFETY: the header is that of an entry, which the caller's borrow keeps alive.
         let hold = unsafe { Hold::new(NonNull::from(header)) };
         source.ask_for(reply(hold, settle));
     }
 }
 
-/// The number of the task that makes the object, if it is known to be the result of one.
+/// The id of the task that makes the object, if the object is known to be the result of a task.
 pub(crate) fn task_of(header: &Header) -> Option<TaskId> {
     head(header).filter(|head| head.is_task).map(|_| TaskId::from_raw(header.id()))
 }
 
-/// Names the task, for the context of its body.
+/// Sets the name of the task, for the context of its body.
 pub(crate) fn set_name(header: &Header, name: &str) {
     if let Some(head) = head(header) {
         let _ = head.name.set(name.into());
@@ -163,7 +163,7 @@ pub(crate) fn source(header: &Header) -> Option<&Arc<dyn RemoteObject>> {
 pub(crate) fn reference<T: DeserializeOwned + Send + Sync + 'static>(object: Arc<dyn RemoteObject>) -> ObjectRef<T> {
     let settle: Settle = |object, value| RemoteEntry::<T>::settle(object, value.and_then(Encoded::decode));
     let entry = RemoteEntry::<T>::allocate(crate::base::epoch::current(), 0, false, Some((object, settle)));
-    // SAFETY: a fresh entry of a `T` with one ref.
+    // SAFETY: the new entry has the type `T`, and one ref, which the reference takes over.
     unsafe { ObjectRef::adopt(entry) }
 }
 
@@ -173,18 +173,18 @@ fn reply(object: Hold, settle: impl FnOnce(Hold, Result<Encoded>) + Send + 'stat
     Reply::new(move |value| settle(object, value))
 }
 
-/// The result of a call that another process runs, and the duty to settle it; `decode` makes the value.
+/// The result of a call that another process runs, and the reply that settles it; `decode` makes the value.
 pub(crate) fn result<T: Send + Sync + 'static>(
     epoch: u32,
     decode: impl FnOnce(Encoded) -> Result<T> + Send + 'static,
 ) -> (ObjectRef<T>, Reply) {
     let entry = RemoteEntry::<T>::allocate(epoch, 1, true, None);
-    // SAFETY: a fresh entry of a `T` with one ref and one hold beside the refs'.
+    // SAFETY: the new entry has the type `T`, one ref, and one hold in addition to the common one; each is taken over once.
     let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
     (object, reply(hold, |object, value| RemoteEntry::<T>::settle(object, value.and_then(decode))))
 }
 
-/// The duty to answer: with the bytes of a value or an error, once. One that is dropped answers with an error.
+/// Settles a remote object once, with the bytes of a value or with an error. The drop of an unused reply settles it with an error.
 #[doc(hidden)]
 #[must_use]
 pub struct Reply(Option<Answer>);
@@ -198,17 +198,17 @@ impl fmt::Debug for Reply {
 }
 
 impl Reply {
-    /// The closure is called once.
+    /// A reply that calls the closure once.
     pub fn new(answer: impl FnOnce(Result<Encoded>) + Send + 'static) -> Self {
         Self(Some(Box::new(answer)))
     }
 
-    /// Gives the duty up: nothing is answered.
+    /// Drops the reply without settling the object.
     pub(crate) fn forget(mut self) {
         drop(self.0.take());
     }
 
-    /// Answers.
+    /// Settles the object.
     pub fn send(mut self, answer: Result<Encoded>) {
         if let Some(reply) = self.0.take() {
             reply(answer);
@@ -219,7 +219,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(reply) = self.0.take() {
-            let what = "the process that was to answer has ended before it did: submit again, or set max_retries";
+            let what =
+                "the process that ran the task or had the object has ended before it answered: submit again, or set max_retries";
             reply(Err(Error::new(ErrorKind::WorkerCrashed, what)));
         }
     }

@@ -1,10 +1,10 @@
-//! The table of a task, without its type, as the table of an entry refers to it.
+//! The table of a task, without its type, to which the table of an entry refers.
 
 use std::ptr::NonNull;
 
 use crate::base::id::ActorId;
 
-/// The table of a task, of which an object knows nothing: `task` makes it and reads it.
+/// The table of a task, without its type: the module `task` makes it and reads it.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskTable {
     table: *const (),
@@ -17,7 +17,7 @@ pub(crate) struct About {
     pub(crate) actor: Option<ActorId>,
 }
 
-// SAFETY: the address of a static that is Sync.
+// SAFETY: it has a shared reference to a static that is `Sync` (see `erase`), and a function pointer.
 unsafe impl Sync for TaskTable {}
 
 impl TaskTable {
@@ -26,18 +26,20 @@ impl TaskTable {
         Self { table: std::ptr::from_ref(table).cast(), about }
     }
 
+    /// The name and the actor of the entry's task.
+    ///
     /// # Safety
     /// The entry has this table, and is alive.
     pub(super) unsafe fn about(self, entry: NonNull<()>) -> About {
-        // SAFETY: the caller's promise.
+        // SAFETY: `about` takes entries that have this table (see `erase`); the caller guarantees that this one has it.
         unsafe { (self.about)(entry) }
     }
 
     /// # Safety
-    /// It was made of a `T`.
+    /// The table was made of a `T`.
     #[inline]
     pub(crate) const unsafe fn get<T>(self) -> &'static T {
-        // SAFETY: the caller's promise; it was made of a static reference.
+        // SAFETY: `erase` has made the pointer of a `&'static T`, with the `T` that the caller names.
         unsafe { &*self.table.cast() }
     }
 }
