@@ -383,7 +383,7 @@ thread_local! {
 /// Drops a ready value, and then frees the memory (`alone`) or gives up the common hold of the refs.
 ///
 /// # Safety
-/// The caller owns the value and the common hold of the refs; with `alone`, that is the only hold, and there is no ref.
+/// The caller owns the value and the common hold of the refs; with `alone`, that is the only hold, and no other thread has a ref.
 #[inline]
 unsafe fn drop_ready(entry: NonNull<Header>, alone: bool) {
     // SAFETY: the caller owns the value and the common hold, which keeps the entry alive. The list takes the hold over, and the
