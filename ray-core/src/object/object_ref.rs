@@ -165,11 +165,15 @@ impl<T> ObjectRef<T> {
     /// The value, of an object that must be ready.
     ///
     /// # Errors
-    /// The error of an object that has failed; `InvalidArgument`: it is not ready.
+    /// The error of an object that has failed; `InvalidArgument`: it is not ready, or an await has taken the value.
     pub(crate) fn ready_or_error(&self) -> crate::Result<&T> {
         match self.header().phase() {
             Phase::Ready => Ok(self.ready_value()),
             Phase::Failed => Err(self.seen_error()),
+            Phase::Taken => Err(crate::Error::new(
+                crate::ErrorKind::InvalidArgument,
+                format!("the value of {self:?} was taken by an await: pass a reference that was not awaited"),
+            )),
             _ => Err(crate::Error::new(
                 crate::ErrorKind::InvalidArgument,
                 format!("{self:?} is not ready: wait for the object before its value is encoded or decoded"),

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
@@ -77,7 +78,9 @@ pub trait CarriedActor: Any + fmt::Debug + Send + Sync {
 type Table = Vec<Carried>;
 
 thread_local! {
-    static TABLE: RefCell<Option<Table>> = const { RefCell::new(None) };
+    /// The table of the value that this thread encodes or decodes. The slot has no destructor, so that a value can also be
+    /// encoded by the drop of another value while the thread ends; [`with_table`] leaves the slot empty.
+    static TABLE: RefCell<ManuallyDrop<Option<Table>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Runs `encode` with an empty table, and returns what the values in it have put there.
@@ -97,12 +100,13 @@ fn with_table<R>(table: Table, work: impl FnOnce() -> R) -> (R, Table) {
         fn drop(&mut self) {
             let outer = self.0.take();
             // Dropped when the cell is free again: the last reference drops a value of the user's.
-            drop(TABLE.replace(outer));
+            drop(ManuallyDrop::into_inner(TABLE.replace(ManuallyDrop::new(outer))));
         }
     }
-    let _outer = Restore(TABLE.replace(Some(table)));
+    let outer = TABLE.replace(ManuallyDrop::new(Some(table)));
+    let _outer = Restore(ManuallyDrop::into_inner(outer));
     let done = work();
-    (done, TABLE.take().unwrap_or_default())
+    (done, TABLE.with_borrow_mut(|table| table.take()).unwrap_or_default())
 }
 
 /// Empties the table: the encoder begins again with the same value.
