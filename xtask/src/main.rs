@@ -23,8 +23,9 @@ Commands:
                  another commit, by default 469ada4; needs valgrind
   chaos OPTIONS  runs random programs against a model of the engine; --help lists the options
   package        packages the published crates, and runs programs that depend on the packages
-  sanitize [thread|address] [FILTER]
-                 runs the tests under ThreadSanitizer, AddressSanitizer or both; needs the nightly toolchain
+  sanitize [thread|address] [core|it|chaos] [FILTER]
+                 runs the tests and the random programs under ThreadSanitizer, AddressSanitizer or both;
+                 needs the nightly toolchain
   tidy [--circles] [--edges] [--unsafe]
                  checks the project's rules that the compiler does not check: layers, sizes, names.
                  --circles lists the files of each import cycle, --edges the imports between

@@ -81,33 +81,76 @@ const EXCLUDED: &[Excluded] = &[
     },
 ];
 
-/// The test suites, as arguments of cargo.
-const SUITES: &[&str] = &["test --package ray-core --lib", "test --package ray-remote --test it"];
+/// A suite that runs under the sanitizers. Each suite can also be run alone.
+struct Suite {
+    name: &'static str,
+    /// The arguments for cargo, up to those of the program that it runs.
+    cargo: &'static str,
+    /// The arguments of the program. A suite of tests takes the filter and the excluded tests besides.
+    program: &'static str,
+}
 
-/// The random programs, if ray-chaos is a package of the workspace. They do not check memory, because sanitizers keep freed
-/// memory for a while.
-const CHAOS: &str = "run --package ray-chaos -- --ops 20000 --seeds 2 --cpus 1,2,8 --without memory";
+const SUITES: &[Suite] = &[
+    Suite { name: "core", cargo: "test --package ray-core --lib", program: "" },
+    Suite { name: "it", cargo: "test --package ray-remote --test it", program: "" },
+    // A sanitizer keeps freed memory for a while, so the programs do not check the memory of the process.
+    Suite { name: "chaos", cargo: "run --package ray-chaos", program: "--ops 20000 --seeds 2 --cpus 1,2,8 --without memory" },
+];
+
+impl Suite {
+    fn has_tests(&self) -> bool {
+        self.cargo.starts_with("test ")
+    }
+}
 
 /// The number of operations of the random programs of `tests/it`. Under a sanitizer an operation takes about ten times as
 /// long.
 const OPERATIONS: &str = "20000";
 
-const USAGE: &str = "Usage: cargo xtask sanitize [thread|address] [FILTER]";
+const USAGE: &str = "\
+Usage: cargo xtask sanitize [thread|address] [core|it|chaos] [FILTER]
 
-/// Runs one sanitizer or both, with all tests or with those whose names contain the filter.
+  thread|address  one sanitizer; without it both
+  core            ray-core's unit tests
+  it              the tests in tests/it
+  chaos           the random programs of ray-chaos
+  FILTER          the tests whose names contain this text, and no random programs";
+
+/// The suites and sanitizers that the arguments select.
+struct Selection<'a> {
+    sanitizers: &'static [Sanitizer],
+    suites: Vec<&'static Suite>,
+    filter: Option<&'a str>,
+}
+
+impl<'a> Selection<'a> {
+    fn parse(arguments: &[&'a str]) -> Option<Self> {
+        let (sanitizers, rest): (&[Sanitizer], _) = match arguments {
+            ["thread", rest @ ..] => (&[Thread], rest),
+            ["address", rest @ ..] => (&[Address], rest),
+            rest => (&[Thread, Address], rest),
+        };
+        let named = rest.first().and_then(|name| SUITES.iter().find(|suite| suite.name == *name));
+        let filter = match &rest[usize::from(named.is_some())..] {
+            [] => None,
+            [filter] if !filter.starts_with('-') => Some(*filter),
+            _ => return None,
+        };
+        let asked = |suite: &&Suite| match named {
+            Some(named) => named.name == suite.name,
+            None => suite.has_tests() || filter.is_none(),
+        };
+        let suites = SUITES.iter().filter(asked).collect();
+        // The random programs have no names that a filter could match.
+        (filter.is_none() || named.is_none_or(Suite::has_tests)).then_some(Selection { sanitizers, suites, filter })
+    }
+}
+
+/// Runs the selected suites under the selected sanitizers, with all tests or with those whose names contain the filter.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
-    let (sanitizers, filter): (&[Sanitizer], _) = match arguments {
-        ["thread", rest @ ..] => (&[Thread], rest),
-        ["address", rest @ ..] => (&[Address], rest),
-        rest => (&[Thread, Address], rest),
-    };
-    let filter = match filter {
-        [] => None,
-        [filter] if !filter.starts_with('-') => Some(*filter),
-        _ => {
-            eprintln!("{USAGE}");
-            return false;
-        }
+    let Some(selection) = Selection::parse(arguments) else {
+        eprintln!("{USAGE}");
+        return false;
     };
     let target = match target() {
         Ok(target) => target,
@@ -117,7 +160,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
         }
     };
     // `count` runs the second sanitizer even if the first one has failed.
-    sanitizers.iter().filter(|sanitizer| !passes(root, **sanitizer, filter, &target)).count() == 0
+    selection.sanitizers.iter().filter(|sanitizer| !passes(root, **sanitizer, &selection, &target)).count() == 0
 }
 
 /// The target triple of the nightly toolchain.
@@ -150,45 +193,51 @@ fn nightly(program: &str) -> Command {
     command
 }
 
-fn passes(root: &Path, sanitizer: Sanitizer, filter: Option<&str>, target: &str) -> bool {
+fn passes(root: &Path, sanitizer: Sanitizer, selection: &Selection<'_>, target: &str) -> bool {
     let excluded: Vec<_> = EXCLUDED.iter().filter(|test| test.under.is_none_or(|under| under == sanitizer)).collect();
     for Excluded { test, why, .. } in &excluded {
         println!("    not run under the {} sanitizer: {test}: {why}", sanitizer.name());
     }
-    let mut suites: Vec<&str> = SUITES.to_vec();
-    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
-    if !manifest.contains("\"ray-chaos\"") {
-        println!("    not run: the random programs of ray-chaos, because the workspace has no such package");
-    } else if filter.is_none() {
-        suites.push(CHAOS);
-    }
-    suites.into_iter().filter(|suite| !passes_suite(root, sanitizer, suite, filter, &excluded, target)).count() == 0
+    let passes = |suite: &Suite| passes_suite(root, sanitizer, suite, selection.filter, &excluded, target);
+    selection.suites.iter().filter(|suite| !passes(suite)).count() == 0
 }
 
 fn passes_suite(
     root: &Path,
     sanitizer: Sanitizer,
-    suite: &str,
+    suite: &Suite,
     filter: Option<&str>,
     excluded: &[&Excluded],
     target: &str,
 ) -> bool {
     let name = sanitizer.name();
-    println!("==> {name} sanitizer: cargo {suite}");
+    println!("==> {name} sanitizer, {}: cargo {}", suite.name, suite.cargo);
     let begin = Instant::now();
-    let (variable, options) = sanitizer.options(root);
-    let (words, program) = suite.split_once(" -- ").unwrap_or((suite, ""));
-    let mut words: Vec<&str> = words.split_whitespace().collect();
+    let mut words: Vec<&str> = suite.cargo.split_whitespace().collect();
     let folder = format!("target/sanitize/{name}");
     // Without this feature tokio uses the locks of the standard library, which the sanitizer does not see.
     let common = ["--features", "tokio/parking_lot", "--target", target, "--target-dir", &folder];
     words.splice(1..1, common);
     let mut command = nightly("cargo");
-    command.args(words).arg("--").args(program.split_whitespace());
-    if suite.starts_with("test") {
+    command.args(words).arg("--").args(suite.program.split_whitespace());
+    if suite.has_tests() {
         command.args(filter);
         command.args(excluded.iter().flat_map(|test| ["--skip", test.test]));
     }
+    set_environment(&mut command, root, sanitizer);
+    let passed = match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("cargo could not be started: {error}");
+            false
+        }
+    };
+    let outcome = if passed { "passed" } else { "FAILED" };
+    println!("    {name} sanitizer, {}: {outcome} after {:.1} s", suite.name, begin.elapsed().as_secs_f64());
+    passed
+}
+
+fn set_environment(command: &mut Command, root: &Path, sanitizer: Sanitizer) {
     command.current_dir(root).env("RUSTFLAGS", sanitizer.flags());
     // The caller's options come last, so they take precedence.
     let options = env::var(variable).map_or(options.clone(), |more| format!("{options} {more}"));
@@ -200,16 +249,6 @@ fn passes_suite(
     if env::var_os("RAY_TEST_OPS").is_none() {
         command.env("RAY_TEST_OPS", OPERATIONS);
     }
-    let passed = match command.status() {
-        Ok(status) => status.success(),
-        Err(error) => {
-            eprintln!("cargo could not be started: {error}");
-            false
-        }
-    };
-    let outcome = if passed { "passed" } else { "FAILED" };
-    println!("    {name} sanitizer, {suite}: {outcome} after {:.1} s", begin.elapsed().as_secs_f64());
-    passed
 }
 
 #[cfg(test)]
@@ -225,6 +264,22 @@ mod tests {
             assert_eq!(kind, "race", "{line}");
             let foreign = ["std::", "test::", "<alloc::"].iter().any(|begin| pattern.starts_with(begin));
             assert!(foreign && !pattern.contains("ray"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_suite_can_be_run_alone() {
+        let suites = |arguments: &[&str]| {
+            let selection = Selection::parse(arguments).expect("valid arguments");
+            let names: Vec<_> = selection.suites.iter().map(|suite| suite.name).collect();
+            (selection.sanitizers.len(), names, selection.filter.map(String::from))
+        };
+        assert_eq!(suites(&[]), (2, vec!["core", "it", "chaos"], None));
+        assert_eq!(suites(&["thread", "chaos"]), (1, vec!["chaos"], None));
+        assert_eq!(suites(&["address", "it", "races::"]), (1, vec!["it"], Some("races::".into())));
+        assert_eq!(suites(&["races"]), (2, vec!["core", "it"], Some("races".into())));
+        for refused in [&["chaos", "races"][..], &["--all"], &["it", "races", "waiting"]] {
+            assert!(Selection::parse(refused).is_none(), "{refused:?}");
         }
     }
 
