@@ -180,6 +180,31 @@ fn signals_that_cannot_be_caught() {
     }
 }
 
+/// A thread sends the signal to itself. ThreadSanitizer runs the handler of such a signal; [`on_a_signal`] cannot run with it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_a_thread_sends_to_itself() {
+    use std::os::fd::AsRawFd;
+
+    alone(|| {
+        ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+        ray::dump_on_signal(libc::SIGUSR1).expect("it can be caught");
+        let (from, into) = std::io::pipe().expect("a pipe");
+        // SAFETY: both numbers are open files of this process, in which no other thread opens or closes files now.
+        let errors = unsafe { (libc::dup(2), libc::dup2(into.as_raw_fd(), 2)) };
+        assert!(errors.0 > 2 && errors.1 == 2, "standard error goes into the pipe");
+        drop(into);
+        let mut lines = BufReader::new(from).lines();
+        for _ in 0..2 {
+            // SAFETY: the handler is the one that was just registered.
+            assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+            assert!(lines.any(|line| line.is_ok_and(|line| line.starts_with("ray: engine"))), "a dump comes");
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::dup2(errors.0, 2) }, 2, "standard error is what it was");
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_signal() {

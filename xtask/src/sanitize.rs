@@ -51,7 +51,7 @@ impl Sanitizer {
 struct Excluded {
     /// The sanitizer under which it is not run; none means both.
     under: Option<Sanitizer>,
-    /// A part of the test's name.
+    /// Every test whose name contains this text is excluded.
     test: &'static str,
     why: &'static str,
 }
@@ -72,7 +72,7 @@ const EXCLUDED: &[Excluded] = &[
     Excluded {
         under: Some(Thread),
         test: "dump::on_a_signal",
-        why: "the signal comes to the main thread, which waits in the standard library's futex; ThreadSanitizer runs the handler only where a thread calls a function that it intercepts, so no dump comes",
+        why: "the system gives the signal to the main thread, where the test harness waits for the test in the standard library's futex; ThreadSanitizer keeps the signal until that thread calls a function that it intercepts, and `syscall` is none. `dump::a_signal_that_a_thread_sends_to_itself` sends the signal to a thread that does",
     },
     Excluded {
         under: Some(Thread),
@@ -240,6 +240,7 @@ fn passes_suite(
 fn set_environment(command: &mut Command, root: &Path, sanitizer: Sanitizer) {
     command.current_dir(root).env("RUSTFLAGS", sanitizer.flags());
     // The caller's options come last, so they take precedence.
+    let (variable, options) = sanitizer.options(root);
     let options = env::var(variable).map_or(options.clone(), |more| format!("{options} {more}"));
     command.env(variable, options);
     // The standard library guards its backtrace data with a lock that the sanitizer does not see.

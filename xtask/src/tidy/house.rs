@@ -106,6 +106,7 @@ const UNSAFE: &[&str] = &[
     "tests/it/processes/worker.rs",
     "tests/it/no_threads.rs",
     "tests/it/awaits.rs",
+    "tests/it/dump.rs",
 ];
 
 /// Names that a file must not have, with the advice.
