@@ -114,13 +114,14 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Submits a task for every CPU, which holds it until the gate opens; returns when all of them run.
+/// Submits a task for every CPU, which holds it until the gate opens; returns when all of them run. The tasks poll the gate: if
+/// they blocked, the monitor thread would grant an extra CPU to a queued task after half a second.
 pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
     let cpus = ray::cluster_resources().unwrap()["CPU"] as u64;
     let running = Tally::new();
     let hold = move || {
         running.add();
-        gate.wait();
+        eventually("the gate opens", || gate.is_open());
     };
     let held = (0..cpus).map(|_| ray::task(hold).name("holder").remote()).collect();
     running.wait_for(cpus);
