@@ -67,9 +67,10 @@ fn a_shutdown_settles_everything() {
         ];
         running.wait_for(3);
         let mut objects = runs.clone();
+        // It looks at the gate again and again: while it blocked, the monitor thread would grant an extra CPU to the queued task.
         let hold = ray::task(move || {
             running.add();
-            gate.wait();
+            eventually("the gate opens", || gate.is_open());
             1
         });
         objects.push(hold.name("holder").remote());
