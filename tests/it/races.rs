@@ -374,3 +374,58 @@ async fn asleep() -> u64 {
     let _held = Counted::new();
     std::future::pending().await
 }
+
+/// Ends as soon as it is told to stop.
+fn listen(running: Tally) -> u64 {
+    let context = ray::context();
+    running.add();
+    while !context.is_cancelled() {
+        std::hint::spin_loop();
+    }
+    1
+}
+
+#[remote]
+struct Listener;
+
+#[remote]
+impl Listener {
+    pub fn new() -> Self {
+        Listener
+    }
+    pub fn listen(&mut self, running: Tally) -> u64 {
+        listen(running)
+    }
+    pub async fn exit(&self) {
+        ray::exit_actor().unwrap();
+    }
+    pub fn beside(&self, running: Tally) -> u64 {
+        listen(running)
+    }
+}
+
+/// A body that is told to stop is settled already, so its value never takes the place of the error.
+#[test]
+fn a_body_that_listens_never_outruns_the_thread_that_stops_it() {
+    alone_on(2, || {
+        let mut values = [0; 3];
+        for _ in 0..1000 {
+            let running = Tally::new();
+            let task = ray::task(move || listen(running)).remote();
+            running.wait_for(1);
+            ray::cancel(&task).unwrap();
+            values[0] += ray::get(task).map_or_else(|error| u64::from(!error.is_cancelled()), |value| value);
+            let actor = Listener::remote();
+            let call = actor.listen.remote(running);
+            running.wait_for(2);
+            ray::kill(&actor);
+            values[1] += ray::get(call).map_or_else(|error| u64::from(!error.is_actor_died()), |value| value);
+            let actor = Listener::options().max_concurrency(2).remote();
+            let call = actor.beside.remote(running);
+            running.wait_for(3);
+            actor.exit.tell();
+            values[2] += ray::get(call).map_or_else(|error| u64::from(!error.is_actor_died()), |value| value);
+        }
+        assert_eq!(values, [0; 3], "cancelled tasks, killed calls and calls beside an exit that returned their value");
+    });
+}

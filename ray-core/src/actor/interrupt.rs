@@ -84,7 +84,6 @@ pub(crate) fn running_beside(actor: &ActorHead, spared: Option<NonNull<Header>>)
 
 /// Fails a running call. Its body can see that it is cancelled; a future is dropped at its next await.
 pub(crate) fn stop(call: &Hold, error: &Error) {
-    call.state.set_cancel();
     call.abort(error.clone());
     if let Some(future) = future_of(call) {
         future.abort();
@@ -118,8 +117,7 @@ impl CutOff {
     /// Fails the call, or has it made again when its body is over.
     pub(crate) fn end(self, error: &Error) {
         if self.again {
-            // Ends the waits of the body. The mark tells the body to stop, and is removed with this attempt. The cancel
-            // flag would not do: the body may have ended meanwhile, and the flag would stop the next attempt.
+            // Ends the waits of the body. The mark tells the body to stop, and is removed with this attempt.
             crate::engine::blocking::interrupt::wake(self.call.entry());
             if let Some(future) = self.future {
                 future.abort();

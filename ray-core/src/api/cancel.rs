@@ -68,7 +68,6 @@ fn cancel_entry(engine: &Engine, root: Hold, recursive: bool) {
     let mut todo = vec![root];
     while let Some(task) = todo.pop() {
         let Some(head) = task.task() else { continue };
-        task.state.set_cancel();
         if recursive {
             todo.extend(children::collect(head));
         }

@@ -5,6 +5,7 @@ use crate::base::error::Result;
 use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
 use crate::base::resources::Resources;
 use crate::engine::thread;
+use crate::engine::thread_state::Host;
 use crate::object::entry::Hold;
 use crate::object::remote;
 
@@ -141,8 +142,8 @@ impl RuntimeContext {
     /// shutdown. Long sync bodies look at it now and then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.task.as_ref().is_some_and(|task| crate::engine::blocking::interrupt::is_asked_to_stop(task))
-            || self.actor.as_ref().is_some_and(|actor| actor.is_dead())
+        let actor = self.actor.as_deref().map(|actor| actor as &dyn Host);
+        crate::engine::blocking::interrupt::is_asked_to_stop(self.task.as_deref(), actor)
             || self.epoch != crate::base::epoch::current()
     }
 

@@ -26,7 +26,7 @@ use crate::collective::rendezvous::{Entered, Exchange, Progress, Rendezvous, Tab
 use crate::collective::request::{Operation, Request};
 use crate::engine::blocking::park::{Waited, until};
 use crate::engine::thread;
-use crate::engine::thread_state::ThreadState;
+use crate::engine::thread_state::{Host, ThreadState};
 
 /// The approximate size of a block, in bytes of each buffer: small enough that the last blocks end at about the same time,
 /// large enough that the cost of claiming one does not matter.
@@ -310,8 +310,8 @@ fn is_cancelled(state: &ThreadState) -> bool {
     state.frame().is_some_and(|frame| {
         // SAFETY: the entry of a frame is alive while its body runs.
         let entry = unsafe { frame.entry.map(|entry| entry.as_ref()) };
-        let actor = crate::actor::host::of_frame(frame);
-        entry.is_some_and(crate::engine::blocking::interrupt::is_asked_to_stop) || actor.is_some_and(|actor| actor.is_dead())
+        let actor = crate::actor::host::of_frame(frame).map(|actor| actor as &dyn Host);
+        crate::engine::blocking::interrupt::is_asked_to_stop(entry, actor)
     })
 }
 

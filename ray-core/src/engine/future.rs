@@ -101,7 +101,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
             let handle = tokio.spawn(body).abort_handle();
             engine.futures.spawned(entry, attempt, handle.clone());
             let now = task.state.load();
-            if now.phase().is_settled() || crate::engine::blocking::interrupt::is_asked_to_stop(&task) || !engine.is_live() {
+            if now.phase().is_settled() || crate::engine::blocking::interrupt::is_cut_off(&task) || !engine.is_live() {
                 // A thread that cancelled it or cut it off meanwhile found no handle.
                 handle.abort();
             }

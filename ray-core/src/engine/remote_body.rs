@@ -77,7 +77,6 @@ impl RemoteBody {
 
     /// Asks the body to stop: its waits end with `Cancelled`, and `ray::context().is_cancelled()` tells it.
     pub fn cancel(&self) {
-        self.task.header().state.set_cancel();
         self.task.header().state.set_seen();
         self.task.header().fail(|_| true, Error::new(ErrorKind::Cancelled, "the task was cancelled"));
         interrupt::wake(self.task.entry());

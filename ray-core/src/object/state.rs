@@ -45,8 +45,6 @@ const WAITERS: u64 = 1 << 4;
 const WATCHED: u64 = 1 << 5;
 /// A caller has seen the failure, so it is not logged.
 const SEEN: u64 = 1 << 6;
-/// The cooperative flag: cancellation was requested.
-const CANCEL: u64 = 1 << 7;
 
 const HOLD: u64 = 1 << 12;
 const HOLDS: u64 = 0x00FF_FFFF << 12;
@@ -97,10 +95,6 @@ impl Snapshot {
     #[inline]
     pub(crate) fn holds(self) -> u64 {
         (self.0 & HOLDS) / HOLD
-    }
-    #[inline]
-    pub(crate) fn is_cancelled(self) -> bool {
-        self.0 & CANCEL != 0
     }
     #[inline]
     pub(crate) fn has_waiters(self) -> bool {
@@ -343,11 +337,6 @@ impl State {
         if self.0.load(Ordering::Relaxed) & SEEN == 0 {
             self.0.fetch_or(SEEN, Ordering::Relaxed);
         }
-    }
-
-    /// Sets the cooperative flag; returns the word before that.
-    pub(crate) fn set_cancel(&self) -> Snapshot {
-        Snapshot(self.0.fetch_or(CANCEL, Ordering::AcqRel))
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread::Thread;
 use parking_lot::Mutex;
 
 use crate::base::error::Result;
-use crate::engine::thread_state::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, Host, ThreadState};
 use crate::object::state::Phase;
 
 static PARKED: Mutex<Option<HashMap<usize, Vec<Thread>>>> = Mutex::new(None);
@@ -93,9 +93,28 @@ pub(super) fn check(state: &ThreadState) -> Result<()> {
     Ok(())
 }
 
-/// Whether the running body of an entry was asked to stop.
-pub(crate) fn is_asked_to_stop(header: &Header) -> bool {
-    header.state.load().is_cancelled() || cut_off(header).is_some()
+/// Whether the running body of a task, or of an actor's call, is to stop. The body may end at once then, so its entry must fail
+/// before the body is told: otherwise the body's value could be published instead of the error.
+pub(crate) fn is_asked_to_stop(entry: Option<&Header>, host: Option<&dyn Host>) -> bool {
+    if entry.is_some_and(|header| header.phase() == Phase::Failed || is_cut_off(header)) {
+        return true;
+    }
+    let Some(death) = host.and_then(Host::death) else { return false };
+    if let Some(header) = entry.filter(|header| header.phase() == Phase::Running && !is_creation(header)) {
+        // The thread that ends the actor is about to fail the call too. Without `membarrier` it may not find the call.
+        header.abort(death);
+    }
+    true
+}
+
+/// No reference reads the entry of a creation, and its runner fails it when it sees that the actor is dead.
+fn is_creation(header: &Header) -> bool {
+    header.task().is_some_and(|head| head.vtable().kind.for_life.is_some())
+}
+
+/// Whether the attempt that runs was cut off.
+pub(crate) fn is_cut_off(header: &Header) -> bool {
+    cut_off(header).is_some()
 }
 
 /// Why the attempt that runs was cut off, if it was.
