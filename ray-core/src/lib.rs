@@ -56,8 +56,8 @@ pub mod __private {
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;
-    pub use crate::api::emit::*;
     pub use crate::api::listen::listen;
+    pub use crate::api::macro_support::*;
     pub use crate::api::method::{ActorBuilder, ConfiguredMethod, Method};
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
@@ -75,16 +75,16 @@ pub mod __private {
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
     pub use crate::object::any::AnyRef;
+    pub use crate::object::carried::{Carried, CarriedObject};
     pub use crate::object::encoded::Encoded;
     pub use crate::object::object_ref::ObjectRef;
-    pub use crate::object::travel::{Carried, CarriedObject};
     /// What an engine in other processes is made of.
     pub mod executor {
         pub use crate::actor::remote::proxy_of;
         pub use crate::api::init::init_with_executor;
         pub use crate::engine::remote_body::RemoteBody;
+        pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};
         pub use crate::object::remote::{RemoteObject, Reply};
-        pub use crate::object::travel::{Carried, CarriedActor, CarriedObject};
         pub use crate::task::executor::{Executor, RemoteCall, RemoteCreation, Retries, fail, unit};
     }
     pub use crate::{not_a_result, task_error};

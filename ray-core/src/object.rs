@@ -3,6 +3,7 @@
 pub(crate) mod alarm;
 pub(crate) mod any;
 pub(crate) mod block;
+pub(crate) mod carried;
 pub(crate) mod depot;
 pub(crate) mod encoded;
 pub(crate) mod entry;
@@ -16,7 +17,6 @@ pub(crate) mod remote;
 pub(crate) mod stamp;
 pub(crate) mod state;
 pub(crate) mod task_table;
-pub(crate) mod travel;
 pub(crate) mod view;
 pub(crate) mod waiter;
 pub(crate) mod watch;

@@ -156,7 +156,7 @@ fn called(open: bool, method: &str, args: Vec<EncodedArg>) -> Error {
 
 /// The error in another process. All texts of it must be equal.
 #[track_caller]
-fn travelled(error: &Error) -> Error {
+fn sent(error: &Error) -> Error {
     let back = error.encode().decode(None);
     assert_eq!(back.kind(), error.kind());
     assert_eq!(back.to_string(), error.to_string());
@@ -168,15 +168,15 @@ fn travelled(error: &Error) -> Error {
 #[test]
 fn a_value_with_serde_arrives_as_itself() {
     let error = invoked("buys", vec![arg(&0)]);
-    let back = travelled(&error);
+    let back = sent(&error);
     assert_eq!((back.downcast_ref(), back.kind()), (Some(&OutOfStock { item: 0 }), ErrorKind::Task));
     assert_eq!(back.to_string(), "task `buys` failed: item 0 is out of stock");
     assert!(format!("{back:?}").contains("in task `buys` (tests/it/encoded_errors.rs:"), "{back:?}");
-    assert_eq!(travelled(&back).downcast_ref(), Some(&OutOfStock { item: 0 }), "and from there to a third process");
+    assert_eq!(sent(&back).downcast_ref(), Some(&OutOfStock { item: 0 }), "and from there to a third process");
 
-    let closed = travelled(&invoked("refuses", vec![arg(&true)]));
+    let closed = sent(&invoked("refuses", vec![arg(&true)]));
     assert_eq!(closed.find(), Some(&Refused::Closed));
-    let empty = travelled(&invoked("refuses", vec![arg(&false)]));
+    let empty = sent(&invoked("refuses", vec![arg(&false)]));
     assert!(empty.find::<Refused>().is_some());
     assert_eq!(empty.find(), Some(&Cause("the box is empty".into())), "the sources are part of the value");
     assert_eq!(empty.source().unwrap().to_string(), "the box is empty");
@@ -186,7 +186,7 @@ fn a_value_with_serde_arrives_as_itself() {
 fn a_value_without_serde_arrives_as_its_text_and_those_of_its_causes() {
     let error = invoked("is_plain", vec![]);
     assert!(error.find::<Plain>().is_some());
-    let back = travelled(&error);
+    let back = sent(&error);
     assert!(back.find::<Plain>().is_none() && back.find::<Cause>().is_none());
     assert_eq!(back.to_string(), "task `is_plain` failed: plain; in two lines");
     assert_eq!(back.source().unwrap().to_string(), "the cause");
@@ -194,21 +194,21 @@ fn a_value_without_serde_arrives_as_its_text_and_those_of_its_causes() {
 
 #[test]
 fn methods_and_constructors_have_codecs_of_their_own() {
-    assert_eq!(travelled(&called(false, "sells", vec![arg(&1)])).downcast_ref(), Some(&Refused::Closed));
-    assert_eq!(travelled(&called(true, "orders", vec![arg(&5)])).downcast_ref(), Some(&OutOfStock { item: 5 }));
+    assert_eq!(sent(&called(false, "sells", vec![arg(&1)])).downcast_ref(), Some(&Refused::Closed));
+    assert_eq!(sent(&called(true, "orders", vec![arg(&5)])).downcast_ref(), Some(&OutOfStock { item: 5 }));
     let error = found("Shop").construct(vec![arg(&None::<bool>)]).unwrap_err();
-    let back = travelled(&error);
+    let back = sent(&error);
     assert_eq!(back.to_string(), "task `Shop.new` failed: item 77 is out of stock");
     assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 77 }));
 }
 
 #[test]
 fn panics_keep_their_place() {
-    let back = travelled(&invoked("panics", vec![arg(&"torn")]));
+    let back = sent(&invoked("panics", vec![arg(&"torn")]));
     assert!(back.is_panic() && back.to_string().starts_with("task `panics` panicked at tests/it/encoded_errors.rs:"), "{back}");
-    assert!(travelled(&called(true, "burns", vec![])).to_string().ends_with(": fire"));
+    assert!(sent(&called(true, "burns", vec![])).to_string().ends_with(": fire"));
     engine();
-    let back = travelled(&invoked("panics_with_an_error", vec![]));
+    let back = sent(&invoked("panics_with_an_error", vec![]));
     assert!(back.is_panic());
     assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 0 }), "the error that was raised is the cause");
 }
@@ -218,21 +218,21 @@ fn panics_keep_their_place() {
 fn the_error_of_an_argument_keeps_its_value() {
     engine();
     let error = ray::get(ships.remote(buys.remote(0))).unwrap_err();
-    assert_eq!(travelled(&error).downcast_ref(), Some(&OutOfStock { item: 0 }));
+    assert_eq!(sent(&error).downcast_ref(), Some(&OutOfStock { item: 0 }));
     assert!(format!("{error:?}").contains("so task `ships`"), "{error:?}");
     for error in [invoked("orders", vec![arg(&0)]), ray::get(orders.remote(0)).unwrap_err()] {
-        assert_eq!(travelled(&error).downcast_ref(), Some(&OutOfStock { item: 0 }));
+        assert_eq!(sent(&error).downcast_ref(), Some(&OutOfStock { item: 0 }));
     }
     let named = ray::get(orders.remote(buys.options().name("a name of its own").remote(0))).unwrap_err();
     assert!(named.to_string().starts_with("task `a name of its own` failed"), "{named}");
-    assert_eq!(travelled(&named).downcast_ref(), Some(&OutOfStock { item: 0 }));
+    assert_eq!(sent(&named).downcast_ref(), Some(&OutOfStock { item: 0 }));
 }
 
 #[test]
 fn an_error_in_an_error_keeps_its_value() {
     engine();
     let error = invoked("orders_in_a_context", vec![arg(&0)]);
-    let back = travelled(&error);
+    let back = sent(&error);
     assert_eq!(back.to_string(), "task `orders_in_a_context` failed: the order of Monday");
     assert!(back.downcast_ref::<anyhow::Error>().is_none());
     assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 0 }));
@@ -243,7 +243,7 @@ fn an_error_in_an_error_keeps_its_value() {
 fn nested_tasks_arrive_as_links() {
     engine();
     for levels in [3, 100] {
-        let back = travelled(&ray::get(goes_down.remote(levels)).unwrap_err());
+        let back = sent(&ray::get(goes_down.remote(levels)).unwrap_err());
         assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 0 }));
         assert_eq!(format!("{back:?}").contains("more tasks .."), levels == 100);
     }
@@ -253,13 +253,13 @@ fn nested_tasks_arrive_as_links() {
 fn errors_of_actors_keep_their_causes() {
     engine();
     let error = ray::get(Shop::remote(None).sells.remote(1)).unwrap_err();
-    let back = travelled(&error);
+    let back = sent(&error);
     assert!(back.is_actor_died());
     assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 77 }));
     let shop = Shop::remote(Some(false));
-    assert_eq!(travelled(&ray::get(shop.sells.remote(1)).unwrap_err()).downcast_ref(), Some(&Refused::Closed));
+    assert_eq!(sent(&ray::get(shop.sells.remote(1)).unwrap_err()).downcast_ref(), Some(&Refused::Closed));
     drop(ray::get(shop.burns.remote()));
-    let back = travelled(&ray::get(shop.sells.remote(1)).unwrap_err());
+    let back = sent(&ray::get(shop.sells.remote(1)).unwrap_err());
     assert!(back.is_actor_died() && format!("{back:?}").contains("because: task `Shop.burns` panicked at tests/it/"), "{back:?}");
 }
 
@@ -279,16 +279,16 @@ fn generic<T>(value: T) -> Result<T, OutOfStock> {
 #[test]
 fn values_of_local_functions() {
     engine();
-    assert_eq!(travelled(&ray::get(stays.remote(2)).unwrap_err()).downcast_ref(), Some(&OutOfStock { item: 2 }));
+    assert_eq!(sent(&ray::get(stays.remote(2)).unwrap_err()).downcast_ref(), Some(&OutOfStock { item: 2 }));
     let closure = ray::task(|| Err::<(), _>(Cause("in a closure".into()))).remote();
     for error in
         [ray::get(generic.remote(1u8)).unwrap_err(), ray::get(closure).unwrap_err(), Error::other(OutOfStock { item: 4 })]
     {
-        let back = travelled(&error);
+        let back = sent(&error);
         assert!(back.downcast_ref::<OutOfStock>().is_none() && back.find::<Cause>().is_none());
     }
     let error = Error::other(anyhow::Error::new(Plain(Cause("the cause".into()))).context("closed"));
-    assert_eq!(format!("{:#}", travelled(&error)), "closed: plain; in two lines: the cause");
+    assert_eq!(format!("{:#}", sent(&error)), "closed: plain; in two lines: the cause");
 }
 
 /// An error that has not left its function names no path: the codec of the function decodes it.
@@ -350,7 +350,7 @@ fn is_faulty(way: u8) -> Result<(), Faulty> {
 #[test]
 fn a_value_that_cannot_be_encoded_or_decoded_arrives_as_its_text() {
     for way in 0..6 {
-        let back = travelled(&invoked("is_faulty", vec![arg(&way)]));
+        let back = sent(&invoked("is_faulty", vec![arg(&way)]));
         assert_eq!(back.find::<Faulty>().is_some(), way > 3, "{way}");
         assert_eq!(back.source().unwrap().to_string(), fmt::Error.to_string());
     }

@@ -414,17 +414,17 @@ fn a_body_that_listens_never_outruns_the_thread_that_stops_it() {
             let task = ray::task(move || listen(running)).remote();
             running.wait_for(1);
             ray::cancel(&task).unwrap();
-            values[0] += ray::get(task).map_or_else(|error| u64::from(!error.is_cancelled()), |value| value);
+            values[0] += ray::get(task).unwrap_or_else(|error| u64::from(!error.is_cancelled()));
             let actor = Listener::remote();
             let call = actor.listen.remote(running);
             running.wait_for(2);
             ray::kill(&actor);
-            values[1] += ray::get(call).map_or_else(|error| u64::from(!error.is_actor_died()), |value| value);
+            values[1] += ray::get(call).unwrap_or_else(|error| u64::from(!error.is_actor_died()));
             let actor = Listener::options().max_concurrency(2).remote();
             let call = actor.beside.remote(running);
             running.wait_for(3);
             actor.exit.tell();
-            values[2] += ray::get(call).map_or_else(|error| u64::from(!error.is_actor_died()), |value| value);
+            values[2] += ray::get(call).unwrap_or_else(|error| u64::from(!error.is_actor_died()));
         }
         assert_eq!(values, [0; 3], "cancelled tasks, killed calls and calls beside an exit that returned their value");
     });

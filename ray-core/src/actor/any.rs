@@ -11,7 +11,7 @@ use crate::actor::head::ActorHead;
 use crate::actor::{remote, schedule};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ActorId;
-use crate::object::travel::CarriedActor;
+use crate::object::carried::CarriedActor;
 use std::sync::Arc;
 
 /// A handle of an actor of any class. It counts as a handle: while it lives, the actor does not end by itself.

@@ -1,8 +1,8 @@
 //! Handles of actors.
 
 use crate::actor::any::AnyActor;
-use crate::object::travel;
-use crate::object::travel::Carried;
+use crate::object::carried;
+use crate::object::carried::Carried;
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -250,13 +250,13 @@ impl<A: Actor> IntoArg<ActorHandle<A>> for &ActorHandle<A> {
 
 impl<A: Actor> Serialize for ActorHandle<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        travel::send(Carried::Actor(Arc::new(self.any())), "an ActorHandle", serializer)
+        carried::send(Carried::Actor(Arc::new(self.any())), "an ActorHandle", serializer)
     }
 }
 
 impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        travel::receive("an ActorHandle", deserializer, |carried| match carried {
+        carried::receive("an ActorHandle", deserializer, |carried| match carried {
             Carried::Actor(actor) => Some(match (&**actor as &dyn Any).downcast_ref::<AnyActor>() {
                 Some(actor) => actor.typed(),
                 None => remote::received(&**actor),

@@ -23,9 +23,9 @@ use crate::call::registry::{Kind, Registration};
 use crate::engine::remote::call;
 use crate::engine::remote_body::RemoteBody;
 use crate::engine::thread_state::ThreadState;
+use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
-use crate::object::travel::CarriedActor;
 use crate::task::executor::{Executor, RemoteCreation};
 use crate::task::head::Extra;
 

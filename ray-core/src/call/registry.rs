@@ -10,8 +10,8 @@ use crate::call::function::{Function, FunctionCall};
 use crate::call::instance::Instance;
 use crate::call::invoke::{self, Running};
 use crate::call::spec::Spec;
+use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
-use crate::object::travel::CarriedActor;
 use std::sync::Arc;
 
 /// A registered function, or a registered actor class with its methods. Made by `#[remote]`.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::error::Result;
-use crate::object::travel::{self, Carried};
+use crate::object::carried::{self, Carried};
 
 /// An encoded value.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ impl Encoded {
     /// # Errors
     /// `Serialization`, with the name of the type.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        let (bytes, carried) = travel::collect(|| crate::base::value::encode_from(value, travel::start_over));
+        let (bytes, carried) = carried::collect(|| crate::base::value::encode_from(value, carried::start_over));
         Ok(Self { bytes: bytes?, carried })
     }
 
@@ -32,7 +32,7 @@ impl Encoded {
     /// and handles that the type needs.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T> {
         let Self { bytes, carried } = self;
-        travel::provide(carried, || crate::base::value::decode(&bytes))
+        carried::provide(carried, || crate::base::value::decode(&bytes))
     }
 }
 

@@ -331,26 +331,26 @@ mod tests {
     const STATIC: Option<ErrorCodec> = error_codec!(std::result::Result<(), &'static str>);
     const OWN: Option<ErrorCodec> = error_codec!(crate::base::error::Result<()>);
 
-    fn travelled(error: &Error, codec: Option<ErrorCodec>) -> (Error, bool) {
+    fn sent(error: &Error, codec: Option<ErrorCodec>) -> (Error, bool) {
         let arrived = error.encode().decode_with(codec, |_| None);
         (arrived.error, arrived.lost.is_none())
     }
 
     #[test]
     fn an_error_keeps_its_type_where_it_can() {
-        let (serde, typed) = travelled(&crate::task_error!(Serde(7)), SERDE);
+        let (serde, typed) = sent(&crate::task_error!(Serde(7)), SERDE);
         assert_eq!((serde.downcast_ref(), typed, serde.kind()), (Some(&Serde(7)), true, ErrorKind::Task));
-        let (text, typed) = travelled(&serde, STD);
+        let (text, typed) = sent(&serde, STD);
         assert!(text.downcast_ref::<Serde>().is_none() && !typed && text.to_string() == "serde 7");
-        assert!(!travelled(&serde, OWN).1);
+        assert!(!sent(&serde, OWN).1);
 
         let error = crate::task_error!("x".parse::<i32>().unwrap_err());
         assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
-        let (text, typed) = travelled(&error, STD);
+        let (text, typed) = sent(&error, STD);
         assert!(text.downcast_ref::<std::num::ParseIntError>().is_none() && !typed);
         assert_eq!(text.to_string(), "invalid digit found in string");
 
-        let (text, typed) = travelled(&crate::task_error!("static"), STATIC);
+        let (text, typed) = sent(&crate::task_error!("static"), STATIC);
         assert!(text.to_string() == "static" && !typed, "&'static str cannot be decoded");
     }
 

@@ -1,11 +1,11 @@
-//! References and handles inside values, on their way through serde.
+//! References and handles inside values, when serde encodes or decodes the values.
 //!
-//! A reference is not data: its bytes would keep nothing alive. So it travels beside the bytes of its value, in a table that
-//! the codec takes from [`collect`] and gives to [`provide`]; the bytes hold its place in that table. Anywhere else,
-//! serialising a reference is an error.
+//! The bytes of a value cannot keep an object alive. Therefore references and handles are kept beside the bytes, in a table:
+//! [`collect`] returns it from the encoder, and [`provide`] gives it to the decoder. The bytes contain the places of the references
+//! in the table. Serialising a reference elsewhere is an error.
 //!
-//! serde has no way to hand a context to `Serialize` and `Deserialize`, so the table lies in a thread-local while a value is
-//! encoded or decoded. A value whose own `Serialize` encodes another value has a table of its own for that.
+//! serde cannot pass a context to `Serialize` and `Deserialize`, so the table is in a thread-local while a value is encoded or
+//! decoded. A value whose own `Serialize` encodes another value has a separate table for that.
 
 use crate::object::encoded::Encoded;
 use crate::object::remote;

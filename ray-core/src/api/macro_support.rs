@@ -1,11 +1,11 @@
-//! What the code that `#[remote]` emits is written in: aliases, flags and `macro_rules` that keep an expansion short.
+//! The aliases, flags and `macro_rules` that the expansion of `#[remote]` uses. They keep an expansion short.
 //!
-//! The macro emits trait impls, which say what a function or a method is, and calls of the macros here, which say the
-//! same thing of every function or method. Nothing here is public API.
+//! `#[remote]` emits trait impls, which describe a function or a method, and calls of the macros in this file, whose code is the same
+//! for each function or method. Nothing here is public API.
 //!
-//! Where a macro is called, a unit struct of the name of one of its bindings captures the binding, and a remote function
-//! is a unit struct; a tuple struct of that name makes it an error, and each method of an actor has a hidden one,
-//! `__ray_` and its name. So every binding here begins with `__bound_`.
+//! A user's unit struct with the name of a binding in one of these macros would turn the binding into a pattern, and every remote
+//! function is a unit struct. A tuple struct of that name would be an error, and each method of an actor has a hidden tuple struct
+//! `__ray_<name>`. Therefore every binding here begins with `__bound_`.
 
 use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
