@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub(crate) use executor::Processes;
 
 const SOCKET: &str = "RAY_TEST_SOCKET";
+/// The environment variable with the number of a child.
+const NUMBER: &str = "RAY_TEST_PROCESS";
 
 /// Whether the tests of this process run on the executor.
 pub(crate) fn wanted() -> bool {

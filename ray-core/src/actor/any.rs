@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
@@ -16,13 +17,27 @@ use std::sync::Arc;
 
 /// A handle of an actor of any class. It counts as a handle: while it lives, the actor does not end by itself.
 #[doc(hidden)]
-#[derive(PartialEq, Eq, Hash)]
 pub struct AnyActor(NonNull<ActorHead>);
 
 // SAFETY: it gives no access to the instance, and the head is Sync.
 unsafe impl Send for AnyActor {}
 // SAFETY: as above.
 unsafe impl Sync for AnyActor {}
+
+// By number, and not by address: each handle of an actor of another process may have its own proxy here.
+impl PartialEq for AnyActor {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.id() == other.id()
+    }
+}
+
+impl Eq for AnyActor {}
+
+impl Hash for AnyActor {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
 
 impl AnyActor {
     /// Takes over a handle that is counted already.

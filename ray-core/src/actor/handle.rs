@@ -298,12 +298,7 @@ impl<A: Actor> WeakActorHandle<A> {
     #[must_use]
     pub fn upgrade(&self) -> Option<ActorHandle<A>> {
         let handles = &self.actor.handles;
-        if let Some(executor) = remote::executor_of(&self.actor)
-            && handles.load(Ordering::Acquire) == 0
-        {
-            return remote::upgrade(&self.actor, executor);
-        }
-        let mut count = handles.load(Ordering::Relaxed);
+        let mut count = handles.load(Ordering::Acquire);
         while count > 0 && !self.actor.is_dead() {
             match handles.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
                 // SAFETY: the exchange has counted the handle, and the actor is of this class, which `of` has checked.
@@ -311,7 +306,8 @@ impl<A: Actor> WeakActorHandle<A> {
                 Err(seen) => count = seen,
             }
         }
-        None
+        // An actor of another process may have handles in other processes.
+        remote::upgrade(&self.actor, remote::executor_of(&self.actor)?)
     }
 
     /// The state of the actor.

@@ -30,6 +30,7 @@ pub(crate) static CALL: TaskKind = TaskKind {
     },
     dependency_failed: |head| backlog::argument_failed(call_of(head)),
     leave_queue: |head| count_started(&call_of(head).actor),
+    fails_with_actor: true,
     for_life: None,
     requeue: |_, call| backlog::requeue(CallHold::of(call)),
     run_inline,
@@ -64,6 +65,7 @@ pub(crate) static CREATION: TaskKind = TaskKind {
             cold.set_unready(None);
         }
     },
+    fails_with_actor: false,
     for_life: Some(ForLife {
         owner: |head| call_of(head).actor.address(),
         granted: |creation| creation::granted(CallHold::of(creation)),

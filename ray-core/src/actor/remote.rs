@@ -26,7 +26,7 @@ use crate::engine::thread_state::ThreadState;
 use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
-use crate::task::executor::{Executor, RemoteCreation};
+use crate::task::executor::{CreatedActor, Executor, RemoteCreation};
 use crate::task::head::Extra;
 
 /// The executor of a proxy; none for an actor of this process.
@@ -72,7 +72,12 @@ pub(super) fn create<C: Constructor>(
         settings: Some(settings),
         namespace: state.engine.settings.namespace.to_string(),
     };
-    Ok(proxy(executor, executor.create_actor(creation)?))
+    let CreatedActor { id, class } = executor.create_actor(creation)?;
+    if let Err(other) = check_class::<C::Actor>(&class, ErrorKind::ActorNotFound) {
+        executor.release_actor(id);
+        return Err(other);
+    }
+    Ok(proxy(executor, id))
 }
 
 /// Calls an actor by the executor.

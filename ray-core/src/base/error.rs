@@ -406,7 +406,8 @@ impl Error {
         let inner = self.inner_mut();
         if inner.links.len() == KEPT_LINKS {
             inner.links.remove(KEPT_LINKS / 2);
-            inner.elided += 1;
+            // An error that was decoded may have any number.
+            inner.elided = inner.elided.saturating_add(1);
         }
         inner.links.push(link);
         self

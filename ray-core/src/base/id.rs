@@ -3,6 +3,7 @@
 //! They are printed in hexadecimal with a fixed width, so that logs line up and a search finds a whole id.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Declares an id: a number that is printed in hexadecimal.
 macro_rules! id {
@@ -60,6 +61,18 @@ id! {
 id! {
     /// The id of one machine of a cluster; the embedded engine is a cluster of one machine.
     NodeId(u128), "32"
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A new id of a task or an object.
+pub(crate) fn fresh() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// All ids that [`fresh`] returns from now on are greater than `bound`.
+pub(crate) fn begin_above(bound: u64) {
+    NEXT.fetch_max(bound + 1, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -68,26 +68,37 @@ pub(crate) async fn polled<R>(mut future: BoxFuture<'static, Outcome<R>>) -> Res
 }
 
 /// Wakes the thread that waits in [`block_on`].
-#[derive(Default)]
-struct Signal {
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
     woken: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Wake for Signal {
     fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
         *self.woken.lock() = true;
         self.changed.notify_one();
     }
 }
 
-/// Runs a call to its end on the caller's thread. That of the `futures` crate refuses to run inside itself, and a body may
-/// use it.
-pub(crate) fn block_on(mut running: Running) -> Result<Encoded> {
-    let signal = Arc::new(Signal::default());
-    let waker = Waker::from(Arc::clone(&signal));
+/// Runs a call to its end on the caller's thread. Before each poll it calls `check`, and drops the call if that fails; the thread
+/// that makes it fail wakes the signal afterwards. The `block_on` of the `futures` crate cannot be used: it refuses to run inside
+/// itself, and a body may use it.
+///
+/// # Errors
+/// Those of the call and of `check`.
+pub(crate) fn block_on(mut running: Running, signal: &Arc<Signal>, check: impl Fn() -> Result<()>) -> Result<Encoded> {
+    let waker = Waker::from(Arc::clone(signal));
     let mut context = Context::from_waker(&waker);
     loop {
+        if let Err(stopped) = check() {
+            crate::base::users_code::quietly(|| drop(running));
+            return Err(stopped);
+        }
         if let Poll::Ready(ended) = running.as_mut().poll(&mut context) {
             return ended;
         }

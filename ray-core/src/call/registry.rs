@@ -90,7 +90,7 @@ impl MethodEntry {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn invoke(&self, instance: &Instance, args: Vec<EncodedArg>) -> Result<Encoded> {
-        invoke::block_on(self.call(instance, args))
+        invoke::block_on(self.call(instance, args), &std::sync::Arc::default(), || Ok(()))
     }
 
     /// Whether the arguments of all these methods can be kept for another attempt.
@@ -159,7 +159,7 @@ impl Registration {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn invoke(&self, args: Vec<EncodedArg>) -> Result<Encoded> {
-        invoke::block_on(self.call(args))
+        invoke::block_on(self.call(args), &std::sync::Arc::default(), || Ok(()))
     }
 
     /// Makes an instance of the actor class: runs its constructor on the caller's thread.

@@ -156,6 +156,11 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
 
 impl Engine {
     pub(crate) fn new(epoch: u32, mut settings: Resolved, executor: Option<Arc<dyn Executor>>) -> Arc<Self> {
+        if let Some(executor) = &executor {
+            let first = u64::from(executor.process() & 0xF_FFFF) << 40;
+            crate::base::id::begin_above(first);
+            crate::engine::thread_state::begin_callers_above(first);
+        }
         if executor.is_some() {
             settings.mode = Mode::Remote;
             settings.checks_submissions = true;

@@ -1,15 +1,18 @@
 //! Bodies that another process has sent to this one.
 //!
-//! Such a body is no task of this process's engine: no queue, no claim, no retry. It runs on the thread that the worker gives
-//! it, in a frame like any other body's, so that calls in it have a parent, `ray::context()` tells about it, and its waits end
-//! when it is cancelled. An entry without a value stands for the task, under the number that the task has in all processes.
+//! Such a body is not a task of this process's engine: it has no queue, no claim and no retry. It runs on the thread that calls
+//! [`RemoteBody::run`], in a frame like the body of a task. So calls in it have a parent, `ray::context()` returns its name and its
+//! number, and its waits and its awaits end when it is cancelled. An entry without a value represents the task. The entry has the
+//! number that the task has in all processes.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Wake;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::call::invoke::{Running, block_on};
+use crate::call::invoke::{Running, Signal, block_on};
 use crate::call::spec::Spec;
 use crate::engine::blocking::interrupt;
 use crate::engine::execute::leave_frame;
@@ -18,6 +21,7 @@ use crate::engine::thread_state::{Frame, Host};
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
 use crate::object::remote;
+use crate::object::state::Phase;
 
 /// A body of another process's task.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct RemoteBody {
     task: ObjectRef<()>,
     spec: &'static Spec,
     is_async: bool,
+    /// Wakes the thread in [`run`](Self::run) while the body awaits.
+    signal: Arc<Signal>,
 }
 
 impl RemoteBody {
@@ -36,13 +42,14 @@ impl RemoteBody {
         reply.forget();
         object.header().set_id(task);
         remote::set_name(object.header(), name);
-        Self { task: object, spec, is_async }
+        Self { task: object, spec, is_async, signal: Arc::default() }
     }
 
     /// Runs the body on this thread, to its end.
     ///
     /// # Errors
-    /// The body's own. `Cancelled`, where it was cancelled before.
+    /// The body's own. `Cancelled`: it was cancelled. `RuntimeGone`: the engine was shut down after the body was made.
+    /// `InvalidArgument`: the engine of this process has no executor.
     pub fn run(&self, running: Running) -> Result<Encoded> {
         self.run_in(running, None)
     }
@@ -50,8 +57,11 @@ impl RemoteBody {
     /// As [`run`](Self::run), in a method of an actor. The actor lives until this returns.
     pub(crate) fn run_in(&self, running: Running, actor: Option<NonNull<dyn Host>>) -> Result<Encoded> {
         let state = thread::current()?;
-        if self.task.is_ready() {
-            return Err(self.task.seen_error());
+        self.check_cancelled()?;
+        crate::base::epoch::check_object(self.task.header().epoch)?;
+        if state.engine.executor.is_none() {
+            let what = "a body of another process needs an engine with an executor: start the engine with `init_with_executor`";
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let frame = Frame {
             below: state.frame.get(),
@@ -65,7 +75,10 @@ impl RemoteBody {
         let _runtime = if self.is_async { Some(state.engine.tokio()?.enter()) } else { None };
         state.frame.set(&raw const frame);
         state.shared.running.store(std::ptr::from_ref(frame.spec).cast_mut(), Ordering::Relaxed);
-        let ended = block_on(running);
+        crate::base::unwind::install_hook();
+        // A panic outside of the body, in the user's code that decodes an argument or encodes the result, must not skip `leave_frame`.
+        let ended = crate::base::unwind::catch(|| block_on(running, &self.signal, || self.check_cancelled()));
+        let ended = ended.and_then(|ended| ended);
         leave_frame(state, &frame);
         // The body's error names the definition, and the task may have a name of its own.
         let name = remote::name_of(self.task.header());
@@ -75,10 +88,19 @@ impl RemoteBody {
         })
     }
 
-    /// Asks the body to stop: its waits end with `Cancelled`, and `ray::context().is_cancelled()` tells it.
+    /// # Errors
+    /// `Cancelled`: it was cancelled.
+    fn check_cancelled(&self) -> Result<()> {
+        let header = self.task.header();
+        if header.phase() == Phase::Failed { Err(header.error()) } else { Ok(()) }
+    }
+
+    /// Asks the body to stop. Its waits end with `Cancelled`, an async body is dropped at its next await, and
+    /// `ray::context().is_cancelled()` is true.
     pub fn cancel(&self) {
         self.task.header().state.set_seen();
         self.task.header().fail(|_| true, Error::new(ErrorKind::Cancelled, "the task was cancelled"));
         interrupt::wake(self.task.entry());
+        self.signal.wake_by_ref();
     }
 }

@@ -20,6 +20,7 @@ pub(crate) static TASK: TaskKind = TaskKind {
     ready: queue::ready,
     dependency_failed: |_| {},
     leave_queue: claim::withdraw,
+    fails_with_actor: false,
     for_life: None,
     requeue,
     run_inline,

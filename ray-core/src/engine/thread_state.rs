@@ -87,6 +87,11 @@ pub(crate) struct ThreadState {
 
 static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
 
+/// Callers that are numbered from now on have numbers greater than `bound`, except on threads that have reserved numbers before.
+pub(crate) fn begin_callers_above(bound: u64) {
+    NEXT_CALLER.fetch_max(bound + 1, Ordering::Relaxed);
+}
+
 /// A fresh identity for a caller of actors.
 pub(crate) fn fresh_caller() -> u64 {
     thread_local!(static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) });

@@ -42,6 +42,7 @@ static KIND: TaskKind = TaskKind {
     ready: |_| {},
     dependency_failed: |_| {},
     leave_queue: |_| {},
+    fails_with_actor: false,
     for_life: None,
     requeue: |_, _| {},
     run_inline: |_, _, _, _| false,

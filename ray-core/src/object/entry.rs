@@ -72,8 +72,6 @@ unsafe impl Send for Header {}
 unsafe impl Sync for Header {}
 
 /// Ids are assigned on demand, because most objects never need one.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
 impl Header {
     #[inline]
     pub(crate) fn new(state: State, vtable: &'static VTable, epoch: u32) -> Self {
@@ -113,7 +111,7 @@ impl Header {
     pub(crate) fn id(&self) -> u64 {
         match self.id.load(Ordering::Relaxed) {
             0 => {
-                let fresh = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+                let fresh = crate::base::id::fresh();
                 match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => fresh,
                     Err(given) => given,

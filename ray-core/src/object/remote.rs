@@ -161,7 +161,7 @@ pub(crate) fn source(header: &Header) -> Option<&Arc<dyn RemoteObject>> {
 
 /// A reference to an object of another process.
 pub(crate) fn reference<T: DeserializeOwned + Send + Sync + 'static>(object: Arc<dyn RemoteObject>) -> ObjectRef<T> {
-    let settle: Settle = |object, value| RemoteEntry::<T>::settle(object, value.and_then(Encoded::decode));
+    let settle: Settle = |object, value| RemoteEntry::<T>::settle(object, decoded(value, Encoded::decode));
     let entry = RemoteEntry::<T>::allocate(crate::base::epoch::current(), 0, false, Some((object, settle)));
     // SAFETY: the new entry has the type `T`, and one ref, which the reference takes over.
     unsafe { ObjectRef::adopt(entry) }
@@ -173,6 +173,18 @@ fn reply(object: Hold, settle: impl FnOnce(Hold, Result<Encoded>) + Send + 'stat
     Reply::new(move |value| settle(object, value))
 }
 
+/// Decodes a value. A panic of the user's `Deserialize` is an error too, so that the object is settled in any case.
+fn decoded<T>(value: Result<Encoded>, decode: impl FnOnce(Encoded) -> Result<T>) -> Result<T> {
+    let value = value?;
+    crate::base::unwind::install_hook();
+    crate::base::unwind::catch(|| decode(value)).unwrap_or_else(|panic| {
+        Err(Error::new(
+            ErrorKind::Serialization,
+            format!("the code that decodes a `{}` has panicked: {panic}", std::any::type_name::<T>()),
+        ))
+    })
+}
+
 /// The result of a call that another process runs, and the reply that settles it; `decode` makes the value.
 pub(crate) fn result<T: Send + Sync + 'static>(
     epoch: u32,
@@ -181,7 +193,7 @@ pub(crate) fn result<T: Send + Sync + 'static>(
     let entry = RemoteEntry::<T>::allocate(epoch, 1, true, None);
     // SAFETY: the new entry has the type `T`, one ref, and one hold in addition to the common one; each is taken over once.
     let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
-    (object, reply(hold, |object, value| RemoteEntry::<T>::settle(object, value.and_then(decode))))
+    (object, reply(hold, |object, value| RemoteEntry::<T>::settle(object, decoded(value, decode))))
 }
 
 /// Settles a remote object once, with the bytes of a value or with an error. The drop of an unused reply settles it with an error.

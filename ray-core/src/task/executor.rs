@@ -1,17 +1,23 @@
 //! The seam between the typed API and an engine that runs bodies in other processes.
 //!
 //! A call of the typed API (hop 2) either stays in the embedded engine, which moves values, or is encoded and goes to an
-//! [`Executor`] (hop 3): bytes, references and a [`Reply`], no types. Its result is an entry of this process that the reply
-//! settles, so gets, waits, awaits, callbacks and dependants are the embedded engine's in both cases.
+//! [`Executor`] (hop 3) without types: as bytes, references and a [`Reply`]. The result of the call is an entry of this process, and
+//! the reply settles it. So the embedded engine serves gets, waits, awaits, callbacks and dependants in both cases, and the trait has
+//! no functions for these.
+//!
+//! The embedded engine is not an `Executor`: its calls move typed values, and a trait object would cost each call an encoding, or an
+//! allocation and an indirect call. [`Mode`](crate::base::config::Mode) tells the submitter which way a call goes.
 //!
 //! # Rules
 //!
-//! 1. An executor answers every reply, or drops it, which answers with `WorkerCrashed`.
+//! 1. An executor sends every reply. The drop of an unsent reply settles the object with `WorkerCrashed`.
 //! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them.
 //! 3. An argument that is a reference may not be ready. The executor resolves it before the body runs, to the value's bytes
 //!    ([`ReferenceArg::encode_value`](crate::call::codec::ReferenceArg::encode_value)) or to an object of the other process; if the
 //!    object has failed, so does the call ([`fail::argument`]).
-//! 4. No function of an executor blocks for a body.
+//! 4. No function of an executor blocks until a body ends.
+//! 5. The ids of tasks and callers are unique among all processes of an executor: each process has a number of its own
+//!    ([`Executor::process`]), with which its ids begin. The numbers that an executor gives to actors differ from all of these.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +33,10 @@ use crate::object::remote::Reply;
 
 /// An engine that runs bodies in other processes.
 pub trait Executor: fmt::Debug + Send + Sync + 'static {
+    /// The number of this process, which no other process of the executor has. It is less than 2²⁰. The first 20 of the 60 lower
+    /// bits of the ids that this process gives to tasks and callers are this number.
+    fn process(&self) -> u32;
+
     /// Runs a function.
     fn submit(&self, call: RemoteCall);
 
@@ -35,7 +45,7 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `ActorAlreadyExists`; `Infeasible`.
-    fn create_actor(&self, creation: RemoteCreation) -> Result<u64>;
+    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor>;
 
     /// Calls a method of an actor, by its name.
     fn call_actor(&self, actor: u64, call: RemoteCall);
@@ -156,6 +166,15 @@ impl Retries {
         self.failed += u32::from(again);
         again
     }
+}
+
+/// An actor that the executor has created or, if the creation asked for that, found by its name.
+#[derive(Clone, Debug)]
+pub struct CreatedActor {
+    /// The actor's number.
+    pub id: u64,
+    /// The path of its class. A found actor may be of another class than the creation.
+    pub class: String,
 }
 
 /// The creation of an actor as bytes.

@@ -94,6 +94,9 @@ pub(crate) struct TaskKind {
     /// Called by the thread that fails the task before it begins. The task leaves its queue, and gives back the resources that it was
     /// granted.
     pub(crate) leave_queue: fn(&TaskHead),
+    /// The entry may fail as soon as the actor that hosts its body is dead, before the body ends. `false` for a creation: its runner
+    /// fails it, and no reference reads it.
+    pub(crate) fails_with_actor: bool,
     /// Set if the resources belong to an actor as long as it lives. None: the task has them while its body runs.
     pub(crate) for_life: Option<ForLife>,
     /// Called when an attempt has failed and is retried.

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -29,6 +30,8 @@ impl Child {
         let socket = other.as_raw_fd();
         let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
         command.args(["processes::entry_of_children", "--exact", "--nocapture", "--test-threads=1"]);
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        command.env(super::NUMBER, NEXT.fetch_add(1, Ordering::Relaxed).to_string());
         command.env(super::SOCKET, "3").env_remove("RAY_TEST_CHILD").stdin(Stdio::null()).stdout(Stdio::null());
         // SAFETY: between fork and exec only functions that are safe in a signal handler are called. `dup2` clears the flag that
         // would close the socket, unless it is number 3 already.

@@ -181,18 +181,25 @@ impl Driver {
     }
 
     /// Creates an actor in a child of its own.
-    pub(super) fn create(self: &Arc<Self>, class: String, creation: &Creation, job: Job, given: Vec<Given>) -> Result<u64> {
+    pub(super) fn create(
+        self: &Arc<Self>,
+        class: String,
+        creation: &Creation,
+        job: Job,
+        given: Vec<Given>,
+    ) -> Result<(u64, String)> {
         if creation.max_restarts != 0 || creation.max_task_retries != 0 {
             let what = "the executor of the tests starts no actor anew: leave out max_restarts and max_task_retries";
             return Err(fail::error(ErrorKind::InvalidArgument, what));
         }
-        static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 60);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         if let Some(name) = &creation.name {
             let mut names = self.names.lock();
             if let Some(&there) = names.get(name) {
                 if creation.get_if_exists && self.acquire(there) {
-                    return Ok(there);
+                    let class = self.actors.lock().get(&there).map(|actor| actor.class.clone());
+                    return Ok((there, class.unwrap_or_default()));
                 }
                 let what = format!("the name `{}` is taken in namespace `{}`", name.1, name.0);
                 return Err(fail::error(ErrorKind::ActorAlreadyExists, what));
@@ -210,6 +217,7 @@ impl Driver {
             death: None,
         };
         self.actors.lock().insert(id, actor);
+        let of_class = class.clone();
         let (driver, max_concurrency) = (Arc::clone(self), creation.max_concurrency);
         std::thread::spawn(move || {
             driver.construct(id, class, max_concurrency, &child, job, given);
@@ -217,7 +225,7 @@ impl Driver {
                 driver.call(id, &child, job, given);
             }
         });
-        Ok(id)
+        Ok((id, of_class))
     }
 
     fn construct(
@@ -387,7 +395,7 @@ impl Driver {
             }
             Message::NewActor { request, class, creation, call } => {
                 let (job, given) = job_of(child, call, Reply::new(|_| ()));
-                link.answer(request).send(self.create(class, &creation, job, given).and_then(|actor| Encoded::of(&actor)));
+                link.answer(request).send(self.create(class, &creation, job, given).and_then(|created| Encoded::of(&created)));
             }
             Message::Acquire { actor } => _ = self.acquire(actor),
             Message::Release { actor } => self.release(actor),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ray::__private::executor::{Executor, RemoteCall, RemoteCreation, fail};
+use ray::__private::executor::{CreatedActor, Executor, RemoteCall, RemoteCreation, fail};
 use ray::{ErrorKind, Result};
 
 use super::driver::{Driver, Given, Job, resources_of_all};
@@ -26,12 +26,16 @@ fn job(call: RemoteCall) -> (Job, Vec<Given>) {
 }
 
 impl Executor for Processes {
+    fn process(&self) -> u32 {
+        0
+    }
+
     fn submit(&self, call: RemoteCall) {
         let (job, given) = job(call);
         self.0.submit(job, given);
     }
 
-    fn create_actor(&self, creation: RemoteCreation) -> Result<u64> {
+    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor> {
         let said = Creation {
             name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
             get_if_exists: creation.get_if_exists(),
@@ -41,7 +45,7 @@ impl Executor for Processes {
         };
         let class = creation.class.path().to_owned();
         let (job, given) = job(creation.call);
-        self.0.create(class, &said, job, given)
+        self.0.create(class, &said, job, given).map(|(id, class)| CreatedActor { id, class })
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {

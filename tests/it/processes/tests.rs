@@ -100,6 +100,62 @@ fn dies() -> u32 {
     std::process::abort()
 }
 
+/// 13 panics when it is decoded, 14 when it is encoded.
+#[derive(Clone, Debug)]
+struct Brittle(u32);
+
+impl Serialize for Brittle {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(self.0, 14, "breaks in the oven");
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Brittle {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        assert_ne!(number, 13, "breaks on the table");
+        Ok(Self(number))
+    }
+}
+
+#[remote]
+fn brittle(number: u32) -> Brittle {
+    Brittle(number)
+}
+
+#[remote]
+fn breaks(value: Brittle) -> u32 {
+    value.0
+}
+
+/// Counts its drop.
+struct Dropped(Tally);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
+#[remote]
+async fn awaits_a_gate(gate: Gate, began: Tally, dropped: Tally) {
+    let _dropped = Dropped(dropped);
+    began.add();
+    gate.opened().await;
+}
+
+/// The ids of the task itself and of two trees of tasks below it.
+#[remote]
+fn ids(depth: u32) -> Vec<String> {
+    let mut found = vec![ray::context().task_id().expect("a task").to_string()];
+    if depth > 0 {
+        let below = vec![ids.remote(depth - 1), ids.remote(depth - 1)];
+        found.extend(ray::get(below).unwrap().concat());
+    }
+    found
+}
+
 #[remote]
 async fn passes(gate: Gate, number: i64) -> i64 {
     gate.opened().await;
@@ -109,6 +165,19 @@ async fn passes(gate: Gate, number: i64) -> i64 {
 #[remote]
 struct Counter {
     value: i64,
+}
+
+#[remote]
+struct Bell;
+
+#[remote]
+impl Bell {
+    pub fn new() -> Self {
+        Bell
+    }
+    pub fn add(&mut self, number: i64) -> i64 {
+        -number
+    }
 }
 
 #[remote]
@@ -250,6 +319,43 @@ fn cancel() {
     });
 }
 
+/// An async body is dropped at its next await.
+#[test]
+fn cancel_of_an_async_body() {
+    in_processes("processes::tests::cancel_of_an_async_body", || {
+        let (began, dropped) = (Tally::new(), Tally::new());
+        let task = awaits_a_gate.remote(Gate::new(), began, dropped);
+        began.wait_for(1);
+        ray::cancel(&task).unwrap();
+        assert!(ray::get(&task).unwrap_err().is_cancelled());
+        dropped.wait_for(1);
+    });
+}
+
+/// A panic of the user's `Serialize` or `Deserialize`, in the child or in the parent, fails the call, and later calls run.
+#[test]
+fn panics_of_serde() {
+    in_processes("processes::tests::panics_of_serde", || {
+        let error = ray::get(brittle.remote(13)).unwrap_err();
+        assert!(error.is_serialization() && error.to_string().contains("breaks on the table"), "{error}");
+        let error = ray::get(brittle.remote(14)).unwrap_err();
+        assert!(error.to_string().contains("breaks in the oven"), "{error}");
+        let error = ray::get(breaks.remote(Brittle(13))).unwrap_err();
+        assert!(error.to_string().contains("breaks on the table"), "{error}");
+        assert_eq!(ray::get(breaks.remote(brittle.remote(12))).unwrap(), 12);
+    });
+}
+
+/// No two tasks of the parent and of its children have the same id.
+#[test]
+fn ids_are_unique_among_the_processes() {
+    in_processes("processes::tests::ids_are_unique_among_the_processes", || {
+        let found = ray::get(vec![ids.remote(2), ids.remote(2)]).unwrap().concat();
+        let unique: std::collections::HashSet<_> = found.iter().collect();
+        assert_eq!((found.len(), unique.len()), (14, 14), "{found:?}");
+    });
+}
+
 /// The end of a process fails the task that it ran, with an error that says so; the next task runs in another process.
 #[test]
 fn a_child_that_dies() {
@@ -282,6 +388,10 @@ fn named_actors() {
         assert_eq!(ray::get(counter.add.remote(1)).unwrap(), 6);
         let found = ray::get_actor::<Counter>("till").unwrap();
         assert_eq!(ray::get(found.add.remote(1)).unwrap(), 7);
+        assert_eq!(found.upgrade().unwrap(), counter, "two handles of one actor");
+        let other = Bell::options().name("till").get_if_exists(true).remote();
+        let error = ray::get(other.add.remote(1)).unwrap_err();
+        assert!(error.to_string().contains("Counter"), "the actor of that name is of another class: {error}");
         assert_eq!(ray::list_named_actors(), [("default".to_owned(), "till".to_owned())]);
         assert!(ray::get_actor::<Counter>("none").unwrap_err().is_actor_not_found());
     });

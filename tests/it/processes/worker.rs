@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{Executor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
+use ray::__private::executor::{CreatedActor, Executor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
 use ray::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray::{ErrorKind, Result};
 
@@ -233,12 +233,16 @@ impl Parent {
 }
 
 impl Executor for Parent {
+    fn process(&self) -> u32 {
+        std::env::var(super::NUMBER).expect("the parent sets it").parse().expect("a number")
+    }
+
     fn submit(&self, call: RemoteCall) {
         let (call, reply, _args) = self.message_of(call);
         self.link().request(reply, |request| Message::Submit { request, actor: None, call });
     }
 
-    fn create_actor(&self, creation: RemoteCreation) -> Result<u64> {
+    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor> {
         let said = Creation {
             name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
             get_if_exists: creation.get_if_exists(),
@@ -248,10 +252,10 @@ impl Executor for Parent {
         };
         let class = creation.class.path().to_owned();
         let (call, reply, _args) = self.message_of(creation.call);
-        let made = self.ask(|request| Message::NewActor { request, class, creation: said, call });
+        let made = self.ask::<(u64, String)>(|request| Message::NewActor { request, class, creation: said, call });
         // The parent has the constructor's failure, for the calls.
         reply.send(Ok(unit()));
-        made
+        made.map(|(id, class)| CreatedActor { id, class })
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {

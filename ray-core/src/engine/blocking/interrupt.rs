@@ -100,16 +100,15 @@ pub(crate) fn is_asked_to_stop(entry: Option<&Header>, host: Option<&dyn Host>) 
         return true;
     }
     let Some(death) = host.and_then(Host::death) else { return false };
-    if let Some(header) = entry.filter(|header| header.phase() == Phase::Running && !is_creation(header)) {
+    if let Some(header) = entry.filter(|header| header.phase() == Phase::Running && fails_with_actor(header)) {
         // The thread that ends the actor is about to fail the call too. Without `membarrier` it may not find the call.
         header.abort(death);
     }
     true
 }
 
-/// No reference reads the entry of a creation, and its runner fails it when it sees that the actor is dead.
-fn is_creation(header: &Header) -> bool {
-    header.task().is_some_and(|head| head.vtable().kind.for_life.is_some())
+fn fails_with_actor(header: &Header) -> bool {
+    header.task().is_some_and(|head| head.vtable().kind.fails_with_actor)
 }
 
 /// Whether the attempt that runs was cut off.
