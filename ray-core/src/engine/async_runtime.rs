@@ -1,7 +1,7 @@
-//! The tokio runtime on which async bodies run: built for the first of them, taken down by the shutdown.
+//! The tokio runtime on which async bodies run: the first of them builds it, the shutdown closes it.
 //!
-//! It is open, without a runtime or with one, or closed for good. Building and closing exclude each other by the lock:
-//! nothing is built after the close, and the close misses nothing that was built.
+//! It is open without a runtime, open with a runtime, or closed for good. Building and closing happen under one lock. So nothing is
+//! built after the close, and the close finds a runtime that was built before.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::base::error::{Error, ErrorKind, Result};
 
-/// See the module.
+/// The runtime; see the module.
 pub(crate) struct AsyncRuntime {
     handle: OnceLock<Handle>,
     state: Mutex<State>,
@@ -34,10 +34,10 @@ impl AsyncRuntime {
         self.handle.get()
     }
 
-    /// The runtime; built, with so many threads, if there is none yet.
+    /// The runtime. Builds it with so many threads if there is none yet.
     ///
     /// # Errors
-    /// `Threads`, where the system refuses its threads; `RuntimeGone` after the close.
+    /// `Threads`: the system refuses the runtime's threads. `RuntimeGone`: the runtime was closed.
     pub(crate) fn handle(&self, threads: usize, stack: usize) -> Result<&Handle> {
         match self.handle.get() {
             Some(handle) => Ok(handle),
@@ -52,7 +52,7 @@ impl AsyncRuntime {
         if runtime.is_none() {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(threads).thread_stack_size(stack).thread_name("ray-async").enable_all();
-            // tokio has no hooks where the model checker is compiled in.
+            // tokio has no such hooks when it is compiled for loom.
             #[cfg(not(loom))]
             {
                 let (starts, stops) = (Arc::clone(&self.threads), Arc::clone(&self.threads));
@@ -65,7 +65,7 @@ impl AsyncRuntime {
             let refused = |why: &dyn std::fmt::Display| {
                 Error::new(ErrorKind::Threads, format!("the system refuses the threads of the async runtime: {why}"))
             };
-            // tokio panics where it can have no thread at all.
+            // tokio panics if it cannot start any thread.
             let built = crate::base::unwind::catch(|| builder.build());
             *runtime = Some(built.map_err(|panic| refused(&panic))?.map_err(|error| refused(&error))?);
         }
@@ -73,12 +73,12 @@ impl AsyncRuntime {
         Ok(self.handle.get_or_init(|| built.expect("it was built above")))
     }
 
-    /// Its threads that have not ended.
+    /// The number of the runtime's threads that have not ended.
     pub(crate) fn threads(&self) -> usize {
         self.threads.load(Ordering::SeqCst)
     }
 
-    /// Takes the runtime down, if there is one: its futures are dropped at their next await, then its threads end.
+    /// Shuts the runtime down, if there is one: its futures are dropped at their next await, then its threads end.
     pub(crate) fn close(&self) {
         let former = std::mem::replace(&mut *self.state.lock(), State::Closed);
         if let State::Open(Some(runtime)) = former {
@@ -100,7 +100,7 @@ mod tests {
         assert!(used.handle(1, 1 << 20).is_ok() && used.handle(1, 1 << 20).is_ok());
         used.close();
         used.close();
-        // A handle that was had before may still be used: what is spawned there is dropped at once.
+        // A handle from before may still be used; the runtime drops a future that is spawned through it at once.
         let token = Arc::new(());
         let inside = Arc::clone(&token);
         drop(used.handle(1, 1 << 20).unwrap().spawn(async move {

@@ -1,10 +1,14 @@
-//! Unstarted tasks that a thread waits for, which go before all other tasks.
+//! Unstarted tasks that a thread waits for; they go before all other tasks.
 //!
-//! A getter that parks enters what it waits for, and takes it off when it goes on. A task stands here beside its place in an
-//! ordinary queue: whichever entry is taken first claims the task, and the other finds it claimed.
+//! # Rules
 //!
-//! Without this queue a getter's CPU would go to fresh work. If that work blocks on a lock that the getter holds, the awaited
-//! task never has a CPU.
+//! 1. A getter that is about to park enters the tasks that it waits for. When the wait is over, the getter removes all tasks that
+//!    have begun or were cancelled meanwhile, also those of other getters.
+//! 2. A task here is also in an ordinary queue. The thread that takes it from either place claims it; a thread that takes it from
+//!    the other place finds it claimed, and ignores it.
+//!
+//! Without this queue the CPU of a waiting body would go to new work. If that work blocks on a lock that the waiting body holds,
+//! the awaited task never gets a CPU.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,17 +20,17 @@ use crate::object::kind::Kind;
 use crate::object::state::Phase;
 use crate::task::head::Class;
 
-/// A getter enters at most so many objects, and for each of them at most so many tasks.
+/// The most tasks that are entered for one object, and the most objects that one getter enters.
 pub(crate) const MOST: usize = 256;
-/// Every so many turns the oldest task goes first.
+/// In one of so many turns the oldest task goes first.
 const OLDEST_EVERY: usize = 16;
 
-/// Where the getter is.
+/// The place of the getter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Getter {
-    /// In a body, which may hold something that other bodies wait for.
+    /// In a body, which may hold a lock that other bodies wait for.
     InABody,
-    /// On a thread of which the engine knows nothing.
+    /// On a thread that runs no body.
     Outside,
 }
 
@@ -41,22 +45,22 @@ pub(crate) struct AwaitedQueue {
     count: AtomicUsize,
     turn: AtomicUsize,
     tasks: Mutex<VecDeque<Awaited>>,
-    /// The engine has ended: nothing is entered any more, for a task that stayed here would live as long as the engine's last
-    /// thread. Changed under the lock.
+    /// Whether the engine has ended. Then nothing is entered any more, since a task in this queue would live as long as the
+    /// engine's last thread. Written under the lock.
     closed: AtomicBool,
 }
 
 impl AwaitedQueue {
-    /// There is none, as far as can be seen without the lock.
+    /// Whether the queue is empty, as far as can be seen without the lock.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// What `entry` needs to begin and a thread could run now: itself, if it is a task for one CPU that has not begun; else
-    /// the tasks that it waits for.
+    /// The tasks that must begin before `entry` can be settled and that a thread could run now: `entry` itself if it is a queued
+    /// task for one CPU, otherwise the queued tasks among those that it waits for.
     pub(crate) fn startable(entry: &Header) -> Vec<Hold> {
-        // SAFETY: the caller has a ref.
+        // SAFETY: the caller has a reference to the entry, which is alive.
         let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
         let mut found = Vec::new();
         while let Some(entry) = todo.pop() {
@@ -65,7 +69,7 @@ impl AwaitedQueue {
             }
             match (entry.vtable.kind, entry.phase()) {
                 (Kind::Part, phase) if !phase.is_settled() => {
-                    // SAFETY: held by the part.
+                    // SAFETY: a part has a hold on its producer.
                     todo.extend(crate::object::part::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
                 }
                 (Kind::Task, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
@@ -76,7 +80,7 @@ impl AwaitedQueue {
         found
     }
 
-    /// Enters what `entry` needs to begin.
+    /// Enters the startable tasks that `entry` needs.
     pub(crate) fn enter(&self, entry: &Header, from: Getter) {
         let found = Self::startable(entry);
         if found.is_empty() {
@@ -92,7 +96,8 @@ impl AwaitedQueue {
         self.count.store(tasks.len(), Ordering::SeqCst);
     }
 
-    /// As [`enter`](Self::enter), for an await, which may be polled often and given up: once, and only while few stand here.
+    /// Like [`enter`](Self::enter), for an await, which may be polled often and then be dropped. A task is entered once, and only
+    /// while the queue has fewer than [`MOST`] tasks.
     pub(crate) fn enter_once(&self, entry: &Header, from: Getter) {
         if self.count.load(Ordering::Relaxed) >= MOST {
             return;
@@ -112,12 +117,12 @@ impl AwaitedQueue {
         }
         self.count.store(tasks.len(), Ordering::SeqCst);
         drop(tasks);
-        // A last hold frees memory when the lock is open.
+        // Dropping a last hold frees memory, so it happens after the lock is released.
         drop(known);
     }
 
-    /// A task that is not claimed yet: the newest, so that a recursion goes down and not wide, with a thread for each body that
-    /// waits; now and then the oldest, so that none waits for ever.
+    /// Takes a task that has not been claimed. It is the newest one, so that a recursion goes deep before it goes wide, which would
+    /// need a thread for each waiting body; sometimes it is the oldest one, so that no task waits for ever.
     pub(crate) fn take(&self) -> Option<Hold> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         if turn.is_multiple_of(OLDEST_EVERY) {
@@ -139,7 +144,7 @@ impl AwaitedQueue {
         taken
     }
 
-    /// The oldest of those that a body awaits.
+    /// Takes the oldest task that a body awaits.
     pub(crate) fn take_of_bodies(&self) -> Option<Hold> {
         self.take_if(|from| from == Getter::InABody)
     }
@@ -164,12 +169,12 @@ impl AwaitedQueue {
         }
         self.count.store(tasks.len(), Ordering::SeqCst);
         drop(tasks);
-        // A last hold frees memory, and drops what lies in it, when the lock is open.
+        // Dropping a last hold frees memory and drops the arguments, so it happens after the lock is released.
         drop(stale);
         taken
     }
 
-    /// Whether a task waits that a body awaits, and whether any does.
+    /// Whether there is a queued task that a body awaits, and whether there is any queued task.
     pub(crate) fn waiting(&self) -> (bool, bool) {
         if self.is_empty() {
             return (false, false);
@@ -180,7 +185,7 @@ impl AwaitedQueue {
         (queued.any(|next| next.from == Getter::InABody), any)
     }
 
-    /// A getter goes on: what it entered and nobody took goes.
+    /// Removes all tasks that are no longer queued; called by a getter whose wait is over.
     pub(crate) fn leave(&self) {
         if self.is_empty() {
             return;
@@ -200,7 +205,7 @@ impl AwaitedQueue {
         drop(stale);
     }
 
-    /// Takes all out, for a shutdown, and lets none in again.
+    /// Empties the queue for a shutdown, and closes it.
     pub(crate) fn close(&self) {
         let tasks = {
             let mut tasks = self.tasks.lock();
@@ -212,7 +217,7 @@ impl AwaitedQueue {
     }
 }
 
-/// It stands in the queue of tasks for one CPU.
+/// Whether the entry belongs in the queues of tasks for one CPU.
 fn is_for_one_cpu(entry: &Header) -> bool {
     entry.task().is_some_and(|head| head.vtable().kind.in_class_queue && head.class() == Class::OneCpu)
 }

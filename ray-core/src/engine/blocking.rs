@@ -1,40 +1,40 @@
-//! Waiting: which work a waiting thread runs, which work goes on meanwhile, and how a wait ends.
+//! Waiting: which work a waiting thread runs, which work runs meanwhile on other threads, and how a wait ends.
 //!
 //! # Which work a waiting thread runs itself
 //!
-//! Only the work that it waits for, unstarted, and only if it is known to be short (`callable::spec`), if enough stack is
-//! left, and if the CPU that the work asks for can be had at once.
+//! A waiting thread runs only work that it waits for and that has not begun; only if that is known to be short (`call::spec`); and
+//! only if enough stack is left and the CPU for the work can be had at once.
 //!
 //! | the wait | what it may run |
 //! |---|---|
 //! | `get`, `view`, `take` of one or several; `wait`, `as_completed` without a time-out | bodies known to be short; the first poll of an `async fn` that is known to be short and has never waited; of an actor, the getter's own calls up to the awaited one |
-//! | the same, sixteen gets deep or more, or in a body while 64 workers wait | also bodies of definitions that were never seen long, or a first recursion would take a thread a level |
-//! | the same, when no other thread can be had | whatever it waits for; outside of bodies, what the monitor thread offers, too (`last_resort`) |
-//! | the same, on a thread of another async runtime | nothing: a body that gets would block that runtime |
-//! | a wait with a time-out | nothing: a body cannot be left half-way |
-//! | an await | as a `get`, but no body that has ever waited itself, and within a budget: see [`awaiting`] |
+//! | the same, sixteen gets deep or more, or in a body while 64 workers wait | also bodies of definitions that were never seen long; otherwise a first recursion would take a thread for each level |
+//! | the same, when no other thread can be had | all work that it waits for; a thread that runs no body also runs work that the monitor thread offers (`last_resort`) |
+//! | the same, on a thread of another async runtime | nothing: a get inside the body would block that runtime |
+//! | a wait with a time-out | nothing: the thread could not leave the body when the time is over |
+//! | an await | the same as a `get`, without bodies that have ever waited themselves, and within a budget: see [`awaiting`] |
 //!
-//! All other work is handed to a worker thread. A definition counts as short until one body was long; that first long body
-//! may hold the thread of its getter, or of a runtime, once.
+//! A worker thread runs all other work. A definition counts as short until one of its bodies was long. That first long body may
+//! hold the thread of a getter, or of an async runtime, once.
 //!
 //! # Which work goes on meanwhile
 //!
-//! A body that waits lends its CPU. With it the engine runs, in this order: the return of a CPU to a body whose wait is over;
-//! tasks that a thread waits for (`engine::awaited`); fresh tasks. If bodies hold every CPU and block in the operating
-//! system, an extra CPU is granted (`engine::extra_cpu`).
+//! A body that waits lends its CPU. The engine uses that CPU in this order: for a body whose wait is over and that takes its CPU
+//! back; for tasks that a thread waits for (`engine::awaited`); for other tasks. If bodies hold every CPU and block in the
+//! operating system, an extra CPU is granted (`engine::extra_cpu`).
 //!
 //! # How settling wakes
 //!
-//! The settling thread first publishes the object, then tells its dependants and wakes the waiting threads and futures, in
-//! the order in which they began to wait; callbacks come last, on a thread of the engine. Where a waiting body has lent its CPU,
-//! the settling thread enters the claim for it before it takes other work (`give_back`).
+//! The settling thread first publishes the object, then tells its dependants and wakes the waiting threads and futures, in the
+//! order in which they began to wait. Callbacks come last, on a thread of the engine. If a waiting body has lent its CPU, the
+//! settling thread enters the claim for that CPU before it takes other work (`give_back`).
 //!
 //! # How a wait ends
 //!
-//! With the object; at once, too, when the object's task is cancelled or its actor killed (the object is settled with that
-//! error), when the waiting body itself is cancelled or its actor killed (`interrupt`), at its time-out, and at a shutdown. A
-//! restart settles the calls that it cuts off; those in the mailbox wait for the new instance. In a body the wait returns when
-//! the body has its CPU again.
+//! A wait ends when the object is settled. A cancellation of the object's task or a kill of its actor settles the object at once. A
+//! wait also ends when the waiting body itself is cancelled or its actor is killed (`interrupt`), at its time-out, and at a
+//! shutdown. A restart of an actor fails the running calls, unless they are retried; the calls in the mailbox wait for the new
+//! instance. A wait in a body returns when the body has its CPU again.
 
 pub(crate) mod awaiting;
 pub(crate) mod give_back;
@@ -51,10 +51,10 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 
-/// Refuses to block where that would stall others, and for entries of a former engine.
+/// Returns an error if blocking here would stall other futures, or if gets nest too deeply.
 #[inline]
 pub(crate) fn may_block(state: &ThreadState, site: &'static Location<'static>) -> Result<()> {
-    // Outside of bodies there is nothing to refuse.
+    // A thread that runs no body may always block.
     if state.frame.get().is_null() { Ok(()) } else { may_block_in_a_body(state, site) }
 }
 
@@ -81,17 +81,17 @@ fn may_block_in_a_body(state: &ThreadState, site: &'static Location<'static>) ->
     Ok(())
 }
 
-/// As deep as gets may nest: each level keeps a stack frame, and at times a thread.
+/// The limit of nested gets: each level keeps a stack frame, and sometimes a thread.
 const DEEPEST: u32 = 12_000;
 
-/// How many gets wait, one for the other, for the running body.
+/// The length of the chain of gets that wait for the running body.
 #[inline]
 pub(crate) fn depth_of(state: &ThreadState) -> u32 {
-    // SAFETY: a frame's entry is alive while it runs.
+    // SAFETY: the entry of a frame is alive while its body runs.
     state.frame().and_then(|frame| frame.entry).map_or(0, |entry| unsafe { entry.as_ref() }.get_depth().load(Ordering::Relaxed))
 }
 
-/// The running body gets `target`, which has begun or may begin now.
+/// Records the depth of `target`, which the running body gets and which has begun or may begin now.
 #[inline]
 pub(crate) fn deepen(state: &ThreadState, target: &Header) {
     let depth = depth_of(state) + 1;

@@ -1,15 +1,15 @@
-//! Callbacks of objects: run after the object is settled, on a thread of the engine.
+//! Callbacks of objects: they run on a thread of the engine after the object is settled.
 //!
 //! # States and rules
 //!
-//! 1. The callbacks of an object stand in its *line*, in the order of registration. A line begins with the first of them
-//!    and ends when all have run. It holds the entry, so that the entry's address names the line.
-//! 2. A line is *open* until the object is settled: a node in the entry's list tells. The first thread that finds the
-//!    object settled (the settling thread, a registration, a shutdown) moves the line from open to *queued*, and queues
-//!    one job. Only that job runs the line's callbacks, one after the other, those that come meanwhile included, and ends
-//!    the line under the lock when none is left: so the order is kept.
-//! 3. A callback is the user's code: it runs while no lock is held, in a frame like a body's, so that what it may do is what
-//!    a body may do, and a shutdown waits for it.
+//! 1. The callbacks of an object form a *line*, in the order of registration. The first callback creates the line, which is removed
+//!    when all callbacks have run. The line has a hold on the entry, so the entry's address is the key of the line.
+//! 2. A line is *open* until the object is settled; a node in the entry's list reports that. The first thread that finds the object
+//!    settled (the settling thread, a registering thread, a shutdown) moves the line from open to *queued*, and queues one job.
+//! 3. Only that job runs the line's callbacks, one after the other, also those that are registered meanwhile, and removes the line
+//!    under the lock when none is left. So the order is kept.
+//! 4. A callback is code of the user. It runs while no lock is held, in a frame like that of a body: it may do what a body may do,
+//!    and a shutdown waits for it.
 
 use crate::task::runner::Runner;
 use std::cell::Cell;
@@ -32,7 +32,7 @@ type Callback = Box<dyn FnOnce() + Send>;
 
 /// The callbacks of one object that have not begun.
 struct Line {
-    /// Tells it from a later line of the same address.
+    /// Distinguishes the line from a later one with the same address.
     number: u64,
     entry: Hold,
     waiting: VecDeque<Callback>,
@@ -47,11 +47,11 @@ struct Lines {
     next: u64,
 }
 
-/// The duty to run the callbacks of a line.
+/// A job that runs the callbacks of a line.
 #[derive(Debug)]
 pub(crate) struct CallbackJob(usize);
 
-/// Tells a line that its object is settled.
+/// The node that is fired when the object of a line is settled.
 #[repr(C)]
 struct Node {
     waiter: Waiter,
@@ -62,15 +62,15 @@ struct Node {
 
 static CALLBACK: Spec = Spec::new("on_ready callback", "ray::ObjectRef::on_ready", 0);
 
-/// At most so many threads run what a shutdown finds.
+/// The most threads that run the callbacks at a shutdown.
 const THREADS: usize = 4;
 
-/// Has `callback` run when the object is settled.
+/// Runs `callback` when the object is settled.
 ///
 /// # Safety
 /// The entry is alive.
 pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that the entry is alive.
     let header = unsafe { entry.as_ref() };
     let (key, epoch) = (entry.as_ptr().addr(), header.epoch);
     let gone = crate::base::epoch::check_object(header.epoch).is_err();
@@ -88,7 +88,8 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
         let number = lines.next;
         lines.next += 1;
         let node = Box::into_raw(Box::new(Node { waiter: Waiter::late(fire), key, number, epoch }));
-        // SAFETY: the node is on the heap and freed by the firing thread, or below. The hold keeps the line's address.
+        // SAFETY: the node is on the heap until the firing thread frees it, or this thread if it was not linked. The caller keeps
+        // the entry alive while `Hold::new` takes a hold.
         let (open, entry) = unsafe {
             let open = header.link(node.cast()).is_ok();
             if !open {
@@ -101,7 +102,7 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     };
     match number {
         None => queue(epoch, CallbackJob(key)),
-        // A shutdown that looked before the line began has not seen it.
+        // A shutdown that searched for open lines before this one was inserted has not seen it.
         Some(number) if crate::base::epoch::check_object(header.epoch).is_err() => {
             if let Some(job) = close(key, number) {
                 queue(epoch, job);
@@ -112,21 +113,21 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
 }
 
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
-    // SAFETY: made by `register`, fired once.
+    // SAFETY: `register` made the node as a box, and a node is fired once.
     let node = unsafe { Box::from_raw(node.cast::<Node>()) };
     if let Some(job) = close(node.key, node.number) {
         queue(node.epoch, job);
     }
 }
 
-/// Moves a line from open to queued; nothing if another thread has.
+/// Moves a line from open to queued. None if another thread has done that.
 fn close(key: usize, number: u64) -> Option<CallbackJob> {
     let mut lines = LINES.lock();
     let line = lines.lines.get_mut(&key)?;
     (line.number == number && !std::mem::replace(&mut line.queued, true)).then_some(CallbackJob(key))
 }
 
-/// Hands a job to the engine.
+/// Queues a job in the engine.
 fn queue(epoch: u32, job: CallbackJob) {
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == epoch) else {
         let engine = crate::engine::thread::existing().map(|state| &state.engine).filter(|engine| engine.epoch == epoch);
@@ -140,12 +141,12 @@ fn queue(epoch: u32, job: CallbackJob) {
     crate::engine::queue::queue_free(&engine, FreeJob::of(job));
     crate::engine::wake::kick(&engine);
     if !engine.is_live() {
-        // The shutdown may have drained the queues before.
+        // The shutdown may have drained the queues before the job was queued.
         crate::engine::shutdown::drain(&engine);
     }
 }
 
-/// No thread of the engine can be had: this one runs the job, when it has told all dependants of what it has settled.
+/// Runs the job on this thread, since no worker can be had: after the thread has told all dependants of the settled object.
 fn run_here(job: CallbackJob) {
     crate::task::dependency::after_telling(move || run_in(crate::engine::thread::existing(), &job));
 }
@@ -190,7 +191,7 @@ fn run_in(state: Option<&ThreadState>, job: &CallbackJob) {
     }
 }
 
-/// The next callback of a line; without one the line is at its end.
+/// The next callback of a line. If there is none, the line is removed.
 fn next(job: &CallbackJob) -> Option<Callback> {
     let mut lines = LINES.lock();
     let line = lines.lines.get_mut(&job.0)?;
@@ -199,7 +200,7 @@ fn next(job: &CallbackJob) -> Option<Callback> {
     }
     let ended = lines.lines.remove(&job.0);
     drop(lines);
-    // Gives the entry back, while no lock is held.
+    // Dropping the line gives the hold on the entry back, which must not happen under the lock.
     drop(ended);
     None
 }
@@ -215,7 +216,7 @@ pub(crate) fn are_over(epoch: u32) -> bool {
     LINES.lock().lines.values().all(|line| line.entry.epoch != epoch)
 }
 
-/// The engine ends, and with it every object is settled: runs the callbacks that are left.
+/// Runs the callbacks that are left at the end of an engine, when every object counts as settled.
 pub(crate) fn end(engine: &Arc<Engine>) {
     let mut found: Vec<_> = {
         let mut lines = LINES.lock();
@@ -230,7 +231,8 @@ pub(crate) fn end(engine: &Arc<Engine>) {
     run_late(Some(engine), found.into_iter().map(|(_, job)| job.0).collect());
 }
 
-/// Runs the lines of these keys, of an engine that has ended: on threads of their own, since a callback may block; here if there can be none.
+/// Runs the lines with these keys after the end of their engine: on new threads, since a callback may block, or here if the system
+/// refuses threads.
 pub(crate) fn run_late(engine: Option<&Arc<Engine>>, lines: Vec<usize>) {
     if lines.is_empty() {
         return;
@@ -264,14 +266,14 @@ mod tests {
     use super::*;
     use crate::object::object_ref::ObjectRef;
 
-    /// A callback that runs at the end of its engine may put an object: that must not start another engine.
+    /// A callback that runs at the end of its engine may put an object. That must not start another engine.
     #[test]
     fn late_callbacks_run_on_a_thread_of_the_engine() {
         let object = ObjectRef::stored((), u32::MAX);
         let key = object.entry().as_ptr().addr();
         let (tell, told) = std::sync::mpsc::channel();
         let callback: Callback = Box::new(move || tell.send(crate::engine::thread::is_inside()).unwrap());
-        // SAFETY: the entry is alive by `object`.
+        // SAFETY: `object` keeps the entry alive.
         let entry = unsafe { Hold::new(object.entry()) };
         let line = Line { number: u64::MAX, entry, waiting: VecDeque::from([callback]), queued: true };
         LINES.lock().lines.insert(key, line);

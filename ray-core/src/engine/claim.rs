@@ -1,13 +1,13 @@
-//! Work that asks for something other than one CPU: from the claims to a queue, or withdrawn.
+//! The claims of work that needs other resources than one CPU: how they are entered, served and withdrawn.
 //!
 //! # Why no unwanted claim stays, and no grant is lost
 //!
-//! 1. A start enters the claims under their lock, and only if it is still wanted then. A thread that makes it unwanted does so
-//!    first (the task, or the actor's creation, leaves `Queued`) and takes the lock after it, to withdraw the claim. So one
-//!    of the two sees the other.
-//! 2. A task is marked as granted under the same lock under which its claim is served. A canceller that finds no claim
-//!    sees that mark, and gives the grant back itself; the mark is taken off once, so nobody gives it back twice.
-//! 3. The grant of an actor's creation belongs to the actor from then on.
+//! 1. A start (of a task or of an actor's creation) is entered in the claims under their lock, and only if the start is still
+//!    wanted. A thread that makes it unwanted first moves the task or the creation out of `Queued`, then takes the lock and
+//!    withdraws the claim. So one of the two threads sees the other.
+//! 2. A task is marked as granted under the same lock under which its claim is served. A canceller that finds no claim sees the
+//!    mark and gives the resources back itself. Removing the mark is atomic, so the resources are given back once.
+//! 3. The resources of an actor's creation belong to the actor once they are granted.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::object::state::Phase;
 use crate::sched::claims::{Claims, Grant, Key, Term};
 use crate::task::head::TaskHead;
 
-/// The key of a task's claim is its own address, that of a creation the actor's, which a killer knows.
+/// The key of a claim: the address of a task or, for a creation, that of the actor, which a killing thread knows.
 fn key_of(head: &TaskHead) -> (Key, Term) {
     match head.owner() {
         Some(actor) => (Key(actor), Term::Life),
@@ -29,12 +29,12 @@ fn key_of(head: &TaskHead) -> (Key, Term) {
     }
 }
 
-/// Whether a task or a creation that is about to claim is still to begin.
+/// Whether a task or a creation that is about to be entered has not been cancelled.
 fn is_wanted(head: &TaskHead) -> bool {
     head.header.phase() == Phase::Queued
 }
 
-/// Puts a task or a creation in the claims.
+/// Enters a task or a creation in the claims.
 #[cold]
 pub(crate) fn claim(engine: &Engine, task: Hold) {
     let Some(head) = task.task() else { return };
@@ -43,7 +43,7 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
     {
         let mut claims = engine.claims.lock();
         if !is_wanted(head) {
-            // Cancelled, or its actor was killed.
+            // The task was cancelled, or its actor was killed.
             drop(claims);
             drop(task);
             return;
@@ -55,7 +55,7 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
     crate::engine::queue::notify(engine);
 }
 
-/// A task will not begin, or a creation: takes its claim back, or what it was granted.
+/// Withdraws the claim of a task or creation that will not begin, or gives the granted resources of the task back.
 #[cold]
 pub(crate) fn withdraw(head: &TaskHead) {
     let Some(extra) = head.extra() else { return };
@@ -68,7 +68,7 @@ pub(crate) fn withdraw(head: &TaskHead) {
     }
 }
 
-/// Takes back what was granted to tasks that have not started: they stand in the claims again.
+/// Takes the resources of granted tasks that have not started back, and enters their claims again.
 #[cold]
 pub(crate) fn take_grants_back(engine: &Engine) {
     let (mut granted, mut others) = (Vec::new(), Vec::new());
@@ -81,7 +81,8 @@ pub(crate) fn take_grants_back(engine: &Engine) {
     for job in others {
         crate::engine::queue::queue_free(engine, job);
     }
-    // After all have been taken out: what is given back may be granted to the next one at once.
+    // All tasks are out of the queue before the first one gives its resources back, because another one may be granted them at
+    // once.
     for task in granted {
         if let Some(head) = task.task() {
             crate::engine::execute::give_back(engine, head);
@@ -90,7 +91,7 @@ pub(crate) fn take_grants_back(engine: &Engine) {
     }
 }
 
-/// Lets everybody see how many claims there are.
+/// Publishes the number of claims in the CPU pool.
 pub(crate) fn count_claims(engine: &Engine, claims: &Claims<Returning, Hold>) {
     let (all, urgent) = claims.counts(Instant::now(), |units, term| engine.cpu.has_room(units, term));
     engine.cpu.set_claims(all, urgent);
@@ -103,33 +104,33 @@ fn withdraw_claim(engine: &Engine, key: Key) -> Option<Hold> {
         count_claims(engine, &claims);
         withdrawn
     };
-    // The claim may have been urgent, and the CPUs that are free kept for it.
+    // If the claim was urgent, free CPUs were kept for it. Other work can use them now.
     crate::engine::queue::notify(engine);
     crate::engine::wake::kick(engine);
     Some(withdrawn)
 }
 
-/// Gives back what an actor held for life.
+/// Gives back the resources that an actor held for life.
 pub(crate) fn give_back_of_life(engine: &Engine, demand: &Resources) {
     engine.cpu.end_of_life(demand.cpu());
     give_back(engine, demand);
 }
 
-/// Gives back what a task was granted.
+/// Gives back the resources of a task.
 pub(crate) fn give_back(engine: &Engine, demand: &Resources) {
     engine.claims.lock().others.give_back(&demand.without_cpu());
     let _ = engine.cpu.give(demand.cpu());
     serve_claims(engine);
 }
 
-/// Serves claims for as long as resources reach.
+/// Serves claims while there are enough resources.
 #[cold]
 pub(crate) fn serve_claims(engine: &Engine) {
     let mut granted = Vec::new();
     {
         let mut claims = engine.claims.lock();
         grant(engine, &mut claims, &mut granted);
-        // Somebody may have given CPU back between the last look and the raised count.
+        // Another thread may have given CPUs back before the first call published the number of claims.
         grant(engine, &mut claims, &mut granted);
     }
     for grant in granted {
@@ -153,7 +154,7 @@ fn grant(engine: &Engine, claims: &mut Claims<Returning, Hold>, granted: &mut Ve
     count_claims(engine, claims);
 }
 
-/// A task, or the creation of an actor, has been granted what it asked for.
+/// Starts a task, or the creation of an actor, whose resources have been granted.
 fn start_granted(engine: &Engine, task: Hold) {
     match task.task().and_then(|head| head.vtable().kind.for_life.as_ref()) {
         Some(for_life) => (for_life.granted)(task),
@@ -164,7 +165,7 @@ fn start_granted(engine: &Engine, task: Hold) {
     }
 }
 
-/// Gives CPU back, and serves those who wait for it.
+/// Gives CPU units back, and serves claims.
 #[inline]
 pub(crate) fn give_cpu(engine: &Engine, units: u64) {
     if units > 0 && engine.cpu.give(units) {

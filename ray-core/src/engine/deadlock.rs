@@ -1,5 +1,5 @@
-//! Deadlocks: the waits of this thread's bodies, and the report of an engine that stands still. [`wait_graph`](crate::engine::wait_graph)
-//! has the rules.
+//! Deadlocks: the waits of this thread's bodies, and the report about an engine in which nothing moves.
+//! [`wait_graph`](crate::engine::wait_graph) has the rules.
 
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::engine::wait_graph::{Waiting, address, name_of};
 use crate::object::entry::Header;
 use crate::task::head::TaskHead;
 
-/// Enters the wait of this thread's bodies for `target`, unless that closes a cycle.
+/// Enters the wait of this thread's bodies for `target`, unless it closes a cycle.
 ///
 /// # Errors
-/// `Deadlock`, naming the members.
+/// `Deadlock`, with the names of the members of the cycle.
 pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Result<Waiting<'a>, Error> {
     let mut bodies = Vec::new();
     let mut names = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
             (Some(entry), _) => {
                 bodies.push(address(entry));
                 names.push(name_of(entry, body.spec.name()));
-                // A constructor holds its actor, which shows no running call.
+                // While an actor's constructor runs, the actor has no running call, so its address is entered for the constructor.
                 // SAFETY: the entry of a frame is alive while its body runs.
                 if let Some(actor) = unsafe { entry.as_ref() }.task().and_then(TaskHead::owner) {
                     bodies.push(actor);
@@ -38,19 +38,19 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
             }
             (None, None) => {}
         }
-        // SAFETY: frames below are on this thread's stack.
+        // SAFETY: the frames below are in functions that have not returned, on this thread's stack.
         frame = unsafe { body.below.as_ref() };
     }
     let inside = !bodies.is_empty();
     if !inside {
-        // A driver: nobody waits for it, so it closes no cycle, but a report names it.
+        // No entry waits for a thread that runs no body, so it closes no cycle, but reports name it.
         bodies.push(std::ptr::from_ref(state).addr());
         names.push(format!("thread `{}`", std::thread::current().name().unwrap_or("unnamed")));
     }
     state.engine.waits.enter(bodies, names, inside, target)
 }
 
-/// Says who waits for what while nothing moves.
+/// Writes a report about waiting work and waiting threads when nothing moves.
 pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     let mut lines = vec![format!("nothing has started or ended for {:.1} s, and work is waiting:", still.as_secs_f64())];
     for (demand, count) in engine.claims.lock().waiting() {

@@ -1,7 +1,7 @@
-//! The engine: wiring, and the one static.
+//! The engine: its parts, and the static that has the current one.
 //!
-//! An engine has a number, its [epoch]. A shutdown changes the current epoch and wakes every thread that waits; each of them
-//! sees then that its engine is gone.
+//! Each engine has a number, its [epoch]. A shutdown changes the current epoch and wakes every waiting thread, which then compares
+//! the epochs and sees that its engine has ended.
 
 use crate::task::executor::Executor;
 use std::any::Any;
@@ -30,19 +30,19 @@ use crate::sched::available::Available;
 use crate::sched::claims::Claims;
 use crate::sched::cpu_pool::CpuPool;
 
-/// What a layer above keeps with an engine.
+/// Data of a higher layer that an engine keeps.
 pub(crate) trait Attached: Any + Send + Sync {
-    /// The engine has ended.
+    /// Called when the engine has ended.
     fn end(&self);
 }
 
-/// A getter that wants its CPU back.
+/// The claim of a getter that wants its CPU back.
 pub(crate) type Returning = Arc<Return>;
 
 /// An embedded engine.
 pub(crate) struct Engine {
     pub(crate) epoch: u32,
-    /// The process whose threads these are: a fork has a copy of all this, and none of the threads.
+    /// The process that started the engine. A forked process has a copy of this struct, but none of the threads.
     process: u32,
     pub(crate) settings: Resolved,
     pub(crate) cpu: CpuPool,
@@ -50,24 +50,24 @@ pub(crate) struct Engine {
     /// Work for one CPU that belongs to no thread's deque.
     pub(crate) injector: Injector<Job>,
     pub(crate) free: FreeQueue,
-    /// Of the tasks in all queues those that a thread waits for.
+    /// The tasks of all queues that a thread waits for.
     pub(crate) awaited: AwaitedQueue,
-    /// So many extra CPUs were granted; see `engine::extra_cpu`.
+    /// The number of extra CPUs granted so far; see `engine::extra_cpu`.
     pub(crate) extra_cpus: AtomicU64,
-    /// What waiting threads are asked to run where no worker is left.
+    /// Calls for help to waiting threads, made when no worker can be had.
     pub(crate) calls: Calls,
     pub(crate) threads: Threads,
     pub(crate) workers: Workers,
     pub(crate) monitor: MonitorHandle,
-    /// Where bodies run in [`Mode::Remote`].
+    /// The executor that runs bodies in [`Mode::Remote`].
     pub(crate) executor: Option<Arc<dyn Executor>>,
-    /// The actors, of which the layer above keeps a table here.
+    /// The table of actors, which a higher layer keeps here.
     pub(crate) attached: OnceLock<Box<dyn Attached>>,
     pub(crate) futures: Futures,
-    /// Itself, for threads that it starts when it ends.
+    /// The engine itself, for the threads that it starts when it ends.
     pub(crate) me: Weak<Engine>,
     pub(crate) waits: crate::engine::wait_graph::Graph,
-    /// Actors that hold resources for life, by their addresses, for reports.
+    /// The names of the actors that hold resources for life, by the actors' addresses; for reports.
     pub(crate) holders: Mutex<HashMap<usize, String>>,
     pub(crate) async_runtime: AsyncRuntime,
 }
@@ -75,27 +75,28 @@ pub(crate) struct Engine {
 /// The worker threads, counted.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    /// Parked and ready to be woken.
+    /// The workers that are parked and can be woken.
     pub(crate) idle: Mutex<Vec<Arc<Shared>>>,
     pub(crate) idle_count: AtomicUsize,
-    /// All that live.
+    /// All living workers except those in `leaving`.
     pub(crate) count: AtomicUsize,
-    /// Counted out, and not yet gone.
+    /// Workers that were subtracted from `count` and whose threads have not ended.
     pub(crate) leaving: AtomicUsize,
-    /// Woken or spawned, and not yet looking for work.
+    /// Workers that were woken or spawned and do not look for work yet.
     pub(crate) waking: AtomicUsize,
-    /// Waiting in a get.
+    /// Workers that wait in a get.
     pub(crate) blocked: AtomicUsize,
-    /// So many more than there are CPUs ended bodies of late: they may as well idle.
+    /// By how many the lively workers exceed `Resolved::workers`, as of the last look; the first worker that sees it idles.
     pub(crate) surplus: AtomicUsize,
-    /// How often a worker has taken work out of a queue that a waiting thread had begun.
+    /// How often a worker has taken a task out of a queue that was claimed already, mostly by a thread that waits for it.
     pub(crate) in_vain: AtomicUsize,
-    /// So many came back for work between the monitor thread's last two looks, or only wanted a processor for it.
+    /// The workers that came back for work between the last two looks of the monitor thread, and those that only lack a processor.
     pub(crate) lively: AtomicUsize,
 }
 
 impl Workers {
-    /// A worker ends if there are more than `needed`: of several that look at once as many stay. `true`: it is counted out.
+    /// Subtracts a worker from the count if there are more than `needed`; if several workers do this at once, `needed` workers
+    /// stay. `true`: the caller was subtracted and must end.
     pub(crate) fn count_out_a_spare(&self, needed: usize) -> bool {
         let spare = |count: usize| (count > needed).then(|| count - 1);
         self.leaving.fetch_add(1, Ordering::SeqCst);
@@ -109,12 +110,12 @@ impl Workers {
 
 pub(crate) static ENGINE: RwLock<Option<Arc<Engine>>> = RwLock::new(None);
 
-/// The engine of now, if there is one.
+/// The current engine, if there is one.
 pub(crate) fn running() -> Option<Arc<Engine>> {
     ENGINE.read().clone()
 }
 
-/// The engine of now, started if need be.
+/// The current engine; starts one if there is none.
 pub(crate) fn engine() -> Result<Arc<Engine>> {
     if let Some(engine) = running() {
         return Ok(engine);
@@ -122,7 +123,7 @@ pub(crate) fn engine() -> Result<Arc<Engine>> {
     start(Config::new(), None, true)
 }
 
-/// Starts an engine; `join`: one that is there already will do.
+/// Starts an engine. With `join` it returns an engine that runs already.
 pub(crate) fn start(config: Config, executor: Option<Arc<dyn Executor>>, join: bool) -> Result<Arc<Engine>> {
     let lenient = config.ignores_reinit_error();
     let mut slot = ENGINE.write();
@@ -144,7 +145,7 @@ pub(crate) fn start(config: Config, executor: Option<Arc<dyn Executor>>, join: b
     Ok(engine)
 }
 
-/// Takes the engine out, so that a new one may start.
+/// Removes the current engine, so that a new one may start.
 pub(crate) fn retire() -> Option<Arc<Engine>> {
     let mut slot = ENGINE.write();
     let engine = slot.take();
@@ -189,7 +190,7 @@ impl Engine {
         })
     }
 
-    /// Not shut down.
+    /// Whether the engine has not been shut down.
     #[inline]
     pub(crate) fn is_live(&self) -> bool {
         epoch::is_current(self.epoch)
@@ -200,8 +201,8 @@ impl Engine {
         &self.settings.total
     }
 
-    /// Refuses a process that was forked from the one that started the engine. Asks the system: for paths that wait or start
-    /// threads anyway.
+    /// Returns an error in a process that was forked from the one that started the engine. This is a system call, so it is only
+    /// used where the caller waits or starts a thread anyway.
     ///
     /// # Errors
     /// `RuntimeGone`.
@@ -218,10 +219,10 @@ impl Engine {
         ))
     }
 
-    /// The tokio runtime on which async bodies run; started by the first of them.
+    /// The tokio runtime on which async bodies run; the first use starts it.
     ///
     /// # Errors
-    /// `Threads`, where the system refuses its threads; `RuntimeGone` after a shutdown.
+    /// `Threads`: the system refuses the runtime's threads. `RuntimeGone`: the engine was shut down.
     pub(crate) fn tokio(&self) -> Result<&tokio::runtime::Handle> {
         if !self.is_live() {
             return Err(epoch::gone("the future had not started"));
@@ -235,7 +236,7 @@ impl Engine {
         self.async_runtime.started()
     }
 
-    /// A task from the old end of some queue, for the monitor thread.
+    /// Takes an old task: the oldest of the injector, otherwise the oldest of some deque.
     pub(crate) fn oldest_queued(&self) -> Option<Hold> {
         let queued = |job: Job| Some(job.into_hold()).filter(|task| task.phase() == crate::object::state::Phase::Queued);
         loop {
@@ -267,12 +268,12 @@ impl Engine {
         oldest
     }
 
-    /// There is work for one CPU in some queue.
+    /// Whether there is work for one CPU in some queue.
     pub(crate) fn has_cpu_work(&self) -> bool {
         self.has_cpu_work_beyond(0)
     }
 
-    /// As [`has_cpu_work`](Self::has_cpu_work), where so many tasks in the queues were taken already, as awaited ones.
+    /// Like [`has_cpu_work`](Self::has_cpu_work), if `taken` of the queued tasks have been taken through the awaited queue.
     pub(super) fn has_cpu_work_beyond(&self, taken: usize) -> bool {
         let mut queued = self.injector.len();
         if queued > taken || self.awaited.waiting().1 {
@@ -285,7 +286,7 @@ impl Engine {
         queued > taken
     }
 
-    /// Workers that neither idle nor wait in a get, and so will come back for work.
+    /// The workers that neither idle nor wait in a get, so that they will come back for work.
     pub(crate) fn workers_at_work(&self) -> usize {
         let workers = &self.workers;
         workers
@@ -294,12 +295,12 @@ impl Engine {
             .saturating_sub(workers.idle_count.load(Ordering::SeqCst) + workers.blocked.load(Ordering::SeqCst))
     }
 
-    /// No worker lives: the system refuses threads, or none was needed so far.
+    /// Whether no worker lives: the system refuses threads, or none was needed so far.
     pub(crate) fn has_no_worker(&self) -> bool {
         self.workers.count.load(Ordering::SeqCst) == 0
     }
 
-    /// The names of the bodies that run now, on the engine's threads and on users' that help.
+    /// The names of the bodies that run now, on the engine's threads and on threads of the user.
     pub(crate) fn running_bodies(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.threads.walk(0, |shared, _| {

@@ -1,4 +1,4 @@
-//! Running a task that the caller has claimed, and ending it.
+//! Runs a task that the caller has claimed, and ends it.
 
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -16,17 +16,18 @@ use crate::task::head::{Ran, TaskHead, begins_again};
 /// Runs a task that the caller moved to `Running`, and ends it.
 ///
 /// # Safety
-/// With `hold` the caller gives a hold away; without one it borrows a ref or a hold that outlives the call.
+/// The caller has claimed the entry. With `hold` the caller gives a hold away; without it the caller keeps a ref or a hold until
+/// this returns.
 pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: bool, frame: Frame) {
-    // SAFETY: alive by the caller's hold or ref; the caller claimed it, and it is a task or a call.
+    // SAFETY: the caller's hold or ref keeps the entry alive, and only tasks and calls are claimed.
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
     let spec = frame.spec;
     state.frame.set(&raw const frame);
     state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
-    // SAFETY: claimed by the caller.
+    // SAFETY: the caller claimed the entry, so this thread alone runs the body.
     let run = || unsafe { (table.run)(entry, state.runner()) };
-    // Of an `async fn` the first poll is timed, by the future.
+    // Of an `async fn` the future measures the first poll.
     let ran = if table.is_async {
         run()
     } else {
@@ -36,7 +37,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     leave_frame(state, &frame);
     if matches!(ran, Ran::Spawned) {
         if hold {
-            // SAFETY: given to us; the future has its own.
+            // SAFETY: the caller gave this hold away, and the future has a hold of its own.
             unsafe { entry::drop_hold(entry) };
         }
         return;
@@ -47,7 +48,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     }
     crate::task::children::release(head);
     give_back(&state.engine, head);
-    // SAFETY: the value is written if `run` says so; the hold is ours if `hold`.
+    // SAFETY: with `Ran::Value` the body has written the value; with `hold` the caller gave a hold away.
     unsafe {
         match ran {
             Ran::Value => entry::publish(entry, hold),
@@ -56,7 +57,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     }
 }
 
-/// Runs a body, and takes its own time for its definition where that wants it.
+/// Runs a body, and measures its own time if its definition wants a sample.
 #[inline]
 pub(crate) fn timed<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> R) -> R {
     let turn = state.samples.get();
@@ -75,8 +76,8 @@ fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> 
     let began = Instant::now();
     let result = body();
     let took = began.elapsed().saturating_sub(state.outside.replace(outer));
-    // A body that lost its processor is not long: nothing is known of it. Of a definition that is known to be short the monitor
-    // thread finds the long bodies, which tells the two apart.
+    // A body that lost its processor shows nothing about its length, so it is no sample. For a definition that is known to be short
+    // the monitor thread finds the long bodies (`engine::overrun`), and distinguishes the two cases.
     let lost = took >= spec::OVERRUN && switches.is_none_or(|before| crate::base::os::lost_processor() != before);
     if !lost {
         spec.sample(took);
@@ -85,18 +86,18 @@ fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> 
     result
 }
 
-/// Takes the frame off, and counts the body.
+/// Removes the frame, and counts the body as ended.
 #[inline]
 pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
     state.frame.set(frame.below);
-    // SAFETY: a frame below is on this thread's stack.
+    // SAFETY: the frames below are in functions that have not returned, on this thread's stack.
     let below = unsafe { frame.below.as_ref() };
     let running = below.map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
     state.shared.running.store(running, Ordering::Relaxed);
     state.shared.count_body();
 }
 
-/// Gives back what the task was granted, if it was.
+/// Gives back the task's granted resources, if it has any.
 pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
     if let Some(extra) = head.extra()
         && extra.granted.load(Ordering::Relaxed)
@@ -106,16 +107,17 @@ pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
     }
 }
 
-/// Ends an attempt.
+/// Ends an attempt: publishes the value, fails the task or queues it again.
 ///
 /// # Safety
-/// As [`execute`], the body being over.
+/// As for [`execute`]; the body has ended with `ran`.
 pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: Ran, hold: bool) {
     match ran {
-        // SAFETY: the caller's promise.
+        // SAFETY: `Ran::Value` says that the body has written the value; with `hold` the caller gives a hold away.
         Ran::Value => unsafe { entry::publish(entry, hold) },
         Ran::Failed(error) => {
-            // SAFETY: alive by the caller's hold or ref.
+            // SAFETY: the caller's hold or ref keeps the entry alive; with `hold` the caller gives that hold away, and it is
+            // dropped last.
             unsafe {
                 let head = TaskHead::of(entry);
                 head.header.fail(|phase| phase == Phase::Running, head.blame(error));
@@ -125,7 +127,7 @@ pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: 
             }
         }
         Ran::Again => {
-            // SAFETY: alive by the caller's hold or ref.
+            // SAFETY: the caller's hold or ref keeps the entry alive while `Hold::new` takes another hold.
             let again = unsafe {
                 let again = Hold::new(entry);
                 if hold {
@@ -133,9 +135,9 @@ pub(crate) unsafe fn conclude(state: &ThreadState, entry: NonNull<Header>, ran: 
                 }
                 again
             };
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller ran the attempt, and `Ran::Again` says that the arguments were kept.
             if unsafe { begins_again(&again) } {
-                // SAFETY: as above.
+                // SAFETY: `again` is a hold on the entry, which is a task or a call.
                 let kind = unsafe { TaskHead::of(entry) }.vtable().kind;
                 (kind.requeue)(state.runner(), again);
             }

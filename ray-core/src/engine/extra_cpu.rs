@@ -1,27 +1,27 @@
-//! The extra CPU: what is done when bodies block in the operating system and nothing moves.
+//! The extra CPU: how the engine goes on when bodies block in the operating system and nothing moves.
 //!
-//! A body may hold a lock over a get, or join threads that get. Then every CPU of the limit can be held by bodies that wait
-//! for what has no CPU left to run on. A program that would end on one thread must end here too, so the monitor thread lets
-//! one more body go on than there are CPUs.
+//! A body may hold a lock over a get, or join threads that call `get`. Then bodies that wait may hold every CPU of the limit while
+//! the work that they wait for has no CPU to run on. A program that ends if each task has a thread must end here too, so the
+//! monitor thread lets one more body run than there are CPUs.
 //!
 //! # Rules
 //!
-//! 1. It is granted one at a time, when a getter inside a body wants its CPU back, or awaits a task that has not begun; if
-//!    what is awaited is none of the queued tasks (an `async fn` or an actor's call that needs one of them, say), to the
-//!    oldest queued task. A getter on a thread of which the engine knows nothing (a driver, or a thread that a body has
-//!    started and joins) awaits for [`OUTSIDE`] before it qualifies.
-//! 2. Every CPU is held by a running body, or kept for a claim of several CPUs that waits for those bodies. What an actor
-//!    holds for life while it idles is no running body: that program asks for more than there is.
+//! 1. One extra CPU is granted at a time. It goes to a getter in a body that wants its CPU back, or to an awaited task that has not
+//!    begun. If no queued task is known to be awaited (the getter may wait for an `async fn` or an actor's call that needs one of
+//!    them), it goes to the oldest queued task. A getter on a thread that runs no body (a driver, or a thread that a body has
+//!    started and joins) must have waited for [`OUTSIDE`] first.
+//! 2. Running bodies hold every CPU, except those that are kept for a claim of several CPUs. CPUs that an idle actor holds for life
+//!    do not count as held by bodies: such a program asks for more than there is.
 //! 3. No holder has had any processor time for [`STILL`], so none has computed, submitted, got or settled anything; and the
-//!    system says that each waits for another thread. A holder that has lost its processor, sleeps for a time, or does I/O
-//!    will go on by itself. Where the system does not say, or a holder waits for events without a limit of time (an async
-//!    runtime made in a body does), [`OUTSIDE`] counts for all.
-//! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that any body gives back is the one taken back, and no
-//!    fresh work ever starts on it.
-//! 5. A task that is granted one needs a thread, too. Where every worker blocks, one more is started, also beyond
-//!    `Config::max_threads`; where the system refuses that, a thread that waits in a get is asked to run the task
+//!    operating system reports that each holder waits for another thread. A holder that has lost its processor, sleeps for a time,
+//!    or does I/O goes on without help. If the system reports nothing, or a holder waits for events without a time-out (an async
+//!    runtime inside a body does), the grant waits for [`OUTSIDE`].
+//! 4. The CPU is overdrawn: the pool goes below zero, so the next CPU that a body gives back balances it, and no new work starts on
+//!    that CPU.
+//! 5. A task with an extra CPU needs a thread, too. If every worker blocks, another one is started, also beyond
+//!    `Config::max_threads`. If the system refuses that thread, a thread that waits in a get is asked to run the task
 //!    (`blocking::last_resort`).
-//! 6. While the same holders stay still, the next grant does not wait again, once the last one has come back.
+//! 6. While the holders of the last grant stay still, the next grant does not wait for [`OUTSIDE`] again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,35 +39,36 @@ use crate::engine::worker::Leased;
 
 /// A holder without processor time for this long is still.
 const STILL: Duration = Duration::from_millis(10);
-/// So long a getter on an unknown thread awaits before it qualifies.
+/// The time that a getter on an unknown thread must have waited.
 const OUTSIDE: Duration = Duration::from_millis(500);
 
 struct Holder {
     cpu_time: Option<u64>,
     bodies: u64,
     still_since: Instant,
-    /// At the last look.
+    /// The number of the last look that saw this holder.
     seen: u64,
 }
 
-/// What the monitor thread remembers of the holders.
+/// The monitor thread's memory of the holders.
 #[derive(Default)]
 pub(crate) struct Watch {
     holders: HashMap<u64, Holder>,
     looks: u64,
-    /// A getter outside has wanted something since.
+    /// Since when an extra CPU is wanted.
     wanted_since: Option<Instant>,
-    /// When the awaited tasks were last entered anew.
+    /// When the awaited tasks were last entered again.
     entered: Option<Instant>,
-    /// The last grant, and the holders of then: while they stay still, the next one does not wait again.
+    /// The time of the last grant, and the holders at that time. While they stay still, the next grant does not wait for
+    /// [`OUTSIDE`] again.
     granted: Option<(Instant, Vec<u64>)>,
 }
 
 impl Watch {
-    /// One look. `true`: an extra CPU is wanted, so the next look must come soon.
+    /// Looks once. `true`: an extra CPU is wanted, so the next look must come soon.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
         if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
-            // No waiting thread has taken it.
+            // No waiting thread has taken the offered task.
             engine.injector.push(Job::new(task));
             crate::engine::queue::notify(engine);
         }
@@ -79,14 +80,16 @@ impl Watch {
         }
         let (mut by_bodies, mut by_any) = engine.awaited.waiting();
         if !by_any && engine.has_cpu_work() && self.entered.is_none_or(|at| now.duration_since(at) >= STILL) {
-            // What an awaited task has waited for may have ended since, and the task itself be queued among others.
+            // The arguments of an awaited task may have become ready since, so that the task is now queued, but not as an awaited
+            // one.
             self.entered = Some(now);
             for (target, inside) in engine.waits.targets() {
                 engine.awaited.enter(&target, if inside { Getter::InABody } else { Getter::Outside });
             }
             (by_bodies, by_any) = engine.awaited.waiting();
         }
-        // Nobody knows which work the others wait for: it may be behind an `async fn`, a call of an actor, a condition.
+        // It is unknown which queued work the waiting threads need: they may wait for an `async fn`, a call of an actor, or a
+        // condition.
         let unknown = !by_any && engine.has_cpu_work();
         if unknown {
             (by_bodies, by_any) = (crate::engine::blocking::interrupt::some_wait(), true);
@@ -107,7 +110,7 @@ impl Watch {
         let wanted_since = *self.wanted_since.get_or_insert(now);
         let outside = still_stuck || now.duration_since(wanted_since) >= OUTSIDE;
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
-        // What is kept for a claim counts only where it is known that the work is awaited.
+        // CPUs that are kept for a claim count as held only if queued work is known to be awaited.
         let kept = if unknown { 0 } else { withheld };
         if held + kept < engine.cpu.total() || !(by_bodies || returning || outside) {
             return true;
@@ -135,7 +138,7 @@ impl Watch {
         true
     }
 
-    /// None of the holders of the last grant has moved since.
+    /// Whether none of the holders of the last grant has moved since.
     fn is_still_stuck(&self) -> bool {
         self.granted.as_ref().is_some_and(|(at, stuck)| {
             let still = |number| self.holders.get(number).is_some_and(|holder: &Holder| holder.still_since <= *at);
@@ -143,7 +146,7 @@ impl Watch {
         })
     }
 
-    /// The threads whose bodies hold CPUs, with how long each has been still.
+    /// The threads that hold CPUs and run a body; updates since when each of them has been still.
     fn holders(&mut self, engine: &Engine, now: Instant) -> Vec<Arc<Shared>> {
         self.looks += 1;
         let mut found = Vec::new();

@@ -1,47 +1,47 @@
-//! Work that asks for no CPU, or has been granted what it asks for, erased: the queue and the workers know how to run it, and no
-//! more. As the jobs of rayon, each is a pointer and a table.
+//! Jobs that need no CPU or have their resources already, with their types erased. A job is a pointer and a table, like a job of
+//! rayon; the queue and the workers can only run it or abandon it.
 
 use std::ptr::NonNull;
 
 use crate::object::entry::Hold;
 use crate::task::runner::Runner;
 
-/// Something that owns one pointer, and is run once or abandoned.
+/// Work that owns one pointer, and is either run or abandoned, once.
 pub(crate) trait FreeWork: Sized + Send {
-    /// So many bytes behind the pointer are touched first.
+    /// The number of bytes behind the pointer that the work touches first.
     const PREFETCH: usize = 0;
-    /// It is a task, owned by a hold, that was granted what it asked for.
+    /// Whether the work is a task, owned by a hold, whose resources have been granted.
     const GRANTED: bool = false;
 
-    /// Gives the pointer to the caller, with what it owns.
+    /// Converts the work into its pointer, which owns the same things.
     fn into_raw(self) -> NonNull<()>;
 
     /// # Safety
-    /// The pointer comes from [`into_raw`](Self::into_raw), and is used once.
+    /// The pointer comes from [`into_raw`](Self::into_raw) of the same type, and is used once.
     unsafe fn from_raw(data: NonNull<()>) -> Self;
 
-    /// Runs it, on a worker or on a thread that stands in for one.
+    /// Runs the work on a worker, or on a thread that replaces one.
     fn run(self, runner: Runner<'_>);
 
-    /// The engine has ended: it fails, now or as one of the leftovers.
+    /// Fails the work because the engine has ended: at once, or later as one of the leftovers.
     fn abandon(self, left: &mut Leftovers);
 }
 
-/// What is left of the jobs of an engine that has ended.
+/// The remaining work of an engine that has ended.
 #[derive(Default)]
 pub(crate) struct Leftovers {
     pub(crate) tasks: Vec<Hold>,
-    /// Lines of callbacks, by their keys.
+    /// Queues of callbacks, by their keys.
     pub(crate) callbacks: Vec<usize>,
 }
 
-/// A job; see the module. One that is dropped leaks what it owns.
+/// A job; see the module. Dropping a job leaks what it owns.
 pub(crate) struct FreeJob {
     data: NonNull<()>,
     table: &'static Table,
 }
 
-// SAFETY: it is made of a `FreeWork`, which is Send.
+// SAFETY: `of` makes jobs of `FreeWork` only, which is Send.
 unsafe impl Send for FreeJob {}
 
 struct Table {
@@ -58,9 +58,9 @@ impl FreeJob {
             data: work.into_raw(),
             table: const {
                 &Table {
-                    // SAFETY: `data` comes from `into_raw`, and a job is used once.
+                    // SAFETY: `data` comes from `into_raw` of `W`, and `run` consumes the job.
                     run: |data, runner| unsafe { W::from_raw(data) }.run(runner),
-                    // SAFETY: as for `run`: the job is abandoned instead.
+                    // SAFETY: `data` comes from `into_raw` of `W`, and `abandon` consumes the job.
                     abandon: |data, left| unsafe { W::from_raw(data) }.abandon(left),
                     prefetch: W::PREFETCH,
                     granted: W::GRANTED,
@@ -71,16 +71,16 @@ impl FreeJob {
 
     #[inline(always)]
     pub(crate) fn run(self, runner: Runner<'_>) {
-        // SAFETY: made by `of`, used once.
+        // SAFETY: `of` made the pair of table and pointer, and the job is consumed here.
         unsafe { (self.table.run)(self.data, runner) }
     }
 
     pub(crate) fn abandon(self, left: &mut Leftovers) {
-        // SAFETY: as in `run`.
+        // SAFETY: `of` made the pair of table and pointer, and the job is consumed here.
         unsafe { (self.table.abandon)(self.data, left) }
     }
 
-    /// The job will be run soon: asks for what that touches first.
+    /// Prefetches the memory that the job touches first; for a job that will be run soon.
     #[inline]
     pub(crate) fn prefetch(&self) {
         if self.table.prefetch > 0 {
@@ -88,10 +88,10 @@ impl FreeJob {
         }
     }
 
-    /// The task, if it was granted what it asked for.
+    /// The task, if its resources have been granted; otherwise the job.
     pub(crate) fn into_granted(self) -> Result<Hold, Self> {
         if self.table.granted {
-            // SAFETY: such a job owns a hold on a task.
+            // SAFETY: a job with `GRANTED` owns a hold on a task, and the job is consumed here.
             return Ok(unsafe { Hold::adopt(self.data.cast()) });
         }
         Err(self)

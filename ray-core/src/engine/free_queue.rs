@@ -1,17 +1,18 @@
-//! Work that asks for no CPU: one queue for all, and a batch of it with each worker.
+//! Work that needs no CPU: one queue for all threads, and a batch of jobs for each worker.
 //!
-//! A queue that every worker asks for each job is written by all of them at each job, and by whoever submits. So a worker
-//! takes several at once.
+//! If each worker took single jobs, all workers and all submitting threads would write the same cache lines for each job. So a
+//! worker takes several jobs at once.
 //!
-//! # Why no work is overlooked
+//! # Why no job is overlooked
 //!
-//! What a worker has taken and not begun may be older than all that is in the queue, and what its body waits for. So it
-//! gives it back before it blocks or idles, and for the case that the body is long every other worker takes from the
-//! batches at every [`OTHERS_EVERY`]th turn, however much there is in the queue.
-//!
-//! A worker counts itself among those that have a batch before it takes one out of the queue. Who then sees the queue
-//! empty sees the count, and looks at the batches. Between the two the jobs are in nobody's sight for a moment; the
-//! worker rouses the monitor thread after it, in case that was the moment of the monitor thread's last look.
+//! * The body that a worker runs may wait for a job in the worker's own batch. So the worker returns its batch to the queue before
+//!   it blocks or idles.
+//! * A body may also run for long without blocking. So every worker takes a job from another worker's batch at every
+//!   [`OTHERS_EVERY`]th turn, even if the queue has jobs.
+//! * A worker counts itself in `batches` before it takes a batch out of the queue. A thread that then sees the queue empty sees the
+//!   count, and looks at the batches.
+//! * While the jobs move from the queue to the batch no other thread sees them. So the worker notifies the monitor thread
+//!   afterwards, in case the monitor thread had its last look before it rests at that moment.
 
 use parking_lot::RwLock;
 use std::cell::Cell;
@@ -21,33 +22,33 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 use crate::engine::free_job::FreeJob;
 
-/// The most that a worker takes at once.
+/// The most jobs that a worker takes at once.
 const BATCH: usize = 16;
-/// At every so many turns of a worker the others' batches come first.
+/// In one of so many turns a worker looks at the batches of other workers first.
 const OTHERS_EVERY: u32 = 16;
 
 /// The queue.
 pub(crate) struct FreeQueue {
     queue: Injector<FreeJob>,
-    /// Workers that may have a batch.
+    /// The number of workers that may have a batch.
     batches: AtomicUsize,
-    /// Every worker's batch, with the batch's number.
+    /// The batch of every worker, with its number.
     workers: RwLock<Vec<(u64, Stealer<FreeJob>)>>,
     next: AtomicU64,
 }
 
-/// What one worker has taken and not begun.
+/// The jobs that one worker has taken and not begun.
 pub(crate) struct Batch {
     number: u64,
     jobs: Worker<FreeJob>,
-    /// Among [`FreeQueue::batches`].
+    /// Whether the batch is counted in [`FreeQueue::batches`].
     counted: Cell<bool>,
     turn: Cell<u32>,
 }
 
 impl Batch {
-    /// Asks for what its jobs touch first. A deque shows no job without giving it out, so each goes round once, out of sight
-    /// for a moment, before the monitor thread is roused.
+    /// Prefetches the memory that the jobs touch first. A deque gives no reference to a job inside, so each job is popped and
+    /// pushed again. It is invisible in between; the monitor thread is notified after that.
     fn prefetch(&self) {
         for _ in 0..self.jobs.len() {
             let Some(job) = self.jobs.pop() else { return };
@@ -67,7 +68,7 @@ impl FreeQueue {
         self.queue.push(job);
     }
 
-    /// Nobody has anything that is not begun.
+    /// Whether there is no job that has not begun, in the queue and in the batches.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && !self.some_in_batches()
@@ -77,12 +78,12 @@ impl FreeQueue {
         self.batches.load(Ordering::SeqCst) > 0 && self.workers().iter().any(|(_, jobs)| !jobs.is_empty())
     }
 
-    /// How many are not begun, more or less.
+    /// The approximate number of jobs that have not begun.
     pub(crate) fn len(&self) -> usize {
         self.queue.len() + self.workers().iter().map(|(_, jobs)| jobs.len()).sum::<usize>()
     }
 
-    /// As [`len`](Self::len), or none where the batches cannot be looked at within a time.
+    /// Like [`len`](Self::len); none if the list of batches cannot be locked within `patience`.
     pub(crate) fn len_within(&self, patience: std::time::Duration) -> Option<usize> {
         let workers = self.workers.try_read_for(patience)?;
         Some(self.queue.len() + workers.iter().map(|(_, jobs)| jobs.len()).sum::<usize>())
@@ -92,15 +93,15 @@ impl FreeQueue {
         self.workers.read()
     }
 
-    /// A batch for a worker that begins; it goes back with [`leave`](Self::leave).
+    /// Makes the batch of a worker that begins; [`leave`](Self::leave) removes it.
     pub(crate) fn enter(&self) -> Batch {
         let (number, jobs) = (self.next.fetch_add(1, Ordering::Relaxed), Worker::new_fifo());
         self.workers.write().push((number, jobs.stealer()));
         Batch { number, jobs, counted: Cell::new(false), turn: Cell::new(0) }
     }
 
-    /// The worker is about to block: what it has not begun goes to everybody. `true`: there was something, and the monitor thread
-    /// is to be told.
+    /// Returns the batch of a worker that is about to block or to idle to the queue. `true`: there were jobs in it, and the caller
+    /// must notify the monitor thread.
     #[inline]
     pub(crate) fn give_back(&self, batch: &Batch) -> bool {
         let mut any = false;
@@ -114,7 +115,7 @@ impl FreeQueue {
         any
     }
 
-    /// The worker ends.
+    /// Removes the batch of a worker that ends.
     pub(crate) fn leave(&self, batch: &Batch) {
         let _ = self.give_back(batch);
         self.workers.write().retain(|(number, _)| *number != batch.number);
@@ -126,7 +127,8 @@ impl FreeQueue {
         }
     }
 
-    /// The next job for the worker whose batch it is; `true` with it: more came along, and the monitor thread is to be told.
+    /// The next job for the worker with this batch. `true` with it: further jobs were moved to the batch, and the caller must
+    /// notify the monitor thread.
     #[inline]
     pub(crate) fn take(&self, batch: &Batch) -> Option<(FreeJob, bool)> {
         let turn = batch.turn.get().wrapping_add(1);
@@ -163,7 +165,7 @@ impl FreeQueue {
         }
     }
 
-    /// A job of any batch but that of a number.
+    /// A job from any batch except the one with the number `own`.
     fn steal_from_batches(&self, own: u64) -> Option<FreeJob> {
         if self.batches.load(Ordering::SeqCst) == 0 {
             return None;
@@ -179,7 +181,7 @@ impl FreeQueue {
         })
     }
 
-    /// A job, for whoever has no batch.
+    /// A job for a thread without a batch.
     pub(crate) fn take_any(&self) -> Option<FreeJob> {
         loop {
             match self.queue.steal() {

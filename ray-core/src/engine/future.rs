@@ -1,7 +1,10 @@
-//! Async bodies: a future of the engine's, polled on its tokio runtime.
+//! Async bodies: futures that the engine's tokio runtime polls.
 //!
-//! The task's entry stays in `Running` from the first poll to the last. A canceller fails the entry, then aborts the
-//! future, which is dropped at its next await; whatever happens to it, its end gives back what the task held.
+//! # Rules
+//!
+//! 1. The task's entry stays in `Running` from the first poll to the last.
+//! 2. A canceller first fails the entry, then aborts the future, which is dropped at its next await.
+//! 3. However a future ends (result, panic, abort, end of the runtime), `finish` runs once and gives back the task's resources.
 
 use crate::base::config::Mode;
 use std::cell::Cell;
@@ -23,10 +26,10 @@ use crate::object::entry::{Header, Hold};
 use crate::task::children;
 use crate::task::head::{Ran, TaskHead};
 
-/// Turns an outcome into how the attempt ended; see `TaskCell::end`.
+/// Converts an outcome into the way in which the attempt ended; see `TaskCell::end`.
 type End<R> = unsafe fn(NonNull<Header>, Outcome<R>, bool) -> Ran;
 
-/// Called once when the body is over: an actor frees the call's slot.
+/// Called once when the body has ended: an actor frees the slot of the call.
 pub(crate) type Over = Box<dyn FnOnce() + Send>;
 
 struct Body<R> {
@@ -37,33 +40,34 @@ struct Body<R> {
     actor: Option<NonNull<dyn Host>>,
     caller: Cell<u64>,
     engine: Arc<Engine>,
-    /// It has been polled.
+    /// Whether the future has been polled.
     polled: bool,
-    /// It stands in [`Engine::futures`].
+    /// Whether the task is entered in [`Engine::futures`].
     listed: bool,
 }
 
-// SAFETY: the future, the hold and `over` are Send; the actor is kept alive by `over` and by the call's hold on it.
+// SAFETY: the future, the hold and `over` are Send. `actor` is only used while `over` and the call's hold keep the actor alive, and
+// `caller` only by the thread that polls.
 unsafe impl<R> Send for Body<R> {}
 
-/// Spawns the future of an entry that the caller runs; `end` is called when it is over.
+/// Spawns the future of an entry whose attempt the caller runs; `end` is called with its outcome.
 ///
 /// # Safety
-/// The entry is in `Running` by the caller's doing, and `end` fits it.
+/// The caller moved the entry to `Running`, and `end` is the function of the entry's type.
 pub(crate) unsafe fn spawn<R: Send + 'static>(
     state: &ThreadState,
     entry: NonNull<Header>,
     future: BoxFuture<'static, Outcome<R>>,
     end: End<R>,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has moved the entry to `Running` and chosen `end` for it; without an actor there is no further condition.
     unsafe { spawn_for(state, entry, future, end, None, None) }
 }
 
-/// As [`spawn`], for a call of an actor.
+/// Like [`spawn`], for a call of an actor.
 ///
 /// # Safety
-/// As [`spawn`]; the actor lives until `over` is called.
+/// As for [`spawn`]; the actor lives until `over` has been called.
 pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     state: &ThreadState,
     entry: NonNull<Header>,
@@ -73,7 +77,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     over: Option<Over>,
 ) {
     let engine = Arc::clone(&state.engine);
-    // SAFETY: the caller runs it, so it is alive.
+    // SAFETY: the caller runs the attempt, so the entry is alive.
     let task = unsafe { Hold::new(entry) };
     let mut body = Body {
         future: Some(future),
@@ -89,14 +93,14 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     if state.first_poll.replace(false) && Pin::new(&mut body).poll(&mut Context::from_waker(Waker::noop())).is_ready() {
         return;
     }
-    // A future that has been polled is polled again as soon as it is spawned, with a waker of the runtime's.
+    // If the future was polled above, with a waker that does nothing, the runtime polls it again at once with a waker of its own.
     match engine.tokio() {
         Ok(tokio) => {
             body.listed = true;
-            // Entered before it is spawned, so that the body's end finds it. Not under the lock: a runtime that was taken
-            // down drops the body at once.
+            // The task is entered before the future is spawned, so that the end of the body finds the entry. The table is not
+            // locked during `spawn`: a runtime that has shut down drops the body inside `spawn`, and the drop locks the table.
             let attempt = engine.futures.enter(entry);
-            // SAFETY: as above.
+            // SAFETY: the caller runs the attempt, and `body` has a hold on the entry.
             let task = unsafe { Hold::new(entry) };
             let handle = tokio.spawn(body).abort_handle();
             engine.futures.spawned(entry, attempt, handle.clone());
@@ -113,7 +117,7 @@ pub(crate) unsafe fn spawn_for<R: Send + 'static>(
     }
 }
 
-/// Drops the future of a task at its next await, if it has one.
+/// Aborts the future of a task, if it has one: the runtime drops it at its next await.
 pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
     if let Some(handle) = engine.futures.handle(entry) {
         handle.abort();
@@ -121,34 +125,35 @@ pub(crate) fn abort(engine: &Engine, entry: NonNull<Header>) {
 }
 
 impl<R> Body<R> {
-    /// The body is over, one way or another.
+    /// Ends the attempt after the future was dropped.
     fn finish(&mut self, outcome: Outcome<R>) {
         if self.listed {
             self.engine.futures.leave(self.task.entry());
         }
         let strict = self.engine.settings.mode == Mode::Strict;
-        // SAFETY: the entry is ours to end, and this is the only place that does.
+        // SAFETY: this body runs the attempt, and `finish` is called once, after the future was taken out.
         let ran = unsafe { (self.end)(self.task.entry(), outcome, strict) };
-        // SAFETY: a task or a call, alive by our hold.
+        // SAFETY: the entry is a task or a call, and `self.task` is a hold on it.
         let head = unsafe { TaskHead::of(self.task.entry()) };
         children::release(head);
         let state = thread::of(self.engine.epoch);
-        // An actor without handles ends when it has no calls. So a call that is made again keeps its slot until it is queued.
+        // An actor without handles ends when it has no calls. So a call that is retried keeps its slot until it is queued.
         let over_late = self.over.take_if(|_| state.is_ok() && matches!(ran, Ran::Again));
         if let Some(over) = self.over.take() {
             over();
         }
         give_back(&self.engine, head);
         if let Ok(state) = state {
-            // SAFETY: as above; the hold stays ours.
+            // SAFETY: `self.task` keeps the entry alive and is not given away; `ran` is the end of the attempt that this body runs.
             unsafe { conclude(state, self.task.entry(), ran, false) };
             if let Some(over) = over_late {
                 over();
             }
             return;
         }
-        // The engine is gone, and nothing begins again; but what there is must find its end.
-        // SAFETY: the value or the arguments are ours, as `ran` says, and alive by our hold.
+        // The engine has ended, so nothing is retried, but the task must be settled.
+        // SAFETY: this body runs the attempt, so it owns a value that was written or arguments that were kept, as `ran` says; its
+        // hold keeps the entry alive.
         unsafe {
             match ran {
                 Ran::Value => return entry::publish(self.task.entry(), false),
@@ -179,7 +184,7 @@ impl<R> Future for Body<R> {
         if this.task.phase().is_settled() {
             return Poll::Ready(());
         }
-        // SAFETY: alive by our hold.
+        // SAFETY: the entry is a task or a call, and `this.task` is a hold on it.
         let head = unsafe { TaskHead::of(this.task.entry()) };
         let frame = Frame {
             below: state.frame.get(),
@@ -223,7 +228,7 @@ impl<R> Future for Body<R> {
 
 impl<R> Drop for Body<R> {
     fn drop(&mut self) {
-        // Aborted, or the runtime went down.
+        // The future was aborted, or the runtime has shut down.
         if let Some(future) = self.future.take() {
             crate::base::users_code::quietly(|| drop(future));
             let error = Error::new(ErrorKind::Cancelled, "the task was cancelled");

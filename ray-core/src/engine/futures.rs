@@ -1,4 +1,4 @@
-//! The futures that the async runtime has, by their tasks, so that a canceller can drop them.
+//! The table of the futures in the async runtime, by their tasks. A canceller finds the future of a task there and aborts it.
 
 use std::collections::HashMap;
 use std::ptr::NonNull;
@@ -10,19 +10,19 @@ use tokio::task::AbortHandle;
 
 use crate::object::entry::Header;
 
-/// See the module.
+/// The table; see the module.
 #[derive(Debug, Default)]
 pub(crate) struct Futures(Mutex<HashMap<usize, Spawned>>);
 
-/// A future that the runtime has.
+/// A future in the runtime.
 #[derive(Debug)]
 struct Spawned {
     attempt: Attempt,
-    /// None while it is just being spawned.
+    /// None until `spawned` is called.
     handle: Option<AbortHandle>,
 }
 
-/// Tells the attempts of a call apart.
+/// The number of an attempt, which distinguishes the attempts of one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt(u64);
 
@@ -45,19 +45,20 @@ impl Futures {
         attempt
     }
 
-    /// The future is spawned. It may have ended meanwhile, and another attempt of the same task have begun.
+    /// Adds the handle of the spawned future, unless the future has ended meanwhile; another attempt of the task may have begun
+    /// then.
     pub(super) fn spawned(&self, task: NonNull<Header>, attempt: Attempt, handle: AbortHandle) {
         if let Some(place) = self.0.lock().get_mut(&key(task)).filter(|place| place.attempt == attempt) {
             place.handle = Some(handle);
         }
     }
 
-    /// The future has ended.
+    /// Removes the future of a task when it ends.
     pub(super) fn leave(&self, task: NonNull<Header>) {
         self.0.lock().remove(&key(task));
     }
 
-    /// What drops the future of a task at its next await, if it has one.
+    /// The handle that aborts the future of a task, if there is one.
     pub(crate) fn handle(&self, task: NonNull<Header>) -> Option<AbortHandle> {
         self.0.lock().get(&key(task)).and_then(|future| future.handle.clone())
     }
@@ -66,13 +67,13 @@ impl Futures {
         self.0.lock().is_empty()
     }
 
-    /// Keeps every other thread from the table, for a test of the dump.
+    /// Locks the table for a test of the dump.
     #[cfg(test)]
     pub(crate) fn hold_lock(&self) -> impl Drop + '_ {
         self.0.lock()
     }
 
-    /// How many there are; none where that cannot be looked at within a time.
+    /// The number of futures; none if the table cannot be locked within `patience`.
     pub(crate) fn len_within(&self, patience: Duration) -> Option<usize> {
         self.0.try_lock_for(patience).map(|futures| futures.len())
     }

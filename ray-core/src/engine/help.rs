@@ -1,18 +1,18 @@
-//! The monitor thread's call for help, where no worker thread is left. [`calls`](crate::engine::calls) has what is called, and
-//! `blocking::last_resort` has what the waiting threads do then.
+//! The monitor thread's call for help, made when no worker can be had. [`calls`](crate::engine::calls) has the state of the calls,
+//! `blocking::last_resort` the reaction of the waiting threads.
 
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
 use crate::engine::queue::notify;
 use crate::engine::threads::Job;
 
-/// Calls every thread that waits. Without an offer each looks at its own needs alone.
+/// Wakes every waiting thread. Without an offer each thread only looks whether it can run something that it waits for itself.
 pub(crate) fn call_for_help(engine: &Engine, offer: Option<Offer>) {
     if offer.is_some() {
         if let Some(Offer::Task(task, _)) = engine.calls.offer(offer) {
             engine.injector.push(Job::new(task));
         }
-        // A shutdown may have emptied the queues before.
+        // A shutdown may have drained the queues before the offer was made; then this drains them again.
         notify(engine);
     }
     engine.calls.count_call();

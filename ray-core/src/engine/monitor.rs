@@ -1,10 +1,14 @@
-//! The monitor thread: one thread that looks after the queues while there is anything in them.
+//! The monitor thread: one thread that looks at the queues while there is anything in them.
 //!
-//! Submitting wakes nobody (a wake costs more than most tasks). While the monitor thread *goes*, it looks at the queues every
-//! [`TICK`] and wakes or adds workers, so that work which nobody gets starts within about that time. When nothing has
-//! been queued for [`QUIET`] it *rests*, parked without a time-out; the first submission after that wakes it.
+//! # States
 //!
-//! Why no work is left behind: see [`monitor_state`](crate::sched::monitor_state).
+//! * It *goes*: it looks at the queues every [`TICK`] and wakes or adds workers, so that queued work for which there is a free CPU
+//!   starts within about that time.
+//! * It *rests*: it is parked without a time-out. It begins to rest when nothing has been queued for [`QUIET`]; the next submission
+//!   wakes it.
+//!
+//! A submission does not wake a worker, because a wake costs more than most tasks. [`monitor_state`](crate::sched::monitor_state)
+//! says why no work is overlooked.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -18,33 +22,33 @@ use crate::engine::engine::Engine;
 use crate::engine::threads::Shared;
 use crate::sched::monitor_state::Rouse;
 
-/// Between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while the threads that wait begin all
-/// work themselves: the queues are found empty, or a worker that was woken finds nothing to begin.
+/// The pause between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while waiting threads begin all
+/// work themselves: the queues are empty, or a worker finds that its task has begun.
 const TICK: Duration = Duration::from_micros(100);
-/// See [`TICK`].
+/// The longest pause between two looks while workers idle; see [`TICK`].
 const LONG_TICK: Duration = Duration::from_micros(500);
-/// Between two looks while nobody idles who could start anything: only CPU-free work that waits can ask for more threads,
-/// and each look takes a processor from those that work.
+/// The pause between two looks while no worker idles or no CPU is free. Then only waiting CPU-free work can need more threads, and
+/// each look takes a processor from the threads that work.
 const BUSY_TICK: Duration = Duration::from_millis(1);
-/// Between two looks when nothing has moved for a second.
+/// The pause between two looks when nothing has moved for a second.
 const SLOW_TICK: Duration = Duration::from_millis(20);
 /// The monitor thread rests when the queues were empty for this long.
 const QUIET: Duration = Duration::from_millis(20);
-/// CPU-free work that waits while no body has ended for this long gets another thread.
+/// If CPU-free work waits and no body has ended for this long, another thread is started.
 const HELD_UP: Duration = Duration::from_millis(1);
-/// Work for which no thread can be had waits so long before the threads that wait are called, and between two calls.
+/// If no thread can be had for waiting work, the waiting threads are called after this time, and again after this time.
 const CALL: Duration = Duration::from_millis(10);
-/// After this they are to run work that they do not wait for.
+/// If nothing has moved for this long, the waiting threads are to run work that they do not wait for.
 const CALL_FOR_ANY: Duration = Duration::from_millis(500);
-/// A worker that is not away and not in a long body comes back in microseconds. One that has not for longer has lost its
-/// processor, for as long as the system lets another thread run; a further one would only take it from those that have one.
+/// A worker that is not away and not in a long body comes back in microseconds. If it has not, it has lost its processor, for as
+/// long as the system lets another thread run, at most about this time. Another worker would only compete for the processors.
 const PREEMPTED: Duration = Duration::from_millis(5);
 
-/// Makes the monitor thread go; starts it with the second work.
+/// Makes the monitor thread go. The first submission starts a worker, the second one the monitor thread.
 #[cold]
 pub(crate) fn rouse(engine: &Engine) {
     if engine.of_this_process().is_err() {
-        // A forked process has none of the engine's threads. The wait for the work returns the error.
+        // A forked process has none of the engine's threads. A wait for the work returns the error.
         return;
     }
     match engine.monitor.state.rouse() {
@@ -60,7 +64,7 @@ pub(crate) fn rouse(engine: &Engine) {
                 return;
             };
             if engine.workers.count.load(Ordering::Relaxed) == 0 {
-                // The system refused the worker for the first work.
+                // The system refused the worker for the first submission.
                 let _ = crate::engine::wake::add_worker(engine);
             }
             engine.monitor.there.store(true, Ordering::SeqCst);
@@ -71,7 +75,8 @@ pub(crate) fn rouse(engine: &Engine) {
                 let text =
                     format!("the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}");
                 crate::base::log::warn(crate::base::log::Notice::Failure, &text);
-                // Without a monitor thread there is still the getter's own kick; the next submission tries again.
+                // Without a monitor thread a getter still wakes a worker itself; the next submission tries again to start the
+                // thread.
                 engine.monitor.state.give_up();
                 crate::engine::wake::kick(engine);
             }
@@ -81,25 +86,25 @@ pub(crate) fn rouse(engine: &Engine) {
     }
 }
 
-/// What the monitor thread remembers from look to look.
+/// The monitor thread's memory between two looks.
 struct Memory {
     began: Instant,
     bodies: u64,
     moved: Instant,
-    /// Workers that wait in a get; one more has started something, one less goes on.
+    /// The number of workers that wait in a get. More mean that a body has begun to wait, fewer that a wait has ended.
     blocked: usize,
-    /// A body has ended, or a get begun or ended: things do not stand still.
+    /// When a body last ended, or a get began or ended.
     stirred: Instant,
     last_queued: Instant,
     grow: usize,
     grown: Instant,
-    /// Workers that live, and since when there are so many.
+    /// The number of living workers, and since when it has not changed.
     workers: (usize, Instant),
     called: Instant,
     reported: bool,
     /// The pause until the next look while workers idle.
     tick: Duration,
-    /// See `Workers::in_vain`.
+    /// The last value of `Workers::in_vain`.
     in_vain: usize,
     extra: crate::engine::extra_cpu::Watch,
     overruns: crate::engine::overrun::Watch,
@@ -128,7 +133,8 @@ fn run(engine: &Weak<Engine>) {
         }
     };
     if let Some(engine) = engine.upgrade() {
-        // By itself, since whoever started it may be slow to: a monitor thread that rests before it is known could not be woken.
+        // The thread stores its own handle. If the starting thread did and was slow, the monitor thread could rest before it can be
+        // woken.
         *engine.monitor.thread.lock() = Some(std::thread::current());
         crate::base::unread::keep_unread();
     }
@@ -146,7 +152,7 @@ fn run(engine: &Weak<Engine>) {
         let _ = crate::base::unread::log_unread_in_time();
         match pause {
             Some(pause) => {
-                // Nothing can start now; but what is submitted meanwhile perhaps can, and wakes us.
+                // Nothing can start now, but a submission may change that, so submissions wake the thread during a slow pause.
                 let slow = pause >= SLOW_TICK;
                 if slow {
                     crate::base::clock::sleep();
@@ -184,7 +190,7 @@ fn run(engine: &Weak<Engine>) {
     }
 }
 
-/// One look at the queues; the pause until the next, none to rest.
+/// Looks at the queues once. Returns the pause until the next look; none means that the thread rests.
 fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let now = Instant::now();
     crate::base::clock::keep(crate::base::clock::exact());
@@ -229,7 +235,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
             call_for_help(engine, memory, now);
         }
     }
-    // Those that were woken or added while bodies were long are in the way of the others when bodies are short.
+    // Workers that were woken or added while bodies were long compete with the others for CPUs when bodies are short.
     engine.workers.surplus.store(lively.saturating_sub(engine.settings.workers), Ordering::Relaxed);
     let in_vain = engine.workers.in_vain.load(Ordering::Relaxed);
     let begun_elsewhere = in_vain != memory.in_vain || !(cpu_work || free_work);
@@ -260,8 +266,8 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     Some(if idle > 0 || engine.workers.count.load(Ordering::Relaxed) == 0 { memory.tick } else { BUSY_TICK })
 }
 
-/// CPU-free work waits and no worker idles: one thread if no worker comes back for work and none has ended a body for a
-/// millisecond, twice as many each time that holds on. `false`: one is needed, and none can be had.
+/// Adds threads if CPU-free work waits and no worker idles: one if no worker comes back for work and no body has ended for
+/// [`HELD_UP`], and twice as many each further time. `false`: a thread is needed, and none can be had.
 fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively: usize) -> bool {
     let workers = engine.workers.count.load(Ordering::Relaxed);
     if workers < engine.settings.workers {
@@ -280,10 +286,11 @@ fn add_for_free_work(engine: &Engine, memory: &mut Memory, now: Instant, lively:
     true
 }
 
-/// Work waits that could begin, and no worker can be had for it: the threads that wait run their own needs, or, when nothing
-/// has moved for longer, any work. If none of them has by the next call, one worker more than allowed is started.
+/// Calls the waiting threads, because work could begin and no worker can be had for it. They run work that they wait for, or, when
+/// nothing has moved for [`CALL_FOR_ANY`], any work. If none of them has done so by the next call, a worker beyond the limit is
+/// started.
 fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
-    // A call makes getters stir, so that does not count here.
+    // A call begins and ends waits, so `stirred` does not count here.
     let still = now.duration_since(memory.moved.max(memory.workers.1));
     if still < CALL || now.duration_since(memory.called) < CALL {
         return;
@@ -300,7 +307,8 @@ fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
     crate::engine::help::call_for_help(engine, foreign.then_some(Offer::AnyWork));
 }
 
-/// Every body of a worker waits for other threads, as far as the system says. A thread that sleeps or computes comes back.
+/// Whether the body of every worker waits for another thread, as far as the system reports it. A body that sleeps or computes ends
+/// without help.
 fn blocked_for_good(engine: &Engine) -> bool {
     let mut blocked = true;
     engine.threads.walk(0, |shared, _| {
@@ -311,14 +319,14 @@ fn blocked_for_good(engine: &Engine) -> bool {
     blocked
 }
 
-/// Bodies that have ended, on all threads, and how many workers come back for work: those that have since the last
-/// look, and those that only the system keeps from it, see [`PREEMPTED`]. `now` is the monitor thread's clock.
+/// The number of bodies that have ended on all threads, and the number of lively workers: those that came back for work since the
+/// last look, and those that have only lost their processors (see [`PREEMPTED`]). `now` is the monitor thread's clock.
 fn bodies(engine: &Engine, now: Duration) -> (u64, usize) {
     let (mut sum, mut lively) = (0u64, 0);
     let now = now.as_micros() as u64 + 1;
     engine.threads.walk(0, |shared, _| {
         sum = sum.wrapping_add(shared.bodies.load(Ordering::Relaxed));
-        // A worker may end many bodies inside a long one, for which it gets them.
+        // The turns of the worker's loop count, not the bodies: a long body may end many others inside its gets.
         let turns = shared.turns.load(Ordering::Relaxed);
         if shared.seen.load(Ordering::Relaxed) != turns {
             shared.seen.store(turns, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What an engine keeps of its monitor thread.
+//! The engine's handle of its monitor thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 
 use crate::sched::monitor_state::MonitorState;
 
-/// The monitor thread's state, and its thread.
+/// The state and the thread of the monitor thread.
 #[derive(Debug)]
 pub(crate) struct MonitorHandle {
     pub(super) state: MonitorState,
     pub(super) thread: Mutex<Option<Thread>>,
-    /// The thread was started and has not ended.
+    /// Whether the thread was started and has not ended.
     pub(super) there: AtomicBool,
 }
 
@@ -21,23 +21,23 @@ impl MonitorHandle {
         Self { state: MonitorState::new(), thread: Mutex::new(None), there: AtomicBool::new(false) }
     }
 
-    /// After something was queued: it must be roused for that to be seen.
+    /// Whether the caller, which has queued something, must rouse the monitor thread so that it sees that.
     #[inline]
     pub(crate) fn is_roused_by_work(&self) -> bool {
         self.state.is_roused_by_work()
     }
 
-    /// Its thread has not ended.
+    /// Whether the thread was started and has not ended.
     pub(crate) fn is_there(&self) -> bool {
         self.there.load(Ordering::SeqCst)
     }
 
-    /// No work is taken any more: whoever queues some drains it.
+    /// Closes the queues: a thread that queues work from now on drains it itself.
     pub(crate) fn close(&self) {
         self.state.close();
     }
 
-    /// Wakes the thread, whatever it does.
+    /// Unparks the thread, in any state.
     pub(crate) fn wake(&self) {
         if let Some(thread) = &*self.thread.lock() {
             thread.unpark();

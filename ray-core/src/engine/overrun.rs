@@ -1,7 +1,7 @@
-//! Bodies that turn long: the monitor thread bars their definitions while they still run.
+//! Bodies that turn out long: the monitor thread bars their definitions while they still run.
 //!
-//! A waiting thread runs the bodies of a definition that is known to be short. When one of them turns long, other threads must
-//! not begin a second one in the same way, so the definition is barred before the first has ended.
+//! A waiting thread runs bodies of definitions that are known to be short. When such a body turns out long, no other thread may
+//! begin a second body of the definition in the same way, so the definition is barred before the first body has ended.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use crate::base::os::Doing;
 use crate::engine::engine::Engine;
 use crate::engine::threads::Shared;
 
-/// A body that is seen running for this long is examined.
+/// A body that has run for this long is examined.
 const LONG: Duration = Duration::from_millis(1);
 
-/// A thread whose body is of a definition that is known to be short.
+/// A thread that runs a body of a definition that is known to be short.
 struct Suspect {
     bodies: u64,
     since: Instant,
     /// The thread's processor time when the body was first seen to be long.
     cpu_time: Option<u64>,
-    /// At the last look.
+    /// The number of the last look that saw this thread.
     seen: u64,
 }
 
-/// What the monitor thread remembers.
+/// The monitor thread's memory of suspects.
 #[derive(Default)]
 pub(crate) struct Watch {
     suspects: HashMap<u64, Suspect>,
@@ -31,7 +31,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// One look at all threads.
+    /// Looks at all threads once.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) {
         self.looks += 1;
         engine.threads.walk(0, |shared, _| {
@@ -58,8 +58,8 @@ impl Watch {
         if now.duration_since(suspect.since) < LONG {
             return;
         }
-        // A body that lost its processor is not long. Between two looks one that has it computes, and one that sleeps is in a
-        // call of the system.
+        // A body that lost its processor is not long. A body that computes has used processor time between two looks, and a body
+        // that sleeps is in a system call.
         let cpu_time = shared.handle.cpu_time();
         let computed = match (suspect.cpu_time, cpu_time) {
             (Some(before), Some(now)) => now.saturating_sub(before) >= LONG.as_nanos() as u64 / 4,

@@ -1,4 +1,4 @@
-//! The queues: where a task goes when it is ready to run.
+//! The queues of tasks that are ready to run.
 
 use crate::engine::awaited::Getter;
 use crate::engine::claim::claim;
@@ -12,12 +12,12 @@ use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::task::head::{Class, TaskHead};
 
-/// All arguments of a task are ready.
+/// Called when all arguments of a task are ready.
 pub(super) fn ready(task: Hold) {
     match thread::of(task.epoch) {
         Ok(state) => ready_on(state, task),
         Err(_) => {
-            // No reference to its result is of use without the engine.
+            // The engine has ended, so a reference to the result could not be read either.
             task.abort(crate::base::epoch::gone("the task had not started"));
         }
     }
@@ -29,20 +29,20 @@ pub(super) fn ready_on(state: &ThreadState, task: Hold) {
     task.tell_ready();
     if task.state.step(Phase::Waiting, Phase::Queued) {
         if class == Class::OneCpu && crate::engine::blocking::interrupt::some_wait() && task.state.load().has_waiters() {
-            // A body may wait for it, or for what waits for it: it goes before fresh work, as its arguments did.
+            // A body may wait for this task, directly or through another task. So it goes before new tasks, as its arguments did.
             state.engine.awaited.enter(&task, Getter::InABody);
         }
         enqueue(state, task, class);
     }
 }
 
-/// Another attempt of a task.
+/// Queues another attempt of a task.
 pub(super) fn requeue(state: &ThreadState, task: Hold) {
     let Some(class) = task.task().map(TaskHead::class) else { return };
     enqueue(state, task, class);
 }
 
-/// Puts a task in the queue of its class.
+/// Puts a task into the queue of its class.
 #[inline]
 pub(super) fn enqueue(state: &ThreadState, task: Hold, class: Class) {
     match class {
@@ -64,7 +64,7 @@ pub(crate) fn queue_free(engine: &Engine, job: FreeJob) {
     notify(engine);
 }
 
-/// There is new work: makes sure that the monitor thread goes.
+/// Wakes the monitor thread if it rests; called after work was queued.
 #[inline]
 pub(crate) fn notify(engine: &Engine) {
     if engine.monitor.is_roused_by_work() {
@@ -72,7 +72,7 @@ pub(crate) fn notify(engine: &Engine) {
     }
 }
 
-/// This worker is about to block or to idle: the CPU-free work that it has taken and not begun is for others.
+/// Returns this worker's batch of CPU-free work to the queue; called before the worker blocks or idles.
 #[inline]
 pub(crate) fn give_batch_back(state: &ThreadState) {
     if let Some(batch) = &state.batch

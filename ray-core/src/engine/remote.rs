@@ -1,4 +1,5 @@
-//! From a call to an executor, where bodies run in other processes: hops 2 and 3.
+//! The way of a call to an executor when bodies run in other processes: hops 2 and 3 of *The ten hops of a call* in
+//! ARCHITECTURE.md.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::object::remote;
 use crate::task::executor::{Executor, RemoteCall};
 use crate::task::head::Extra;
 
-/// Hands a function's task to the executor. Its resources, its retries and its dependencies are the executor's.
+/// Passes the task of a function to the executor, which manages its resources, retries and dependencies.
 #[cold]
 pub(super) fn submit<B: Body>(
     state: &ThreadState,
@@ -31,10 +32,10 @@ pub(super) fn submit<B: Body>(
     }
 }
 
-/// A call as bytes, and the object of its result.
+/// Encodes a call, and makes the object of its result.
 ///
 /// # Errors
-/// `InvalidArgument`: the item is `local`, or a closure. `Serialization`: an argument cannot be encoded.
+/// `InvalidArgument`: the item is `local` or a closure. `Serialization`: an argument cannot be encoded.
 pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
     state: &ThreadState,
     spec: &'static Spec,

@@ -23,7 +23,7 @@ use crate::object::object_ref::ObjectRef;
 use crate::object::remote;
 use crate::object::state::Phase;
 
-/// A body of another process's task.
+/// The body of a task of another process.
 #[derive(Debug)]
 pub struct RemoteBody {
     task: ObjectRef<()>,
@@ -34,7 +34,7 @@ pub struct RemoteBody {
 }
 
 impl RemoteBody {
-    /// The body of the task of that number and name.
+    /// The body of the task with this number and name.
     #[must_use]
     pub fn new(task: u64, name: &str, spec: &'static Spec, is_async: bool) -> Self {
         let (object, reply) = remote::result(crate::base::epoch::current(), |_| Ok(()));
@@ -54,7 +54,7 @@ impl RemoteBody {
         self.run_in(running, None)
     }
 
-    /// As [`run`](Self::run), in a method of an actor. The actor lives until this returns.
+    /// Like [`run`](Self::run), in a method of an actor. The actor lives until this returns.
     pub(crate) fn run_in(&self, running: Running, actor: Option<NonNull<dyn Host>>) -> Result<Encoded> {
         let state = thread::current()?;
         self.check_cancelled()?;
@@ -80,7 +80,7 @@ impl RemoteBody {
         let ended = crate::base::unwind::catch(|| block_on(running, &self.signal, || self.check_cancelled()));
         let ended = ended.and_then(|ended| ended);
         leave_frame(state, &frame);
-        // The body's error names the definition, and the task may have a name of its own.
+        // The error of the body names the definition, but the task may have a name of its own.
         let name = remote::name_of(self.task.header());
         ended.map_err(|error| match name {
             Some(name) => error.rename_last_task(name),

@@ -4,18 +4,22 @@
 //!
 //! ```text
 //! Held ──► Lent ──► Asked ──► Granted
-//!  ▲        │
-//!  └────────┘
+//!  ▲        │         │          │
+//!  └────────┴─────────┴──────────┘
 //! ```
 //!
 //! * `Held`: the body has its CPU.
 //! * `Lent`: the body waits, and its CPU is in the pool.
-//! * `Asked`: a claim for it stands before all unstarted tasks. The thread that settles what is awaited enters the claim, at
-//!   once: it would otherwise take fresh work with that CPU before the waiting thread is awake. The waiting thread enters it
-//!   where something else ended its wait.
-//! * `Granted`: the CPU is the body's again.
+//! * `Asked`: a claim for the CPU has been entered, ahead of all unstarted tasks.
+//! * `Granted`: the claim was served, and the CPU belongs to the body again.
 //!
-//! `Lent` is left by one compare-and-swap, so there is one claim at most.
+//! # Rules
+//!
+//! 1. The thread that settles the awaited object enters the claim at once. Otherwise it would take new work with that CPU before
+//!    the waiting thread is awake. If something else ended the wait, the waiting thread enters the claim.
+//! 2. A compare-and-swap leaves `Lent`, so there is one claim at most.
+//! 3. If a CPU is free when the wait ends, the waiting thread takes it without a claim, from `Lent` to `Held`.
+//! 4. From `Granted` the waiting thread steps to `Held`; from `Asked` only if the engine has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -43,7 +47,7 @@ impl Return {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The claim is served.
+    /// Called when the claim is served.
     pub(crate) fn grant(&self) {
         self.state.store(GRANTED, Ordering::Release);
         self.thread.unpark();

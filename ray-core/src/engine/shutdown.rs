@@ -1,10 +1,14 @@
 //! The end of an engine.
 //!
-//! In this order: the epoch changes, so that every entry and handle of the engine is stale and no body can submit; the
-//! queues are closed, so that whoever still queues something drains it (see [`monitor_state`](crate::sched::monitor_state)); everybody who
-//! waits is woken and finds that out; what is queued is dropped; the async runtime is closed. Then the shutdown waits, for
-//! the grace at most, until the bodies that run have ended, and the engine's threads with them. The threads of bodies that
-//! are left end when those do, and drop what they hold.
+//! The steps of a shutdown, in this order:
+//!
+//! 1. The epoch changes (`engine::retire`): from now on every entry and handle of the engine is stale, and no body can submit.
+//! 2. An executor is shut down. The queues are closed: a thread that still queues work drains it itself (see
+//!    [`monitor_state`](crate::sched::monitor_state)).
+//! 3. All waiting threads and futures are woken, and find that the engine has ended.
+//! 4. Queued work fails, the async runtime is closed, and the remaining callbacks are started.
+//! 5. The shutdown waits, for the grace period at most, until the running bodies and the engine's threads have ended. The threads
+//!    of the bodies that remain end when those do, and drop what they hold.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +20,7 @@ use crate::engine::engine::Engine;
 use crate::engine::free_job::Leftovers;
 use crate::engine::{callbacks, thread};
 
-/// Ends an engine that was taken out. The names of the bodies that still run after its grace.
+/// Ends an engine that `retire` has taken out. Returns the names of the bodies that still run after the grace period.
 pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
     if let Some(executor) = &engine.executor {
         executor.shutdown();
@@ -42,7 +46,7 @@ pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // A submitter may have been half-way when the shutdown drained the queues.
+        // A submitting thread may have queued work after the shutdown drained the queues.
         drain(self);
     }
 }
@@ -56,7 +60,7 @@ fn wake_everybody(engine: &Engine) {
     crate::object::alarm::ring_all(engine.epoch);
 }
 
-/// Drops what is queued, failing it.
+/// Takes all queued work out, and fails it.
 pub(crate) fn drain(engine: &Engine) {
     let mut jobs = Vec::new();
     loop {
@@ -100,7 +104,7 @@ pub(crate) fn drain(engine: &Engine) {
     callbacks::run_late(engine.me.upgrade().as_ref(), left.callbacks);
 }
 
-/// No body runs any more, and no thread of the engine is left.
+/// Whether no body runs any more, and no thread of the engine is left.
 fn has_ended(engine: &Engine) -> bool {
     use std::sync::atomic::Ordering::SeqCst;
     engine.workers.count.load(SeqCst) == 0
@@ -129,10 +133,10 @@ mod tests {
     use crate::sched::claims::{Key, Term};
     use crate::task::head::Extra;
 
-    /// No engine of this process has it.
+    /// An epoch that no engine of this process has.
     const EPOCH: u32 = u32::MAX;
 
-    /// An engine whose shutdown has done all that it does: whatever is queued now comes too late.
+    /// An engine after all steps of its shutdown: work that is queued now comes too late.
     fn ended() -> Arc<Engine> {
         let engine = Engine::new(EPOCH, Config::new().num_cpus(2).resolve().unwrap(), None);
         engine.monitor.close();
@@ -154,7 +158,7 @@ mod tests {
         body(move || drop(token), Some(Box::new(Extra { settings, keep: None, granted: false.into() })))
     }
 
-    /// Each thread that may be late with work finds the end by itself: nothing stays in a queue, with nobody to look.
+    /// Each thread that may queue work late notices the end by itself, so nothing stays in a queue without a thread that drains it.
     #[test]
     fn what_is_queued_late_is_dropped_by_its_submitter() {
         use crate::base::resources::UNITS;
@@ -186,7 +190,7 @@ mod tests {
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {
                 crate::engine::help::call_for_help(engine, Some(crate::engine::calls::Offer::Task(task, Instant::now())));
             }),
-            // As if the thread had been taking them when the shutdown looked: they were in no queue then. It takes half of them.
+            // The state as if the thread was moving the tasks when the shutdown drained the queues. It takes half of them.
             ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {
                 let state = thread::attach_late(Arc::clone(engine)).unwrap();
                 let other = || body(|| (), None).1;

@@ -1,4 +1,4 @@
-//! From a call to a queue: hops 2 to 4 of a task's way.
+//! The way of a call to a queue: hops 2 to 4 of *The ten hops of a call* in ARCHITECTURE.md.
 
 use crate::base::config::Mode;
 use crate::engine::{queue, remote};
@@ -22,30 +22,30 @@ use crate::object::state::Phase;
 use crate::task::head::{Class, Extra, Keep, TaskHead};
 use crate::task::{children, dependency};
 
-/// Submits a task. Hop 2: the last generic frame.
+/// Submits a task. This is hop 2, the last generic function.
 #[inline]
 pub fn submit<F: Function>(args: ArgsOf<F>) -> F::Refs {
     F::Refs::from_whole(submit_plain::<F>(args))
 }
 
-/// Submits a task whose result nobody wants; a failure is logged.
+/// Submits a task without a reference to its result; a failure is logged.
 #[inline]
 pub fn tell<F: Function>(args: ArgsOf<F>) {
     drop(submit_plain::<F>(args));
 }
 
-/// As [`submit`], with what cannot be begun as an error.
+/// Like [`submit`], but returns an error if the task cannot be submitted.
 ///
 /// # Errors
-/// Whatever would have made the reference come back failed: options out of range, more resources than the node has, an
-/// argument that has failed, an engine that is gone.
+/// The errors with which the reference of [`submit`] would have failed at once: options out of range, more resources than the node
+/// has, an argument that has failed, an engine that has ended.
 pub fn try_submit<F: Function>(args: ArgsOf<F>) -> Result<F::Refs> {
     let whole = submit_plain::<F>(args);
     refuse_failed(&whole)?;
     Ok(F::Refs::from_whole(whole))
 }
 
-/// The error of a reference that came back failed.
+/// Returns the error of a reference that was made as failed.
 pub(crate) fn refuse_failed<T>(object: &ObjectRef<T>) -> Result<()> {
     if object.header().vtable.kind == Kind::Put && object.header().phase() == Phase::Failed {
         return Err(object.seen_error());
@@ -53,12 +53,12 @@ pub(crate) fn refuse_failed<T>(object: &ObjectRef<T>) -> Result<()> {
     Ok(())
 }
 
-/// What the compiler knows of a function's attribute.
+/// The facts about a function's attribute that are constants.
 struct Known<F>(std::marker::PhantomData<F>);
 
 impl<F: Function> Known<F> {
     const OPTIONS: &'static crate::base::options::TaskOptions = &F::OPTIONS;
-    /// The attribute says nothing: the fast path.
+    /// The attribute sets no option, so calls take the fast path.
     const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none();
 }
 
@@ -79,7 +79,7 @@ fn submit_plain<F: Function>(args: ArgsOf<F>) -> ObjectRef<F::Output> {
     submit_with::<F>(args, None, None)
 }
 
-/// The part for tasks with options; `keep` says how arguments are kept where the caller's options retry.
+/// Submits a task with options; `keep` clones the arguments if the options of the caller allow retries.
 #[cold]
 pub(crate) fn submit_with<F: Function>(
     args: ArgsOf<F>,
@@ -94,7 +94,7 @@ pub(crate) fn submit_with<F: Function>(
     submit_settings::<FunctionBody<F>>(args, settings, keep)
 }
 
-/// Submits a body under settings that were checked.
+/// Submits a body with checked settings.
 pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, keep: Option<Keep>) -> ObjectRef<B::Output> {
     let class = if !B::IS_ASYNC && settings.resources.is_only_one_cpu() {
         Class::OneCpu
@@ -111,7 +111,7 @@ fn blame<B: Body>(error: Error) -> Error {
     error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line())
 }
 
-/// Makes the task and hands it to the engine.
+/// Makes the task and passes it to the engine.
 #[inline]
 fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
     let state = match thread::current() {
@@ -139,18 +139,19 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     let phase = if plain { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
     let entry = TaskCell::<B>::allocate(args, state.epoch, phase, parent.is_some(), extra);
-    // SAFETY: a fresh entry, and one that runs on this thread.
+    // SAFETY: this thread has just made the entry, and the parent's body runs on this thread.
     unsafe { events::submitted(entry, parent, plain) };
     if let Some(parent) = parent {
-        // SAFETY: the frame's entry runs on this thread; one of the child's holds was counted for the list.
+        // SAFETY: the parent's body runs on this thread, so it is alive; `allocate` counted a hold of the child for the parent's
+        // list.
         unsafe { children::adopt(TaskHead::of(parent), entry) };
     }
-    // SAFETY: the ref and the hold that `allocate` counted.
+    // SAFETY: `allocate` counted one ref and one hold for these two, and they are adopted once.
     let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
     if plain {
         queue::enqueue(state, hold, class);
     } else {
-        // SAFETY: `register` reads the arguments under the lock, if they are still there.
+        // SAFETY: the entry was made in `Waiting`, and `register` reads the arguments under the lock, if they still exist.
         wait_for_arguments(state, hold, unsafe { TaskCell::<B>::args(entry) });
     }
     if B::IS_ASYNC || class != Class::OneCpu {
@@ -160,7 +161,7 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     object
 }
 
-/// The arguments of a task that the node can run. Strict mode has encoded and decoded them.
+/// Checks that the node can run the task, and in strict mode encodes and decodes the arguments.
 #[cold]
 fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::Args> {
     if class == Class::OneCpu {
@@ -184,7 +185,7 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
     }
 }
 
-/// Refuses what the node can never give.
+/// Returns an error if the task demands more than the node has.
 #[cold]
 pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Result<()> {
     engine.total().check_covers(&extra.settings.resources, who)
@@ -195,7 +196,7 @@ fn wait_for_arguments(state: &ThreadState, task: Hold, args: &impl ArgList) {
     match dependency::register(&task, args) {
         Ok(true) => queue::ready_on(state, task),
         Ok(false) => {
-            // The work that it waits for may be unstarted; whoever ends it queues this task.
+            // The thread that settles the last argument queues this task.
         }
         Err(error) => {
             let error = match task.task() {

@@ -1,4 +1,7 @@
-//! A task's one allocation: header, value, arguments.
+//! The one allocation of a task: header, value, arguments.
+//!
+//! The thread that moves the task to `Running` owns the arguments and the place of the value until it settles the task. A canceller
+//! of a task that has not started owns and drops the arguments (`task::abort`).
 
 use crate::base::config::Mode;
 use crate::engine::task_kind::TASK;
@@ -22,13 +25,13 @@ use crate::object::kind::{Kind, ValueType};
 use crate::object::state::{Phase, State};
 use crate::task::head::{Extra, Ran, TaskHead, TaskVTable};
 
-/// What a body does when it is started.
+/// The result of starting a body.
 pub(crate) enum Started<R> {
     Ended(Outcome<R>),
     Future(BoxFuture<'static, Outcome<R>>),
 }
 
-/// What a task runs: a remote function, or a closure.
+/// The body of a task: a remote function, or a closure.
 pub(crate) trait Body: 'static {
     type Args: ArgList + Send + 'static;
     type Output: Send + Sync + 'static;
@@ -58,10 +61,10 @@ impl<F: Function> Body for FunctionBody<F> {
     }
 }
 
-/// Of all closures; each closure type has an instance of its own.
+/// The definition that all closures share.
 static CLOSURE: Spec = Spec::new("closure", "ray::task", 0).local();
 
-/// A closure as a body; it is its own argument.
+/// A closure as a body; the closure is the only argument.
 pub(crate) struct ClosureBody<C, R, T, F>(PhantomData<C>, PhantomData<R>, PhantomData<T>, PhantomData<F>);
 
 impl<C, R, T, F> Body for ClosureBody<C, R, T, F>
@@ -112,7 +115,7 @@ impl<B: Body> TaskCell<B> {
         task: Some(Self::TASK.erased()),
     };
 
-    /// A task in `phase` with one ref, one hold beside the refs', and one more if `child`.
+    /// Allocates a task in `phase` with one ref, one hold for the queue, and one more hold if it is a `child`.
     #[inline]
     pub(crate) fn allocate(args: B::Args, epoch: u32, phase: Phase, child: bool, extra: Option<Box<Extra>>) -> NonNull<Header> {
         let state = State::new(phase, 1, 1 + u64::from(child));
@@ -124,33 +127,35 @@ impl<B: Body> TaskCell<B> {
         block::place(cell).cast()
     }
 
-    /// The arguments of a task that nobody else can start now.
+    /// The arguments of a task that has not started.
     ///
     /// # Safety
-    /// The entry is a fresh cell of this type that has not been shared, or is in `Waiting` by the caller's doing.
+    /// The entry is a cell of this type, in `Waiting` or not yet shared. The caller reads the arguments only before the entry is
+    /// shared, or under a lock that keeps a canceller from dropping them.
     pub(crate) unsafe fn args<'a>(entry: NonNull<Header>) -> &'a B::Args {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that this is such a cell, and reads the arguments only while nothing can take or drop them.
         unsafe { (*entry.cast::<Self>().as_ref().args.get()).assume_init_ref() }
     }
 
     unsafe fn run(entry: NonNull<Header>, runner: Runner<'_>) -> Ran {
         let state = ThreadState::of(runner);
-        // SAFETY: an entry with this table is such a cell; the caller claimed it, so the arguments are ours.
+        // SAFETY: an entry with this table is a `TaskCell<B>`. The caller claimed it, so this thread owns the arguments.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
         let keep = cell.head.extra().and_then(|extra| extra.keep);
         let args = match keep {
             None => {
                 cell.head.args_go();
-                // SAFETY: as above; nobody reads them again.
+                // SAFETY: this thread owns the arguments, and they are read out once: without `keep` there is no other attempt.
                 unsafe { (*cell.args.get()).assume_init_read() }
             }
             Some(keep) => {
-                // SAFETY: as above; they stay for another attempt, and the table's type is the one Keep was made with.
+                // SAFETY: this thread owns the arguments, which stay in the cell for another attempt; `keep` was made for
+                // `B::Args`.
                 let clone = || unsafe { keep.get::<B::Args>()((*cell.args.get()).assume_init_ref()) };
                 match crate::base::unwind::catch(clone) {
                     Ok(args) => args,
                     Err(error) => {
-                        // SAFETY: the arguments are still ours.
+                        // SAFETY: this thread owns the arguments, and `keep` has only borrowed them.
                         unsafe { Self::drop_args(entry) };
                         return Ran::Failed(error);
                     }
@@ -163,29 +168,31 @@ impl<B: Body> TaskCell<B> {
         };
         match started {
             Started::Ended(outcome) => {
-                // SAFETY: the body is over, the attempt is still ours.
+                // SAFETY: the body has ended, and this thread still runs the attempt.
                 unsafe { Self::end(entry, outcome, state.engine.settings.mode == Mode::Strict) }
             }
             Started::Future(future) => {
-                // SAFETY: running by our doing; `end` is called once, by the future's end.
+                // SAFETY: the caller moved the entry to `Running`; `Self::end` is the function for this type of cell, and the
+                // future calls it once.
                 unsafe { crate::engine::future::spawn(state, entry, future, Self::end) };
                 Ran::Spawned
             }
         }
     }
 
-    /// Takes a body's outcome in: writes the value, or says how it failed, and lets go of kept arguments.
+    /// Ends a body with its outcome: writes the value, or decides between failure and retry, and drops kept arguments after the
+    /// last attempt.
     ///
     /// # Safety
-    /// The caller runs the entry.
+    /// The entry is a cell of this type, and the caller runs its attempt.
     unsafe fn end(entry: NonNull<Header>, outcome: Outcome<B::Output>, strict: bool) -> Ran {
-        // SAFETY: as in `run`.
+        // SAFETY: the caller guarantees that the entry is a `TaskCell<B>`, and alive.
         let cell = unsafe { entry.cast::<Self>().as_ref() };
         let outcome = if strict { strictly::<B>(outcome) } else { outcome };
         let kept = cell.head.extra().is_some_and(|extra| extra.keep.is_some());
         match outcome {
             Ok(value) => {
-                // SAFETY: the runner alone writes the value, before it is published.
+                // SAFETY: the thread that runs the attempt alone writes the value, before it is published, and owns kept arguments.
                 unsafe {
                     (*cell.value.get()).write(value);
                     if kept {
@@ -199,7 +206,7 @@ impl<B: Body> TaskCell<B> {
                     return Ran::Again;
                 }
                 if kept {
-                    // SAFETY: the runner's, and there is no other attempt.
+                    // SAFETY: the thread that runs the attempt owns the kept arguments, and no other attempt follows.
                     unsafe { Self::drop_args(entry) };
                 }
                 Ran::Failed(error)
@@ -208,12 +215,12 @@ impl<B: Body> TaskCell<B> {
     }
 
     unsafe fn each_dependency(entry: NonNull<Header>, see: &mut dyn FnMut(Dependency)) {
-        // SAFETY: the arguments are there and stay while the caller looks.
+        // SAFETY: the caller of the table's function guarantees that the arguments exist until this returns.
         unsafe { Self::args(entry) }.each_dependency(see);
     }
 
     unsafe fn drop_args(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the arguments.
+        // SAFETY: the caller of the table's function owns the arguments and calls this once; the entry is a `TaskCell<B>`.
         unsafe {
             let cell = entry.cast::<Self>().as_ref();
             cell.head.args_go();
@@ -223,7 +230,7 @@ impl<B: Body> TaskCell<B> {
     }
 
     unsafe fn drop_value(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the value.
+        // SAFETY: the caller of the table's function owns the value and calls this once; the entry is a `TaskCell<B>`.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
             crate::base::users_code::quietly(|| (*value).assume_init_drop());
@@ -231,7 +238,7 @@ impl<B: Body> TaskCell<B> {
     }
 
     unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold is gone; value and arguments are, too.
+        // SAFETY: the last hold is gone, so no thread refers to the cell; its value and arguments were dropped or taken before.
         unsafe {
             entry.cast::<Self>().as_ref().head.check_args();
             block::remove(entry.cast::<Self>());
@@ -239,13 +246,13 @@ impl<B: Body> TaskCell<B> {
     }
 }
 
-/// The outcome, encoded and decoded where the body has a codec.
+/// The outcome, encoded and decoded if the body has a codec.
 fn strictly<B: Body>(outcome: Outcome<B::Output>) -> Outcome<B::Output> {
     let Some(codec) = B::CODEC else { return outcome };
     strict_outcome(outcome, &codec, B::ERROR, B::SPEC)
 }
 
-/// The result, encoded and decoded; an error as it would arrive in another process.
+/// The result encoded and decoded, or the error as it would arrive in another process.
 pub(crate) fn strict_outcome<P, R>(
     outcome: Outcome<R>,
     codec: &Codec<P, R>,

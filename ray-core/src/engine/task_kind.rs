@@ -1,4 +1,4 @@
-//! The tasks of functions and closures, as one of the kinds of tasks.
+//! The tasks of functions and closures as one kind of task.
 
 use std::ptr::NonNull;
 
@@ -10,7 +10,7 @@ use crate::task::blockers::Blockers;
 use crate::task::head::TaskKind;
 use crate::task::runner::{Bodies, Runner};
 
-/// A function's task, or a closure's.
+/// The kind of a function's or a closure's task.
 pub(crate) static TASK: TaskKind = TaskKind {
     noun: "a task",
     of_actor: false,

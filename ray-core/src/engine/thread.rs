@@ -1,10 +1,10 @@
-//! The state of the current thread: found, made, left.
+//! The state of the current thread: how it is found, made and left.
 //!
 //! # How long a state lives
 //!
-//! References to a state lie in frames of the engine's own code. A thread gets another state only when it uses another engine,
-//! and frames of the engine lie below that call only if the engine has called code of the user's, which `unwind` counts. So
-//! former states are freed when the thread gets another one, or shuts the engine down, outside of such code.
+//! References to a state are in stack frames of the engine's code. A thread gets another state only when it uses another engine,
+//! and frames of the engine lie below that call only if the engine has called code of the user, which `users_code` counts. So the
+//! former states are freed when the thread gets another state or shuts the engine down, unless it runs such code.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::null;
@@ -28,7 +28,7 @@ pub(crate) fn is_inside() -> bool {
     is_engines_own() || event::is_in_listener() || existing().is_some_and(|state| state.is_worker || state.frame().is_some())
 }
 
-/// Boxed: others point at them while the list grows.
+/// Boxed, because pointers to the states exist while the list grows.
 #[allow(clippy::vec_box, reason = "states must not move")]
 struct Owned(Vec<Box<ThreadState>>);
 
@@ -41,7 +41,7 @@ impl Drop for Owned {
     }
 }
 
-/// The thread ends: what it has queued goes to everybody.
+/// Called when the thread ends: moves its queued jobs to the queues of all threads.
 fn leave(state: &ThreadState) {
     while let Some(job) = state.deque.pop() {
         state.engine.injector.push(job);
@@ -62,17 +62,17 @@ fn leave(state: &ThreadState) {
     }
 }
 
-/// The state of this thread for the engine of now; starts the engine if there is none.
+/// The state of this thread for the current engine; starts an engine if there is none.
 ///
 /// # Errors
-/// `RuntimeGone` in a body and on a thread of an engine that was shut down, and while the thread is ending; the error of the
-/// engine's start.
+/// `RuntimeGone`: in a body or on a thread of an engine that was shut down, or while the thread is ending. Otherwise the error of
+/// the engine's start.
 #[inline]
 pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
     let state = CURRENT.get();
     if !state.is_null() {
-        // SAFETY: it lives as long as a frame of the engine may look at it, see the module, and the reference cannot leave the thread:
-        // ThreadState is not Sync.
+        // SAFETY: this thread owns the state, which lives as long as a frame of the engine may refer to it (see the module), and
+        // the reference cannot leave the thread because `ThreadState` is not Sync.
         let state = unsafe { &*state };
         if state.epoch == epoch::current() {
             return Ok(state);
@@ -81,11 +81,11 @@ pub(crate) fn current<'a>() -> Result<&'a ThreadState> {
     attach()
 }
 
-/// The state of this thread for the engine of that number; unlike [`current`] it never starts one. For whatever deals
-/// with what exists already: a waiter, a handle, an argument that became ready.
+/// The state of this thread for the engine with this epoch. Unlike [`current`] it never starts an engine. For callers that deal
+/// with existing objects: a waiter, a handle, an argument that became ready.
 ///
 /// # Errors
-/// `RuntimeGone` if that engine is not the one of now.
+/// `RuntimeGone` if that engine is not the current one.
 #[inline]
 pub(crate) fn of<'a>(epoch: u32) -> Result<&'a ThreadState> {
     if let Some(state) = existing()
@@ -108,10 +108,11 @@ fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
     }
 }
 
-/// The state of this thread if it has one, of whichever engine.
+/// The state of this thread for any engine, if it has one.
 #[inline]
 pub(crate) fn existing<'a>() -> Option<&'a ThreadState> {
-    // SAFETY: as in `current`.
+    // SAFETY: the pointer is null or that of a state of this thread, which lives as long as a frame of the engine may refer to it,
+    // and the reference cannot leave the thread because `ThreadState` is not Sync.
     unsafe { CURRENT.get().as_ref() }
 }
 
@@ -138,7 +139,8 @@ fn attach<'a>() -> Result<&'a ThreadState> {
         return Err(epoch::gone("this body belongs to an engine that was shut down"));
     }
     if is_engines_own() {
-        // The user's code that such a thread runs at the end of its engine (a callback, the drop of a value) must not start another.
+        // Code of the user that this thread runs at the end of its engine (a callback, the drop of a value) must not start another
+        // one.
         let engine = engine::running().ok_or_else(|| epoch::gone("this thread belonged to it"))?;
         return enter(engine, false);
     }
@@ -150,7 +152,7 @@ pub(crate) fn attach_worker<'a>(engine: Arc<Engine>) -> Result<&'a ThreadState> 
     enter(engine, true)
 }
 
-/// Frees this thread's states of engines that were shut down, unless a frame below may look at one.
+/// Frees this thread's states of engines that were shut down, unless a frame below may refer to one.
 pub(crate) fn free_former() {
     if crate::base::users_code::is_in_users_code() {
         return;
@@ -165,7 +167,7 @@ pub(crate) fn free_former() {
         former = gone;
     });
     CURRENT.set(kept);
-    // What is dropped with them may come back here: they are nobody's by now.
+    // `leave` may drop values of the user, and their code may call this function again. So the states are out of the list before.
     for state in former {
         leave(&state);
     }
@@ -180,7 +182,8 @@ fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
     free_former();
     let raw = OWNED
         .try_with(|owned| {
-            // Made only where it can be kept: a state enters itself among the engine's threads.
+            // The state is made inside `try_with`, because making it enters it in the engine's list of threads, and only a kept
+            // state is removed from there.
             let state = Box::new(ThreadState::new(engine, is_worker));
             let raw: *const ThreadState = &raw const *state;
             owned.borrow_mut().0.push(state);
@@ -188,6 +191,6 @@ fn enter<'a>(engine: Arc<Engine>, is_worker: bool) -> Result<&'a ThreadState> {
         })
         .map_err(|_| epoch::gone("this thread is ending"))?;
     CURRENT.set(raw);
-    // SAFETY: owned by this thread, see the module.
+    // SAFETY: `OWNED` of this thread has the state in a box, and keeps it as long as a frame of the engine may refer to it.
     Ok(unsafe { &*raw })
 }

@@ -1,7 +1,7 @@
-//! What a thread knows of the engine: its deque, the frames it runs, the CPU it holds.
+//! The engine's state of one thread: its deque, the bodies that it runs, and the CPU that it holds.
 //!
-//! Every thread that calls into the engine has a [`ThreadState`], the user's own too: a submitted task goes on the
-//! submitter's deque, from which workers steal.
+//! Every thread that calls into the engine has a [`ThreadState`], also a thread of the user. A submitted task for one CPU goes into
+//! the deque of the submitting thread, from which worker threads steal.
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null};
@@ -26,9 +26,9 @@ pub(crate) struct Frame {
     pub(crate) entry: Option<NonNull<Header>>,
     pub(crate) actor: Option<NonNull<dyn Host>>,
     pub(crate) spec: &'static Spec,
-    /// Who it is as a caller of actors; given on demand.
+    /// The number of the body as a caller of actors; 0 until the first call of an actor asks for it.
     pub(crate) caller: Cell<u64>,
-    /// A future is being polled: blocking here would stall others.
+    /// The body is a future. A blocking call in it would stall the other futures of the thread.
     pub(crate) is_async: bool,
     /// The constructor that runs here has panicked.
     pub(crate) crashed: Cell<bool>,
@@ -44,43 +44,43 @@ impl Frame {
 
 /// The actor whose body a frame runs. The actor outlives the frame.
 pub(crate) trait Host {
-    /// Its number as a caller of other actors.
+    /// The number of the actor as a caller of other actors.
     fn caller(&self) -> u64;
-    /// The call that it runs has ended, and no other thread may reach the call any more.
+    /// Called when the running call has ended and no other thread can reach the call any more.
     fn end_call(&self);
-    /// Why it is dead, if it is.
+    /// The error of a dead actor; none while the actor lives.
     fn death(&self) -> Option<Error>;
 }
 
-/// The state; see the module.
+/// The state of a thread; see the module.
 pub(crate) struct ThreadState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) epoch: u32,
     pub(crate) deque: Worker<Job>,
-    /// Of a worker: CPU-free work that it has taken and not begun.
+    /// The CPU-free jobs that a worker has taken and not begun. None on other threads.
     pub(crate) batch: Option<Batch>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) frame: Cell<*const Frame>,
-    /// What `Shared::cpu` says.
+    /// The CPU that the thread holds; other threads read it in `Shared::cpu`.
     pub(crate) cpu: HeldCpu,
-    /// A worker of the engine, which must go back to its loop; not a user's thread that helps itself.
+    /// Whether this is a worker thread, which returns to the loop of `worker`. Threads of the user are none, even while they run
+    /// tasks.
     pub(crate) is_worker: bool,
-    /// Counts bodies, for the sampling of their durations.
+    /// The number of bodies so far, from which [`Spec`] chooses those that are measured.
     pub(crate) samples: Cell<u32>,
-    /// The time of the innermost body is taken.
+    /// Whether the innermost body is measured.
     pub(crate) timed: Cell<bool>,
-    /// What that body has spent in waits so far, which is not its own time.
+    /// The time that this body has spent in waits so far; it does not count as the body's own time.
     pub(crate) outside: Cell<Duration>,
-    /// The body that begins now is an `async fn`'s, and is to be polled here once.
+    /// The next body is an `async fn`, and this thread polls its future once before the runtime gets it.
     pub(crate) first_poll: Cell<bool>,
     /// This thread has entered the engine's async runtime; see `blocking::world`.
     pub(crate) entered: Cell<bool>,
-    /// When the awaits of this thread began to run work without a pause, and when the last work ended, more or less; see
-    /// `blocking::awaiting`.
+    /// When the current burst of awaits began, and the estimated end of the last work that an await ran; see `blocking::awaiting`.
     pub(crate) burst: Cell<Option<(Instant, Instant)>>,
-    /// Of a worker that ends since it is one too many: it is no longer among the workers that are counted.
+    /// Of a worker that ends because there are too many: it was already subtracted from `Workers::count`.
     pub(crate) counted_out: Cell<bool>,
-    /// The user's thread as a caller of actors.
+    /// The number of a thread without a running body as a caller of actors.
     caller: u64,
     pub(crate) tip: crate::engine::tips::Watch,
 }
@@ -110,16 +110,16 @@ pub(crate) fn fresh_caller() -> u64 {
 }
 
 impl ThreadState {
-    /// As the tables of tasks pass it on.
+    /// This state as the tables of tasks pass it on.
     #[inline]
     pub(crate) fn runner(&self) -> Runner<'_> {
         Runner::erase(self)
     }
 
-    /// What a [`Runner`] stands for.
+    /// The state that `runner` stands for.
     #[inline]
     pub(crate) fn of(runner: Runner<'_>) -> &ThreadState {
-        // SAFETY: `runner` alone makes them.
+        // SAFETY: `ThreadState::runner` makes all runners, each from a reference to a `ThreadState`.
         unsafe { runner.get() }
     }
 
@@ -148,7 +148,8 @@ impl ThreadState {
         }
     }
 
-    /// This thread is about to wait in a get: it is away, and a worker is counted as blocked, until what this returns is dropped.
+    /// Marks this thread as away, and a worker also as blocked, until the guard is dropped. For a thread that is about to wait in a
+    /// get.
     pub(crate) fn block(&self) -> Blocked<'_> {
         self.shared.away.store(true, Ordering::Relaxed);
         if self.is_worker {
@@ -160,11 +161,12 @@ impl ThreadState {
     /// The innermost running body.
     #[inline]
     pub(crate) fn frame(&self) -> Option<&Frame> {
-        // SAFETY: a frame is on this thread's stack while `frame` points at it.
+        // SAFETY: `frame` is null or points at a frame on this thread's stack: the function that has the frame resets `frame`
+        // before it returns.
         unsafe { self.frame.get().as_ref() }
     }
 
-    /// Who calls: the running task or actor, else the thread.
+    /// The number of the caller of an actor: that of the running task or actor, otherwise that of the thread.
     #[inline]
     pub(crate) fn caller(&self) -> u64 {
         match self.frame() {
@@ -182,16 +184,16 @@ impl ThreadState {
     }
 }
 
-/// The time until this is dropped is not the running body's own.
+/// Until this guard is dropped, the time does not count as the running body's own.
 pub(crate) struct Outside<'a> {
     state: &'a ThreadState,
     began: Instant,
-    /// What had been spent in waits before.
+    /// The waits of the body before this one.
     before: Duration,
 }
 
 impl<'a> Outside<'a> {
-    /// Where the running body's time is taken.
+    /// Begins, if the running body is measured.
     #[inline]
     pub(crate) fn begin(state: &'a ThreadState) -> Option<Self> {
         if state.timed.get() { Some(Self::begin_now(state)) } else { None }

@@ -1,4 +1,4 @@
-//! The threads that have a state of an engine, as other threads see them.
+//! The list of the threads that have a state of an engine, with the part of each state that other threads see.
 
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -17,20 +17,20 @@ thread_local! {
     static ENGINES_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// This thread is the engine's own, until it ends.
+/// Marks this thread as one of the engine's own, until it ends.
 pub(crate) fn belongs_to_engine() {
     ENGINES_OWN.set(true);
 }
 
-/// Whether this thread is the engine's own, so that a shutdown of its would wait for itself.
+/// Whether this thread is one of the engine's own, so that a shutdown on it would wait for itself.
 pub(crate) fn is_engines_own() -> bool {
     ENGINES_OWN.get()
 }
 
-/// A hold on an unstarted task, in a queue.
+/// A hold on an unstarted task in a queue.
 pub(crate) struct Job(NonNull<Header>);
 
-// SAFETY: a hold may be given back on any thread, and tasks are Send.
+// SAFETY: a hold may be given back on any thread, and the arguments of tasks are Send.
 unsafe impl Send for Job {}
 
 impl Job {
@@ -41,38 +41,38 @@ impl Job {
 
     #[inline]
     pub(crate) fn into_hold(self) -> Hold {
-        // SAFETY: a job is made of a hold and becomes one again once.
+        // SAFETY: `new` made the job of a hold, which becomes a hold again once, since the job is consumed.
         unsafe { Hold::adopt(self.0) }
     }
 }
 
-/// What other threads may see of a thread.
+/// The part of a thread's state that other threads may see.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) thread: Thread,
-    /// Bodies ended here; written by the thread itself alone.
+    /// The number of bodies that have ended on this thread; only the thread itself writes it.
     pub(crate) bodies: AtomicU64,
-    /// How often a worker has come back for work; written by the thread itself alone.
+    /// How often a worker has come back for work; only the thread itself writes it.
     pub(crate) turns: AtomicU64,
-    /// As many as the monitor thread saw when it last looked.
+    /// The value of `turns` at the monitor thread's last look.
     pub(crate) seen: AtomicU64,
-    /// When the monitor thread last saw the worker come back, in microseconds of its own clock; 0: never.
+    /// When the monitor thread last saw `turns` change, in microseconds of its own clock; 0: never.
     pub(crate) seen_at: AtomicU64,
-    /// The worker idles, or waits in a get.
+    /// Whether the worker idles, or the thread waits in a get.
     pub(crate) away: AtomicBool,
-    /// The body that runs, for reports; null between bodies.
+    /// The definition of the running body, for reports; null between bodies.
     pub(crate) running: AtomicPtr<Spec>,
-    /// CPU units that the thread holds now, for the body that runs (or, in a worker between bodies, for the next); written by
-    /// the thread itself alone.
+    /// The CPU units that the thread holds now, for the running body (or, in a worker between bodies, for the next one); only the
+    /// thread itself writes it.
     pub(crate) cpu: AtomicU64,
-    /// For questions to the system.
+    /// The handle with which other threads ask the operating system about this thread.
     pub(crate) handle: crate::base::os::ThreadHandle,
-    /// Set by who wakes the thread from the idle list.
+    /// Set by the thread that takes this worker off the idle list.
     pub(crate) woken: AtomicBool,
 }
 
 impl Shared {
-    /// Of this thread.
+    /// The entry of the calling thread.
     pub(super) fn of_this_thread() -> Self {
         Self {
             thread: std::thread::current(),
@@ -88,36 +88,36 @@ impl Shared {
         }
     }
 
-    /// The body that runs now.
+    /// The definition of the running body.
     pub(crate) fn running(&self) -> Option<&'static Spec> {
-        // SAFETY: only specs are stored, and they are static.
+        // SAFETY: the pointer is null or that of a `&'static Spec`: frames have no others.
         unsafe { self.running.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// It idles, or waits in a get.
+    /// Whether the worker idles, or the thread waits in a get.
     pub(crate) fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// The thread's number, for reports.
+    /// The number of the thread, for reports and as a key.
     pub(crate) fn number(&self) -> u64 {
         std::ptr::from_ref(self).addr() as u64
     }
 
-    /// A worker has come back for work, on its own thread.
+    /// Counts a worker's return to its loop; called on its own thread.
     #[inline]
     pub(crate) fn count_turn(&self) {
         self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// One more body has ended on this, its own thread.
+    /// Counts an ended body; called on the thread that ran it.
     #[inline]
     pub(crate) fn count_body(&self) {
         self.bodies.store(self.bodies.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }
 
-/// The CPU units that this thread holds; other threads may look, see [`Shared::cpu`].
+/// The CPU units that this thread holds; other threads read them in [`Shared::cpu`].
 #[derive(Debug)]
 pub(crate) struct HeldCpu(Arc<Shared>);
 
@@ -144,7 +144,7 @@ impl HeldCpu {
     }
 }
 
-/// Each with the end of its queue that thieves take from.
+/// The threads, each with the stealer of its deque.
 pub(crate) struct Threads {
     all: RwLock<Vec<(Arc<Shared>, Stealer<Job>)>>,
 }
@@ -163,7 +163,7 @@ impl Threads {
         all.retain(|(other, _)| !Arc::ptr_eq(other, shared));
     }
 
-    /// Calls `see` for each thread until it says to stop; `false`: the threads cannot be looked at within a time.
+    /// Calls `see` for each thread until it returns `true`. `false`: the list cannot be locked within `patience`.
     pub(crate) fn walk_within(&self, patience: Duration, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) -> bool {
         let Some(all) = self.all.try_read_for(patience) else { return false };
         for (shared, stealer) in all.iter() {
@@ -174,7 +174,7 @@ impl Threads {
         true
     }
 
-    /// Calls `see` for each thread until it says to stop, beginning at `from`.
+    /// Calls `see` for each thread until it returns `true`, beginning at `from`.
     pub(crate) fn walk(&self, from: usize, mut see: impl FnMut(&Arc<Shared>, &Stealer<Job>) -> bool) {
         let all = self.all.read();
         let count = all.len();

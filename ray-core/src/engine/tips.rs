@@ -1,8 +1,8 @@
-//! The article's first tip, watched over: a `get` right after each `remote` in a loop runs one task at a time.
+//! The tip about loops that call `remote` and then at once `get`, so that one task runs at a time.
 //!
-//! A thread counts, for each call site in turn, gets of the task that it has just submitted; at the eighth in a row
-//! (the third, if bodies take a millisecond or more) it warns, once for the site, if the function's bodies are long enough
-//! that running them side by side would pay.
+//! A thread counts, for its current call site, the gets of a task that it has just submitted. At the eighth in a row (the third, if
+//! bodies take a millisecond or more) it warns, once for the site, if the bodies of the function are so long that running them in
+//! parallel would pay.
 
 use parking_lot::Mutex;
 use std::cell::Cell;
@@ -15,17 +15,17 @@ use crate::call::spec::Spec;
 use crate::object::entry::Header;
 
 const ENOUGH: u32 = 8;
-/// So many will do for bodies that are [`LONG`].
+/// The number of gets that suffices for bodies that are [`LONG`].
 const FEW: u32 = 3;
-/// Bodies shorter than this are not worth a tip: the call costs about as much.
+/// Bodies shorter than this are not worth a tip, because the call costs about as much.
 const WORTHWHILE: Duration = Duration::from_micros(20);
 const LONG: Duration = Duration::from_millis(1);
 
-/// What a thread remembers.
+/// The counters of a thread.
 #[derive(Debug)]
 pub(crate) struct Watch {
     last: Cell<*const Header>,
-    /// Submissions since the last get: with more than one, something does run side by side.
+    /// The submissions since the last get. If there is more than one, tasks do run in parallel.
     submitted: Cell<u32>,
     site: Cell<*const Location<'static>>,
     count: Cell<u32>,
@@ -36,14 +36,14 @@ impl Watch {
         Self { last: Cell::new(null()), submitted: Cell::new(0), site: Cell::new(null()), count: Cell::new(0) }
     }
 
-    /// A task was submitted.
+    /// Counts a submitted task.
     #[inline]
     pub(crate) fn submitted(&self, task: NonNull<Header>) {
         self.last.set(task.as_ptr());
         self.submitted.set(self.submitted.get().saturating_add(1));
     }
 
-    /// `entry` is got at `site`; whether to look into it.
+    /// Counts a get of `entry` at `site`. `true`: it may be time to warn.
     #[inline]
     pub(crate) fn got(&self, entry: NonNull<Header>, site: &'static Location<'static>) -> bool {
         let alone = self.submitted.replace(0) == 1 && std::ptr::eq(self.last.get(), entry.as_ptr());
@@ -59,13 +59,13 @@ impl Watch {
         count == FEW || count == ENOUGH
     }
 
-    /// The last get was the eighth in a row.
+    /// Whether the last get was at least the eighth in a row.
     pub(crate) fn enough(&self) -> bool {
         self.count.get() >= ENOUGH
     }
 }
 
-/// File, line and column.
+/// The file, the line and the column of a call.
 type Site = (&'static str, u32, u32);
 
 /// Warns about a site, once.

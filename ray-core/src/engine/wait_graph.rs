@@ -1,15 +1,18 @@
-//! Gets that wait for each other, and a node that stands still.
+//! The graph of gets that wait for each other, and the search for cycles.
 //!
-//! A *wait* is an untimed get inside the engine that is about to park: these bodies (the frames of one thread) wait
-//! for that entry. An entry waits in its turn for what must end before it can: a running body for what its own get
-//! waits for; a queued actor call for the bodies that hold the actor's slots, or for its creation; a task with
-//! arguments for those that are not ready, a call also for its caller's earlier ones. An entry is *stuck* if it is a
-//! body of the asking thread, or what it waits for is stuck: any of it, but all of it where the end of one would do (a
-//! slot among several). Then nobody involved can ever go on. Awaits, timed gets and `wait` are not judged, since they
-//! may go on without it.
+//! # Terms and rules
 //!
-//! Most cycles are closed by a get, and found by it. One that is closed by something else (a call that is not
-//! admitted) is found when the getter looks again, about a second later.
+//! 1. A *wait* is a get without a time-out that is about to park: the bodies of one thread (its frames) wait for an entry. Awaits,
+//!    gets with a time-out and `wait` are not entered, because they may end otherwise.
+//! 2. An entry waits for its *blockers*. A running body waits for the target of its own get. A queued call of an actor waits for
+//!    the bodies that hold the actor's slots, or for the creation of the actor. A task waits for those of its arguments that are
+//!    not ready, and a call also for the earlier calls of its caller.
+//! 3. An entry is *stuck* if it is a body of the asking thread, or if its blockers are stuck: any of them, or all of them if the
+//!    end of one suffices (one of several slots). A stuck entry never ends.
+//! 4. A get whose target is stuck fails with `Deadlock`.
+//!
+//! Most cycles are closed by a get, which finds them. A cycle that something else closes (a call that is not admitted) is found
+//! when a waiting getter looks again, about a second later.
 
 use crate::task::blockers::{Blocker, Blockers};
 use parking_lot::Mutex;
@@ -22,23 +25,23 @@ use crate::object::entry::{Header, Hold};
 use crate::object::kind::Kind;
 use crate::object::state::Phase;
 
-/// A body that waits.
+/// The wait of a body or of a thread.
 struct Wait {
-    /// What it waits for.
+    /// The entry that the body waits for.
     target: Hold,
-    /// Its name, for reports.
+    /// The name of the body, for reports.
     who: String,
-    /// It is a body, not a thread of which the engine knows nothing.
+    /// Whether this is a body, not a thread without one.
     inside: bool,
 }
 
-/// The waits of now, by the address of the waiting body's entry.
+/// The current waits, by the address of the waiting body's entry.
 #[derive(Default)]
 pub(crate) struct Graph {
     waits: Mutex<HashMap<usize, Wait>>,
 }
 
-/// Takes the thread's waits off again.
+/// Removes the waits of a thread when it is dropped.
 pub(crate) struct Waiting<'a> {
     graph: &'a Graph,
     bodies: Vec<usize>,
@@ -47,8 +50,8 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Judges again, where something else than a get may have closed a cycle since: the target is a call that has not
-    /// started.
+    /// Searches for a cycle again if the target is a call that has not started: something other than a get may have closed a cycle
+    /// since.
     pub(crate) fn look_again(&self) -> Option<Error> {
         // SAFETY: the getter has a ref to its target for as long as it waits.
         let target = unsafe { Hold::new(self.target) };
@@ -74,10 +77,10 @@ pub(super) fn address(entry: NonNull<Header>) -> usize {
 }
 
 impl Graph {
-    /// The bodies and drivers that wait, with what they wait for; none where that cannot be looked at within a time.
+    /// The waiting bodies and drivers, each with its target; none if the graph cannot be locked within `patience`.
     pub(crate) fn snapshot(&self, patience: Duration) -> Option<Vec<(String, Hold)>> {
         let waits = self.waits.try_lock_for(patience)?;
-        // SAFETY: held by the table, which is locked.
+        // SAFETY: each wait in the table has a hold on its target, and the table is locked.
         Some(waits.values().map(|wait| (wait.who.clone(), unsafe { Hold::new(wait.target.entry()) })).collect())
     }
 
@@ -87,16 +90,16 @@ impl Graph {
         self.waits.lock().values().map(line).collect()
     }
 
-    /// What is waited for now, and whether a body waits for it.
+    /// The targets of all waits, each with whether a body waits for it.
     pub(crate) fn targets(&self) -> Vec<(Hold, bool)> {
-        // SAFETY: held by the table, which is locked.
+        // SAFETY: each wait in the table has a hold on its target, and the table is locked.
         self.waits.lock().values().map(|wait| (unsafe { Hold::new(wait.target.entry()) }, wait.inside)).collect()
     }
 
-    /// Enters the wait of `bodies` for `target`, unless that closes a cycle. A thread that runs no body is not `inside`.
+    /// Enters the wait of `bodies` for `target`, unless it closes a cycle. `inside` is false for a thread that runs no body.
     ///
     /// # Errors
-    /// `Deadlock`, naming the members.
+    /// `Deadlock`, with the names of the members of the cycle.
     pub(super) fn enter(
         &self,
         bodies: Vec<usize>,
@@ -105,14 +108,14 @@ impl Graph {
         target: NonNull<Header>,
     ) -> Result<Waiting<'_>, Error> {
         let mut waits = self.waits.lock();
-        // SAFETY: the getter has a ref to its target.
+        // SAFETY: the getter has a ref to its target, so the target is alive.
         let hold = unsafe { Hold::new(target) };
         let who = names.first().cloned().unwrap_or_default();
         if let Some(path) = find(&waits, &hold, &bodies) {
             return Err(deadlock(&who, path));
         }
         for (body, who) in bodies.iter().zip(names) {
-            // SAFETY: as above.
+            // SAFETY: `hold` keeps the target alive.
             waits.insert(*body, Wait { target: unsafe { Hold::new(target) }, who, inside });
         }
         drop(waits);
@@ -131,7 +134,7 @@ fn deadlock(who: &str, path: Vec<String>) -> Error {
 }
 
 pub(super) fn name_of(entry: NonNull<Header>, fallback: &str) -> String {
-    // SAFETY: the caller knows it alive.
+    // SAFETY: the callers pass the entry of a running body or one that they have a hold on, so it is alive.
     let header = unsafe { entry.as_ref() };
     header.task().map_or_else(|| format!("`{fallback}`"), |head| format!("`{}`", head.name()))
 }
@@ -155,17 +158,17 @@ impl Blocker {
         matches!(self, Self::Entry(entry) if entry.phase().is_settled())
     }
 
-    /// What must end before this can, as far as it is certain.
+    /// The blockers of this one, as far as they are certain.
     fn blockers(&self, waits: &HashMap<usize, Wait>) -> Blockers {
         if let Some(wait) = waits.get(&self.address()) {
-            // SAFETY: held by the table, which is locked.
+            // SAFETY: each wait in the table has a hold on its target, and the table is locked.
             return Blockers::each(vec![Self::Entry(unsafe { Hold::new(wait.target.entry()) })]);
         }
         let Self::Entry(entry) = self else { return Blockers::each(Vec::new()) };
         match entry.vtable.kind {
             Kind::Part => Blockers::each(
                 crate::object::part::producer(entry)
-                    // SAFETY: held by the part.
+                    // SAFETY: a part has a hold on its producer.
                     .map(|whole| Self::Entry(unsafe { Hold::new(whole.entry()) }))
                     .into_iter()
                     .collect(),
@@ -182,29 +185,29 @@ impl Blocker {
     }
 }
 
-/// Something that the target waits for, directly or through others.
+/// An entry that the target waits for, directly or through others.
 struct Node {
     at: Blocker,
-    /// The nodes that must end before it can: each of them, or one.
+    /// The indices of its blockers: all of them must end before it can, or one.
     of: Vec<usize>,
-    /// The nodes that wait for it, once for each edge.
+    /// The indices of the nodes that wait for it, once for each edge.
     waiting: Vec<usize>,
-    /// So many of its blockers must be found free before it is; of a body of the asking thread, more than there are.
+    /// The number of blockers that must be found free before it is. For a body of the asking thread it is `usize::MAX`.
     missing: usize,
     free: bool,
 }
 
-/// What the target waits for, in the order of distance; the target is the first.
+/// All that the target waits for, in the order of distance. The target is the first node.
 struct Reach {
     nodes: Vec<Node>,
     known: HashMap<usize, usize>,
 }
 
 impl Reach {
-    /// Walks along the edges, each once.
+    /// Follows all edges, each once.
     fn of(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Self {
         let mut reach = Self { nodes: Vec::new(), known: HashMap::new() };
-        // SAFETY: held by the caller.
+        // SAFETY: the caller's hold keeps the target alive.
         reach.node(Blocker::Entry(unsafe { Hold::new(target.entry()) }));
         let mut next = 0;
         while let Some(node) = reach.nodes.get(next) {
@@ -235,8 +238,8 @@ impl Reach {
         index
     }
 
-    /// Finds all that can go on, from those that wait for nothing. The others wait for each other, or for a body of the asking
-    /// thread.
+    /// Finds the nodes that can end, beginning with those that wait for nothing. All other nodes wait for each other, or for a body
+    /// of the asking thread.
     fn free(&mut self) {
         let mut todo: Vec<usize> = (0..self.nodes.len()).filter(|&index| self.nodes[index].missing == 0).collect();
         todo.iter().for_each(|&index| self.nodes[index].free = true);
@@ -252,8 +255,8 @@ impl Reach {
         }
     }
 
-    /// The way from the target, which is stuck, to the nearest body of the asking thread; or round a circle, if it waits for
-    /// one that others have closed.
+    /// The path from the target, which is stuck, to the nearest body of the asking thread, or round a cycle if the target waits for
+    /// a cycle that other threads have closed.
     fn way(&self) -> Vec<usize> {
         let stuck = |index: usize| self.nodes[index].of.iter().copied().filter(|&blocker| !self.nodes[blocker].free);
         let mut before = vec![usize::MAX; self.nodes.len()];
@@ -288,7 +291,7 @@ impl Reach {
     }
 }
 
-/// Whether `target` is stuck: then the names on a way to one of `bodies`, the last included.
+/// If `target` is stuck, the names on a path to one of `bodies`, the last included.
 fn find(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Option<Vec<String>> {
     let reach = Reach::of(waits, target, bodies);
     if reach.nodes[0].free {

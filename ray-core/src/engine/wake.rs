@@ -4,15 +4,15 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::engine::Engine;
 
-/// Wakes a worker for queued work that the caller is about to wait for, or starts one: one a free lease for work that needs
-/// one; for the rest as many as there are CPUs. Beyond that one that idles is woken if those at work do not come back,
-/// and whether one is added the monitor thread decides. `false`: a worker is needed, and none can be had.
+/// Wakes or starts a worker for queued work that the caller is about to wait for. Work for one CPU gets a worker if a CPU is free;
+/// CPU-free work gets as many workers as there are CPUs. If the workers at work do not come back, an idle one is woken in addition;
+/// the monitor thread decides whether to add a further one. `false`: a worker is needed, and none can be had.
 pub(crate) fn kick(engine: &Engine) -> bool {
     let workers = &engine.workers;
     let waking = workers.waking.load(Ordering::Relaxed);
     let free_work = !engine.free.is_empty();
     if waking > 0 && !free_work {
-        // It wakes the next, if there is more work.
+        // The worker that is waking wakes the next one, if there is more work.
         return true;
     }
     let cpus = engine.settings.workers;
@@ -25,8 +25,8 @@ pub(crate) fn kick(engine: &Engine) -> bool {
     true
 }
 
-/// As [`kick`](Self::kick), by a body that has lent its CPU and is about to wait. A worker is there for that CPU, also where no
-/// work is queued yet: the body that is waited for is likely to submit some.
+/// Like [`kick`], for a body that has lent its CPU and is about to wait. A worker is woken for that CPU even if no work is queued
+/// yet, because the awaited body is likely to submit some.
 pub(crate) fn kick_for_lent_cpu(engine: &Engine) {
     if engine.workers_at_work() >= engine.settings.workers {
         kick(engine);
@@ -35,13 +35,14 @@ pub(crate) fn kick_for_lent_cpu(engine: &Engine) {
     }
 }
 
-/// Wakes an idle worker; `false`: there is none.
+/// Wakes an idle worker. `false`: there is none.
 pub(crate) fn wake_idle(engine: &Engine) -> bool {
     if engine.workers.idle_count.load(Ordering::SeqCst) == 0 {
         return false;
     }
     let worker = {
-        // All under the lock: a worker that does not find itself in the list any more finds itself woken and counted.
+        // The list and the counts change under one lock: a worker that is no longer in the list finds `woken` set and itself
+        // counted.
         let mut idle = engine.workers.idle.lock();
         let Some(worker) = idle.pop() else { return false };
         engine.workers.idle_count.fetch_sub(1, Ordering::SeqCst);
@@ -54,15 +55,15 @@ pub(crate) fn wake_idle(engine: &Engine) -> bool {
     true
 }
 
-/// Starts one more worker.
+/// Starts another worker.
 ///
 /// # Errors
-/// The cap is reached, or the system refuses the thread.
+/// `Config::max_threads` is reached, the engine has ended, or the system refuses the thread.
 pub(crate) fn add_worker(engine: &Engine) -> std::io::Result<()> {
     add_worker_up_to(engine, engine.settings.max_threads)
 }
 
-/// `true`: a worker idles or is being woken, or this call has started one more, also beyond `Config::max_threads`.
+/// `true`: a worker idles or is being woken, or this call has started one, possibly beyond `Config::max_threads`.
 pub(crate) fn has_worker_or_adds_one(engine: &Engine) -> bool {
     let workers = &engine.workers;
     workers.idle_count.load(Ordering::SeqCst) > 0

@@ -1,9 +1,9 @@
-//! The threads that run work: finding it, idling, being woken.
+//! The worker threads: how they find work, idle, and are woken.
 //!
-//! A worker that holds a CPU lease runs tasks from its own deque, the injector and other threads' deques; any worker
-//! runs CPU-free work. It goes idle when it finds nothing: it gives its lease back, enters the idle list, looks once
-//! more, and parks. A submitting thread wakes the monitor thread ([`monitor`](crate::engine::monitor)) if that rests, and no worker; a thread that is about to
-//! wait for the work wakes a worker at once ([`Engine::kick`]).
+//! A worker that holds a CPU lease runs tasks from its own deque, the injector and the deques of other threads; a worker without a
+//! lease runs CPU-free work only. A worker that finds nothing gives its lease back, enters the idle list, looks once more, and
+//! parks. A submitting thread does not wake a worker; it wakes the [`monitor`](crate::engine::monitor) thread if that rests. A
+//! thread that is about to wait for the work wakes a worker at once (`engine::wake::kick`).
 
 use crate::task::runner::Runner;
 use std::ptr::NonNull;
@@ -24,11 +24,12 @@ use crate::engine::threads::{Job, Shared};
 use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
 
-/// Idle workers beyond one a CPU end after this time.
+/// An idle worker ends after this time if there are more workers than `Resolved::workers`.
 const LINGER: Duration = Duration::from_secs(1);
-/// Every so many turns a worker looks elsewhere before it looks in its own deque, so that nothing there can starve others.
+/// In one of so many turns a worker looks into other queues before its own deque, so that tasks of the deque cannot starve the
+/// others.
 const ELSEWHERE_EVERY: u32 = 61;
-/// Every so many turns tasks come before CPU-free work.
+/// In one of so many turns tasks come before CPU-free work.
 const TASKS_FIRST_EVERY: u32 = 8;
 
 pub(super) fn run(engine: Arc<Engine>) {
@@ -51,15 +52,16 @@ pub(super) fn run(engine: Arc<Engine>) {
             state.entered.set(true);
         }
         if engine.workers.surplus.load(Ordering::Relaxed) > 0 && engine.workers.surplus.swap(0, Ordering::Relaxed) > 0 {
-            // Others see to the work, and the monitor thread to them.
+            // There are more running workers than CPUs. This one idles although there may be work: the others run it, or the
+            // monitor thread wakes a worker for it.
             if !idle(state, true) {
                 break;
             }
         }
-        // A fresh one was perhaps woken for a task.
+        // A worker that has just been woken looks for tasks first, since a task may be the reason.
         if let Some((work, is_awaited)) = find(state, turn, fresh) {
             if std::mem::take(&mut fresh) {
-                // One wakes the next, so that a burst does not have to wait for the monitor thread.
+                // Each woken worker wakes the next one, so that a burst of work does not have to wait for the monitor thread.
                 let taken = usize::from(is_awaited);
                 if !engine.free.is_empty() || (engine.cpu.has_one() && engine.has_cpu_work_beyond(taken)) {
                     crate::engine::wake::kick(&engine);
@@ -76,7 +78,8 @@ pub(super) fn run(engine: Arc<Engine>) {
     }
     drop(world);
     release_lease(state);
-    // The state leaves with the thread: until then the worker counts, so that a shutdown waits for what it still drains.
+    // The thread's state is dropped when the thread ends. Only then is the worker subtracted from the count, so a shutdown waits
+    // until the last jobs of the thread are drained.
 }
 
 enum Work {
@@ -89,9 +92,10 @@ fn release_lease(state: &ThreadState) {
     crate::engine::claim::give_cpu(&state.engine, held);
 }
 
-/// Work, and whether it was taken as awaited work, whose place in an ordinary queue is still there.
+/// Finds work. `true` with it: it was taken from the awaited queue, and its place in an ordinary queue still exists.
 fn find(state: &ThreadState, turn: u32, fresh: bool) -> Option<(Work, bool)> {
-    // To see that no CPU-free work waits is cheap, to look for tasks is not; where both abound the monitor thread adds workers.
+    // CPU-free work comes first because it is cheap to see that there is none; a search for tasks looks at all deques. If there is
+    // much of both, the monitor thread adds workers.
     if !state.engine.awaited.is_empty()
         && let Some(work) = find_awaited(state)
     {
@@ -110,7 +114,7 @@ fn find_free(state: &ThreadState) -> Option<Work> {
     if more {
         crate::engine::queue::notify(&state.engine);
     }
-    // CPU-free work holds no CPU, so that others may have it.
+    // CPU-free work needs no CPU, so the worker gives its CPU to other threads.
     release_lease(state);
     Some(Work::Free(job))
 }
@@ -122,11 +126,11 @@ fn find_awaited(state: &ThreadState) -> Option<Work> {
     state.engine.awaited.take().map(Work::Task)
 }
 
-/// Has this thread hold one CPU, unless somebody else comes first.
+/// Makes this thread hold one CPU. `false`: no CPU is free, or claims come first.
 fn take_lease(state: &ThreadState) -> bool {
     let engine = &*state.engine;
     if state.cpu.get() > 0 && engine.cpu.is_claimed() {
-        // Those who came first take what we hold; we line up again.
+        // Claims are served in order. This worker gives its CPU to them, and then asks for one like any other.
         release_lease(state);
         crate::engine::claim::serve_claims(engine);
     }
@@ -158,8 +162,9 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
     }
 }
 
-/// A task of another queue. Further tasks of that queue may move into this thread's own, where every thread sees them. In between
-/// they are in no queue: the monitor thread's last look before it rests, or the look of a shutdown, can miss them.
+/// Steals a task from another queue, and possibly further tasks of that queue into this thread's deque. Between the two queues the
+/// further tasks are invisible, so the monitor thread could miss them in its last look before it rests, and a shutdown when it
+/// drains the queues. The notification afterwards makes up for that.
 fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
     let job = steal_some(state, turn);
     if job.is_some() && !state.deque.is_empty() {
@@ -179,7 +184,7 @@ fn steal_some(state: &ThreadState, turn: u32) -> Option<Job> {
         }
         let mut found = None;
         engine.threads.walk(turn as usize, |shared, stealer| {
-            // Looked at before: a steal is dear where gets nest deep, with thousands of threads of which none has anything.
+            // `is_empty` first: a steal is expensive when gets nest deeply and there are thousands of threads with empty deques.
             if Arc::ptr_eq(shared, &state.shared) || stealer.is_empty() {
                 return false;
             }
@@ -204,7 +209,7 @@ fn run_work(state: &ThreadState, work: Work) {
     }
 }
 
-/// The three ways in which a task is queued here.
+/// The jobs of the free queue that are tasks.
 macro_rules! tasks {
     ($($(#[$doc:meta])* $name:ident $granted:literal $run:path;)*) => {$(
         $(#[$doc])*
@@ -220,7 +225,7 @@ macro_rules! tasks {
 
             #[inline]
             unsafe fn from_raw(data: NonNull<()>) -> Self {
-                // SAFETY: the caller's promise; it was made of a hold.
+                // SAFETY: `into_raw` made the pointer of a hold, and the caller uses the pointer once.
                 Self(Job::new(unsafe { Hold::adopt(data.cast::<Header>()) }))
             }
 
@@ -236,11 +241,11 @@ macro_rules! tasks {
     )*};
 }
 tasks! {
-    /// A task that asks for nothing.
+    /// A task without a resource demand.
     Free false run_task;
-    /// A task that was granted what it asked for.
+    /// A task whose resources have been granted.
     Granted true run_granted;
-    /// A task for one CPU, which is taken for it already.
+    /// A task for one CPU that has been taken for it.
     Leased false run_leased;
 }
 
@@ -248,7 +253,7 @@ tasks! {
 fn run_task(state: &ThreadState, task: Hold) {
     if task.state.claim() {
         let frame = frame_of(state, task.entry());
-        // SAFETY: claimed just now; the queue's hold goes along.
+        // SAFETY: this thread claimed the task above, and gives the hold of the queue away.
         unsafe { execute(state, task.into_entry(), true, frame) };
     } else {
         state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
@@ -258,27 +263,28 @@ fn run_task(state: &ThreadState, task: Hold) {
 fn run_granted(state: &ThreadState, task: Hold) {
     let Some(head) = task.task() else { return };
     if !task.state.claim() {
-        // Cancelled while it waited: what it was granted goes back.
+        // The task was cancelled while it waited: its resources go back.
         crate::engine::execute::give_back(&state.engine, head);
         return;
     }
     let cpu = head.extra().map_or(0, |extra| extra.settings.resources.cpu());
     let frame = frame_of(state, task.entry());
-    // What the task was granted is what a blocking get inside it gives back for a while; `execute` gives it back in the end.
+    // The thread holds the granted CPU, so that a get in the body can lend it. `execute` gives all granted resources back at the
+    // end.
     state.cpu.set(cpu);
-    // SAFETY: claimed just now; the queue's hold goes along.
+    // SAFETY: this thread claimed the task above, and gives the hold of the queue away.
     unsafe { execute(state, task.into_entry(), true, frame) };
     state.cpu.set(0);
 }
 
-/// A task whose CPU was taken before.
+/// Runs a task whose CPU has been taken before.
 fn run_leased(state: &ThreadState, task: Hold) {
     state.cpu.set(UNITS);
     run_task(state, task);
     release_lease(state);
 }
 
-/// Runs one unit of queued work on a thread that is no worker, where none can be had. `true`: something was run.
+/// Runs one unit of queued work on a thread that is not a worker, when no worker can be started. `true`: something was run.
 pub(crate) fn run_one_here(state: &ThreadState) -> bool {
     if state.engine.cpu.is_claimed() {
         crate::engine::claim::serve_claims(&state.engine);
@@ -298,7 +304,7 @@ pub(crate) fn run_one_here(state: &ThreadState) -> bool {
     found
 }
 
-/// Runs a task on a thread that is no worker and runs no body, with a CPU beyond those that there are.
+/// Runs a task with an extra CPU (`engine::extra_cpu`) on a thread that is not a worker and runs no body.
 pub(crate) fn run_overdrawn(state: &ThreadState, task: Hold) {
     state.engine.cpu.overdraw(UNITS);
     state.engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
@@ -309,12 +315,12 @@ pub(crate) fn run_overdrawn(state: &ThreadState, task: Hold) {
 
 /// The frame of a task that is about to run on this thread.
 pub(crate) fn frame_of(state: &ThreadState, entry: NonNull<Header>) -> Frame {
-    // SAFETY: the caller has claimed the entry, a task or a call.
+    // SAFETY: the caller has claimed the entry, so the entry is a task or a call, and alive.
     let head = unsafe { TaskHead::of(entry) };
     frame_with(state, entry, head.vtable().definition())
 }
 
-/// As [`frame_of`], of a definition that the caller knows.
+/// Like [`frame_of`], for a definition that the caller knows.
 #[inline]
 pub(crate) fn frame_with(state: &ThreadState, entry: NonNull<Header>, spec: &'static Spec) -> Frame {
     Frame {
@@ -328,7 +334,7 @@ pub(crate) fn frame_with(state: &ThreadState, entry: NonNull<Header>, spec: &'st
     }
 }
 
-/// Waits for work, or (`anyway`) to be wanted though there is some; `false`: the worker ends.
+/// Waits until the worker is woken, also (`anyway`) if there is work now. `false`: the worker ends.
 fn idle(state: &ThreadState, anyway: bool) -> bool {
     state.shared.away.store(true, Ordering::Relaxed);
     let goes_on = park(state, anyway);
@@ -336,7 +342,7 @@ fn idle(state: &ThreadState, anyway: bool) -> bool {
     goes_on
 }
 
-/// As [`idle`], while the monitor thread knows that it is away.
+/// The part of [`idle`] during which the thread is marked as away.
 fn park(state: &ThreadState, anyway: bool) -> bool {
     let engine = &*state.engine;
     release_lease(state);
@@ -373,13 +379,13 @@ fn park(state: &ThreadState, anyway: bool) -> bool {
                 state.counted_out.set(true);
                 return false;
             }
-            // Others that were spare with it have left first.
+            // Enough other workers have ended first.
             return true;
         }
     }
 }
 
-/// Takes this worker off the idle list; `false`: another thread has woken it.
+/// Removes this worker from the idle list. `false`: another thread has removed it, to wake it.
 fn leave_idle(engine: &Engine, me: &Arc<Shared>) -> bool {
     let mut idle = engine.workers.idle.lock();
     let before = idle.len();

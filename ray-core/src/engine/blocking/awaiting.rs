@@ -1,16 +1,17 @@
-//! An await runs the awaited work on the thread that polls, where that is known to be short.
+//! Awaits: the polling thread runs the awaited work if that is known to be short.
 //!
-//! A thread of an async runtime must not be held. So an await runs bodies that are known to be short and never wait
-//! ([`Bodies::Brief`]), and polls an `async fn` once under the same condition; all other work is handed to a worker thread, at
-//! the price of one wake there and one back.
+//! A thread of an async runtime must not be held for long. So an await runs only bodies that are known to be short and never wait
+//! ([`Bodies::Brief`]), and polls an `async fn` once under the same condition. All other work goes to a worker thread, at the price
+//! of two wakes.
 //!
 //! # The budget
 //!
-//! Each thread has a *burst*: its awaits run work one after the other. An await that comes [`BURST`] after the burst began wakes
-//! itself and returns `Pending`, so that other futures of the thread have their turn, and so does one in the middle of an
-//! actor's queued calls. A burst ends, too, when the thread did something else for [`PAUSE`]: most likely it has returned to its
-//! executor. The end of the last work is not looked up but estimated from the mean of its definition. On a thread of tokio each
-//! such await also takes a unit of the task's cooperative budget.
+//! 1. The work that the awaits of one thread run without a pause is a *burst*.
+//! 2. If [`BURST`] has passed since the burst began, an await wakes its own task and returns `Pending`, so that other futures of
+//!    the thread have their turn. It does so also between two queued calls of an actor.
+//! 3. A burst also ends when the thread did something else for [`PAUSE`]: most likely it has returned to its executor. The end of
+//!    the last work is estimated from the mean of its definition, which costs less than reading the clock.
+//! 4. On a thread of tokio each await that runs work also takes a unit of the task's cooperative budget.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -26,29 +27,29 @@ use crate::object::entry::Header;
 use crate::object::state::Phase;
 use crate::task::runner::Bodies;
 
-/// So long the awaits of one thread run work before other futures have their turn.
+/// The awaits of one thread run work for this long before other futures have their turn.
 const BURST: Duration = Duration::from_micros(100);
 /// A thread whose awaits ran nothing for this long begins a new burst.
 const PAUSE: Duration = Duration::from_micros(20);
-/// The time is looked at after so many calls of an actor; after each where they take a microsecond or more.
+/// The clock is read after so many calls of an actor, or after each call if they take a microsecond or more.
 const CALLS: u32 = 8;
 
-/// What an await did.
+/// The result of [`help`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Helped {
-    /// Something was run: look at the object again.
+    /// Work was run; the caller looks at the object again.
     Ran,
-    /// The budget is spent, and the task has been woken: return `Pending`.
+    /// The budget is spent and the task has been woken; the caller returns `Pending`.
     Yield,
     /// There is nothing for this thread to run.
     Nothing,
 }
 
-/// Runs the awaited work, if this thread may.
+/// Runs the awaited work if this thread may run it.
 #[inline]
 pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
-    // SAFETY: the await has a ref.
+    // SAFETY: the await has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     if header.phase() != Phase::Queued && header.vtable.kind != crate::object::kind::Kind::Part {
         return Helped::Nothing;
@@ -83,8 +84,8 @@ pub(crate) fn help(state: &ThreadState, entry: NonNull<Header>, context: &mut Co
     Helped::Ran
 }
 
-/// Ends the burst, and has the task polled again after others. On tokio it goes behind the timers and the I/O, too: a task
-/// that wakes itself would be polled many times before the runtime looks at those.
+/// Ends the burst, and lets other tasks be polled before this one. `yield_now` of tokio also lets the runtime look at timers and
+/// I/O first; a task that wakes itself would be polled many times before that.
 #[cold]
 fn give_way(state: &ThreadState, context: &mut Context<'_>) -> Helped {
     state.burst.set(None);
@@ -94,11 +95,11 @@ fn give_way(state: &ThreadState, context: &mut Context<'_>) -> Helped {
     Helped::Yield
 }
 
-/// The await is about to wait: what it awaits should be begun soon.
+/// Makes a worker begin the awaited work soon; for an await that is about to return `Pending`.
 #[cold]
 pub(crate) fn hand_over(state: &ThreadState, entry: NonNull<Header>) {
     let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
-    // SAFETY: the await has a ref.
+    // SAFETY: the await has a ref to the entry, so it is alive.
     state.engine.awaited.enter_once(unsafe { entry.as_ref() }, getter);
     crate::engine::wake::kick(&state.engine);
     if state.engine.has_no_worker() {

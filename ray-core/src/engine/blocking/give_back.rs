@@ -1,4 +1,4 @@
-//! The CPU that a waiting body lends, and its return.
+//! How a waiting body lends its CPU and takes it back. [`returning`](crate::engine::returning) has the states.
 
 use crate::engine::returning::{ASKED, HELD, LENT, Return};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use crate::engine::engine::Engine;
 use crate::engine::thread_state::ThreadState;
 
 impl Return {
-    /// Of the CPU that this thread's body holds, if it holds one.
+    /// The return of the CPU that this thread's body holds, if it holds one.
     pub(super) fn new(state: &ThreadState) -> Option<Arc<Self>> {
         let units = state.cpu.get();
         (units > 0).then(|| Self::of(units))
     }
 
-    /// The thread is about to wait: its CPU is for others. How much it is.
+    /// Gives the CPU of a thread that is about to wait to the pool, and returns its amount.
     pub(super) fn lend(&self, state: &ThreadState) -> u64 {
         state.cpu.set(0);
         self.state.store(LENT, Ordering::Release);
@@ -22,7 +22,7 @@ impl Return {
         self.units
     }
 
-    /// Enters the claim, if the CPU is lent and nobody has; `true`: there is a claim, whose grant wakes the thread.
+    /// Enters the claim if the CPU is lent. `true`: a claim exists, and its grant wakes the thread.
     pub(super) fn ask(self: &Arc<Self>, engine: &Engine) -> bool {
         if self.step(LENT, ASKED) {
             {
@@ -36,7 +36,7 @@ impl Return {
         self.state.load(Ordering::Acquire) >= ASKED
     }
 
-    /// The wait is over: takes the CPU again, ahead of unstarted tasks.
+    /// Takes the CPU again when the wait is over, ahead of unstarted tasks.
     pub(super) fn take_again(self: &Arc<Self>, state: &ThreadState) {
         let engine = &*state.engine;
         if self.step(LENT, HELD) {
@@ -60,11 +60,11 @@ impl Return {
         self.ask(engine);
         while !self.is_granted() {
             if !engine.is_live() {
-                // Nobody counts CPUs any more, and the claim goes with the engine.
+                // The engine has ended: CPUs are not counted any more, and the claim is dropped with the engine.
                 break;
             }
             if crate::engine::blocking::park::starved(state) {
-                // What this thread wants may be held by work that was granted it, and that nobody is left to start.
+                // Tasks that were granted the resources, and that no worker can start, may hold the CPU.
                 crate::engine::claim::take_grants_back(engine);
                 if self.is_granted() {
                     break;

@@ -1,4 +1,4 @@
-//! A thread that waits runs the unstarted work that it waits for.
+//! How a waiting thread runs the unstarted work that it waits for. [`blocking`](crate::engine::blocking) has the policy.
 
 use crate::task::runner::Bodies;
 use std::ptr::NonNull;
@@ -12,13 +12,13 @@ use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;
 use crate::task::head::TaskHead;
 
-/// So deep in nested gets, bodies of definitions that were never seen long are run here too: the first run of a recursion
-/// would otherwise take a thread for each of its levels.
+/// From this depth of nested gets on, a waiting thread also runs bodies of definitions that were never seen long. Otherwise the
+/// first run of a recursion would take a thread for each of its levels.
 const DEEP: u32 = 16;
-/// So do getters in bodies when so many workers wait in gets already: a recursion may be wide, too.
+/// Getters in bodies do the same when so many workers wait in gets, because a recursion may also be wide.
 const CROWD: usize = 64;
 
-/// Whether `bodies` include those of a definition.
+/// Whether `bodies` includes those of this definition.
 #[inline]
 pub(crate) fn include(bodies: Bodies, state: &ThreadState, spec: &Spec) -> bool {
     match bodies {
@@ -28,14 +28,14 @@ pub(crate) fn include(bodies: Bodies, state: &ThreadState, spec: &Spec) -> bool 
     }
 }
 
-/// Whether to spare a further thread: gets nest deep, or many wait.
+/// Whether to avoid another thread: gets nest deeply, or many workers wait.
 #[cold]
 fn is_nested(state: &ThreadState) -> bool {
     crate::engine::blocking::depth_of(state) >= DEEP
         || (state.frame().is_some() && state.engine.workers.blocked.load(std::sync::atomic::Ordering::Relaxed) >= CROWD)
 }
 
-/// Whether as much of this thread's stack is left as a body may use; otherwise work goes to another thread.
+/// Whether this thread has as much stack left as a body may use. Otherwise another thread must run the work.
 #[inline]
 fn has_stack(state: &ThreadState) -> bool {
     stacker::remaining_stack().is_some_and(|left| left >= state.engine.settings.inline_stack)
@@ -47,21 +47,21 @@ pub(crate) fn thread_may(state: &ThreadState, bodies: Bodies) -> bool {
     if !has_stack(state) {
         return false;
     }
-    // The engine's own threads are no part of a runtime, nor does one count that a body has entered (`world`); a user's thread
-    // may be part of one, and a getter would block it.
+    // A getter in the body would block the async runtime of this thread, if it has one. The engine's own threads belong to no
+    // runtime, and a runtime that a body has entered (`world`) does not count; a user's thread may belong to one.
     state.is_worker || bodies == Bodies::Brief || state.entered.get() || tokio::runtime::Handle::try_current().is_err()
 }
 
-/// Runs the task that makes `entry`, if it is unstarted and this thread may. `true`: something was run, look again.
+/// Runs the task that makes `entry`, if it has not started and this thread may run it. `true`: something was run.
 #[inline]
 pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
     run_while(state, entry, bodies, &|| true)
 }
 
-/// As [`run`]; an actor's calls before the awaited one are run for as long as `goes_on`.
+/// Like [`run`]; an actor's calls before the awaited one are run only while `goes_on` returns true.
 #[inline]
 pub(crate) fn run_while(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, goes_on: &dyn Fn() -> bool) -> bool {
-    // SAFETY: the getter has a ref.
+    // SAFETY: the getter has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     let (entry, head) = match header.task() {
         Some(head) => (entry, head),
@@ -73,10 +73,10 @@ pub(crate) fn run_while(state: &ThreadState, entry: NonNull<Header>, bodies: Bod
     (head.vtable().kind.run_inline)(state.runner(), entry, bodies, goes_on)
 }
 
-/// As [`run`], of a task.
+/// Like [`run`], for a task.
 #[inline]
 pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies) -> bool {
-    // SAFETY: the getter has a ref (or a hold, of a part's producer).
+    // SAFETY: the getter has a ref to the task, or to a part that has a hold on the task, so it is alive.
     let head = unsafe { TaskHead::of(entry) };
     let table = head.vtable();
     if head.header.phase() != Phase::Queued {
@@ -110,7 +110,7 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
                     drop(job);
                 } else {
                     state.deque.push(crate::engine::threads::Job::new(job));
-                    // The monitor thread may have looked just now and seen nothing.
+                    // In between the monitor thread may have seen an empty deque.
                     crate::engine::queue::notify(&state.engine);
                 }
                 None
@@ -123,7 +123,8 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
         crate::engine::blocking::deepen(state, &head.header);
         let frame = frame_with(state, entry, spec);
         let hold = hold.map(Hold::into_entry).is_some();
-        // SAFETY: claimed just now; the queue's hold if we have it, else the getter's ref outlives this.
+        // SAFETY: this thread claimed the task above. `hold` says whether the hold of the queue is given away; otherwise the
+        // getter's ref outlives this call.
         let run = || unsafe {
             execute(state, entry, hold, frame);
         };
@@ -133,7 +134,7 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
     claimed
 }
 
-/// Runs a body inside another one whose time is taken, or where there is an async runtime to enter.
+/// Runs a body inside another one that is measured, or in the engine's async runtime.
 #[cold]
 pub(crate) fn enclosed<R>(state: &ThreadState, run: impl FnOnce() -> R) -> R {
     let _outside = Outside::begin(state);
@@ -141,7 +142,7 @@ pub(crate) fn enclosed<R>(state: &ThreadState, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// Makes the future of an `async fn` and polls it once. It asks for no CPU unless told otherwise, so none is taken.
+/// Makes the future of an `async fn` and polls it once. Only for a task without resources, so no CPU is taken.
 fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
     let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
     if !free || head.vtable().definition().waits() || !has_stack(state) {
@@ -154,40 +155,40 @@ fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) 
     crate::engine::blocking::deepen(state, &head.header);
     let _outside = Outside::begin(state);
     state.first_poll.set(true);
-    // SAFETY: claimed just now; the getter's ref outlives this.
+    // SAFETY: this thread claimed the task above, and the getter's ref outlives this call.
     unsafe { execute(state, entry, false, frame_of(state, entry)) };
     state.first_poll.set(false);
     true
 }
 
-/// Makes the future of an `async fn`, for the threads of the engine's async runtime, if there are any.
+/// Makes the future of an `async fn` for the threads of the engine's async runtime, if it has been started.
 #[cold]
 fn start_future(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
     let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
     if !free || state.engine.started_tokio().is_none() || !head.header.state.claim() {
         return false;
     }
-    // SAFETY: claimed just now; the getter's ref outlives this.
+    // SAFETY: this thread claimed the task above, and the getter's ref outlives this call.
     enclosed(state, || unsafe { execute(state, entry, false, frame_of(state, entry)) });
     true
 }
 
-/// The CPU for a body that a getter runs, and what becomes of the CPU that the getter's own body holds meanwhile.
+/// The CPU for a body that a getter runs. Meanwhile the getter's own body may have given its CPU up.
 pub(crate) struct Lease<'a> {
     state: &'a ThreadState,
-    /// Taken for the inner body, to be given back.
+    /// The units that were taken for the inner body, and go back to the pool.
     taken: u64,
-    /// Given up by the outer body, to be taken again.
+    /// The units that the outer body has given up, and takes again.
     given: u64,
 }
 
 impl<'a> Lease<'a> {
-    /// The outer body is blocked while the inner one runs, so one CPU passes from it to the other; more or less than
-    /// that is not arranged here.
+    /// The outer body is blocked while the inner one runs, so the inner body uses the same CPU. Other combinations are refused,
+    /// except that an outer body without a CPU takes one and an inner body without a demand gives it up.
     #[inline(always)]
     pub(crate) fn take(state: &'a ThreadState, asks: u64, bodies: Bodies) -> Option<Self> {
         let held = state.cpu.get();
-        // A short body that asks for none may as well run on the one that the outer body holds.
+        // A short body without a demand may run on the CPU of the outer body, which costs less than giving it up.
         if held == asks || (asks == 0 && bodies != Bodies::Any) {
             return Some(Self { state, taken: 0, given: 0 });
         }
@@ -211,7 +212,7 @@ impl Drop for Lease<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.taken > 0 {
-            // What the inner body held it may have lent and taken again; it has it now.
+            // The inner body may have lent this CPU and taken it again; it has it now.
             self.state.cpu.set(0);
             crate::engine::claim::give_cpu(&self.state.engine, self.taken);
         }

@@ -1,8 +1,11 @@
-//! Waits inside a body that was cancelled, or whose actor was killed: they end at once, with that error.
+//! Waits in a body that is cancelled, or whose actor is killed: they end at once, with that error.
 //!
-//! A thread that parks in a body enters itself under the body's address, then looks whether the body was stopped. A thread
-//! that stops a body settles its entry (or marks its actor dead), then wakes the threads under that address. The table's lock
-//! orders the two, so one of them sees the other.
+//! # Rules
+//!
+//! 1. A thread that parks in a body first enters itself under the address of the body, then checks whether the body was stopped.
+//! 2. A thread that stops a body first settles its entry (or marks its actor as dead), then wakes the threads under that address.
+//!
+//! The lock of the table orders the two, so one thread sees the change of the other.
 
 use crate::base::error::Error;
 use crate::object::entry::Header;
@@ -20,10 +23,10 @@ use crate::object::state::Phase;
 static PARKED: Mutex<Option<HashMap<usize, Vec<Thread>>>> = Mutex::new(None);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// This thread stands in the table until this is dropped.
+/// The guard of a thread's place in the table.
 pub(super) struct Registered([Option<usize>; 2]);
 
-/// What stands for a body in the table: its entry, and its actor.
+/// The addresses under which a body is in the table: that of its entry, and that of its actor.
 fn addresses(frame: &Frame) -> [Option<usize>; 2] {
     [frame.entry.map(address), frame.actor.map(|actor| address(actor.cast::<()>()))]
 }
@@ -32,7 +35,7 @@ fn address<T>(place: NonNull<T>) -> usize {
     place.as_ptr().addr()
 }
 
-/// Enters this thread's innermost body, if it runs one.
+/// Enters this thread under its innermost body, if it runs one.
 pub(super) fn register(state: &ThreadState) -> Option<Registered> {
     let addresses = addresses(state.frame()?);
     let mut parked = PARKED.lock();
@@ -63,19 +66,19 @@ impl Drop for Registered {
     }
 }
 
-/// A body waits somewhere.
+/// Whether some body waits.
 pub(crate) fn some_wait() -> bool {
     COUNT.load(Ordering::Relaxed) > 0
 }
 
-/// The innermost body has been cancelled, or its actor killed.
+/// Checks whether the innermost body has been cancelled or its actor killed.
 ///
 /// # Errors
-/// That error.
+/// The error of the cancellation or of the actor's death.
 pub(super) fn check(state: &ThreadState) -> Result<()> {
     let Some(frame) = state.frame() else { return Ok(()) };
     if let Some(entry) = frame.entry {
-        // SAFETY: a frame's entry is alive while it runs.
+        // SAFETY: the entry of a frame is alive while its body runs.
         let header = unsafe { entry.as_ref() };
         if header.phase() == Phase::Failed {
             return Err(header.error());
@@ -116,12 +119,12 @@ pub(crate) fn is_cut_off(header: &Header) -> bool {
     cut_off(header).is_some()
 }
 
-/// Why the attempt that runs was cut off, if it was.
+/// The error of the running attempt if it was cut off.
 fn cut_off(header: &Header) -> Option<Error> {
     (header.task()?.vtable().kind.cut_off)(header)
 }
 
-/// The body at this address, or the actor, was stopped: its waits look again.
+/// Wakes the waits of a body that was stopped, by the address of its entry or of its actor.
 pub(crate) fn wake<T>(place: NonNull<T>) {
     if COUNT.load(Ordering::SeqCst) == 0 {
         return;

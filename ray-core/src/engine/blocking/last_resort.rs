@@ -1,13 +1,17 @@
-//! A thread that waits while no other thread is left to run what it waits for.
+//! Waits for which no other thread can run the awaited work.
 //!
-//! Every worker waits in a get, and no further one can be had: because `Config::max_threads` is reached, or since the system
-//! refuses threads. Then the waiting thread runs what it waits for by itself, be it long. Where there is no worker at all it
-//! runs whatever is queued: slowly, but the program goes on. If there is nothing for this thread to run, another waiting
-//! thread may have something; only when nothing has changed for [`PATIENCE`] looks is the wait an error.
+//! # No worker is left
 //!
-//! Workers may also block outside of the engine, on a lock or a join, while no further thread can be had. Only the monitor
-//! thread sees that. It asks the waiting threads for help ([`Calls`]): each looks once whether it can run something that it
-//! waits for itself, and one that runs no body takes what the monitor thread offers. Waits with a time-out do not help.
+//! Every worker waits in a get, and no further one can be started because `Config::max_threads` is reached or the system refuses
+//! threads. Then the waiting thread runs the work that it waits for itself, even if it is long. If there is no worker at all, the
+//! thread runs any queued work: that is slow, but the program goes on. If there is nothing for this thread to run, another waiting
+//! thread may have something; the wait fails when nothing has changed for [`PATIENCE`] looks.
+//!
+//! # Workers block outside of the engine
+//!
+//! Workers may block on a lock or a join while no further thread can be had. Only the monitor thread sees that, and calls the
+//! waiting threads for help (`engine::calls`). Each of them looks once whether it can run something that it waits for; a thread
+//! that runs no body takes the work that the monitor thread offers. Waits with a time-out do not help.
 
 use crate::engine::calls::Offer;
 use std::ptr::NonNull;
@@ -19,23 +23,23 @@ use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Header;
 use crate::task::runner::Bodies;
 
-/// So many looks in vain, [`PAUSE`] apart.
+/// The number of looks without a result, [`PAUSE`] apart, after which the wait fails.
 const PATIENCE: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How often a wait has found nothing to run.
+/// How many looks of a wait have found nothing to run.
 #[derive(Debug, Default)]
 pub(crate) struct LastResort(u32);
 
 impl LastResort {
-    /// Runs something that one of `entries` needs. `true`: look again; `false`: nobody can go on.
+    /// Runs work that one of `entries` needs. `true`: the caller looks again. `false`: no thread can go on.
     #[cold]
     pub(crate) fn helps(&mut self, state: &ThreadState, entries: impl Iterator<Item = NonNull<Header>>) -> bool {
         if crate::engine::blocking::depth_of(state) >= crate::engine::blocking::DEEPEST {
             return false;
         }
         for entry in entries {
-            // SAFETY: the waiting thread has a ref.
+            // SAFETY: the waiting thread has a ref to the entry, so it is alive.
             let header = unsafe { entry.as_ref() };
             if header.phase().is_settled() || run(state, entry) {
                 self.0 = 0;
@@ -54,7 +58,7 @@ impl LastResort {
     }
 }
 
-/// A waiting thread was called: it runs something that one of `entries` needs; else, outside of bodies, what is offered.
+/// Answers a call for help: runs work that one of `entries` needs, otherwise (on a thread that runs no body) the offered work.
 #[cold]
 pub(crate) fn answer(state: &ThreadState, mut entries: impl Iterator<Item = NonNull<Header>>) {
     if crate::engine::blocking::depth_of(state) >= crate::engine::blocking::DEEPEST
@@ -64,7 +68,7 @@ pub(crate) fn answer(state: &ThreadState, mut entries: impl Iterator<Item = NonN
         return;
     }
     if state.frame().is_some() {
-        // What is offered may need a lock that the body below it holds.
+        // The offered work may need a lock that the body on this thread holds.
         return;
     }
     let offer = state.engine.calls.take_offer();
@@ -81,15 +85,15 @@ fn run(state: &ThreadState, entry: NonNull<Header>) -> bool {
     if inline::run(state, entry, Bodies::Any) {
         return true;
     }
-    // SAFETY: the waiting thread has a ref.
+    // SAFETY: the waiting thread has a ref to the entry, so it is alive.
     let needs = AwaitedQueue::startable(unsafe { entry.as_ref() });
     needs.iter().any(|task| inline::run(state, task.entry(), Bodies::Any))
 }
 
-/// An await on a thread that no worker can help: runs queued work here until the object is settled, or nothing is left.
+/// Runs queued work for an await when there is no worker, until the object is settled or nothing is left to run.
 #[cold]
 pub(crate) fn help_an_await(state: &ThreadState, entry: NonNull<Header>) {
-    // SAFETY: the await has a ref.
+    // SAFETY: the await has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     while state.engine.has_no_worker() && !header.phase().is_settled() && crate::engine::worker::run_one_here(state) {}
 }

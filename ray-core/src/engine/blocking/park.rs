@@ -1,4 +1,4 @@
-//! Parking until something is so.
+//! Parks a thread until a condition is met.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -19,18 +19,18 @@ use crate::object::events;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
 
-/// A getter looks this often before it parks: a result that another thread is about to publish comes within a
+/// A getter checks its object this often before it parks. A result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
 pub(crate) const LOOKS: u32 = 100;
 
-/// A driver that waits for a worker which is just starting stays awake for this long at most.
+/// A driver that waits for a worker that is just starting stays awake for this long at most.
 const AWAKE: Duration = Duration::from_micros(100);
 
-/// A getter whose wait was no cycle when it began judges it again when it wakes after this time.
+/// A getter searches for a cycle again when it wakes and this much time has passed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A parked thread looks around after this time, although it is woken when there is something to see. `RAY_PARK_CAP_MS`
-/// sets it, 0 to never: then a lost wake-up is a hang, not a delay. For tests; read once.
+/// A parked thread checks its condition after this time, although the thread that meets the condition wakes it. `RAY_PARK_CAP_MS`
+/// sets the time; with 0 the thread never checks, so that a lost wake-up is a hang and not a delay. For tests; read once.
 pub(super) fn park_cap() -> Duration {
     static CAP: OnceLock<Duration> = OnceLock::new();
     *CAP.get_or_init(|| match std::env::var("RAY_PARK_CAP_MS").ok().and_then(|text| text.parse().ok()) {
@@ -40,28 +40,29 @@ pub(super) fn park_cap() -> Duration {
     })
 }
 
-/// How a wait ended.
+/// The way in which a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
     Done,
     TimedOut,
-    /// The monitor thread calls for help: see [`last_resort`](crate::engine::blocking::last_resort). Only a wait without a time-out ends so.
+    /// The monitor thread calls for help (see [`last_resort`](crate::engine::blocking::last_resort)). Only for waits without a
+    /// time-out.
     Called,
 }
 
-/// Parks until `done`, or `deadline`. The body's CPU is others' meanwhile. Whoever makes `done` true unparks this
-/// thread.
+/// Parks until `done` returns true, or until `deadline`. The body lends its CPU meanwhile. The thread that makes `done` true
+/// unparks this thread.
 ///
 /// # Errors
-/// The error of the body that waits, when it was cancelled or its actor killed; `RuntimeGone` when the engine is shut down;
-/// `Threads` when no thread is left that could ever make `done` true.
+/// The error of the waiting body if it was cancelled or its actor was killed. `RuntimeGone`: the engine was shut down. `Threads`:
+/// no thread is left that could make `done` true.
 pub(crate) fn until(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool) -> Result<Waited> {
     until_with(state, &Return::new(state), deadline, done, || true)
 }
 
-/// As [`until`], with the CPU's return made before, so that the thread that settles what is awaited can ask for it. Only while
-/// what is awaited is `unstarted` can the wait suffer from a lack of threads, and can this thread answer a call for help: a body
-/// takes its CPU back for that, and of thousands that did so in vain each would hold up the others.
+/// Like [`until`], with a `back` that was made before, so that the settling thread can claim the CPU. `unstarted` says whether some
+/// of the awaited work has not begun. Only then can a lack of threads hold up the wait, and only then does a body answer a call for
+/// help: it must take its CPU back for that, and thousands of bodies that did so in vain would hold each other up.
 fn until_with(
     state: &ThreadState,
     back: &Option<Arc<Return>>,
@@ -78,7 +79,7 @@ fn until_with(
         frame.spec.has_waited();
     }
     crate::engine::queue::give_batch_back(state);
-    // SAFETY: the innermost body runs on this thread.
+    // SAFETY: the innermost body runs on this thread, so its entry is alive.
     let _waiting = unsafe { events::waiting(state.frame().and_then(|frame| frame.entry)) };
     let blocked = state.block();
     let lent = back.as_ref().and_then(|back| {
@@ -136,7 +137,7 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool,
     }
 }
 
-/// All workers wait, there is work that none of them will come to, and no new worker can be had.
+/// Whether all workers wait, there is work for which none of them will come back, and no new worker can be had.
 pub(super) fn starved(state: &ThreadState) -> bool {
     let engine = &*state.engine;
     if engine.workers_at_work() > 0 || engine.workers.idle_count.load(Ordering::SeqCst) > 0 {
@@ -153,26 +154,27 @@ pub(super) fn starved(state: &ThreadState) -> bool {
 struct Sleeper {
     waiter: Waiter,
     thread: Thread,
-    /// Where the thread lends its body's CPU: the return of it.
+    /// The return of the CPU that the thread's body lends, if it holds one.
     back: Option<(Arc<Return>, Arc<Engine>)>,
 }
 
 unsafe fn wake(node: *mut Waiter, _failed: bool) {
-    // SAFETY: the first field of a sleeper, which stays until `done` is set: so all that is needed is cloned before.
+    // SAFETY: the node is the first field of a `Sleeper`, which exists until `done` is set. So everything needed is cloned before
+    // that.
     let (thread, back) = unsafe {
         let sleeper = &*node.cast::<Sleeper>();
         let needed = (sleeper.thread.clone(), sleeper.back.clone());
         (*node).done.store(true, Ordering::Release);
         needed
     };
-    // The thread can do nothing without its CPU. The claim is entered here and now, before this thread takes fresh work; the
-    // grant wakes the thread.
+    // The thread can do nothing without its CPU. So this thread enters the claim now, before it takes new work, and the grant wakes
+    // the other thread.
     if !back.is_some_and(|(back, engine)| back.ask(&engine)) {
         thread.unpark();
     }
 }
 
-/// A worker is on its way: it may have the result sooner than this thread could fall asleep and be woken.
+/// Waits actively while a worker is starting: it may have the result sooner than this thread could park and be woken.
 fn stay_awake(state: &ThreadState, done: impl Fn() -> bool) {
     let began = Instant::now();
     while !done() && state.engine.workers.waking.load(Ordering::Relaxed) > 0 && began.elapsed() < AWAKE {
@@ -186,10 +188,11 @@ fn stay_awake(state: &ThreadState, done: impl Fn() -> bool) {
     }
 }
 
-/// Parks until the entry is settled, or `deadline`, or `also`. `unstarted`: something that the caller waits for has not begun.
+/// Parks until the entry is settled, or `also` returns true, or until `deadline`. `judged`: the get fails if it closes a cycle.
+/// `unstarted` says whether some of the work that the caller waits for has not begun.
 ///
 /// # Errors
-/// As [`until`]; `Deadlock`; `BlockingInAsync`.
+/// Those of [`until`]; `Deadlock`; `BlockingInAsync`.
 pub(crate) fn on_entry(
     state: &ThreadState,
     entry: NonNull<Header>,
@@ -200,7 +203,7 @@ pub(crate) fn on_entry(
     site: &'static Location<'static>,
 ) -> Result<Waited> {
     crate::engine::blocking::may_block(state, site)?;
-    // SAFETY: the getter has a ref.
+    // SAFETY: the getter has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     for _ in 0..LOOKS {
         if header.phase().is_settled() || also() {
@@ -219,7 +222,8 @@ pub(crate) fn on_entry(
     let shared = back.as_ref().map(|back| (Arc::clone(back), Arc::clone(&state.engine)));
     let mut sleeper = Sleeper { waiter: Waiter::new(wake), thread: std::thread::current(), back: shared };
     let node: *mut Waiter = (&raw mut sleeper).cast();
-    // SAFETY: the node stays on this stack until it is unlinked or fired, below.
+    // SAFETY: the node stays on this stack until it is unlinked below; `unlink` returns only when the node is out of the list or
+    // fired.
     if unsafe { header.link(node) }.is_err() {
         return Ok(Waited::Done);
     }
@@ -243,7 +247,7 @@ pub(crate) fn on_entry(
         verdict.borrow().is_some()
     };
     let waited = until_with(state, &back, deadline, is_done, unstarted);
-    // SAFETY: linked above, by us.
+    // SAFETY: this thread linked the node to this entry above.
     unsafe { header.unlink(node) };
     state.engine.awaited.leave();
     match verdict.into_inner() {

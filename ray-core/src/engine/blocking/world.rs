@@ -1,15 +1,15 @@
-//! The async runtime that a body sees: `Handle::try_current`, `tokio::spawn`, timers.
+//! The async runtime that bodies see through `Handle::try_current`, `tokio::spawn` and timers.
 //!
-//! From the start of the engine's async runtime on (by the first async body, or the first await on a thread of another
-//! runtime) every body sees that one, wherever it runs: on a worker thread, on a getter's, on a thread of the user's runtime.
-//! Before that a sync body sees none.
+//! Once the engine's async runtime has been started (by the first async body, or by the first await on a thread of another
+//! runtime), every body sees it on every thread: a worker thread, a getter's thread, a thread of the user's runtime. Before that a
+//! sync body sees none.
 
 use tokio::runtime::{EnterGuard, Handle};
 
 use crate::base::error::Result;
 use crate::engine::thread_state::ThreadState;
 
-/// The engine's runtime is the current one until this is dropped.
+/// The guard of a thread that has entered the engine's runtime.
 pub(crate) struct World<'a> {
     state: &'a ThreadState,
     _guard: EnterGuard<'a>,
@@ -21,13 +21,13 @@ impl Drop for World<'_> {
     }
 }
 
-/// There is a runtime to enter.
+/// Whether there is a runtime to enter.
 #[inline]
 pub(crate) fn is_wanted(state: &ThreadState) -> bool {
     state.engine.started_tokio().is_some()
 }
 
-/// For a sync body that a waiting thread runs.
+/// Enters the runtime for a sync body that a waiting thread runs, if it has been started.
 pub(crate) fn enter(state: &ThreadState) -> Option<World<'_>> {
     match state.engine.started_tokio() {
         None => None,
@@ -35,15 +35,15 @@ pub(crate) fn enter(state: &ThreadState) -> Option<World<'_>> {
     }
 }
 
-/// For a future: starts the runtime, if need be.
+/// Enters the runtime for a future; starts it if need be.
 ///
 /// # Errors
-/// As `Engine::tokio`.
+/// Those of `Engine::tokio`.
 pub(crate) fn of_futures(state: &ThreadState) -> Result<Option<World<'_>>> {
     Ok(enter_runtime(state, state.engine.tokio()?))
 }
 
-/// Unless the thread is inside already: a thread of the engine's runtime, or one that has entered it.
+/// Enters the runtime, unless the thread is inside already: it belongs to the engine's runtime, or has entered it.
 fn enter_runtime<'a>(state: &'a ThreadState, runtime: &'a Handle) -> Option<World<'a>> {
     if state.entered.get() || state.frame().is_some_and(|frame| frame.is_async) {
         return None;
