@@ -1,7 +1,7 @@
-//! Arguments: what a caller may give for a parameter, and how it is kept until the body runs.
+//! Arguments: the types that a caller may pass for a parameter, and how an argument is kept until the body runs.
 //!
-//! Whatever is given as a reference is a *dependency*: the task does not start before it is ready, and fails with its
-//! error. So a body never waits for an argument.
+//! An argument that is passed as a reference is a *dependency*: the task does not start before the object is ready, and fails with
+//! the object's error. So a body never waits for an argument.
 
 mod portable;
 
@@ -18,9 +18,9 @@ use crate::object::object_ref::ObjectRef;
 
 pub use portable::Portable;
 
-/// Arguments seen without their types. Sealed: implemented by the engine's kinds and tuples of them.
+/// Arguments without their types. Sealed: the engine's argument types and tuples of them implement it.
 pub trait ArgList: sealed::Sealed {
-    /// No reference is among them, so there is nothing to wait for.
+    /// Whether no argument is a reference, so that there is nothing to wait for.
     #[doc(hidden)]
     fn is_plain(&self) -> bool;
     /// Calls `see` for each reference.
@@ -39,7 +39,7 @@ mod sealed {
     impl<C> Sealed for super::Closure<C> {}
 }
 
-/// A closure as its own argument; it depends on nothing.
+/// A closure as the argument of its own task; it has no dependencies.
 pub(crate) struct Closure<C>(pub(crate) C);
 
 impl<C> ArgList for Closure<C> {
@@ -49,7 +49,7 @@ impl<C> ArgList for Closure<C> {
     fn each_dependency(&self, _see: &mut dyn FnMut(Dependency)) {}
 }
 
-/// An argument for a parameter `T`.
+/// An argument for a parameter of type `T`, as it is kept until the body runs.
 pub struct Arg<T>(Repr<T>);
 
 enum Repr<T> {
@@ -64,7 +64,7 @@ trait Gather<T>: Send {
     fn each_dependency(&self, see: &mut dyn FnMut(Dependency));
     fn gather(self: Box<Self>) -> T;
     fn clone_box(&self) -> Box<dyn Gather<T>>;
-    /// The references as they leave the process; `encode` is for the value that they make.
+    /// The references in the form in which they leave the process; `encode` encodes the value that they make.
     fn encoded(&self, encode: fn(&T) -> Result<Encoded>) -> ReferenceArg;
 }
 
@@ -80,7 +80,7 @@ impl<T> std::fmt::Debug for Arg<T> {
 }
 
 impl<T> Arg<T> {
-    /// The value: moved out where this is the last reference to it, else cloned. Called when every dependency is ready.
+    /// The value: moved out if this is the last reference to it, otherwise cloned. Called when every dependency is ready.
     #[inline]
     #[must_use]
     pub fn take(self) -> T {
@@ -118,16 +118,16 @@ impl<T> ArgList for Arg<T> {
     }
 }
 
-/// What may be given for a parameter `T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`,
-/// `&str` for `String`, references in a `Vec` for a `Vec`. From a reference or an `Arc` it needs `T: Clone`: the value
-/// moves out where it is the last reference, else it is cloned.
+/// The types that a caller may pass for a parameter `T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`;
+/// `&str` for a `String`, and references in a `Vec` for a `Vec`. References and `Arc`s require `T: Clone`: the value is moved out
+/// if this is the last reference to it, otherwise it is cloned.
 #[diagnostic::on_unimplemented(
     message = "the remote call takes `{T}` here, not `{Self}`",
     label = "expected `{T}`, `ObjectRef<{T}>` or `&ObjectRef<{T}>`",
     note = "an argument is the parameter's type itself, a reference to such an object, or an `Arc` of it; a reference or an `Arc` needs `{T}: Clone` (a parameter `&{T}` does not)"
 )]
 pub trait IntoArg<T> {
-    /// The argument as it is kept.
+    /// Converts the argument into the form in which it is kept.
     fn into_arg(self) -> Arg<T>;
 }
 
@@ -169,7 +169,7 @@ impl IntoArg<String> for &str {
 }
 
 impl<T> Arg<T> {
-    /// An argument that is there.
+    /// An argument that is a value.
     pub(crate) fn of(value: T) -> Self {
         Self(Repr::Value(value))
     }
@@ -223,11 +223,11 @@ impl<T: Clone + Send + Sync + 'static, const N: usize> IntoArg<Vec<T>> for [Obje
     }
 }
 
-/// What can stand behind a parameter `&T`: the object's type is `T::Owned`.
+/// The types `T` of a parameter `&T`. The type of the stored object is `T::Owned`.
 pub trait Lend {
     /// The stored type: `Vec<T>` for `[T]`, `String` for `str`, the type itself otherwise.
     type Owned;
-    /// The borrowed form.
+    /// Borrows the stored value as the parameter's type.
     fn lend(owned: &Self::Owned) -> &Self;
 }
 
@@ -252,7 +252,7 @@ impl Lend for str {
     }
 }
 
-/// An argument for a parameter `&T`; dereferences to it.
+/// An argument for a parameter `&T`, as it is kept until the body runs; it dereferences to `T`.
 pub struct Shared<T: Lend + ?Sized>(SharedRepr<T>);
 
 enum SharedRepr<T: Lend + ?Sized> {
@@ -309,16 +309,17 @@ impl<T: Lend + ?Sized> ArgList for Shared<T> {
     }
 }
 
-/// What may be given for a parameter `&T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>`; for `&[T]` also
-/// arrays, a `Vec<T>`, and references in a `Vec`; for `&str` a `String`, and `&str` or `&String`, which are copied. The
-/// body reads the stored object in place: no clone, and no `Clone`.
+/// The types that a caller may pass for a parameter `&T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`;
+/// for `&[T]` also arrays, a `Vec<T>`, and references in a `Vec`; for `&str` a `String`, and `&str` or `&String`, which are copied.
+/// The body reads the stored object in place, so `T: Clone` is not required, except for references in a `Vec`, which are cloned
+/// into one.
 #[diagnostic::on_unimplemented(
     message = "the remote call takes a `&{T}` here, which `{Self}` cannot lend",
     label = "expected an owned value or a reference to such an object (`ObjectRef`)",
     note = "a parameter `&{T}` takes the owned value (moved into the task), a reference to such an object, or an `Arc` of it; a plain borrow cannot outlive the call: `ray::put` the value and pass `&object_ref`"
 )]
 pub trait IntoShared<T: Lend + ?Sized> {
-    /// The argument as it is kept.
+    /// Converts the argument into the form in which it is kept.
     fn into_shared(self) -> Shared<T>;
 }
 

@@ -1,12 +1,12 @@
-//! The bounds of arguments and results, as traits of their own: where one does not hold, rustc says these words, once,
-//! instead of naming each auto trait and each way of serde's.
+//! The bounds of arguments and results as traits of their own. If a bound is not met, rustc prints the text here once, instead of
+//! naming each auto trait and each serde trait.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::arg::{Arg, ArgList, Lend, Shared};
 
-/// What threads may share: `Send + Sync + 'static`.
+/// Types that threads may share: `Send + Sync + 'static`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be shared with another thread",
     label = "not `Send + Sync + 'static`",
@@ -16,7 +16,7 @@ pub trait Shareable: Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> Shareable for T {}
 
-/// What can be sent to another process: `Serialize + DeserializeOwned`.
+/// Types that can be sent to another process: `Serialize + DeserializeOwned`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to another process",
     label = "not `Serialize + DeserializeOwned`",
@@ -26,12 +26,12 @@ pub trait Wire: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Wire for T {}
 
-/// An argument as it is kept.
+/// An argument in the form in which it is kept.
 pub trait Kept: ArgList + Send + 'static {}
 impl<T: Shareable> Kept for Arg<T> {}
 impl<T: Lend + ?Sized + 'static> Kept for Shared<T> where T::Owned: Shareable {}
 
-/// The arguments of a call as they are kept: a tuple of [`Kept`].
+/// The arguments of a call in the form in which they are kept: a tuple of [`Kept`].
 pub trait Args: ArgList + Send + 'static {}
 
 macro_rules! tuples {

@@ -2,22 +2,21 @@
 //!
 //! # Directions
 //!
-//! A [`Codec`] encodes the arguments of a call, decodes them, encodes its result, and decodes that. Each argument is encoded
-//! by itself; a result is one value, also where `num_returns` makes several objects of it. The embedded engine moves values
-//! and encodes none. Strict mode encodes each value and decodes it again in the same process.
+//! A [`Codec`] encodes and decodes the arguments of a call and its result. Each argument is encoded separately. A result is one
+//! value, even if `num_returns` makes several objects of it. The embedded engine moves values and encodes none. Strict mode encodes
+//! each value and decodes it again in the same process.
 //!
 //! # What is encoded
 //!
-//! 1. A value is an [`Encoded`]: MessagePack bytes, and beside them the references and handles that stand inside the value.
-//! 2. An argument is an [`EncodedArg`]. One that the caller gave as a value or an `Arc` is encoded as its value, for a
-//!    parameter `T` and for a parameter `&T`. One that it gave as a reference is encoded as that reference: the value
-//!    may not exist yet, and may be in the other process already.
-//! 3. The executor resolves such a reference before it decodes: to the value's bytes, which [`ReferenceArg::encode_value`]
-//!    makes where the object is, or to a reference to a ready object in its own process. Decoding never waits, and refuses
-//!    an object that is not ready. So the decoded arguments depend on nothing, and the body can run at once.
-//! 4. References that the caller gave in place of a vector are one argument, whose value is the vector.
-//! 5. The type of a reference is checked when it is decoded: an object of another type and an actor of another class are
-//!    errors.
+//! 1. A value is an [`Encoded`]: MessagePack bytes, and a list of the references and handles inside the value.
+//! 2. An argument is an [`EncodedArg`]. If the caller passed a value or an `Arc`, the value is encoded, for a parameter `T` and for
+//!    a parameter `&T`. If the caller passed a reference, the reference is encoded: the value may not exist yet, or may be in the
+//!    other process already.
+//! 3. The executor resolves such a reference before it decodes: to the value's bytes, which [`ReferenceArg::encode_value`] makes in
+//!    the process of the object, or to a reference to a ready object in its own process. Decoding never waits, and returns an error
+//!    for an object that is not ready. So decoded arguments have no dependencies, and the body can run at once.
+//! 4. References that the caller passed in place of a vector are one argument. Its value is the vector.
+//! 5. Decoding checks the type of a reference: an object of another type and an actor of another class are errors.
 
 use crate::object::encoded::Encoded;
 use std::fmt;
@@ -30,12 +29,12 @@ use crate::call::spec::Spec;
 use crate::object::any::AnyRef;
 use crate::object::object_ref::ObjectRef;
 
-/// One argument of a call as bytes.
+/// One argument of a call, encoded.
 #[derive(Clone, Debug)]
 pub enum EncodedArg {
-    /// Its value.
+    /// The value of the argument.
     Value(Encoded),
-    /// The reference that the caller gave in place of the value.
+    /// The reference that the caller passed in place of the value.
     Reference(ReferenceArg),
 }
 
@@ -45,14 +44,14 @@ impl From<Encoded> for EncodedArg {
     }
 }
 
-/// Encodes the value of objects that are ready.
+/// A function that encodes the value of ready objects.
 type EncodeValue = dyn Fn(&[AnyRef]) -> Result<Encoded> + Send + Sync;
 
-/// A reference that was given in place of a value, or several that were given in place of a vector.
+/// A reference that was passed in place of a value, or several that were passed in place of a vector.
 #[derive(Clone)]
 pub struct ReferenceArg {
     objects: Vec<AnyRef>,
-    /// None where the executor made the reference: then there is one, and it is to an object of the parameter's type.
+    /// None if the executor made the reference. Then there is one object, of the parameter's type.
     encode: Option<Arc<EncodeValue>>,
 }
 
@@ -69,12 +68,12 @@ impl ReferenceArg {
         Self { objects: vec![object], encode: None }
     }
 
-    /// The reference that a caller gave for a value of type `T`.
+    /// The reference that a caller passed for a value of type `T`.
     pub(super) fn given<T: Wire + 'static>(object: &ObjectRef<T>) -> Self {
         Self::gathered(vec![object.any()], |objects| Encoded::of(objects[0].typed::<T>()?.ready_or_error()?))
     }
 
-    /// References that a caller gave; `encode` makes the value of them when they are ready.
+    /// References that a caller passed; `encode` encodes their value when they are ready.
     pub(super) fn gathered(objects: Vec<AnyRef>, encode: impl Fn(&[AnyRef]) -> Result<Encoded> + Send + Sync + 'static) -> Self {
         Self { objects, encode: Some(Arc::new(encode)) }
     }
@@ -84,10 +83,10 @@ impl ReferenceArg {
         &self.objects
     }
 
-    /// The argument's value. All objects must be ready.
+    /// Encodes the value of the argument. All objects must be ready.
     ///
     /// # Errors
-    /// The error of an object that has failed; `InvalidArgument`: one is not ready; `Serialization`.
+    /// The error of an object that has failed; `InvalidArgument` if an object is not ready; `Serialization`.
     pub fn encode_value(&self) -> Result<Encoded> {
         match &self.encode {
             Some(encode) => encode(&self.objects),
@@ -98,7 +97,7 @@ impl ReferenceArg {
         }
     }
 
-    /// A copy of the value. The objects stay as they are, for other references to them.
+    /// A copy of the value. The objects stay as they are, because other references to them may exist.
     pub(super) fn decode<T: Wire + 'static>(self) -> Result<T> {
         match &self.encode {
             Some(_) => self.encode_value()?.decode(),
@@ -106,12 +105,12 @@ impl ReferenceArg {
         }
     }
 
-    /// Whether the executor made the reference, in its own process.
+    /// Whether the executor made the reference in its own process.
     pub(super) fn is_of_executor(&self) -> bool {
         self.encode.is_none()
     }
 
-    /// The object itself, of a reference that the executor made; it is ready.
+    /// The object itself, for a reference that the executor made; the object is ready.
     pub(super) fn object<T: 'static>(&self) -> Result<ObjectRef<T>> {
         let object = self.objects[0].typed::<T>()?;
         object.ready_or_error()?;
@@ -119,7 +118,7 @@ impl ReferenceArg {
     }
 }
 
-/// Encodes a value and decodes it, as strict mode does.
+/// Encodes a value and decodes it again, as strict mode does.
 pub(crate) fn renew<T: Wire>(value: T) -> Result<T> {
     Encoded::of(&value)?.decode()
 }
@@ -136,7 +135,8 @@ impl<P, R> fmt::Debug for Codec<P, R> {
     }
 }
 
-/// The half for the arguments. Apart from the result's, so that rustc can point at the one that is not serialisable.
+/// The half of a codec for the arguments. The halves are separate so that rustc points at the one with a type that cannot be
+/// serialised.
 #[derive(Debug)]
 pub struct ArgsCodec<P> {
     count: usize,
@@ -146,7 +146,7 @@ pub struct ArgsCodec<P> {
 }
 
 impl<P: Portable> ArgsCodec<P> {
-    /// Exists for serialisable arguments only.
+    /// Makes the half; it exists only for arguments that can be serialised.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
     pub const fn new() -> Self {
@@ -154,7 +154,7 @@ impl<P: Portable> ArgsCodec<P> {
     }
 }
 
-/// The half for the result.
+/// The half of a codec for the result.
 #[derive(Debug)]
 pub struct OutputCodec<R> {
     encode: fn(&R) -> Result<Encoded>,
@@ -162,7 +162,7 @@ pub struct OutputCodec<R> {
 }
 
 impl<R: Wire> OutputCodec<R> {
-    /// Exists for a serialisable result only.
+    /// Makes the half; it exists only for a result that can be serialised.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a const, for the generated code")]
     pub const fn new() -> Self {
@@ -171,16 +171,16 @@ impl<R: Wire> OutputCodec<R> {
 }
 
 impl<P, R> Codec<P, R> {
-    /// The codec of its two halves.
+    /// Makes a codec of its two halves.
     #[must_use]
     pub const fn new(args: ArgsCodec<P>, output: OutputCodec<R>) -> Self {
         Self { args, output }
     }
 
-    /// Encodes the arguments of a call of `spec`, each by itself.
+    /// Encodes the arguments of a call of `spec`, each separately.
     ///
     /// # Errors
-    /// `Serialization`, naming the argument.
+    /// `Serialization`, with the number of the argument.
     pub fn encode_args(&self, spec: &Spec, args: &P) -> Result<Vec<EncodedArg>> {
         let mut encoded = Vec::with_capacity(self.args.count);
         match (self.args.encode)(args, &mut encoded) {
@@ -192,8 +192,8 @@ impl<P, R> Codec<P, R> {
     /// Decodes the arguments of a call of `spec`.
     ///
     /// # Errors
-    /// `InvalidArgument`: they are too many or too few, or a reference among them is to an object that is not ready.
-    /// `Serialization`, naming the argument. The error of an object that a reference is to, if that has failed.
+    /// `InvalidArgument`: there are too many or too few arguments, or a reference is to an object that is not ready.
+    /// `Serialization`, with the number of the argument. The error of the object, if a reference is to one that has failed.
     pub fn decode_args(&self, spec: &Spec, args: Vec<EncodedArg>) -> Result<P> {
         let (given, taken) = (args.len(), self.args.count);
         if given != taken {
@@ -210,7 +210,7 @@ impl<P, R> Codec<P, R> {
     /// Encodes the result of a call of `spec`.
     ///
     /// # Errors
-    /// `Serialization`, naming the function.
+    /// `Serialization`, with the name of the function.
     pub fn encode_result(&self, spec: &Spec, result: &R) -> Result<Encoded> {
         (self.output.encode)(result).map_err(|error| in_result(spec, &error))
     }
@@ -218,23 +218,23 @@ impl<P, R> Codec<P, R> {
     /// Decodes the result of a call of `spec`.
     ///
     /// # Errors
-    /// `Serialization`, naming the function.
+    /// `Serialization`, with the name of the function.
     pub fn decode_result(&self, spec: &Spec, result: Encoded) -> Result<R> {
         (self.output.decode)(result).map_err(|error| in_result(spec, &error))
     }
 
-    /// Encodes each value among the arguments and decodes it, for strict mode. References and `Arc`s stay as they are.
+    /// Encodes each value among the arguments and decodes it again, for strict mode. References and `Arc`s stay as they are.
     pub(crate) fn renew_args(&self, args: P) -> Result<P> {
         (self.args.renew)(args)
     }
 
-    /// Encodes the result and decodes it, for strict mode.
+    /// Encodes the result and decodes it again, for strict mode.
     pub(crate) fn renew_result(&self, result: R) -> Result<R> {
         (self.output.decode)((self.output.encode)(&result)?)
     }
 }
 
-/// A definition, for the beginning of a sentence.
+/// The path and the place of a definition, for error texts.
 pub(crate) fn named(spec: &Spec) -> String {
     format!("`{}` ({}:{})", spec.path(), spec.file(), spec.line())
 }

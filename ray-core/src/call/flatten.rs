@@ -1,4 +1,5 @@
-//! What a closure returned as the outcome of its task: the three sorts of `Result` that are flattened, and all else.
+//! The conversion of a closure's return value into the outcome of its task: three kinds of `Result` are flattened, all other types
+//! are the value itself.
 
 use std::error::Error as StdError;
 
@@ -6,24 +7,24 @@ use crate::base::error::Error;
 use crate::base::error::conversion::UserError;
 use crate::call::function::Outcome;
 
-/// Types that `Task` itself submits: a `Result` whose error is an `Error`. `()` and `!` are here for closures that only
-/// panic: rustc knows their type when it has chosen the method.
+/// Return types of closures that `Task` itself submits: a `Result` whose error is an `Error`. `()` and `!` are included for
+/// closures that only panic, because rustc chooses the method before it knows their type.
 pub trait Fallible {}
 impl<T, E: StdError + Send + Sync + 'static> Fallible for Result<T, E> {}
 impl Fallible for () {}
 impl Fallible for Never {}
 
-/// A `Result` whose error is a wrapper of errors.
+/// A `Result` whose error wraps another error.
 pub trait FallibleByWrapper {}
 impl<T, E: AsRef<dyn StdError + Send + Sync> + UserError> FallibleByWrapper for Result<T, E> {}
 
-/// A `Result` whose error is a text.
+/// A `Result` whose error is only a text.
 pub trait FallibleByText {}
 impl<T, E: UserError> FallibleByText for Result<T, E> {}
 
-/// `!`, which stable Rust has no other name for.
+/// The type `!`; stable Rust has no other way to name it.
 pub(crate) type Never = <fn() -> ! as Returns>::Type;
-/// What a function pointer returns.
+/// The return type of a function pointer.
 pub trait Returns {
     /// The type.
     type Type;
@@ -32,24 +33,24 @@ impl<R> Returns for fn() -> R {
     type Type = R;
 }
 
-/// How what a closure returned becomes the value `T` of its object.
+/// The conversion of a closure's return value `R` into the value `T` of the object.
 pub trait Finish<R, T>: 'static {
-    /// The value, or the error that fails the object.
+    /// Returns the value, or the error with which the object fails.
     fn finish(returned: R) -> Outcome<T>;
 }
-/// The value is what it returned.
+/// The value is the return value itself.
 #[derive(Debug)]
 pub(crate) struct Whole;
-/// The value is what its `Ok` held.
+/// The value is that of the `Ok`.
 #[derive(Debug)]
 pub struct Flattened;
-/// The same, of a told task: no reference says which type a closure that never returns is of.
+/// Like [`Flattened`], for a task without a reference. There the type of a closure that never returns would be ambiguous.
 #[derive(Debug)]
 pub struct FlattenedUnread;
-/// The same, where the error wraps another.
+/// Like [`Flattened`], for an error that wraps another.
 #[derive(Debug)]
 pub struct FlattenedByWrapper;
-/// The same, where the error is a text.
+/// Like [`Flattened`], for an error that is only a text.
 #[derive(Debug)]
 pub struct FlattenedByText;
 

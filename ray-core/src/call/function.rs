@@ -1,4 +1,4 @@
-//! What `#[remote]` says of a function: the trait that it implements, and the shapes a body may have.
+//! The trait that `#[remote]` implements for a function, and the forms of bodies.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,13 +11,13 @@ use crate::call::codec::Codec;
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
 
-/// What a body ends with.
+/// The outcome of a body.
 pub type Outcome<R> = Result<R, Error>;
 
 /// A boxed future of the engine.
 pub type BoxFuture<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
 
-/// The body of a function. A constant, so that the compiler sees through it.
+/// The body of a function. It is a constant, so the compiler can inline the call.
 #[derive(Debug)]
 pub enum FunctionCall<P, R> {
     /// `fn`
@@ -39,7 +39,7 @@ pub enum MethodCall<A, P, R> {
     AsyncMut(for<'a> fn(&'a mut A, P) -> BoxFuture<'a, Outcome<R>>),
 }
 
-/// How arguments are kept for another attempt.
+/// The function that clones arguments for another attempt.
 pub struct RetryArgs<P>(pub(crate) fn(&P) -> P);
 
 impl<P> std::fmt::Debug for RetryArgs<P> {
@@ -57,7 +57,7 @@ impl<P> Clone for RetryArgs<P> {
 impl<P> Copy for RetryArgs<P> {}
 
 impl<P: Clone> RetryArgs<P> {
-    /// Each attempt gets a clone.
+    /// Each attempt gets a clone of the arguments.
     #[must_use]
     pub const fn cloning() -> Self {
         Self(P::clone)
@@ -67,28 +67,28 @@ impl<P: Clone> RetryArgs<P> {
 /// The stored arguments of a function.
 pub(crate) type ArgsOf<F> = <F as Function>::Args;
 
-/// A remote function. Implemented by `#[remote]`, by nobody else.
+/// A remote function. Only `#[remote]` implements this trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no remote function",
     note = "write `#[remote]` above the function, or run a closure with `ray::task(move || ..)`"
 )]
 pub trait Function: Copy + Send + Sync + 'static {
-    /// Its arguments as they are kept: `Arg<T>` for a parameter `T`, `Shared<T>` for `&T`.
+    /// The arguments in the form in which they are kept: `Arg<T>` for a parameter `T`, `Shared<T>` for `&T`.
     type Args: Args;
-    /// The type of the object it makes (of a `Result`, the `Ok` type).
+    /// The type of the object that a call makes; for a `Result` the `Ok` type.
     type Output: Shareable;
-    /// What a submission returns.
+    /// The return type of a submission.
     type Refs: Refs<Self::Output>;
-    /// Name and place.
+    /// The name and the place of the function.
     const SPEC: &'static Spec;
-    /// The body.
+    /// The body of the function.
     const CALL: FunctionCall<ArgsOf<Self>, Self::Output>;
-    /// The attribute's options.
+    /// The options of the attribute.
     const OPTIONS: TaskOptions = TaskOptions::new();
-    /// How arguments are kept, where the attribute asks for retries.
+    /// How arguments are cloned for retries, if the attribute asks for retries.
     const RETRY: Option<RetryArgs<ArgsOf<Self>>> = None;
-    /// How arguments and result are encoded and decoded; none for `local` ones.
+    /// The codec of arguments and result; none for a `local` function.
     const CODEC: Option<Codec<ArgsOf<Self>, Self::Output>>;
-    /// How the values of its error type are decoded; none where it returns no `Result`.
+    /// The decoder of the values of the function's error type; none if it returns no `Result`.
     const ERROR: Option<ErrorCodec>;
 }

@@ -1,4 +1,4 @@
-//! An instance of an actor class outside of the engine, erased.
+//! An instance of an actor class outside of the engine, without its type.
 
 use std::any::Any;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::call::spec::Spec;
 
-/// An instance of an actor class, of any. Clones are the same instance, which is dropped with the last of them and the last
-/// running call.
+/// An instance of any actor class. Clones refer to the same instance, which is dropped with the last clone and the last running
+/// call.
 #[derive(Clone)]
 pub struct Instance {
     pub(crate) class: &'static Spec,
@@ -21,7 +21,7 @@ impl fmt::Debug for Instance {
 }
 
 impl Instance {
-    /// Module path and name of the class.
+    /// The module path and the name of the class.
     #[must_use]
     pub fn class(&self) -> &'static str {
         self.class.path()

@@ -1,4 +1,4 @@
-//! Running a body outside of the engine, on arguments that come as bytes: what an executor in another process does.
+//! Bodies that run outside of the engine, with encoded arguments. The executor of another process calls them.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::call::function::{BoxFuture, Function, FunctionCall, Outcome};
 use crate::call::spec::Spec;
 use crate::object::encoded::Encoded;
 
-/// A call that was begun: a future of its encoded result. A body that is not `async` runs in the first poll, to its end.
+/// A call that has begun: a future of its encoded result. A body that is not `async` runs to its end in the first poll.
 pub type Running = BoxFuture<'static, Result<Encoded>>;
 
 /// Runs a function.
@@ -33,7 +33,7 @@ pub(super) fn function<F: Function>(args: Vec<EncodedArg>) -> Running {
     })
 }
 
-/// The codec of an item, which a `local` one does not have.
+/// The codec of an item. A `local` item has none, so the result is an error.
 pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<Codec<P, R>> {
     codec.ok_or_else(|| {
         let what = format!(
@@ -44,18 +44,18 @@ pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<
     })
 }
 
-/// An error of a body, as the engine reports it.
+/// Adds the place of the definition to an error of a body, as the engine does.
 pub(crate) fn blame(spec: &Spec, error: Error) -> Error {
     error.returned_by(spec.path()).in_task(spec.name(), spec.file(), spec.line())
 }
 
-/// Runs a body; a panic is the outer error, with its place.
+/// Runs a body. If it panics, the result is the outer error, with the place of the panic.
 pub(crate) fn caught<R>(body: impl FnOnce() -> R) -> Result<R> {
     crate::base::unwind::install_hook();
     crate::base::unwind::catch(body)
 }
 
-/// Polls the future of a body to its end; a panic is the outer error.
+/// Polls the future of a body to its end. If it panics, the result is the outer error.
 pub(crate) async fn polled<R>(mut future: BoxFuture<'static, Outcome<R>>) -> Result<Outcome<R>> {
     let ended = poll_fn(|context| match caught(|| future.as_mut().poll(context)) {
         Ok(Poll::Pending) => Poll::Pending,

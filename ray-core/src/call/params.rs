@@ -1,8 +1,8 @@
-//! Parameters: what a caller may give for one, by the kind of argument that is kept for it.
+//! Parameters: the types that a caller may pass, by the form in which the argument is kept.
 
 use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Shared};
 
-/// What may be given for a parameter: [`IntoArg`] for a `T`, [`IntoShared`] for a `&T`.
+/// The types that a caller may pass for a parameter: [`IntoArg`] for a `T`, [`IntoShared`] for a `&T`.
 #[diagnostic::on_unimplemented(
     message = "the remote call does not take a `{Self}` here",
     label = "not for a parameter that is kept as `{P}`",
@@ -10,7 +10,7 @@ use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Shared};
     note = "a parameter `&T` is kept as `Shared<T>`: it takes the owned value, a reference to such an object, or an `Arc` of it"
 )]
 pub trait IntoParam<P> {
-    /// The argument as it is kept.
+    /// Converts the argument into the form in which it is kept.
     fn into_param(self) -> P;
 }
 

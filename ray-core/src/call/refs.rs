@@ -1,4 +1,4 @@
-//! What a submission returns: one reference, or a tuple of them under `num_returns`.
+//! The return type of a submission: one reference, or a tuple of references with `num_returns`.
 
 use crate::object::object_ref::ObjectRef;
 use crate::object::parts;
@@ -6,7 +6,7 @@ use crate::object::parts::Promise;
 
 /// The references that stand for an output `T`.
 pub trait Refs<T>: Sized + 'static {
-    /// Makes them from the reference to the whole.
+    /// Makes the references from the reference to the whole output.
     #[doc(hidden)]
     fn from_whole(whole: ObjectRef<T>) -> Self;
 }

@@ -1,7 +1,8 @@
-//! Where remote functions and actor classes are found by name: the way in for calls that come as bytes.
+//! The registry of remote functions and actor classes by name, for calls whose arguments are bytes.
 //!
-//! Every function and class that is not generic is registered at link time under its module path and name. An entry decodes
-//! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and uses none of it.
+//! Every function and class that is not generic is registered at link time under its module path and name. A registration decodes
+//! the arguments of a call, runs the body and encodes the result. The embedded engine moves values and does not use the registry
+//! for calls.
 
 use crate::base::error::conversion::ErrorCodec;
 use crate::base::error::{Arrived, EncodedError, Error, ErrorKind, Result};
@@ -14,7 +15,7 @@ use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
 use std::sync::Arc;
 
-/// A registered function, or a registered actor class with its methods. Made by `#[remote]`.
+/// A registered function, or a registered actor class with its methods. `#[remote]` makes it.
 #[derive(Debug)]
 pub struct Registration {
     pub(crate) spec: &'static Spec,
@@ -28,12 +29,12 @@ pub(crate) enum Kind {
         error: Option<ErrorCodec>,
         is_async: bool,
     },
-    /// `error` is the constructor's.
+    /// A class; `error` is the decoder for the errors of its constructor.
     Class {
         construct: fn(Vec<EncodedArg>) -> Result<Instance>,
         error: Option<ErrorCodec>,
         methods: &'static [MethodEntry],
-        /// A handle of the actor of a number, in an engine with an executor.
+        /// Makes a handle of the actor with a number, in an engine with an executor.
         proxy: fn(u64) -> Result<Arc<dyn CarriedActor>>,
     },
 }
@@ -46,30 +47,30 @@ pub struct MethodEntry {
     pub(crate) error: Option<ErrorCodec>,
     pub(crate) is_async: bool,
     pub(crate) is_exclusive: bool,
-    /// Its arguments can be kept for another attempt.
+    /// Whether the arguments can be kept for another attempt.
     pub(crate) repeatable: bool,
 }
 
 impl MethodEntry {
-    /// Name and place.
+    /// The name and the place of the method.
     #[must_use]
     pub fn spec(&self) -> &'static Spec {
         self.spec
     }
 
-    /// The method's name, without its class.
+    /// The name of the method, without its class.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.spec.path().rsplit("::").next().unwrap_or_default()
     }
 
-    /// Whether it is an `async fn`.
+    /// Whether the method is an `async fn`.
     #[must_use]
     pub fn is_async(&self) -> bool {
         self.is_async
     }
 
-    /// Whether it takes `&mut self`: then the call has the instance for itself, and waits for calls that run.
+    /// Whether the method takes `&mut self`. Then a call has the instance for itself, and waits for running calls.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.is_exclusive
@@ -78,8 +79,9 @@ impl MethodEntry {
     /// Begins a call. A method that is not `async` runs in the first poll, and blocks the polling thread for that time.
     ///
     /// # Errors
-    /// The future ends with `InvalidArgument` where the instance is of another class, the arguments are too many or too few,
-    /// or the method is `local`; `Serialization` where bytes do not fit; `ActorDied` after a panic; the body's own error.
+    /// The future returns `InvalidArgument` if the instance is of another class, if there are too many or too few arguments, or if
+    /// the method is `local`; `Serialization` if the bytes do not match the types; `ActorDied` after a panic; otherwise the error
+    /// of the body.
     #[must_use = "the call does nothing until the future is polled"]
     pub fn call(&self, instance: &Instance, args: Vec<EncodedArg>) -> Running {
         (self.call)(instance, args)
@@ -88,7 +90,7 @@ impl MethodEntry {
     /// Calls the method and waits for its end.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// Those of [`call`](Self::call).
     pub fn invoke(&self, instance: &Instance, args: Vec<EncodedArg>) -> Result<Encoded> {
         invoke::block_on(self.call(instance, args), &std::sync::Arc::default(), || Ok(()))
     }
@@ -116,19 +118,19 @@ impl Registration {
         Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async } }
     }
 
-    /// Name and place.
+    /// The name and the place of the function or class.
     #[must_use]
     pub fn spec(&self) -> &'static Spec {
         self.spec
     }
 
-    /// Whether it is an actor class, not a function.
+    /// Whether this is an actor class, not a function.
     #[must_use]
     pub fn is_class(&self) -> bool {
         matches!(self.kind, Kind::Class { .. })
     }
 
-    /// Whether it is an `async fn`.
+    /// Whether this is an `async fn`.
     #[must_use]
     pub fn is_async(&self) -> bool {
         matches!(self.kind, Kind::Function { is_async: true, .. })
@@ -138,8 +140,8 @@ impl Registration {
     /// time.
     ///
     /// # Errors
-    /// The future ends with `InvalidArgument` where this is an actor class, the arguments are too many or too few, or the
-    /// function is `local`; `Serialization` where bytes do not fit; the body's own error.
+    /// The future returns `InvalidArgument` if this is an actor class, if there are too many or too few arguments, or if the
+    /// function is `local`; `Serialization` if the bytes do not match the types; otherwise the error of the body.
     #[must_use = "the call does nothing until the future is polled"]
     pub fn call(&self, args: Vec<EncodedArg>) -> Running {
         match self.kind {
@@ -157,16 +159,16 @@ impl Registration {
     /// Calls the function and waits for its end.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// Those of [`call`](Self::call).
     pub fn invoke(&self, args: Vec<EncodedArg>) -> Result<Encoded> {
         invoke::block_on(self.call(args), &std::sync::Arc::default(), || Ok(()))
     }
 
-    /// Makes an instance of the actor class: runs its constructor on the caller's thread.
+    /// Makes an instance of the actor class. The constructor runs on the calling thread.
     ///
     /// # Errors
-    /// `InvalidArgument` where this is a function, the arguments are too many or too few, or the class is `local`;
-    /// `Serialization` where bytes do not fit; the constructor's own error.
+    /// `InvalidArgument` if this is a function, if there are too many or too few arguments, or if the class is `local`;
+    /// `Serialization` if the bytes do not match the types; otherwise the error of the constructor.
     pub fn construct(&self, args: Vec<EncodedArg>) -> Result<Instance> {
         match self.kind {
             Kind::Class { construct, .. } => construct(args),
@@ -186,10 +188,10 @@ impl Registration {
         }
     }
 
-    /// The method of the actor class that has this name.
+    /// The method of the actor class with this name.
     ///
     /// # Errors
-    /// `InvalidArgument`: there is none.
+    /// `InvalidArgument` if there is none.
     pub fn method(&self, name: &str) -> Result<&'static MethodEntry> {
         self.methods().iter().find(|method| method.name() == name).ok_or_else(|| {
             let known = self.methods().iter().map(MethodEntry::name).collect::<Vec<_>>().join("`, `");
@@ -199,10 +201,10 @@ impl Registration {
     }
 }
 
-/// The registered function or class of a path (`module_path!()`, `::`, name).
+/// The registered function or class with this path (`module_path!()`, `::`, name).
 ///
 /// # Errors
-/// `InvalidArgument`: none of that name, or two, naming both places.
+/// `InvalidArgument` if there is none, or if there are two; the text then has both places.
 pub fn lookup(path: &str) -> Result<&'static Registration> {
     let mut found = inventory::iter::<Registration>.into_iter().filter(|entry| entry.spec.path() == path);
     let Some(first) = found.next() else {
@@ -228,7 +230,7 @@ pub fn lookup(path: &str) -> Result<&'static Registration> {
     }
 }
 
-/// The error codec of the function, method or constructor of a path; of a method that is the path of its class, `::`, name.
+/// The error decoder of the function, method or constructor with this path; the path of a method is that of its class, `::`, name.
 fn error_codec(path: &str) -> Option<ErrorCodec> {
     if let Ok(Registration { kind: Kind::Function { error, .. }, .. }) = lookup(path) {
         return *error;
@@ -242,11 +244,11 @@ fn error_codec(path: &str) -> Option<ErrorCodec> {
 }
 
 impl EncodedError {
-    /// Decodes an error of a call. `codec` is that of the function, method or constructor whose body has just ended. It
-    /// decodes a user's value in an error that names no function yet. An error that has gone through
-    /// [`Registration::call`] and the like names the function that returned the value, and the registry has its codec.
+    /// Decodes an error of a call. `codec` is the decoder of the function, method or constructor whose body has just ended. It
+    /// decodes the user's value in an error that names no function yet. An error that has passed through [`Registration::call`] or
+    /// [`MethodEntry::call`] names the function that returned the value, whose decoder is in the registry.
     ///
-    /// A value whose type is not known here is replaced by its text. Bytes that are no error give one of kind
+    /// A value whose type is not known in this process is replaced by its text. Bytes that are not an error give an error of kind
     /// `Serialization`.
     #[must_use]
     pub fn decode(self, codec: Option<ErrorCodec>) -> Error {

@@ -1,39 +1,39 @@
-//! A definition without its type: its name and place, and how long its bodies take.
+//! A definition without its type: its name, its place, and the durations of its bodies.
 //!
 //! # Known to be short
 //!
-//! A thread that waits may run the awaited body itself, if the definition is *known to be short*: then the thread is back in
-//! microseconds, and neither it nor another thread had to sleep and be woken.
+//! A waiting thread may run the awaited body itself, if the definition is *known to be short*. Then the thread is back in
+//! microseconds, and no thread has to sleep and be woken.
 //!
-//! 1. A definition becomes known when [`FIRST_SAMPLES`] of its bodies were timed and their moving mean is below [`SHORT`].
-//!    A body's time is its own: what it spends in a `get` does not count.
-//! 2. A body that takes [`OVERRUN`] bars its definition, until [`BAR`] bodies in a row were short; each further bar doubles
-//!    that number. The monitor thread bars it while the body still runs; the end of a timed body does it too.
-//! 3. Bodies of a known definition are timed now and then ([`SAMPLE_EVERY`]), all others always.
-//! 4. One `Spec` stands for one function or method. Closures and generic items, which never leave the process
-//!    ([`Spec::local`]), share the `Spec` that their source text names: [`instance`] gives each of their types its own.
-//! 5. `#[remote(inline = false)]` keeps a definition from ever being known.
+//! 1. A definition becomes known when [`FIRST_SAMPLES`] of its bodies were timed and their moving mean is below [`SHORT`]. The time
+//!    of a body is its own: the time that it spends in waits does not count.
+//! 2. A body that takes [`OVERRUN`] bars its definition until [`BAR`] timed bodies were short; each further bar doubles that
+//!    number. The monitor thread bars the definition while the body still runs; the end of a timed body does it, too.
+//! 3. Of the bodies of a known definition one in [`SAMPLE_EVERY`] is timed, of all other definitions every body.
+//! 4. One `Spec` belongs to one function or method. Closures and generic items, which never leave the process ([`Spec::local`]),
+//!    share the `Spec` of their source text: [`instance`] gives each of their types its own.
+//! 5. A definition with `#[remote(inline = false)]` is never known to be short.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Bodies below this are short, in nanoseconds.
+/// A body and a mean below this are short, in nanoseconds.
 const SHORT: u32 = 100_000;
 /// A body of this length bars its definition.
 pub(crate) const OVERRUN: Duration = Duration::from_millis(1);
-/// So many short bodies lift the first bar.
+/// The number of short bodies that lift the first bar.
 const BAR: u32 = 16;
-/// No bar asks for more.
+/// The largest number of short bodies that a bar requires.
 const LONGEST_BAR: u32 = 1 << 12;
-/// Every n-th body of a thread is timed, if its definition is known to be short.
+/// One in so many bodies of a thread is timed, if its definition is known to be short.
 const SAMPLE_EVERY: u32 = 64;
-/// So many bodies are timed before a definition is known.
+/// The number of timed bodies before a definition can be known.
 const FIRST_SAMPLES: u32 = 3;
-/// What one body adds to the mean at most, in nanoseconds: bars see to the longer ones.
+/// The most that one body adds to the mean, in nanoseconds. The bar handles longer bodies.
 const MOST: u32 = 4_000_000;
 
-/// Name and place of a definition, and how long its bodies take. Made by `#[remote]`.
+/// The name and the place of a definition, and the durations of its bodies. `#[remote]` makes it.
 #[derive(Debug)]
 pub struct Spec {
     path: &'static str,
@@ -42,21 +42,21 @@ pub struct Spec {
     line: u32,
     local: bool,
     inline: bool,
-    /// Moving mean of the timed bodies, in nanoseconds.
+    /// The moving mean of the timed bodies, in nanoseconds.
     mean: AtomicU32,
     sampled: AtomicU32,
-    /// So many short bodies are still to come.
+    /// The number of short bodies until the bar is lifted; 0 without a bar.
     barred: AtomicU32,
-    /// What the last bar asked for.
+    /// The number that the last bar required.
     bar: AtomicU32,
-    /// What follows from the rest: the one thing that a waiting thread reads.
+    /// The result of `judge` from the other fields, so that one load says whether the definition is known to be short.
     short: AtomicBool,
-    /// A body of it has waited: in a get, or, of an `async fn`, in its first poll.
+    /// Whether a body has waited: in a get, or (of an `async fn`) in its first poll.
     waits: AtomicBool,
 }
 
 impl Spec {
-    /// A definition at `path` (module path and name), written at `file:line`.
+    /// A definition at `path` (module path and name), in line `line` of `file`.
     #[must_use]
     pub const fn new(path: &'static str, file: &'static str, line: u32) -> Self {
         Self {
@@ -75,25 +75,25 @@ impl Spec {
         }
     }
 
-    /// Marks it `#[remote(local)]`: its values never leave the process, and it may be generic.
+    /// Marks the definition as `#[remote(local)]`: its values never leave the process, and it may be generic.
     #[must_use]
     pub const fn local(self) -> Self {
         Self { local: true, ..self }
     }
 
-    /// Marks it `#[remote(inline = false)]`: no waiting thread runs its bodies.
+    /// Marks the definition as `#[remote(inline = false)]`: no waiting thread runs its bodies.
     #[must_use]
     pub const fn not_inline(self) -> Self {
         Self { inline: false, ..self }
     }
 
-    /// Gives it the name that messages use: `Class.method` for a method or a constructor.
+    /// Sets the name for messages: `Class.method` for a method or a constructor.
     #[must_use]
     pub const fn named(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
     }
 
-    /// Module path and name.
+    /// The module path and the name.
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
@@ -105,31 +105,31 @@ impl Spec {
         self.name.unwrap_or_else(|| self.path.rsplit("::").next().unwrap_or(self.path))
     }
 
-    /// Source file.
+    /// The source file.
     #[must_use]
     pub fn file(&self) -> &'static str {
         self.file
     }
 
-    /// Line in the source file, from 1.
+    /// The line in the source file, from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line
     }
 
-    /// Whether it is `#[remote(local)]`.
+    /// Whether the definition is `#[remote(local)]`.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.local
     }
 
-    /// Whether the body about to run is to be timed; `turn` is the thread's own counter.
+    /// Whether to time the body that is about to run; `turn` is the thread's own counter of bodies.
     #[inline]
     pub(crate) fn wants_sample(&self, turn: u32) -> bool {
         turn.is_multiple_of(SAMPLE_EVERY) || !self.is_short()
     }
 
-    /// Takes the time of a body in. Lost updates between threads only cost a sample.
+    /// Adds the duration of a body. If two threads do this at once, one sample may be lost.
     pub(crate) fn sample(&self, took: Duration) {
         let long = took >= OVERRUN;
         let took = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
@@ -137,7 +137,7 @@ impl Spec {
         let mean = self.mean.load(Ordering::Relaxed);
         let next = match seen {
             0 => took.min(MOST),
-            // The very first bodies are cold: the shortest tells most.
+            // The first bodies run with cold caches, so the shortest of them is the best estimate.
             1..FIRST_SAMPLES => mean.min(took),
             _ => mean / 8 * 7 + took.min(MOST) / 8,
         };
@@ -154,11 +154,11 @@ impl Spec {
         self.judge();
     }
 
-    /// A body takes, or took, too long for a thread that waits.
+    /// Bars the definition, because a body takes or took too long for a waiting thread.
     #[cold]
     pub(crate) fn overran(&self) {
         let (barred, bar) = (self.barred.load(Ordering::Relaxed), self.bar.load(Ordering::Relaxed));
-        // The monitor thread and the body's end may both say it of one body.
+        // The monitor thread and the end of the body may both call this for one body; the second call changes nothing.
         if barred == 0 || barred < bar {
             let bar = (bar * 2).clamp(BAR, LONGEST_BAR);
             self.bar.store(bar, Ordering::Relaxed);
@@ -178,42 +178,42 @@ impl Spec {
         }
     }
 
-    /// The bodies are known to be short.
+    /// Whether the bodies are known to be short.
     #[inline]
     pub(crate) fn is_short(&self) -> bool {
         self.short.load(Ordering::Relaxed)
     }
 
-    /// No body that has ended was long, so far; perhaps none has ended yet.
+    /// Whether waiting threads may run the bodies and no timed body was long so far. True also if none has ended yet.
     pub(crate) fn was_never_long(&self) -> bool {
         self.inline && self.bar.load(Ordering::Relaxed) == 0 && self.mean.load(Ordering::Relaxed) < SHORT
     }
 
-    /// A body of it waits: in a get, or (of an `async fn`) its first poll returned `Pending`.
+    /// Records that a body has waited: in a get, or (of an `async fn`) because its first poll returned `Pending`.
     pub(crate) fn has_waited(&self) {
         if !self.waits() {
             self.waits.store(true, Ordering::Relaxed);
         }
     }
 
-    /// A body of it has waited at some time.
+    /// Whether a body has waited at some time.
     #[inline]
     pub(crate) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
     }
 
-    /// Mean of the timed bodies.
+    /// The mean of the timed bodies.
     pub(crate) fn mean(&self) -> Duration {
         Duration::from_nanos(u64::from(self.mean.load(Ordering::Relaxed)))
     }
 }
 
-/// Closure types and instances of generic items that are told apart; those beyond share a `Spec` that is never short.
+/// The number of closure types and generic instances that get their own `Spec`. Further ones share a `Spec` that is never short.
 const INSTANCES: usize = 1 << 12;
-/// So many places are looked at.
+/// The number of places that are tried for one type.
 const PROBES: usize = 16;
 
-/// An instance: the address of its table of functions, which no other type has, and its own `Spec`.
+/// An instance: the address of its function table, which no other type has, and its own `Spec`.
 struct Instance {
     table: AtomicUsize,
     spec: OnceLock<Spec>,
@@ -221,7 +221,7 @@ struct Instance {
 
 static TABLE: [Instance; INSTANCES] = [const { Instance { table: AtomicUsize::new(0), spec: OnceLock::new() } }; INSTANCES];
 
-/// The `Spec` of one type's bodies, of those that `spec` names; `table` is that type's table of functions.
+/// The `Spec` for the bodies of one type that share `spec`; `table` is the function table of that type.
 #[inline]
 pub(crate) fn instance<T>(spec: &'static Spec, table: &'static T) -> &'static Spec {
     if spec.local { find(spec, std::ptr::from_ref(table).addr()) } else { spec }
@@ -293,7 +293,7 @@ mod tests {
         (0..BAR + 1).for_each(|_| spec.sample(FAST));
         spec.overran();
         assert!(!spec.is_short());
-        // The end of the body that the monitor thread saw.
+        // The end of the body that the monitor thread has seen.
         spec.sample(SLOW);
         (1..2 * BAR).for_each(|_| spec.sample(FAST));
         assert!(!spec.is_short());

@@ -10,26 +10,26 @@ use crate::object::encoded::Encoded;
 
 /// Arguments that can leave the process.
 pub trait Portable: Sized {
-    /// How many they are.
+    /// The number of arguments.
     const COUNT: usize;
 
-    /// Appends each argument.
+    /// Encodes each argument and appends it.
     ///
     /// # Errors
-    /// `Serialization`, naming the type. What is appended then are the arguments before the one that failed.
+    /// `Serialization`, with the type. The arguments before the one that failed have been appended then.
     fn encode(&self, into: &mut Vec<EncodedArg>) -> Result<()>;
 
-    /// Takes the next `COUNT` arguments.
+    /// Decodes the next `COUNT` arguments.
     ///
     /// # Errors
-    /// `Serialization`, naming the type; `InvalidArgument`, where a reference is to an object that is not ready; the error
-    /// of an object that has failed.
+    /// `Serialization`, with the type; `InvalidArgument` if an argument is missing or a reference is to an object that is not
+    /// ready; the error of an object that has failed.
     fn decode(args: &mut IntoIter<EncodedArg>) -> Result<Self>;
 
-    /// Encodes and decodes plain values; leaves references and `Arc`s as they are.
+    /// Encodes values and decodes them again; leaves references and `Arc`s as they are.
     ///
     /// # Errors
-    /// `Serialization`, naming the type.
+    /// `Serialization`, with the type.
     fn renew(self) -> Result<Self>;
 }
 
