@@ -1,6 +1,6 @@
-//! An internal crate of `ray-remote`, whose library `ray` exports what programs need: depend on that.
+//! The engine of the library `ray`: tasks, actors and objects in one process.
 //!
-//! This is its engine: tasks, actors and objects in one process.
+//! This crate is internal. Programs depend on the crate `ray-remote`, whose library `ray` exports the public items of this crate.
 
 mod actor;
 mod api;
@@ -11,7 +11,7 @@ mod engine;
 #[cfg(all(test, loom))]
 #[allow(
     clippy::undocumented_unsafe_blocks,
-    reason = "what is made up for a model is unsafe where the engine is, and checked by the model checker"
+    reason = "a model makes the unsafe calls of the engine, and loom checks that their conditions hold"
 )]
 mod loom;
 mod object;
@@ -45,7 +45,7 @@ pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
 pub use object::view::{TakeError, View};
 
-/// What `#[remote]` names. Not for use by hand: it may change with every release.
+/// The items that the expansion of `#[remote]` names. Programs must not use them: they may change with every release.
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;

@@ -1,4 +1,4 @@
-//! Cancelling tasks.
+//! The cancellation of tasks.
 
 use crate::object::remote;
 use std::future::Future;
@@ -14,13 +14,13 @@ use crate::object::part;
 use crate::task::children;
 use crate::task::head::TaskHead;
 
-/// Cancels the task that makes the object, and the tasks that it has submitted: getting it gives `Cancelled` at once.
-/// One that has not started never runs. An async one is dropped at its next await. A sync one that runs cannot be
-/// interrupted: it goes on, its value is dropped, and `ray::context().is_cancelled()` tells it. An ended task, or an
-/// object that was put, stays as it is. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.cancel.html).
+/// Cancels the task that makes the object, and the tasks that it has submitted. A get of the object returns `Cancelled` at once. A
+/// task that has not started never runs. The future of an `async` body is dropped at its next await. A sync body that runs cannot
+/// be interrupted: it goes on, its value is dropped, and `ray::context().is_cancelled()` returns true in it. For a task that has
+/// ended and an object that was put nothing changes. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.cancel.html).
 ///
 /// # Errors
-/// `RuntimeGone` after a shutdown.
+/// `RuntimeGone` if the engine was shut down.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -33,17 +33,25 @@ pub fn cancel<T>(object: &ObjectRef<T>) -> Result<()> {
     cancel_with(object, CancelOptions::new())
 }
 
-/// As [`cancel`], with options: not `recursive`, to spare the tasks that it has submitted; `force`, which embedded has
-/// nothing to add, since no thread can be killed.
+/// Like [`cancel`], with options: [`recursive(false)`](CancelOptions::recursive) spares the tasks that the task has submitted;
+/// [`force`](CancelOptions::force) has no further effect in the embedded engine, since it cannot end a thread.
 ///
 /// # Errors
-/// As [`cancel`]; `InvalidArgument` for `force` on an actor's call, as in Ray.
+/// Those of [`cancel`]; `InvalidArgument` for `force` on a call of an actor, as in Ray.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let object = ray::task(|| while !ray::context().is_cancelled() { std::thread::yield_now() }).remote();
+/// ray::cancel_with(&object, ray::CancelOptions::new().recursive(false))?;
+/// assert!(ray::get(object).unwrap_err().is_cancelled());
+/// # Ok::<(), ray::Error>(())
+/// ```
 pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<()> {
     let header = object.header();
     crate::base::epoch::check_object(header.epoch)?;
     let whole = part::producer(header);
     let entry = whole.map_or(object.entry(), Hold::entry);
-    // SAFETY: alive by the reference, or by the part that holds it.
+    // SAFETY: the reference keeps its entry alive, and a part has a hold on its producer.
     let header = unsafe { entry.as_ref() };
     if options.force
         && let Some(why) = header.task().and_then(|head| head.vtable().kind.refuses_force)
@@ -58,12 +66,12 @@ pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<(
         }
         return Ok(());
     }
-    // SAFETY: alive by the reference.
+    // SAFETY: the reference keeps its entry alive, and a part has a hold on its producer, while `Hold::new` takes a hold.
     cancel_entry(&engine, unsafe { Hold::new(entry) }, options.recursive);
     Ok(())
 }
 
-/// Cancels a task and, if `recursive`, what it has submitted, without recursion.
+/// Cancels a task and, if `recursive`, all tasks below it. A list replaces recursion, so deep trees do not overflow the stack.
 fn cancel_entry(engine: &Engine, root: Hold, recursive: bool) {
     let mut todo = vec![root];
     while let Some(task) = todo.pop() {
@@ -84,14 +92,14 @@ fn cancelled(head: &TaskHead) -> Error {
     head.blame(Error::new(ErrorKind::Cancelled, "the task was cancelled"))
 }
 
-/// Cancels the task when it is dropped; made by [`ObjectRef::cancel_on_drop`]. It is a future, as the reference is: awaited
-/// to its end it cancels nothing, given up before that it does.
+/// A guard that cancels the task when it is dropped; [`ObjectRef::cancel_on_drop`] makes it. It is also a future, like the
+/// reference: if it is awaited to its end it cancels nothing, and if it is dropped before it cancels the task.
 #[derive(Debug)]
 #[must_use]
 pub struct CancelOnDrop<T>(Option<ObjectRef<T>>);
 
 impl<T> CancelOnDrop<T> {
-    /// The reference again, with nothing cancelled any more.
+    /// Converts the guard back into the reference; nothing is cancelled.
     pub fn keep(mut self) -> ObjectRef<T> {
         self.0.take().expect("it is there until the guard goes")
     }
@@ -108,7 +116,7 @@ impl<T: Clone> Future for CancelOnDrop<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        // A reference that has given its result is ready, so the drop of the guard cancels nothing.
+        // After the future has returned its result the reference is ready, so the drop of the guard cancels nothing.
         Pin::new(self.0.as_mut().expect("it is there until the guard goes")).poll(context)
     }
 }
@@ -125,7 +133,7 @@ impl<T> Drop for CancelOnDrop<T> {
 }
 
 impl<T> ObjectRef<T> {
-    /// Ties the task to a guard: when that is dropped, the task is cancelled. (Dropping a reference alone does not.)
+    /// Converts the reference into a guard that cancels the task when it is dropped. (Dropping a reference does not cancel.)
     ///
     /// ```
     /// # extern crate ray_core as ray;

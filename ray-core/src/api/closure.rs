@@ -1,13 +1,13 @@
-//! Closures as tasks, and what the reference of such a task holds.
+//! Closures as tasks, and the type of the object that such a task makes.
 //!
-//! A closure's `Result` is flattened as a function's is. The macro reads a function's return type; here the type decides,
-//! and without specialisation only method resolution can tell a `Result` from all other types. It looks for `remote` on
-//! [`Task`] first, which has it where the closure returns a `Result` whose error is an `Error`. Otherwise it goes on along
-//! `Deref`, from one special case to the next, to [`PlainTask`], which takes every type: the reference holds that.
-//! In generic code only the bounds of the closure's type count.
+//! The `Result` of a closure is flattened like that of a function. The macro reads the return type of a function. Here the type
+//! decides, and without specialisation only method resolution can distinguish a `Result` from other types. rustc looks for `remote`
+//! on [`Task`] first, which has it if the closure returns a `Result` whose error is an `Error`. Otherwise rustc follows `Deref`,
+//! from one special case to the next, to [`PlainTask`], which accepts every type: the object is the return value itself. In generic
+//! code only the bounds of the closure's type count.
 //!
-//! A method that is found through `Deref` cannot consume the task. It takes the closure out of it, and submitting one task
-//! twice is an error of the second reference.
+//! A method that rustc finds through `Deref` cannot consume the task. It takes the closure out of the task, so if a task is
+//! submitted twice, the second reference has an error.
 
 use std::cell::Cell;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::engine::submit;
 use crate::engine::task_cell::ClosureBody;
 use crate::object::object_ref::ObjectRef;
 
-/// A closure as a task; made by [`task`], ends with `.remote()` or `.tell()`.
+/// A closure as a task; [`task`] makes it, and `.remote()` or `.tell()` submits it.
 #[must_use = "the task does nothing until `.remote()`"]
 pub struct Task<C>(WrapperTask<C>);
 
@@ -75,8 +75,8 @@ macro_rules! next {
 }
 next!(Task WrapperTask, WrapperTask TextTask, TextTask PlainTask);
 
-/// Makes a task of a closure, for this process only: a closure has no name that a cluster could know. What it captures
-/// is moved, so capture references (`object.clone()`) rather than large values.
+/// Makes a task of a closure. It runs in this process only, because a closure has no name that another process could know. The
+/// values that it captures are moved, so capture references (`object.clone()`) instead of large values.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -86,7 +86,7 @@ next!(Task WrapperTask, WrapperTask TextTask, TextTask PlainTask);
 /// # Ok::<(), ray::Error>(())
 /// ```
 ///
-/// A closure's `Result` is treated as a function's: the reference holds the value of its `Ok`, and an `Err` fails it.
+/// The `Result` of a closure is treated like that of a function: the object is the value of the `Ok`, and an `Err` makes it fail.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -95,10 +95,10 @@ next!(Task WrapperTask, WrapperTask TextTask, TextTask PlainTask);
 /// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
 /// ```
 ///
-/// The reference holds the whole `Result` in two cases: the error type is not `Display`, or the code is generic and its
-/// bounds do not say that the closure returns a `Result`. rustc does not infer the closure's return type from the type of
-/// the reference (`let n: ObjectRef<u64> = ray::task(move || numbers.iter().sum()).remote()` does not compile): write
-/// `sum::<u64>()`, or `move || -> u64 { .. }`.
+/// The object is the whole `Result` in two cases: the error type is not `Display`, or the code is generic and its bounds do not say
+/// that the closure returns a `Result`. rustc does not infer the return type of the closure from the type of the reference
+/// (`let n: ObjectRef<u64> = ray::task(move || numbers.iter().sum()).remote()` does not compile): write `sum::<u64>()`, or
+/// `move || -> u64 { .. }`.
 pub fn task<C, R>(closure: C) -> Task<C>
 where
     C: FnOnce() -> R + Send + 'static,

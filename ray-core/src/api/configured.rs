@@ -12,8 +12,8 @@ use crate::call::refs::Refs;
 use crate::engine::submit;
 use crate::task::head::Keep;
 
-/// A submission of a function with options, made by `f.options()`; ends with `.remote(..)`, `.try_remote(..)` or
-/// `.tell(..)`.
+/// A submission of a function with options; `f.options()` makes it, and `.remote(..)`, `.try_remote(..)` or `.tell(..)` submits the
+/// task.
 #[must_use = "options do nothing until `.remote(..)`"]
 pub struct Configured<F, P> {
     options: CallOptions,
@@ -35,31 +35,31 @@ impl<F: Function, P> Default for Configured<F, P> {
 
 macro_rules! resources {
     () => {
-        /// The name that the task goes by in errors and reports.
+        /// Sets the name of the task in errors and reports.
         pub fn name(mut self, name: impl Into<String>) -> Self {
             self.options_mut().name(name.into());
             self
         }
 
-        /// CPUs that the task asks for, in steps of 0.0001; 1 otherwise (0 for an `async fn`).
+        /// Sets the number of CPUs that the task needs, in steps of 0.0001. The default is 1, or 0 for an `async fn`.
         pub fn num_cpus(mut self, amount: f64) -> Self {
             self.options_mut().num_cpus(amount);
             self
         }
 
-        /// GPUs that the task asks for.
+        /// Sets the number of GPUs that the task needs.
         pub fn num_gpus(mut self, amount: f64) -> Self {
             self.options_mut().num_gpus(amount);
             self
         }
 
-        /// Memory that the task asks for, in bytes; logical, as in Ray.
+        /// Sets the memory that the task needs, in bytes. The engine only counts it, as Ray does, and does not limit allocations.
         pub fn memory(mut self, bytes: u64) -> Self {
             self.options_mut().memory(bytes);
             self
         }
 
-        /// A custom resource that the task asks for.
+        /// Sets the amount of a custom resource that the task needs.
         pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
             self.options_mut().resource(name.into(), amount);
             self
@@ -69,7 +69,7 @@ macro_rules! resources {
 pub(super) use resources;
 
 impl<F: Function, P> Configured<F, P> {
-    /// No options.
+    /// A submission without options.
     pub const fn new() -> Self {
         Self { options: CallOptions::new(), keep: None, function: PhantomData }
     }
@@ -80,8 +80,8 @@ impl<F: Function, P> Configured<F, P> {
         &mut self.options
     }
 
-    /// How often the task is tried again after errors that [`retry_exceptions`](Self::retry_exceptions) allows; 3
-    /// otherwise, -1: for ever.
+    /// Sets how often the task is retried after errors that [`retry_exceptions`](Self::retry_exceptions) allows. The default is 3;
+    /// -1 means without a limit.
     pub fn max_retries(mut self, retries: i64) -> Self
     where
         ArgsOf<F>: Clone,
@@ -91,7 +91,7 @@ impl<F: Function, P> Configured<F, P> {
         self
     }
 
-    /// After which errors the task is tried again: `true`, or a function of the error. Its arguments are kept and
+    /// Sets the errors after which the task is retried: `true` for all, or a function of the error. The arguments are kept and
     /// cloned for each attempt.
     pub fn retry_exceptions(mut self, on: impl Into<RetryOn>) -> Self
     where
@@ -112,10 +112,10 @@ macro_rules! arities {
                 F::Refs::from_whole(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep))
             }
 
-            /// Submits the task; what cannot be begun is an error at once.
+            /// Submits the task, or returns an error if it cannot be submitted.
             ///
             /// # Errors
-            /// What would have made the reference come back failed.
+            /// The errors with which the reference of `remote` would have failed at once.
             pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<F::Refs> {
                 let whole = submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep);
                 submit::refuse_failed(&whole)?;

@@ -1,4 +1,4 @@
-//! Where the running code is: `ray::context()`.
+//! `ray::context()`: the task, the actor and the engine of the running code.
 
 use crate::actor::handle::WeakActorHandle;
 use crate::base::error::Result;
@@ -9,7 +9,7 @@ use crate::engine::thread_state::Host;
 use crate::object::entry::Hold;
 use crate::object::remote;
 
-/// What a body can know of itself, taken when [`context`] was called; on the driver most of it is empty.
+/// The properties of the running body at the time when [`context`] was called. Outside of bodies most of them are empty.
 #[derive(Debug)]
 pub struct RuntimeContext {
     task: Option<Hold>,
@@ -22,7 +22,7 @@ pub struct RuntimeContext {
     worker: u64,
 }
 
-/// Tells about the running task, actor and engine.
+/// Returns the properties of the running task, actor and engine.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.get_runtime_context.html).
 ///
 /// ```
@@ -48,7 +48,7 @@ pub fn context() -> RuntimeContext {
         };
     };
     let frame = state.frame();
-    // SAFETY: a frame's entry is alive while it runs.
+    // SAFETY: the entry of a frame is alive while its body runs.
     let task = frame.and_then(|frame| frame.entry).map(|entry| unsafe { Hold::new(entry) });
     let actor = frame.and_then(crate::actor::host::hold_of_frame);
     let head = task.as_ref().and_then(|task| task.task());
@@ -88,58 +88,58 @@ fn assigned(
 }
 
 impl RuntimeContext {
-    /// The running task or call; none on the driver, and for a call told without a reference.
+    /// The number of the running task or call. None outside of bodies, and for a call without a reference (`tell`).
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         self.task.as_ref().map(|task| TaskId::from_raw(task.id()))
     }
 
-    /// Its name: what its options say, else the function's.
+    /// The name of the task: that of its options, otherwise that of the function.
     #[must_use]
     pub fn task_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Module path and name of the running function or method.
+    /// The module path and the name of the running function or method.
     #[must_use]
     pub fn function_name(&self) -> Option<&'static str> {
         self.function
     }
 
-    /// The actor whose method runs.
+    /// The number of the actor whose method runs.
     #[must_use]
     pub fn actor_id(&self) -> Option<ActorId> {
         self.actor.as_ref().map(|actor| actor.id())
     }
 
-    /// The name that the actor was given.
+    /// The name of the actor whose method runs, if it has one.
     #[must_use]
     pub fn actor_name(&self) -> Option<String> {
         self.actor.as_ref().and_then(|actor| actor.name())
     }
 
-    /// The actor whose method runs, as a weak handle.
+    /// A weak handle of the actor whose method runs.
     ///
     /// # Errors
-    /// `ActorNotFound` outside of an actor, or if it is of another class.
+    /// `ActorNotFound` outside of an actor, or if the actor is of another class.
     pub fn current_actor<A: crate::actor::class::Actor>(&self) -> Result<WeakActorHandle<A>> {
         WeakActorHandle::of_running(self.actor.as_ref())
     }
 
-    /// The actor was started again after a panic.
+    /// Whether the actor whose method runs has been restarted.
     #[must_use]
     pub fn was_current_actor_reconstructed(&self) -> bool {
         self.actor.as_ref().is_some_and(|actor| actor.restarts() > 0)
     }
 
-    /// Attempts of the running task that failed before this one.
+    /// The number of failed attempts of the running task before this one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.task.as_ref().and_then(|task| task.task()).map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
     }
 
-    /// Whether the task was asked to stop: by [`cancel`](crate::api::cancel), by [`kill`](crate::kill) of its actor, or by a
-    /// shutdown. Long sync bodies look at it now and then.
+    /// Whether the task was asked to stop: by [`cancel`](crate::cancel), by [`kill`](crate::kill) or a restart of its actor, or by
+    /// a shutdown. A long sync body should check it from time to time.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let actor = self.actor.as_deref().map(|actor| actor as &dyn Host);
@@ -159,19 +159,19 @@ impl RuntimeContext {
         &self.namespace
     }
 
-    /// The node: embedded, this process.
+    /// The number of the node. The embedded engine has one: this process.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         crate::api::init::node_id()
     }
 
-    /// This run of the engine.
+    /// The number of this engine; each start of the engine has another one.
     #[must_use]
     pub fn job_id(&self) -> JobId {
         JobId::from_raw(u64::from(self.epoch))
     }
 
-    /// The thread that runs the body.
+    /// The number of the thread that runs the body.
     #[must_use]
     pub fn worker_id(&self) -> WorkerId {
         WorkerId::from_raw(self.worker)

@@ -1,8 +1,7 @@
-//! What the engine is doing, as text: for a program that seems to hang, and for tests that found one that does.
+//! A text about the state of the engine, for a program that seems to hang, and for tests that find one.
 //!
-//! A dump is made while anything may be stuck, so it takes every lock for a bounded time only, and tells which ones it did
-//! not get. It runs no code of the user's. The parts are looked at one after the other, so they need not fit together
-//! to the last task.
+//! The locks may be held by threads that are stuck, so a dump waits for each lock for a limited time, and says which ones it did
+//! not get. It runs no code of the user. It looks at the parts one after the other, so their numbers need not match exactly.
 
 use crate::actor::names::Names;
 use std::fmt::Write;
@@ -16,17 +15,18 @@ use crate::object::entry::Header;
 use crate::object::kind::Kind;
 use crate::object::state::Phase;
 
-/// The most that a dump waits for one lock.
+/// The longest time that a dump waits for one lock.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// The most lines of one section.
 const LINES: usize = 200;
 
-/// What the engine is doing now, as text of several lines: CPUs and claims, queues, threads with the bodies that they run, gets
-/// with what they wait for, named actors and those that are waited for with their mailboxes.
+/// Returns a text of several lines about the current state of the engine: CPUs and claims, queues, threads with the bodies that
+/// they run, gets with the objects that they wait for, and actors (named ones, and those that a get waits for) with their
+/// mailboxes.
 ///
-/// It can be called from any thread at any time, also while the program hangs: it waits for no lock longer than a fraction of a
-/// second, and does not start an engine. The form of the text may change with every release. See
-/// [`dump_on_signal`](crate::dump_on_signal) for a program that cannot call it any more.
+/// Any thread can call it at any time, also while the program hangs: it waits for each lock for a fraction of a second at most, and
+/// does not start an engine. The form of the text may change with every release. See [`dump_on_signal`](crate::dump_on_signal) for
+/// a program that cannot call it any more.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -51,7 +51,7 @@ pub fn dump() -> String {
     text
 }
 
-/// Writes a line. A `String` takes everything.
+/// Writes a line. Writing to a `String` does not fail.
 macro_rules! line {
     ($into:expr, $($words:tt)*) => {
         let _ = writeln!($into, $($words)*);
@@ -68,7 +68,7 @@ fn describe(engine: &Engine, text: &mut String) {
 }
 
 fn describe_resources(engine: &Engine, text: &mut String) {
-    // Exact: below 2^52 units.
+    // Exact, because the numbers are below 2^52 units.
     #[allow(clippy::cast_precision_loss)]
     let cpus = |units: u64| units as f64 / UNITS as f64;
     line!(text, "CPUs: {} of {} free", cpus(engine.cpu.free()), cpus(engine.cpu.total()));
@@ -135,7 +135,7 @@ fn describe_threads(engine: &Engine, text: &mut String) {
     }
 }
 
-/// The gets that wait; the actors whose calls they wait for.
+/// Describes the waiting gets; returns the actors whose calls they wait for.
 fn describe_waits(engine: &Engine, text: &mut String) -> Vec<ActorHold> {
     let Some(waits) = engine.waits.snapshot(PATIENCE) else {
         line!(text, "gets: locked");
@@ -178,7 +178,7 @@ fn place(spec: &Spec) -> String {
     format!("{} ({}:{})", spec.path(), spec.file(), spec.line())
 }
 
-/// An entry that is waited for.
+/// Describes the target of a get.
 fn entry(header: &Header) -> String {
     let name = header.task().map_or_else(String::new, |head| format!("`{}`, ", head.name()));
     let kind = match header.vtable.kind {
@@ -202,12 +202,12 @@ fn entry(header: &Header) -> String {
     format!("{name}{kind}, {phase}")
 }
 
-/// Prints [`dump`] on standard error whenever the process gets this signal, for example `SIGUSR1`: so a program that hangs
-/// can be asked from outside (`kill -USR1 PID`). A thread of its own waits for the signal; it stays until the process ends.
-/// What the signal did before, it does no more. Asking twice for one signal changes nothing.
+/// Prints [`dump`] on standard error whenever the process gets this signal, for example `SIGUSR1`, so that a user can ask a hanging
+/// program from outside (`kill -USR1 PID`). A thread waits for the signal until the process ends. The signal's former action does
+/// not happen any more. A second call for the same signal changes nothing.
 ///
 /// # Errors
-/// `InvalidArgument` for a signal that cannot be caught; `Threads` where the system refuses the thread.
+/// `InvalidArgument`: the signal cannot be caught. `Threads`: the system refuses the thread.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -237,7 +237,7 @@ pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
         .spawn(move || {
             for _ in signals.forever() {
                 use std::io::Write;
-                // In one write, so that lines of two threads do not mix.
+                // One write, so that the lines of two threads do not mix.
                 let _ = std::io::stderr().write_all(dump().as_bytes());
             }
         })
@@ -250,7 +250,7 @@ pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    /// Whoever holds a lock of the engine's for ever, the dump comes, and tells which.
+    /// If a thread holds a lock of the engine for ever, the dump still ends, and says which lock it is.
     #[test]
     fn locks_that_are_held_are_told() {
         let engine = crate::engine::engine::engine().unwrap();

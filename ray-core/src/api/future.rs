@@ -15,21 +15,21 @@ use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
 
-/// What an await does on its own thread before it sets its alarm, for an object that is not settled. It is called by owned and
-/// by borrowed futures. It may settle the object: the caller looks again.
+/// Runs the awaited work on this thread, if it may, before the future sets its alarm; for an object that is not settled. Owned and
+/// borrowed futures call it. It may settle the object, so the caller looks again.
 #[inline]
 fn poll_entry(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
     awaiting::help(state, entry, context)
 }
 
-/// Waits until the target is settled, and disarms it then. The future has a ref to its entry.
+/// Waits until the target is settled, and then disarms it. The future has a ref to the target's entry.
 ///
 /// # Errors
-/// `RuntimeGone` when the entry's engine has ended.
+/// `RuntimeGone` if the entry's engine has ended.
 #[inline]
 fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<()>> {
     let entry = target.entry();
-    // SAFETY: the future has a ref.
+    // SAFETY: the future has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     let mut helps = true;
     loop {
@@ -52,9 +52,9 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
                 Helped::Nothing => helps = false,
             }
         }
-        // SAFETY: the future has a ref until it has disarmed the target.
+        // SAFETY: the future keeps its ref until it has disarmed the target.
         let known = unsafe { target.arm(context.waker()) };
-        // The bell may have rung before it had this waker: then what it rang for is there now.
+        // The bell may have rung before it had this waker. Then the object is settled now, or the engine has ended.
         if known || (!header.phase().is_settled() && crate::base::epoch::check_object(header.epoch).is_ok()) {
             if let Err(forked) = state.engine.of_this_process() {
                 target.disarm();
@@ -67,14 +67,14 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
 }
 
 impl<T> ObjectRef<T> {
-    /// Has `f` called after the object is settled, by a thread of the engine. It may block and may use the whole API, as
-    /// any plain code; it holds no CPU. (If the engine can have no thread, the thread that settles the object calls it.)
-    /// The callbacks of one object are called one after the other, in the order of registration, and after those who wait
-    /// for the object have been woken. One that panics is logged and harms nobody. If the object is settled
-    /// already it is called all the same, as soon as those before it have ended.
+    /// Calls `f` on a thread of the engine after the object is settled. `f` may block and may use the whole API, like any other
+    /// code; it holds no CPU. (If the engine cannot start a thread, the thread that settles the object calls `f`.) The callbacks of
+    /// one object are called one after the other, in the order of registration, after the threads and futures that wait for the
+    /// object have been woken. A panic of a callback is logged and has no other effect. If the object is settled already, `f` is
+    /// called as soon as the callbacks before it have ended.
     ///
-    /// A shutdown settles every object: it waits for the callbacks as it waits for bodies. If the object's engine has
-    /// ended before, `f` is called at once, here.
+    /// A shutdown calls all callbacks, since every object is settled then, and waits for them like for bodies. If the object's
+    /// engine has ended before, `f` is called at once on this thread.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -84,21 +84,21 @@ impl<T> ObjectRef<T> {
     /// assert_eq!(receiver.recv(), Ok("done"));
     /// ```
     pub fn on_ready(&self, f: impl FnOnce() + Send + 'static) {
-        // SAFETY: alive by our ref.
+        // SAFETY: this reference keeps the entry alive.
         unsafe { crate::engine::callbacks::register(self.entry(), Box::new(f)) };
     }
 }
 
-/// In async code `reference.await` gives the value, moved out where the reference is the last, else cloned;
-/// `(&reference).await` gives a clone and leaves the reference usable. Polled again after it gave its value, it gives an
-/// error, not a panic.
+/// In async code `reference.await` returns the value, which is moved out if this is the last reference, otherwise cloned;
+/// `(&reference).await` returns a clone, and the reference can still be used. A poll after the value was returned gives an error,
+/// not a panic.
 ///
 /// # Cancel safety
 ///
-/// An await may be given up at any time (`select!`, `timeout`, a dropped future): nothing is lost, and no memory is kept.
-/// Giving up does not cancel the task; [`cancel_on_drop`](Self::cancel_on_drop) does. `select!(&mut reference)` keeps the
-/// reference, which can be awaited, polled or got again; only a poll that returns `Ready` takes the value out. A clone is a
-/// future of its own, so several tasks may await one object.
+/// An await may be dropped at any time (`select!`, `timeout`, a dropped future): no result is lost, and no memory is kept. This
+/// does not cancel the task; [`cancel_on_drop`](Self::cancel_on_drop) does. `select!(&mut reference)` keeps the reference, which
+/// can be awaited, polled or got again; only a poll that returns `Ready` takes the value out. A clone is a future of its own, so
+/// several tasks may await one object.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -136,7 +136,7 @@ impl<T: Clone> Future for ObjectRef<T> {
 }
 
 impl<T> ObjectRef<T> {
-    /// The error of an object that is settled and not ready.
+    /// The error of an object that is settled but not ready.
     #[cold]
     fn settled_error(&self) -> Error {
         match self.header().phase() {
@@ -146,17 +146,18 @@ impl<T> ObjectRef<T> {
     }
 }
 
-/// The future of a borrowed reference, made by `(&reference).await`: it gives a clone of the value.
+/// The future of a borrowed reference, made by `(&reference).await`: it returns a clone of the value.
 #[must_use = "a future does nothing until it is awaited"]
 pub struct RefFuture<'a, T> {
     object: &'a ObjectRef<T>,
-    /// The same entry, and this future's own alarm.
+    /// The entry of `object`, and the alarm of this future.
     target: Target,
 }
 
-// SAFETY: an alarm may be given up on any thread, and the entry is reached by the reference's rules.
+// SAFETY: an alarm may be disarmed on any thread, and a shared `ObjectRef<T>` may be used on any thread, since `T` is Send and
+// Sync.
 unsafe impl<T: Send + Sync> Send for RefFuture<'_, T> {}
-// SAFETY: as above; a shared one can only be shown.
+// SAFETY: a shared `RefFuture` can only be formatted, which uses the reference and not the target.
 unsafe impl<T: Send + Sync> Sync for RefFuture<'_, T> {}
 
 impl<T> fmt::Debug for RefFuture<'_, T> {

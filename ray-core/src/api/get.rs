@@ -1,4 +1,4 @@
-//! `get` and its kin: what may be got, and what comes back.
+//! `get` and similar functions: the types that they accept, and their results.
 
 use crate::api::until::{Until, timed_out};
 use crate::base::epoch;
@@ -17,7 +17,7 @@ use crate::object::state::Phase;
 use crate::object::view::{TakeError, View};
 use crate::task::runner::Bodies;
 
-/// What [`get`] takes: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, or a tuple of references
+/// The types that [`get`] accepts: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, or a tuple of references
 /// to objects of different types.
 #[diagnostic::on_unimplemented(
     message = "`ray::get` takes references to objects that are `Clone`, not `{Self}`",
@@ -27,21 +27,21 @@ use crate::task::runner::Bodies;
 pub trait Get {
     /// The value, or the collection of values in the same order.
     type Output;
-    /// Waits and returns it.
+    /// Waits for the value and returns it.
     #[doc(hidden)]
     fn get_until(self, until: Until) -> Result<Self::Output>;
 }
 
-/// Returns the value of a reference, or the values of several in the order of the references; blocks until they are
-/// there. The value is moved out where the reference is the last, else cloned.
+/// Returns the value of a reference, or the values of several in the order of the references; blocks until they are ready. The
+/// value is moved out if this is the last reference, otherwise cloned.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.get.html).
 ///
-/// Inside a task it gives the task's CPU to others while it waits; in async code write `reference.await`.
+/// Inside a task, other tasks may use the task's CPU during the wait. In async code write `reference.await`.
 ///
 /// # Errors
-/// The error of the task, found with [`Error::downcast_ref`]. Of several, the first that fails, without waiting for the
-/// others ([`get_all_settled`] waits). `Deadlock` where the wait would never end, `BlockingInAsync` inside an `async fn`
-/// of the engine, `RuntimeGone` after a shutdown.
+/// The error of the task; [`Error::downcast_ref`] gives the user's own error. Of several references, the first one that fails,
+/// without waiting for the others ([`get_all_settled`] waits). `Deadlock` if the wait would never end; `BlockingInAsync` inside an
+/// `async fn` of the engine; `Threads` if no thread can be had to run the awaited work; `RuntimeGone` after a shutdown.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -57,11 +57,11 @@ pub fn get<G: Get>(objects: G) -> Result<G::Output> {
     objects.get_until(Until::forever())
 }
 
-/// As [`get`], for at most `timeout`; a zero time-out returns what is there. In a body that holds CPUs it returns when they are
-/// its own again, which may be later.
+/// Like [`get`], for at most `timeout`. With a zero time-out it returns the value if it is ready. In a body that holds CPUs it
+/// returns when the body has its CPUs again, which may be later than the time-out.
 ///
 /// # Errors
-/// As [`get`]; `GetTimeout` when the time is over. The tasks go on.
+/// Those of [`get`]; `GetTimeout` when the time is over. The tasks go on.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -75,7 +75,7 @@ pub fn get_timeout<G: Get>(objects: G, timeout: Duration) -> Result<G::Output> {
     objects.get_until(Until::within(timeout))
 }
 
-/// Waits for all, and returns each one's value or error.
+/// Waits for all references, and returns the value or the error of each.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -87,7 +87,8 @@ pub fn get_timeout<G: Get>(objects: G, timeout: Duration) -> Result<G::Output> {
 pub fn get_all_settled<T: Clone>(objects: impl IntoIterator<Item = ObjectRef<T>>) -> Vec<Result<T>> {
     let until = Until::forever();
     let objects: Vec<_> = objects.into_iter().collect();
-    // Everything is waited for first, so that short work is run here from the newest on.
+    // All references are waited for before the first value is taken, from the last to the first, so that this thread runs short
+    // tasks from its own deque.
     let entries: Vec<_> = objects.iter().map(ObjectRef::entry).collect();
     for entry in entries.iter().rev() {
         if wait_one(*entry, until).is_err() {
@@ -100,7 +101,7 @@ pub fn get_all_settled<T: Clone>(objects: impl IntoIterator<Item = ObjectRef<T>>
 /// Waits until the entry is settled.
 #[inline]
 pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
-    // SAFETY: the caller has a ref.
+    // SAFETY: the caller has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };
     epoch::check_object(header.epoch)?;
     let mut last_resort = LastResort::default();
@@ -175,7 +176,7 @@ fn tip(entry: NonNull<Header>, until: Until) {
     if let Some(state) = thread::existing()
         && state.engine.settings.tips
         && state.tip.got(entry, until.site)
-        // SAFETY: the caller has a ref.
+        // SAFETY: the caller has a ref to the entry, so it is alive.
         && let Some(head) = unsafe { entry.as_ref() }.task()
     {
         crate::engine::tips::warn(head.vtable().definition(), until.site, state.tip.enough());
@@ -254,12 +255,12 @@ impl<T: Clone, const N: usize> Get for &[ObjectRef<T>; N] {
 
 /// A member of a tuple for [`get`].
 pub trait GetOne: Get {
-    /// The entry that it waits for.
+    /// The entry of the reference.
     #[doc(hidden)]
     fn one(&self) -> Entry;
 }
 
-/// An entry, for the engine's own use.
+/// A pointer to an entry, for internal use.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry(NonNull<Header>);
 
@@ -298,10 +299,16 @@ macro_rules! tuples {
 crate::base::arity::for_each_arity!(tuples);
 
 impl<T> ObjectRef<T> {
-    /// The value if the task has ended, else nothing; never blocks.
+    /// Returns a clone of the value if it is ready, and `None` if the task has not ended; never blocks.
     ///
     /// # Errors
-    /// As [`get`].
+    /// Those of [`get`].
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// assert_eq!(ray::put(7).try_get()?, Some(7));
+    /// # Ok::<(), ray::Error>(())
+    /// ```
     pub fn try_get(&self) -> Result<Option<T>>
     where
         T: Clone,
@@ -314,11 +321,11 @@ impl<T> ObjectRef<T> {
         }
     }
 
-    /// Waits, then moves the value out, for types without `Clone`. A sole owner's `take` never fails but with the
-    /// task's own error.
+    /// Waits, then moves the value out, for types without `Clone`. If this is the only reference, the only possible errors are
+    /// those of the wait and the task's own.
     ///
     /// # Errors
-    /// `Shared` gives the reference back, if there are others; `Failed` as [`get`].
+    /// `Shared` returns the reference if there are others; `Failed` has an error of [`get`].
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -335,10 +342,10 @@ impl<T> ObjectRef<T> {
         self.take_sole().map_err(TakeError::Shared)
     }
 
-    /// Waits, then reads the value in place: no clone, and the object lives as long as the view.
+    /// Waits, then returns a view of the value in place, without a clone. The object lives at least as long as the view.
     ///
     /// # Errors
-    /// As [`get`].
+    /// Those of [`get`].
     ///
     /// ```
     /// # extern crate ray_core as ray;

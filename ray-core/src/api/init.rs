@@ -1,4 +1,4 @@
-//! Starting and asking about the engine.
+//! The start of the engine, and questions about it.
 
 use crate::task::executor::Executor;
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use crate::base::id::NodeId;
 use crate::base::resources::{Resources, UNITS};
 use crate::engine::engine::{Engine, running, start};
 
-/// What [`init`] returns: what there is to know of the engine. Dropping it does nothing; with
-/// [`Context::shutdown_on_drop`] it shuts the engine down.
+/// The properties of a started engine; [`init`] returns it. Dropping it does nothing; [`Context::shutdown_on_drop`] makes a guard
+/// that shuts the engine down.
 #[derive(Debug)]
 pub struct Context {
     epoch: u32,
@@ -30,7 +30,7 @@ impl Context {
         }
     }
 
-    /// Logical CPUs of the engine: as many tasks of one CPU run at once.
+    /// The number of logical CPUs of the engine, which is the number of tasks of one CPU that run at once.
     #[must_use]
     pub fn num_cpus(&self) -> usize {
         self.num_cpus
@@ -48,7 +48,7 @@ impl Context {
         &self.resources
     }
 
-    /// Shuts the engine down when the guard is dropped, as a context manager in Python does.
+    /// Converts this into a guard that shuts the engine down when it is dropped, like a context manager in Python.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -79,7 +79,7 @@ impl std::ops::Deref for ShutdownGuard {
 impl Drop for ShutdownGuard {
     fn drop(&mut self) {
         if crate::base::epoch::current() == self.0.epoch {
-            // A drop has nobody to return it to.
+            // A drop cannot return the error.
             if let Err(error) = crate::api::shutdown::shutdown() {
                 crate::base::log::warn(crate::base::log::Notice::Shutdown, &error);
             }
@@ -87,12 +87,12 @@ impl Drop for ShutdownGuard {
     }
 }
 
-/// Starts the engine with its defaults. Optional: the first use starts it too.
+/// Starts the engine with default settings. This is optional: the first use starts the engine, too.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.init.html).
 ///
 /// # Errors
-/// `AlreadyInitialized` if it runs; `ClusterUnavailable` if `RAY_ADDRESS` is set; `InvalidArgument` for a variable of
-/// the environment that makes no sense.
+/// `AlreadyInitialized` if the engine runs; `ClusterUnavailable` if `RAY_ADDRESS` is set; `InvalidArgument` if an environment
+/// variable has an invalid value.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -104,10 +104,10 @@ pub fn init() -> Result<Context> {
     init_with(Config::new())
 }
 
-/// Starts the engine as configured.
+/// Starts the engine with these settings.
 ///
 /// # Errors
-/// As [`init`], and `InvalidArgument` for a setting out of range.
+/// Those of [`init`]; `InvalidArgument` if a setting is out of range.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -119,16 +119,24 @@ pub fn init_with(config: Config) -> Result<Context> {
     start(config, None, false).map(|engine| Context::new(&engine))
 }
 
-/// Starts the engine of this process with bodies that an executor runs in others.
+/// Starts an engine whose bodies an executor runs in other processes.
 ///
 /// # Errors
-/// As [`init_with`].
+/// Those of [`init_with`].
 #[doc(hidden)]
 pub fn init_with_executor(config: Config, executor: Arc<dyn Executor>) -> Result<Context> {
     start(config, Some(executor), false).map(|engine| Context::new(&engine))
 }
 
 /// Whether the engine runs.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// assert!(!ray::is_initialized());
+/// ray::init()?;
+/// assert!(ray::is_initialized());
+/// # Ok::<(), ray::Error>(())
+/// ```
 #[must_use]
 pub fn is_initialized() -> bool {
     crate::base::epoch::current() != 0
@@ -140,22 +148,29 @@ fn initialized() -> Result<Arc<Engine>> {
     })
 }
 
-/// One node of the engine; embedded there is one.
+/// One node of the engine. The embedded engine has one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node {
-    /// Its number.
+    /// The number of the node.
     pub id: NodeId,
-    /// It takes work.
+    /// Whether the node takes work.
     pub alive: bool,
-    /// What it has.
+    /// The resources of the node, free or not.
     pub resources: Resources,
 }
 
-/// The nodes: embedded, this process.
+/// The nodes of the engine. The embedded engine has one: this process.
 ///
 /// # Errors
-/// `RuntimeGone` if the engine does not run; this does not start it.
+/// `RuntimeGone` if the engine does not run; this function does not start it.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// ray::init_with(ray::Config::new().num_cpus(2))?;
+/// assert_eq!(ray::nodes()?.len(), 1);
+/// # Ok::<(), ray::Error>(())
+/// ```
 pub fn nodes() -> Result<Vec<Node>> {
     let engine = initialized()?;
     Ok(vec![Node { id: node_id(), alive: true, resources: engine.total().clone() }])
@@ -165,10 +180,17 @@ pub(crate) fn node_id() -> NodeId {
     NodeId::from_raw(u128::from(std::process::id()) | 1 << 64)
 }
 
-/// What all nodes have, by name: `CPU`, `GPU`, `memory` and custom ones.
+/// The resources of all nodes, by name: `CPU`, `GPU`, `memory` (in bytes) and custom ones.
 ///
 /// # Errors
-/// As [`nodes`].
+/// Those of [`nodes`].
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// ray::init_with(ray::Config::new().num_cpus(2).resource("disk", 4.0))?;
+/// assert_eq!((ray::cluster_resources()?["CPU"], ray::cluster_resources()?["disk"]), (2.0, 4.0));
+/// # Ok::<(), ray::Error>(())
+/// ```
 pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
     let engine = initialized()?;
     Ok(match &engine.executor {
@@ -177,10 +199,11 @@ pub fn cluster_resources() -> Result<BTreeMap<String, f64>> {
     })
 }
 
-/// What is free now, by name. A glimpse: a thread that looks for work, or has just ended some, still holds its CPU.
+/// The free resources, by name. The result is approximate: a thread that looks for work, or has just ended a body, still holds its
+/// CPU.
 ///
 /// # Errors
-/// As [`nodes`].
+/// Those of [`nodes`].
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -194,10 +217,10 @@ pub fn available_resources() -> Result<BTreeMap<String, f64>> {
         return Ok(executor.available_resources());
     }
     let others = engine.claims.lock().others.free();
-    // What is all taken is there too, as 0.
+    // A resource of which nothing is free is in the result, too, with 0.
     let mut free: BTreeMap<String, f64> = engine.total().iter().map(|(name, _)| (name.to_owned(), 0.0)).collect();
     free.extend(others.iter().map(|(name, amount)| (name.to_owned(), amount)));
-    // Exact: below 2^52 units.
+    // Exact, because the number is below 2^52 units.
     #[allow(clippy::cast_precision_loss)]
     free.insert("CPU".to_owned(), engine.cpu.free() as f64 / UNITS as f64);
     Ok(free)

@@ -15,7 +15,7 @@ use crate::__private::{
     ResultType, RetryArgs,
 };
 
-/// What a call of `F` is given.
+/// The arguments of a call of `F`.
 pub type FunctionArgs<F> = <F as Function>::Args;
 /// The type of [`Function::CALL`].
 pub type FunctionCallOf<F> = FunctionCall<FunctionArgs<F>, <F as Function>::Output>;
@@ -24,7 +24,7 @@ pub type FunctionRetry<F> = Option<RetryArgs<FunctionArgs<F>>>;
 /// The type of [`Function::CODEC`].
 pub type FunctionCodec<F> = Option<Codec<FunctionArgs<F>, <F as Function>::Output>>;
 
-/// What a call of the method `M` is given.
+/// The arguments of a call of the method `M`.
 pub type MethodArgs<M> = <M as RemoteMethod>::Args;
 /// The type of [`RemoteMethod::CALL`].
 pub type MethodCallOf<M> = MethodCall<<M as RemoteMethod>::Actor, MethodArgs<M>, <M as RemoteMethod>::Output>;
@@ -33,15 +33,15 @@ pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
 /// The type of [`RemoteMethod::CODEC`].
 pub type MethodCodec<M> = Option<Codec<MethodArgs<M>, <M as RemoteMethod>::Output>>;
 
-/// The field of a method.
+/// The type of the field that stands for a method in a handle.
 pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Args>;
-/// The `T` of a `Result<T, E>`, under whatever name.
+/// The `T` of a `Result<T, E>`, also if the type has an alias.
 pub type OkOf<R> = <R as ResultType>::Ok;
 
 /// The type of an `ERROR`.
 pub type ErrorCodecOrNone = Option<ErrorCodec>;
 
-/// What a constructor is given.
+/// The arguments of a constructor.
 pub type InitArgs<C> = <C as Constructor>::Args;
 /// The type of [`Constructor::CALL`].
 pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
@@ -50,14 +50,14 @@ pub type InitRetry<C> = Option<RetryArgs<InitArgs<C>>>;
 /// The type of [`Constructor::CODEC`].
 pub type InitCodec<C> = Option<Codec<InitArgs<C>, ()>>;
 
-/// How arguments are kept for another attempt, where `F` asks for it.
+/// How arguments are cloned for another attempt, if `F` asks for it.
 #[diagnostic::on_unimplemented(
     message = "these arguments are given again when the actor restarts or a call is retried, so they must be `Clone`",
     label = "an argument here is not `Clone`",
     note = "derive `Clone` for it, or leave `max_restarts` and `max_task_retries` out of the struct's #[remote(..)]"
 )]
 pub trait KeptIf<F: Flag>: Sized {
-    /// `None` where nothing is kept.
+    /// `None` if no arguments are kept.
     const RETRY: Option<RetryArgs<Self>>;
 }
 impl<P> KeptIf<No> for P {
@@ -67,42 +67,42 @@ impl<P: Clone> KeptIf<Yes> for P {
     const RETRY: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
 }
 
-/// Arguments that can be kept, if they are `Clone`: `<Keeping<P>>::KEEP`, with [`NotClone`] in scope.
+/// Keeps arguments if they are `Clone`: `<Keeping<P>>::KEEP`, with [`NotClone`] in scope.
 #[derive(Debug)]
 pub struct Keeping<P>(PhantomData<P>);
 impl<P: Clone> Keeping<P> {
-    /// Each attempt gets a clone.
+    /// Each attempt gets a clone of the arguments.
     pub const KEEP: Option<RetryArgs<P>> = Some(RetryArgs::cloning());
 }
 
-/// The answer of arguments that are not `Clone`.
+/// The fallback for arguments that are not `Clone`.
 pub trait NotClone<P> {
-    /// They are not kept.
+    /// The arguments are not kept.
     const KEEP: Option<RetryArgs<P>> = None;
 }
 impl<P> NotClone<P> for Keeping<P> {}
 
-/// The flags of a class, asked of its [`Carrier`]: by a method, so that a type that is no class answers [`No`] here and
-/// is complained about elsewhere, once.
+/// The flags of a class, as methods of its [`Carrier`]. For a type that is no class, method resolution finds [`NoClass`] instead,
+/// so that rustc reports that error once, at another place.
 pub trait ClassFlags<A: ActorClass> {
-    /// Does it ask for restarts?
+    /// Whether the class asks for restarts.
     fn ray_restarts(&self) -> A::Restarts {
         unreachable!("only its type is asked for")
     }
-    /// Does it ask for retries?
+    /// Whether the class asks for retries.
     fn ray_retries(&self) -> A::Retries {
         unreachable!("only its type is asked for")
     }
 }
 impl<A: ActorClass> ClassFlags<A> for &Carrier<A> {}
 
-/// The answers of a type that is no class.
+/// The flags of a type that is no class.
 pub trait NoClass {
-    /// No.
+    /// A type that is no class asks for no restarts.
     fn ray_restarts(&self) -> No {
         No
     }
-    /// No.
+    /// A type that is no class asks for no retries.
     fn ray_retries(&self) -> No {
         No
     }
@@ -113,20 +113,21 @@ impl<A> NoClass for Carrier<A> {}
 #[derive(Debug)]
 pub struct Asked<F>(PhantomData<F>);
 
-/// The type of the flag that `ask` would return. In a step of its own: it is known before [`KeptIf`] is looked for.
+/// Makes the type of the flag that `ask` would return. This is a step of its own so that rustc knows the type before it looks for
+/// [`KeptIf`].
 pub const fn ask<F: Flag, A: Fn() -> F>(ask: A) -> Asked<F> {
     std::mem::forget(ask);
     Asked(PhantomData)
 }
 
 impl<F: Flag> Asked<F> {
-    /// How the arguments `P` are kept, where the flag says so.
+    /// How the arguments `P` are cloned, if the flag asks for it.
     pub const fn kept<P: KeptIf<F>>(&self) -> Option<RetryArgs<P>> {
         P::RETRY
     }
 }
 
-/// `Sync`, where `NEEDED`.
+/// `Sync`, if `NEEDED`.
 #[diagnostic::on_unimplemented(
     message = "calls of `{Self}` run at the same time, so it must be `Sync`",
     label = "more than one call at a time",
@@ -136,20 +137,20 @@ pub trait SyncIf<const NEEDED: bool> {}
 impl<A: ?Sized> SyncIf<false> for A {}
 impl<A: ?Sized + Sync> SyncIf<true> for A {}
 
-/// Takes any argument: after an error in the parameter's type, so that its calls are no errors too.
+/// Accepts any argument, after an error in the parameter's type, so that calls of the function give no further errors.
 pub trait IntoAny<T>: Sized {
-    /// Nothing that is ever run.
+    /// Exists for type checking only; it is never run.
     fn into_any(self) -> Arg<T> {
         unreachable!("the crate does not compile")
     }
 }
 impl<T, X> IntoAny<T> for X {}
 
-/// Compiles where `A` is `Sync` or need not be.
+/// Compiles if `A` is `Sync` or need not be.
 pub const fn sync_if<A: ?Sized + SyncIf<NEEDED>, const NEEDED: bool>() {}
 
-/// The name and the place of a function, a class, a constructor or a method: one `static` each. `$shown` is its name in
-/// messages, where that is not the last part of its path.
+/// The name and the place of a function, a class, a constructor or a method, in one `static` each. `$shown` is the name in
+/// messages, if that is not the last part of the path.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_spec {
@@ -164,7 +165,7 @@ macro_rules! __ray_spec {
 }
 pub use crate::__ray_spec as spec;
 
-/// Enters a function or an actor's class in the registry.
+/// Enters a function or an actor class in the registry.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_register {
@@ -177,7 +178,7 @@ macro_rules! __ray_register {
 }
 pub use crate::__ray_register as register;
 
-/// What a body gave: as it is, or flattened where it is a `Result`.
+/// The outcome of a body: its value, or its flattened `Result`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_finish {
@@ -195,10 +196,10 @@ macro_rules! __ray_finish {
 }
 pub use crate::__ray_finish as finish;
 
-/// A `CALL`: the closure that takes stored arguments apart and calls the body.
+/// A `CALL`: the closure that destructures the stored arguments and calls the body.
 ///
-/// `$body` comes whole from the caller, with the span of the user's function: an `async` block that is not `Send` is
-/// named by its place.
+/// The caller passes the whole `$body`, with the span of the user's function, so that an error about an `async` block that is not
+/// `Send` names that place.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_call {
@@ -211,7 +212,7 @@ macro_rules! __ray_call {
 }
 pub use crate::__ray_call as call;
 
-/// `Actor::METHODS`.
+/// The value of `Actor::METHODS`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_entries {
@@ -221,7 +222,7 @@ macro_rules! __ray_method_entries {
 }
 pub use crate::__ray_method_entries as method_entries;
 
-/// The struct of an actor's methods, each with the same link.
+/// The struct of an actor's methods. All of them have the same link.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_link_methods {
@@ -232,7 +233,7 @@ macro_rules! __ray_link_methods {
 }
 pub use crate::__ray_link_methods as link_methods;
 
-/// The rest of an `impl RemoteMethod`.
+/// The items that every `impl RemoteMethod` has.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_items {
@@ -244,7 +245,7 @@ macro_rules! __ray_method_items {
         const OPTIONS: $crate::__private::MethodOptions = $options;
         const RETRY: $crate::__private::MethodRetry<Self> = $retry;
         const KEEP: $crate::__private::MethodRetry<Self> = {
-            // The inherent constant goes before the trait's, where its bound holds.
+            // rustc prefers the inherent constant to that of the trait, if its bound holds.
             #[allow(unused_imports)]
             use $crate::__private::NotClone as _;
             <$crate::__private::Keeping<$crate::__private::MethodArgs<Self>>>::KEEP
@@ -255,10 +256,10 @@ macro_rules! __ray_method_items {
 }
 pub use crate::__ray_method_items as method_items;
 
-/// What a user calls on a remote function.
+/// The methods that a user calls on a remote function.
 ///
-/// The names come from the caller, with the spans of the user's function, where notes of rustc then point. `mut` makes
-/// a parameter that is named as a unit struct in scope, which is what a remote function is, one clear error (E0530).
+/// The caller passes the names, with the spans of the user's function, so that notes of rustc point there. `mut` turns a parameter
+/// that has the name of a unit struct in scope (a remote function is one) into a single clear error (E0530).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_function_surface {
@@ -269,22 +270,22 @@ macro_rules! __ray_function_surface {
     ) => {
         #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
-            /// Submits a call and returns at once, with a reference to the result to come.
+            /// Submits a call and returns at once, with a reference to the result.
             ///
-            /// What goes wrong, in the submission too, comes out of the reference.
+            /// All errors, also those of the submission, come from the reference.
             #[must_use = "the result comes through this reference; `tell` submits a call without one"]
             $($vis)* fn $remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $refs $($bounds)* {
                 $crate::__private::submit::<$function>(($($convert($argument),)*))
             }
 
-            /// Like `remote`, but what is wrong with the submission itself is an error here.
+            /// Like `remote`, but returns an error if the call cannot be submitted.
             $($vis)* fn $try_remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$refs>
             $($bounds)*
             {
                 $crate::__private::try_submit::<$function>(($($convert($argument),)*))
             }
 
-            /// Submits a call whose result nobody wants; a failure is logged.
+            /// Submits a call without a reference to the result; a failure is logged.
             $($vis)* fn $tell<$($generics)*>(self, $(mut $argument: $($of)*),*) $($bounds)* {
                 $crate::__private::tell::<$function>(($($convert($argument),)*));
             }
@@ -301,7 +302,7 @@ macro_rules! __ray_function_surface {
 }
 pub use crate::__ray_function_surface as function_surface;
 
-/// What a user calls on an actor's class.
+/// The methods that a user calls on an actor class.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_class_surface {
@@ -313,13 +314,13 @@ macro_rules! __ray_class_surface {
         impl<$($generics)*> $class $($bounds)* {
             /// Starts an actor and returns its handle at once; `new` runs in the actor.
             ///
-            /// What goes wrong comes out of the first call, or of the handle's `ready()`.
+            /// All errors come from the first call, or from the handle's `ready()`.
             #[must_use = "an actor ends with its last handle"]
             $($vis)* fn $remote($(mut $argument: $($of)*),*) -> $crate::__private::ActorHandle<Self> {
                 $crate::__private::create::<$constructor>(($($convert($argument),)*))
             }
 
-            /// Like `remote`, but what is wrong with the creation itself is an error here.
+            /// Like `remote`, but returns an error if the actor cannot be created.
             $($vis)* fn $try_remote($(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
                 $crate::__private::try_create::<$constructor>(($($convert($argument),)*))
             }
@@ -334,8 +335,8 @@ macro_rules! __ray_class_surface {
 }
 pub use crate::__ray_class_surface as class_surface;
 
-/// Hidden types that stand for a method, a constructor or a generic function: the parameter is the class, or the
-/// function's parameters.
+/// Hidden types that stand for a method, a constructor or a generic function. The type parameter is the class, or the parameters of
+/// the function.
 ///
 /// The class is a parameter, so that an impl on the type is no more visible than the class is (E0446).
 #[doc(hidden)]
@@ -358,8 +359,8 @@ macro_rules! __ray_markers {
 }
 pub use crate::__ray_markers as markers;
 
-/// The value of an `OPTIONS`, in a const that rustc evaluates where it is written: what an attribute says by a constant
-/// of the user's is checked though nobody submits.
+/// The value of an `OPTIONS`, in a const that rustc evaluates where it is defined. So rustc checks an attribute with a constant of
+/// the user even if no code submits a call.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_options {
@@ -383,7 +384,7 @@ macro_rules! __ray_codec {
 }
 pub use crate::__ray_codec as codec;
 
-/// The value of a `RETRY`, where the attribute of the function or method itself asks for it.
+/// The value of a `RETRY`, if the attribute of the function or method itself asks for retries.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_cloned {
@@ -393,7 +394,7 @@ macro_rules! __ray_cloned {
 }
 pub use crate::__ray_cloned as cloned;
 
-/// The arguments that a restart or a retry gives again, where the struct's attribute asks for that.
+/// How arguments are cloned for a restart or a retry, if the attribute of the struct asks for that.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_kept {
@@ -407,7 +408,7 @@ macro_rules! __ray_kept {
 }
 pub use crate::__ray_kept as kept;
 
-/// `call(..)` on a remote function, and `square(7)` where a function pointer can say the signature.
+/// `call(..)` on a remote function, and `square(7)` if a function pointer can have its signature.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_plain_call {
@@ -417,7 +418,7 @@ macro_rules! __ray_plain_call {
     ) => {
         #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl $name {
-            /// Calls the function here and now, as any other function.
+            /// Calls the function on this thread, like any other function.
             $($before)* fn $call<$($generics)*>(self, $(mut $argument: $of),*) $($output)* $($bounds)* {
                 $($body)*($($argument),*)$($wait)*
             }

@@ -13,7 +13,7 @@ use crate::call::params::IntoParam;
 use crate::call::registry::MethodEntry;
 use crate::task::head::Keep;
 
-/// A method of a handle: `counter.increment`. [`remote`](Self::remote) calls it.
+/// A method of an actor's handle: `counter.increment`. `remote` calls it.
 pub struct Method<M: RemoteMethod, P> {
     link: Link<M::Actor>,
     params: PhantomData<fn(P)>,
@@ -26,19 +26,19 @@ impl<M: RemoteMethod, P> fmt::Debug for Method<M, P> {
 }
 
 impl<M: RemoteMethod, P> Method<M, P> {
-    /// The method of an actor; for the generated code.
+    /// Makes the method of a handle; for the generated code.
     #[must_use]
     pub fn new(link: Link<M::Actor>) -> Self {
         Self { link, params: PhantomData }
     }
 
-    /// The next call, with options.
+    /// Begins a call with options.
     pub fn options(&self) -> ConfiguredMethod<'_, M, P> {
         ConfiguredMethod { method: self, options: CallOptions::new(), keep: None }
     }
 }
 
-/// A call of a method with options; ends with `.remote(..)`, `.try_remote(..)` or `.tell(..)`.
+/// A call of a method with options; `.remote(..)`, `.try_remote(..)` or `.tell(..)` submits it.
 #[must_use = "options do nothing until `.remote(..)`"]
 pub struct ConfiguredMethod<'a, M: RemoteMethod, P> {
     method: &'a Method<M, P>,
@@ -53,14 +53,14 @@ impl<M: RemoteMethod, P> fmt::Debug for ConfiguredMethod<'_, M, P> {
 }
 
 impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
-    /// The name that the call goes by in errors and reports.
+    /// Sets the name of the call in errors and reports.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name(name.into());
         self
     }
 
-    /// How often the call is tried again when the actor crashes under it and starts anew, or fails in a way that
-    /// `retry_exceptions` allows; -1: for ever.
+    /// Sets how often the call is retried when the actor crashes during it and restarts, or when it fails in a way that
+    /// `retry_exceptions` allows; -1 means without a limit.
     pub fn max_task_retries(mut self, retries: i64) -> Self
     where
         MethodArgs<M>: Clone,
@@ -70,7 +70,7 @@ impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
         self
     }
 
-    /// After which errors of the method itself the call is tried again: `true`, or a function of the error.
+    /// Sets the errors of the method itself after which the call is retried: `true` for all, or a function of the error.
     pub fn retry_exceptions(mut self, on: impl Into<RetryOn>) -> Self
     where
         MethodArgs<M>: Clone,
@@ -81,7 +81,7 @@ impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
     }
 }
 
-/// The creation of an actor with options; ends with `.remote(..)` or `.try_remote(..)`.
+/// The creation of an actor with options; `.remote(..)` or `.try_remote(..)` creates it.
 #[must_use = "options do nothing until `.remote(..)`"]
 pub struct ActorBuilder<C: Constructor, P> {
     options: CreateOptions,
@@ -102,54 +102,55 @@ impl<C: Constructor, P> Default for ActorBuilder<C, P> {
 }
 
 impl<C: Constructor, P> ActorBuilder<C, P> {
-    /// No options.
+    /// A creation without options.
     pub fn new() -> Self {
         Self { options: CreateOptions::new(), keep: None, class: PhantomData }
     }
 
-    /// A name, for [`get_actor`](crate::get_actor); free again when the actor has ended.
+    /// Sets the name for [`get_actor`](crate::get_actor). The name is free again when the actor has ended.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name(name.into());
         self
     }
 
-    /// The namespace of the name; that of the engine otherwise.
+    /// Sets the namespace of the name. The default is that of the engine.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.options.namespace(namespace.into());
         self
     }
 
-    /// If the name is taken, the actor that has it is returned, and nothing created.
+    /// Whether to return the actor that has the name, if there is one, instead of creating an actor.
     pub fn get_if_exists(mut self, get: bool) -> Self {
         self.options.get_if_exists(get);
         self
     }
 
-    /// CPUs that the actor holds for life; none otherwise.
+    /// Sets the number of CPUs that the actor holds for life. The default is none.
     pub fn num_cpus(mut self, amount: f64) -> Self {
         self.options.num_cpus(amount);
         self
     }
 
-    /// GPUs that the actor holds for life.
+    /// Sets the number of GPUs that the actor holds for life.
     pub fn num_gpus(mut self, amount: f64) -> Self {
         self.options.num_gpus(amount);
         self
     }
 
-    /// Memory that the actor holds for life, in bytes; logical, as in Ray.
+    /// Sets the memory that the actor holds for life, in bytes. The engine only counts it, as Ray does, and does not limit
+    /// allocations.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.options.memory(bytes);
         self
     }
 
-    /// A custom resource that the actor holds for life.
+    /// Sets the amount of a custom resource that the actor holds for life.
     pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
         self.options.resource(name.into(), amount);
         self
     }
 
-    /// How often the actor starts anew after a panic, its state lost; -1: for ever.
+    /// Sets how often the actor restarts after a panic; its state is lost. -1 means without a limit.
     pub fn max_restarts(mut self, restarts: i64) -> Self
     where
         InitArgs<C>: Clone,
@@ -159,7 +160,7 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
-    /// How often a call is tried again when the actor crashes under it and starts anew; -1: for ever. Does not
+    /// Sets how often each call is retried when the actor crashes during it and restarts; -1 means without a limit. This does not
     /// compile for a class with a method whose arguments are not `Clone`.
     pub fn max_task_retries(mut self, retries: i64) -> Self {
         const {
@@ -172,7 +173,7 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
-    /// So many `&self` calls run at once; `&mut self` calls still run alone.
+    /// Sets how many `&self` calls may run at once. `&mut self` calls still run alone.
     pub fn max_concurrency(mut self, calls: u32) -> Self
     where
         C::Actor: Sync,
@@ -181,7 +182,7 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
-    /// More calls than this that have not started are refused; -1: no limit.
+    /// Sets how many calls may wait to be started; further calls are refused. -1 means without a limit.
     pub fn max_pending_calls(mut self, calls: i64) -> Self {
         self.options.max_pending_calls(calls);
         self
@@ -192,16 +193,16 @@ macro_rules! arities {
     ($($P:ident)*) => {
         #[allow(non_snake_case, clippy::too_many_arguments)]
         impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> Method<M, ($($P,)*)> {
-            /// Calls the method; returns at once. An error comes out of the reference.
+            /// Calls the method and returns at once. All errors come from the reference.
             #[inline]
             pub fn remote(&self, $($P: impl IntoParam<$P>),*) -> M::Refs {
                 send::call::<M>(self.link, ($($P.into_param(),)*), None, None)
             }
 
-            /// Calls the method; what cannot be begun (a dead actor, too many pending calls) is an error at once.
+            /// Calls the method, or returns an error if the call cannot be made (a dead actor, too many pending calls).
             ///
             /// # Errors
-            /// What would have made the reference come back failed.
+            /// The errors with which the reference of `remote` would have failed at once.
             pub fn try_remote(&self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
                 send::try_call::<M>(self.link, ($($P.into_param(),)*), None, None)
             }
@@ -215,15 +216,15 @@ macro_rules! arities {
 
         #[allow(non_snake_case, clippy::too_many_arguments)]
         impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> ConfiguredMethod<'_, M, ($($P,)*)> {
-            /// Calls the method; returns at once.
+            /// Calls the method and returns at once. All errors come from the reference.
             pub fn remote(self, $($P: impl IntoParam<$P>),*) -> M::Refs {
                 send::call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
             }
 
-            /// Calls the method; what cannot be begun is an error at once.
+            /// Calls the method, or returns an error if the call cannot be made.
             ///
             /// # Errors
-            /// What would have made the reference come back failed.
+            /// The errors with which the reference of `remote` would have failed at once.
             pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
                 send::try_call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
             }
@@ -236,7 +237,7 @@ macro_rules! arities {
 
         #[allow(non_snake_case, clippy::too_many_arguments)]
         impl<C: Constructor<Args = ($($P,)*)>, $($P),*> ActorBuilder<C, ($($P,)*)> {
-            /// Creates the actor; returns at once. An error comes out of the first call.
+            /// Creates the actor and returns at once. All errors come from the first call.
             pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<C::Actor> {
                 match self.try_remote($($P),*) {
                     Ok(handle) => handle,
@@ -244,8 +245,8 @@ macro_rules! arities {
                 }
             }
 
-            /// Creates the actor; what cannot be begun (a name that is taken, more resources than the node has) is an
-            /// error at once.
+            /// Creates the actor, or returns an error if it cannot be created (a name that is taken, more resources than the node
+            /// has).
             ///
             /// # Errors
             /// `ActorAlreadyExists`, `Infeasible`, `InvalidArgument`, `RuntimeGone`.

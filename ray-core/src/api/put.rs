@@ -1,4 +1,4 @@
-//! Objects that no task makes: what is put, adopted, or failed from the start.
+//! Objects that no task makes: stored values, adopted `Arc`s, and objects that fail from the start.
 
 use crate::base::config::Mode;
 use std::cell::UnsafeCell;
@@ -17,7 +17,7 @@ use crate::object::kind::{Kind, NoValue, ValueType};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
 
-/// An entry whose value is there, or will never be. `V` is the object's type, or an `Arc` of it.
+/// An entry that has its value from the start or never gets one. `V` is the object's type, or an `Arc` of it.
 #[repr(C)]
 pub(crate) struct Stored<V> {
     header: Header,
@@ -36,7 +36,7 @@ impl<V> Stored<V> {
     }
 
     unsafe fn drop_value(entry: NonNull<Header>) {
-        // SAFETY: the caller owns the value.
+        // SAFETY: the caller of the table's function owns the value and calls this once; the entry is a `Stored<V>`.
         unsafe {
             let value = entry.cast::<Self>().as_ref().value.get();
             crate::base::users_code::quietly(|| (*value).assume_init_drop());
@@ -44,16 +44,16 @@ impl<V> Stored<V> {
     }
 
     unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold is gone, and the value with it.
+        // SAFETY: the last hold is gone, so no thread refers to the entry, and its value was dropped before.
         unsafe { block::remove(entry.cast::<Self>()) };
     }
 }
 
-/// The tables of a type, for both forms.
+/// The tables of a type, for stored values and adopted `Arc`s.
 struct Tables<T>(PhantomData<T>);
 
 impl<T> Tables<T> {
-    /// Only for objects that have failed.
+    /// The table of objects that have failed, for a `T` that need not be `'static`.
     const FAILED: &'static VTable = &VTable {
         value: offset_of!(Stored<T>, value),
         adopted: false,
@@ -95,11 +95,11 @@ impl<T: 'static> Tables<T> {
 impl<T: 'static> ObjectRef<T> {
     pub(crate) fn stored(value: T, epoch: u32) -> Self {
         let entry = Stored::<T>::allocate(Tables::<T>::PUT, epoch, Phase::Ready, MaybeUninit::new(value));
-        // SAFETY: a fresh entry of a `T` with one ref.
+        // SAFETY: the entry is new, is a `Stored<T>`, and has one ref, which the reference takes over.
         unsafe { Self::adopt(entry) }
     }
 
-    /// A reference that has failed before anything began.
+    /// A reference to an object that has failed before anything began.
     #[cold]
     pub(crate) fn failed(error: Error, epoch: u32) -> Self {
         Self::failed_in(Tables::<T>::PUT, error, epoch)
@@ -107,13 +107,13 @@ impl<T: 'static> ObjectRef<T> {
 
     pub(crate) fn from_arc(value: Arc<T>, epoch: u32) -> Self {
         let entry = Stored::<Arc<T>>::allocate(Tables::<T>::ADOPTED, epoch, Phase::Ready, MaybeUninit::new(value));
-        // SAFETY: a fresh entry of an adopted `Arc<T>` with one ref.
+        // SAFETY: the entry is new, is a `Stored<Arc<T>>` with an adopted table, and has one ref, which the reference takes over.
         unsafe { Self::adopt(entry) }
     }
 }
 
 impl<T> ObjectRef<T> {
-    /// As [`failed`](Self::failed), in place of a reference whose value was taken.
+    /// Like [`failed`](Self::failed); replaces a reference whose value was taken.
     #[cold]
     pub(crate) fn taken(error: Error, epoch: u32) -> Self {
         Self::failed_in(Tables::<T>::FAILED, error, epoch)
@@ -121,31 +121,33 @@ impl<T> ObjectRef<T> {
 
     fn failed_in(table: &'static VTable, error: Error, epoch: u32) -> Self {
         let entry = Stored::<T>::allocate(table, epoch, Phase::Running, MaybeUninit::uninit());
-        // SAFETY: a fresh entry with one ref, which nobody else knows; both tables that are given are of a `Stored<T>`.
+        // SAFETY: the entry is new and no other thread knows it; both tables that are passed are those of a `Stored<T>`; the
+        // reference takes over the one ref.
         unsafe {
             entry.as_ref().fail(|_| true, error);
             Self::adopt(entry)
         }
     }
 
-    /// Another object of an `Arc` that was the value of this one.
+    /// Makes another object of an `Arc` that was the value of this one.
     pub(crate) fn adopt_again(&self, value: Arc<T>) -> Self {
         let table = self.header().vtable;
         assert!(table.adopted, "the value of this object was an `Arc`");
         let entry = Stored::<Arc<T>>::allocate(table, self.header().epoch, Phase::Ready, MaybeUninit::new(value));
-        // SAFETY: a fresh entry with one ref; an adopted entry of this type is a `Stored<Arc<T>>`, so its table fits.
+        // SAFETY: the entry is new and has one ref, which the reference takes over. The table is that of an adopted entry of `T`,
+        // which is a `Stored<Arc<T>>` like the new one.
         unsafe { Self::adopt(entry) }
     }
 }
 
-/// Stores a value once, to be shared by as many tasks as want it. The value is moved, at any size, never copied;
-/// parameters declared `&T` read it in place. [Ray's page](https://docs.ray.io/en/latest/ray-core/objects.html).
+/// Stores a value once; any number of tasks can share it. The value is moved, whatever its size, and never copied; parameters `&T`
+/// read it in place. [Ray's page](https://docs.ray.io/en/latest/ray-core/objects.html).
 ///
-/// The type is serialisable, as what is put here can be put on a cluster; [`put_local`] takes any type.
+/// The type must be serialisable, because the same program may run on a cluster; [`put_local`] takes any type.
 ///
 /// # Errors
-/// None here. Where the engine cannot start (or, in strict mode, the value does not survive MessagePack), the reference
-/// comes back failed.
+/// This function returns none. If the engine cannot start, or in strict mode if the value cannot be encoded and decoded, the object
+/// has failed.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -164,10 +166,10 @@ pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) ->
     }
 }
 
-/// As [`put`], for a type that never leaves the process: a channel, a file, a lock.
+/// Like [`put`], for a type that never leaves the process: a channel, a file, a lock.
 ///
 /// # Errors
-/// As [`put`].
+/// Those of [`put`].
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -184,7 +186,7 @@ pub fn put_local<T: Send + Sync + 'static>(value: T) -> ObjectRef<T> {
     }
 }
 
-/// Adopts an `Arc`: the object is the one that the `Arc` shares, no copy is made.
+/// Adopts an `Arc`: the object shares the value of the `Arc`, and no copy is made.
 ///
 /// ```
 /// # extern crate ray_core as ray;

@@ -1,8 +1,8 @@
-//! Getting several: waiting for all of them, or for the first that fails.
+//! A get of several references: waits for all of them, or for the first failure.
 //!
-//! From the newest on, for that is what this thread's own deque gives first, while thieves take the oldest, and what an
-//! actor runs last: when it is there, most others are. A value is taken as soon as its entry and all after it have been
-//! seen settled, so that each entry is come by once.
+//! The references are settled from the last one to the first. This thread's own deque gives the newest task first, while other
+//! threads steal the oldest, and an actor runs the last call last: when the last reference is settled, most others are. A value is
+//! taken as soon as its entry and all later ones have been settled, so each entry is visited once.
 
 use crate::base::epoch;
 use crate::object::watch;
@@ -23,16 +23,16 @@ use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
 use crate::task::runner::Bodies;
 
-/// So many entries ahead are asked for: another thread wrote them.
+/// The entries are prefetched so many places ahead, since another thread wrote them.
 const AHEAD: usize = 8;
 
-/// More entries than this are not watched for failures at once: to mark them costs a write each, where their runners
-/// write too, and most waits are over sooner.
+/// Up to this number of entries are watched for failures at once. Marking more entries costs a write each, to memory that their
+/// running threads write too, and most waits end sooner.
 const FEW: usize = 1024;
-/// After this they are.
+/// After this time all entries are watched.
 const SOON: Duration = Duration::from_millis(5);
 
-/// What stands for an entry that is kept while it is waited for.
+/// A value that keeps an entry alive while a getter waits for it.
 pub(super) trait Awaited {
     fn entry(&self) -> NonNull<Header>;
 }
@@ -44,24 +44,24 @@ impl<T> Awaited for ObjectRef<T> {
     }
 }
 
-/// The wait for several.
+/// The state of a wait for several references.
 pub(super) struct Several {
     until: Until,
     thread: Option<&'static ThreadState>,
-    /// Entries from here on were offered help.
+    /// The entries from this index on were tried: this thread has run them or may not.
     helped: usize,
-    /// Failures are watched for, and so many had been seen at the last look.
+    /// The guard of the watch for failures, and the number of failures at the last look.
     watching: Option<(Watching, u64)>,
-    /// It has waited for [`SOON`].
+    /// Whether the wait has lasted for [`SOON`].
     waited: bool,
-    /// The engine knows that they are awaited.
+    /// Whether the entries were entered in the engine's awaited queue.
     announced: bool,
     last_resort: LastResort,
 }
 
 #[inline]
 fn header(one: &impl Awaited) -> &Header {
-    // SAFETY: kept by what stands for it.
+    // SAFETY: an `Awaited` keeps its entry alive.
     unsafe { one.entry().as_ref() }
 }
 
@@ -81,15 +81,15 @@ impl Several {
     /// Waits until all are settled.
     ///
     /// # Errors
-    /// As [`Self::settle_last`].
+    /// Those of [`Self::settle_last`].
     pub(super) fn settle_all(mut self, all: &[impl Awaited]) -> Result<()> {
         (0..=all.len()).rev().try_for_each(|end| self.settle_last(&all[..end]))
     }
 
-    /// Waits until the last one is settled. To be called again, with one less each time.
+    /// Waits until the last reference is settled. The caller repeats this with one reference less each time.
     ///
     /// # Errors
-    /// The error of one that has failed, be it the last or not; whatever waiting gives.
+    /// The error of any reference that has failed, not only of the last one; the errors of waiting.
     #[inline]
     pub(super) fn settle_last(&mut self, all: &[impl Awaited]) -> Result<()> {
         let Some(last) = all.last() else { return Ok(()) };
@@ -126,7 +126,8 @@ impl Several {
         Ok(self.thread.insert(state))
     }
 
-    /// Runs unstarted work, the last one's first; each is tried once. `true`: something was run, look again.
+    /// Runs unstarted work, that of the last reference first; each is tried once. `true`: something was run, so the caller looks
+    /// again.
     fn help<A: Awaited>(&mut self, state: &ThreadState, all: &[A]) -> Result<bool> {
         if self.until.deadline.is_some() {
             return Ok(false);
@@ -144,13 +145,13 @@ impl Several {
             }
             epoch::check_object(header.epoch)?;
             if inline::run(state, all[at].entry(), Bodies::Short) {
-                // What is run may be run again: another attempt, or the calls before it.
+                // The same reference may have work again: another attempt, or the calls before it.
                 self.helped = at + 1;
                 return Ok(true);
             }
             if header.task().is_some_and(|head| !head.vtable().kind.in_class_queue) {
-                // A busy actor is left to those who run it: to ask again for each call would be in their way. What comes
-                // before is tried when this one is there.
+                // The threads that run a busy actor also run this call. Asking again for each call would hold them up. The
+                // references before this one are tried when this one is settled.
                 return Ok(false);
             }
         }
@@ -208,7 +209,7 @@ impl Several {
         Ok(())
     }
 
-    /// Has failures of all that are open wake this thread.
+    /// Marks all entries that are not settled, so that a failure wakes this thread.
     fn watch(&mut self, all: &[impl Awaited]) -> Result<()> {
         let watching = Watching::new();
         let seen = watch::failures();
@@ -218,7 +219,7 @@ impl Several {
             }
         }
         self.watching = Some((watching, seen));
-        // One may have failed before it was marked.
+        // An entry may have failed before it was marked.
         any_failed(all)
     }
 }

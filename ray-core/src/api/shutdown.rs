@@ -1,17 +1,18 @@
-//! `shutdown`: the end of the engine, as a program asks for it.
+//! `shutdown`: ends the engine.
 
 use crate::base::error::Result;
 use crate::engine::engine::retire;
 use crate::engine::shutdown::end;
 use crate::engine::thread;
 
-/// Shuts the engine down: settles every object at once (with `RuntimeGone`), then waits a grace for the bodies that run (5
-/// s, [`Config::shutdown_grace`](crate::Config::shutdown_grace)) and for the engine's threads. Nothing happens if no engine
-/// runs. [`init`](crate::init) works again after it, whatever it returns.
+/// Shuts the engine down. Every object fails at once (with `RuntimeGone`); then this waits for the running bodies and the engine's
+/// threads, for the grace period at most (5 s, or [`Config::shutdown_grace`](crate::Config::shutdown_grace)). Without an engine
+/// nothing happens. After this, [`init`](crate::init) works again, also if this returns an error.
 ///
 /// # Errors
-/// `GetTimeout` if bodies still run after the grace, with their names: the engine is gone all the same, and their threads
-/// end when they do. `InvalidArgument` inside a body or a callback of the engine, which would wait for itself.
+/// `GetTimeout`, with the names of the bodies, if bodies still run after the grace period: the engine has ended nevertheless, and
+/// their threads end when the bodies do. `InvalidArgument` inside a body or a callback of the engine, because it would wait for
+/// itself.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -30,7 +31,7 @@ pub fn shutdown() -> Result<()> {
     }
     let Some(engine) = retire() else { return Ok(()) };
     if engine.of_this_process().is_err() {
-        // A fork: none of the engine's threads is here, and its locks may be held by threads that are not.
+        // In a forked process the engine's threads do not exist, and threads that do not exist may hold its locks.
         std::mem::forget(engine);
         return Ok(());
     }

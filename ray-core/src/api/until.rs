@@ -1,10 +1,10 @@
-//! How long a wait lasts, and where in the program it was begun.
+//! The time-out of a wait, and the place in the program where it began.
 
 use crate::base::error::{Error, ErrorKind};
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// Where and until when a getter waits.
+/// The deadline of a getter, and its place in the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Until {
     pub(super) deadline: Option<Instant>,

@@ -1,4 +1,4 @@
-//! `wait` and `as_completed`: the results that are there first.
+//! `wait` and `as_completed`: references in the order in which they become ready.
 
 pub(crate) mod completed;
 mod set;
@@ -29,7 +29,7 @@ pub trait Reference: sealed::Sealed {
     fn place(&self) -> Place;
 }
 
-/// An entry, for the engine's own use.
+/// A pointer to an entry, for internal use.
 #[derive(Clone, Copy, Debug)]
 pub struct Place(NonNull<Header>);
 
@@ -51,8 +51,8 @@ impl Reference for AnyRef {
     }
 }
 
-/// References that are waited for, in their order; what [`wait`] takes and gives back. It keeps its registration, so
-/// that a loop of waits costs the same for each result however many are left.
+/// References to wait for, in order; [`wait`] takes them and returns the rest. It keeps its registration with the objects, so in a
+/// loop of waits each result costs the same, whatever the number of references.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -67,23 +67,24 @@ impl Reference for AnyRef {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub struct Pending<R: Reference> {
-    /// Declared before the references: it unlinks its nodes from their entries.
+    /// Declared before the references, since dropping it unlinks its nodes from the entries that the references keep alive.
     set: Option<Arc<Set>>,
     refs: Vec<Option<R>>,
     left: usize,
-    /// Results handed out so far.
+    /// The number of results that were handed out.
     head: usize,
-    /// Those from here on have been offered to be run by the getter itself.
+    /// The getter itself has tried to run the references from this index on.
     offered: usize,
-    /// None before it is left.
+    /// No reference before this index is left.
     first: usize,
-    /// The engine knows that they are awaited.
+    /// Whether the references were entered in the engine's awaited queue.
     announced: bool,
 }
 
-// SAFETY: the set is only touched through the references' entries, which are Sync, and by its owner.
+// SAFETY: only the owner and the firing threads use the set, by its rules (`set`), and the references, which are Send, keep the
+// entries alive.
 unsafe impl<R: Reference + Send> Send for Pending<R> {}
-// SAFETY: a shared one can only be counted and iterated.
+// SAFETY: `&Pending` gives access to the number and to the references, which are Sync, but not to the set.
 unsafe impl<R: Reference + Sync> Sync for Pending<R> {}
 
 impl<R: Reference> std::fmt::Debug for Pending<R> {
@@ -93,24 +94,24 @@ impl<R: Reference> std::fmt::Debug for Pending<R> {
 }
 
 impl<R: Reference> Pending<R> {
-    /// How many are left.
+    /// The number of references that are left.
     #[must_use]
     pub fn len(&self) -> usize {
         self.left
     }
 
-    /// None is left.
+    /// Whether no reference is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left == 0
     }
 
-    /// Those that are left, in the order they were given.
+    /// The references that are left, in the order of the input.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
         self.refs.iter().flatten()
     }
 
-    /// The place of the first that is left. It only grows, so that a loop of calls looks at each place once.
+    /// The index of the first reference that is left. It never decreases, so a loop of calls looks at each index once.
     fn first(&mut self) -> Option<usize> {
         while self.refs.get(self.first)?.is_none() {
             self.first += 1;
@@ -118,7 +119,7 @@ impl<R: Reference> Pending<R> {
         Some(self.first)
     }
 
-    /// Registers with every entry, once.
+    /// Registers with every entry when it is called for the first time.
     fn register(&mut self) -> Result<&Set> {
         if self.set.is_none() {
             let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().0).collect();
@@ -133,13 +134,14 @@ impl<R: Reference> Pending<R> {
                 epoch::check_object(unsafe { entry.as_ref() }.epoch)?;
             }
             self.offered = entries.len();
-            // SAFETY: the set is dropped before the references (field order, and `take` below leaves nodes done).
+            // SAFETY: the references keep the entries alive until the set is dropped: it is declared before them, and `take`
+            // removes only a reference whose node is done.
             self.set = Some(unsafe { Set::new(&entries) });
         }
         self.set.as_deref().ok_or_else(epoch::stale_object)
     }
 
-    /// The state of this thread, for the engine that the references are of.
+    /// The state of this thread for the engine of the references.
     fn thread(&mut self) -> Result<&'static ThreadState> {
         let first = self.first().ok_or_else(epoch::stale_object)?;
         let first = self.refs[first].as_ref().ok_or_else(epoch::stale_object)?.place().0;
@@ -147,7 +149,7 @@ impl<R: Reference> Pending<R> {
         thread::of(unsafe { first.as_ref() }.epoch)
     }
 
-    /// The next `count` that are there, in input order.
+    /// Takes the next `count` references that are ready, in the order of the input.
     fn take(&mut self, count: usize) -> Vec<R> {
         let Some(set) = self.set.as_deref() else { return Vec::new() };
         if count == 1 {
@@ -163,7 +165,7 @@ impl<R: Reference> Pending<R> {
         picked.into_iter().filter_map(|index| self.refs[index].take()).collect()
     }
 
-    /// This thread is about to wait for them: they go before fresh work.
+    /// Enters the references in the awaited queue, so that their tasks go before new work.
     fn announce(&mut self, state: &ThreadState) {
         let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
         if !std::mem::replace(&mut self.announced, true) {
@@ -174,7 +176,7 @@ impl<R: Reference> Pending<R> {
         }
     }
 
-    /// A future is about to wait for them: they are begun soon, here if no worker can be had.
+    /// Makes a worker begin the work soon, for a future that is about to wait; runs it here if no worker can be had.
     fn hand_over(&mut self, state: &ThreadState) {
         self.announce(state);
         crate::engine::wake::kick(&state.engine);
@@ -184,7 +186,7 @@ impl<R: Reference> Pending<R> {
         {}
     }
 
-    /// Waits until `need` are there.
+    /// Waits until `need` references are ready.
     fn wait_for(&mut self, state: &ThreadState, need: usize, deadline: Option<Instant>) -> Result<Waited> {
         self.announce(state);
         let mut last_resort = LastResort::default();
@@ -210,7 +212,7 @@ impl<R: Reference> Pending<R> {
         }
     }
 
-    /// Runs short unstarted work here until `need` are there; each is offered once.
+    /// Runs short unstarted work on this thread until `need` references are ready; each reference is tried once.
     fn help(&mut self, state: &ThreadState, need: usize) {
         while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
             self.offered -= 1;
@@ -261,25 +263,25 @@ impl<R: Reference> FromIterator<R> for Pending<R> {
 impl<R: Reference> IntoIterator for Pending<R> {
     type Item = R;
     type IntoIter = std::iter::Flatten<std::vec::IntoIter<Option<R>>>;
-    /// Those that are left, in the order they were given.
+    /// The references that are left, in the order of the input.
     fn into_iter(mut self) -> Self::IntoIter {
-        // The nodes leave the entries first; then the references may go one by one.
+        // The nodes are unlinked first; then the references may be dropped one by one.
         self.set = None;
         std::mem::take(&mut self.refs).into_iter().flatten()
     }
 }
 
-/// Waits until `n` of the references are ready, and returns exactly that many and the rest, both in the order of the
-/// input. Which ones is decided by the order in which they became ready. A failed or cancelled task counts as ready.
+/// Waits until `n` of the references are ready, and returns exactly `n` of them and the rest, both in the order of the input. The
+/// references that became ready first are returned. A failed or cancelled task counts as ready.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.wait.html).
 ///
-/// Takes a slice, a `Vec`, an array, or the [`Pending`] that the last wait gave back, and `n` or
-/// [`first(n).timeout(..)`](crate::first), with which fewer come back when the time is over.
+/// The input is a slice, a `Vec`, an array, or the [`Pending`] that the last wait returned. `n` is a number, or
+/// [`first(n).timeout(..)`](crate::first), with which fewer are returned when the time is over.
 ///
 /// # Errors
-/// `InvalidArgument`: a reference stands there twice, `n` is 0, or more than there are (an empty input gives two
-/// empties). `BlockingInAsync`, `RuntimeGone` as [`get`](crate::get). The references are dropped then: wait for a slice
-/// to keep them.
+/// `InvalidArgument` if a reference occurs twice, or if `n` is 0 or more than the number of references (for an empty input the
+/// result is empty). `BlockingInAsync` and `RuntimeGone` as for [`get`](crate::get). After an error the references are dropped:
+/// pass a slice to keep them.
 ///
 /// ```
 /// # extern crate ray_core as ray;

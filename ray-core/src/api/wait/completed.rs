@@ -1,4 +1,4 @@
-//! Results in the order in which they come.
+//! Iterators and streams of references in the order in which they become ready.
 
 use crate::base::epoch;
 use std::panic::Location;
@@ -11,7 +11,7 @@ use crate::api::wait::{Pending, Reference};
 use crate::engine::blocking::may_block;
 use crate::object::entry::Header;
 
-/// The references in true completion order; made by [`as_completed`].
+/// The references in the order in which they become ready; [`as_completed`] makes it.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is used"]
 pub struct AsCompleted<R: Reference> {
@@ -19,15 +19,15 @@ pub struct AsCompleted<R: Reference> {
     site: &'static Location<'static>,
 }
 
-/// Iterates over references in the order in which they become ready, failed ones included.
-/// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.as_completed.html), which yields them in batches.
+/// Iterates over references in the order in which they become ready, including failed ones.
+/// [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.as_completed.html), where results come in batches.
 ///
-/// In async code use [`AsCompleted::stream`]. If the engine is shut down meanwhile, the rest comes at once; getting one
-/// says so.
+/// In async code use [`AsCompleted::stream`]. If the engine is shut down meanwhile, the iterator returns the rest at once, and a
+/// get of one of them returns the error.
 ///
 /// # Panics
-/// Iterating inside an `async fn` of the engine, where it would stall others; if a reference stands there twice; when no
-/// thread is left that could run what it waits for.
+/// The iteration panics inside an `async fn` of the engine, where it would stall other futures; if a reference occurs twice; and if
+/// no thread is left that could run the awaited work.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -45,7 +45,7 @@ pub fn as_completed<R: Reference>(refs: impl Into<Pending<R>>) -> AsCompleted<R>
 }
 
 impl<R: Reference> AsCompleted<R> {
-    /// The same as a stream, for async code.
+    /// Converts this into a stream, for async code.
     ///
     /// ```
     /// # extern crate ray_core as ray;
@@ -66,13 +66,13 @@ impl<R: Reference> AsCompleted<R> {
         CompletedStream(self.pending)
     }
 
-    /// How many are still to come.
+    /// The number of references that are still to come.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// None is still to come.
+    /// Whether no reference is still to come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
@@ -80,12 +80,12 @@ impl<R: Reference> AsCompleted<R> {
 }
 
 impl<R: Reference> Pending<R> {
-    /// The first that is left, when the engine can say no more.
+    /// Takes the first reference that is left; used when the engine has ended and there is no further order.
     fn take_any(&mut self) -> Option<R> {
         self.set = None;
         let object = self.first().and_then(|first| self.refs[first].take());
         self.left -= usize::from(object.is_some());
-        // What is left is no longer registered, and never will be: the engine is gone.
+        // The references that are left are not registered any more and never will be, because the engine has ended.
         self.head = 0;
         object
     }
@@ -94,7 +94,7 @@ impl<R: Reference> Pending<R> {
         let Some(first) = self.first() else { return false };
         self.refs[first].as_ref().is_some_and(|object| {
             let entry = object.place().0;
-            // SAFETY: the reference keeps it alive.
+            // SAFETY: the reference keeps its entry alive.
             let header: &Header = unsafe { entry.as_ref() };
             epoch::check_object(header.epoch).is_err()
         })
@@ -127,7 +127,7 @@ impl<R: Reference> Iterator for AsCompleted<R> {
         match pending.wait_for(state, need, None) {
             Ok(_) => pending.take(1).pop(),
             Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", self.site),
-            // The engine is gone, or this body was stopped: getting one says so.
+            // The engine has ended, or this body was stopped. A get of the reference returns that error.
             Err(_) => pending.take_any(),
         }
     }
@@ -140,6 +140,8 @@ impl<R: Reference> Iterator for AsCompleted<R> {
 impl<R: Reference> ExactSizeIterator for AsCompleted<R> {}
 
 /// [`AsCompleted`] as a stream.
+///
+/// If the engine is shut down meanwhile, the stream returns the remaining references at once, in the order of the input.
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
 pub struct CompletedStream<R: Reference>(Pending<R>);
@@ -165,7 +167,7 @@ impl<R: Reference> Stream for CompletedStream<R> {
             set.alert_task(need, context.waker(), state.epoch);
             if set.count() < need {
                 pending.hand_over(state);
-                // The engine may have ended before it could find the stream's bell.
+                // The engine may have ended before its shutdown could find the bell of the stream.
                 return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
             }
             set.calm();

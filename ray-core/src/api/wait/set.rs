@@ -2,17 +2,17 @@
 //!
 //! # States and rules
 //!
-//! 1. Each entry has a node, linked in the entry's list until it fires or is unlinked; the set lives on the heap and
-//!    does not move, and all that reach it share it.
-//! 2. Firing a node writes its number at the next free place of `arrived` and, if that makes as many as the owner waits
-//!    for, wakes the owner. Setting the node's `done` is the firing thread's last touch of the set: the owner is woken after
-//!    that, since waking may run the user's code.
-//! 3. The owner alone reads `arrived`, from the front, and frees the set after every node is unlinked or done. It hands a
-//!    reference out when its node is done, no sooner: the entry may be freed then, and could not be unlinked from.
+//! 1. Each entry has a node, which is linked in the entry's list until it fires or is unlinked. The set is on the heap and does not
+//!    move. All nodes point to it.
+//! 2. Firing a node writes the node's number to the next free place of `arrived`. If that makes as many as the owner waits for, the
+//!    firing thread wakes the owner. Setting `done` of the node is the firing thread's last access to the set; it wakes the owner
+//!    after that, because a waker may run code of the user.
+//! 3. Only the owner reads `arrived`, from the front. It frees the set after every node is unlinked or done. It hands a reference
+//!    out only when the node is done: the entry may be freed then, and the node could not be unlinked from it.
 //! 4. No wake is lost: see [`arrivals`](crate::sched::arrivals).
-//! 5. Results come in the order in which they were settled: those that are there when the registration ends (found settled,
-//!    or arrived meanwhile) by their stamps, later ones as they arrive. So what has been ready for longer comes first, and
-//!    a result that is ready is not passed over by those that become ready after it.
+//! 5. Results come in the order in which they were settled: those that are ready when the registration ends (settled before, or
+//!    arrived meanwhile) by their stamps, later ones as they arrive. So a result that is ready comes before all that become ready
+//!    after it.
 
 use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
@@ -28,7 +28,7 @@ use crate::object::entry::Header;
 use crate::object::waiter::Waiter;
 use crate::sched::arrivals::Arrivals;
 
-/// So many results ahead the entries are asked for: another thread wrote them.
+/// The entries of results are prefetched so many results ahead, since another thread wrote them.
 const AHEAD: usize = 4;
 
 #[repr(C)]
@@ -42,23 +42,24 @@ struct Node {
 
 pub(super) struct Set {
     nodes: Box<[Node]>,
-    /// Numbers, plus one, in the order in which nodes fired.
+    /// The numbers of the nodes plus one, in the order in which they fired.
     arrived: Box<[AtomicU32]>,
     arrivals: Arrivals,
-    /// What was there when the registration ended, in order; empty until then.
+    /// The numbers of the results that were ready when the registration ended, in order; empty until then.
     there: OnceCell<Box<[u32]>>,
-    /// Of `there`, those whose entries were settled before they could be linked: they never arrive.
+    /// How many of `there` were settled before they could be linked; their nodes never fire.
     never_arrive: Cell<usize>,
-    /// The owner, while it is parked.
+    /// The thread of the owner, while it is parked.
     thread: Mutex<Option<Thread>>,
-    /// The owner, if it is a stream.
+    /// The bell of the owner, if it is a stream.
     bell: OnceLock<KnownBell>,
 }
 
 // SAFETY: the nodes are touched by the rules above. `there`, `never_arrive`, `set` and `linked` are the owner's, which one thread is at a
 // time; firing threads only read `set`, written before its node was linked. The rest is atomic or locked.
 unsafe impl Send for Set {}
-// SAFETY: as above.
+// SAFETY: firing threads access the set only by the rules above: they read `set` and `index`, which do not change after the node
+// was linked, and use atomics and locks otherwise. One thread at a time is the owner and uses the cells.
 unsafe impl Sync for Set {}
 
 impl Set {
@@ -85,50 +86,52 @@ impl Set {
         for node in &set.nodes {
             node.set.set(Arc::as_ptr(&set));
             node.linked.set(true);
-            // SAFETY: the entries outlive the set, and the set its nodes' places in the lists.
+            // SAFETY: the caller guarantees that the entries outlive the set; the nodes stay in the set's heap memory until they
+            // are unlinked or done.
             if unsafe { node.entry.as_ref().link(node.place()) }.is_err() {
                 node.linked.set(false);
                 there.push(node.index);
             }
         }
-        // One thread may have settled an entry that was not linked yet, and then one that was.
+        // A thread may have settled first an entry that was not linked yet, and then one that was. So the stamps decide.
         set.never_arrive.set(there.len());
         let meanwhile = set.arrivals.count();
         there.extend((0..meanwhile).map(|at| set.nodes[set.arrived(at)].index));
         if there.len() > 1 {
-            // SAFETY: the entries outlive the set.
+            // SAFETY: the caller guarantees that the entries outlive the set.
             there.sort_by_cached_key(|index| (unsafe { set.nodes[*index as usize].entry.as_ref() }.stamp(), *index));
         }
         let _ = set.there.set(there.into_boxed_slice());
         set
     }
 
-    /// How many are there, handed out ones included.
+    /// The number of results that are ready, including those that were handed out.
     #[inline]
     pub(super) fn count(&self) -> usize {
         self.arrivals.count() + self.never_arrive.get()
     }
 
-    /// `true`: the owner is to be woken.
+    /// Enters the number of a node that fires. `true`: the caller wakes the owner.
     fn push(&self, index: u32) -> bool {
         let arrival = self.arrivals.arrive();
         self.arrived[arrival.place].store(index + 1, Ordering::Release);
         arrival.wakes
     }
 
-    /// The number of the `at`-th that arrived.
+    /// The number of the node that arrived as the `at`-th.
     fn arrived(&self, at: usize) -> usize {
         let mut turn = 0;
         loop {
             match self.arrived[at].load(Ordering::Acquire) {
-                // Its firing thread has the place but has not written yet.
+                // The firing thread has reserved the place but has not written it yet.
                 0 => crate::base::sync::spin(&mut turn),
                 index => return index as usize - 1,
             }
         }
     }
 
-    /// The number of the `at`-th that became ready; `at` is below the count. Its node is let go of: its reference may go.
+    /// The number of the result that became ready as the `at`-th; `at` is below the count. The firing thread is done with its node,
+    /// so the owner may drop the reference.
     pub(super) fn index(&self, at: usize) -> usize {
         let there = self.there.get().map_or(&[][..], |there| there);
         let index = match there.get(at) {
@@ -137,7 +140,7 @@ impl Set {
         };
         let soon = match there.get(at + AHEAD) {
             Some(soon) => *soon as usize,
-            // 0 is one that has not arrived, and no index when 1 is taken off.
+            // 0 means that none has arrived there; minus 1 it is no valid index.
             None => self
                 .arrived
                 .get(at + AHEAD - self.never_arrive.get())
@@ -155,17 +158,17 @@ impl Set {
     }
 
     fn alert(&self, need: usize) {
-        // The owner looks at the count again before it sleeps.
+        // The owner checks the count again before it parks, so the result is not needed.
         let _ = self.arrivals.alert(need.saturating_sub(self.never_arrive.get()));
     }
 
-    /// Has this thread unparked when `need` are there.
+    /// Unparks this thread when `need` results are ready.
     pub(super) fn alert_thread(&self, need: usize) {
         *self.thread.lock() = Some(std::thread::current());
         self.alert(need);
     }
 
-    /// Has `waker` woken when `need` are there, or when the engine of that number ends.
+    /// Wakes `waker` when `need` results are ready, or when the engine with this epoch ends.
     pub(super) fn alert_task(&self, need: usize, waker: &Waker, epoch: u32) {
         self.bell.get_or_init(|| KnownBell::new(epoch)).bell().set(waker);
         self.alert(need);
@@ -187,7 +190,8 @@ impl Node {
 }
 
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
-    // SAFETY: the first field of a node; the set lives until `done` (rule 3).
+    // SAFETY: the waiter is the first field of a `Node`. The node and its set exist until `done` is set (rule 3), which happens
+    // last here.
     let (thread, bell) = unsafe {
         let node = &*node.cast::<Node>();
         let set = &*node.set.get();
@@ -211,15 +215,15 @@ impl Drop for Set {
     fn drop(&mut self) {
         for node in &self.nodes {
             if node.linked.get() && !node.waiter.is_done() {
-                // SAFETY: the entries outlive the set, and linked nodes are ours to unlink.
+                // SAFETY: the entries outlive the set. The node was linked by the set, and is unlinked once, here.
                 unsafe { node.entry.as_ref().unlink(node.place()) };
             }
         }
     }
 }
 
-/// Whether an entry stands there twice. Entries that were made one after the other often lie in the order of their addresses,
-/// which sorts fast.
+/// Whether an entry occurs twice. Entries that were made one after the other are often sorted by address already, so the sort is
+/// fast.
 pub(super) fn has_duplicates(entries: &[NonNull<Header>]) -> bool {
     let mut sorted = entries.to_vec();
     sorted.sort_unstable();
