@@ -21,7 +21,7 @@ pub struct AnyActor(NonNull<ActorHead>);
 
 // SAFETY: it gives no access to the instance, and the head is Sync.
 unsafe impl Send for AnyActor {}
-// SAFETY: as above.
+// SAFETY: a shared `AnyActor` gives no access to the instance, and the head is Sync.
 unsafe impl Sync for AnyActor {}
 
 // By number, and not by address: each handle of an actor of another process may have its own proxy here.
