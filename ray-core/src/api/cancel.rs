@@ -101,14 +101,14 @@ pub struct CancelOnDrop<T>(Option<ObjectRef<T>>);
 impl<T> CancelOnDrop<T> {
     /// Converts the guard back into the reference; nothing is cancelled.
     pub fn keep(mut self) -> ObjectRef<T> {
-        self.0.take().expect("it is there until the guard goes")
+        self.0.take().expect("the guard has its reference until it is consumed")
     }
 }
 
 impl<T> std::ops::Deref for CancelOnDrop<T> {
     type Target = ObjectRef<T>;
     fn deref(&self) -> &ObjectRef<T> {
-        self.0.as_ref().expect("it is there until the guard goes")
+        self.0.as_ref().expect("the guard has its reference until it is consumed")
     }
 }
 
@@ -117,7 +117,7 @@ impl<T: Clone> Future for CancelOnDrop<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         // After the future has returned its result the reference is ready, so the drop of the guard cancels nothing.
-        Pin::new(self.0.as_mut().expect("it is there until the guard goes")).poll(context)
+        Pin::new(self.0.as_mut().expect("the guard has its reference until it is consumed")).poll(context)
     }
 }
 

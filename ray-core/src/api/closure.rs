@@ -27,6 +27,9 @@ use crate::engine::task_cell::ClosureBody;
 use crate::object::object_ref::ObjectRef;
 
 /// A closure as a task; [`task`] makes it, and `.remote()` or `.tell()` submits it.
+///
+/// # Panics
+/// The methods that set options panic if the task was submitted before.
 #[must_use = "the task does nothing until `.remote()`"]
 pub struct Task<C>(WrapperTask<C>);
 
@@ -112,7 +115,7 @@ impl<C> Task<C> {
 
     fn options_mut(&mut self) -> &mut CallOptions {
         let parts = self.0.0.0.0.get_mut().as_mut();
-        &mut parts.expect("submitting it took it: what is found through `Deref` is not given back").1
+        &mut parts.expect("this task was submitted before, so its options cannot change: make another one with `ray::task`").1
     }
 }
 

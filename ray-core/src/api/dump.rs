@@ -229,7 +229,7 @@ pub fn dump_on_signal(signal: i32) -> crate::Result<()> {
         return Err(refused("there is no such signal".to_owned()));
     }
     if signal_hook::consts::FORBIDDEN.contains(&signal) {
-        return Err(refused("the system, or a crash, has it; use SIGUSR1 or SIGUSR2".to_owned()));
+        return Err(refused("the operating system or a crash uses it; use SIGUSR1 or SIGUSR2".to_owned()));
     }
     let mut signals = signal_hook::iterator::Signals::new([signal]).map_err(|error| refused(error.to_string()))?;
     let thread = std::thread::Builder::new().name("dump-on-signal".into()).stack_size(256 * 1024);

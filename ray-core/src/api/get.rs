@@ -253,7 +253,7 @@ impl<T: Clone, const N: usize> Get for &[ObjectRef<T>; N] {
     }
 }
 
-/// A member of a tuple for [`get`].
+/// A reference that may be in a tuple for [`get`].
 pub trait GetOne: Get {
     /// The entry of the reference.
     #[doc(hidden)]

@@ -64,7 +64,7 @@ impl Context {
     }
 }
 
-/// Shuts its engine down when dropped; see [`Context::shutdown_on_drop`].
+/// A guard that shuts its engine down when it is dropped; see [`Context::shutdown_on_drop`].
 #[derive(Debug)]
 #[must_use = "dropped at once, it shuts the engine down at once"]
 pub struct ShutdownGuard(Context);

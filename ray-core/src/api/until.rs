@@ -28,6 +28,6 @@ impl Until {
 pub(super) fn timed_out() -> Error {
     Error::new(
         ErrorKind::GetTimeout,
-        "the time-out passed before the result was there; the task goes on: get it again later, or cancel it",
+        "the time-out passed before the result was ready; the task goes on: get it again later, or cancel it",
     )
 }

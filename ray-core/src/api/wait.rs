@@ -126,7 +126,7 @@ impl<R: Reference> Pending<R> {
             if set::has_duplicates(&entries) {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
-                    "the same reference stands twice among those to wait for; give each object once",
+                    "the same reference occurs twice in the input of a wait; pass each object once",
                 ));
             }
             for entry in &entries {
@@ -304,7 +304,10 @@ pub fn wait<R: Reference>(refs: impl Into<Pending<R>>, n: impl Into<WaitOptions>
     if count == 0 || count > pending.len() {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("wait for at least 1 and at most as many as there are ({}), not {count}", pending.len()),
+            format!(
+                "the number of references to wait for must be at least 1 and at most the number of references ({}), and is {count}",
+                pending.len()
+            ),
         ));
     }
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));

@@ -179,7 +179,7 @@ impl Registration {
         }
     }
 
-    /// The methods of the actor class; none of a function.
+    /// The methods of the actor class. A function has none.
     #[must_use]
     pub fn methods(&self) -> &'static [MethodEntry] {
         match self.kind {

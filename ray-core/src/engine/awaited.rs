@@ -39,7 +39,7 @@ struct Awaited {
     from: Getter,
 }
 
-/// The queue.
+/// The queue of awaited tasks.
 #[derive(Default)]
 pub(crate) struct AwaitedQueue {
     count: AtomicUsize,

@@ -74,7 +74,7 @@ fn may_block_in_a_body(state: &ThreadState, site: &'static Location<'static>) ->
         return Err(Error::new(
             ErrorKind::Threads,
             format!(
-                "gets nest {DEEPEST} deep here, as deep as they may: a recursion without an end? Otherwise submit more before getting, or use `async fn` and await"
+                "gets nest {DEEPEST} levels deep here, which is the limit: look for a recursion without an end; otherwise submit more tasks before you get their results, or use `async fn` and await"
             ),
         ));
     }

@@ -47,7 +47,7 @@ pub(crate) struct Engine {
     pub(crate) settings: Resolved,
     pub(crate) cpu: CpuPool,
     pub(crate) claims: Mutex<Claims<Returning, Hold>>,
-    /// Work for one CPU that belongs to no thread's deque.
+    /// Tasks for one CPU that are in no thread's deque.
     pub(crate) injector: Injector<Job>,
     pub(crate) free: FreeQueue,
     /// The tasks of all queues that a thread waits for.
@@ -72,7 +72,7 @@ pub(crate) struct Engine {
     pub(crate) async_runtime: AsyncRuntime,
 }
 
-/// The worker threads, counted.
+/// The counts of the worker threads, and the list of the idle ones.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     /// The workers that are parked and can be woken.
@@ -205,7 +205,7 @@ impl Engine {
     /// used where the caller waits or starts a thread anyway.
     ///
     /// # Errors
-    /// `RuntimeGone`.
+    /// `RuntimeGone` in a forked process.
     pub(crate) fn of_this_process(&self) -> Result<()> {
         if self.process == std::process::id() {
             return Ok(());

@@ -27,7 +27,7 @@ const BATCH: usize = 16;
 /// In one of so many turns a worker looks at the batches of other workers first.
 const OTHERS_EVERY: u32 = 16;
 
-/// The queue.
+/// The queue, and the batches of all workers.
 pub(crate) struct FreeQueue {
     queue: Injector<FreeJob>,
     /// The number of workers that may have a batch.

@@ -72,8 +72,9 @@ pub(crate) fn rouse(engine: &Engine) {
             let spawned = std::thread::Builder::new().name("ray-monitor".into()).stack_size(256 * 1024).spawn(move || run(&weak));
             if let Err(error) = spawned {
                 engine.monitor.there.store(false, Ordering::SeqCst);
-                let text =
-                    format!("the system refuses the thread that wakes workers, so work that nobody gets starts late: {error}");
+                let text = format!(
+                    "the system refuses the thread that wakes workers, so work for which no thread calls `get` starts late: {error}"
+                );
                 crate::base::log::warn(crate::base::log::Notice::Failure, &text);
                 // Without a monitor thread a getter still wakes a worker itself; the next submission tries again to start the
                 // thread.

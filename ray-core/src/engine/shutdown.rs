@@ -146,7 +146,7 @@ mod tests {
 
     fn body<C: FnOnce() + Send + 'static>(closure: C, extra: Option<Box<Extra>>) -> (ObjectRef<()>, Hold) {
         let entry = TaskCell::<ClosureBody<C, (), (), Whole>>::allocate((Closure(closure),), EPOCH, Phase::Queued, false, extra);
-        // SAFETY: the ref and the hold that `allocate` counted.
+        // SAFETY: `allocate` counted one ref and one hold for these two, and they are adopted once.
         unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) }
     }
 

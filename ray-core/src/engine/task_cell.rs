@@ -84,7 +84,7 @@ where
     }
 }
 
-/// The allocation.
+/// The allocation of a task, which begins with its head.
 #[repr(C)]
 pub(crate) struct TaskCell<B: Body> {
     head: TaskHead,

@@ -104,7 +104,7 @@ fn join<'a>(epoch: u32) -> Result<&'a ThreadState> {
     }
     match engine::running().filter(|engine| engine.epoch == epoch) {
         Some(engine) if existing().is_none_or(|state| state.frame().is_none()) => enter(engine, false),
-        _ => Err(epoch::gone("what it made is no more")),
+        _ => Err(epoch::gone("its objects and actors ended with it")),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::task::runner::Runner;
 /// A running body, on the stack of the thread that runs it.
 pub(crate) struct Frame {
     pub(crate) below: *const Frame,
-    /// The task or call; none for a call told without a reference.
+    /// The task or call; none for a call without a reference (`tell`) and for a callback.
     pub(crate) entry: Option<NonNull<Header>>,
     pub(crate) actor: Option<NonNull<dyn Host>>,
     pub(crate) spec: &'static Spec,
@@ -30,7 +30,7 @@ pub(crate) struct Frame {
     pub(crate) caller: Cell<u64>,
     /// The body is a future. A blocking call in it would stall the other futures of the thread.
     pub(crate) is_async: bool,
-    /// The constructor that runs here has panicked.
+    /// Whether the constructor that runs in this frame has panicked.
     pub(crate) crashed: Cell<bool>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct ThreadState {
     pub(crate) outside: Cell<Duration>,
     /// The next body is an `async fn`, and this thread polls its future once before the runtime gets it.
     pub(crate) first_poll: Cell<bool>,
-    /// This thread has entered the engine's async runtime; see `blocking::world`.
+    /// Whether this thread has entered the engine's async runtime; see `blocking::world`.
     pub(crate) entered: Cell<bool>,
     /// When the current burst of awaits began, and the estimated end of the last work that an await ran; see `blocking::awaiting`.
     pub(crate) burst: Cell<Option<(Instant, Instant)>>,
@@ -211,7 +211,7 @@ impl Drop for Outside<'_> {
     }
 }
 
-/// See [`ThreadState::block`].
+/// The guard of a thread that waits in a get; see [`ThreadState::block`].
 pub(crate) struct Blocked<'a>(&'a ThreadState);
 
 impl Drop for Blocked<'_> {

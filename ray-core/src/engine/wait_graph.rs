@@ -84,7 +84,7 @@ impl Graph {
         Some(waits.values().map(|wait| (wait.who.clone(), unsafe { Hold::new(wait.target.entry()) })).collect())
     }
 
-    /// A line for each wait, for reports.
+    /// One line of text for each wait, for reports.
     pub(super) fn lines(&self) -> Vec<String> {
         let line = |wait: &Wait| format!("  {} waits for {}", wait.who, name_of(wait.target.entry(), "an object"));
         self.waits.lock().values().map(line).collect()
@@ -127,7 +127,7 @@ fn deadlock(who: &str, path: Vec<String>) -> Error {
     Error::new(
         ErrorKind::Deadlock,
         format!(
-            "this get would wait for ever: {who} waits for {}; break the cycle by not getting a result that needs the getter's own end: pass the reference on, or await it in an `async fn`",
+            "this get would wait for ever: {who} waits for {}; break the cycle: do not get a result that needs the end of the getter itself, but pass the reference on, or await it in an `async fn`",
             path.join(" waits for ")
         ),
     )

@@ -1,4 +1,4 @@
-//! Waking idle workers and starting new ones.
+//! Wakes idle workers and starts new ones. [`worker`](crate::engine::worker) has the rules.
 
 use std::sync::atomic::Ordering;
 

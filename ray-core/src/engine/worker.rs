@@ -4,6 +4,15 @@
 //! lease runs CPU-free work only. A worker that finds nothing gives its lease back, enters the idle list, looks once more, and
 //! parks. A submitting thread does not wake a worker; it wakes the [`monitor`](crate::engine::monitor) thread if that rests. A
 //! thread that is about to wait for the work wakes a worker at once (`engine::wake::kick`).
+//!
+//! # Rules of idling
+//!
+//! 1. A worker first enters the idle list, then looks at the queues again. A thread that queues work does so before it or the monitor
+//!    thread looks for an idle worker. So one of the two sees the other. A surplus worker does not look again: running workers and
+//!    the monitor thread find the work.
+//! 2. Either the worker removes itself from the list or the waking thread does, under the lock of the list. A waking thread also sets
+//!    `woken` and counts the worker in `Workers::waking`; the worker subtracts itself when it is awake.
+//! 3. A parked worker continues only if `woken` is set, if the engine has ended, or if it is spare and has removed itself.
 
 use crate::task::runner::Runner;
 use std::ptr::NonNull;
@@ -47,7 +56,7 @@ pub(super) fn run(engine: Arc<Engine>) {
         if world.is_none()
             && let Some(runtime) = engine.started_tokio()
         {
-            // See `blocking::world`.
+            // Every body sees the async runtime once it has been started; see `blocking::world`.
             world = Some(runtime.enter());
             state.entered.set(true);
         }

@@ -55,8 +55,9 @@ pub(super) struct Set {
     bell: OnceLock<KnownBell>,
 }
 
-// SAFETY: the nodes are touched by the rules above. `there`, `never_arrive`, `set` and `linked` are the owner's, which one thread is at a
-// time; firing threads only read `set`, written before its node was linked. The rest is atomic or locked.
+// SAFETY: the rules above say which thread accesses a node. Only the owner, which is one thread at a time, accesses `there`,
+// `never_arrive` and `linked`, and writes `set`; firing threads read `set`, which was written before the node was linked. All other
+// fields are atomic or locked.
 unsafe impl Send for Set {}
 // SAFETY: firing threads access the set only by the rules above: they read `set` and `index`, which do not change after the node
 // was linked, and use atomics and locks otherwise. One thread at a time is the owner and uses the cells.

@@ -1,4 +1,14 @@
 //! Parks a thread until a condition is met.
+//!
+//! # Rules
+//!
+//! 1. A thread that parks in a body first lends its CPU, then checks in a loop whether the condition is met, the monitor thread
+//!    calls for help, the engine has ended, or the body was stopped. The thread that causes one of these unparks it afterwards, and
+//!    an `unpark` before the `park` is not lost.
+//! 2. A wait for an entry links a node on the waiting thread's stack. The firing thread clones everything that it needs before it sets
+//!    `done`, its last access to the node.
+//! 3. If the waiting thread has lent a CPU, the firing thread enters the claim for that CPU instead of unparking the thread; the grant
+//!    unparks it.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -121,7 +131,7 @@ fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool,
         if starved(state) && unstarted() && !done() {
             return Err(Error::new(
                 ErrorKind::Threads,
-                "every thread of the engine waits in a get and no further one can be had, so nobody is left to run what they wait for: gets nest too deep; raise `Config::max_threads` (or the system's limit), or use `async fn` and await",
+                "every thread of the engine waits in a get and no further thread can be started, so no thread can run the work that they wait for: gets nest too deep; raise `Config::max_threads` (or the system's limit), or use `async fn` and await",
             ));
         }
         match deadline {
