@@ -2,8 +2,8 @@
 //!
 //! # Which work a waiting thread runs itself
 //!
-//! A waiting thread runs only work that it waits for and that has not begun; only if that is known to be short (`call::spec`); and
-//! only if enough stack is left and the CPU for the work can be had at once.
+//! A waiting thread runs work itself under four conditions: it waits for the work, and the work has not begun; the work is known to be
+//! short (`call::spec`); enough stack is left; and the CPU for the work is free. The table has the exceptions.
 //!
 //! | the wait | what it may run |
 //! |---|---|

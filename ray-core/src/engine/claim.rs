@@ -68,7 +68,7 @@ pub(crate) fn withdraw(head: &TaskHead) {
     }
 }
 
-/// Takes the resources of granted tasks that have not started back, and enters their claims again.
+/// Takes the resources back from granted tasks that have not started, and enters their claims again.
 #[cold]
 pub(crate) fn take_grants_back(engine: &Engine) {
     let (mut granted, mut others) = (Vec::new(), Vec::new());

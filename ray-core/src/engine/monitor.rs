@@ -36,7 +36,7 @@ const SLOW_TICK: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(20);
 /// If CPU-free work waits and no body has ended for this long, another thread is started.
 const HELD_UP: Duration = Duration::from_millis(1);
-/// If no thread can be had for waiting work, the waiting threads are called after this time, and again after this time.
+/// If no thread can be had for queued work, the waiting threads are called when this time has passed, and again at this interval.
 const CALL: Duration = Duration::from_millis(10);
 /// If nothing has moved for this long, the waiting threads are to run work that they do not wait for.
 const CALL_FOR_ANY: Duration = Duration::from_millis(500);

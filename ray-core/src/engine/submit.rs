@@ -58,7 +58,7 @@ struct Known<F>(std::marker::PhantomData<F>);
 
 impl<F: Function> Known<F> {
     const OPTIONS: &'static crate::base::options::TaskOptions = &F::OPTIONS;
-    /// The attribute sets no option, so calls take the fast path.
+    /// Whether the attribute sets no option, so that calls take the fast path.
     const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none();
 }
 

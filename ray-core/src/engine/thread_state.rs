@@ -28,7 +28,7 @@ pub(crate) struct Frame {
     pub(crate) spec: &'static Spec,
     /// The number of the body as a caller of actors; 0 until the first call of an actor asks for it.
     pub(crate) caller: Cell<u64>,
-    /// The body is a future. A blocking call in it would stall the other futures of the thread.
+    /// Whether the body is a future. A blocking call in it would stall the other futures of the thread.
     pub(crate) is_async: bool,
     /// Whether the constructor that runs in this frame has panicked.
     pub(crate) crashed: Cell<bool>,
@@ -72,7 +72,7 @@ pub(crate) struct ThreadState {
     pub(crate) timed: Cell<bool>,
     /// The time that this body has spent in waits so far; it does not count as the body's own time.
     pub(crate) outside: Cell<Duration>,
-    /// The next body is an `async fn`, and this thread polls its future once before the runtime gets it.
+    /// Whether the next body is an `async fn` whose future this thread polls once before the runtime gets it.
     pub(crate) first_poll: Cell<bool>,
     /// Whether this thread has entered the engine's async runtime; see `blocking::world`.
     pub(crate) entered: Cell<bool>,
