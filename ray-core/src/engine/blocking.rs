@@ -2,8 +2,8 @@
 //!
 //! # Which work a waiting thread runs itself
 //!
-//! A waiting thread runs work itself under four conditions: it waits for the work, and the work has not begun; the work is known to be
-//! short (`call::spec`); enough stack is left; and the CPU for the work is free. The table has the exceptions.
+//! A waiting thread runs work itself under four conditions: it waits for the work, and the work has not begun; the work is known
+//! to be short (`call::spec`); enough stack is left; and the CPU for the work is free. The table has the exceptions.
 //!
 //! | the wait | what it may run |
 //! |---|---|
@@ -14,8 +14,8 @@
 //! | a wait with a time-out | nothing: the thread could not leave the body when the time is over |
 //! | an await | the same as a `get`, without bodies that have ever waited themselves, and within a budget: see [`awaiting`] |
 //!
-//! A worker thread runs all other work. A definition counts as short until one of its bodies was long. That first long body may
-//! hold the thread of a getter, or of an async runtime, once.
+//! A worker thread runs all other work. A definition that is known to be short stays so until one of its bodies is long.
+//! That first long body may hold the thread of a getter, or of an async runtime, once.
 //!
 //! # Which work goes on meanwhile
 //!

@@ -7,11 +7,11 @@
 //!
 //! # Rules of idling
 //!
-//! 1. A worker first enters the idle list, then looks at the queues again. A thread that queues work does so before it or the monitor
-//!    thread looks for an idle worker. So one of the two sees the other. A surplus worker does not look again: running workers and
-//!    the monitor thread find the work.
-//! 2. Either the worker removes itself from the list or the waking thread does, under the lock of the list. A waking thread also sets
-//!    `woken` and counts the worker in `Workers::waking`; the worker subtracts itself when it is awake.
+//! 1. A worker first enters the idle list, then looks at the queues again. A thread that queues work does so before it or the
+//!    monitor thread looks for an idle worker. So one of the two sees the other. A surplus worker does not look again: running
+//!    workers and the monitor thread find the work.
+//! 2. Either the worker removes itself from the list or the waking thread does, under the lock of the list. A waking thread also
+//!    sets `woken` and counts the worker in `Workers::waking`; the worker subtracts itself when it is awake.
 //! 3. A parked worker continues only if `woken` is set, if the engine has ended, or if it is spare and has removed itself.
 
 use crate::task::runner::Runner;

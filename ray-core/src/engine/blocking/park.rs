@@ -5,10 +5,10 @@
 //! 1. A thread that parks in a body first lends its CPU, then checks in a loop whether the condition is met, the monitor thread
 //!    calls for help, the engine has ended, or the body was stopped. The thread that causes one of these unparks it afterwards, and
 //!    an `unpark` before the `park` is not lost.
-//! 2. A wait for an entry links a node on the waiting thread's stack. The firing thread clones everything that it needs before it sets
-//!    `done`, its last access to the node.
-//! 3. If the waiting thread has lent a CPU, the firing thread enters the claim for that CPU instead of unparking the thread; the grant
-//!    unparks it.
+//! 2. A wait for an entry links a node on the waiting thread's stack. The firing thread clones everything that it needs before it
+//!    sets `done`, its last access to the node.
+//! 3. If the waiting thread has lent a CPU, the firing thread enters the claim for that CPU instead of unparking the thread; the
+//!    grant unparks it.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
