@@ -135,3 +135,19 @@ fn a_ready_object_is_not_passed_over() {
         refs = rest.into_iter().collect();
     }
 }
+
+/// A reference that occurs twice is a mistake of the caller, for the iterator and for the stream.
+#[test]
+fn a_reference_that_occurs_twice() {
+    crate::support::engine();
+    let twice = || {
+        let object = ray::put(1);
+        [object.clone(), object]
+    };
+    let iterated = std::panic::catch_unwind(|| ray::as_completed(twice()).next());
+    let streamed = std::panic::catch_unwind(|| futures::executor::block_on(ray::as_completed(twice()).stream().next()));
+    for panicked in [iterated.unwrap_err(), streamed.unwrap_err()] {
+        let text = panicked.downcast_ref::<String>().expect("a text");
+        assert!(text.contains("as_completed at") && text.contains("twice"), "{text}");
+    }
+}

@@ -235,7 +235,7 @@ impl ActorHead {
     pub(crate) fn caller(&self) -> u64 {
         match self.caller.load(Ordering::Relaxed) {
             0 => {
-                let fresh = crate::engine::thread_state::fresh_caller();
+                let fresh = crate::base::id::fresh_caller();
                 match self.caller.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => fresh,
                     Err(known) => known,

@@ -19,13 +19,7 @@ impl Host for ActorHead {
     }
 }
 
-/// The actor whose body runs in a frame.
-pub(crate) fn of_frame(frame: &Frame) -> Option<&ActorHead> {
-    // SAFETY: `ActorHead` is the only `Host`, and an actor outlives the frames of its bodies.
-    frame.actor.map(|host| unsafe { host.cast().as_ref() })
-}
-
-/// As [`of_frame`], with a hold.
+/// A hold on the actor whose body runs in a frame.
 pub(crate) fn hold_of_frame(frame: &Frame) -> Option<ActorHold> {
     // SAFETY: `ActorHead` is the only `Host`, and an actor outlives the frames of its bodies.
     frame.actor.map(|host| unsafe { ActorHold::new(host.cast()) })

@@ -49,10 +49,7 @@ pub fn cancel<T>(object: &ObjectRef<T>) -> Result<()> {
 pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<()> {
     let header = object.header();
     crate::base::epoch::check_object(header.epoch)?;
-    let whole = part::producer(header);
-    let entry = whole.map_or(object.entry(), Hold::entry);
-    // SAFETY: the reference keeps its entry alive, and a part has a hold on its producer.
-    let header = unsafe { entry.as_ref() };
+    let header = part::producer(header).map_or(header, |whole| whole);
     if options.force
         && let Some(why) = header.task().and_then(|head| head.vtable().kind.refuses_force)
     {
@@ -66,8 +63,7 @@ pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<(
         }
         return Ok(());
     }
-    // SAFETY: the reference keeps its entry alive, and a part has a hold on its producer, while `Hold::new` takes a hold.
-    cancel_entry(&engine, unsafe { Hold::new(entry) }, options.recursive);
+    cancel_entry(&engine, Hold::of(header), options.recursive);
     Ok(())
 }
 

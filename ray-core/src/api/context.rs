@@ -5,7 +5,7 @@ use crate::base::error::Result;
 use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
 use crate::base::resources::Resources;
 use crate::engine::thread;
-use crate::engine::thread_state::Host;
+use crate::engine::thread_state::{Frame, Host};
 use crate::object::entry::Hold;
 use crate::object::remote;
 
@@ -48,8 +48,7 @@ pub fn context() -> RuntimeContext {
         };
     };
     let frame = state.frame();
-    // SAFETY: the entry of a frame is alive while its body runs.
-    let task = frame.and_then(|frame| frame.entry).map(|entry| unsafe { Hold::new(entry) });
+    let task = frame.and_then(Frame::header).map(Hold::of);
     let actor = frame.and_then(crate::actor::host::hold_of_frame);
     let head = task.as_ref().and_then(|task| task.task());
     RuntimeContext {

@@ -26,12 +26,21 @@ use set::Set;
 /// A reference that can be waited for: an `ObjectRef<T>` or an `AnyRef`. Sealed.
 pub trait Reference: sealed::Sealed {
     #[doc(hidden)]
-    fn place(&self) -> Place;
+    fn place(&self) -> Place<'_>;
 }
 
-/// A pointer to an entry, for internal use.
-#[derive(Clone, Copy, Debug)]
-pub struct Place(NonNull<Header>);
+/// The entry of a reference, for internal use.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    entry: NonNull<Header>,
+    header: &'a Header,
+}
+
+impl std::fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Place({:?})", self.entry)
+    }
+}
 
 mod sealed {
     pub trait Sealed {}
@@ -40,14 +49,14 @@ mod sealed {
 }
 
 impl<T> Reference for ObjectRef<T> {
-    fn place(&self) -> Place {
-        Place(self.entry())
+    fn place(&self) -> Place<'_> {
+        Place { entry: self.entry(), header: self.header() }
     }
 }
 
 impl Reference for AnyRef {
-    fn place(&self) -> Place {
-        Place(self.entry())
+    fn place(&self) -> Place<'_> {
+        Place { entry: self.entry(), header: self.header() }
     }
 }
 
@@ -122,16 +131,15 @@ impl<R: Reference> Pending<R> {
     /// Registers with every entry when it is called for the first time.
     fn register(&mut self) -> Result<&Set> {
         if self.set.is_none() {
-            let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().0).collect();
+            let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().entry).collect();
             if set::has_duplicates(&entries) {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     "the same reference occurs twice in the input of a wait; pass each object once",
                 ));
             }
-            for entry in &entries {
-                // SAFETY: the references keep their entries alive.
-                epoch::check_object(unsafe { entry.as_ref() }.epoch)?;
+            for object in self.refs.iter().flatten() {
+                epoch::check_object(object.place().header.epoch)?;
             }
             self.offered = entries.len();
             // SAFETY: the references keep the entries alive until the set is dropped: it is declared before them, and `take`
@@ -144,9 +152,8 @@ impl<R: Reference> Pending<R> {
     /// The state of this thread for the engine of the references.
     fn thread(&mut self) -> Result<&'static ThreadState> {
         let first = self.first().ok_or_else(epoch::stale_object)?;
-        let first = self.refs[first].as_ref().ok_or_else(epoch::stale_object)?.place().0;
-        // SAFETY: the reference keeps its entry alive.
-        thread::of(unsafe { first.as_ref() }.epoch)
+        let first = self.refs[first].as_ref().ok_or_else(epoch::stale_object)?;
+        thread::of(first.place().header.epoch)
     }
 
     /// Takes the next `count` references that are ready, in the order of the input.
@@ -170,8 +177,7 @@ impl<R: Reference> Pending<R> {
         let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
         if !std::mem::replace(&mut self.announced, true) {
             for object in self.refs.iter().flatten().take(MOST) {
-                // SAFETY: the reference keeps its entry alive.
-                state.engine.awaited.enter(unsafe { object.place().0.as_ref() }, getter);
+                state.engine.awaited.enter(object.place().header, getter);
             }
         }
     }
@@ -196,10 +202,8 @@ impl<R: Reference> Pending<R> {
                 return Ok(Waited::Done);
             }
             let waited = park_for(state, set, need, deadline);
-            let open = self.refs.iter().flatten().map(|object| object.place().0).filter(|entry| {
-                // SAFETY: the reference keeps its entry alive.
-                !unsafe { entry.as_ref() }.phase().is_settled()
-            });
+            let open = self.refs.iter().flatten().map(Reference::place);
+            let open = open.filter(|place| !place.header.phase().is_settled()).map(|place| place.entry);
             match waited {
                 Err(error) if error.is_threads() && deadline.is_none() => {
                     if !last_resort.helps(state, open) {
@@ -217,7 +221,7 @@ impl<R: Reference> Pending<R> {
         while self.offered > 0 && self.set.as_deref().is_some_and(|set| set.count() < need) {
             self.offered -= 1;
             if let Some(object) = &self.refs[self.offered] {
-                inline::run(state, object.place().0, Bodies::Short);
+                inline::run(state, object.place().entry, Bodies::Short);
             }
         }
     }

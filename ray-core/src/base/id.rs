@@ -2,6 +2,7 @@
 //!
 //! They are printed in hexadecimal with a fixed width, so that logs line up and a search finds a whole id.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,6 +74,30 @@ pub(crate) fn fresh() -> u64 {
 /// All ids that [`fresh`] returns from now on are greater than `bound`.
 pub(crate) fn begin_above(bound: u64) {
     NEXT.fetch_max(bound + 1, Ordering::Relaxed);
+}
+
+static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
+
+/// Callers that are numbered from now on have numbers greater than `bound`, except on threads that have reserved numbers before.
+pub(crate) fn begin_callers_above(bound: u64) {
+    NEXT_CALLER.fetch_max(bound + 1, Ordering::Relaxed);
+}
+
+/// A fresh identity for a caller of actors.
+pub(crate) fn fresh_caller() -> u64 {
+    thread_local!(static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+    const BLOCK_SIZE: u64 = 1024;
+    BLOCK
+        .try_with(|block| {
+            let (mut next, mut end) = block.get();
+            if next == end {
+                next = NEXT_CALLER.fetch_add(BLOCK_SIZE, Ordering::Relaxed);
+                end = next + BLOCK_SIZE;
+            }
+            block.set((next + 1, end));
+            next
+        })
+        .unwrap_or_else(|_| NEXT_CALLER.fetch_add(1, Ordering::Relaxed))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::collective::rendezvous::{Entered, Exchange, Progress, Rendezvous, Tab
 use crate::collective::request::{Operation, Request};
 use crate::engine::blocking::park::{Waited, until};
 use crate::engine::thread;
-use crate::engine::thread_state::{Host, ThreadState};
+use crate::engine::thread_state::ThreadState;
 
 /// The approximate size of a block, in bytes of each buffer: small enough that the last blocks end at about the same time,
 /// large enough that the cost of claiming one does not matter.
@@ -307,12 +307,7 @@ fn park(deadline: Option<Instant>, done: impl Fn() -> bool) -> Waited {
 
 /// Whether the running body was asked to stop.
 fn is_cancelled(state: &ThreadState) -> bool {
-    state.frame().is_some_and(|frame| {
-        // SAFETY: the entry of a frame is alive while its body runs.
-        let entry = unsafe { frame.entry.map(|entry| entry.as_ref()) };
-        let actor = crate::actor::host::of_frame(frame).map(|actor| actor as &dyn Host);
-        crate::engine::blocking::interrupt::is_asked_to_stop(entry, actor)
-    })
+    state.frame().is_some_and(|frame| crate::engine::blocking::interrupt::is_asked_to_stop(frame.header(), frame.host()))
 }
 
 /// How the work of a round is divided into blocks; the same for all members.

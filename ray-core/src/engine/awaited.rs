@@ -60,8 +60,7 @@ impl AwaitedQueue {
     /// The tasks that must begin before `entry` can be settled and that a thread could run now: `entry` itself if it is a queued
     /// task for one CPU, otherwise the queued tasks among those that it waits for.
     pub(crate) fn startable(entry: &Header) -> Vec<Hold> {
-        // SAFETY: the caller has a reference to the entry, which is alive.
-        let mut todo = vec![unsafe { Hold::new(std::ptr::NonNull::from(entry)) }];
+        let mut todo = vec![Hold::of(entry)];
         let mut found = Vec::new();
         while let Some(entry) = todo.pop() {
             if todo.len() + found.len() > MOST {
@@ -69,8 +68,7 @@ impl AwaitedQueue {
             }
             match (entry.vtable.kind, entry.phase()) {
                 (Kind::Part, phase) if !phase.is_settled() => {
-                    // SAFETY: a part has a hold on its producer.
-                    todo.extend(crate::object::part::producer(&entry).map(|whole| unsafe { Hold::new(whole.entry()) }));
+                    todo.extend(crate::object::part::producer(&entry).cloned());
                 }
                 (Kind::Task, Phase::Waiting) => todo.extend(crate::task::dependency::pending_arguments(&entry)),
                 (Kind::Task, Phase::Queued) if is_for_one_cpu(&entry) => found.push(entry),

@@ -48,7 +48,7 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::engine::thread_state::ThreadState;
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::Header;
 
 /// Returns an error if blocking here would stall other futures, or if gets nest too deeply.
@@ -87,8 +87,7 @@ const DEEPEST: u32 = 12_000;
 /// The length of the chain of gets that wait for the running body.
 #[inline]
 pub(crate) fn depth_of(state: &ThreadState) -> u32 {
-    // SAFETY: the entry of a frame is alive while its body runs.
-    state.frame().and_then(|frame| frame.entry).map_or(0, |entry| unsafe { entry.as_ref() }.get_depth().load(Ordering::Relaxed))
+    state.frame().and_then(Frame::header).map_or(0, |header| header.get_depth().load(Ordering::Relaxed))
 }
 
 /// Records the depth of `target`, which the running body gets and which has begun or may begin now.

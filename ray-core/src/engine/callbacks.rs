@@ -273,8 +273,7 @@ mod tests {
         let key = object.entry().as_ptr().addr();
         let (tell, told) = std::sync::mpsc::channel();
         let callback: Callback = Box::new(move || tell.send(crate::engine::thread::is_inside()).unwrap());
-        // SAFETY: `object` keeps the entry alive.
-        let entry = unsafe { Hold::new(object.entry()) };
+        let entry = object.hold();
         let line = Line { number: u64::MAX, entry, waiting: VecDeque::from([callback]), queued: true };
         LINES.lock().lines.insert(key, line);
         run_late(None, vec![key]);

@@ -9,27 +9,26 @@ use crate::base::log::Notice;
 use crate::engine::engine::Engine;
 use crate::engine::thread_state::ThreadState;
 use crate::engine::wait_graph::{Waiting, address, name_of};
-use crate::object::entry::Header;
+use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
 
 /// Enters the wait of this thread's bodies for `target`, unless it closes a cycle.
 ///
 /// # Errors
 /// `Deadlock`, with the names of the members of the cycle.
-pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Result<Waiting<'a>, Error> {
+pub(super) fn enter<'a>(state: &'a ThreadState, target: &Header) -> Result<Waiting<'a>, Error> {
     let mut bodies = Vec::new();
     let mut names = Vec::new();
     let mut frame = state.frame();
     while let Some(body) = frame {
-        match (body.entry, body.actor) {
-            (Some(entry), _) => {
-                bodies.push(address(entry));
-                names.push(name_of(entry, body.spec.name()));
+        match (body.header(), body.actor) {
+            (Some(header), _) => {
+                bodies.push(address(NonNull::from(header)));
+                names.push(name_of(header, body.spec.name()));
                 // While an actor's constructor runs, the actor has no running call, so its address is entered for the constructor.
-                // SAFETY: the entry of a frame is alive while its body runs.
-                if let Some(actor) = unsafe { entry.as_ref() }.task().and_then(TaskHead::owner) {
+                if let Some(actor) = header.task().and_then(TaskHead::owner) {
                     bodies.push(actor);
-                    names.push(name_of(entry, body.spec.name()));
+                    names.push(name_of(header, body.spec.name()));
                 }
             }
             (None, Some(actor)) => {
@@ -38,8 +37,7 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
             }
             (None, None) => {}
         }
-        // SAFETY: the frames below are in functions that have not returned, on this thread's stack.
-        frame = unsafe { body.below.as_ref() };
+        frame = body.below();
     }
     let inside = !bodies.is_empty();
     if !inside {
@@ -47,7 +45,7 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: NonNull<Header>) -> Resu
         bodies.push(std::ptr::from_ref(state).addr());
         names.push(format!("thread `{}`", std::thread::current().name().unwrap_or("unnamed")));
     }
-    state.engine.waits.enter(bodies, names, inside, target)
+    state.engine.waits.enter(bodies, names, inside, Hold::of(target))
 }
 
 /// Writes a report about waiting work and waiting threads when nothing moves.

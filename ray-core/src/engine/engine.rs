@@ -160,7 +160,7 @@ impl Engine {
         if let Some(executor) = &executor {
             let first = u64::from(executor.process() & 0xF_FFFF) << 40;
             crate::base::id::begin_above(first);
-            crate::engine::thread_state::begin_callers_above(first);
+            crate::base::id::begin_callers_above(first);
         }
         if executor.is_some() {
             settings.mode = Mode::Remote;

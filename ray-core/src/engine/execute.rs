@@ -90,9 +90,7 @@ fn measured<R>(state: &ThreadState, spec: &'static Spec, body: impl FnOnce() -> 
 #[inline]
 pub(crate) fn leave_frame(state: &ThreadState, frame: &Frame) {
     state.frame.set(frame.below);
-    // SAFETY: the frames below are in functions that have not returned, on this thread's stack.
-    let below = unsafe { frame.below.as_ref() };
-    let running = below.map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
+    let running = frame.below().map_or(std::ptr::null_mut(), |below| std::ptr::from_ref(below.spec).cast_mut());
     state.shared.running.store(running, Ordering::Relaxed);
     state.shared.count_body();
 }

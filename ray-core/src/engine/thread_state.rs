@@ -6,12 +6,13 @@
 use std::cell::Cell;
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::Worker;
 
 use crate::base::error::Error;
+use crate::base::id;
 use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
 use crate::engine::free_queue::Batch;
@@ -35,10 +36,27 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The header of the task or call.
+    pub(crate) fn header(&self) -> Option<&Header> {
+        // SAFETY: the entry of a frame is alive while its body runs.
+        self.entry.map(|entry| unsafe { entry.as_ref() })
+    }
+
+    /// The actor whose body it is.
+    pub(crate) fn host(&self) -> Option<&dyn Host> {
+        // SAFETY: an actor outlives the frames of its bodies.
+        self.actor.map(|actor| unsafe { actor.as_ref() })
+    }
+
+    /// The frame of the body in which this one runs.
+    pub(crate) fn below(&self) -> Option<&Frame> {
+        // SAFETY: the frames below are in functions that have not returned, on this thread's stack.
+        unsafe { self.below.as_ref() }
+    }
+
     /// The number of the task or call.
     pub(crate) fn task_id(&self) -> Option<u64> {
-        // SAFETY: the entry of a frame is alive while its body runs.
-        self.entry.map(|entry| unsafe { entry.as_ref() }.id())
+        self.header().map(Header::id)
     }
 }
 
@@ -85,30 +103,6 @@ pub(crate) struct ThreadState {
     pub(crate) tip: crate::engine::tips::Watch,
 }
 
-static NEXT_CALLER: AtomicU64 = AtomicU64::new(1);
-
-/// Callers that are numbered from now on have numbers greater than `bound`, except on threads that have reserved numbers before.
-pub(crate) fn begin_callers_above(bound: u64) {
-    NEXT_CALLER.fetch_max(bound + 1, Ordering::Relaxed);
-}
-
-/// A fresh identity for a caller of actors.
-pub(crate) fn fresh_caller() -> u64 {
-    thread_local!(static BLOCK: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
-    const BLOCK_SIZE: u64 = 1024;
-    BLOCK
-        .try_with(|block| {
-            let (mut next, mut end) = block.get();
-            if next == end {
-                next = NEXT_CALLER.fetch_add(BLOCK_SIZE, Ordering::Relaxed);
-                end = next + BLOCK_SIZE;
-            }
-            block.set((next + 1, end));
-            next
-        })
-        .unwrap_or_else(|_| NEXT_CALLER.fetch_add(1, Ordering::Relaxed))
-}
-
 impl ThreadState {
     /// This state as the tables of tasks pass it on.
     #[inline]
@@ -143,7 +137,7 @@ impl ThreadState {
             entered: Cell::new(false),
             burst: Cell::new(None),
             counted_out: Cell::new(false),
-            caller: fresh_caller(),
+            caller: id::fresh_caller(),
             tip: crate::engine::tips::Watch::new(),
         }
     }
@@ -173,8 +167,7 @@ impl ThreadState {
             None => self.caller,
             Some(frame) => match frame.caller.get() {
                 0 => {
-                    // SAFETY: an actor outlives the frames that run its calls.
-                    let caller = frame.actor.map_or_else(fresh_caller, |actor| unsafe { actor.as_ref() }.caller());
+                    let caller = frame.host().map_or_else(id::fresh_caller, Host::caller);
                     frame.caller.set(caller);
                     caller
                 }

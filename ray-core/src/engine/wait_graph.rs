@@ -45,7 +45,7 @@ pub(crate) struct Graph {
 pub(crate) struct Waiting<'a> {
     graph: &'a Graph,
     bodies: Vec<usize>,
-    target: NonNull<Header>,
+    target: Hold,
     who: String,
 }
 
@@ -53,13 +53,12 @@ impl Waiting<'_> {
     /// Searches for a cycle again if the target is a call that has not started: something other than a get may have closed a cycle
     /// since.
     pub(crate) fn look_again(&self) -> Option<Error> {
-        // SAFETY: the getter has a ref to its target for as long as it waits.
-        let target = unsafe { Hold::new(self.target) };
+        let target = &self.target;
         let in_line = target.task().is_some_and(|head| !head.vtable().kind.in_class_queue);
         if !in_line || !matches!(target.phase(), Phase::Waiting | Phase::Queued) {
             return None;
         }
-        find(&self.graph.waits.lock(), &target, &self.bodies).map(|path| deadlock(&self.who, path))
+        find(&self.graph.waits.lock(), target, &self.bodies).map(|path| deadlock(&self.who, path))
     }
 }
 
@@ -80,43 +79,32 @@ impl Graph {
     /// The waiting bodies and drivers, each with its target; none if the graph cannot be locked within `patience`.
     pub(crate) fn snapshot(&self, patience: Duration) -> Option<Vec<(String, Hold)>> {
         let waits = self.waits.try_lock_for(patience)?;
-        // SAFETY: each wait in the table has a hold on its target, and the table is locked.
-        Some(waits.values().map(|wait| (wait.who.clone(), unsafe { Hold::new(wait.target.entry()) })).collect())
+        Some(waits.values().map(|wait| (wait.who.clone(), wait.target.clone())).collect())
     }
 
     /// One line of text for each wait, for reports.
     pub(super) fn lines(&self) -> Vec<String> {
-        let line = |wait: &Wait| format!("  {} waits for {}", wait.who, name_of(wait.target.entry(), "an object"));
+        let line = |wait: &Wait| format!("  {} waits for {}", wait.who, name_of(&wait.target, "an object"));
         self.waits.lock().values().map(line).collect()
     }
 
     /// The targets of all waits, each with whether a body waits for it.
     pub(crate) fn targets(&self) -> Vec<(Hold, bool)> {
-        // SAFETY: each wait in the table has a hold on its target, and the table is locked.
-        self.waits.lock().values().map(|wait| (unsafe { Hold::new(wait.target.entry()) }, wait.inside)).collect()
+        self.waits.lock().values().map(|wait| (wait.target.clone(), wait.inside)).collect()
     }
 
     /// Enters the wait of `bodies` for `target`, unless it closes a cycle. `inside` is false for a thread that runs no body.
     ///
     /// # Errors
     /// `Deadlock`, with the names of the members of the cycle.
-    pub(super) fn enter(
-        &self,
-        bodies: Vec<usize>,
-        names: Vec<String>,
-        inside: bool,
-        target: NonNull<Header>,
-    ) -> Result<Waiting<'_>, Error> {
+    pub(super) fn enter(&self, bodies: Vec<usize>, names: Vec<String>, inside: bool, target: Hold) -> Result<Waiting<'_>, Error> {
         let mut waits = self.waits.lock();
-        // SAFETY: the getter has a ref to its target, so the target is alive.
-        let hold = unsafe { Hold::new(target) };
         let who = names.first().cloned().unwrap_or_default();
-        if let Some(path) = find(&waits, &hold, &bodies) {
+        if let Some(path) = find(&waits, &target, &bodies) {
             return Err(deadlock(&who, path));
         }
         for (body, who) in bodies.iter().zip(names) {
-            // SAFETY: `hold` keeps the target alive.
-            waits.insert(*body, Wait { target: unsafe { Hold::new(target) }, who, inside });
+            waits.insert(*body, Wait { target: target.clone(), who, inside });
         }
         drop(waits);
         Ok(Waiting { graph: self, bodies, target, who })
@@ -133,9 +121,7 @@ fn deadlock(who: &str, path: Vec<String>) -> Error {
     )
 }
 
-pub(super) fn name_of(entry: NonNull<Header>, fallback: &str) -> String {
-    // SAFETY: the callers pass the entry of a running body or one that they have a hold on, so it is alive.
-    let header = unsafe { entry.as_ref() };
+pub(super) fn name_of(header: &Header, fallback: &str) -> String {
     header.task().map_or_else(|| format!("`{fallback}`"), |head| format!("`{}`", head.name()))
 }
 
@@ -149,7 +135,7 @@ impl Blocker {
 
     fn name(&self, waits: &HashMap<usize, Wait>) -> String {
         match self {
-            Self::Entry(entry) => name_of(entry.entry(), "an object"),
+            Self::Entry(entry) => name_of(entry, "an object"),
             Self::Actor(actor) => waits.get(actor).map_or_else(|| "a told call".to_owned(), |wait| wait.who.clone()),
         }
     }
@@ -161,18 +147,13 @@ impl Blocker {
     /// The blockers of this one, as far as they are certain.
     fn blockers(&self, waits: &HashMap<usize, Wait>) -> Blockers {
         if let Some(wait) = waits.get(&self.address()) {
-            // SAFETY: each wait in the table has a hold on its target, and the table is locked.
-            return Blockers::each(vec![Self::Entry(unsafe { Hold::new(wait.target.entry()) })]);
+            return Blockers::each(vec![Self::Entry(wait.target.clone())]);
         }
         let Self::Entry(entry) = self else { return Blockers::each(Vec::new()) };
         match entry.vtable.kind {
-            Kind::Part => Blockers::each(
-                crate::object::part::producer(entry)
-                    // SAFETY: a part has a hold on its producer.
-                    .map(|whole| Self::Entry(unsafe { Hold::new(whole.entry()) }))
-                    .into_iter()
-                    .collect(),
-            ),
+            Kind::Part => {
+                Blockers::each(crate::object::part::producer(entry).map(|whole| Self::Entry(whole.clone())).into_iter().collect())
+            }
             Kind::Task => {
                 let mut blockers = entry.task().map_or_else(Blockers::none, |head| (head.vtable().kind.blockers)(entry));
                 if entry.phase() == Phase::Waiting {
@@ -207,8 +188,7 @@ impl Reach {
     /// Follows all edges, each once.
     fn of(waits: &HashMap<usize, Wait>, target: &Hold, bodies: &[usize]) -> Self {
         let mut reach = Self { nodes: Vec::new(), known: HashMap::new() };
-        // SAFETY: the caller's hold keeps the target alive.
-        reach.node(Blocker::Entry(unsafe { Hold::new(target.entry()) }));
+        reach.node(Blocker::Entry(target.clone()));
         let mut next = 0;
         while let Some(node) = reach.nodes.get(next) {
             if bodies.contains(&node.at.address()) {

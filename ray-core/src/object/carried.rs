@@ -57,6 +57,11 @@ impl CarriedObject {
         &self.object
     }
 
+    /// The id of the object. A transport sends it, and gives it to the object's [`RemoteObject`] in the other process.
+    pub fn id(&self) -> u64 {
+        self.object.header().id()
+    }
+
     /// The object's value, which must be ready.
     ///
     /// # Errors

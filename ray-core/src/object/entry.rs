@@ -86,7 +86,7 @@ impl Header {
         }
     }
 
-    /// Gives it the number that it has in another process, before anything else asks for its number.
+    /// Gives it the id that it has in another process, before other code reads the id.
     pub(crate) fn set_id(&self, id: u64) {
         self.id.store(id, Ordering::Relaxed);
     }
@@ -107,18 +107,14 @@ impl Header {
         &self.pending_or_depth
     }
 
-    /// The entry's id, unique in the process.
+    /// The entry's id, unique among the processes of an executor.
     pub(crate) fn id(&self) -> u64 {
-        match self.id.load(Ordering::Relaxed) {
-            0 => {
-                let fresh = crate::base::id::fresh();
-                match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => fresh,
-                    Err(given) => given,
-                }
-            }
-            given => given,
+        let given = self.id.load(Ordering::Relaxed);
+        if given != 0 {
+            return given;
         }
+        let fresh = crate::base::id::fresh();
+        self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|given| given, |_| fresh)
     }
 
     #[inline]
@@ -460,6 +456,12 @@ impl Hold {
         Self(entry)
     }
 
+    /// Adds a hold. Every header is the beginning of an entry.
+    pub(crate) fn of(header: &Header) -> Self {
+        header.state.add_hold();
+        Self(NonNull::from(header))
+    }
+
     pub(crate) fn entry(&self) -> NonNull<Header> {
         self.0
     }
@@ -472,8 +474,8 @@ impl Hold {
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        // SAFETY: this hold keeps the entry alive.
-        unsafe { Self::new(self.0) }
+        self.state.add_hold();
+        Self(self.0)
     }
 }
 

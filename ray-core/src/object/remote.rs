@@ -33,6 +33,9 @@ use crate::object::state::{Phase, State};
 /// An object that another process has or makes, as a transport puts it in the place of a reference that it decodes.
 #[doc(hidden)]
 pub trait RemoteObject: fmt::Debug + Send + Sync {
+    /// The id that the object has in all processes ([`CarriedObject::id`](crate::object::carried::CarriedObject::id)).
+    fn id(&self) -> u64;
+
     /// Asks for the value; an entry calls this once. The reply may be sent now or later, on any thread.
     fn ask_for(&self, reply: Reply);
 
@@ -131,9 +134,7 @@ fn ask_for(header: &Header) {
     let Some(head) = head(header) else { return };
     let unasked = head.unasked.lock().take();
     if let (Some(settle), Some(source)) = (unasked, &head.source) {
-        // SAFETY: the header is that of an entry, which the caller's borrow keeps alive.
-        let hold = unsafe { Hold::new(NonNull::from(header)) };
-        source.ask_for(reply(hold, settle));
+        source.ask_for(reply(Hold::of(header), settle));
     }
 }
 
@@ -162,9 +163,12 @@ pub(crate) fn source(header: &Header) -> Option<&Arc<dyn RemoteObject>> {
 /// A reference to an object of another process.
 pub(crate) fn reference<T: DeserializeOwned + Send + Sync + 'static>(object: Arc<dyn RemoteObject>) -> ObjectRef<T> {
     let settle: Settle = |object, value| RemoteEntry::<T>::settle(object, decoded(value, Encoded::decode));
+    let id = object.id();
     let entry = RemoteEntry::<T>::allocate(crate::base::epoch::current(), 0, false, Some((object, settle)));
     // SAFETY: the new entry has the type `T`, and one ref, which the reference takes over.
-    unsafe { ObjectRef::adopt(entry) }
+    let reference: ObjectRef<T> = unsafe { ObjectRef::adopt(entry) };
+    reference.header().set_id(id);
+    reference
 }
 
 type Settle = fn(Hold, Result<Encoded>);

@@ -121,7 +121,7 @@ impl RemoteCall {
         self.settings.as_ref().map(|settings| &settings.resources)
     }
 
-    /// So often a failed attempt is followed by another; -1: without a limit.
+    /// The number of further attempts after a failed one; -1: no limit.
     #[must_use]
     pub fn max_retries(&self) -> i64 {
         self.settings.as_ref().map_or(0, |settings| settings.max_retries)
@@ -203,13 +203,13 @@ impl RemoteCreation {
         self.settings.as_ref().is_some_and(|settings| settings.get_if_exists)
     }
 
-    /// So often the actor starts anew after a crash; -1: without a limit.
+    /// The number of restarts after a crash; -1: no limit.
     #[must_use]
     pub fn max_restarts(&self) -> i64 {
         self.settings.as_ref().map_or(0, |settings| settings.max_restarts)
     }
 
-    /// So often a call of the actor is tried again; -1: without a limit.
+    /// The number of further attempts of each call that a crash has interrupted; -1: no limit.
     #[must_use]
     pub fn max_task_retries(&self) -> i64 {
         self.settings.as_ref().map_or(0, |settings| settings.max_task_retries)

@@ -141,14 +141,17 @@ impl Link {
     pub(super) fn argument(self: &Arc<Self>, argument: &EncodedArg) -> Argument {
         match argument {
             EncodedArg::Value(value) => Argument::Value(self.value(value)),
-            EncodedArg::Reference(reference) => Argument::Reference(self.enter(Sent::Argument(reference.clone()))),
+            EncodedArg::Reference(reference) => {
+                // The parent reads the value, and makes no reference that a body could see: the id is of no use there.
+                Argument::Reference(self.enter(Sent::Argument(reference.clone()), 0))
+            }
         }
     }
 
-    fn enter(&self, sent: Sent) -> Place {
+    fn enter(&self, sent: Sent, id: u64) -> Place {
         let object = self.next.fetch_add(1, Ordering::Relaxed);
         self.sent.lock().insert(object, sent);
-        Place::Sent(object)
+        Place::Sent(object, id)
     }
 
     fn place(self: &Arc<Self>, carried: &Carried) -> Place {
@@ -165,15 +168,18 @@ impl Link {
             return Place::Returned(received.object);
         }
         match (carried, source) {
-            (Carried::Object(object), _) => self.enter(Sent::Object(object.clone())),
-            (_, Some(source)) => self.enter(Sent::Relayed(source)),
+            (Carried::Object(object), _) => self.enter(Sent::Object(object.clone()), object.id()),
+            (_, Some(source)) => {
+                let id = source.id();
+                self.enter(Sent::Relayed(source), id)
+            }
             _ => unreachable!("an actor was placed above"),
         }
     }
 
     pub(super) fn carried(self: &Arc<Self>, place: Place) -> Carried {
         match place {
-            Place::Sent(object) => Carried::Remote(Arc::new(Received { link: Arc::clone(self), object })),
+            Place::Sent(object, id) => Carried::Remote(Arc::new(Received { link: Arc::clone(self), object, id })),
             Place::Returned(object) => match self.sent.lock().get(&object).cloned() {
                 Some(Sent::Object(object)) => Carried::Object(object),
                 Some(Sent::Relayed(source)) => Carried::Remote(source),
@@ -223,9 +229,14 @@ pub(super) fn wait_for(object: &AnyRef) {
 pub(super) struct Received {
     link: Arc<Link>,
     object: u64,
+    id: u64,
 }
 
 impl RemoteObject for Received {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
     fn ask_for(&self, reply: Reply) {
         let object = self.object;
         self.link.request(reply, |request| Message::Get { request, object });

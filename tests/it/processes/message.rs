@@ -15,8 +15,8 @@ pub(super) struct Value {
 /// What stands inside a value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// An object of the sender, by the number that the sender has given to it.
-    Sent(u64),
+    /// An object of the sender: the number that the sender has given to it, and the object's id.
+    Sent(u64, u64),
     /// An object that the receiver has sent before.
     Returned(u64),
     /// An actor and its class. Each such place counts as a handle until it is released.

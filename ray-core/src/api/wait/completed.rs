@@ -9,7 +9,6 @@ use futures::Stream;
 
 use crate::api::wait::{Pending, Reference};
 use crate::engine::blocking::may_block;
-use crate::object::entry::Header;
 
 /// The references in the order in which they become ready; [`as_completed`] makes it.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl<R: Reference> AsCompleted<R> {
     /// # Ok::<(), ray::Error>(())
     /// ```
     pub fn stream(self) -> CompletedStream<R> {
-        CompletedStream(self.pending)
+        CompletedStream { pending: self.pending, site: self.site }
     }
 
     /// The number of references that are still to come.
@@ -92,12 +91,7 @@ impl<R: Reference> Pending<R> {
 
     fn is_stale(&mut self) -> bool {
         let Some(first) = self.first() else { return false };
-        self.refs[first].as_ref().is_some_and(|object| {
-            let entry = object.place().0;
-            // SAFETY: the reference keeps its entry alive.
-            let header: &Header = unsafe { entry.as_ref() };
-            epoch::check_object(header.epoch).is_err()
-        })
+        self.refs[first].as_ref().is_some_and(|object| epoch::check_object(object.place().header.epoch).is_err())
     }
 }
 
@@ -142,9 +136,15 @@ impl<R: Reference> ExactSizeIterator for AsCompleted<R> {}
 /// [`AsCompleted`] as a stream.
 ///
 /// If the engine is shut down meanwhile, the stream returns the remaining references at once, in the order of the input.
+///
+/// # Panics
+/// A poll panics if a reference occurs twice.
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
-pub struct CompletedStream<R: Reference>(Pending<R>);
+pub struct CompletedStream<R: Reference> {
+    pending: Pending<R>,
+    site: &'static Location<'static>,
+}
 
 impl<R: Reference> Unpin for CompletedStream<R> {}
 
@@ -152,7 +152,7 @@ impl<R: Reference> Stream for CompletedStream<R> {
     type Item = R;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<R>> {
-        let pending = &mut self.0;
+        let Self { pending, site } = &mut *self;
         if pending.is_empty() {
             return Poll::Ready(None);
         }
@@ -160,7 +160,11 @@ impl<R: Reference> Stream for CompletedStream<R> {
             return Poll::Ready(pending.take_any());
         }
         let need = pending.head + 1;
-        let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
+        let set = match pending.register() {
+            Ok(set) => set,
+            Err(error) if error.is_runtime_gone() => return Poll::Ready(pending.take_any()),
+            Err(error) => panic!("as_completed at {site}: {error}"),
+        };
         if set.count() < need {
             let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
             let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
@@ -176,6 +180,6 @@ impl<R: Reference> Stream for CompletedStream<R> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.0.len(), Some(self.0.len()))
+        (self.pending.len(), Some(self.pending.len()))
     }
 }

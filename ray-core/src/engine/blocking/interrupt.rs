@@ -77,9 +77,7 @@ pub(crate) fn some_wait() -> bool {
 /// The error of the cancellation or of the actor's death.
 pub(super) fn check(state: &ThreadState) -> Result<()> {
     let Some(frame) = state.frame() else { return Ok(()) };
-    if let Some(entry) = frame.entry {
-        // SAFETY: the entry of a frame is alive while its body runs.
-        let header = unsafe { entry.as_ref() };
+    if let Some(header) = frame.header() {
         if header.phase() == Phase::Failed {
             return Err(header.error());
         }
@@ -87,13 +85,7 @@ pub(super) fn check(state: &ThreadState) -> Result<()> {
             return Err(error);
         }
     }
-    if let Some(actor) = frame.actor {
-        // SAFETY: an actor outlives the frames that run its calls.
-        if let Some(death) = unsafe { actor.as_ref() }.death() {
-            return Err(death);
-        }
-    }
-    Ok(())
+    frame.host().and_then(Host::death).map_or(Ok(()), Err)
 }
 
 /// Whether the running body of a task, or of an actor's call, is to stop. The body may end at once then, so its entry must fail

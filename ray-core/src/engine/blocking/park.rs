@@ -225,7 +225,7 @@ pub(crate) fn on_entry(
         crate::engine::blocking::deepen(state, header);
     }
     let waiting = match deadline {
-        None if judged => Some(crate::engine::deadlock::enter(state, entry)?),
+        None if judged => Some(crate::engine::deadlock::enter(state, header)?),
         _ => None,
     };
     let back = Return::new(state);
