@@ -70,10 +70,14 @@ impl Link {
     /// Sends a request, whose number `message` gets.
     pub(super) fn request(&self, reply: Reply, message: impl FnOnce(u64) -> Message) {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
-        match &mut *self.requests.lock() {
-            Some(requests) => _ = requests.insert(request, reply),
-            None => return drop(reply),
-        }
+        let mut requests = self.requests.lock();
+        let Some(open) = &mut *requests else {
+            // The drop of the reply settles an object, which may call this again.
+            drop(requests);
+            return drop(reply);
+        };
+        open.insert(request, reply);
+        drop(requests);
         self.send(&message(request));
     }
 
@@ -114,8 +118,10 @@ impl Link {
             }
             Message::Get { request, object } => {
                 let sent = self.sent.lock().get(&object).cloned();
+                // An object that was not sent is not answered, and the drop of the reply tells the other process so.
+                let reply = self.answer(request);
                 if let Some(sent) = sent {
-                    get(sent, self.answer(request));
+                    get(sent, reply);
                 }
             }
             Message::Drop { object } => {

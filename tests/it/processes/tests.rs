@@ -377,6 +377,9 @@ fn what_is_local_is_refused() {
     in_processes("processes::tests::what_is_local_is_refused", || {
         let error = ray::get(ray::task(|| 7).remote()).unwrap_err();
         assert!(error.is_invalid_argument() && error.to_string().contains("local"), "{error}");
+        let limited = Counter::options().max_pending_calls(1).remote(0);
+        let error = ray::get(limited.add.remote(1)).unwrap_err();
+        assert!(error.to_string().contains("max_pending_calls"), "{error}");
     });
 }
 
