@@ -40,7 +40,7 @@ fn fails(text: String, because: bool) -> Result<(), Failure> {
     Err(if because { Failure::Because { text: text.into(), cause } } else { *cause })
 }
 
-/// An encoded error, whose value may be a [`Failure`] or the error of a method. What was decoded must be equal after it is
+/// An encoded error, whose value may be a `Failure` or the error of a method. What was decoded must be equal after it is
 /// encoded and decoded again.
 pub fn error(bytes: &[u8]) {
     let error = EncodedError { bytes: bytes.to_vec() }.decode(fails::ERROR);
