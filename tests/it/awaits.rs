@@ -378,3 +378,35 @@ fn a_dependant_that_fails_with_one_argument() {
         }
     });
 }
+
+#[remote]
+async fn sleeps_briefly() -> u32 {
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    1
+}
+
+/// Short, except when it gets the result of an async body.
+#[remote]
+fn may_get(get: bool) -> u32 {
+    if get { ray::get(sleeps_briefly.remote()).unwrap() } else { 0 }
+}
+
+#[remote]
+async fn awaits_short_bodies(count: u32) -> u32 {
+    for _ in 0..count {
+        may_get.remote(false).await.unwrap();
+    }
+    may_get.remote(true).await.unwrap()
+}
+
+/// An await runs a short body on the only thread of the engine's async runtime. When that body waits for an async body, the thread
+/// gives the runtime away first.
+#[test]
+fn a_body_on_the_runtime_waits_for_an_async_body() {
+    crate::stage::alone_on(1, || {
+        for _ in 0..5 {
+            let result = ray::get_timeout(awaits_short_bodies.remote(200), std::time::Duration::from_secs(20));
+            assert_eq!(result.unwrap(), 1);
+        }
+    });
+}

@@ -96,7 +96,7 @@ fn until_with(
         let units = back.lend(state);
         state.frame().is_some_and(|frame| frame.actor.is_some()).then(|| engine.cpu.lend(units))
     });
-    let waited = wait(state, deadline, done, unstarted);
+    let waited = off_the_runtime(state, || wait(state, deadline, done, unstarted));
     drop(interrupted);
     drop(lent);
     drop(blocked);
@@ -104,6 +104,17 @@ fn until_with(
         back.take_again(state);
     }
     waited
+}
+
+/// Waits. An await may run a sync body on a thread of the engine's async runtime. If that body waits, the awaited object may need an
+/// async body that only this thread can poll. Therefore the thread gives its part of the runtime to another thread first.
+fn off_the_runtime<R>(state: &ThreadState, wait: impl FnOnce() -> R) -> R {
+    let is_above_a_future = || std::iter::successors(state.frame(), |frame| frame.below()).any(|frame| frame.is_async);
+    if !state.is_worker && crate::engine::threads::is_engines_own() && is_above_a_future() {
+        tokio::task::block_in_place(wait)
+    } else {
+        wait()
+    }
 }
 
 fn wait(state: &ThreadState, deadline: Option<Instant>, done: impl Fn() -> bool, unstarted: impl Fn() -> bool) -> Result<Waited> {
