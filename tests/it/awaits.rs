@@ -381,7 +381,7 @@ fn a_dependant_that_fails_with_one_argument() {
 
 #[remote]
 async fn sleeps_briefly() -> u32 {
-    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await; // body: the runtime must poll it again
     1
 }
 
