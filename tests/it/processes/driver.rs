@@ -120,7 +120,9 @@ impl Driver {
     fn ended(&self, child: &Arc<Child>) {
         self.idle.lock().retain(|idle| !Arc::ptr_eq(idle, child));
         if let Some(actor) = child.actor {
-            self.bury(actor, || fail::error(ErrorKind::ActorDied, "the process of the actor has ended: create a new one"));
+            self.record_death(actor, || {
+                fail::error(ErrorKind::ActorDied, "the process of the actor has ended: create a new one")
+            });
         }
         child.link.close();
         child.kill();
@@ -128,7 +130,7 @@ impl Driver {
     }
 
     /// The actor is dead, unless it was before.
-    fn bury(&self, actor: u64, why: impl FnOnce() -> Error) {
+    fn record_death(&self, actor: u64, why: impl FnOnce() -> Error) {
         let name = self.actors.lock().get_mut(&actor).and_then(|actor| {
             actor.death.get_or_insert_with(why);
             actor.name.take()
@@ -239,7 +241,7 @@ impl Driver {
     ) {
         let (name, own) = (job.name.clone(), job.name.clone());
         let failed = move |driver: &Driver, error: &Error| {
-            driver.bury(actor, || fail::constructor(&name, error.clone()));
+            driver.record_death(actor, || fail::constructor(&name, error.clone()));
         };
         let args = match values(given, &job.name) {
             Ok(args) => args,
@@ -284,7 +286,7 @@ impl Driver {
     fn after_a_call(&self, actor: u64, name: &str, error: Error) -> Error {
         if error.is_panic() {
             let died = fail::panic(name, error);
-            self.bury(actor, || died.clone());
+            self.record_death(actor, || died.clone());
             if let Some(actor) = self.actors.lock().get(&actor) {
                 actor.child.kill();
             }
@@ -292,6 +294,8 @@ impl Driver {
         }
         match self.death(actor) {
             Some(death) if error.is_worker_crashed() => death,
+            // The child got this call before the driver could end it.
+            Some(death) if error.to_string().contains("its state may be torn") => death,
             _ => error,
         }
     }
@@ -317,7 +321,7 @@ impl Driver {
     }
 
     pub(super) fn kill(&self, actor: u64, why: &str) {
-        self.bury(actor, || fail::error(ErrorKind::ActorDied, why));
+        self.record_death(actor, || fail::error(ErrorKind::ActorDied, why));
         let child = self.actors.lock().get(&actor).map(|actor| Arc::clone(&actor.child));
         if let Some(child) = child {
             child.kill();
@@ -403,7 +407,7 @@ impl Driver {
             Message::Exit => {
                 if let Some(actor) = child.actor {
                     let what = "the actor has ended itself by `ray::exit_actor`: create a new one";
-                    self.bury(actor, || fail::error(ErrorKind::ActorDied, what));
+                    self.record_death(actor, || fail::error(ErrorKind::ActorDied, what));
                 }
             }
             Message::CancelTask { task, recursive, force } => self.cancel(task, recursive, force),
