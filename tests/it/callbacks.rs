@@ -1,6 +1,5 @@
 //! `on_ready`: when, on which thread and in which order callbacks run, and what they may do.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -188,12 +187,31 @@ fn a_shutdown_runs_all_callbacks() {
             ray::shutdown().unwrap();
             assert_eq!(run.count(), 30);
             assert_eq!(words.said().len(), 30);
-            let late = Arc::new(AtomicBool::new(false));
-            objects[0].on_ready({
-                let late = Arc::clone(&late);
-                move || late.store(true, Ordering::SeqCst)
+        }
+    });
+}
+
+/// Also after the shutdown a callback runs on another thread than the one that registers it, which may hold a lock that the callback
+/// takes.
+#[test]
+fn a_callback_that_is_registered_after_the_shutdown() {
+    alone_on(1, || {
+        let settled = ray::put(1_i64);
+        let gate = Gate::new();
+        let unsettled = late(gate, 7);
+        ray::shutdown().unwrap();
+        for object in [settled, unsettled] {
+            let (tell, told) = mpsc::channel();
+            let lock = Arc::new(Mutex::new(()));
+            let held = lock.lock().unwrap();
+            let theirs = Arc::clone(&lock);
+            object.on_ready(move || {
+                let refused = theirs.try_lock().is_err();
+                tell.send((std::thread::current().id(), refused)).unwrap();
             });
-            assert!(late.load(Ordering::SeqCst), "after the shutdown a callback runs at once");
+            let (thread, refused) = told.recv_timeout(PATIENCE).unwrap();
+            assert!(refused && thread != std::thread::current().id());
+            drop(held);
         }
     });
 }

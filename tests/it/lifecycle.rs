@@ -85,7 +85,7 @@ fn first_use_starts_the_engine() {
         assert!(ray::nodes().unwrap_err().is_runtime_gone());
         assert!(ray::cluster_resources().unwrap_err().is_runtime_gone());
         assert!(ray::available_resources().unwrap_err().is_runtime_gone());
-        ray::shutdown().expect("a shutdown without an engine is no error");
+        ray::shutdown().expect("a shutdown without an engine succeeds");
         assert!(!ray::is_initialized(), "questions start no engine");
 
         let uses: [(&str, fn()); 8] = [
@@ -132,7 +132,7 @@ fn init_again_after_a_shutdown() {
             assert_eq!(ray::get(squares).unwrap()[99], 99 * 99);
             ray::shutdown().unwrap();
             assert!(!ray::is_initialized());
-            ray::shutdown().expect("a second shutdown is no error");
+            ray::shutdown().expect("a second shutdown succeeds");
         }
     });
 }

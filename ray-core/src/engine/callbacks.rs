@@ -73,16 +73,10 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     // SAFETY: the caller guarantees that the entry is alive.
     let header = unsafe { entry.as_ref() };
     let (key, epoch) = (entry.as_ptr().addr(), header.epoch);
-    let gone = crate::base::epoch::check_object(header.epoch).is_err();
     let number = {
         let mut lines = LINES.lock();
         if let Some(line) = lines.lines.get_mut(&key) {
             line.waiting.push_back(callback);
-            return;
-        }
-        if gone {
-            drop(lines);
-            call(callback);
             return;
         }
         let number = lines.next;
@@ -102,7 +96,7 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     };
     match number {
         None => queue(epoch, CallbackJob(key)),
-        // A shutdown that searched for open lines before this one was inserted has not seen it.
+        // The engine has ended, or its shutdown searched for open lines before this one was inserted.
         Some(number) if crate::base::epoch::check_object(header.epoch).is_err() => {
             if let Some(job) = close(key, number) {
                 queue(epoch, job);
