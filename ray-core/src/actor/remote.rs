@@ -26,7 +26,7 @@ use crate::engine::thread_state::ThreadState;
 use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
-use crate::task::executor::{CreatedActor, Executor, RemoteCreation};
+use crate::task::executor::{Executor, RemoteActor, RemoteCreation};
 use crate::task::head::Extra;
 
 /// The executor of a proxy; none for an actor of this process.
@@ -76,7 +76,7 @@ pub(super) fn create<C: Constructor>(
         settings: Some(settings),
         namespace: state.engine.settings.namespace.to_string(),
     };
-    let CreatedActor { id, class } = executor.create_actor(creation)?;
+    let RemoteActor { id, class } = executor.create_actor(creation)?;
     if let Err(other) = check_class::<C::Actor>(&class, ErrorKind::ActorNotFound) {
         executor.release_actor(id);
         return Err(other);
@@ -95,6 +95,9 @@ pub(super) fn send<B: CallBody>(
     // An actor whose creation has failed is of this process.
     let executor = executor_of(actor).ok_or_else(|| crate::actor::errors::death(actor))?;
     let (object, call) = call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings))?;
+    if let Some(why) = B::KIND.refuses_force {
+        crate::object::remote::refuse_force(object.header(), why);
+    }
     executor.call_actor(actor.caller(), call);
     Ok(object)
 }
@@ -114,7 +117,7 @@ pub(super) unsafe fn release(actor: std::ptr::NonNull<ActorHead>, executor: &Arc
 /// # Errors
 /// `ActorNotFound`: there is none, or it is of another class.
 pub(super) fn find<A: Actor>(executor: &Arc<dyn Executor>, namespace: &str, name: &str) -> Result<ActorHold> {
-    let (id, class) = executor.find_actor(namespace, name)?;
+    let RemoteActor { id, class } = executor.find_actor(namespace, name)?;
     check_class::<A>(&class, ErrorKind::ActorNotFound)?;
     let handle = ManuallyDrop::new(proxy::<A>(executor, id));
     let actor = handle.hold();

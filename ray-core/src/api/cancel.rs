@@ -9,6 +9,7 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::CancelOptions;
 use crate::engine::engine::Engine;
 use crate::object::entry::Hold;
+use crate::object::kind::Kind;
 use crate::object::object_ref::ObjectRef;
 use crate::object::part;
 use crate::task::children;
@@ -51,14 +52,18 @@ pub fn cancel_with<T>(object: &ObjectRef<T>, options: CancelOptions) -> Result<(
     crate::base::epoch::check_object(header.epoch)?;
     let header = part::producer(header).map_or(header, |whole| whole);
     if options.force
-        && let Some(why) = header.task().and_then(|head| head.vtable().kind.refuses_force)
+        && let Some(why) = header.task().map_or_else(|| remote::refuses_force(header), |head| head.vtable().kind.refuses_force)
     {
         return Err(Error::new(ErrorKind::InvalidArgument, why));
     }
     let Some(engine) = crate::engine::engine::running() else { return Err(crate::base::epoch::stale_object()) };
-    if let (Some(executor), Some(_)) = (&engine.executor, remote::task_of(header)) {
-        let cancelled = Error::new(ErrorKind::Cancelled, "the task was cancelled");
-        if header.fail(|_| true, cancelled) {
+    if let Some(executor) = &engine.executor
+        && header.vtable.kind == Kind::Remote
+        && !header.phase().is_settled()
+    {
+        // The object of a reference that was decoded fails when the executor's reply comes: it may be an object that was put.
+        let cancelled = || Error::new(ErrorKind::Cancelled, "the task was cancelled");
+        if remote::task_of(header).is_none() || header.fail(|_| true, cancelled()) {
             executor.cancel(header.id(), options.recursive, options.force);
         }
         return Ok(());

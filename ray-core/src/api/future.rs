@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::blocking::awaiting;
@@ -114,11 +114,7 @@ impl<T: Clone> Future for ObjectRef<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        match poll_settled(&mut this.target, context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
-            Poll::Ready(Ok(())) => {}
-        }
+        ready!(poll_settled(&mut this.target, context))?;
         if this.header().phase() != Phase::Ready {
             return Poll::Ready(Err(this.settled_error()));
         }
@@ -171,11 +167,7 @@ impl<T: Clone> Future for RefFuture<'_, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        match poll_settled(&mut this.target, context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(stale)) => return Poll::Ready(Err(stale)),
-            Poll::Ready(Ok(())) => {}
-        }
+        ready!(poll_settled(&mut this.target, context))?;
         Poll::Ready(match this.object.header().phase() {
             Phase::Ready => Ok(this.object.ready_value().clone()),
             _ => Err(this.object.settled_error()),

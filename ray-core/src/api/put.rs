@@ -53,32 +53,27 @@ impl<V> Stored<V> {
 struct Tables<T>(PhantomData<T>);
 
 impl<T> Tables<T> {
+    /// The table of stored values whose references have the type `holds`.
+    const fn stored(holds: ValueType) -> VTable {
+        VTable {
+            value: offset_of!(Stored<T>, value),
+            adopted: false,
+            holds,
+            nested: needs_drop::<T>(),
+            kind: Kind::Put,
+            wanted: None,
+            drop_value: Stored::<T>::drop_value,
+            free: Stored::<T>::free,
+            task: None,
+        }
+    }
+
     /// The table of objects that have failed, for a `T` that need not be `'static`.
-    const FAILED: &'static VTable = &VTable {
-        value: offset_of!(Stored<T>, value),
-        adopted: false,
-        holds: ValueType::of::<NoValue>(),
-        nested: needs_drop::<T>(),
-        kind: Kind::Put,
-        wanted: None,
-        drop_value: Stored::<T>::drop_value,
-        free: Stored::<T>::free,
-        task: None,
-    };
+    const FAILED: &'static VTable = &Self::stored(ValueType::of::<NoValue>());
 }
 
 impl<T: 'static> Tables<T> {
-    const PUT: &'static VTable = &VTable {
-        value: offset_of!(Stored<T>, value),
-        adopted: false,
-        holds: ValueType::of::<T>(),
-        nested: needs_drop::<T>(),
-        kind: Kind::Put,
-        wanted: None,
-        drop_value: Stored::<T>::drop_value,
-        free: Stored::<T>::free,
-        task: None,
-    };
+    const PUT: &'static VTable = &Self::stored(ValueType::of::<T>());
     const ADOPTED: &'static VTable = &VTable {
         value: offset_of!(Stored<Arc<T>>, value),
         adopted: true,

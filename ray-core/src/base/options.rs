@@ -83,6 +83,28 @@ impl<F: Fn(&Error) -> bool + Send + Sync + 'static> From<F> for RetryOn {
     }
 }
 
+/// The options that the attributes of functions and methods share.
+macro_rules! attribute_retry_exceptions_and_name {
+    () => {
+        /// After which errors to retry.
+        #[must_use]
+        #[track_caller]
+        pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
+            // An assignment would drop the former value, which a const function cannot do. `Never` need not be dropped.
+            mem::forget(mem::replace(&mut self.retry_on, on));
+            self
+        }
+
+        /// The name of the task in errors and logs.
+        #[must_use]
+        #[track_caller]
+        pub const fn name(mut self, name: &'static str) -> Self {
+            self.name = Some(name);
+            self
+        }
+    };
+}
+
 /// Declares the const setters of resources that the attributes of tasks and actors share.
 macro_rules! attribute_resources {
     () => {
@@ -167,22 +189,7 @@ impl TaskOptions {
         self
     }
 
-    /// After which errors to retry.
-    #[must_use]
-    #[track_caller]
-    pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        // An assignment would drop the former value, which a const function cannot do. `Never` need not be dropped.
-        mem::forget(mem::replace(&mut self.retry_on, on));
-        self
-    }
-
-    /// The name of the task in errors and logs.
-    #[must_use]
-    #[track_caller]
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
-    }
+    attribute_retry_exceptions_and_name!();
 }
 
 impl Default for TaskOptions {
@@ -312,22 +319,7 @@ impl MethodOptions {
         self
     }
 
-    /// After which errors to retry the call.
-    #[must_use]
-    #[track_caller]
-    pub const fn retry_exceptions(mut self, on: RetryOn) -> Self {
-        // An assignment would drop the former value, which a const function cannot do. `Never` need not be dropped.
-        mem::forget(mem::replace(&mut self.retry_on, on));
-        self
-    }
-
-    /// The name of the task in errors and logs.
-    #[must_use]
-    #[track_caller]
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
-    }
+    attribute_retry_exceptions_and_name!();
 }
 
 impl Default for MethodOptions {

@@ -3,7 +3,7 @@
 //! Each engine has a number, its [epoch]. A shutdown changes the current epoch and wakes every waiting thread, which then compares
 //! the epochs and sees that its engine has ended.
 
-use crate::task::executor::Executor;
+use crate::task::executor::{Executor, PROCESSES};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -138,11 +138,29 @@ pub(crate) fn start(config: Config, executor: Option<Arc<dyn Executor>>, join: b
         ));
     }
     let settings = config.resolve()?;
+    if let Some(executor) = &executor {
+        number_ids(executor.process())?;
+    }
     crate::base::unwind::install_hook();
     let engine = Engine::new(epoch::fresh(), settings, executor);
     *slot = Some(Arc::clone(&engine));
     epoch::begin(engine.epoch);
     Ok(engine)
+}
+
+/// Lets the ids of this process begin with its number.
+///
+/// # Errors
+/// `InvalidArgument`: the number is too large.
+fn number_ids(process: u32) -> Result<()> {
+    if process >= PROCESSES {
+        let what = format!("the executor gives this process the number {process}, but numbers must be less than {PROCESSES}");
+        return Err(Error::new(ErrorKind::InvalidArgument, what));
+    }
+    let first = u64::from(process) << 40;
+    crate::base::id::begin_above(first);
+    crate::base::id::begin_callers_above(first);
+    Ok(())
 }
 
 /// Removes the current engine, so that a new one may start.
@@ -157,11 +175,6 @@ pub(crate) fn retire() -> Option<Arc<Engine>> {
 
 impl Engine {
     pub(crate) fn new(epoch: u32, mut settings: Resolved, executor: Option<Arc<dyn Executor>>) -> Arc<Self> {
-        if let Some(executor) = &executor {
-            let first = u64::from(executor.process() & 0xF_FFFF) << 40;
-            crate::base::id::begin_above(first);
-            crate::base::id::begin_callers_above(first);
-        }
         if executor.is_some() {
             settings.mode = Mode::Remote;
             settings.checks_submissions = true;

@@ -80,6 +80,8 @@ impl RemoteBody {
         let ended = crate::base::unwind::catch(|| block_on(running, &self.signal, || self.check_cancelled()));
         let ended = ended.and_then(|ended| ended);
         leave_frame(state, &frame);
+        // As in the embedded engine, the outcome of a body that was cancelled is dropped.
+        self.check_cancelled()?;
         // The error of the body names the definition, but the task may have a name of its own.
         let name = remote::name_of(self.task.header());
         ended.map_err(|error| match name {

@@ -51,6 +51,8 @@ struct RemoteHead {
     is_task: bool,
     /// The name of the task, in the process that runs its body.
     name: OnceLock<Box<str>>,
+    /// The reason, if the task cannot be cancelled by force.
+    refuses_force: OnceLock<&'static str>,
     /// Set until the value is asked for. The lock lets only one thread take it.
     unasked: Mutex<Option<Settle>>,
     source: Option<Arc<dyn RemoteObject>>,
@@ -83,6 +85,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
                 header: Header::new(State::new(Phase::Running, 1, holds), Self::TABLE, epoch),
                 is_task,
                 name: OnceLock::new(),
+                refuses_force: OnceLock::new(),
                 unasked: Mutex::new(settle),
                 source,
             },
@@ -141,6 +144,18 @@ fn ask_for(header: &Header) {
 /// The id of the task that makes the object, if the object is known to be the result of a task.
 pub(crate) fn task_of(header: &Header) -> Option<TaskId> {
     head(header).filter(|head| head.is_task).map(|_| TaskId::from_raw(header.id()))
+}
+
+/// Sets the reason why the task cannot be cancelled by force.
+pub(crate) fn refuse_force(header: &Header, why: &'static str) {
+    if let Some(head) = head(header) {
+        let _ = head.refuses_force.set(why);
+    }
+}
+
+/// The reason, if the task cannot be cancelled by force.
+pub(crate) fn refuses_force(header: &Header) -> Option<&'static str> {
+    head(header)?.refuses_force.get().copied()
 }
 
 /// Sets the name of the task, for the context of its body.

@@ -22,6 +22,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::call_options::{CallSettings, CreateSettings};
 use crate::base::error::{Error, Result};
 use crate::base::options::RetryOn;
@@ -31,21 +33,24 @@ use crate::call::spec::Spec;
 use crate::object::encoded::Encoded;
 use crate::object::remote::Reply;
 
+/// The number of processes that an executor can have.
+pub const PROCESSES: u32 = 1 << 20;
+
 /// An engine that runs bodies in other processes.
 pub trait Executor: fmt::Debug + Send + Sync + 'static {
-    /// The number of this process, which no other process of the executor has. It is less than 2²⁰. The first 20 of the 60 lower
-    /// bits of the ids that this process gives to tasks and callers are this number.
+    /// The number of this process, less than [`PROCESSES`]. No other process of the executor has it. Bits 40 to 59 of the ids that
+    /// this process gives to tasks and callers are this number.
     fn process(&self) -> u32;
 
     /// Runs a function.
     fn submit(&self, call: RemoteCall);
 
-    /// Creates an actor, or finds the one of that name where the creation asks for that. The constructor may run later: its
-    /// failure is that of the actor's calls.
+    /// Creates an actor, or finds the actor of that name if the creation asks for that. The constructor may run later. If it fails,
+    /// the calls of the actor fail with its error.
     ///
     /// # Errors
     /// `ActorAlreadyExists`; `Infeasible`.
-    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor>;
+    fn create_actor(&self, creation: RemoteCreation) -> Result<RemoteActor>;
 
     /// Calls a method of an actor, by its name.
     fn call_actor(&self, actor: u64, call: RemoteCall);
@@ -68,11 +73,11 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// `InvalidArgument`: it does not run here.
     fn exit_actor(&self, actor: u64) -> Result<()>;
 
-    /// The actor of a name: its number and the path of its class.
+    /// Finds an actor by its name.
     ///
     /// # Errors
     /// `ActorNotFound`.
-    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)>;
+    fn find_actor(&self, namespace: &str, name: &str) -> Result<RemoteActor>;
 
     /// Namespace and name of each named actor that lives.
     fn named_actors(&self) -> Vec<(String, String)>;
@@ -97,13 +102,13 @@ pub struct RemoteCall {
     pub task: u64,
     /// The task that makes the call, if one does.
     pub parent: Option<u64>,
-    /// The caller, as actors tell callers apart.
+    /// The number of the caller. The calls of one caller to one actor keep their order.
     pub caller: u64,
-    /// What is called: by its path a function, by the last part of that a method of the actor.
+    /// The definition. Its path identifies a function; the last part of the path identifies a method of the actor.
     pub spec: &'static Spec,
     /// The arguments.
     pub args: Vec<EncodedArg>,
-    /// The answer's way.
+    /// Takes the result.
     pub reply: Reply,
     pub(crate) settings: Option<CallSettings>,
 }
@@ -115,7 +120,7 @@ impl RemoteCall {
         self.settings.as_ref().and_then(|settings| settings.name.as_deref()).unwrap_or(self.spec.name())
     }
 
-    /// The resources that the task asks for; none: its definition's, one CPU for a function that is not async.
+    /// The resources that the task asks for; none: those of its definition, by default one CPU for a function that is not async.
     #[must_use]
     pub fn resources(&self) -> Option<&Resources> {
         self.settings.as_ref().map(|settings| &settings.resources)
@@ -127,7 +132,7 @@ impl RemoteCall {
         self.settings.as_ref().map_or(0, |settings| settings.max_retries)
     }
 
-    /// What tells whether a failed attempt is followed by another.
+    /// Decides whether a failed attempt is followed by another.
     #[must_use]
     pub fn retries(&self) -> Retries {
         Retries { settings: self.settings.clone(), failed: 0 }
@@ -148,7 +153,7 @@ impl fmt::Debug for Retries {
 }
 
 impl Retries {
-    /// Of a call that another process has made, which has said how often every failure is followed by another attempt.
+    /// For a call that another process has made, with the number of further attempts after any failure; -1: no limit.
     #[must_use]
     pub fn of(max_retries: i64) -> Self {
         let settings = (max_retries != 0).then(|| CallSettings {
@@ -168,12 +173,12 @@ impl Retries {
     }
 }
 
-/// An actor that the executor has created or, if the creation asked for that, found by its name.
-#[derive(Clone, Debug)]
-pub struct CreatedActor {
+/// An actor that the executor has created, or has found by its name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RemoteActor {
     /// The actor's number.
     pub id: u64,
-    /// The path of its class. A found actor may be of another class than the creation.
+    /// The path of its class. An actor that was found by its name may be of another class than the caller expects.
     pub class: String,
 }
 
@@ -197,7 +202,7 @@ impl RemoteCreation {
         Some((namespace, settings.name.as_deref()?))
     }
 
-    /// An actor of the same name is taken, where there is one.
+    /// Whether an existing actor of the same name is used instead.
     #[must_use]
     pub fn get_if_exists(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| settings.get_if_exists)
@@ -215,13 +220,13 @@ impl RemoteCreation {
         self.settings.as_ref().map_or(0, |settings| settings.max_task_retries)
     }
 
-    /// So many calls run at the same time; 0: the creation says nothing.
+    /// The number of calls that run at the same time; 0: not set.
     #[must_use]
     pub fn max_concurrency(&self) -> u32 {
         self.settings.as_ref().and_then(|settings| settings.max_concurrency).unwrap_or(0)
     }
 
-    /// What the actor holds for life.
+    /// The resources that the actor holds as long as it lives.
     #[must_use]
     pub fn resources(&self) -> Option<&Resources> {
         self.settings.as_ref().map(|settings| &settings.resources)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{Carried, RemoteObject, Reply, Retries, fail};
+use ray::__private::executor::{Carried, RemoteActor, RemoteObject, Reply, Retries, fail};
 use ray::__private::{Encoded, EncodedArg};
 use ray::{Error, ErrorKind, Result};
 
@@ -189,7 +189,7 @@ impl Driver {
         creation: &Creation,
         job: Job,
         given: Vec<Given>,
-    ) -> Result<(u64, String)> {
+    ) -> Result<RemoteActor> {
         if creation.max_restarts != 0 || creation.max_task_retries != 0 {
             let what = "the executor of the tests starts no actor anew: leave out max_restarts and max_task_retries";
             return Err(fail::error(ErrorKind::InvalidArgument, what));
@@ -201,7 +201,7 @@ impl Driver {
             if let Some(&there) = names.get(name) {
                 if creation.get_if_exists && self.acquire(there) {
                     let class = self.actors.lock().get(&there).map(|actor| actor.class.clone());
-                    return Ok((there, class.unwrap_or_default()));
+                    return Ok(RemoteActor { id: there, class: class.unwrap_or_default() });
                 }
                 let what = format!("the name `{}` is taken in namespace `{}`", name.1, name.0);
                 return Err(fail::error(ErrorKind::ActorAlreadyExists, what));
@@ -219,7 +219,7 @@ impl Driver {
             death: None,
         };
         self.actors.lock().insert(id, actor);
-        let of_class = class.clone();
+        let created = RemoteActor { id, class: class.clone() };
         let (driver, max_concurrency) = (Arc::clone(self), creation.max_concurrency);
         std::thread::spawn(move || {
             driver.construct(id, class, max_concurrency, &child, job, given);
@@ -227,7 +227,7 @@ impl Driver {
                 driver.call(id, &child, job, given);
             }
         });
-        Ok((id, of_class))
+        Ok(created)
     }
 
     fn construct(
@@ -426,9 +426,9 @@ impl Driver {
         }
     }
 
-    pub(super) fn find(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
+    pub(super) fn find(&self, namespace: &str, name: &str) -> Result<RemoteActor> {
         let actor = self.names.lock().get(&(namespace.to_owned(), name.to_owned())).copied();
-        let found = actor.and_then(|id| Some((id, self.actors.lock().get(&id)?.class.clone())));
+        let found = actor.and_then(|id| Some(RemoteActor { id, class: self.actors.lock().get(&id)?.class.clone() }));
         found.ok_or_else(|| {
             fail::error(ErrorKind::ActorNotFound, format!("no actor is named `{name}` in namespace `{namespace}`"))
         })

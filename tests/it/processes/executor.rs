@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ray::__private::executor::{CreatedActor, Executor, RemoteCall, RemoteCreation, fail};
+use ray::__private::executor::{Executor, RemoteActor, RemoteCall, RemoteCreation, fail};
 use ray::{ErrorKind, Result};
 
 use super::driver::{Driver, Given, Job, resources_of_all};
@@ -35,17 +35,11 @@ impl Executor for Processes {
         self.0.submit(job, given);
     }
 
-    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor> {
-        let said = Creation {
-            name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
-            get_if_exists: creation.get_if_exists(),
-            max_restarts: creation.max_restarts(),
-            max_concurrency: creation.max_concurrency(),
-            max_task_retries: creation.max_task_retries(),
-        };
+    fn create_actor(&self, creation: RemoteCreation) -> Result<RemoteActor> {
+        let settings = Creation::of(&creation);
         let class = creation.class.path().to_owned();
         let (job, given) = job(creation.call);
-        self.0.create(class, &said, job, given).map(|(id, class)| CreatedActor { id, class })
+        self.0.create(class, &settings, job, given)
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {
@@ -73,7 +67,7 @@ impl Executor for Processes {
         Err(fail::error(ErrorKind::InvalidArgument, "no actor runs in this process"))
     }
 
-    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
+    fn find_actor(&self, namespace: &str, name: &str) -> Result<RemoteActor> {
         self.0.find(namespace, name)
     }
 

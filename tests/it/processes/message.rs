@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use ray::__private::Encoded;
+use ray::__private::executor::RemoteCreation;
 use serde::{Deserialize, Serialize};
 
 /// A value: MessagePack, and the references and handles that stand in it.
@@ -137,7 +138,7 @@ pub(super) enum Message {
     },
 }
 
-/// What a creation says beside its arguments.
+/// The settings of an actor that is to be created.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Creation {
     pub(super) name: Option<(String, String)>,
@@ -145,6 +146,18 @@ pub(super) struct Creation {
     pub(super) max_restarts: i64,
     pub(super) max_concurrency: u32,
     pub(super) max_task_retries: i64,
+}
+
+impl Creation {
+    pub(super) fn of(creation: &RemoteCreation) -> Self {
+        Self {
+            name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            get_if_exists: creation.get_if_exists(),
+            max_restarts: creation.max_restarts(),
+            max_concurrency: creation.max_concurrency(),
+            max_task_retries: creation.max_task_retries(),
+        }
+    }
 }
 
 impl Message {

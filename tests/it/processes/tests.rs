@@ -96,6 +96,11 @@ fn waits_until_cancelled(began: Tally, ended: Tally) {
 }
 
 #[remote]
+fn cancels(tasks: Vec<ObjectRef<()>>) -> ray::Result<()> {
+    tasks.iter().try_for_each(ray::cancel)
+}
+
+#[remote]
 fn dies() -> u32 {
     std::process::abort()
 }
@@ -316,6 +321,30 @@ fn cancel() {
         ray::cancel(&task).unwrap();
         assert!(ray::get(&task).unwrap_err().is_cancelled());
         ended.wait_for(1);
+    });
+}
+
+/// A reference inside a value serves to cancel its task, in another process than the one that has made the call.
+#[test]
+fn cancel_in_another_process() {
+    in_processes("processes::tests::cancel_in_another_process", || {
+        let (began, ended) = (Tally::new(), Tally::new());
+        let task = waits_until_cancelled.remote(began, ended);
+        began.wait_for(1);
+        ray::get(cancels.remote(vec![task.clone()])).unwrap();
+        ended.wait_for(1);
+        assert!(ray::get(&task).unwrap_err().is_cancelled());
+    });
+}
+
+/// A call of an actor cannot be cancelled by force, as in the embedded engine.
+#[test]
+fn cancel_by_force_of_an_actors_call() {
+    in_processes("processes::tests::cancel_by_force_of_an_actors_call", || {
+        let counter = Counter::remote(1);
+        let call = counter.add.remote(passes.remote(Gate::new(), 1));
+        let error = ray::cancel_with(&call, ray::CancelOptions::new().force(true)).unwrap_err();
+        assert!(error.is_invalid_argument() && error.to_string().contains("ray::kill"), "{error}");
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{CreatedActor, Executor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
+use ray::__private::executor::{Executor, RemoteActor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
 use ray::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray::{ErrorKind, Result};
 
@@ -242,20 +242,14 @@ impl Executor for Parent {
         self.link().request(reply, |request| Message::Submit { request, actor: None, call });
     }
 
-    fn create_actor(&self, creation: RemoteCreation) -> Result<CreatedActor> {
-        let said = Creation {
-            name: creation.name().map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
-            get_if_exists: creation.get_if_exists(),
-            max_restarts: creation.max_restarts(),
-            max_concurrency: creation.max_concurrency(),
-            max_task_retries: creation.max_task_retries(),
-        };
+    fn create_actor(&self, creation: RemoteCreation) -> Result<RemoteActor> {
+        let settings = Creation::of(&creation);
         let class = creation.class.path().to_owned();
         let (call, reply, _args) = self.message_of(creation.call);
-        let made = self.ask::<(u64, String)>(|request| Message::NewActor { request, class, creation: said, call });
+        let made = self.ask(|request| Message::NewActor { request, class, creation: settings, call });
         // The parent has the constructor's failure, for the calls.
         reply.send(Ok(unit()));
-        made.map(|(id, class)| CreatedActor { id, class })
+        made
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {
@@ -291,7 +285,7 @@ impl Executor for Parent {
         }
     }
 
-    fn find_actor(&self, namespace: &str, name: &str) -> Result<(u64, String)> {
+    fn find_actor(&self, namespace: &str, name: &str) -> Result<RemoteActor> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.ask(|request| Message::Find { request, namespace, name })
     }
