@@ -74,7 +74,7 @@ pub(crate) fn frame_of(state: &ThreadState, call: &CallHold) -> Frame {
     Frame { is_async: table.is_async, ..frame }
 }
 
-/// The frame of a body that is no future.
+/// The frame of a body that is not a future.
 #[inline]
 pub(crate) fn frame(
     state: &ThreadState,

@@ -219,7 +219,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
 #[inline]
 fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
     if actor.epoch != crate::base::epoch::current() {
-        return Err(crate::base::epoch::gone("the actor was of an engine that is no more"));
+        return Err(crate::base::epoch::gone("the actor ended with its engine"));
     }
     thread::of(actor.epoch)
 }

@@ -82,7 +82,7 @@ pub trait NotClone<P> {
 }
 impl<P> NotClone<P> for Keeping<P> {}
 
-/// The flags of a class, as methods of its [`Carrier`]. For a type that is no class, method resolution finds [`NoClass`] instead,
+/// The flags of a class, as methods of its [`Carrier`]. For a type that is not a class, method resolution finds [`NoClass`] instead,
 /// so that rustc reports that error once, at another place.
 pub trait ClassFlags<A: ActorClass> {
     /// Whether the class asks for restarts.
@@ -96,13 +96,13 @@ pub trait ClassFlags<A: ActorClass> {
 }
 impl<A: ActorClass> ClassFlags<A> for &Carrier<A> {}
 
-/// The flags of a type that is no class.
+/// The flags of a type that is not a class.
 pub trait NoClass {
-    /// A type that is no class asks for no restarts.
+    /// A type that is not a class asks for no restarts.
     fn ray_restarts(&self) -> No {
         No
     }
-    /// A type that is no class asks for no retries.
+    /// A type that is not a class asks for no retries.
     fn ray_retries(&self) -> No {
         No
     }

@@ -195,7 +195,7 @@ impl Config {
         if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(MIN_STACK..=MAX_STACK).contains(bytes)) {
             return Err(invalid(format!("Config::worker_stack_size ({bytes} bytes) must be at least 256 KiB and at most 1 TiB")));
         }
-        // A value that is no number is ignored, as in the standard library.
+        // A value that is not a number is ignored, as in the standard library.
         let from_environment = || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(MIN_STACK, MAX_STACK));
         let chosen_stack = self.worker_stack_size.or_else(from_environment);
         let strict = self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?;

@@ -92,7 +92,7 @@ fn text_of(payload: &(dyn Any + Send)) -> Option<&str> {
     payload.downcast_ref::<&'static str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// A text for a payload that is no text itself.
+/// A text for a payload that is not a text itself.
 fn no_text(payload: &(dyn Any + Send)) -> String {
     macro_rules! shown {
         ($($type:ty),*) => {

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(1800);
 ///
 /// # Errors
 /// Of all operations: `Collective`, with the rank and the cause, where the group is broken or breaks; `GetTimeout` after
-/// [`set_timeout`](Group::set_timeout), with the missing ranks; `InvalidArgument` for a root that is no rank or lengths that
+/// [`set_timeout`](Group::set_timeout), with the missing ranks; `InvalidArgument` for a root that is not a rank or lengths that
 /// do not fit, which breaks the group too, so that no member waits for this one. If an operation returns an error, the buffer
 /// is unchanged; once all members have entered an operation, it succeeds.
 ///

@@ -162,9 +162,9 @@ pub trait HasErr<E> {
 }
 impl<T, E> HasErr<E> for &Carrier<std::result::Result<T, E>> {}
 
-/// Second choice: a type that is no `Result`, which rustc refuses elsewhere.
+/// Second choice: a type that is not a `Result`, which rustc refuses elsewhere.
 pub trait NoErr {
-    /// The carrier of a type that is no error.
+    /// The carrier of a type that is not a `Result`: it has no error type.
     fn ray_err(&self) -> Carrier<()> {
         Carrier::NEW
     }
@@ -275,7 +275,7 @@ pub trait PlainReturn {}
 /// The type is a `Result`.
 #[derive(Debug)]
 pub struct HiddenResult;
-/// The type is no `Result`.
+/// The type is not a `Result`.
 #[derive(Debug)]
 pub struct Plain;
 impl PlainReturn for Plain {}
