@@ -397,7 +397,7 @@ pub use ray_macros::method;
 // Start and shutdown of the engine, and its resources.
 #[doc(inline)]
 pub use ray_core::{
-    Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized,
+    Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized,
     nodes, shutdown,
 };
 
@@ -434,6 +434,10 @@ pub use ray_core::collective;
 
 // Errors and identifiers.
 #[doc(inline)]
+#[cfg(feature = "cluster")]
+pub use ray_cluster::{init, init_with};
+#[cfg(not(feature = "cluster"))]
+pub use ray_core::{init, init_with};
 pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
 
 /// The programs of the README, which run as documentation tests.

@@ -55,7 +55,7 @@ pub(super) fn state(actor: &ActorHead) -> Option<ActorState> {
 /// Creates an actor by the executor.
 ///
 /// # Errors
-/// Those of the executor; `InvalidArgument` for a class that is `local`, and for `max_pending_calls`; `Serialization`.
+/// Those of the executor; `InvalidArgument` for a class that is `local`; `Serialization`.
 #[cold]
 pub(super) fn create<C: Constructor>(
     state: &ThreadState,
@@ -63,10 +63,6 @@ pub(super) fn create<C: Constructor>(
     args: &InitArgs<C>,
     settings: CreateSettings,
 ) -> Result<ActorHandle<C::Actor>> {
-    if settings.max_pending_calls.is_some() {
-        let what = "max_pending_calls is not supported for an actor in another process: leave it out";
-        return Err(Error::new(ErrorKind::InvalidArgument, what));
-    }
     let (constructed, call) = call(state, C::SPEC, C::CODEC, args, None)?;
     // The failure of the constructor is that of the calls.
     constructed.header().state.set_seen();

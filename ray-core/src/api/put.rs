@@ -11,10 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::error::Error;
+use crate::engine::thread_state::ThreadState;
 use crate::object::block;
+use crate::object::encoded::Encoded;
 use crate::object::entry::{Header, VTable};
 use crate::object::kind::{Kind, NoValue, ValueType};
 use crate::object::object_ref::ObjectRef;
+use crate::object::remote;
 use crate::object::state::{Phase, State};
 
 /// An entry that has its value from the start or never gets one. `V` is the object's type, or an `Arc` of it.
@@ -152,12 +155,26 @@ impl<T> ObjectRef<T> {
 /// ```
 pub fn put<T: Serialize + DeserializeOwned + Send + Sync + 'static>(value: T) -> ObjectRef<T> {
     match crate::engine::thread::current() {
-        Ok(state) if state.engine.settings.mode == Mode::Strict => match crate::call::codec::renew(value) {
-            Ok(value) => ObjectRef::stored(value, state.epoch),
-            Err(error) => ObjectRef::failed(error, state.epoch),
+        Ok(state) => match state.engine.settings.mode {
+            Mode::Embedded => ObjectRef::stored(value, state.epoch),
+            Mode::Strict => match crate::call::codec::renew(value) {
+                Ok(value) => ObjectRef::stored(value, state.epoch),
+                Err(error) => ObjectRef::failed(error, state.epoch),
+            },
+            Mode::Remote => put_remote(state, value),
         },
-        Ok(state) => ObjectRef::stored(value, state.epoch),
         Err(error) => ObjectRef::failed(error, crate::base::epoch::current()),
+    }
+}
+
+/// Stores a value in the store of the executor, or in this process if the executor has none.
+#[cold]
+fn put_remote<T: Serialize + DeserializeOwned + Send + Sync + 'static>(state: &ThreadState, value: T) -> ObjectRef<T> {
+    let stored = Encoded::of(&value).map(|encoded| state.engine.executor.as_ref().and_then(|executor| executor.put(&encoded)));
+    match stored {
+        Ok(Some(object)) => remote::reference(object),
+        Ok(None) => ObjectRef::stored(value, state.epoch),
+        Err(error) => ObjectRef::failed(error, state.epoch),
     }
 }
 

@@ -164,6 +164,10 @@ impl Several {
             for one in all.iter().rev().take(MOST) {
                 state.engine.awaited.enter(header(one), getter);
             }
+            if state.engine.executor.is_some() {
+                // The wait below links a waiter to one entry after the other, but all values are to come at the same time.
+                all.iter().for_each(|one| header(one).want());
+            }
         }
         let mut deadline = self.until.deadline;
         let mut brief = false;

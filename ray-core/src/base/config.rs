@@ -108,10 +108,14 @@ impl Config {
         self
     }
 
-    /// The address of the cluster to join; if it is not set, that of the variable `RAY_ADDRESS`. Without an address the engine runs
-    /// in this process.
+    /// The address of the Ray cluster to join; if it is not set, that of the variable `RAY_ADDRESS`. Without an address the engine
+    /// runs in this process. The address is one of these:
     ///
-    /// There is no engine for clusters yet: with an address `init` returns an error.
+    /// * `auto`: the cluster that runs on this machine.
+    /// * `host:port`: the cluster whose head has this address. This machine must be one of its nodes.
+    /// * `local`: a new Ray on this machine, which ends with the program.
+    ///
+    /// It needs the feature `cluster` of the crate, and Python with Ray on the machine.
     pub fn address(mut self, address: impl Into<Cow<'static, str>>) -> Config {
         self.address = Some(address.into());
         self
@@ -160,6 +164,39 @@ impl Config {
         self
     }
 
+    /// The address of the cluster to join, of the program or of the environment.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn cluster_address(&self) -> Option<Cow<'static, str>> {
+        self.address_in(&|name| std::env::var(name).ok())
+    }
+
+    fn address_in(&self, environment: &dyn Fn(&str) -> Option<String>) -> Option<Cow<'static, str>> {
+        let address = self.address.clone().or_else(|| environment("RAY_ADDRESS").map(Cow::Owned));
+        address.filter(|address| !address.is_empty())
+    }
+
+    /// The namespace of named actors, if the program sets one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn chosen_namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// # Errors
+    /// `ClusterUnavailable`: an address is set, but the engine that starts is the embedded one.
+    pub(crate) fn check_no_address(&self) -> Result<()> {
+        match self.cluster_address() {
+            None => Ok(()),
+            Some(address) => Err(Error::new(
+                ErrorKind::ClusterUnavailable,
+                format!(
+                    "the address `{address}` (of RAY_ADDRESS or of Config::address) asks for a Ray cluster, which a program joins in `ray::init()`: call it first in `main`, before any other use of ray, and keep the crate's feature `cluster` on; unset RAY_ADDRESS to run embedded, in this process"
+                ),
+            )),
+        }
+    }
+
     /// Whether a second `init` is accepted: the only option that is read if an engine runs already.
     pub(crate) fn ignores_reinit_error(&self) -> bool {
         self.ignore_reinit_error
@@ -168,21 +205,13 @@ impl Config {
     /// Checks all options, and completes them from the environment and the machine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for an invalid value; [`ErrorKind::ClusterUnavailable`] for an address.
+    /// [`ErrorKind::InvalidArgument`] for an invalid value.
     pub(crate) fn resolve(self) -> Result<Resolved> {
         self.resolve_in(&|name| std::env::var(name).ok())
     }
 
     fn resolve_in(self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Resolved> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        if let Some(address) = self.address.or_else(|| set("RAY_ADDRESS").map(Cow::Owned)) {
-            return Err(Error::new(
-                ErrorKind::ClusterUnavailable,
-                format!(
-                    "the engine for clusters is not there yet, so `{address}` cannot be joined: unset RAY_ADDRESS (or do not call Config::address) to run embedded, in this process"
-                ),
-            ));
-        }
         let num_cpus = self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
         // Without CPUs, work that asks for no CPU needs a thread too.
         let workers = num_cpus.max(1);
@@ -311,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn addresses() {
+        let address = |config: Config, variable: &str| config.address_in(&|_| Some(variable.to_owned()));
+        assert_eq!(address(Config::new(), ""), None);
+        assert_eq!(address(Config::new(), "auto").as_deref(), Some("auto"));
+        assert_eq!(address(Config::new().address("local"), "auto").as_deref(), Some("local"));
+        let error = Config::new().address("10.0.0.1:6379").check_no_address().unwrap_err();
+        assert!(error.is_cluster_unavailable() && error.to_string().contains("unset RAY_ADDRESS"), "{error}");
+    }
+
+    #[test]
     fn no_cpus_at_all() {
         let resolved = resolve(Config::new().num_cpus(0), &[]).unwrap();
         assert_eq!((resolved.num_cpus, resolved.workers, resolved.total.cpu()), (0, 1, 0));
@@ -347,7 +386,5 @@ mod tests {
         ] {
             assert!(resolve(config.clone(), &[]).unwrap_err().is_invalid_argument(), "{config:?}");
         }
-        let error = resolve(Config::new(), &[("RAY_ADDRESS", "auto")]).unwrap_err();
-        assert!(error.is_cluster_unavailable() && error.to_string().contains("unset RAY_ADDRESS"), "{error}");
     }
 }

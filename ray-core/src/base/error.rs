@@ -116,6 +116,14 @@ kinds! {
     Collective is_collective,
     /// the process that ran the task or the actor has ended before it sent a result.
     WorkerCrashed is_worker_crashed,
+    /// on a cluster: all copies of the object are lost, or the process that owned it has ended.
+    ObjectLost is_object_lost,
+    /// on a cluster: a node has no memory left for a task or an object.
+    OutOfMemory is_out_of_memory,
+    /// on a cluster: it refuses the program's token, or the program has none.
+    Authentication is_authentication,
+    /// on a cluster: Ray has failed, for example because a node has died.
+    System is_system,
     /// an error made by [`Error::other`].
     Other is_other,
 }

@@ -46,6 +46,11 @@ impl RetryOn {
         matches!(self, RetryOn::Never)
     }
 
+    /// Whether this is the predicate `other`.
+    pub(crate) fn is_same_function(&self, other: fn(&Error) -> bool) -> bool {
+        matches!(self, RetryOn::If(predicate) if std::ptr::fn_addr_eq(*predicate, other))
+    }
+
     /// Whether to retry after `error`; never after a cancellation, or if the engine was shut down. A predicate is user code and may
     /// panic.
     pub(crate) fn allows(&self, error: &Error) -> bool {

@@ -51,6 +51,7 @@ type EncodeValue = dyn Fn(&[AnyRef]) -> Result<Encoded> + Send + Sync;
 #[derive(Clone)]
 pub struct ReferenceArg {
     objects: Vec<AnyRef>,
+    is_vector: bool,
     /// None if the executor made the reference. Then there is one object, of the parameter's type.
     encode: Option<Arc<EncodeValue>>,
 }
@@ -65,22 +66,29 @@ impl ReferenceArg {
     /// A reference to an object of this process, for the decoder.
     #[must_use]
     pub fn new(object: AnyRef) -> Self {
-        Self { objects: vec![object], encode: None }
+        Self { objects: vec![object], is_vector: false, encode: None }
     }
 
     /// The reference that a caller passed for a value of type `T`.
     pub(super) fn given<T: Wire + 'static>(object: &ObjectRef<T>) -> Self {
-        Self::gathered(vec![object.any()], |objects| Encoded::of(objects[0].typed::<T>()?.ready_or_error()?))
+        let encode = |objects: &[AnyRef]| Encoded::of(objects[0].typed::<T>()?.ready_or_error()?);
+        Self { objects: vec![object.any()], is_vector: false, encode: Some(Arc::new(encode)) }
     }
 
-    /// References that a caller passed; `encode` encodes their value when they are ready.
+    /// References that a caller passed in place of a vector; `encode` encodes their value when they are ready.
     pub(super) fn gathered(objects: Vec<AnyRef>, encode: impl Fn(&[AnyRef]) -> Result<Encoded> + Send + Sync + 'static) -> Self {
-        Self { objects, encode: Some(Arc::new(encode)) }
+        Self { objects, is_vector: true, encode: Some(Arc::new(encode)) }
     }
 
     /// The objects: one, or all elements of a vector.
     pub fn objects(&self) -> &[AnyRef] {
         &self.objects
+    }
+
+    /// Whether the caller passed the references in place of a vector.
+    #[must_use]
+    pub fn is_vector(&self) -> bool {
+        self.is_vector
     }
 
     /// Encodes the value of the argument. All objects must be ready.

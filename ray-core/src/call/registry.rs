@@ -6,6 +6,7 @@
 
 use crate::base::error::conversion::ErrorCodec;
 use crate::base::error::{Arrived, EncodedError, Error, ErrorKind, Result};
+use crate::base::options::RetryOn;
 use crate::call::codec::EncodedArg;
 use crate::call::function::{Function, FunctionCall};
 use crate::call::instance::Instance;
@@ -28,6 +29,7 @@ pub(crate) enum Kind {
         call: fn(Vec<EncodedArg>) -> Running,
         error: Option<ErrorCodec>,
         is_async: bool,
+        retry_on: &'static RetryOn,
     },
     /// A class; `error` is the decoder for the errors of its constructor.
     Class {
@@ -49,6 +51,7 @@ pub struct MethodEntry {
     pub(crate) is_exclusive: bool,
     /// Whether the arguments can be kept for another attempt.
     pub(crate) repeatable: bool,
+    pub(crate) retry_on: &'static RetryOn,
 }
 
 impl MethodEntry {
@@ -74,6 +77,12 @@ impl MethodEntry {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.is_exclusive
+    }
+
+    /// Whether the attribute of the method asks for another attempt after this error of its body.
+    #[must_use]
+    pub fn retries(&self, error: &Error) -> bool {
+        self.retry_on.allows(error)
     }
 
     /// Begins a call. A method that is not `async` runs in the first poll, and blocks the polling thread for that time.
@@ -115,7 +124,14 @@ impl Registration {
     #[must_use]
     pub const fn function<F: Function>() -> Self {
         let is_async = matches!(F::CALL, FunctionCall::Async(_));
-        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async } }
+        let retry_on = &const { &F::OPTIONS }.retry_on;
+        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async, retry_on } }
+    }
+
+    /// Whether the attribute of the function asks for another attempt after this error of its body.
+    #[must_use]
+    pub fn retries(&self, error: &Error) -> bool {
+        matches!(self.kind, Kind::Function { retry_on, .. } if retry_on.allows(error))
     }
 
     /// The name and the place of the function or class.
@@ -241,6 +257,15 @@ fn error_codec(path: &str) -> Option<ErrorCodec> {
         return *error;
     }
     methods.iter().find(|method| method.spec.path() == path)?.error
+}
+
+/// The retry rule of the attribute of the function or method with this path.
+pub(crate) fn retry_on(path: &str) -> Option<&'static RetryOn> {
+    if let Ok(Registration { kind: Kind::Function { retry_on, .. }, .. }) = lookup(path) {
+        return Some(retry_on);
+    }
+    let class = lookup(path.rsplit_once("::")?.0).ok()?;
+    class.methods().iter().find(|method| method.spec.path() == path).map(|method| method.retry_on)
 }
 
 impl EncodedError {

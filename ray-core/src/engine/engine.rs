@@ -137,10 +137,11 @@ pub(crate) fn start(config: Config, executor: Option<Arc<dyn Executor>>, join: b
             "the engine runs already: `ray::init` was called twice, or a first `.remote(..)` or `put` started it before; call `init` first and once, or allow it with `Config::ignore_reinit_error(true)`",
         ));
     }
-    let settings = config.resolve()?;
-    if let Some(executor) = &executor {
-        number_ids(executor.process())?;
+    match &executor {
+        Some(executor) => number_ids(executor.process())?,
+        None => config.check_no_address()?,
     }
+    let settings = config.resolve()?;
     crate::base::unwind::install_hook();
     let engine = Engine::new(epoch::fresh(), settings, executor);
     *slot = Some(Arc::clone(&engine));

@@ -122,11 +122,16 @@ impl Header {
         self.state.load().phase()
     }
 
-    /// Whether it is settled, or its engine was shut down. After a shutdown bodies may still run, but their objects cannot be read.
-    pub(crate) fn is_ready(&self) -> bool {
+    /// Asks for the value, if another process has it.
+    pub(crate) fn want(&self) {
         if let Some(wanted) = self.vtable.wanted {
             wanted(self);
         }
+    }
+
+    /// Whether it is settled, or its engine was shut down. After a shutdown bodies may still run, but their objects cannot be read.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.want();
         self.phase().is_settled() || crate::base::epoch::check_object(self.epoch).is_err()
     }
 
@@ -166,9 +171,7 @@ impl Header {
                 // is linked nowhere and stays alive.
                 unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
-                if let Some(wanted) = self.vtable.wanted {
-                    wanted(self);
-                }
+                self.want();
                 Ok(())
             }
             Err(now) => Err(now.phase()),

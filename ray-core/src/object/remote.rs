@@ -4,7 +4,8 @@
 //!
 //! # Rules
 //!
-//! 1. The result of a call that an executor runs: the executor gets the reply together with the call.
+//! 1. The result of a call that an executor runs: the executor gets the reply together with the call. It sends the reply when the
+//!    call has ended, or it defers the reply while it takes the call ([`Reply::defer`]). Then rule 2 holds for the result.
 //! 2. A reference that was decoded: the entry keeps the [`RemoteObject`] that the transport has put in the place of the reference.
 //!    It asks for the value once, with a reply, when the first waiter is linked (a get, a `wait`, an await, a callback, a
 //!    dependant) or `is_ready` is called. The `RemoteObject` is dropped with the entry, which tells the transport that this
@@ -55,7 +56,7 @@ struct RemoteHead {
     refuses_force: OnceLock<&'static str>,
     /// Set until the value is asked for. The lock lets only one thread take it.
     unasked: Mutex<Option<Settle>>,
-    source: Option<Arc<dyn RemoteObject>>,
+    source: OnceLock<Arc<dyn RemoteObject>>,
 }
 
 #[repr(C)]
@@ -79,7 +80,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
 
     /// Allocates an entry with one ref, and with `holds` holds in addition to the common one of the refs.
     fn allocate(epoch: u32, holds: u64, is_task: bool, source: Option<(Arc<dyn RemoteObject>, Settle)>) -> NonNull<Header> {
-        let (source, settle) = source.unzip();
+        let (source, settle) = source.map_or_else(Default::default, |(source, settle)| (OnceLock::from(source), Some(settle)));
         let entry = Self {
             head: RemoteHead {
                 header: Header::new(State::new(Phase::Running, 1, holds), Self::TABLE, epoch),
@@ -136,8 +137,8 @@ fn head(header: &Header) -> Option<&RemoteHead> {
 fn ask_for(header: &Header) {
     let Some(head) = head(header) else { return };
     let unasked = head.unasked.lock().take();
-    if let (Some(settle), Some(source)) = (unasked, &head.source) {
-        source.ask_for(reply(Hold::of(header), settle));
+    if let (Some(settle), Some(source)) = (unasked, head.source.get()) {
+        source.ask_for(Reply(Some(Answer::Settles { object: Hold::of(header), settle })));
     }
 }
 
@@ -170,14 +171,14 @@ pub(crate) fn name_of(header: &Header) -> Option<&str> {
     head(header)?.name.get().map(|name| &**name)
 }
 
-/// The transport's part of a decoded reference.
+/// The transport's part of a decoded reference, or of a result whose reply was deferred.
 pub(crate) fn source(header: &Header) -> Option<&Arc<dyn RemoteObject>> {
-    head(header)?.source.as_ref()
+    head(header)?.source.get()
 }
 
 /// A reference to an object of another process.
 pub(crate) fn reference<T: DeserializeOwned + Send + Sync + 'static>(object: Arc<dyn RemoteObject>) -> ObjectRef<T> {
-    let settle: Settle = |object, value| RemoteEntry::<T>::settle(object, decoded(value, Encoded::decode));
+    let settle: Settle = Box::new(|object, value| RemoteEntry::<T>::settle(object, decoded(value, Encoded::decode)));
     let id = object.id();
     let entry = RemoteEntry::<T>::allocate(crate::base::epoch::current(), 0, false, Some((object, settle)));
     // SAFETY: the new entry has the type `T`, and one ref, which the reference takes over.
@@ -186,11 +187,7 @@ pub(crate) fn reference<T: DeserializeOwned + Send + Sync + 'static>(object: Arc
     reference
 }
 
-type Settle = fn(Hold, Result<Encoded>);
-
-fn reply(object: Hold, settle: impl FnOnce(Hold, Result<Encoded>) + Send + 'static) -> Reply {
-    Reply::new(move |value| settle(object, value))
-}
+type Settle = Box<dyn FnOnce(Hold, Result<Encoded>) + Send>;
 
 /// Decodes a value. A panic of the user's `Deserialize` is an error too, so that the object is settled in any case.
 fn decoded<T>(value: Result<Encoded>, decode: impl FnOnce(Encoded) -> Result<T>) -> Result<T> {
@@ -212,7 +209,8 @@ pub(crate) fn result<T: Send + Sync + 'static>(
     let entry = RemoteEntry::<T>::allocate(epoch, 1, true, None);
     // SAFETY: the new entry has the type `T`, one ref, and one hold in addition to the common one; each is taken over once.
     let (object, hold) = unsafe { (ObjectRef::adopt(entry), Hold::adopt(entry)) };
-    (object, reply(hold, |object, value| RemoteEntry::<T>::settle(object, decoded(value, decode))))
+    let settle = Box::new(|object, value| RemoteEntry::<T>::settle(object, decoded(value, decode)));
+    (object, Reply(Some(Answer::Settles { object: hold, settle })))
 }
 
 /// Settles a remote object once, with the bytes of a value or with an error. The drop of an unused reply settles it with an error.
@@ -220,7 +218,19 @@ pub(crate) fn result<T: Send + Sync + 'static>(
 #[must_use]
 pub struct Reply(Option<Answer>);
 
-type Answer = Box<dyn FnOnce(Result<Encoded>) + Send>;
+enum Answer {
+    Settles { object: Hold, settle: Settle },
+    Calls(Box<dyn FnOnce(Result<Encoded>) + Send>),
+}
+
+impl Answer {
+    fn send(self, answer: Result<Encoded>) {
+        match self {
+            Answer::Settles { object, settle } => settle(object, answer),
+            Answer::Calls(closure) => closure(answer),
+        }
+    }
+}
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -231,7 +241,21 @@ impl fmt::Debug for Reply {
 impl Reply {
     /// A reply that calls the closure once.
     pub fn new(answer: impl FnOnce(Result<Encoded>) + Send + 'static) -> Self {
-        Self(Some(Box::new(answer)))
+        Self(Some(Answer::Calls(Box::new(answer))))
+    }
+
+    /// Leaves the object unsettled until its value is wanted, and asks `source` then. An executor calls this while it takes the
+    /// call, before any other code has the object. A value that nobody reads then never comes to this process.
+    pub fn defer(mut self, source: Arc<dyn RemoteObject>) {
+        match self.0.take() {
+            Some(Answer::Settles { object, settle }) => {
+                let head = head(&object).expect("only remote objects have such replies");
+                let _ = head.source.set(source);
+                *head.unasked.lock() = Some(settle);
+            }
+            Some(answer) => source.ask_for(Reply(Some(answer))),
+            None => {}
+        }
     }
 
     /// Drops the reply without settling the object.
@@ -242,7 +266,7 @@ impl Reply {
     /// Settles the object.
     pub fn send(mut self, answer: Result<Encoded>) {
         if let Some(reply) = self.0.take() {
-            reply(answer);
+            reply.send(answer);
         }
     }
 }
@@ -252,7 +276,7 @@ impl Drop for Reply {
         if let Some(reply) = self.0.take() {
             let what =
                 "the process that ran the task or had the object has ended before it answered: submit again, or set max_retries";
-            reply(Err(Error::new(ErrorKind::WorkerCrashed, what)));
+            reply.send(Err(Error::new(ErrorKind::WorkerCrashed, what)));
         }
     }
 }

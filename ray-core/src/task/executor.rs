@@ -10,7 +10,7 @@
 //!
 //! # Rules
 //!
-//! 1. An executor sends every reply. The drop of an unsent reply settles the object with `WorkerCrashed`.
+//! 1. An executor sends every reply, or defers it. The drop of a reply settles the object with `WorkerCrashed`.
 //! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them.
 //! 3. An argument that is a reference may not be ready. The executor resolves it before the body runs, to the value's bytes
 //!    ([`ReferenceArg::encode_value`](crate::call::codec::ReferenceArg::encode_value)) or to an object of the other process; if the
@@ -21,17 +21,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::call_options::{CallSettings, CreateSettings};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::options::RetryOn;
 use crate::base::resources::Resources;
 use crate::call::codec::EncodedArg;
+use crate::call::registry;
 use crate::call::spec::Spec;
 use crate::object::encoded::Encoded;
-use crate::object::remote::Reply;
+use crate::object::remote::{RemoteObject, Reply};
 
 /// The number of processes that an executor can have.
 pub const PROCESSES: u32 = 1 << 20;
@@ -54,6 +56,16 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
 
     /// Calls a method of an actor, by its name.
     fn call_actor(&self, actor: u64, call: RemoteCall);
+
+    /// Stores a value outside of this process. `None`: the executor has no store, and the value stays in this process, which
+    /// encodes it when another process asks for it.
+    fn put(&self, _value: &Encoded) -> Option<Arc<dyn RemoteObject>> {
+        None
+    }
+
+    /// The body of this task begins to wait in a get, or ends the wait. An executor can give the resources of the body to others
+    /// meanwhile.
+    fn body_waits(&self, _task: u64, _waits: bool) {}
 
     /// This process has one more handle of an actor; `false`: the actor is dead. The creator of an actor has one.
     fn acquire_actor(&self, actor: u64) -> bool;
@@ -132,11 +144,49 @@ impl RemoteCall {
         self.settings.as_ref().map_or(0, |settings| settings.max_retries)
     }
 
+    /// Whether the options of the call, or of its attribute, are set.
+    #[must_use]
+    pub fn has_settings(&self) -> bool {
+        self.settings.is_some()
+    }
+
+    /// After which errors of the body another attempt follows, for an engine in whose worker processes this is decided.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the predicate is not that of the attribute, so a worker process does not know it.
+    pub fn retry(&self) -> Result<Retry> {
+        let Some(settings) = &self.settings else { return Ok(Retry::Never) };
+        let known = || registry::retry_on(self.spec.path());
+        match (&settings.retry_on, settings.max_retries) {
+            (RetryOn::Never, _) | (_, 0) => Ok(Retry::Never),
+            (RetryOn::Always, _) => Ok(Retry::Always),
+            (RetryOn::If(predicate), _) if known().is_some_and(|known| known.is_same_function(*predicate)) => Ok(Retry::If),
+            (RetryOn::If(_) | RetryOn::Rule(_), _) => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "the retry predicate of this call of `{}` cannot be sent to another process: name the function in the attribute, as #[remote(retry_exceptions = my_predicate)]",
+                    self.name()
+                ),
+            )),
+        }
+    }
+
     /// Decides whether a failed attempt is followed by another.
     #[must_use]
     pub fn retries(&self) -> Retries {
         Retries { settings: self.settings.clone(), failed: 0 }
     }
+}
+
+/// After which errors of its body a task is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After none.
+    Never,
+    /// After each.
+    Always,
+    /// The predicate of the attribute decides: [`Registration::retries`](crate::call::registry::Registration::retries).
+    If,
 }
 
 /// The attempts of a call.
@@ -224,6 +274,12 @@ impl RemoteCreation {
     #[must_use]
     pub fn max_concurrency(&self) -> u32 {
         self.settings.as_ref().and_then(|settings| settings.max_concurrency).unwrap_or(0)
+    }
+
+    /// The number of calls that may wait at the actor; none: no limit.
+    #[must_use]
+    pub fn max_pending_calls(&self) -> Option<u64> {
+        self.settings.as_ref().and_then(|settings| settings.max_pending_calls)
     }
 
     /// The resources that the actor holds as long as it lives.

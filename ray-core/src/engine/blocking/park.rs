@@ -23,11 +23,12 @@ use crate::engine::awaited::Getter;
 use crate::engine::blocking::interrupt;
 use crate::engine::engine::Engine;
 use crate::engine::returning::Return;
-use crate::engine::thread_state::{Outside, ThreadState};
+use crate::engine::thread_state::{Frame, Outside, ThreadState};
 use crate::object::entry::Header;
 use crate::object::events;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
+use crate::task::executor::Executor;
 
 /// A getter checks its object this often before it parks. A result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
@@ -92,6 +93,7 @@ fn until_with(
     // SAFETY: the innermost body runs on this thread, so its entry is alive.
     let _waiting = unsafe { events::waiting(state.frame().and_then(|frame| frame.entry)) };
     let blocked = state.block();
+    let told = RemoteWait::begin(state);
     let lent = back.as_ref().and_then(|back| {
         let units = back.lend(state);
         state.frame().is_some_and(|frame| frame.actor.is_some()).then(|| engine.cpu.lend(units))
@@ -99,11 +101,34 @@ fn until_with(
     let waited = off_the_runtime(state, || wait(state, deadline, done, unstarted));
     drop(interrupted);
     drop(lent);
+    drop(told);
     drop(blocked);
     if let Some(back) = back {
         back.take_again(state);
     }
     waited
+}
+
+/// Tells the executor, if the engine has one, that the body of this thread waits. The drop tells it that the wait has ended.
+struct RemoteWait<'a> {
+    executor: &'a Arc<dyn Executor>,
+    task: u64,
+}
+
+impl<'a> RemoteWait<'a> {
+    #[inline]
+    fn begin(state: &'a ThreadState) -> Option<Self> {
+        let executor = state.engine.executor.as_ref()?;
+        let task = state.frame().and_then(Frame::task_id)?;
+        executor.body_waits(task, true);
+        Some(Self { executor, task })
+    }
+}
+
+impl Drop for RemoteWait<'_> {
+    fn drop(&mut self) {
+        self.executor.body_waits(self.task, false);
+    }
 }
 
 /// Waits. An await may run a sync body on a thread of the engine's async runtime. If that body waits, the awaited object may need an

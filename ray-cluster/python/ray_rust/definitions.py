@@ -1,0 +1,82 @@
+"""The Python functions and classes under which Ray knows those of the Rust program.
+
+They have the module paths and the names of the Rust program, so Ray's own tools and logs show these. Ray sends them to its workers,
+and only there they import `worker`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _split(path: str) -> tuple[str, str]:
+    module, _, name = path.rpartition("::")
+    return module, name
+
+
+def make_function(path: str) -> Callable[..., Any]:
+    """A function for Ray that runs the Rust function with this path, under its name."""
+
+    def function(header: bytes, *args: Any) -> Any:
+        from . import worker
+
+        return worker.run_function(header, args)
+
+    function.__module__, function.__name__ = _split(path)
+    function.__qualname__ = function.__name__
+    return function
+
+
+def make_class(path: str, methods: list[str], is_async: bool) -> type:
+    """An actor class for Ray, whose instance is in the Rust program."""
+    module, name = _split(path)
+    body: dict[str, Any] = {"__module__": module, "__qualname__": name, "__init__": _constructor()}
+    for method in [*methods, "rust_ready__"]:
+        body[method] = _method(method, is_async)
+    body["rust_terminate__"] = _terminate(is_async)
+    return type(name, (), body)
+
+
+def _constructor() -> Callable[..., None]:
+    def __init__(self: Any, header: bytes, *args: Any) -> None:
+        from . import worker
+
+        worker.construct(self, header, args)
+
+    return __init__
+
+
+def _method(name: str, is_async: bool) -> Callable[..., Any]:
+    if is_async:
+
+        async def method(self: Any, header: bytes, *args: Any) -> Any:
+            from . import worker
+
+            return await worker.call_async(self, header, args)
+
+    else:
+
+        def method(self: Any, header: bytes, *args: Any) -> Any:
+            from . import worker
+
+            return worker.call(self, header, args)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+def _terminate(is_async: bool) -> Callable[..., Any]:
+    if is_async:
+
+        async def rust_terminate__(self: Any) -> bytes:
+            from . import worker
+
+            return worker.terminate()
+
+    else:
+
+        def rust_terminate__(self: Any) -> bytes:
+            from . import worker
+
+            return worker.terminate()
+
+    return rust_terminate__

@@ -1,0 +1,219 @@
+"""The format of the frames between this package and a Rust program.
+
+A frame is a length (of all that follows, 4 bytes), a kind (1 byte) and a body. Integers are little-endian. A part of a body that
+has a variable length begins with the length, in 4 bytes. Bytes longer than `INLINE` are not in the frame: the frame has their
+length with the bit `IN_MEMFD`, and the file descriptor of a memfd that contains them travels with the frame. File descriptors
+arrive in the order of the frames.
+"""
+
+import mmap
+import os
+import select
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+
+# Both directions.
+HELLO = 1  # JSON
+SETTLED = 2  # request, then an outcome: the answer to WANT and to RUN
+ANSWER = 3  # request, 1 or 0, then JSON: the answer to ASK
+# From the Rust program.
+SUBMIT = 10  # task, specification, arguments
+CALL = 11  # task, actor, specification, arguments
+CREATE = 12  # request, actor, task, specification, arguments; answered like ASK
+WANT = 13  # request, object
+DROP = 14  # object
+PUT = 15  # object, value
+CANCEL = 16  # task, flags (1: recursive, 2: force)
+KILL = 17  # actor, 1 to restart it
+ACQUIRE = 18  # actor
+RELEASE = 19  # actor
+WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
+ASK = 21  # request, JSON
+EXIT = 22  # the actor of this process ends after the calls that run
+# To the Rust program.
+RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, header, arguments
+STOP = 31  # request: the body of a RUN was cancelled
+
+#: Longer bytes travel in a memfd.
+INLINE = 256 * 1024
+IN_MEMFD = 1 << 31
+#: A longer frame is not from a program that has these formats.
+LONGEST = 1 << 30
+#: File descriptors that one read can take.
+_MOST_FDS = 64
+
+_LENGTH = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+_U16 = struct.Struct("<H")
+
+
+class Closed(Exception):
+    """The other process has closed the socket."""
+
+
+class Malformed(Exception):
+    """The bytes are no frame."""
+
+
+class Writer:
+    """Writes one frame."""
+
+    def __init__(self, kind: int) -> None:
+        self.bytes = bytearray(b"\0\0\0\0")
+        self.bytes.append(kind)
+        self.fds: list[int] = []
+
+    def u8(self, value: int) -> None:
+        self.bytes.append(value)
+
+    def u16(self, value: int) -> None:
+        self.bytes += _U16.pack(value)
+
+    def u32(self, value: int) -> None:
+        self.bytes += _LENGTH.pack(value)
+
+    def u64(self, value: int) -> None:
+        self.bytes += _U64.pack(value)
+
+    def blob(self, value: bytes | memoryview) -> None:
+        """Writes bytes, or puts them into a memfd if they are long."""
+        length = len(value)
+        if length <= INLINE:
+            self.u32(length)
+            self.bytes += value
+            return
+        fd = os.memfd_create("ray-rust", os.MFD_CLOEXEC)
+        view = memoryview(value)
+        while view:
+            view = view[os.write(fd, view) :]
+        self.u32(IN_MEMFD)
+        self.u64(length)
+        self.fds.append(fd)
+
+    def text(self, value: str) -> None:
+        self.blob(value.encode())
+
+
+class Reader:
+    """Reads the body of one frame."""
+
+    def __init__(self, kind: int, body: memoryview, fds: "deque[int]") -> None:
+        self.kind = kind
+        self._body = body
+        self._at = 0
+        self._fds = fds
+
+    def _take(self, count: int) -> memoryview:
+        at, end = self._at, self._at + count
+        if end > len(self._body):
+            raise Malformed("a frame ends too early")
+        self._at = end
+        return self._body[at:end]
+
+    def u8(self) -> int:
+        return self._take(1)[0]
+
+    def u16(self) -> int:
+        return int(_U16.unpack(self._take(2))[0])
+
+    def u32(self) -> int:
+        return int(_LENGTH.unpack(self._take(4))[0])
+
+    def u64(self) -> int:
+        return int(_U64.unpack(self._take(8))[0])
+
+    def blob(self) -> bytes:
+        length = self.u32()
+        if length != IN_MEMFD:
+            return bytes(self._take(length))
+        length = self.u64()
+        if not self._fds:
+            raise Malformed("a frame without its file descriptor")
+        fd = self._fds.popleft()
+        try:
+            if os.fstat(fd).st_size < length:
+                raise Malformed("a memfd is too short")
+            with mmap.mmap(fd, length, prot=mmap.PROT_READ) as memory:
+                return memory[:]
+        finally:
+            os.close(fd)
+
+    def text(self) -> str:
+        try:
+            return self.blob().decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(str(error)) from error
+
+    def rest(self) -> bytes:
+        """What was not read."""
+        return bytes(self._take(len(self._body) - self._at))
+
+
+class Channel:
+    """A socket that carries frames."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._buffer = bytearray()
+        self._start = 0
+        self._fds: deque[int] = deque()
+
+    def send(self, frame: Writer) -> None:
+        """Sends a frame; callers take turns. A frame that cannot be sent is dropped: the reader of the socket sees the end."""
+        data = frame.bytes
+        _LENGTH.pack_into(data, 0, len(data) - 4)
+        try:
+            if frame.fds:
+                sent = socket.send_fds(self.socket, [data], frame.fds)
+                if sent < len(data):
+                    self.socket.sendall(memoryview(data)[sent:])
+            else:
+                self.socket.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for fd in frame.fds:
+                os.close(fd)
+
+    def take(self) -> Iterator[Reader]:
+        """The frames that have arrived completely."""
+        while (frame := self.take_one()) is not None:
+            yield frame
+
+    def take_one(self) -> Reader | None:
+        """The next frame, if it has arrived completely."""
+        buffer, start = self._buffer, self._start
+        if len(buffer) - start < 5:
+            return None
+        (length,) = _LENGTH.unpack_from(buffer, start)
+        if not 1 <= length <= LONGEST:
+            raise Malformed(f"a frame of {length} bytes")
+        end = start + 4 + length
+        if len(buffer) < end:
+            return None
+        frame = bytes(buffer[start + 4 : end])
+        self._start = end
+        if end == len(buffer):
+            buffer.clear()
+            self._start = 0
+        return Reader(frame[0], memoryview(frame)[1:], self._fds)
+
+    def receive(self) -> None:
+        """Reads what is there; waits if nothing is."""
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        size = 64 * 1024
+        if len(self._buffer) >= 4:
+            size = max(size, min(_LENGTH.unpack_from(self._buffer)[0], 1 << 24))
+        data, fds, _flags, _address = socket.recv_fds(self.socket, size, _MOST_FDS)
+        self._fds.extend(fds)
+        if not data:
+            raise Closed
+        self._buffer += data
+
+    def is_readable(self, seconds: float) -> bool:
+        """Whether bytes arrive within this time."""
+        return bool(select.select([self.socket], [], [], seconds)[0])

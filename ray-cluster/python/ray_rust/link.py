@@ -1,0 +1,416 @@
+"""One end of the socket: what the Rust program has, and what it asks for.
+
+The Rust program names objects and actors by numbers. It gives the numbers below 2^62 itself (to the results of its calls, to the
+objects that it stores and to the actors that it creates); this side numbers the references and handles that come to the program
+inside values. A number counts how often the program has the object, and is forgotten with the last of them.
+"""
+
+import json
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray import ObjectRef
+from ray.actor import ActorHandle
+
+from . import frames, values
+from .definitions import make_class, make_function
+from .frames import Channel, Reader, Writer
+from .options import Specifications
+from .values import RustError, Value
+
+_FIRST_NUMBER = 1 << 62
+
+#: The arguments of a frame: a value, an object, or several objects that are the elements of a vector.
+_VALUE, _OBJECT, _OBJECTS = 0, 1, 2
+#: In a header: the argument is one value.
+SINGLE = 0xFFFFFFFF
+
+#: Outcomes.
+_OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
+#: Whose error it is.
+_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR = 0, 1, 2
+
+_READY = "ray::ActorHandle::ready"
+_TERMINATE = "ray::ActorHandle::terminate"
+
+
+class Table:
+    """Numbers of objects, or of actors."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: dict[int, Any] = {}
+        self._keys: dict[int, bytes] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._counts: dict[int, int] = {}
+        self._next = _FIRST_NUMBER
+
+    def set(self, number: int, key: bytes, item: Any) -> None:
+        """The Rust program has given this number."""
+        with self._lock:
+            self._items[number] = item
+            self._keys[number] = key
+            self._numbers.setdefault(key, number)
+            self._counts[number] = self._counts.get(number, 0) + 1
+
+    def enter(self, key: bytes, item: Any) -> int:
+        """The number under which the Rust program gets the item, once more."""
+        with self._lock:
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._next
+                self._next += 1
+                self._items[number] = item
+                self._keys[number] = key
+                self._numbers[key] = number
+            self._counts[number] = self._counts.get(number, 0) + 1
+            return number
+
+    def get(self, number: int) -> Any:
+        with self._lock:
+            return self._items.get(number)
+
+    def acquire(self, number: int) -> None:
+        with self._lock:
+            if number in self._items:
+                self._counts[number] += 1
+
+    def drop(self, number: int) -> None:
+        """The Rust program has the item once less."""
+        with self._lock:
+            left = self._counts.get(number, 0) - 1
+            if left > 0:
+                self._counts[number] = left
+                return
+            item = self._items.pop(number, None)
+            self._counts.pop(number, None)
+            key = self._keys.pop(number, b"")
+            if self._numbers.get(key) == number:
+                del self._numbers[key]
+        # The drop of the last reference may call into Ray, so it happens without the lock.
+        del item
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def class_of(handle: ActorHandle) -> str:
+    """The path of the actor's Rust class."""
+    descriptor = handle._ray_actor_creation_function_descriptor
+    return f"{descriptor.module_name}::{descriptor.class_name}"
+
+
+class Link:
+    """Serves a Rust program."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.objects = Table()
+        self.actors = Table()
+        self._specifications = Specifications()
+        #: Objects that the program waits for: request, reference.
+        self.wanted: dict[int, ObjectRef[Any]] = {}
+        self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "find": self._find,
+            "names": self._names,
+            "alive": self._alive,
+            "resources": lambda _: ray.cluster_resources(),
+            "available": lambda _: ray.available_resources(),
+            "nodes": lambda _: ray.nodes(),
+            "context": self._context,
+        }
+
+    # Values
+
+    def write_value(self, frame: Writer, value: Value) -> None:
+        """Writes a value, for the Rust program."""
+        items: list[Any] = []
+        if isinstance(value, list):
+            value, *items = value
+        frame.blob(value)
+        frame.u16(len(items))
+        for item in items:
+            if isinstance(item, ObjectRef):
+                frame.u8(0)
+                frame.u64(self.objects.enter(item.binary(), item))
+            else:
+                frame.u8(1)
+                frame.u64(self.actors.enter(item._ray_actor_id.binary(), item))
+                frame.text(class_of(item))
+
+    def read_value(self, frame: Reader) -> Value:
+        """Reads a value of the Rust program."""
+        data = frame.blob()
+        count = frame.u16()
+        if not count:
+            return data
+        items = [self._item(frame) for _ in range(count)]
+        return [data, *items]
+
+    def _item(self, frame: Reader) -> Any:
+        kind, number = frame.u8(), frame.u64()
+        table = self.actors if kind else self.objects
+        item = table.get(number)
+        if item is None:
+            raise frames.Malformed(f"the program sends number {number}, which it does not have")
+        return item
+
+    def _read_args(self, frame: Reader) -> tuple[list[Any], list[int]]:
+        """The arguments for Ray, and for each argument of the Rust function of how many of Ray's arguments it consists."""
+        args: list[Any] = []
+        layout: list[int] = []
+        for _ in range(frame.u16()):
+            kind = frame.u8()
+            if kind == _VALUE:
+                args.append(self.read_value(frame))
+                layout.append(SINGLE)
+            elif kind == _OBJECT:
+                args.append(self._object(frame.u64()))
+                layout.append(SINGLE)
+            elif kind == _OBJECTS:
+                count = frame.u32()
+                args.extend(self._object(frame.u64()) for _ in range(count))
+                layout.append(count)
+            else:
+                raise frames.Malformed(f"an argument of kind {kind}")
+        return args, layout
+
+    def _object(self, number: int) -> ObjectRef[Any]:
+        found = self.objects.get(number)
+        if found is None:
+            raise frames.Malformed(f"the program sends object {number}, which it does not have")
+        return found  # type: ignore[no-any-return]
+
+    # Outcomes
+
+    def settle(self, request: int, outcome: Any, own: str = "") -> None:
+        """Answers a request with a value or with an error. `own` is the id of the task that has made the object."""
+        frame = Writer(frames.SETTLED)
+        frame.u64(request)
+        if isinstance(outcome, (bytes, list)):
+            frame.u8(_OK)
+            self.write_value(frame, outcome)
+        elif (error := values.rust_error(outcome)) is not None:
+            frame.u8(_RUST_ERROR)
+            frame.u8(_OWN if error.task == own else _OF_ARGUMENT)
+            frame.blob(error.payload)
+        elif (payload := values.constructor_error(outcome)) is not None:
+            frame.u8(_RUST_ERROR)
+            frame.u8(_OF_CONSTRUCTOR)
+            frame.blob(payload)
+        else:
+            if not isinstance(outcome, BaseException):
+                outcome = TypeError(f"the object is a Python {type(outcome).__name__}, not a value of a Rust program")
+            frame.u8(_SYSTEM_ERROR)
+            frame.text(values.kind_of(outcome))
+            frame.text(values.text_of(outcome))
+        self.channel.send(frame)
+
+    def _want(self, request: int, number: int) -> None:
+        ref = self.objects.get(number)
+        if ref is None:
+            return self.settle(request, exceptions_lost(number))
+        own = ref.task_id().hex()
+        self.wanted[request] = ref
+
+        def completed(outcome: Any) -> None:
+            self.settle(request, outcome, own)
+            self.wanted.pop(request, None)
+
+        ref._on_completed(completed)
+        return None
+
+    # Requests of the Rust program
+
+    def handle(self, frame: Reader) -> None:
+        """Handles a frame of the Rust program."""
+        kind = frame.kind
+        if kind == frames.SUBMIT:
+            self._submit(frame)
+        elif kind == frames.CALL:
+            self._call(frame)
+        elif kind == frames.WANT:
+            self._want(frame.u64(), frame.u64())
+        elif kind == frames.DROP:
+            self.objects.drop(frame.u64())
+        elif kind == frames.PUT:
+            number = frame.u64()
+            self._enter(number, lambda: ray.put(self.read_value(frame)))
+        elif kind == frames.CREATE:
+            self._create(frame)
+        elif kind == frames.CANCEL:
+            self._cancel(frame.u64(), frame.u8())
+        elif kind == frames.KILL:
+            handle, restart = self.actors.get(frame.u64()), frame.u8()
+            if handle is not None:
+                ray.kill(handle, no_restart=not restart)
+        elif kind == frames.ACQUIRE:
+            self.actors.acquire(frame.u64())
+        elif kind == frames.RELEASE:
+            self.actors.drop(frame.u64())
+        elif kind == frames.ASK:
+            self._ask(frame.u64(), json.loads(frame.rest()))
+        else:
+            raise frames.Malformed(f"a frame of kind {kind}")
+
+    def _enter(self, number: int, make: Callable[[], ObjectRef[Any]]) -> None:
+        """Enters an object; if Ray refuses it, an object that has failed."""
+        try:
+            ref = make()
+        except frames.Malformed:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises is the error of the object
+            ref = _Failed(error)
+        self.objects.set(number, ref.binary(), ref)
+
+    def _submit(self, frame: Reader) -> None:
+        task, document = frame.u64(), frame.blob()
+        args, layout = self._read_args(frame)
+        specification = self._specifications.get(document)
+        function = _functions.get(specification.path)
+        if function is None:
+            function = _functions[specification.path] = ray.remote(make_function(specification.path))
+        configured = function.options(name=specification.name, **specification.options)
+        self._enter(task, lambda: configured.remote(header(task, layout, document), *args))
+
+    def _call(self, frame: Reader) -> None:
+        task, actor, document = frame.u64(), frame.u64(), frame.blob()
+        args, layout = self._read_args(frame)
+        specification = self._specifications.get(document)
+        handle = self.actors.get(actor)
+
+        def call() -> Any:
+            if handle is None:
+                raise ray.exceptions.ActorDiedError
+            if specification.path == _TERMINATE:
+                return handle.rust_terminate__.remote()
+            name = "rust_ready__" if specification.path == _READY else specification.method
+            method = getattr(handle, name).options(name=specification.name, **specification.options)
+            return method.remote(header(task, layout, document), *args)
+
+        self._enter(task, call)
+
+    def _create(self, frame: Reader) -> None:
+        request, number, task, document = frame.u64(), frame.u64(), frame.u64(), frame.blob()
+        args, layout = self._read_args(frame)
+        specification = self._specifications.get(document)
+        try:
+            made = _classes.get(specification.path)
+            if made is None:
+                plain = make_class(specification.path, specification.methods, specification.is_async)
+                made = _classes[specification.path] = ray.remote(plain)
+            handle = made.options(**specification.options).remote(header(task, layout, document), *args)
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises is the error of the creation
+            return self.answer(request, error)
+        number = self._enter_actor(number, handle)
+        return self.answer(request, {"actor": number, "class": class_of(handle)})
+
+    def _enter_actor(self, number: int, handle: ActorHandle) -> int:
+        self.actors.set(number, handle._ray_actor_id.binary(), handle)
+        return number
+
+    def _cancel(self, task: int, flags: int) -> None:
+        ref = self.objects.get(task)
+        if ref is None or isinstance(ref, _Failed):
+            return
+        try:
+            ray.cancel(ref, recursive=bool(flags & 1), force=bool(flags & 2))
+        except (ValueError, TypeError):
+            # It is no task, or the call of an actor, which cannot be cancelled by force.
+            if flags & 2:
+                self._cancel(task, flags & ~2)
+
+    # Questions
+
+    def _ask(self, request: int, question: dict[str, Any]) -> None:
+        try:
+            answer = self._asked[question["ask"]](question)
+        except Exception as error:  # noqa: BLE001 - every error is an answer
+            return self.answer(request, error)
+        return self.answer(request, answer)
+
+    def answer(self, request: int, answer: Any) -> None:
+        """Answers a request with a document or an error."""
+        frame = Writer(frames.ANSWER)
+        frame.u64(request)
+        failed = isinstance(answer, BaseException)
+        if failed:
+            answer = {"kind": values.kind_of(answer), "text": values.text_of(answer)}
+        frame.u8(not failed)
+        frame.bytes += json.dumps(answer, default=str).encode()
+        self.channel.send(frame)
+
+    def _find(self, question: dict[str, Any]) -> Any:
+        try:
+            handle = ray.get_actor(question["name"], question["namespace"])
+        except ValueError as error:
+            return {"missing": values.text_of(error)}
+        number = self.actors.enter(handle._ray_actor_id.binary(), handle)
+        return {"actor": number, "class": class_of(handle)}
+
+    def _names(self, _question: dict[str, Any]) -> Any:
+        named = ray.util.list_named_actors(all_namespaces=True)
+        return [[one["namespace"], one["name"]] for one in named]
+
+    def _alive(self, question: dict[str, Any]) -> Any:
+        handle = self.actors.get(question["actor"])
+        if handle is None:
+            return False
+        state = ray._private.state.state
+        state._check_connected()
+        info = state.actor_table(handle._ray_actor_id.hex())
+        return bool(info) and info.get("State") != "DEAD"
+
+    def _context(self, _question: dict[str, Any]) -> Any:
+        context = ray.get_runtime_context()
+        return {
+            "node": context.get_node_id(),
+            "worker": context.get_worker_id(),
+            "job": context.get_job_id(),
+            "namespace": context.namespace,
+            "gcs": context.gcs_address,
+        }
+
+
+class _Failed:
+    """An object that Ray has refused."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def binary(self) -> bytes:
+        return id(self).to_bytes(8, "little")
+
+    def task_id(self) -> Any:
+        return ray.TaskID.nil()
+
+    def _on_completed(self, completed: Callable[[Any], None]) -> None:
+        completed(self._error)
+
+
+def exceptions_lost(number: int) -> BaseException:
+    """The error for a number that this side does not know."""
+    return RuntimeError(f"object {number} is not known to this process")
+
+
+def header(task: int, layout: list[int], document: bytes) -> bytes:
+    """What a worker is told of a call beside its arguments."""
+    parts = [task.to_bytes(8, "little"), len(layout).to_bytes(2, "little")]
+    parts.extend(count.to_bytes(4, "little") for count in layout)
+    parts.append(document)
+    return b"".join(parts)
+
+
+_functions: dict[str, Any] = {}
+_classes: dict[str, Any] = {}
+
+
+def report(error: BaseException) -> None:
+    """Prints an error of this package itself."""
+    traceback.print_exception(error)
+
+
+__all__ = ["SINGLE", "Link", "RustError", "Table"]

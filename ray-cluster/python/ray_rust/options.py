@@ -1,0 +1,55 @@
+"""The options of a call or of an actor, from the specification that the Rust program sends with it.
+
+A specification is a JSON document: `path` and `name` of the definition, `options` as Ray has them. The Rust program sends the same
+bytes with each call of the same options, so a specification is read once.
+"""
+
+import json
+from typing import Any
+
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from .values import Retryable
+
+
+class Specification:
+    """A definition, and the options of its call."""
+
+    __slots__ = ("actor_options", "is_async", "method", "methods", "name", "options", "path")
+
+    def __init__(self, document: bytes) -> None:
+        fields: dict[str, Any] = json.loads(document)
+        self.path: str = fields["path"]
+        self.name: str = fields["name"]
+        self.options: dict[str, Any] = _options(fields.get("options", {}))
+        #: Of a class: its methods.
+        self.methods: list[str] = fields.get("methods", [])
+        self.is_async: bool = fields.get("async", False)
+        #: Of a call of a method.
+        self.method: str = fields.get("method", "")
+
+
+def _options(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields.get("retry_exceptions") == "if":
+        # The Rust program has asked the predicate, and raises this for an error after which the task is tried again.
+        fields["retry_exceptions"] = [Retryable]
+    strategy = fields.get("scheduling_strategy")
+    if isinstance(strategy, dict):
+        fields["scheduling_strategy"] = NodeAffinitySchedulingStrategy(**strategy)
+    return fields
+
+
+class Specifications:
+    """The specifications that were read."""
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, Specification] = {}
+
+    def get(self, document: bytes) -> Specification:
+        found = self._read.get(document)
+        if found is None:
+            if len(self._read) >= 10_000:
+                # A program that gives each call a name of its own must not fill the memory.
+                self._read.clear()
+            found = self._read[document] = Specification(document)
+        return found

@@ -1,0 +1,119 @@
+"""Values, arguments and errors, as Ray has them and as frames have them.
+
+Ray has a value of the Rust program as `bytes` (MessagePack, which nothing here reads), or, if references or handles stand inside
+it, as a list: the bytes, and then these references and handles, so that Ray counts them.
+"""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import ray
+from ray import exceptions
+
+#: A value of the Rust program.
+Value = bytes | list[Any]
+
+
+class RustError(Exception):
+    """An error of the Rust program: its bytes, and its text for Ray's own logs."""
+
+    def __init__(self, payload: bytes, text: str, task: str) -> None:
+        super().__init__(payload, text, task)
+        self.payload = payload
+        self.text = text
+        #: The id of the task whose body has returned the error.
+        self.task = task
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Retryable(RustError):
+    """An error after which the task is tried again."""
+
+
+class ConstructorError(RustError):
+    """The error of an actor's constructor. Ray keeps only its text, so the text has the bytes too."""
+
+    def __str__(self) -> str:
+        return f"{self.text} {_MARK}{base64.b64encode(self.payload).decode()}"
+
+
+_MARK = "ray-rust-error:"
+_MARKED = re.compile(re.escape(_MARK) + r"([A-Za-z0-9+/=]+)")
+
+#: Kinds of Ray's errors, the more special ones first, and the kinds of the Rust program.
+_KINDS: list[tuple[type[BaseException], str]] = [
+    (exceptions.TaskCancelledError, "Cancelled"),
+    (exceptions.ActorUnavailableError, "ActorUnavailable"),
+    (exceptions.RayActorError, "ActorDied"),
+    (exceptions.ActorHandleNotFoundError, "ActorDied"),
+    (exceptions.ActorAlreadyExistsError, "ActorAlreadyExists"),
+    (exceptions.WorkerCrashedError, "WorkerCrashed"),
+    (exceptions.PendingCallsLimitExceeded, "PendingCallsLimitExceeded"),
+    (exceptions.TaskUnschedulableError, "Infeasible"),
+    (exceptions.ActorUnschedulableError, "Infeasible"),
+    (exceptions.OutOfMemoryError, "OutOfMemory"),
+    (exceptions.ObjectStoreFullError, "OutOfMemory"),
+    (exceptions.OutOfDiskError, "OutOfMemory"),
+    (exceptions.ObjectLostError, "ObjectLost"),
+    (exceptions.AuthenticationError, "Authentication"),
+    (exceptions.GetTimeoutError, "GetTimeout"),
+    (exceptions.RayError, "System"),
+    (ValueError, "InvalidArgument"),
+    (TypeError, "InvalidArgument"),
+]
+
+
+def kind_of(error: BaseException) -> str:
+    """The kind of an error for the Rust program."""
+    return next((kind for known, kind in _KINDS if isinstance(error, known)), "System")
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error, without the traceback of this package."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def rust_error(error: BaseException) -> RustError | None:
+    """The error of the Rust program inside one of Ray's."""
+    if isinstance(error, exceptions.RayTaskError):
+        error = error.cause
+    return error if isinstance(error, RustError) else None
+
+
+def constructor_error(error: BaseException) -> bytes | None:
+    """The bytes of the constructor's error because of which an actor has died."""
+    if not isinstance(error, exceptions.RayActorError):
+        return None
+    found = _MARKED.search(str(error))
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(found[1], validate=True)
+    except binascii.Error:
+        return None
+
+
+def task_id() -> str:
+    """The id of the task that runs on this thread."""
+    return ray.get_runtime_context().get_task_id() or ""
+
+
+def array(values: list[Value]) -> bytes:
+    """The values as one MessagePack array."""
+    if not all(isinstance(value, bytes) for value in values):
+        raise TypeError(
+            "a vector of references was passed to a parameter whose elements contain references or handles themselves: "
+            "pass the values, or a vector parameter of references (`Vec<ObjectRef<T>>`)"
+        )
+    count = len(values)
+    if count < 16:
+        head = bytes([0x90 | count])
+    elif count < 1 << 16:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    return head + b"".join(values)  # type: ignore[arg-type]

@@ -1,0 +1,221 @@
+//! The driver: it starts the bridge, which joins the cluster, and reads what the bridge sends.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use ray_core::__private::executor::{fail, init_with_executor};
+use ray_core::{Config, Context, Error, ErrorKind, Result};
+use serde_json::{Value as Json, json};
+
+use crate::channel::{Receiver, Sender};
+use crate::executor::{Cluster, Host};
+use crate::frame::{Kind, PROTOCOL, Writer, malformed};
+use crate::link::{Link, kind_of};
+use crate::package;
+
+/// How long the address may take to answer.
+const ADDRESS: Duration = Duration::from_secs(3);
+/// How long the bridge may take until it has joined. Ray itself needs a second on an idle machine, and many on a loaded one.
+const JOIN: Duration = Duration::from_secs(120);
+/// How long the bridge may take to leave the cluster.
+const LEAVE: Duration = Duration::from_secs(20);
+
+/// Joins a cluster, and starts the engine of this process with it.
+///
+/// # Errors
+/// `ClusterUnavailable`, `Authentication`: the cluster cannot be joined. Those of [`ray_core::init_with`].
+pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Result<Context> {
+    if ray_core::is_initialized() {
+        // The running engine decides: an error, or itself if the configuration allows that.
+        return ray_core::init_with(config);
+    }
+    check_address(address)?;
+    let python = package::python().ok_or_else(|| {
+        unavailable(
+            "no Python with Ray was found, which a driver needs to join a cluster: install it (`pip install \"ray[default]\"`), or set RAY_PYTHON to a Python that has it",
+        )
+    })?;
+    let folder = package::write(arguments)
+        .map_err(|error| unavailable(format!("the folder for the workers of the cluster cannot be written: {error}")))?;
+    let (mine, other) = UnixStream::pair().map_err(|error| unavailable(format!("no socket for the bridge: {error}")))?;
+    let search = env::join_paths(
+        std::iter::once(folder.path().to_owned()).chain(env::var_os("PYTHONPATH").iter().flat_map(env::split_paths)),
+    );
+    let mut command = Command::new(&python);
+    command.args(["-m", "ray_rust.bridge"]).env("PYTHONPATH", search.unwrap_or_else(|_| folder.path().into()));
+    // The bridge joins the address that it is sent.
+    command.env_remove("RAY_ADDRESS").stdin(Stdio::from(OwnedFd::from(other))).stdout(Stdio::null());
+    let bridge = command.spawn().map_err(|error| {
+        unavailable(format!("the Python `{}` cannot be started: {error}: set RAY_PYTHON to a Python that has Ray", python.display()))
+    })?;
+    drop(command);
+    let bridge = Arc::new(Mutex::new(bridge));
+    // From here on the bridge removes the folder.
+    let folder = folder.keep();
+
+    let sender = Sender::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
+    let hello = json!({
+        "protocol": PROTOCOL,
+        "folder": folder,
+        "address": address,
+        "namespace": config.chosen_namespace().unwrap_or("default"),
+        "runtime_env": {},
+        "local": {},
+    });
+    let mut frame = Writer::new(Kind::Hello);
+    frame.rest(hello.to_string().as_bytes());
+    sender.send(frame).map_err(|error| unavailable(error.to_string()))?;
+    let mut receiver = Receiver::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
+    let joined = wait_for_bridge(&mine, &mut receiver, &bridge, address);
+    if joined.is_err() {
+        sender.close();
+        let _ = end(&bridge, LEAVE);
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    let joined = joined?;
+    let _ = joined;
+
+    let link = Link::new(sender);
+    let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge) };
+    let cluster = Cluster::new(Arc::clone(&link), 0, Box::new(host));
+    let context = init_with_executor(config, cluster)?;
+    std::thread::Builder::new()
+        .name("ray-cluster".into())
+        .spawn(move || read(&link, receiver, &bridge))
+        .map_err(|error| fail::error(ErrorKind::Threads, format!("no thread for the bridge's answers: {error}")))?;
+    Ok(context)
+}
+
+fn unavailable(what: impl Into<String>) -> Error {
+    fail::error(ErrorKind::ClusterUnavailable, what)
+}
+
+/// # Errors
+/// `ClusterUnavailable`: it is no address, or nobody listens there.
+fn check_address(address: &str) -> Result<()> {
+    if matches!(address, "auto" | "local") {
+        return Ok(());
+    }
+    if let Some((scheme, _)) = address.split_once("://") {
+        let what = if scheme == "ray" {
+            "a driver joins a cluster from one of its nodes: start it there with `ray job submit -- ./program`, and set the address to `auto`"
+        } else {
+            "write `auto`, `local` or `host:port`"
+        };
+        return Err(unavailable(format!("the address `{address}` is not supported: {what}")));
+    }
+    let found = address.to_socket_addrs().map_err(|error| {
+        unavailable(format!("`{address}` is no address of a cluster ({error}): write `auto`, `local` or `host:port`"))
+    })?;
+    let mut last = None;
+    for found in found {
+        match TcpStream::connect_timeout(&found, ADDRESS) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    let why = last.map_or_else(|| "the name has no address".to_owned(), |error| error.to_string());
+    Err(unavailable(format!(
+        "nobody answers at `{address}` ({why}): check the address of the cluster's head (`ray status` prints it), and that the cluster runs"
+    )))
+}
+
+/// Waits until the bridge has joined.
+fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<Json> {
+    let _ = socket.set_read_timeout(Some(JOIN));
+    let mut answer = None;
+    let read = receiver.next(|kind, frame| {
+        if kind != Kind::Hello {
+            return Err(malformed("the first frame is no greeting"));
+        }
+        answer = Some(serde_json::from_slice::<Json>(frame.rest())?);
+        Ok(())
+    });
+    let _ = socket.set_read_timeout(None);
+    match read {
+        Ok(true) => {}
+        Ok(false) => {
+            let status = end(bridge, Duration::from_secs(5));
+            return Err(unavailable(format!(
+                "the bridge to the cluster `{address}` has ended before it joined ({status}): its last lines above say why"
+            )));
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            return Err(unavailable(format!(
+                "the cluster `{address}` could not be joined within {} s: check that its nodes run (`ray status`)",
+                JOIN.as_secs()
+            )));
+        }
+        Err(error) => return Err(unavailable(format!("the bridge answers with something else than a greeting: {error}"))),
+    }
+    let answer = answer.expect("the frame was read");
+    match answer["error"].as_str() {
+        Some(text) => Err(fail::error(kind_of(answer["kind"].as_str().unwrap_or_default()), text)),
+        None => Ok(answer),
+    }
+}
+
+/// Reads the frames of the bridge, to its end.
+fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>) {
+    let ended = loop {
+        let read = receiver.next(|kind, frame| match kind {
+            Kind::Settled => link.settled(frame),
+            Kind::Answer => link.answered(frame),
+            other => Err(malformed(format!("a driver gets no frame of kind {other:?}"))),
+        });
+        match read {
+            Ok(true) => {}
+            Ok(false) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let status = end(bridge, Duration::from_secs(1));
+    let why = ended.map_or_else(|| format!("its bridge has ended ({status})"), |error| format!("its bridge sends no frames: {error}"));
+    link.end(&fail::error(
+        ErrorKind::System,
+        format!("the connection to the cluster is lost: {why}; call `ray::shutdown()` and `ray::init()` to join again"),
+    ));
+}
+
+/// Waits until the bridge has ended, and kills it after this time. How it ended.
+fn end(bridge: &Mutex<Child>, within: Duration) -> String {
+    let deadline = Instant::now() + within;
+    let mut bridge = bridge.lock();
+    loop {
+        match bridge.try_wait() {
+            Ok(Some(status)) => return status.to_string(),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            _ => break,
+        }
+    }
+    let _ = bridge.kill();
+    bridge.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
+struct Bridge {
+    link: Arc<Link>,
+    bridge: Arc<Mutex<Child>>,
+}
+
+impl Host for Bridge {
+    fn shutdown(&self) {
+        self.link.end(&fail::error(ErrorKind::RuntimeGone, "the engine was shut down"));
+        end(&self.bridge, LEAVE);
+    }
+
+    fn exit_actor(&self, _actor: u64) -> Result<()> {
+        Err(fail::error(ErrorKind::InvalidArgument, "no actor runs in the driver: only a method of an actor can call exit_actor"))
+    }
+
+    fn is_worker(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,80 @@
+//! Programs on a Ray cluster: the executor that sends the calls of a program to Ray, through the Python package `ray_rust`.
+//!
+//! This crate is internal. Programs depend on the crate `ray-remote`, whose library `ray` has its functions.
+
+#[cfg(unix)]
+mod channel;
+#[cfg(unix)]
+mod document;
+#[cfg(unix)]
+mod driver;
+#[cfg(unix)]
+mod executor;
+#[cfg(unix)]
+mod frame;
+#[cfg(unix)]
+mod link;
+#[cfg(unix)]
+mod package;
+#[cfg(unix)]
+mod worker;
+
+use std::ffi::OsString;
+
+use parking_lot::Mutex;
+use ray_core::{Config, Context, Result};
+
+/// The arguments of the programs that workers start; none: those of the driver.
+static ARGUMENTS: Mutex<Option<Vec<OsString>>> = Mutex::new(None);
+
+/// Starts the engine with default settings. In a program that runs on one machine this is optional: the first use starts the engine,
+/// too. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.init.html).
+///
+/// If `RAY_ADDRESS` is set, the program joins a Ray cluster (see [`Config::address`]). Then this call must be the first use of ray,
+/// first in `main`: Ray's workers start the same program, and it becomes a worker in this function, which does not return there.
+///
+/// # Errors
+/// `AlreadyInitialized` if the engine runs; `ClusterUnavailable` if the cluster cannot be joined; `Authentication` if it refuses
+/// the program's token; `InvalidArgument` if an environment variable has an invalid value.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let context = ray_cluster::init()?;
+/// assert!(context.num_cpus() >= 1);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn init() -> Result<Context> {
+    init_with(Config::new())
+}
+
+/// Starts the engine with these settings.
+///
+/// # Errors
+/// Those of [`init`]; `InvalidArgument` if a setting is out of range.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let context = ray_cluster::init_with(ray::Config::new().num_cpus(4))?;
+/// assert_eq!(context.num_cpus(), 4);
+/// # Ok::<(), ray::Error>(())
+/// ```
+pub fn init_with(config: Config) -> Result<Context> {
+    #[cfg(unix)]
+    {
+        if std::env::var_os(worker::VARIABLE).is_some() {
+            worker::serve(config);
+        }
+        if let Some(address) = config.cluster_address() {
+            let arguments = ARGUMENTS.lock().clone().unwrap_or_else(|| std::env::args_os().skip(1).collect());
+            return driver::join(config, &address, &arguments);
+        }
+    }
+    ray_core::init_with(config)
+}
+
+/// Sets the arguments with which workers start the program; by default those of the driver. For test binaries, which run tests
+/// unless their arguments name one.
+#[doc(hidden)]
+pub fn set_worker_arguments(arguments: Vec<OsString>) {
+    *ARGUMENTS.lock() = Some(arguments);
+}

@@ -1,0 +1,531 @@
+//! One end of the socket to the Python package: the objects and actors that this process has, and its requests.
+//!
+//! # Numbers
+//!
+//! An object is a number in the frames. The result of a call has the id of its entry. An object that this process stores gets a
+//! number from this file, and so does an actor that it creates. The Python side numbers the references and handles that come inside
+//! values. Both sides count how often this process has an object: each time that it comes in a value counts, and each [`Object`]
+//! that is dropped counts back.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use parking_lot::Mutex;
+use ray_core::__private::executor::{Carried, CarriedActor, RemoteObject, Reply, fail};
+use ray_core::__private::{AnyRef, Encoded, EncodedArg, EncodedError};
+use ray_core::{Error, ErrorKind, Result};
+use serde_json::{Value as Json, json};
+
+use crate::channel::Sender;
+use crate::document::Documents;
+use crate::frame::{Kind, Reader, Writer, malformed};
+
+/// The first number of an object that this process stores, and of an actor that it creates.
+const FIRST_STORED: u64 = 1 << 61;
+const FIRST_ACTOR: u64 = 1 << 60;
+
+/// The answer to a question of [`Link::ask`].
+type Answer = mpsc::Sender<Result<Json>>;
+
+/// A connection to the Python package.
+pub(crate) struct Link {
+    sender: Sender,
+    next: AtomicU64,
+    open: Mutex<Open>,
+    /// Calls that wait for local objects and were cancelled meanwhile.
+    cancelled: Mutex<HashSet<u64>>,
+    pub(crate) documents: Documents,
+}
+
+/// What the other side has not answered yet.
+#[derive(Default)]
+struct Open {
+    replies: HashMap<u64, (Reply, Origin)>,
+    answers: HashMap<u64, Answer>,
+    /// The reason, when the connection has ended.
+    ended: Option<Error>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+/// What an object is the result of, for its error.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// It came in a value, or was stored.
+    Other,
+    /// A function.
+    Task(Cow<'static, str>),
+    /// A method.
+    Method(Cow<'static, str>),
+}
+
+impl Link {
+    pub(crate) fn new(sender: Sender) -> Arc<Self> {
+        Arc::new(Self {
+            sender,
+            next: AtomicU64::new(1),
+            open: Mutex::default(),
+            cancelled: Mutex::default(),
+            documents: Documents::default(),
+        })
+    }
+
+    fn fresh(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn fresh_actor(&self) -> u64 {
+        FIRST_ACTOR + self.fresh()
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the frame is too long.
+    pub(crate) fn send(&self, frame: Writer) -> Result<()> {
+        self.sender.send(frame).map_err(too_large)
+    }
+
+    /// Sends a frame of fixed size.
+    pub(crate) fn send_short(&self, kind: Kind, number: u64, flags: Option<u8>) {
+        let mut frame = Writer::new(kind);
+        frame.u64(number);
+        if let Some(flags) = flags {
+            frame.u8(flags);
+        }
+        let _ = self.sender.send(frame);
+    }
+
+    /// Asks a question, and waits for the answer.
+    ///
+    /// # Errors
+    /// The error that the other side answers with; `System`: the connection has ended.
+    pub(crate) fn ask(&self, question: &Json) -> Result<Json> {
+        self.ask_with(|request| {
+            let mut frame = Writer::new(Kind::Ask);
+            frame.u64(request).rest(question.to_string().as_bytes());
+            Ok(frame)
+        })
+    }
+
+    /// Sends a frame that is answered like a question, and waits for the answer.
+    ///
+    /// # Errors
+    /// Those of [`ask`](Self::ask) and of `frame`.
+    pub(crate) fn ask_with(&self, frame: impl FnOnce(u64) -> Result<Writer>) -> Result<Json> {
+        let request = self.fresh();
+        let frame = frame(request)?;
+        let (answers, answer) = mpsc::channel();
+        {
+            let mut open = self.open.lock();
+            if let Some(ended) = &open.ended {
+                return Err(ended.clone());
+            }
+            open.answers.insert(request, answers);
+        }
+        self.send(frame)?;
+        answer.recv().unwrap_or_else(|_| Err(fail::error(ErrorKind::System, "the connection to the cluster has ended")))
+    }
+
+    /// Handles an answer of the other side.
+    ///
+    /// # Errors
+    /// The frame is malformed.
+    pub(crate) fn answered(&self, frame: &mut Reader<'_>) -> io::Result<()> {
+        let (request, fine) = (frame.u64()?, frame.u8()? == 1);
+        let document: Json = serde_json::from_slice(frame.rest())?;
+        let answer = self.open.lock().answers.remove(&request);
+        if let Some(answer) = answer {
+            let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
+            let _ = answer.send(if fine { Ok(document) } else { Err(fail::error(kind_of(&text("kind")), text("text"))) });
+        }
+        Ok(())
+    }
+
+    /// Asks for the value of an object.
+    fn want(&self, number: u64, reply: Reply, origin: Origin) {
+        let request = self.fresh();
+        let mut open = self.open.lock();
+        if let Some(ended) = open.ended.clone() {
+            // The reply settles an object, which may call this again.
+            drop(open);
+            return reply.send(Err(ended));
+        }
+        open.replies.insert(request, (reply, origin));
+        drop(open);
+        let mut frame = Writer::new(Kind::Want);
+        frame.u64(request).u64(number);
+        let _ = self.sender.send(frame);
+    }
+
+    /// Handles the value of an object that was asked for.
+    ///
+    /// # Errors
+    /// The frame is malformed.
+    pub(crate) fn settled(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<()> {
+        let (request, status) = (frame.u64()?, frame.u8()?);
+        let reply = self.open.lock().replies.remove(&request);
+        let origin = reply.as_ref().map_or(Origin::Other, |(_, origin)| origin.clone());
+        let outcome = match status {
+            0 => Ok(self.read_value(frame)?),
+            1 => {
+                let whose = frame.u8()?;
+                let error = EncodedError { bytes: frame.blob()? }.decode(None);
+                Err(placed(whose, error, &origin))
+            }
+            _ => {
+                let (kind, text) = (frame.text()?, frame.text()?);
+                let error = fail::error(kind_of(&kind), text);
+                Err(match &origin {
+                    Origin::Task(name) => fail::crash(name, "the process of Ray's worker", error),
+                    _ => error,
+                })
+            }
+        };
+        if let Some((reply, _)) = reply {
+            reply.send(outcome);
+        }
+        Ok(())
+    }
+
+    /// The connection has ended: everything that was asked for fails with this error.
+    pub(crate) fn end(&self, error: &Error) {
+        self.sender.close();
+        let (replies, answers) = {
+            let mut open = self.open.lock();
+            open.ended.get_or_insert_with(|| error.clone());
+            (std::mem::take(&mut open.replies), std::mem::take(&mut open.answers))
+        };
+        for (reply, _) in replies.into_values() {
+            reply.send(Err(error.clone()));
+        }
+        for answer in answers.into_values() {
+            let _ = answer.send(Err(error.clone()));
+        }
+    }
+
+    /// The reason why the connection has ended.
+    pub(crate) fn ended(&self) -> Option<Error> {
+        self.open.lock().ended.clone()
+    }
+
+    // Values
+
+    /// Writes a value. The objects that were stored for it must live until the frame is sent; they are added to `stored`.
+    ///
+    /// # Errors
+    /// `Serialization`; the error of an object inside the value that has failed.
+    pub(crate) fn write_value(self: &Arc<Self>, frame: &mut Writer, value: &Encoded, stored: &mut Vec<Arc<Object>>) -> Result<()> {
+        frame.blob(&value.bytes).map_err(too_large)?;
+        let count = u16::try_from(value.carried.len()).map_err(|_| {
+            fail::error(ErrorKind::Serialization, "a value has more than 65,535 references and handles inside: divide it")
+        })?;
+        frame.u16(count);
+        for carried in &value.carried {
+            match carried {
+                Carried::Actor(actor) => frame.u8(1).u64(actor.id()),
+                Carried::Remote(source) => match self.own(source) {
+                    Some(object) => frame.u8(0).u64(object.number),
+                    None => return Err(fail::error(ErrorKind::Serialization, "a reference of another connection cannot be sent")),
+                },
+                Carried::Object(object) => match self.number_of(object.object()) {
+                    Some(number) => frame.u8(0).u64(number),
+                    None => {
+                        let kept = self.store(&object.encode_value()?)?;
+                        let number = kept.number;
+                        stored.push(kept);
+                        frame.u8(0).u64(number)
+                    }
+                },
+            };
+        }
+        Ok(())
+    }
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// The frame is malformed.
+    pub(crate) fn read_value(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<Encoded> {
+        let bytes = frame.blob()?;
+        let count = frame.u16()?;
+        let carried = (0..count).map(|_| {
+            Ok(match frame.u8()? {
+                0 => Carried::Remote(Object::known(self, frame.u64()?, Origin::Other)),
+                1 => Carried::Actor(Arc::new(Handle { link: Arc::clone(self), number: frame.u64()?, class: frame.text()? })),
+                other => return Err(malformed(format!("a value with an item of kind {other}"))),
+            })
+        });
+        Ok(Encoded { carried: carried.collect::<io::Result<_>>()?, bytes })
+    }
+
+    fn own<'a>(self: &Arc<Self>, source: &'a Arc<dyn RemoteObject>) -> Option<&'a Object> {
+        source.as_any().downcast_ref::<Object>().filter(|object| Arc::ptr_eq(&object.link, self) && object.is_known())
+    }
+
+    /// The number of an object that the other side has.
+    fn number_of(self: &Arc<Self>, object: &AnyRef) -> Option<u64> {
+        Some(self.own(&object.remote()?)?.number)
+    }
+
+    /// Stores a value.
+    ///
+    /// # Errors
+    /// `Serialization`.
+    pub(crate) fn store(self: &Arc<Self>, value: &Encoded) -> Result<Arc<Object>> {
+        let number = FIRST_STORED + self.fresh();
+        let mut frame = Writer::new(Kind::Put);
+        frame.u64(number);
+        let mut stored = Vec::new();
+        self.write_value(&mut frame, value, &mut stored)?;
+        self.send(frame)?;
+        Ok(Object::known(self, number, Origin::Other))
+    }
+
+    // Arguments
+
+    /// The objects among the arguments of which the other side knows nothing and that are not ready.
+    pub(crate) fn unready(self: &Arc<Self>, args: &[EncodedArg]) -> Vec<AnyRef> {
+        let mut unready = Vec::new();
+        for arg in args {
+            match arg {
+                EncodedArg::Value(value) => unready.extend(self.unready_in(value)),
+                EncodedArg::Reference(reference) => unready.extend(reference.objects().iter().filter(|object| self.is_unready(object)).cloned()),
+            }
+        }
+        unready
+    }
+
+    /// The objects inside a value of which the other side knows nothing and that are not ready.
+    pub(crate) fn unready_in(self: &Arc<Self>, value: &Encoded) -> Vec<AnyRef> {
+        let objects = value.carried.iter().filter_map(|carried| match carried {
+            Carried::Object(object) => Some(object.object()),
+            Carried::Remote(_) | Carried::Actor(_) => None,
+        });
+        objects.filter(|object| self.is_unready(object)).cloned().collect()
+    }
+
+    fn is_unready(self: &Arc<Self>, object: &AnyRef) -> bool {
+        self.number_of(object).is_none() && !object.is_ready()
+    }
+
+    /// Writes the arguments of a call of `name`. No object among them is [`unready`](Self::unready).
+    ///
+    /// # Errors
+    /// Those of [`write_value`](Self::write_value); the error of an argument that has failed.
+    pub(crate) fn write_args(
+        self: &Arc<Self>,
+        frame: &mut Writer,
+        name: &str,
+        args: &[EncodedArg],
+        stored: &mut Vec<Arc<Object>>,
+    ) -> Result<()> {
+        frame.u16(u16::try_from(args.len()).expect("a function has few parameters"));
+        for arg in args {
+            match arg {
+                EncodedArg::Value(value) => self.write_value(frame.u8(0), value, stored)?,
+                EncodedArg::Reference(reference) => {
+                    let numbers = reference.objects().iter().map(|object| self.number_of(object)).collect::<Option<Vec<_>>>();
+                    match numbers.as_deref() {
+                        Some([number]) if !reference.is_vector() => _ = frame.u8(1).u64(*number),
+                        Some(numbers) => {
+                            frame.u8(2).u32(u32::try_from(numbers.len()).expect("a vector in memory has fewer elements"));
+                            numbers.iter().for_each(|number| _ = frame.u64(*number));
+                        }
+                        None => {
+                            let value = reference.encode_value().map_err(|error| fail::argument(name, error))?;
+                            self.write_value(frame.u8(0), &value, stored)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a call that was not sent yet is cancelled.
+    pub(crate) fn cancel_unsent(&self, task: u64) {
+        self.cancelled.lock().insert(task);
+    }
+
+    /// Whether the call was cancelled before it was sent; the note is gone then.
+    pub(crate) fn was_cancelled(&self, task: u64) -> bool {
+        self.cancelled.lock().remove(&task)
+    }
+}
+
+fn too_large(error: io::Error) -> Error {
+    fail::error(ErrorKind::InvalidArgument, format!("a value cannot be sent to Ray: {error}"))
+}
+
+/// Adds to an error of a body through which call it has come here.
+fn placed(whose: u8, error: Error, origin: &Origin) -> Error {
+    match (whose, origin) {
+        (_, Origin::Other) | (0, Origin::Task(_)) => error,
+        (0, Origin::Method(name)) if error.is_panic() => fail::panic(name, error),
+        (0, Origin::Method(_)) => error,
+        (1, Origin::Task(name) | Origin::Method(name)) => fail::argument(name, error),
+        (_, Origin::Task(name) | Origin::Method(name)) => fail::constructor(name.split("::").next().unwrap_or(name), error),
+    }
+}
+
+/// The kind of an error that the Python package names.
+pub(crate) fn kind_of(name: &str) -> ErrorKind {
+    match name {
+        "Cancelled" => ErrorKind::Cancelled,
+        "ActorUnavailable" => ErrorKind::ActorUnavailable,
+        "ActorDied" => ErrorKind::ActorDied,
+        "ActorAlreadyExists" => ErrorKind::ActorAlreadyExists,
+        "WorkerCrashed" => ErrorKind::WorkerCrashed,
+        "PendingCallsLimitExceeded" => ErrorKind::PendingCallsLimitExceeded,
+        "Infeasible" => ErrorKind::Infeasible,
+        "OutOfMemory" => ErrorKind::OutOfMemory,
+        "ObjectLost" => ErrorKind::ObjectLost,
+        "Authentication" => ErrorKind::Authentication,
+        "GetTimeout" => ErrorKind::GetTimeout,
+        "InvalidArgument" => ErrorKind::InvalidArgument,
+        "ClusterUnavailable" => ErrorKind::ClusterUnavailable,
+        _ => ErrorKind::System,
+    }
+}
+
+/// An object that the other side has.
+pub(crate) struct Object {
+    link: Arc<Link>,
+    pub(crate) number: u64,
+    origin: Origin,
+    state: Mutex<ObjectState>,
+}
+
+/// Whether the other side knows the object.
+#[derive(Debug)]
+enum ObjectState {
+    /// The call is not sent yet; the replies that were asked for.
+    Unsent(Vec<Reply>),
+    Sent,
+    /// The call was not sent, because of this error.
+    Failed(Error),
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Object({:x})", self.number)
+    }
+}
+
+impl Object {
+    fn new(link: &Arc<Link>, number: u64, origin: Origin, state: ObjectState) -> Arc<Self> {
+        Arc::new(Self { link: Arc::clone(link), number, origin, state: Mutex::new(state) })
+    }
+
+    /// An object that the other side has, or will have when it reads the frames that were sent.
+    pub(crate) fn known(link: &Arc<Link>, number: u64, origin: Origin) -> Arc<Self> {
+        Self::new(link, number, origin, ObjectState::Sent)
+    }
+
+    /// The result of a call that is not sent yet.
+    pub(crate) fn unsent(link: &Arc<Link>, number: u64, origin: Origin) -> Arc<Self> {
+        Self::new(link, number, origin, ObjectState::Unsent(Vec::new()))
+    }
+
+    fn is_known(&self) -> bool {
+        matches!(*self.state.lock(), ObjectState::Sent)
+    }
+
+    fn leave_unsent(&self, state: ObjectState) -> Vec<Reply> {
+        match std::mem::replace(&mut *self.state.lock(), state) {
+            ObjectState::Unsent(replies) => replies,
+            ObjectState::Sent | ObjectState::Failed(_) => Vec::new(),
+        }
+    }
+
+    /// The call was sent.
+    pub(crate) fn sent(&self) {
+        for reply in self.leave_unsent(ObjectState::Sent) {
+            self.link.want(self.number, reply, self.origin.clone());
+        }
+    }
+
+    /// The call cannot be sent.
+    pub(crate) fn fail(&self, error: Error) {
+        for reply in self.leave_unsent(ObjectState::Failed(error.clone())) {
+            reply.send(Err(error.clone()));
+        }
+    }
+}
+
+impl RemoteObject for Object {
+    fn id(&self) -> u64 {
+        self.number
+    }
+
+    fn ask_for(&self, reply: Reply) {
+        let mut state = self.state.lock();
+        match &mut *state {
+            ObjectState::Unsent(replies) => replies.push(reply),
+            ObjectState::Sent => {
+                drop(state);
+                self.link.want(self.number, reply, self.origin.clone());
+            }
+            ObjectState::Failed(error) => {
+                let error = error.clone();
+                drop(state);
+                reply.send(Err(error));
+            }
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        if matches!(self.state.get_mut(), ObjectState::Sent) {
+            self.link.send_short(Kind::Drop, self.number, None);
+        }
+    }
+}
+
+/// A handle in a value that was received. It counts as one.
+struct Handle {
+    link: Arc<Link>,
+    number: u64,
+    class: String,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handle({:x}, {})", self.number, self.class)
+    }
+}
+
+impl CarriedActor for Handle {
+    fn id(&self) -> u64 {
+        self.number
+    }
+
+    fn class(&self) -> &str {
+        &self.class
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.link.send_short(Kind::Release, self.number, None);
+    }
+}
+
+/// A question that has no further fields.
+pub(crate) fn question(what: &str) -> Json {
+    json!({ "ask": what })
+}

@@ -1,0 +1,317 @@
+//! The process that a worker of Ray starts: the same program, which serves the worker in place of its `main`.
+//!
+//! # Rules
+//!
+//! 1. The worker sends one function at a time, or makes this process the instance of an actor and sends the calls of its methods.
+//! 2. A body runs on a thread of its own. The thread of [`serve`] only reads frames, so answers arrive while bodies wait.
+//! 3. The calls of an actor run one after the other, on one thread. If the actor is concurrent (it has async methods, or
+//!    `max_concurrency` is larger than 1), each call begins on a thread of its own, in the order in which the calls came.
+//! 4. The process ends when the worker closes the socket.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
+use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
+use ray_core::{Config, Error, ErrorKind, Result};
+use serde_json::{Value as Json, json};
+
+use crate::channel::{Receiver, Sender};
+use crate::document::{Document, ReadDocuments};
+use crate::executor::{Cluster, Host, wait_for};
+use crate::frame::{Kind, PROTOCOL, Reader, Writer, malformed};
+use crate::link::Link;
+
+/// The variable that tells a program that a worker has started it. The socket is its standard input.
+pub(crate) const VARIABLE: &str = "RAY_RUST_WORKER";
+
+/// Serves the worker, to the end of the process.
+pub(crate) fn serve(config: Config) -> ! {
+    let ended = connect(config).map_err(|error| error.to_string()).and_then(|(worker, receiver)| {
+        worker.read(receiver).map_err(|error| format!("the worker's frames cannot be read: {error}"))
+    });
+    match ended {
+        Ok(()) => std::process::exit(0),
+        Err(why) => {
+            eprintln!("the Rust program cannot serve its Ray worker: {why}");
+            std::process::exit(70);
+        }
+    }
+}
+
+/// The socket, in whose place the bodies get an empty standard input.
+fn socket() -> io::Result<UnixStream> {
+    let socket: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    let empty = std::fs::File::open("/dev/null")?;
+    nix::unistd::dup2_stdin(empty)?;
+    Ok(socket.into())
+}
+
+fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
+    let broken = |error: io::Error| fail::error(ErrorKind::System, format!("no connection to the worker: {error}"));
+    let socket = socket().map_err(broken)?;
+    let sender = Sender::new(socket.try_clone().map_err(broken)?);
+    let mut receiver = Receiver::new(socket);
+    let mut hello = Writer::new(Kind::Hello);
+    hello.rest(json!({ "protocol": PROTOCOL }).to_string().as_bytes());
+    sender.send(hello).map_err(broken)?;
+    let mut answer = Json::Null;
+    receiver
+        .next(|_, frame| {
+            answer = serde_json::from_slice(frame.rest())?;
+            Ok(())
+        })
+        .map_err(broken)?;
+    let link = Link::new(sender);
+    let worker = Arc::new(Worker::new(Arc::clone(&link)));
+    let host = Here(Arc::clone(&worker));
+    let cluster = Cluster::new(link, number(), Box::new(host));
+    let config = config.num_cpus(1).tips(false).ignore_reinit_error(true);
+    let config = match answer["namespace"].as_str() {
+        Some(namespace) => config.namespace(namespace.to_owned()),
+        None => config,
+    };
+    init_with_executor(config, cluster)?;
+    Ok((worker, receiver))
+}
+
+/// The number of this process among those of the program. It begins the ids of the tasks that this process submits. The ids are
+/// only shown, so two processes may have the same number.
+fn number() -> u32 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+    (now ^ std::process::id().rotate_left(8)) % (PROCESSES - 1) + 1
+}
+
+/// The bodies of this process.
+struct Worker {
+    link: Arc<Link>,
+    documents: ReadDocuments,
+    /// The bodies that run, by the request that has sent them.
+    bodies: Mutex<HashMap<u64, Arc<RemoteBody>>>,
+    functions: mpsc::Sender<Work>,
+    actor: OnceLock<Actor>,
+}
+
+/// What a thread runs.
+type Work = Box<dyn FnOnce() + Send>;
+/// What the thread of an actor runs.
+type Call = Box<dyn FnOnce(&Instance) + Send>;
+
+/// The actor whose instance this process has.
+struct Actor {
+    number: AtomicU64,
+    class: &'static Registration,
+    /// A handle of the actor itself.
+    own: AnyActor,
+    calls: mpsc::Sender<Call>,
+    exits: AtomicBool,
+}
+
+/// One call, as the worker sends it.
+struct Request {
+    number: u64,
+    task: u64,
+    document: Arc<Document>,
+    args: Vec<EncodedArg>,
+}
+
+const FUNCTION: u8 = 0;
+const CONSTRUCTOR: u8 = 1;
+/// The method that tells when the calls before it have ended.
+const READY: &str = "ray::ActorHandle::ready";
+
+impl Worker {
+    fn new(link: Arc<Link>) -> Self {
+        let (functions, queue) = mpsc::channel::<Work>();
+        std::thread::spawn(move || queue.into_iter().for_each(|work| work()));
+        Self { link, documents: ReadDocuments::default(), bodies: Mutex::default(), functions, actor: OnceLock::new() }
+    }
+
+    fn read(self: &Arc<Self>, mut receiver: Receiver) -> io::Result<()> {
+        while receiver.next(|kind, frame| self.handle(kind, frame))? {}
+        Ok(())
+    }
+
+    fn handle(self: &Arc<Self>, kind: Kind, frame: &mut Reader<'_>) -> io::Result<()> {
+        match kind {
+            Kind::Settled => self.link.settled(frame),
+            Kind::Answer => self.link.answered(frame),
+            Kind::Run => self.run(frame),
+            Kind::Stop => {
+                let body = self.bodies.lock().get(&frame.u64()?).cloned();
+                if let Some(body) = body {
+                    body.cancel();
+                }
+                Ok(())
+            }
+            other => Err(malformed(format!("a worker's program gets no frame of kind {other:?}"))),
+        }
+    }
+
+    fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<()> {
+        let (number, what, actor, task) = (frame.u64()?, frame.u8()?, frame.u64()?, frame.u64()?);
+        let document = self.documents.read(frame.blob()?)?;
+        let count = frame.u16()?;
+        let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
+        let request = Request { number, task, document, args };
+        match what {
+            FUNCTION => self.function(request),
+            CONSTRUCTOR => self.construct(actor, request),
+            _ => self.method(request),
+        }
+        Ok(())
+    }
+
+    fn function(self: &Arc<Self>, request: Request) {
+        match lookup(&request.document.path) {
+            Ok(found) => {
+                let worker = Arc::clone(self);
+                let work = move || {
+                    let Request { number, task, document, args } = request;
+                    let body = worker.begin(number, RemoteBody::new(task, &document.name, found.spec(), found.is_async()));
+                    let ended = body.run(found.call(args));
+                    worker.end(number, ended, |error| found.retries(error));
+                };
+                let _ = self.functions.send(Box::new(work));
+            }
+            Err(error) => self.end(request.number, Err(unknown(&error)), |_| false),
+        }
+    }
+
+    /// Makes the instance on the thread that runs the actor's calls.
+    fn construct(self: &Arc<Self>, actor: u64, request: Request) {
+        let found = lookup(&request.document.path).map_err(|error| unknown(&error));
+        let found = found.and_then(|class| Ok((class, proxy_of(class, actor)?)));
+        let (class, own) = match found {
+            Ok(found) => found,
+            Err(error) => return self.end(request.number, Err(error), |_| false),
+        };
+        let (calls, queue) = mpsc::channel::<Call>();
+        let number = AtomicU64::new(actor);
+        let _ = self.actor.set(Actor { number, class, own, calls, exits: AtomicBool::new(false) });
+        let worker = Arc::clone(self);
+        std::thread::spawn(move || {
+            let Request { number, task, document, args } = request;
+            let body = worker.begin(number, RemoteBody::new(task, &document.name, class.spec(), false));
+            let own = &worker.actor.get().expect("it was set above").own;
+            let made = Arc::new(Mutex::new(None));
+            let place = Arc::clone(&made);
+            let construct = Box::pin(async move {
+                *place.lock() = Some(class.construct(args)?);
+                Encoded::of(&())
+            });
+            let ended = body.run_as(own, construct);
+            worker.end(number, ended, |_| false);
+            let Some(instance) = made.lock().take() else { return };
+            let is_async = class.methods().iter().any(|method| method.is_async());
+            let concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
+            for call in queue {
+                if concurrent {
+                    let instance = instance.clone();
+                    std::thread::spawn(move || call(&instance));
+                } else {
+                    call(&instance);
+                }
+            }
+        });
+    }
+
+    fn method(self: &Arc<Self>, request: Request) {
+        let Some(actor) = self.actor.get() else {
+            let what = "the worker calls a method before the constructor";
+            return self.end(request.number, Err(fail::error(ErrorKind::System, what)), |_| false);
+        };
+        let worker = Arc::clone(self);
+        let class = actor.class;
+        let call = Box::new(move |instance: &Instance| {
+            let Request { number, task, document, args } = request;
+            if document.path == READY {
+                return worker.end(number, Encoded::of(&()), |_| false);
+            }
+            let method = match class.method(document.path.rsplit("::").next().unwrap_or_default()) {
+                Ok(method) => method,
+                Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
+            };
+            let body = worker.begin(number, RemoteBody::new(task, &document.name, method.spec(), method.is_async()));
+            let own = &worker.actor.get().expect("a call comes after the constructor").own;
+            let ended = body.run_as(own, method.call(instance, args));
+            worker.end(number, ended, |error| method.retries(error));
+        });
+        let _ = actor.calls.send(call);
+    }
+
+    fn begin(&self, request: u64, body: RemoteBody) -> Arc<RemoteBody> {
+        let body = Arc::new(body);
+        self.bodies.lock().insert(request, Arc::clone(&body));
+        body
+    }
+
+    /// Sends the outcome of a body.
+    fn end(&self, request: u64, ended: Result<Encoded>, retries: impl FnOnce(&Error) -> bool) {
+        self.bodies.lock().remove(&request);
+        // The value and the objects that are stored for it live until the frame is sent: their drops are frames as well.
+        let mut stored = Vec::new();
+        let written = ended.as_ref().map_err(Error::clone).and_then(|value| {
+            // References to objects of this process: their values are stored, so they must be there.
+            self.link.unready_in(value).iter().for_each(wait_for);
+            let mut frame = Writer::new(Kind::Settled);
+            frame.u64(request).u8(0);
+            self.link.write_value(&mut frame, value, &mut stored)?;
+            Ok(frame)
+        });
+        let sent = written.and_then(|frame| self.link.send(frame));
+        if let Err(error) = sent {
+            let dies = self.actor.get().is_some() && error.is_panic();
+            let flags = (u8::from(retries(&error)), u8::from(dies));
+            // An error that is too large is replaced by its text.
+            let text = fail::error(error.kind(), error.to_string());
+            if self.send_error(request, flags, &error).is_err() {
+                let _ = self.send_error(request, flags, &text);
+            }
+        }
+    }
+
+    fn send_error(&self, request: u64, (retry, dies): (u8, u8), error: &Error) -> Result<()> {
+        let mut frame = Writer::new(Kind::Settled);
+        frame.u64(request).u8(1).u8(retry).u8(dies);
+        let full = |error: io::Error| fail::error(ErrorKind::System, error.to_string());
+        frame.blob(&error.encode().bytes).map_err(full)?.text(&error.to_string()).map_err(full)?;
+        self.link.send(frame)
+    }
+}
+
+/// The error of a call of a function that this program does not have.
+fn unknown(error: &Error) -> Error {
+    fail::error(
+        ErrorKind::InvalidArgument,
+        format!("{error}. The workers run the program of the driver: is it a driver of another version?"),
+    )
+}
+
+struct Here(Arc<Worker>);
+
+impl Host for Here {
+    fn shutdown(&self) {}
+
+    fn exit_actor(&self, number: u64) -> Result<()> {
+        match self.0.actor.get() {
+            Some(actor) if actor.number.load(Ordering::Relaxed) == number => {
+                if !actor.exits.swap(true, Ordering::AcqRel) {
+                    let _ = self.0.link.send(Writer::new(Kind::Exit));
+                }
+                Ok(())
+            }
+            _ => Err(fail::error(ErrorKind::InvalidArgument, "the actor does not run in this process: call exit_actor in a method of it")),
+        }
+    }
+
+    fn is_worker(&self) -> bool {
+        self.0.actor.get().is_none()
+    }
+}
