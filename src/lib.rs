@@ -435,8 +435,13 @@ pub use ray_core::collective;
 // Errors and identifiers.
 #[doc(inline)]
 #[cfg(feature = "cluster")]
+#[doc(inline)]
 pub use ray_cluster::{init, init_with};
+#[cfg(feature = "cluster")]
+#[doc(hidden)]
+pub use ray_cluster as __private_cluster;
 #[cfg(not(feature = "cluster"))]
+#[doc(inline)]
 pub use ray_core::{init, init_with};
 pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
 

@@ -1,4 +1,4 @@
-//! What the Python package is told of a definition and of the options of a call: a JSON document.
+//! What the Python package is told of a definition and of the options of a call: a document in MessagePack.
 //!
 //! The package reads equal documents once, and so does the worker that runs the call. So the documents of two calls with the same
 //! options must be equal bytes: the fields have a fixed order.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use ray_core::__private::executor::{RemoteCall, RemoteCreation, Retry};
-use ray_core::__private::{Spec, lookup};
+use ray_core::__private::{Encoded, Spec, lookup};
 use ray_core::{Resources, Result};
 use serde::{Deserialize, Serialize};
 
@@ -188,7 +188,7 @@ pub(crate) fn of_creation(creation: &RemoteCreation) -> Arc<[u8]> {
 }
 
 fn bytes(document: &Document) -> Arc<[u8]> {
-    serde_json::to_vec(document).expect("a document has only strings as keys").into()
+    Encoded::of(document).expect("a document can be encoded").bytes.into()
 }
 
 /// The documents that were read.
@@ -200,7 +200,7 @@ impl ReadDocuments {
     ///
     /// # Errors
     /// It is no document.
-    pub(crate) fn read(&self, bytes: Vec<u8>) -> serde_json::Result<Arc<Document>> {
+    pub(crate) fn read(&self, bytes: Vec<u8>) -> Result<Arc<Document>> {
         /// A program that gives each call a name of its own must not fill the memory.
         const MOST: usize = 10_000;
 
@@ -208,7 +208,7 @@ impl ReadDocuments {
         if let Some(known) = known.get(&bytes) {
             return Ok(Arc::clone(known));
         }
-        let document: Arc<Document> = Arc::new(serde_json::from_slice(&bytes)?);
+        let document: Arc<Document> = Arc::new(Encoded::from(bytes.clone()).decode()?);
         if known.len() >= MOST {
             known.clear();
         }

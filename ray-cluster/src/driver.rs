@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use ray_core::__private::Encoded;
 use ray_core::__private::executor::{fail, init_with_executor};
 use ray_core::{Config, Context, Error, ErrorKind, Result};
-use serde_json::{Value as Json, json};
+use serde::Deserialize;
 
 use crate::channel::{Receiver, Sender};
 use crate::executor::{Cluster, Host};
@@ -27,6 +28,13 @@ const ADDRESS: Duration = Duration::from_secs(3);
 const JOIN: Duration = Duration::from_secs(120);
 /// How long the bridge may take to leave the cluster.
 const LEAVE: Duration = Duration::from_secs(20);
+
+/// The namespace of named actors, if the program chooses none; the same as in the embedded engine.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What the bridge tells of the cluster.
+#[derive(Debug, Deserialize)]
+struct Joined {}
 
 /// Joins a cluster, and starts the engine of this process with it.
 ///
@@ -62,16 +70,13 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
     let folder = folder.keep();
 
     let sender = Sender::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
-    let hello = json!({
-        "protocol": PROTOCOL,
-        "folder": folder,
-        "address": address,
-        "namespace": config.chosen_namespace().unwrap_or("default"),
-        "runtime_env": {},
-        "local": {},
-    });
     let mut frame = Writer::new(Kind::Hello);
-    frame.rest(hello.to_string().as_bytes());
+    let greeting = || {
+        let folder = folder.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
+        frame.u32(PROTOCOL).text(folder)?.text(address)?.text(config.chosen_namespace().unwrap_or(DEFAULT_NAMESPACE))?;
+        Ok(frame)
+    };
+    let frame = greeting().map_err(|error: io::Error| unavailable(error.to_string()))?;
     sender.send(frame).map_err(|error| unavailable(error.to_string()))?;
     let mut receiver = Receiver::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
     let joined = wait_for_bridge(&mine, &mut receiver, &bridge, address);
@@ -129,14 +134,20 @@ fn check_address(address: &str) -> Result<()> {
 }
 
 /// Waits until the bridge has joined.
-fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<Json> {
+fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<Joined> {
     let _ = socket.set_read_timeout(Some(JOIN));
     let mut answer = None;
     let read = receiver.next(|kind, frame| {
         if kind != Kind::Hello {
             return Err(malformed("the first frame is no greeting"));
         }
-        answer = Some(serde_json::from_slice::<Json>(frame.rest())?);
+        answer = Some(match frame.u8()? {
+            1 => Encoded::from(frame.rest().to_vec()).decode(),
+            _ => {
+                let (kind, text) = (frame.text()?, frame.text()?);
+                Err(fail::error(kind_of(&kind), text))
+            }
+        });
         Ok(())
     });
     let _ = socket.set_read_timeout(None);
@@ -156,11 +167,7 @@ fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<
         }
         Err(error) => return Err(unavailable(format!("the bridge answers with something else than a greeting: {error}"))),
     }
-    let answer = answer.expect("the frame was read");
-    match answer["error"].as_str() {
-        Some(text) => Err(fail::error(kind_of(answer["kind"].as_str().unwrap_or_default()), text)),
-        None => Ok(answer),
-    }
+    answer.expect("the frame was read")
 }
 
 /// Reads the frames of the bridge, to its end.

@@ -21,11 +21,10 @@ use ray_core::__private::executor::{
 };
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
 use ray_core::{Error, ErrorKind, Result};
-use serde_json::json;
 
 use crate::document;
 use crate::frame::{Kind, Writer};
-use crate::link::{Link, Object, Origin, question};
+use crate::link::{Found, Link, Object, Origin, Question, question};
 
 /// Ends with the engine.
 pub(crate) trait Host: Any + Send + Sync {
@@ -171,16 +170,8 @@ impl Cluster {
         });
     }
 
-    fn created(&self, answer: &serde_json::Value) -> Result<RemoteActor> {
-        match (answer["actor"].as_u64(), answer["class"].as_str()) {
-            (Some(id), Some(class)) => Ok(RemoteActor { id, class: class.to_owned() }),
-            _ => Err(fail::error(ErrorKind::System, format!("the Python package answers with no actor: {answer}"))),
-        }
-    }
-
     fn resources(&self, what: &str) -> BTreeMap<String, f64> {
-        let answer = self.link.ask(&question(what)).unwrap_or_default();
-        answer.as_object().into_iter().flatten().filter_map(|(name, amount)| Some((name.clone(), amount.as_f64()?))).collect()
+        self.link.ask(&question(what)).unwrap_or_default()
     }
 }
 
@@ -216,7 +207,7 @@ impl Executor for Cluster {
         self.link.unready(&args).iter().for_each(wait_for);
         let number = self.link.fresh_actor();
         let mut stored = Vec::new();
-        let answer = self.link.ask_with(|request| {
+        let created = self.link.ask_with(|request| {
             let mut frame = Writer::new(Kind::Create);
             frame.u64(request).u64(number).u64(task);
             frame.blob(&document).expect("a document is short");
@@ -225,7 +216,7 @@ impl Executor for Cluster {
         });
         // The calls fail with the failure of the constructor.
         reply.send(Ok(unit()));
-        self.created(&answer?)
+        created.map(|Found { actor, class }| RemoteActor { id: actor, class })
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {
@@ -260,7 +251,7 @@ impl Executor for Cluster {
     }
 
     fn is_actor_alive(&self, actor: u64) -> bool {
-        self.link.ask(&json!({ "ask": "alive", "actor": actor })).is_ok_and(|answer| answer == json!(true))
+        self.link.ask(&Question { actor: Some(actor), ..question("alive") }).unwrap_or(false)
     }
 
     fn exit_actor(&self, actor: u64) -> Result<()> {
@@ -268,17 +259,16 @@ impl Executor for Cluster {
     }
 
     fn find_actor(&self, namespace: &str, name: &str) -> Result<RemoteActor> {
-        let answer = self.link.ask(&json!({ "ask": "find", "namespace": namespace, "name": name }))?;
-        if answer.get("missing").is_some() {
+        let found = self.link.ask(&Question { namespace: Some(namespace), name: Some(name), ..question("find") })?;
+        let Some(Found { actor, class }) = found else {
             let what = format!("no actor is named `{name}` in namespace `{namespace}`");
             return Err(fail::error(ErrorKind::ActorNotFound, what));
-        }
-        self.created(&answer)
+        };
+        Ok(RemoteActor { id: actor, class })
     }
 
     fn named_actors(&self) -> Vec<(String, String)> {
-        let answer = self.link.ask(&question("names")).unwrap_or_default();
-        serde_json::from_value(answer).unwrap_or_default()
+        self.link.ask(&question("names")).unwrap_or_default()
     }
 
     fn cancel(&self, task: u64, recursive: bool, force: bool) {

@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use ray_core::__private::executor::{Carried, CarriedActor, RemoteObject, Reply, fail};
 use ray_core::__private::{AnyRef, Encoded, EncodedArg, EncodedError};
 use ray_core::{Error, ErrorKind, Result};
-use serde_json::{Value as Json, json};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::channel::Sender;
 use crate::document::Documents;
@@ -29,7 +30,7 @@ const FIRST_STORED: u64 = 1 << 61;
 const FIRST_ACTOR: u64 = 1 << 60;
 
 /// The answer to a question of [`Link::ask`].
-type Answer = mpsc::Sender<Result<Json>>;
+type Answer = mpsc::Sender<Result<Vec<u8>>>;
 
 /// A connection to the Python package.
 pub(crate) struct Link {
@@ -108,10 +109,11 @@ impl Link {
     ///
     /// # Errors
     /// The error that the other side answers with; `System`: the connection has ended.
-    pub(crate) fn ask(&self, question: &Json) -> Result<Json> {
+    pub(crate) fn ask<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T> {
+        let question = Encoded::of(question)?.bytes;
         self.ask_with(|request| {
             let mut frame = Writer::new(Kind::Ask);
-            frame.u64(request).rest(question.to_string().as_bytes());
+            frame.u64(request).rest(&question);
             Ok(frame)
         })
     }
@@ -120,7 +122,7 @@ impl Link {
     ///
     /// # Errors
     /// Those of [`ask`](Self::ask) and of `frame`.
-    pub(crate) fn ask_with(&self, frame: impl FnOnce(u64) -> Result<Writer>) -> Result<Json> {
+    pub(crate) fn ask_with<T: DeserializeOwned>(&self, frame: impl FnOnce(u64) -> Result<Writer>) -> Result<T> {
         let request = self.fresh();
         let frame = frame(request)?;
         let (answers, answer) = mpsc::channel();
@@ -132,7 +134,8 @@ impl Link {
             open.answers.insert(request, answers);
         }
         self.send(frame)?;
-        answer.recv().unwrap_or_else(|_| Err(fail::error(ErrorKind::System, "the connection to the cluster has ended")))
+        let lost = || Err(fail::error(ErrorKind::System, "the connection to the cluster has ended"));
+        Encoded::from(answer.recv().unwrap_or_else(|_| lost())?).decode()
     }
 
     /// Handles an answer of the other side.
@@ -141,11 +144,15 @@ impl Link {
     /// The frame is malformed.
     pub(crate) fn answered(&self, frame: &mut Reader<'_>) -> io::Result<()> {
         let (request, fine) = (frame.u64()?, frame.u8()? == 1);
-        let document: Json = serde_json::from_slice(frame.rest())?;
-        let answer = self.open.lock().answers.remove(&request);
-        if let Some(answer) = answer {
-            let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
-            let _ = answer.send(if fine { Ok(document) } else { Err(fail::error(kind_of(&text("kind")), text("text"))) });
+        let answer = if fine {
+            Ok(frame.rest().to_vec())
+        } else {
+            let (kind, text) = (frame.text()?, frame.text()?);
+            Err(fail::error(kind_of(&kind), text))
+        };
+        let asker = self.open.lock().answers.remove(&request);
+        if let Some(asker) = asker {
+            let _ = asker.send(answer);
         }
         Ok(())
     }
@@ -210,11 +217,6 @@ impl Link {
         for answer in answers.into_values() {
             let _ = answer.send(Err(error.clone()));
         }
-    }
-
-    /// The reason why the connection has ended.
-    pub(crate) fn ended(&self) -> Option<Error> {
-        self.open.lock().ended.clone()
     }
 
     // Values
@@ -525,7 +527,26 @@ impl Drop for Handle {
     }
 }
 
+/// A question about the cluster.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Question<'a> {
+    pub(crate) ask: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'a str>,
+}
+
 /// A question that has no further fields.
-pub(crate) fn question(what: &str) -> Json {
-    json!({ "ask": what })
+pub(crate) fn question(what: &str) -> Question<'_> {
+    Question { ask: what, ..Question::default() }
+}
+
+/// An actor, as the Python package answers.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) actor: u64,
+    pub(crate) class: String,
 }

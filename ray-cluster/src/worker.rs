@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
 use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray_core::{Config, Error, ErrorKind, Result};
-use serde_json::{Value as Json, json};
+use serde::Deserialize;
 
 use crate::channel::{Receiver, Sender};
 use crate::document::{Document, ReadDocuments};
@@ -53,30 +53,34 @@ fn socket() -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// What the worker tells of itself.
+#[derive(Debug, Deserialize)]
+struct Told {
+    namespace: String,
+}
+
 fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let broken = |error: io::Error| fail::error(ErrorKind::System, format!("no connection to the worker: {error}"));
     let socket = socket().map_err(broken)?;
     let sender = Sender::new(socket.try_clone().map_err(broken)?);
     let mut receiver = Receiver::new(socket);
     let mut hello = Writer::new(Kind::Hello);
-    hello.rest(json!({ "protocol": PROTOCOL }).to_string().as_bytes());
+    hello.u32(PROTOCOL);
     sender.send(hello).map_err(broken)?;
-    let mut answer = Json::Null;
+    let mut told = None;
     receiver
         .next(|_, frame| {
-            answer = serde_json::from_slice(frame.rest())?;
+            told = Some(frame.rest().to_vec());
             Ok(())
         })
         .map_err(broken)?;
+    let told = told.ok_or_else(|| fail::error(ErrorKind::System, "the worker has ended"))?;
+    let told: Told = Encoded::from(told).decode()?;
     let link = Link::new(sender);
     let worker = Arc::new(Worker::new(Arc::clone(&link)));
     let host = Here(Arc::clone(&worker));
     let cluster = Cluster::new(link, number(), Box::new(host));
-    let config = config.num_cpus(1).tips(false).ignore_reinit_error(true);
-    let config = match answer["namespace"].as_str() {
-        Some(namespace) => config.namespace(namespace.to_owned()),
-        None => config,
-    };
+    let config = config.num_cpus(1).tips(false).ignore_reinit_error(true).namespace(told.namespace);
     init_with_executor(config, cluster)?;
     Ok((worker, receiver))
 }
@@ -156,7 +160,7 @@ impl Worker {
 
     fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<()> {
         let (number, what, actor, task) = (frame.u64()?, frame.u8()?, frame.u64()?, frame.u64()?);
-        let document = self.documents.read(frame.blob()?)?;
+        let document = self.documents.read(frame.blob()?).map_err(io::Error::other)?;
         let count = frame.u16()?;
         let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
         let request = Request { number, task, document, args };

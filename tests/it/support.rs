@@ -29,9 +29,19 @@ pub(crate) fn engine() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let config = ray::Config::new().num_cpus(32).tips(false).ignore_reinit_error(true);
-        let started = if crate::processes::wanted() { crate::processes::start(config) } else { ray::init_with(config) };
-        started.expect("the engine of this process starts");
+        start(config).expect("the engine of this process starts");
     });
+}
+
+/// Starts the engine of this process, with the executor on which the tests run.
+fn start(config: ray::Config) -> ray::Result<ray::Context> {
+    if crate::processes::wanted() {
+        crate::processes::start(config)
+    } else if crate::cluster::wanted() {
+        crate::cluster::start(config)
+    } else {
+        ray::init_with(config)
+    }
 }
 
 /// Whether the tests run in strict mode, in which every value is serialised and so loses its identity.
@@ -65,8 +75,8 @@ pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl
 /// Like [`in_child_with`], but does not check how the child ended: for a body that ends the process itself.
 pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     if std::env::var(MARK).is_ok_and(|marked| marked == name) {
-        if crate::processes::wanted() {
-            crate::processes::start(ray::Config::new().tips(false).ignore_reinit_error(true)).expect("the engine starts");
+        if crate::processes::wanted() || crate::cluster::wanted() {
+            start(ray::Config::new().tips(false).ignore_reinit_error(true)).expect("the engine starts");
         }
         body();
         println!("\n{DONE}");
@@ -159,7 +169,7 @@ fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
 /// In a child, has the parent do the operation.
 fn in_parent<R: serde::de::DeserializeOwned>(operation: &Operation) -> Option<R> {
     let operation = bytes_of(operation);
-    let done = crate::processes::support(&operation)?;
+    let done = crate::processes::support(&operation).or_else(|| crate::cluster::support(&operation))?;
     Some(Encoded::from(done).decode().expect("the parent sends the result of the operation"))
 }
 

@@ -4,7 +4,6 @@ The driver starts it with one end of a socket, and ends it by closing the other 
 own, and then serves the driver's requests (`link`).
 """
 
-import json
 import logging
 import os
 import secrets
@@ -18,12 +17,6 @@ from typing import Any
 
 from . import PROTOCOL, frames
 from .frames import Channel, Writer
-
-
-def _answer(channel: Channel, fields: dict[str, Any]) -> None:
-    frame = Writer(frames.HELLO)
-    frame.bytes += json.dumps(fields).encode()
-    channel.send(frame)
 
 
 class Refused(Exception):
@@ -46,22 +39,28 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=fd))
     while (frame := channel.take_one()) is None:
         channel.receive()
-    hello: dict[str, Any] = json.loads(frame.rest())
-    folder: str = hello["folder"]
+    protocol, folder, address, namespace = frame.u32(), frame.text(), frame.text(), frame.text()
+    answer = Writer(frames.HELLO)
     local = None
     try:
-        if frame.kind != frames.HELLO or hello["protocol"] != PROTOCOL:
+        if frame.kind != frames.HELLO or protocol != PROTOCOL:
             raise Refused(
                 "ClusterUnavailable",
-                f"the program has protocol {hello.get('protocol')}, and the Python package has protocol {PROTOCOL}: "
+                f"the program has protocol {protocol}, and the Python package has protocol {PROTOCOL}: "
                 "both come from the same version of the crate, so build the program again",
             )
-        if hello["address"] == "local":
+        if address == "local":
             local = _prepare_local()
-        _answer(channel, _join(hello, local))
+        joined = _join(folder, address, namespace, local)
+        answer.u8(1)
+        answer.bytes += joined
+        channel.send(answer)
         _serve(channel)
     except Refused as error:
-        _answer(channel, {"kind": error.kind, "error": str(error)})
+        answer.u8(0)
+        answer.text(error.kind)
+        answer.text(str(error))
+        channel.send(answer)
     except frames.Closed:
         pass
     finally:
@@ -84,9 +83,10 @@ def _prepare_local() -> str:
     return folder
 
 
-def _join(hello: dict[str, Any], local: str | None) -> dict[str, Any]:
+def _join(folder: str, address: str, namespace: str, local: str | None) -> bytes:
     """Joins the cluster; returns what the driver is told of it."""
     try:
+        import msgpack
         import ray
         from ray import exceptions
     except ImportError as error:
@@ -97,15 +97,14 @@ def _join(hello: dict[str, Any], local: str | None) -> dict[str, Any]:
         ) from error
     from .values import text_of
 
-    address: str = hello["address"]
     options: dict[str, Any] = {
-        "namespace": hello["namespace"],
-        "runtime_env": {"py_modules": [os.path.join(hello["folder"], "ray_rust")], **hello["runtime_env"]},
+        "namespace": namespace,
+        "runtime_env": {"py_modules": [os.path.join(folder, "ray_rust")]},
         "log_to_driver": True,
         "logging_level": logging.WARNING,
     }
     if local is not None:
-        options |= {"address": "local", "include_dashboard": False, "_temp_dir": local, **hello["local"]}
+        options |= {"address": "local", "include_dashboard": False, "_temp_dir": local}
     else:
         options["address"] = address
     started = time.monotonic()
@@ -117,8 +116,7 @@ def _join(hello: dict[str, Any], local: str | None) -> dict[str, Any]:
         what = f"Ray cannot join `{address}`: {text_of(error)}"
         raise Refused("ClusterUnavailable", what) from error
     here = ray.get_runtime_context()
-    return {
-        "protocol": PROTOCOL,
+    told = {
         "ray": ray.__version__,
         "python": sys.version.split()[0],
         "address": context.address_info["gcs_address"],
@@ -128,6 +126,7 @@ def _join(hello: dict[str, Any], local: str | None) -> dict[str, Any]:
         "job": here.get_job_id(),
         "seconds": time.monotonic() - started,
     }
+    return bytes(msgpack.packb(told, default=str))
 
 
 def _serve(channel: Channel) -> None:

@@ -3,7 +3,7 @@
 A frame is a length (of all that follows, 4 bytes), a kind (1 byte) and a body. Integers are little-endian. A part of a body that
 has a variable length begins with the length, in 4 bytes. Bytes longer than `INLINE` are not in the frame: the frame has their
 length with the bit `IN_MEMFD`, and the file descriptor of a memfd that contains them travels with the frame. File descriptors
-arrive in the order of the frames.
+arrive in the order of the frames. Documents are in MessagePack.
 """
 
 import mmap
@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Iterator
 
 # Both directions.
-HELLO = 1  # JSON
+HELLO = 1  # see `bridge` and `worker`
 SETTLED = 2  # request, then an outcome: the answer to WANT and to RUN
-ANSWER = 3  # request, 1 or 0, then JSON: the answer to ASK
+ANSWER = 3  # request, 1 and a document, or 0 and the kind and the text of an error: the answer to ASK
 # From the Rust program.
 SUBMIT = 10  # task, specification, arguments
 CALL = 11  # task, actor, specification, arguments
@@ -30,7 +30,7 @@ KILL = 17  # actor, 1 to restart it
 ACQUIRE = 18  # actor
 RELEASE = 19  # actor
 WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
-ASK = 21  # request, JSON
+ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
 # To the Rust program.
 RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, header, arguments

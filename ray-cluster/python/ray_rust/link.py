@@ -5,12 +5,12 @@ objects that it stores and to the actors that it creates); this side numbers the
 inside values. A number counts how often the program has the object, and is forgotten with the last of them.
 """
 
-import json
 import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
 import ray
 from ray import ObjectRef
 from ray.actor import ActorHandle
@@ -252,7 +252,7 @@ class Link:
         elif kind == frames.RELEASE:
             self.actors.drop(frame.u64())
         elif kind == frames.ASK:
-            self._ask(frame.u64(), json.loads(frame.rest()))
+            self._ask(frame.u64(), msgpack.unpackb(frame.rest()))
         else:
             raise frames.Malformed(f"a frame of kind {kind}")
 
@@ -336,18 +336,20 @@ class Link:
         """Answers a request with a document or an error."""
         frame = Writer(frames.ANSWER)
         frame.u64(request)
-        failed = isinstance(answer, BaseException)
-        if failed:
-            answer = {"kind": values.kind_of(answer), "text": values.text_of(answer)}
-        frame.u8(not failed)
-        frame.bytes += json.dumps(answer, default=str).encode()
+        if isinstance(answer, BaseException):
+            frame.u8(0)
+            frame.text(values.kind_of(answer))
+            frame.text(values.text_of(answer))
+        else:
+            frame.u8(1)
+            frame.bytes += msgpack.packb(answer, default=str)
         self.channel.send(frame)
 
     def _find(self, question: dict[str, Any]) -> Any:
         try:
             handle = ray.get_actor(question["name"], question["namespace"])
-        except ValueError as error:
-            return {"missing": values.text_of(error)}
+        except ValueError:
+            return None
         number = self.actors.enter(handle._ray_actor_id.binary(), handle)
         return {"actor": number, "class": class_of(handle)}
 

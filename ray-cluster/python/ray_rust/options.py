@@ -1,12 +1,12 @@
 """The options of a call or of an actor, from the specification that the Rust program sends with it.
 
-A specification is a JSON document: `path` and `name` of the definition, `options` as Ray has them. The Rust program sends the same
+A specification is a document in MessagePack: `path` and `name` of the definition, `options` as Ray has them. The Rust program sends the same
 bytes with each call of the same options, so a specification is read once.
 """
 
-import json
 from typing import Any
 
+import msgpack
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .values import Retryable
@@ -18,7 +18,7 @@ class Specification:
     __slots__ = ("actor_options", "is_async", "method", "methods", "name", "options", "path")
 
     def __init__(self, document: bytes) -> None:
-        fields: dict[str, Any] = json.loads(document)
+        fields: dict[str, Any] = msgpack.unpackb(document)
         self.path: str = fields["path"]
         self.name: str = fields["name"]
         self.options: dict[str, Any] = _options(fields.get("options", {}))

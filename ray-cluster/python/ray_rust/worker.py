@@ -13,10 +13,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import ray
 
 from . import PROTOCOL, frames, values
@@ -35,6 +37,9 @@ ARGUMENTS = os.path.join(_FOLDER, "arguments")
 
 #: While a body waits, the worker waits in Ray, so that Ray gives its CPU to others. It looks at the socket this often.
 _SLICE = 0.01
+
+#: How long Ray may take to end a worker whose children it has killed.
+_EXIT_OF_RAY = 2.0
 
 _FUNCTION, _CONSTRUCTOR, _METHOD = 0, 1, 2
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -85,6 +90,8 @@ class Child:
         self._runs: dict[int, Future[Value]] = {}
         self.waits = False
         self.exits = False
+        self.is_actor = False
+        self.is_dead = False
         self._greet()
         threading.Thread(target=self._read_between_calls, name="ray-rust-reader", daemon=True).start()
 
@@ -100,24 +107,21 @@ class Child:
                     f"the Rust program has ended (exit status {code}) before it reached `ray::init()`: "
                     "`ray::init()` must be the first use of ray in `main`"
                 ) from None
-        import json
-
-        told = json.loads(frame.rest())
-        if frame.kind != frames.HELLO or told["protocol"] != PROTOCOL:
+        protocol = frame.u32()
+        if frame.kind != frames.HELLO or protocol != PROTOCOL:
             raise RuntimeError(
-                f"the Rust program has protocol {told.get('protocol')}, and its Python package has protocol {PROTOCOL}: build it again"
+                f"the Rust program has protocol {protocol}, and its Python package has protocol {PROTOCOL}: build it again"
             )
         context = ray.get_runtime_context()
         answer = Writer(frames.HELLO)
-        answer.bytes += json.dumps(
+        answer.bytes += msgpack.packb(
             {
-                "protocol": PROTOCOL,
                 "node": context.get_node_id(),
                 "worker": context.get_worker_id(),
                 "job": context.get_job_id(),
                 "namespace": context.namespace,
             }
-        ).encode()
+        )
         channel.send(answer)
 
     # Reading
@@ -127,22 +131,25 @@ class Child:
         while True:
             channel.is_readable(3600)
             with self._turn:
-                if channel.is_readable(0):
-                    self._read()
-
-    def _read(self) -> None:
-        """Reads and handles what has arrived. Ends the worker if the child has ended."""
-        channel = self.link.channel
-        try:
-            channel.receive()
-        except (frames.Closed, OSError):
-            self._ended()
-        for frame in channel.take():
-            self._handle(frame)
+                if not channel.is_readable(0):
+                    continue
+                try:
+                    channel.receive()
+                except (frames.Closed, OSError):
+                    break
+                for frame in channel.take():
+                    self._handle(frame)
+        global _child
+        self.is_dead = True
+        if not self.is_actor and not self._runs:
+            _child = None
+            self.process.wait()
+            return
+        # A worker that ends has its children killed before it ends itself, and must be left to do that.
+        time.sleep(_EXIT_OF_RAY)
+        self._ended()
 
     def _ended(self) -> None:
-        if self.exits:
-            os._exit(0)
         code = self.process.wait()
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
         print(f"the Rust program of this worker has ended ({how})", file=sys.stderr, flush=True)
@@ -177,6 +184,8 @@ class Child:
 
     def begin(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> tuple[int, "Future[Value]"]:
         """Sends a call to the child."""
+        if self.is_dead:
+            self._ended()
         run: Future[Value] = Future()
         with self._lock:
             self._next += 1
@@ -350,6 +359,7 @@ def end_soon() -> None:
 def construct(instance: Any, header: bytes, args: tuple[Any, ...]) -> None:
     """Makes the Rust instance of an actor."""
     here = child()
+    here.is_actor = True
     instance.own = ray.get_runtime_context().current_actor
     try:
         here.run(_CONSTRUCTOR, instance.own, header, args)
