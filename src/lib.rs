@@ -397,8 +397,7 @@ pub use ray_macros::method;
 // Start and shutdown of the engine, and its resources.
 #[doc(inline)]
 pub use ray_core::{
-    Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized,
-    nodes, shutdown,
+    Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized, nodes, shutdown,
 };
 
 // Reports of the engine's state.
@@ -433,17 +432,17 @@ pub use ray_core::{
 pub use ray_core::collective;
 
 // Errors and identifiers.
+#[cfg(feature = "cluster")]
+#[doc(hidden)]
+pub use ray_cluster as __private_cluster;
 #[doc(inline)]
 #[cfg(feature = "cluster")]
 #[doc(inline)]
 pub use ray_cluster::{init, init_with};
-#[cfg(feature = "cluster")]
-#[doc(hidden)]
-pub use ray_cluster as __private_cluster;
+pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
 #[cfg(not(feature = "cluster"))]
 #[doc(inline)]
 pub use ray_core::{init, init_with};
-pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
 
 /// The programs of the README, which run as documentation tests.
 #[cfg(doctest)]

@@ -47,7 +47,9 @@ impl Sender {
         }
         while let Some((mut bytes, fds)) = queue.frames.pop_front() {
             if fds.is_empty() {
-                while let Some((next, _)) = queue.frames.pop_front_if(|(next, fds)| fds.is_empty() && bytes.len() + next.len() <= BATCH) {
+                while let Some((next, _)) =
+                    queue.frames.pop_front_if(|(next, fds)| fds.is_empty() && bytes.len() + next.len() <= BATCH)
+                {
                     bytes.extend_from_slice(&next);
                 }
             }

@@ -62,7 +62,10 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
     // The bridge joins the address that it is sent.
     command.env_remove("RAY_ADDRESS").stdin(Stdio::from(OwnedFd::from(other))).stdout(Stdio::null());
     let bridge = command.spawn().map_err(|error| {
-        unavailable(format!("the Python `{}` cannot be started: {error}: set RAY_PYTHON to a Python that has Ray", python.display()))
+        unavailable(format!(
+            "the Python `{}` cannot be started: {error}: set RAY_PYTHON to a Python that has Ray",
+            python.display()
+        ))
     })?;
     drop(command);
     let bridge = Arc::new(Mutex::new(bridge));
@@ -185,7 +188,8 @@ fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>) {
         }
     };
     let status = end(bridge, Duration::from_secs(1));
-    let why = ended.map_or_else(|| format!("its bridge has ended ({status})"), |error| format!("its bridge sends no frames: {error}"));
+    let why =
+        ended.map_or_else(|| format!("its bridge has ended ({status})"), |error| format!("its bridge sends no frames: {error}"));
     link.end(&fail::error(
         ErrorKind::System,
         format!("the connection to the cluster is lost: {why}; call `ray::shutdown()` and `ray::init()` to join again"),

@@ -16,9 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use ray_core::__private::executor::{
-    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteObject, Reply, fail, unit,
-};
+use ray_core::__private::executor::{Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteObject, Reply, fail, unit};
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
 use ray_core::{Error, ErrorKind, Result};
 

@@ -225,7 +225,12 @@ impl Link {
     ///
     /// # Errors
     /// `Serialization`; the error of an object inside the value that has failed.
-    pub(crate) fn write_value(self: &Arc<Self>, frame: &mut Writer, value: &Encoded, stored: &mut Vec<Arc<Object>>) -> Result<()> {
+    pub(crate) fn write_value(
+        self: &Arc<Self>,
+        frame: &mut Writer,
+        value: &Encoded,
+        stored: &mut Vec<Arc<Object>>,
+    ) -> Result<()> {
         frame.blob(&value.bytes).map_err(too_large)?;
         let count = u16::try_from(value.carried.len()).map_err(|_| {
             fail::error(ErrorKind::Serialization, "a value has more than 65,535 references and handles inside: divide it")
@@ -236,7 +241,9 @@ impl Link {
                 Carried::Actor(actor) => frame.u8(1).u64(actor.id()),
                 Carried::Remote(source) => match self.own(source) {
                     Some(object) => frame.u8(0).u64(object.number),
-                    None => return Err(fail::error(ErrorKind::Serialization, "a reference of another connection cannot be sent")),
+                    None => {
+                        return Err(fail::error(ErrorKind::Serialization, "a reference of another connection cannot be sent"));
+                    }
                 },
                 Carried::Object(object) => match self.number_of(object.object()) {
                     Some(number) => frame.u8(0).u64(number),
@@ -300,7 +307,9 @@ impl Link {
         for arg in args {
             match arg {
                 EncodedArg::Value(value) => unready.extend(self.unready_in(value)),
-                EncodedArg::Reference(reference) => unready.extend(reference.objects().iter().filter(|object| self.is_unready(object)).cloned()),
+                EncodedArg::Reference(reference) => {
+                    unready.extend(reference.objects().iter().filter(|object| self.is_unready(object)).cloned())
+                }
             }
         }
         unready

@@ -45,7 +45,14 @@ pub(crate) fn write(arguments: &[OsString]) -> io::Result<TempDir> {
 /// Copies this program without its debug information, which can be most of it. Without `strip` it is copied whole.
 fn copy_program(to: &Path) -> io::Result<()> {
     let program = env::current_exe()?;
-    let strip = Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(&program).stdin(Stdio::null()).stderr(Stdio::null()).status();
+    let strip = Command::new("strip")
+        .arg("--strip-all")
+        .arg("-o")
+        .arg(to)
+        .arg(&program)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     if !strip.is_ok_and(|status| status.success()) {
         fs::copy(&program, to)?;
     }

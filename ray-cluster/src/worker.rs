@@ -311,7 +311,10 @@ impl Host for Here {
                 }
                 Ok(())
             }
-            _ => Err(fail::error(ErrorKind::InvalidArgument, "the actor does not run in this process: call exit_actor in a method of it")),
+            _ => Err(fail::error(
+                ErrorKind::InvalidArgument,
+                "the actor does not run in this process: call exit_actor in a method of it",
+            )),
         }
     }
 

@@ -85,7 +85,9 @@ pub mod __private {
         pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};
         pub use crate::object::remote::{RemoteObject, Reply};
-        pub use crate::task::executor::{Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, Retries, Retry, fail, unit};
+        pub use crate::task::executor::{
+            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, Retries, Retry, fail, unit,
+        };
     }
     pub use crate::{not_a_result, task_error};
 }
