@@ -26,21 +26,21 @@ def make_function(path: str) -> Callable[..., Any]:
     return function
 
 
-def make_class(path: str, methods: list[str], is_async: bool) -> type:
+def make_class(path: str, methods: list[str], is_async: bool, is_concurrent: bool) -> type:
     """An actor class for Ray, whose instance is in the Rust program."""
     module, name = _split(path)
-    body: dict[str, Any] = {"__module__": module, "__qualname__": name, "__init__": _constructor()}
+    body: dict[str, Any] = {"__module__": module, "__qualname__": name, "__init__": _constructor(is_concurrent)}
     for method in [*methods, "rust_ready__"]:
         body[method] = _method(method, is_async)
     body["rust_terminate__"] = _terminate(is_async)
     return type(name, (), body)
 
 
-def _constructor() -> Callable[..., None]:
+def _constructor(is_concurrent: bool) -> Callable[..., None]:
     def __init__(self: Any, header: bytes, *args: Any) -> None:
         from . import worker
 
-        worker.construct(self, header, args)
+        worker.construct(self, header, args, is_concurrent)
 
     return __init__
 

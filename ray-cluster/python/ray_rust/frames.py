@@ -6,6 +6,7 @@ length with the bit `IN_MEMFD`, and the file descriptor of a memfd that contains
 arrive in the order of the frames. Documents are in MessagePack.
 """
 
+import array
 import mmap
 import os
 import select
@@ -33,7 +34,7 @@ WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
 ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
 # To the Rust program.
-RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, header, arguments
+RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, the header of the call, arguments
 STOP = 31  # request: the body of a RUN was cancelled
 
 #: Longer bytes travel in a memfd.
@@ -41,8 +42,8 @@ INLINE = 256 * 1024
 IN_MEMFD = 1 << 31
 #: A longer frame is not from a program that has these formats.
 LONGEST = 1 << 30
-#: File descriptors that one read can take.
-_MOST_FDS = 64
+#: Space for the file descriptors that one read can take.
+_FDS_SPACE = socket.CMSG_SPACE(64 * array.array("i").itemsize)
 
 _LENGTH = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -111,6 +112,10 @@ class Reader:
             raise Malformed("a frame ends too early")
         self._at = end
         return self._body[at:end]
+
+    def rewind(self) -> None:
+        """Begins again with the first byte."""
+        self._at = 0
 
     def u8(self) -> int:
         return self._take(1)[0]
@@ -208,8 +213,12 @@ class Channel:
         size = 64 * 1024
         if len(self._buffer) >= 4:
             size = max(size, min(_LENGTH.unpack_from(self._buffer)[0], 1 << 24))
-        data, fds, _flags, _address = socket.recv_fds(self.socket, size, _MOST_FDS)
-        self._fds.extend(fds)
+        data, ancillary, _flags, _address = self.socket.recvmsg(size, _FDS_SPACE)
+        for level, kind, received in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds = array.array("i")
+                fds.frombytes(received[: len(received) - len(received) % fds.itemsize])
+                self._fds.extend(fds)
         if not data:
             raise Closed
         self._buffer += data

@@ -5,6 +5,7 @@ objects that it stores and to the actors that it creates); this side numbers the
 inside values. A number counts how often the program has the object, and is forgotten with the last of them.
 """
 
+import struct
 import threading
 import traceback
 from collections.abc import Callable
@@ -270,11 +271,13 @@ class Link:
         task, document = frame.u64(), frame.blob()
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
-        function = _functions.get(specification.path)
-        if function is None:
-            function = _functions[specification.path] = ray.remote(make_function(specification.path))
-        configured = function.options(name=specification.name, **specification.options)
-        self._enter(task, lambda: configured.remote(header(task, layout, document), *args))
+        submit = specification.submit
+        if submit is None:
+            function = _functions.get(specification.path)
+            if function is None:
+                function = _functions[specification.path] = ray.remote(make_function(specification.path))
+            submit = specification.submit = function.options(name=specification.name, **specification.options).remote
+        self._enter(task, lambda: submit(header(task, layout, document), *args))
 
     def _call(self, frame: Reader) -> None:
         task, actor, document = frame.u64(), frame.u64(), frame.blob()
@@ -288,7 +291,9 @@ class Link:
             if specification.path == _TERMINATE:
                 return handle.rust_terminate__.remote()
             name = "rust_ready__" if specification.path == _READY else specification.method
-            method = getattr(handle, name).options(name=specification.name, **specification.options)
+            method = getattr(handle, name)
+            if specification.options or specification.name != specification.default_name:
+                method = method.options(name=specification.name, **specification.options)
             return method.remote(header(task, layout, document), *args)
 
         self._enter(task, call)
@@ -298,10 +303,12 @@ class Link:
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
         try:
-            made = _classes.get(specification.path)
+            concurrent = specification.is_async or specification.options.get("max_concurrency", 1) > 1
+            key = (specification.path, concurrent)
+            made = _classes.get(key)
             if made is None:
-                plain = make_class(specification.path, specification.methods, specification.is_async)
-                made = _classes[specification.path] = ray.remote(plain)
+                plain = make_class(specification.path, specification.methods, specification.is_async, concurrent)
+                made = _classes[key] = ray.remote(plain)
             handle = made.options(**specification.options).remote(header(task, layout, document), *args)
         except Exception as error:  # noqa: BLE001 - whatever Ray raises is the error of the creation
             return self.answer(request, error)
@@ -399,15 +406,25 @@ def exceptions_lost(number: int) -> BaseException:
 
 
 def header(task: int, layout: list[int], document: bytes) -> bytes:
-    """What a worker is told of a call beside its arguments."""
-    parts = [task.to_bytes(8, "little"), len(layout).to_bytes(2, "little")]
-    parts.extend(count.to_bytes(4, "little") for count in layout)
-    parts.append(document)
-    return b"".join(parts)
+    """What a worker is told of a call beside its arguments: the task, the layout if it is not plain, and the specification."""
+    if layout.count(SINGLE) == len(layout):
+        return _TASK_AND_COUNT.pack(task, 0) + document
+    return struct.pack(f"<QH{len(layout)}I", task, len(layout), *layout) + document
+
+
+def parts(header: bytes) -> tuple[int, list[int], memoryview]:
+    """The task, the layout (empty: each argument is one value), and the specification."""
+    task, count = _TASK_AND_COUNT.unpack_from(header)
+    end = _TASK_AND_COUNT.size + 4 * count
+    layout = list(struct.unpack_from(f"<{count}I", header, _TASK_AND_COUNT.size)) if count else []
+    return task, layout, memoryview(header)[end:]
+
+
+_TASK_AND_COUNT = struct.Struct("<QH")
 
 
 _functions: dict[str, Any] = {}
-_classes: dict[str, Any] = {}
+_classes: dict[tuple[str, bool], Any] = {}
 
 
 def report(error: BaseException) -> None:

@@ -4,6 +4,7 @@ A specification is a document in MessagePack: `path` and `name` of the definitio
 bytes with each call of the same options, so a specification is read once.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -15,7 +16,7 @@ from .values import Retryable
 class Specification:
     """A definition, and the options of its call."""
 
-    __slots__ = ("actor_options", "is_async", "method", "methods", "name", "options", "path")
+    __slots__ = ("default_name", "is_async", "method", "methods", "name", "options", "path", "submit")
 
     def __init__(self, document: bytes) -> None:
         fields: dict[str, Any] = msgpack.unpackb(document)
@@ -27,6 +28,10 @@ class Specification:
         self.is_async: bool = fields.get("async", False)
         #: Of a call of a method.
         self.method: str = fields.get("method", "")
+        #: The name that Ray gives to the call of a method.
+        self.default_name = ".".join(self.path.split("::")[-2:])
+        #: Of a function: submits it with these options.
+        self.submit: Callable[..., Any] | None = None
 
 
 def _options(fields: dict[str, Any]) -> dict[str, Any]:

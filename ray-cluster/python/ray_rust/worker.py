@@ -7,26 +7,27 @@ its options say.
 """
 
 import asyncio
+import itertools
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 import ray
 
 from . import PROTOCOL, frames, values
+from .link import SINGLE, Link, parts
 from .frames import Channel, Reader, Writer
 from .values import ConstructorError, Retryable, RustError, Value
-
-if TYPE_CHECKING:
-    from .link import Link
 
 #: The variable by which the Rust program knows that it is the child of a worker. Its standard input is its end of the socket.
 VARIABLE = "RAY_RUST_WORKER"
@@ -37,6 +38,9 @@ ARGUMENTS = os.path.join(_FOLDER, "arguments")
 
 #: While a body waits, the worker waits in Ray, so that Ray gives its CPU to others. It looks at the socket this often.
 _SLICE = 0.01
+
+#: How often a worker without a call looks at the socket, in seconds: often while requests come.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
 
 #: How long Ray may take to end a worker whose children it has killed.
 _EXIT_OF_RAY = 2.0
@@ -61,8 +65,6 @@ class Child:
     """The Rust program of this worker."""
 
     def __init__(self) -> None:
-        from .link import Link
-
         mine, other = socket.socketpair()
         environment = dict(os.environ)
         environment[VARIABLE] = "1"
@@ -81,16 +83,19 @@ class Child:
             ) from error
         finally:
             other.close()
-        self.link: Link = Link(Channel(mine))
+        self.channel = Channel(mine)
+        self.link: Link = Link(self.channel)
         self.gpus = os.environ.get(_GPUS)
         #: The one thread that may read the socket.
         self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._next = 0
+        self._requests = itertools.count(1)
         self._runs: dict[int, Future[Value]] = {}
         self.waits = False
         self.exits = False
         self.is_actor = False
+        #: The calls of the actor run at the same time.
+        self.is_concurrent = False
         self.is_dead = False
         self._greet()
         threading.Thread(target=self._read_between_calls, name="ray-rust-reader", daemon=True).start()
@@ -127,18 +132,22 @@ class Child:
     # Reading
 
     def _read_between_calls(self) -> None:
-        channel = self.link.channel
+        """Reads while no call runs. Threads of the program may make requests then."""
+        pause = _LONGEST_PAUSE
         while True:
-            channel.is_readable(3600)
-            with self._turn:
-                if not channel.is_readable(0):
-                    continue
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if self._turn.acquire(blocking=False):
                 try:
-                    channel.receive()
+                    while self.channel.is_readable(0):
+                        pause = _SHORTEST_PAUSE
+                        self.channel.receive()
+                        for frame in self.channel.take():
+                            self._handle(frame)
                 except (frames.Closed, OSError):
                     break
-                for frame in channel.take():
-                    self._handle(frame)
+                finally:
+                    self._turn.release()
         global _child
         self.is_dead = True
         if not self.is_actor and not self._runs:
@@ -149,6 +158,25 @@ class Child:
         time.sleep(_EXIT_OF_RAY)
         self._ended()
 
+    def _read_always(self) -> None:
+        """Reads for an actor whose calls run at the same time."""
+        with self._turn:
+            try:
+                while True:
+                    for frame in self.channel.take():
+                        self._handle(frame)
+                    self.channel.receive()
+            except (frames.Closed, OSError):
+                self.is_dead = True
+        time.sleep(_EXIT_OF_RAY)
+        self._ended()
+
+    def _receive(self) -> None:
+        try:
+            self.channel.receive()
+        except (frames.Closed, OSError):
+            self._ended()
+
     def _ended(self) -> None:
         code = self.process.wait()
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
@@ -156,108 +184,102 @@ class Child:
         os._exit(1)
 
     def _handle(self, frame: Reader) -> None:
-        if frame.kind == frames.SETTLED:
-            self._settled(frame)
-        elif frame.kind == frames.WAITS:
+        kind = frame.kind
+        if kind == frames.SETTLED:
+            request = frame.u64()
+            run = self._runs.pop(request, None)
+            try:
+                value = self._outcome(frame)
+            except Failed as error:
+                if run is not None:
+                    run.set_exception(error)
+                return
+            if run is not None:
+                run.set_result(value)
+        elif kind == frames.WAITS:
             frame.u64()
             self.waits = bool(frame.u8())
-        elif frame.kind == frames.EXIT:
+        elif kind == frames.EXIT:
             self.exits = True
         else:
             self.link.handle(frame)
 
-    def _settled(self, frame: Reader) -> None:
-        request, status = frame.u64(), frame.u8()
-        with self._lock:
-            run = self._runs.pop(request, None)
-        if status == 0:
-            value = self.link.read_value(frame)
-            if run is not None:
-                run.set_result(value)
-            return
+    def _outcome(self, frame: Reader) -> Value:
+        if frame.u8() == 0:
+            return self.link.read_value(frame)
         retry, dies = frame.u8(), frame.u8()
-        error = Failed(frame.blob(), frame.text(), bool(retry), bool(dies))
-        if run is not None:
-            run.set_exception(error)
+        raise Failed(frame.blob(), frame.text(), bool(retry), bool(dies))
 
     # Calls
 
-    def begin(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> tuple[int, "Future[Value]"]:
+    def _send(self, request: int, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> None:
         """Sends a call to the child."""
         if self.is_dead:
             self._ended()
-        run: Future[Value] = Future()
-        with self._lock:
-            self._next += 1
-            request = self._next
-            self._runs[request] = run
         frame = Writer(frames.RUN)
-        frame.u64(request)
-        frame.u8(what)
         number = 0
         if actor is not None:
             number = self.link.actors.enter(actor._ray_actor_id.binary(), actor)
-        frame.u64(number)
-        task, layout, document = _parts(header)
-        frame.u64(task)
+        task, layout, document = parts(header)
+        frame.bytes += _RUN.pack(request, what, number, task)
         frame.blob(document)
-        frame.u16(len(layout))
-        at = 0
-        for count in layout:
-            if count == _SINGLE:
-                self.link.write_value(frame, args[at])
-                at += 1
-            else:
-                self.link.write_value(frame, values.array(list(args[at : at + count])))
-                at += count
-        self.link.channel.send(frame)
-        return request, run
+        if layout:
+            args = tuple(_gathered(layout, args))
+        frame.u16(len(args))
+        for arg in args:
+            self.link.write_value(frame, arg)
+        self.channel.send(frame)
 
     def stop(self, request: int) -> None:
         """Cancels the body of a call."""
         frame = Writer(frames.STOP)
         frame.u64(request)
-        self.link.channel.send(frame)
+        self.channel.send(frame)
 
     def run(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
         """Runs a call, and serves the child meanwhile on this thread."""
-        channel = self.link.channel
+        channel = self.channel
         cancelled = False
-        with self._turn, Interrupts() as interrupts:
-            request, run = self.begin(what, actor, header, args)
+        with self._turn:
+            interrupts = _interrupts()
+            request = next(self._requests)
             self.waits = False
-            while not run.done():
+            self._send(request, what, actor, header, args)
+            while True:
                 frame = channel.take_one()
                 if frame is not None:
+                    if frame.kind == frames.SETTLED and frame.u64() == request:
+                        if cancelled:
+                            raise KeyboardInterrupt
+                        return self._outcome(frame)
+                    frame.rewind()
                     self._handle(frame)
                 elif self.waits and self.link.wanted and what == _FUNCTION:
                     wanted = list(self.link.wanted.values())
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
-                        self._read_bytes()
-                elif interrupts.wait(channel):
-                    self._read_bytes()
-                if interrupts.pending and not cancelled:
+                        self._receive()
+                elif interrupts is None or interrupts.wait(channel):
+                    self._receive()
+                if interrupts is not None and interrupts.pending and not cancelled:
                     cancelled = True
                     self.stop(request)
-        if cancelled:
-            raise KeyboardInterrupt
-        return run.result()
 
-    def _read_bytes(self) -> None:
-        try:
-            self.link.channel.receive()
-        except (frames.Closed, OSError):
-            self._ended()
+    def _begin(self, header: bytes, args: tuple[Any, ...]) -> "tuple[int, Future[Value]]":
+        run: Future[Value] = Future()
+        with self._lock:
+            request = next(self._requests)
+            self._runs[request] = run
+            self._send(request, _METHOD, None, header, args)
+        return request, run
 
-    def run_beside_others(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
-        """Runs a call of an actor whose calls run at the same time; another thread reads the socket."""
-        _request, run = self.begin(what, actor, header, args)
-        return run.result()
+    def run_beside_others(self, header: bytes, args: tuple[Any, ...]) -> Value:
+        """Calls a method of an actor whose calls run at the same time; another thread reads the socket."""
+        return self._begin(header, args)[1].result()
 
-    async def run_async(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
-        """Runs a call of an async actor."""
-        request, run = self.begin(what, actor, header, args)
+    async def run_async(self, header: bytes, args: tuple[Any, ...]) -> Value:
+        """Calls a method of an async actor."""
+        request, run = self._begin(header, args)
         try:
             return await asyncio.wrap_future(run)
         except asyncio.CancelledError:
@@ -265,52 +287,66 @@ class Child:
             raise
 
 
-_SINGLE = 0xFFFFFFFF
+_RUN = struct.Struct("<QBQQ")
 
 
-def _parts(header: bytes) -> tuple[int, list[int], bytes]:
-    task = int.from_bytes(header[:8], "little")
-    count = int.from_bytes(header[8:10], "little")
-    end = 10 + 4 * count
-    layout = [int.from_bytes(header[at : at + 4], "little") for at in range(10, end, 4)]
-    return task, layout, header[end:]
+def _gathered(layout: list[int], args: tuple[Any, ...]) -> Iterator[Value]:
+    """The arguments of the Rust function, of which some consist of several of Ray's arguments."""
+    at = 0
+    for count in layout:
+        if count == SINGLE:
+            yield args[at]
+            at += 1
+        else:
+            yield values.array(list(args[at : at + count]))
+            at += count
 
 
 class Interrupts:
-    """Notes Ray's interrupts of the main thread, in place of an exception at any line."""
+    """Notes Ray's interrupts of the main thread while a call runs, in place of an exception at any line."""
 
     def __init__(self) -> None:
         self.pending = False
-        self._is_main = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> "Interrupts":
-        if self._is_main:
-            self._wakes, self._woken = socket.socketpair()
-            self._wakes.setblocking(False)
-            self._former_fd = signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
-            self._former = signal.signal(signal.SIGINT, self._note)
-        return self
+        self._wakes, self._woken = socket.socketpair()
+        self._wakes.setblocking(False)
+        self._woken.setblocking(False)
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, self._note)
+        self._poll = select.poll()
+        self._poll.register(self._woken, select.POLLIN)
+        self._polled: Channel | None = None
 
     def _note(self, _signal: int, _frame: Any) -> None:
         self.pending = True
 
     def wait(self, channel: Channel) -> bool:
-        """Waits until bytes or an interrupt come; whether it is bytes."""
-        if not self._is_main:
-            return True
-        import select
+        """Waits until bytes or an interrupt come; whether bytes have come."""
+        if self._polled is not channel:
+            if self._polled is not None:
+                self._poll.unregister(self._polled.socket)
+            self._poll.register(channel.socket, select.POLLIN)
+            self._polled = channel
+        bytes_came = False
+        for fd, _event in self._poll.poll():
+            if fd == self._woken.fileno():
+                self._woken.recv(64)
+            else:
+                bytes_came = True
+        return bytes_came
 
-        ready, _, _ = select.select([channel.socket, self._woken], [], [])
-        if self._woken in ready:
-            self._woken.recv(64)
-        return channel.socket in ready
 
-    def __exit__(self, *_: object) -> None:
-        if self._is_main:
-            signal.signal(signal.SIGINT, self._former)
-            signal.set_wakeup_fd(self._former_fd)
-            self._wakes.close()
-            self._woken.close()
+_main_interrupts: Interrupts | None = None
+
+
+def _interrupts() -> Interrupts | None:
+    """The interrupts of this thread, if Ray can interrupt it: the main thread."""
+    global _main_interrupts
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    if _main_interrupts is None:
+        _main_interrupts = Interrupts()
+    _main_interrupts.pending = False
+    return _main_interrupts
 
 
 _child: Child | None = None
@@ -320,9 +356,11 @@ _starting = threading.Lock()
 def child() -> Child:
     """The child of this worker; starts it if there is none, or if the GPUs of the worker have changed."""
     global _child
+    here = _child
+    if here is not None and here.gpus == os.environ.get(_GPUS):
+        return here
     with _starting:
         if _child is not None and _child.gpus != os.environ.get(_GPUS):
-            _child.exits = True
             former, _child = _child, None
             former.process.kill()
         if _child is None:
@@ -356,7 +394,7 @@ def end_soon() -> None:
     timer.start()
 
 
-def construct(instance: Any, header: bytes, args: tuple[Any, ...]) -> None:
+def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent: bool) -> None:
     """Makes the Rust instance of an actor."""
     here = child()
     here.is_actor = True
@@ -365,6 +403,9 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...]) -> None:
         here.run(_CONSTRUCTOR, instance.own, header, args)
     except Failed as error:
         raise ConstructorError(error.payload, error.text, values.task_id()) from None
+    if is_concurrent:
+        here.is_concurrent = True
+        threading.Thread(target=here._read_always, name="ray-rust-calls", daemon=True).start()
 
 
 def _ended(error: Failed) -> RustError:
@@ -377,10 +418,10 @@ def call(instance: Any, header: bytes, args: tuple[Any, ...]) -> Value:
     """Calls a method."""
     here = child()
     try:
-        if threading.current_thread() is threading.main_thread():
-            done = here.run(_METHOD, None, header, args)
+        if here.is_concurrent:
+            done = here.run_beside_others(header, args)
         else:
-            done = here.run_beside_others(_METHOD, None, header, args)
+            done = here.run(_METHOD, None, header, args)
     except Failed as error:
         raise _ended(error) from None
     _exit_if_asked(here)
@@ -391,7 +432,7 @@ async def call_async(instance: Any, header: bytes, args: tuple[Any, ...]) -> Val
     """Calls a method of an async actor."""
     here = child()
     try:
-        done = await here.run_async(_METHOD, None, header, args)
+        done = await here.run_async(header, args)
     except Failed as error:
         raise _ended(error) from None
     _exit_if_asked(here)
