@@ -397,7 +397,8 @@ pub use ray_macros::method;
 // Start and shutdown of the engine, and its resources.
 #[doc(inline)]
 pub use ray_core::{
-    Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized, nodes, shutdown,
+    ClusterInfo, Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized, nodes,
+    shutdown,
 };
 
 // Reports of the engine's state.

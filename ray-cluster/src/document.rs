@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use ray_core::__private::executor::{RemoteCall, RemoteCreation, Retry};
+use ray_core::__private::executor::{BodyInfo, RemoteCall, RemoteCreation, Retry};
 use ray_core::__private::{Encoded, Spec, lookup};
 use ray_core::{Resources, Result};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,13 @@ pub(crate) struct Document {
     is_async: bool,
     #[serde(default)]
     pub(crate) options: Options,
+}
+
+impl Document {
+    /// The properties of a task with these options.
+    pub(crate) fn body(&self, attempt: u32) -> BodyInfo {
+        BodyInfo { name: self.name.clone(), resources: self.options.resources(), attempt }
+    }
 }
 
 /// The options, under the names that Ray has for them.
@@ -94,6 +101,14 @@ impl Options {
             }
         }
         options
+    }
+}
+
+impl Options {
+    fn resources(&self) -> Resources {
+        let known = [("CPU", self.num_cpus), ("GPU", self.num_gpus), ("memory", self.memory.map(|bytes| bytes as f64))];
+        let known = known.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), amount?)));
+        Resources::of_amounts(known.chain(self.resources.clone()))
     }
 }
 

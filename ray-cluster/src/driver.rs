@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ray_core::__private::Encoded;
 use ray_core::__private::executor::{fail, init_with_executor};
-use ray_core::{Config, Context, Error, ErrorKind, Result};
-use serde::Deserialize;
+use ray_core::{ClusterInfo, Config, Context, Error, ErrorKind, Result};
 
 use crate::channel::{Receiver, Sender};
 use crate::executor::{Cluster, Host};
@@ -31,10 +30,6 @@ const LEAVE: Duration = Duration::from_secs(20);
 
 /// The namespace of named actors, if the program chooses none; the same as in the embedded engine.
 const DEFAULT_NAMESPACE: &str = "default";
-
-/// What the bridge tells of the cluster.
-#[derive(Debug, Deserialize)]
-struct Joined {}
 
 /// Joins a cluster, and starts the engine of this process with it.
 ///
@@ -88,12 +83,11 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
         let _ = end(&bridge, LEAVE);
         let _ = std::fs::remove_dir_all(&folder);
     }
-    let joined = joined?;
-    let _ = joined;
+    let info = joined?;
 
     let link = Link::new(sender);
     let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge) };
-    let cluster = Cluster::new(Arc::clone(&link), 0, Box::new(host));
+    let cluster = Cluster::new(Arc::clone(&link), 0, info, Box::new(host));
     let context = init_with_executor(config, cluster)?;
     std::thread::Builder::new()
         .name("ray-cluster".into())
@@ -137,7 +131,7 @@ fn check_address(address: &str) -> Result<()> {
 }
 
 /// Waits until the bridge has joined.
-fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<Joined> {
+fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<ClusterInfo> {
     let _ = socket.set_read_timeout(Some(JOIN));
     let mut answer = None;
     let read = receiver.next(|kind, frame| {

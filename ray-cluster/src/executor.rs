@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use ray_core::__private::executor::{Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteObject, Reply, fail, unit};
+use ray_core::__private::executor::{
+    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, Reply, fail, unit,
+};
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
-use ray_core::{Error, ErrorKind, Result};
+use ray_core::{ClusterInfo, Error, ErrorKind, Result};
 
 use crate::document;
 use crate::frame::{Kind, Writer};
@@ -43,6 +45,7 @@ pub(crate) trait Host: Any + Send + Sync {
 pub(crate) struct Cluster {
     link: Arc<Link>,
     process: u32,
+    info: ClusterInfo,
     pub(crate) host: Box<dyn Host>,
     /// Calls that wait here, by actor and caller; an empty list: a call of it is being sent.
     /// The tasks of the calls that wait here.
@@ -70,10 +73,11 @@ struct Waiting {
 }
 
 impl Cluster {
-    pub(crate) fn new(link: Arc<Link>, process: u32, host: Box<dyn Host>) -> Arc<Self> {
+    pub(crate) fn new(link: Arc<Link>, process: u32, info: ClusterInfo, host: Box<dyn Host>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             link,
             process,
+            info,
             host,
             waiting: Mutex::default(),
             lines: Mutex::default(),
@@ -274,6 +278,14 @@ impl Executor for Cluster {
             self.link.cancel_unsent(task);
         }
         self.link.send_short(Kind::Cancel, task, Some(u8::from(recursive) | u8::from(force) << 1));
+    }
+
+    fn cluster(&self) -> Option<&ClusterInfo> {
+        Some(&self.info)
+    }
+
+    fn nodes(&self) -> Result<Option<Vec<RemoteNode>>> {
+        self.link.ask(&question("nodes")).map(Some)
     }
 
     fn total_resources(&self) -> BTreeMap<String, f64> {

@@ -384,7 +384,9 @@ fn placed(whose: u8, error: Error, origin: &Origin) -> Error {
         (0, Origin::Method(name)) if error.is_panic() => fail::panic(name, error),
         (0, Origin::Method(_)) => error,
         (1, Origin::Task(name) | Origin::Method(name)) => fail::argument(name, error),
-        (_, Origin::Task(name) | Origin::Method(name)) => fail::constructor(name.split("::").next().unwrap_or(name), error),
+        (_, Origin::Task(name) | Origin::Method(name)) => {
+            fail::constructor(name.rsplit_once('.').map_or(name, |(class, _)| class), error)
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
 use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
-use ray_core::{Config, Error, ErrorKind, Result};
+use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result};
 use serde::Deserialize;
 
 use crate::channel::{Receiver, Sender};
@@ -57,6 +57,8 @@ fn socket() -> io::Result<UnixStream> {
 #[derive(Debug, Deserialize)]
 struct Told {
     namespace: String,
+    #[serde(flatten)]
+    cluster: ClusterInfo,
 }
 
 fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
@@ -79,7 +81,7 @@ fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let link = Link::new(sender);
     let worker = Arc::new(Worker::new(Arc::clone(&link)));
     let host = Here(Arc::clone(&worker));
-    let cluster = Cluster::new(link, number(), Box::new(host));
+    let cluster = Cluster::new(link, number(), told.cluster, Box::new(host));
     let config = config.num_cpus(1).tips(false).ignore_reinit_error(true).namespace(told.namespace);
     init_with_executor(config, cluster)?;
     Ok((worker, receiver))
@@ -121,6 +123,7 @@ struct Actor {
 struct Request {
     number: u64,
     task: u64,
+    attempt: u32,
     document: Arc<Document>,
     args: Vec<EncodedArg>,
 }
@@ -159,11 +162,12 @@ impl Worker {
     }
 
     fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<()> {
-        let (number, what, actor, task) = (frame.u64()?, frame.u8()?, frame.u64()?, frame.u64()?);
+        let (number, what, actor) = (frame.u64()?, frame.u8()?, frame.u64()?);
+        let (task, attempt) = (frame.u64()?, frame.u32()?);
         let document = self.documents.read(frame.blob()?).map_err(io::Error::other)?;
         let count = frame.u16()?;
         let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
-        let request = Request { number, task, document, args };
+        let request = Request { number, task, attempt, document, args };
         match what {
             FUNCTION => self.function(request),
             CONSTRUCTOR => self.construct(actor, request),
@@ -177,8 +181,9 @@ impl Worker {
             Ok(found) => {
                 let worker = Arc::clone(self);
                 let work = move || {
-                    let Request { number, task, document, args } = request;
-                    let body = worker.begin(number, RemoteBody::new(task, &document.name, found.spec(), found.is_async()));
+                    let Request { number, task, attempt, document, args } = request;
+                    let body =
+                        worker.begin(number, RemoteBody::new(task, document.body(attempt), found.spec(), found.is_async()));
                     let ended = body.run(found.call(args));
                     worker.end(number, ended, |error| found.retries(error));
                 };
@@ -201,8 +206,8 @@ impl Worker {
         let _ = self.actor.set(Actor { number, class, own, calls, exits: AtomicBool::new(false) });
         let worker = Arc::clone(self);
         std::thread::spawn(move || {
-            let Request { number, task, document, args } = request;
-            let body = worker.begin(number, RemoteBody::new(task, &document.name, class.spec(), false));
+            let Request { number, task, attempt, document, args } = request;
+            let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), class.spec(), false));
             let own = &worker.actor.get().expect("it was set above").own;
             let made = Arc::new(Mutex::new(None));
             let place = Arc::clone(&made);
@@ -234,7 +239,7 @@ impl Worker {
         let worker = Arc::clone(self);
         let class = actor.class;
         let call = Box::new(move |instance: &Instance| {
-            let Request { number, task, document, args } = request;
+            let Request { number, task, attempt, document, args } = request;
             if document.path == READY {
                 return worker.end(number, Encoded::of(&()), |_| false);
             }
@@ -242,7 +247,7 @@ impl Worker {
                 Ok(method) => method,
                 Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
             };
-            let body = worker.begin(number, RemoteBody::new(task, &document.name, method.spec(), method.is_async()));
+            let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), method.spec(), method.is_async()));
             let own = &worker.actor.get().expect("a call comes after the constructor").own;
             let ended = body.run_as(own, method.call(instance, args));
             worker.end(number, ended, |error| method.retries(error));

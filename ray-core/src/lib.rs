@@ -44,6 +44,7 @@ pub use base::resources::Resources;
 pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
 pub use object::view::{TakeError, View};
+pub use task::executor::ClusterInfo;
 
 /// The items that the expansion of `#[remote]` names. Programs must not use them: they may change with every release.
 #[doc(hidden)]
@@ -84,9 +85,9 @@ pub mod __private {
         pub use crate::api::init::init_with_executor;
         pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};
-        pub use crate::object::remote::{RemoteObject, Reply};
+        pub use crate::object::remote::{BodyInfo, RemoteObject, Reply};
         pub use crate::task::executor::{
-            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, Retries, Retry, fail, unit,
+            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, Retries, Retry, fail, unit,
         };
     }
     pub use crate::{not_a_result, task_error};

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from typing import Any
 
 from . import PROTOCOL, frames
@@ -107,7 +106,6 @@ def _join(folder: str, address: str, namespace: str, local: str | None) -> bytes
         options |= {"address": "local", "include_dashboard": False, "_temp_dir": local}
     else:
         options["address"] = address
-    started = time.monotonic()
     try:
         context = ray.init(**options)
     except exceptions.AuthenticationError as error:
@@ -115,18 +113,10 @@ def _join(folder: str, address: str, namespace: str, local: str | None) -> bytes
     except Exception as error:  # noqa: BLE001 - Ray raises errors of many types here
         what = f"Ray cannot join `{address}`: {text_of(error)}"
         raise Refused("ClusterUnavailable", what) from error
-    here = ray.get_runtime_context()
-    told = {
-        "ray": ray.__version__,
-        "python": sys.version.split()[0],
-        "address": context.address_info["gcs_address"],
-        "dashboard": context.address_info.get("webui_url") or "",
-        "session": context.address_info.get("session_dir") or "",
-        "node": here.get_node_id(),
-        "job": here.get_job_id(),
-        "seconds": time.monotonic() - started,
-    }
-    return bytes(msgpack.packb(told, default=str))
+    from .link import describe
+
+    told = {**describe(), "dashboard_url": context.address_info.get("webui_url") or ""}
+    return bytes(msgpack.packb(told))
 
 
 def _serve(channel: Channel) -> None:

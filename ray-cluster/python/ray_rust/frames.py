@@ -34,7 +34,7 @@ WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
 ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
 # To the Rust program.
-RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, the header of the call, arguments
+RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, specification, arguments
 STOP = 31  # request: the body of a RUN was cancelled
 
 #: Longer bytes travel in a memfd.

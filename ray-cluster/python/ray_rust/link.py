@@ -5,6 +5,7 @@ objects that it stores and to the actors that it creates); this side numbers the
 inside values. A number counts how often the program has the object, and is forgotten with the last of them.
 """
 
+import platform
 import struct
 import threading
 import traceback
@@ -120,8 +121,7 @@ class Link:
             "alive": self._alive,
             "resources": lambda _: ray.cluster_resources(),
             "available": lambda _: ray.available_resources(),
-            "nodes": lambda _: ray.nodes(),
-            "context": self._context,
+            "nodes": lambda _: [_node(node) for node in ray.nodes()],
         }
 
     # Values
@@ -373,15 +373,30 @@ class Link:
         info = state.actor_table(handle._ray_actor_id.hex())
         return bool(info) and info.get("State") != "DEAD"
 
-    def _context(self, _question: dict[str, Any]) -> Any:
-        context = ray.get_runtime_context()
-        return {
-            "node": context.get_node_id(),
-            "worker": context.get_worker_id(),
-            "job": context.get_job_id(),
-            "namespace": context.namespace,
-            "gcs": context.gcs_address,
-        }
+
+def _node(node: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": node["NodeID"],
+        "alive": node["Alive"],
+        "address": node["NodeManagerAddress"],
+        "labels": node.get("Labels", {}),
+        "resources": node["Resources"],
+    }
+
+
+def describe() -> dict[str, str]:
+    """The cluster that this process is a part of."""
+    context = ray.get_runtime_context()
+    return {
+        "address": context.gcs_address,
+        "ray_version": ray.__version__,
+        "python_version": platform.python_version(),
+        "session_dir": ray._private.worker.global_worker.node.get_session_dir_path(),
+        "job_id": context.get_job_id(),
+        "node_id": context.get_node_id(),
+        "worker_id": context.get_worker_id() if context.worker.mode == ray.WORKER_MODE else "",
+        "namespace": context.namespace,
+    }
 
 
 class _Failed:

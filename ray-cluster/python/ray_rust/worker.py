@@ -25,7 +25,7 @@ import msgpack
 import ray
 
 from . import PROTOCOL, frames, values
-from .link import SINGLE, Link, parts
+from .link import SINGLE, Link, describe, parts
 from .frames import Channel, Reader, Writer
 from .values import ConstructorError, Retryable, RustError, Value
 
@@ -117,16 +117,8 @@ class Child:
             raise RuntimeError(
                 f"the Rust program has protocol {protocol}, and its Python package has protocol {PROTOCOL}: build it again"
             )
-        context = ray.get_runtime_context()
         answer = Writer(frames.HELLO)
-        answer.bytes += msgpack.packb(
-            {
-                "node": context.get_node_id(),
-                "worker": context.get_worker_id(),
-                "job": context.get_job_id(),
-                "namespace": context.namespace,
-            }
-        )
+        answer.bytes += msgpack.packb(describe())
         channel.send(answer)
 
     # Reading
@@ -221,7 +213,8 @@ class Child:
         if actor is not None:
             number = self.link.actors.enter(actor._ray_actor_id.binary(), actor)
         task, layout, document = parts(header)
-        frame.bytes += _RUN.pack(request, what, number, task)
+        attempt = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+        frame.bytes += _RUN.pack(request, what, number, task, attempt)
         frame.blob(document)
         if layout:
             args = tuple(_gathered(layout, args))
@@ -287,7 +280,7 @@ class Child:
             raise
 
 
-_RUN = struct.Struct("<QBQQ")
+_RUN = struct.Struct("<QBQQI")
 
 
 def _gathered(layout: list[int], args: tuple[Any, ...]) -> Iterator[Value]:

@@ -8,6 +8,7 @@ use crate::engine::thread;
 use crate::engine::thread_state::{Frame, Host};
 use crate::object::entry::Hold;
 use crate::object::remote;
+use crate::task::executor::ClusterInfo;
 
 /// The properties of the running body at the time when [`context`] was called. Outside of bodies most of them are empty.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct RuntimeContext {
     namespace: String,
     epoch: u32,
     worker: u64,
+    cluster: Option<ClusterInfo>,
 }
 
 /// Returns the properties of the running task, actor and engine.
@@ -45,21 +47,24 @@ pub fn context() -> RuntimeContext {
             namespace: crate::base::config::DEFAULT_NAMESPACE.to_owned(),
             epoch: 0,
             worker: 0,
+            cluster: None,
         };
     };
     let frame = state.frame();
     let task = frame.and_then(Frame::header).map(Hold::of);
     let actor = frame.and_then(crate::actor::host::hold_of_frame);
     let head = task.as_ref().and_then(|task| task.task());
+    let body = task.as_ref().and_then(|task| remote::body_of(task));
     RuntimeContext {
         name: (head.map(|head| head.name().into_owned()))
-            .or_else(|| task.as_ref().and_then(|task| remote::name_of(task)).map(str::to_owned))
+            .or_else(|| body.map(|body| body.name.clone()))
             .or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
         function: frame.map(|frame| frame.spec.path()),
-        resources: assigned(state, head, actor.as_ref()),
+        resources: body.map_or_else(|| assigned(state, head, actor.as_ref()), |body| body.resources.clone()),
         namespace: state.engine.settings.namespace.to_string(),
         epoch: state.epoch,
         worker: state.shared.number(),
+        cluster: state.engine.executor.as_ref().and_then(|executor| executor.cluster()).cloned(),
         task,
         actor,
     }
@@ -134,7 +139,11 @@ impl RuntimeContext {
     /// The number of failed attempts of the running task before this one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.task.as_ref().and_then(|task| task.task()).map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
+        let Some(task) = &self.task else { return 0 };
+        if let Some(body) = remote::body_of(task) {
+            return body.attempt;
+        }
+        task.task().map_or(0, |head| head.attempts.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     /// Whether the task was asked to stop: by [`cancel`](crate::cancel), by [`kill`](crate::kill) or a restart of its actor, or by
@@ -158,21 +167,27 @@ impl RuntimeContext {
         &self.namespace
     }
 
-    /// The number of the node. The embedded engine has one: this process.
+    /// The number of the node. The embedded engine has one: this process. On a cluster it is the first half of Ray's id.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
-        crate::api::init::node_id()
+        self.cluster.as_ref().map_or_else(crate::api::init::node_id, |cluster| NodeId::of_text(&cluster.node_id))
     }
 
     /// The number of this engine; each start of the engine has another one.
     #[must_use]
     pub fn job_id(&self) -> JobId {
-        JobId::from_raw(u64::from(self.epoch))
+        self.cluster.as_ref().map_or_else(|| JobId::from_raw(u64::from(self.epoch)), |cluster| JobId::of_text(&cluster.job_id))
     }
 
-    /// The number of the thread that runs the body.
+    /// The number of the thread that runs the body. On a cluster it is the beginning of the id of Ray's worker.
     #[must_use]
     pub fn worker_id(&self) -> WorkerId {
-        WorkerId::from_raw(self.worker)
+        self.cluster.as_ref().map_or(WorkerId::from_raw(self.worker), |cluster| WorkerId::of_text(&cluster.worker_id))
+    }
+
+    /// The cluster, with the ids that Ray's own tools print; none in the embedded engine.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterInfo> {
+        self.cluster.as_ref()
     }
 }

@@ -1,6 +1,6 @@
 //! The start of the engine, and questions about it.
 
-use crate::task::executor::Executor;
+use crate::task::executor::{ClusterInfo, Executor, RemoteNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ pub struct Context {
     num_cpus: usize,
     namespace: String,
     resources: Resources,
+    cluster: Option<ClusterInfo>,
 }
 
 impl Context {
@@ -27,6 +28,7 @@ impl Context {
             num_cpus: engine.settings.num_cpus,
             namespace: engine.settings.namespace.to_string(),
             resources: engine.total().clone(),
+            cluster: engine.executor.as_ref().and_then(|executor| executor.cluster()).cloned(),
         }
     }
 
@@ -46,6 +48,12 @@ impl Context {
     #[must_use]
     pub fn resources(&self) -> &Resources {
         &self.resources
+    }
+
+    /// The cluster that the program has joined; none in the embedded engine.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterInfo> {
+        self.cluster.as_ref()
     }
 
     /// Converts this into a guard that shuts the engine down when it is dropped, like a context manager in Python.
@@ -152,8 +160,12 @@ fn initialized() -> Result<Arc<Engine>> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node {
-    /// The number of the node.
+    /// The number of the node. On a cluster it is the first half of Ray's id.
     pub id: NodeId,
+    /// The address of the node; empty in the embedded engine.
+    pub address: String,
+    /// The labels of the node.
+    pub labels: BTreeMap<String, String>,
     /// Whether the node takes work.
     pub alive: bool,
     /// The resources of the node, free or not.
@@ -163,7 +175,7 @@ pub struct Node {
 /// The nodes of the engine. The embedded engine has one: this process.
 ///
 /// # Errors
-/// `RuntimeGone` if the engine does not run; this function does not start it.
+/// `RuntimeGone` if the engine does not run; this function does not start it. On a cluster `System` if it does not answer.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -173,7 +185,23 @@ pub struct Node {
 /// ```
 pub fn nodes() -> Result<Vec<Node>> {
     let engine = initialized()?;
-    Ok(vec![Node { id: node_id(), alive: true, resources: engine.total().clone() }])
+    if let Some(executor) = &engine.executor
+        && let Some(nodes) = executor.nodes()?
+    {
+        return Ok(nodes.into_iter().map(of_cluster).collect());
+    }
+    Ok(vec![Node {
+        id: node_id(),
+        address: String::new(),
+        labels: BTreeMap::new(),
+        alive: true,
+        resources: engine.total().clone(),
+    }])
+}
+
+fn of_cluster(node: RemoteNode) -> Node {
+    let RemoteNode { id, alive, address, labels, resources } = node;
+    Node { id: NodeId::of_text(&id), address, labels, alive, resources: Resources::of_amounts(resources) }
 }
 
 pub(crate) fn node_id() -> NodeId {

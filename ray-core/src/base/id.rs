@@ -64,6 +64,33 @@ id! {
     NodeId(u128), "32"
 }
 
+impl NodeId {
+    /// The node that Ray calls by this hexadecimal text. Ray's ids are longer: this is their first half.
+    pub(crate) fn of_text(text: &str) -> NodeId {
+        NodeId(first_digits(text, 32))
+    }
+}
+
+impl WorkerId {
+    /// The worker that Ray calls by this hexadecimal text: its first digits.
+    pub(crate) fn of_text(text: &str) -> WorkerId {
+        WorkerId(first_digits(text, 16) as u64)
+    }
+}
+
+impl JobId {
+    /// The job that Ray calls by this hexadecimal text.
+    pub(crate) fn of_text(text: &str) -> JobId {
+        JobId(first_digits(text, 16) as u64)
+    }
+}
+
+/// The number that the first `most` hexadecimal digits give; 0 for another text.
+fn first_digits(text: &str, most: usize) -> u128 {
+    let digits = text.get(..text.len().min(most)).unwrap_or_default();
+    u128::from_str_radix(digits, 16).unwrap_or_default()
+}
+
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A new id of a task or an object.
@@ -109,5 +136,14 @@ mod tests {
         assert_eq!(TaskId::from_raw(0xbeef).to_string(), "000000000000beef");
         assert_eq!(format!("{:?}", NodeId::from_raw(1)), "NodeId(00000000000000000000000000000001)");
         assert!(ObjectId::from_raw(2) > ObjectId::from_raw(1));
+    }
+
+    #[test]
+    fn ids_of_ray_begin_with_the_same_digits() {
+        let ray = "4b0dcc81939277f69d9b77c093d10e13b8060a555a6ca30a620c89d7";
+        assert_eq!(NodeId::of_text(ray).to_string(), ray[..32]);
+        assert_eq!(WorkerId::of_text(ray).to_string(), ray[..16]);
+        assert_eq!(JobId::of_text("01000000").to_string(), "0000000001000000");
+        assert_eq!(NodeId::of_text("no number"), NodeId::from_raw(0));
     }
 }

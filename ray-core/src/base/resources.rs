@@ -50,6 +50,25 @@ impl Resources {
     pub(crate) const ONE_CPU: Resources = Resources { cpu: UNITS, gpu: 0, memory: 0, custom: None };
 
     /// Amounts in units. If `custom` lists a name twice, the last amount counts.
+    /// The resources that a cluster names. An amount is rounded down to a multiple of 0.0001.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_amounts(amounts: impl IntoIterator<Item = (String, f64)>) -> Resources {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+        let units = |amount: f64| (amount * UNITS as f64) as u64;
+        let (mut cpu, mut gpu, mut memory, mut custom) = (0, 0, 0, Vec::new());
+        for (name, amount) in amounts {
+            match &*name {
+                "CPU" => cpu = units(amount),
+                "GPU" => gpu = units(amount),
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+                "memory" => memory = amount as u64,
+                _ => custom.push((Cow::Owned(name), units(amount))),
+            }
+        }
+        Resources::new(cpu, gpu, memory, custom)
+    }
+
     pub(crate) fn new(cpu: u64, gpu: u64, memory: u64, custom: impl IntoIterator<Item = Custom>) -> Resources {
         let mut list: Vec<Custom> = Vec::new();
         for (name, amount) in custom {

@@ -20,7 +20,7 @@ use crate::engine::thread;
 use crate::engine::thread_state::{Frame, Host};
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
-use crate::object::remote;
+use crate::object::remote::{self, BodyInfo};
 use crate::object::state::Phase;
 
 /// The body of a task of another process.
@@ -34,14 +34,14 @@ pub struct RemoteBody {
 }
 
 impl RemoteBody {
-    /// The body of the task with this number and name.
+    /// The body of the task with this number.
     #[must_use]
-    pub fn new(task: u64, name: &str, spec: &'static Spec, is_async: bool) -> Self {
+    pub fn new(task: u64, body: BodyInfo, spec: &'static Spec, is_async: bool) -> Self {
         let (object, reply) = remote::result(crate::base::epoch::current(), |_| Ok(()));
         // The entry stands for the task and is never settled with a value.
         reply.forget();
         object.header().set_id(task);
-        remote::set_name(object.header(), name);
+        remote::set_body(object.header(), body);
         Self { task: object, spec, is_async, signal: Arc::default() }
     }
 
@@ -83,9 +83,9 @@ impl RemoteBody {
         // As in the embedded engine, the outcome of a body that was cancelled is dropped.
         self.check_cancelled()?;
         // The error of the body names the definition, but the task may have a name of its own.
-        let name = remote::name_of(self.task.header());
-        ended.map_err(|error| match name {
-            Some(name) => error.rename_last_task(name),
+        let body = remote::body_of(self.task.header());
+        ended.map_err(|error| match body {
+            Some(body) => error.rename_last_task(&body.name),
             None => error,
         })
     }

@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::TaskId;
+use crate::base::resources::Resources;
 use crate::object::encoded::Encoded;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold, VTable};
@@ -50,8 +51,8 @@ struct RemoteHead {
     header: Header,
     /// Whether it is the result of a call, so that the id of the entry is that of the task.
     is_task: bool,
-    /// The name of the task, in the process that runs its body.
-    name: OnceLock<Box<str>>,
+    /// The properties of the task, in the process that runs its body.
+    body: OnceLock<Box<BodyInfo>>,
     /// The reason, if the task cannot be cancelled by force.
     refuses_force: OnceLock<&'static str>,
     /// Set until the value is asked for. The lock lets only one thread take it.
@@ -85,7 +86,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
             head: RemoteHead {
                 header: Header::new(State::new(Phase::Running, 1, holds), Self::TABLE, epoch),
                 is_task,
-                name: OnceLock::new(),
+                body: OnceLock::new(),
                 refuses_force: OnceLock::new(),
                 unasked: Mutex::new(settle),
                 source,
@@ -159,16 +160,27 @@ pub(crate) fn refuses_force(header: &Header) -> Option<&'static str> {
     head(header)?.refuses_force.get().copied()
 }
 
-/// Sets the name of the task, for the context of its body.
-pub(crate) fn set_name(header: &Header, name: &str) {
+/// The properties of a task, for the context of its body.
+#[derive(Debug, Default)]
+pub struct BodyInfo {
+    /// The name of the task.
+    pub name: String,
+    /// The resources that it holds.
+    pub resources: Resources,
+    /// The number of failed attempts before this one.
+    pub attempt: u32,
+}
+
+/// Sets the properties of the task whose body this process runs.
+pub(crate) fn set_body(header: &Header, body: BodyInfo) {
     if let Some(head) = head(header) {
-        let _ = head.name.set(name.into());
+        let _ = head.body.set(Box::new(body));
     }
 }
 
-/// The name of the task, in the process that runs its body.
-pub(crate) fn name_of(header: &Header) -> Option<&str> {
-    head(header)?.name.get().map(|name| &**name)
+/// The properties of the task, in the process that runs its body.
+pub(crate) fn body_of(header: &Header) -> Option<&BodyInfo> {
+    head(header)?.body.get().map(|body| &**body)
 }
 
 /// The transport's part of a decoded reference, or of a result whose reply was deferred.

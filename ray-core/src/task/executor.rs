@@ -97,6 +97,19 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Cancels a task. The caller has failed its object.
     fn cancel(&self, task: u64, recursive: bool, force: bool);
 
+    /// The cluster that this process is a part of; none: the executor has no cluster.
+    fn cluster(&self) -> Option<&ClusterInfo> {
+        None
+    }
+
+    /// The nodes of the cluster; none: the executor has no cluster.
+    ///
+    /// # Errors
+    /// Those of the cluster.
+    fn nodes(&self) -> Result<Option<Vec<RemoteNode>>> {
+        Ok(None)
+    }
+
     /// The resources of all nodes.
     fn total_resources(&self) -> BTreeMap<String, f64>;
 
@@ -105,6 +118,44 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
 
     /// The engine of this process ends: nothing is answered any more.
     fn shutdown(&self);
+}
+
+/// The cluster that a process is a part of, as Ray describes it. An id is the text that Ray's own tools print.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ClusterInfo {
+    /// The address of the head, as `host:port`.
+    pub address: String,
+    /// The version of Ray.
+    pub ray_version: String,
+    /// The version of the Python beside this process.
+    pub python_version: String,
+    /// The address of the dashboard, as `host:port`; empty if there is none.
+    pub dashboard_url: String,
+    /// The folder of the cluster's logs on this node.
+    pub session_dir: String,
+    /// The id of the job: one run of a driver.
+    pub job_id: String,
+    /// The id of this node.
+    pub node_id: String,
+    /// The id of this worker; empty in a driver.
+    pub worker_id: String,
+}
+
+/// A node of a cluster.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RemoteNode {
+    /// The id, as Ray's own tools print it.
+    pub id: String,
+    /// Whether the node takes work.
+    pub alive: bool,
+    /// The address of the node.
+    pub address: String,
+    /// The labels of the node.
+    pub labels: BTreeMap<String, String>,
+    /// The resources of the node, free or not.
+    pub resources: BTreeMap<String, f64>,
 }
 
 /// A call as bytes.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
-use ray::__private::executor::{Executor, RemoteActor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit};
+use ray::__private::executor::{
+    BodyInfo, Executor, RemoteActor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit,
+};
 use ray::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray::{ErrorKind, Result};
 
@@ -115,7 +117,8 @@ impl Parent {
         let parent = Arc::clone(self);
         match lookup(path) {
             Ok(found) => drop(std::thread::spawn(move || {
-                let body = parent.begin(task, RemoteBody::new(task, &name, found.spec(), found.is_async()));
+                let body = parent
+                    .begin(task, RemoteBody::new(task, BodyInfo { name, ..BodyInfo::default() }, found.spec(), found.is_async()));
                 let ended = body.run(found.call(args));
                 parent.end(task, reply, ended);
             })),
@@ -164,7 +167,7 @@ impl Parent {
         let _ = self.actor.set(Actor { id, calls, class, own, exits: AtomicBool::new(false) });
         let parent = Arc::clone(self);
         std::thread::spawn(move || {
-            let body = parent.begin(task, RemoteBody::new(task, &name, class.spec(), false));
+            let body = parent.begin(task, RemoteBody::new(task, BodyInfo { name, ..BodyInfo::default() }, class.spec(), false));
             let own = &parent.actor.get().expect("set above").own;
             let made = Arc::new(Mutex::new(None));
             let place = Arc::clone(&made);
@@ -206,7 +209,8 @@ impl Parent {
                 Ok(method) => method,
                 Err(error) => return reply.send(Err(error)),
             };
-            let body = parent.begin(task, RemoteBody::new(task, &name, method.spec(), method.is_async()));
+            let body = parent
+                .begin(task, RemoteBody::new(task, BodyInfo { name, ..BodyInfo::default() }, method.spec(), method.is_async()));
             let own = &parent.actor.get().expect("a call comes after the creation").own;
             let ended = body.run_as(own, method.call(instance, args));
             parent.end(task, reply, ended);
