@@ -33,6 +33,7 @@ def make_class(path: str, methods: list[str], is_async: bool, is_concurrent: boo
     for method in [*methods, "rust_ready__"]:
         body[method] = _method(method, is_async)
     body["rust_terminate__"] = _terminate(is_async)
+    body["__ray_shutdown__"] = _shutdown
     return type(name, (), body)
 
 
@@ -80,3 +81,10 @@ def _terminate(is_async: bool) -> Callable[..., Any]:
             return worker.terminate()
 
     return rust_terminate__
+
+
+def _shutdown(_instance: Any) -> None:
+    """Ray calls this before it ends an actor that nobody kills."""
+    from . import worker
+
+    worker.finish()
