@@ -13,6 +13,7 @@ pub(crate) mod object_ref;
 pub(crate) mod part;
 pub(crate) mod parts;
 pub(crate) mod region;
+pub(crate) mod release;
 pub(crate) mod remote;
 pub(crate) mod stamp;
 pub(crate) mod state;

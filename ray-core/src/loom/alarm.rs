@@ -12,6 +12,7 @@ use crate::object::alarm::Alarm;
 use crate::object::entry;
 use crate::object::entry::{Header, VTable};
 use crate::object::kind::{Kind, ValueType};
+use crate::object::release;
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
@@ -55,7 +56,7 @@ impl Entry {
     }
 
     fn drop_ref(self) {
-        unsafe { entry::drop_ref(self.0) };
+        unsafe { release::drop_ref(self.0) };
     }
 }
 

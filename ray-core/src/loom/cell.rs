@@ -13,6 +13,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::object::entry;
 use crate::object::entry::{Header, VTable};
 use crate::object::kind::{Kind, ValueType};
+use crate::object::release;
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
@@ -86,7 +87,7 @@ impl Entry {
     }
 
     fn drop_ref(self) {
-        unsafe { entry::drop_ref(self.0) };
+        unsafe { release::drop_ref(self.0) };
     }
 
     /// Reads the value or the error of a settled entry.

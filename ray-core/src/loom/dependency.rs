@@ -11,6 +11,7 @@ use super::check;
 use crate::object::entry;
 use crate::object::entry::{Header, VTable};
 use crate::object::kind::{Kind, ValueType};
+use crate::object::release;
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
@@ -49,7 +50,7 @@ impl Object {
     }
 
     fn drop_ref(self) {
-        unsafe { entry::drop_ref(self.0) };
+        unsafe { release::drop_ref(self.0) };
     }
 }
 

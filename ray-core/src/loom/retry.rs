@@ -15,6 +15,7 @@ use crate::call::spec::Spec;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold, VTable};
 use crate::object::kind::{Kind, ValueType};
+use crate::object::release;
 use crate::object::state::{Phase, State};
 use crate::task::blockers::Blockers;
 use crate::task::head::{Ran, TaskHead, TaskKind, TaskVTable, begins_again};
@@ -122,7 +123,7 @@ fn a_canceller_beside_a_failed_attempt() {
         let entry = Entry::running(&freed);
         let threads = [thread::spawn(move || entry.cancel()), thread::spawn(move || entry.fail_once())];
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        unsafe { entry::drop_ref(entry.0) };
+        unsafe { release::drop_ref(entry.0) };
         assert_eq!(freed.load(Ordering::Relaxed), 1, "freed once");
     });
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::ObjectId;
-use crate::object::entry;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
+use crate::object::release;
 
 /// A reference to an object of any type, made by [`ObjectRef::any`](crate::ObjectRef::any). It keeps the object alive as any
 /// reference does. [`wait`](crate::wait) and [`as_completed`](crate::as_completed) take it; the program finds the typed reference
@@ -106,7 +106,7 @@ impl Clone for AnyRef {
 impl Drop for AnyRef {
     fn drop(&mut self) {
         // SAFETY: this reference owns a ref, and is not used after its drop.
-        unsafe { entry::drop_ref(self.0) }
+        unsafe { release::drop_ref(self.0) }
     }
 }
 

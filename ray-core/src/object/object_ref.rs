@@ -11,9 +11,9 @@ use crate::base::error::{Error, Result};
 use crate::base::id::{ObjectId, TaskId};
 use crate::object::alarm::Target;
 use crate::object::any::AnyRef;
-use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::object::kind::Kind;
+use crate::object::release;
 use crate::object::state::Phase;
 
 /// A reference to an object: the future result of a task or of an actor's call, or a value that was stored with
@@ -125,7 +125,7 @@ impl<T> ObjectRef<T> {
             // that of `self`.
             unsafe {
                 let value = entry.as_ptr().cast::<u8>().add(table.value).cast::<T>().read();
-                entry::drop_ref(entry);
+                release::drop_ref(entry);
                 return Ok(value);
             }
         }
@@ -237,7 +237,7 @@ impl<T> Drop for ObjectRef<T> {
     fn drop(&mut self) {
         self.target.disarm();
         // SAFETY: this reference owns a ref, and is not used after its drop.
-        unsafe { entry::drop_ref(self.entry()) }
+        unsafe { release::drop_ref(self.entry()) }
     }
 }
 

@@ -84,6 +84,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/engine/task_cell.rs",
     "ray-core/src/engine/future.rs",
     "ray-core/src/object/part.rs",
+    "ray-core/src/object/release.rs",
     "ray-core/src/object/remote.rs",
     "ray-core/src/object/parts.rs",
     "ray-core/src/engine/thread.rs",
