@@ -234,8 +234,29 @@ impl Drop for Header {
 /// keeps the entry alive until this returns.
 #[inline]
 pub(crate) unsafe fn publish(entry: NonNull<Header>, hold: bool) {
-    // SAFETY: the caller keeps the entry alive and has written the value.
-    unsafe { if event::is_heard() { Header::publish_heard(entry, hold) } else { publish_then(entry, hold, || {}) } }
+    if event::is_heard() {
+        // SAFETY: the caller guarantees what this requires.
+        return unsafe { Header::publish_heard(entry, hold) };
+    }
+    // SAFETY: the caller's hold or ref keeps the entry alive.
+    let header = unsafe { entry.as_ref() };
+    match header.state.publish_at_once(hold, || header.set_stamp(stamp::next())) {
+        Some(Publish::Done) => {}
+        // SAFETY: with this outcome the value is left to this thread, and the hold is not given up (rule 2).
+        Some(Publish::DropValue) => unsafe { drop_unread(entry, hold) },
+        // SAFETY: the caller guarantees what this requires, and nothing was done above.
+        _ => unsafe { publish_in_steps(entry, hold) },
+    }
+}
+
+/// As [`publish`], in every case. Not inlined, so that the usual case saves no registers.
+///
+/// # Safety
+/// As [`publish`].
+#[inline(never)]
+unsafe fn publish_in_steps(entry: NonNull<Header>, hold: bool) {
+    // SAFETY: the caller guarantees what this requires.
+    unsafe { publish_then(entry, hold, || {}) }
 }
 
 /// As [`publish`]; calls `settled` if the entry was not settled before, after it is and before its waiters are fired.

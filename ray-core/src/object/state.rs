@@ -191,6 +191,29 @@ impl State {
         }
     }
 
+    /// As [`publish`](Self::publish), but only in the usual case: the entry has no waiters, and no other thread changes the word
+    /// meanwhile. Otherwise the entry is not published, and the result is none.
+    #[inline(always)]
+    pub(crate) fn publish_at_once(&self, release: bool, stamp: impl FnOnce()) -> Option<Publish> {
+        let now = self.0.load(Ordering::Acquire);
+        if now & (PHASE | LOCK | WAITERS) != Phase::Running as u64 {
+            return None;
+        }
+        stamp();
+        self.publish_from(now, release).ok()
+    }
+
+    /// The step of [`publish`](Self::publish) from the word `now`, in which the lock is open and there are no waiters. If the word
+    /// has changed, returns what it is.
+    #[inline(always)]
+    fn publish_from(&self, now: u64, release: bool) -> Result<Publish, u64> {
+        let unread = Snapshot(now).refs() == 0;
+        let give_up = if release && !unread { HOLD } else { 0 };
+        let next = (now & !PHASE | Phase::Ready as u64) - give_up;
+        self.0.compare_exchange(now, next, Ordering::AcqRel, Ordering::Acquire)?;
+        Ok(if unread { Publish::DropValue } else { Publish::Done })
+    }
+
     /// Moves the entry from `Running` to `Ready`, after the value was written, and gives up the caller's hold if `release`. Calls
     /// `stamp` just before the step.
     #[inline(always)]
@@ -214,11 +237,8 @@ impl State {
                 continue;
             }
             stamp();
-            let unread = Snapshot(now).refs() == 0;
-            let give_up = if release && !unread { HOLD } else { 0 };
-            let next = (now & !PHASE | Phase::Ready as u64) - give_up;
-            match self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return if unread { Publish::DropValue } else { Publish::Done },
+            match self.publish_from(now, release) {
+                Ok(published) => return published,
                 Err(seen) => now = seen,
             }
         }
