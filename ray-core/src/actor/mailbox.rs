@@ -94,14 +94,15 @@ impl Buffer {
         self.words.reserve(2 + told.words);
         self.told = true;
         let table: *const Told = told;
-        self.words.push(word(table.cast_mut().cast::<()>().map_addr(|address| address | 1)));
-        self.words.push(MaybeUninit::new(usize::try_from(caller).unwrap_or(usize::MAX)));
         let end = self.words.len();
         // SAFETY: the words were reserved above. They are `MaybeUninit`, so the padding of `P` may be uninitialized, and
         // they are aligned for `P`, as `fits` says.
         unsafe {
-            self.words.as_mut_ptr().add(end).cast::<P>().write(args);
-            self.words.set_len(end + told.words);
+            let record = self.words.as_mut_ptr().add(end);
+            record.write(word(table.cast_mut().cast::<()>().map_addr(|address| address | 1)));
+            record.add(1).write(MaybeUninit::new(usize::try_from(caller).unwrap_or(usize::MAX)));
+            record.add(2).cast::<P>().write(args);
+            self.words.set_len(end + 2 + told.words);
         }
     }
 
