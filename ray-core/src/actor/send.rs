@@ -218,10 +218,14 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
 /// The state of this thread, if the actor's engine runs.
 #[inline]
 fn usable<'a>(actor: &ActorHead) -> Result<&'a ThreadState> {
-    if actor.epoch != crate::base::epoch::current() {
-        return Err(crate::base::epoch::gone("the actor ended with its engine"));
-    }
-    thread::of(actor.epoch)
+    // This also checks that the engine is the current one.
+    thread::of(actor.epoch).map_err(|error| unusable(actor, error))
+}
+
+/// The error of [`usable`], after the thread has got `error` for its state.
+#[cold]
+fn unusable(actor: &ActorHead, error: Error) -> Error {
+    if actor.epoch == crate::base::epoch::current() { error } else { crate::base::epoch::gone("the actor ended with its engine") }
 }
 
 /// Passes the arguments through their encoding, in strict mode.
