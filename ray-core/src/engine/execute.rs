@@ -26,7 +26,7 @@ pub(crate) unsafe fn execute(state: &ThreadState, entry: NonNull<Header>, hold: 
     state.frame.set(&raw const frame);
     state.shared.running.store(std::ptr::from_ref(spec).cast_mut(), Ordering::Relaxed);
     // SAFETY: the caller claimed the entry, so this thread alone runs the body.
-    let run = || unsafe { (table.run)(entry, state.runner()) };
+    let run = move || unsafe { (table.run)(entry, state.runner()) };
     // Of an `async fn` the future measures the first poll.
     let ran = if table.is_async {
         run()

@@ -174,6 +174,7 @@ fn find_task(state: &ThreadState, turn: u32) -> Option<Work> {
 /// Steals a task from another queue, and possibly further tasks of that queue into this thread's deque. Between the two queues the
 /// further tasks are invisible, so the monitor thread could miss them in its last look before it rests, and a shutdown when it
 /// drains the queues. The notification afterwards makes up for that.
+#[inline(never)]
 fn steal(state: &ThreadState, turn: u32) -> Option<Job> {
     let job = steal_some(state, turn);
     if job.is_some() && !state.deque.is_empty() {

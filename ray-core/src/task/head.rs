@@ -10,7 +10,6 @@ use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::call::spec;
 use crate::call::spec::Spec;
 use crate::object::entry::{Header, Hold};
-use crate::object::kind::Kind;
 use crate::object::state::Phase;
 use crate::object::task_table::{About, TaskTable};
 use crate::task::blockers::Blockers;
@@ -295,11 +294,9 @@ impl TaskHead {
 impl Header {
     /// The head of a task; none for an entry of another kind.
     pub(crate) fn task(&self) -> Option<&TaskHead> {
-        match self.vtable.kind {
-            // SAFETY: the entry of a task begins with a `TaskHead`, which begins with the header, and lives as long as `self`.
-            Kind::Task => Some(unsafe { TaskHead::of(NonNull::from(self)) }),
-            Kind::Put | Kind::Part | Kind::Remote => None,
-        }
+        // SAFETY: only an entry of a task has a task's table. It begins with a `TaskHead`, which begins with the header, and lives as
+        // long as `self`.
+        self.vtable.task.as_ref().map(|_| unsafe { TaskHead::of(NonNull::from(self)) })
     }
 }
 

@@ -121,13 +121,10 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
     let claimed = head.header.state.claim();
     if claimed {
         crate::engine::blocking::deepen(state, &head.header);
-        let frame = frame_with(state, entry, spec);
         let hold = hold.map(Hold::into_entry).is_some();
         // SAFETY: this thread claimed the task above. `hold` says whether the hold of the queue is given away; otherwise the
         // getter's ref outlives this call.
-        let run = || unsafe {
-            execute(state, entry, hold, frame);
-        };
+        let run = || unsafe { execute(state, entry, hold, frame_with(state, entry, spec)) };
         if state.timed.get() || crate::engine::blocking::world::is_wanted(state) { enclosed(state, run) } else { run() }
     }
     drop(lease);
@@ -211,6 +208,15 @@ impl<'a> Lease<'a> {
 impl Drop for Lease<'_> {
     #[inline(always)]
     fn drop(&mut self) {
+        if self.taken > 0 || self.given > 0 {
+            self.swap_back();
+        }
+    }
+}
+
+impl Lease<'_> {
+    #[inline(never)]
+    fn swap_back(&self) {
         if self.taken > 0 {
             // The inner body may have lent this CPU and taken it again; it has it now.
             self.state.cpu.set(0);
