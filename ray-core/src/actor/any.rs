@@ -116,12 +116,22 @@ impl Drop for AnyActor {
     fn drop(&mut self) {
         if self.head().handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: the last handle is gone, and with it the common hold of the handles is the callee's.
-            unsafe {
-                match remote::executor_of(self.head()) {
-                    Some(executor) => remote::release(self.0, &Arc::clone(executor)),
-                    None => schedule::orphan(self.0),
-                }
-            }
+            unsafe { drop_last(self.0) }
+        }
+    }
+}
+
+/// Tells the actor, or the executor that has it, that it has no handle any more.
+///
+/// # Safety
+/// The caller has dropped the last handle, and gives the common hold of the handles away.
+#[inline(never)]
+unsafe fn drop_last(head: NonNull<ActorHead>) {
+    // SAFETY: the caller's hold keeps the actor alive; the callee takes it over.
+    unsafe {
+        match remote::executor_of(head.as_ref()) {
+            Some(executor) => remote::release(head, &Arc::clone(executor)),
+            None => schedule::orphan(head),
         }
     }
 }

@@ -216,6 +216,7 @@ impl ActorHead {
     ///
     /// # Safety
     /// No other thread knows the actor yet.
+    #[inline]
     pub(crate) unsafe fn schedule_at_birth(&self) {
         self.holds.store(3, Ordering::Relaxed);
         self.run_state.scheduled_from_birth();

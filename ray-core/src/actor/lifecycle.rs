@@ -134,9 +134,14 @@ fn withdraw_creation(cold: &ColdState, error: Error) {
 /// Frees the name of a dead actor.
 #[inline]
 pub(crate) fn free_name(actor: &ActorHold) {
-    if actor.known_cold_state().is_some_and(|cold| cold.namespace.get().is_some())
-        && let Some(engine) = crate::engine::engine::running()
-    {
+    if actor.known_cold_state().is_some_and(|cold| cold.namespace.get().is_some()) {
+        remove_name(actor);
+    }
+}
+
+#[cold]
+fn remove_name(actor: &ActorHold) {
+    if let Some(engine) = crate::engine::engine::running() {
         Names::of(&engine).remove(actor);
     }
 }

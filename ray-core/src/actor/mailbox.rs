@@ -69,6 +69,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { words: SmallVec::new(), next: 0, told: false }
     }

@@ -75,9 +75,17 @@ pub(crate) fn prefetch<T>(place: *const T) {
 /// As [`prefetch`], for each line of the next `bytes` bytes.
 #[inline]
 pub(crate) fn prefetch_all<T>(place: *const T, bytes: usize) {
-    const LINE: usize = 64;
-    for line in (0..bytes).step_by(LINE) {
-        prefetch(place.wrapping_byte_add(line));
+    prefetch_lines(place, bytes.div_ceil(LINE));
+}
+
+/// The size of a cache line.
+pub(crate) const LINE: usize = 64;
+
+/// As [`prefetch`], for so many lines.
+#[inline]
+pub(crate) fn prefetch_lines<T>(place: *const T, lines: usize) {
+    for line in 0..lines {
+        prefetch(place.wrapping_byte_add(line * LINE));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::ptr::NonNull;
 
+use crate::base::sync::{LINE, prefetch_lines};
 use crate::object::entry::Hold;
 use crate::task::runner::Runner;
 
@@ -47,7 +48,8 @@ unsafe impl Send for FreeJob {}
 struct Table {
     run: unsafe fn(NonNull<()>, Runner<'_>),
     abandon: unsafe fn(NonNull<()>, &mut Leftovers),
-    prefetch: usize,
+    /// The number of cache lines that the work touches first.
+    lines: usize,
     granted: bool,
 }
 
@@ -62,7 +64,7 @@ impl FreeJob {
                     run: |data, runner| unsafe { W::from_raw(data) }.run(runner),
                     // SAFETY: `data` comes from `into_raw` of `W`, and `abandon` consumes the job.
                     abandon: |data, left| unsafe { W::from_raw(data) }.abandon(left),
-                    prefetch: W::PREFETCH,
+                    lines: W::PREFETCH.div_ceil(LINE),
                     granted: W::GRANTED,
                 }
             },
@@ -83,9 +85,7 @@ impl FreeJob {
     /// Prefetches the memory that the job touches first; for a job that will be run soon.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        if self.table.prefetch > 0 {
-            crate::base::sync::prefetch_all(self.data.as_ptr(), self.table.prefetch);
-        }
+        prefetch_lines(self.data.as_ptr(), self.table.lines);
     }
 
     /// The task, if its resources have been granted; otherwise the job.
