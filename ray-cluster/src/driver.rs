@@ -2,12 +2,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -23,8 +23,17 @@ use crate::package;
 
 /// How long the address may take to answer.
 const ADDRESS: Duration = Duration::from_secs(3);
-/// How long the bridge may take until it has joined. Ray itself needs a second on an idle machine, and many on a loaded one.
-const JOIN: Duration = Duration::from_secs(120);
+
+/// The stages of the bridge, in their order, and the time of each. Ray itself needs a second to join on an idle machine, and many
+/// on a loaded one.
+const STAGES: [(Duration, &str); 3] = [
+    (
+        Duration::from_secs(60),
+        "the bridge to the cluster `{}` has not started: check that RAY_PYTHON is a Python that can `import ray`",
+    ),
+    (Duration::from_secs(30), "the head of the cluster `{}` did not answer: check that it runs (`ray status`)"),
+    (Duration::from_secs(120), "the cluster `{}` could not be joined: check that its nodes run (`ray status`), and their logs"),
+];
 /// How long the bridge may take to leave the cluster.
 const LEAVE: Duration = Duration::from_secs(20);
 
@@ -46,14 +55,14 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
             "no Python with Ray was found, which a driver needs to join a cluster: install it (`pip install \"ray[default]\"`), or set RAY_PYTHON to a Python that has it",
         )
     })?;
-    let folder = package::write(arguments)
+    package::sweep(address == "local");
+    let folder = package::write(arguments, address == "local")
         .map_err(|error| unavailable(format!("the folder for the workers of the cluster cannot be written: {error}")))?;
     let (mine, other) = UnixStream::pair().map_err(|error| unavailable(format!("no socket for the bridge: {error}")))?;
-    let search = env::join_paths(
-        std::iter::once(folder.path().to_owned()).chain(env::var_os("PYTHONPATH").iter().flat_map(env::split_paths)),
-    );
+    let search =
+        env::join_paths(std::iter::once(folder.path.clone()).chain(env::var_os("PYTHONPATH").iter().flat_map(env::split_paths)));
     let mut command = Command::new(&python);
-    command.args(["-m", "ray_rust.bridge"]).env("PYTHONPATH", search.unwrap_or_else(|_| folder.path().into()));
+    command.args(["-m", "ray_rust.bridge"]).env("PYTHONPATH", search.unwrap_or_else(|_| folder.path.clone().into()));
     // The bridge joins the address that it is sent.
     command.env_remove("RAY_ADDRESS").stdin(Stdio::from(OwnedFd::from(other))).stdout(Stdio::null());
     let bridge = command.spawn().map_err(|error| {
@@ -64,13 +73,11 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
     })?;
     drop(command);
     let bridge = Arc::new(Mutex::new(bridge));
-    // From here on the bridge removes the folder.
-    let folder = folder.keep();
 
     let sender = Sender::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
     let mut frame = Writer::new(Kind::Hello);
     let greeting = || {
-        let folder = folder.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
+        let folder = folder.path.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
         frame.u32(PROTOCOL).text(folder)?.text(address)?.text(config.chosen_namespace().unwrap_or(DEFAULT_NAMESPACE))?;
         Ok(frame)
     };
@@ -80,18 +87,20 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
     let joined = wait_for_bridge(&mine, &mut receiver, &bridge, address);
     if joined.is_err() {
         sender.close();
-        let _ = end(&bridge, LEAVE);
-        let _ = std::fs::remove_dir_all(&folder);
+        end(&bridge, LEAVE);
     }
     let info = joined?;
 
     let link = Link::new(sender);
     let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge) };
     let cluster = Cluster::new(Arc::clone(&link), 0, info, Box::new(host));
-    let context = init_with_executor(config, cluster)?;
+    let context = init_with_executor(config, cluster).inspect_err(|error| {
+        link.end(error);
+        end(&bridge, LEAVE);
+    })?;
     std::thread::Builder::new()
         .name("ray-cluster".into())
-        .spawn(move || read(&link, receiver, &bridge))
+        .spawn(move || read(&link, receiver, &bridge, folder))
         .map_err(|error| fail::error(ErrorKind::Threads, format!("no thread for the bridge's answers: {error}")))?;
     Ok(context)
 }
@@ -114,13 +123,13 @@ fn check_address(address: &str) -> Result<()> {
         };
         return Err(unavailable(format!("the address `{address}` is not supported: {what}")));
     }
-    let found = address.to_socket_addrs().map_err(|error| {
+    let found = resolve(address).map_err(|error| {
         unavailable(format!("`{address}` is no address of a cluster ({error}): write `auto`, `local` or `host:port`"))
     })?;
     let mut last = None;
     for found in found {
         match TcpStream::connect_timeout(&found, ADDRESS) {
-            Ok(_) => return Ok(()),
+            Ok(stream) => return check_head(&stream, address),
             Err(error) => last = Some(error),
         }
     }
@@ -130,45 +139,96 @@ fn check_address(address: &str) -> Result<()> {
     )))
 }
 
+/// The addresses of a name, which the system may look up for longer than a driver waits.
+fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    let (found, answer) = mpsc::channel();
+    let name = address.to_owned();
+    std::thread::spawn(move || found.send(name.to_socket_addrs().map(Iterator::collect)));
+    answer
+        .recv_timeout(ADDRESS)
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the name was not found in time")))
+}
+
+/// Checks that a server of HTTP/2 answers, which the head of a cluster is. Ray would try for 40 seconds to speak to another server.
+///
+/// # Errors
+/// `ClusterUnavailable`: something else answers, or nothing.
+fn check_head(stream: &TcpStream, address: &str) -> Result<()> {
+    /// What a client of HTTP/2 sends first: the preface, and an empty frame of settings.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    /// The kind of a frame of settings, which a server sends first.
+    const SETTINGS: u8 = 4;
+
+    if env::var_os("RAY_USE_TLS").is_some_and(|tls| tls == "1") {
+        // Nothing is answered before the keys are exchanged.
+        return Ok(());
+    }
+    let mut head = [0; 9];
+    let asked = stream
+        .set_read_timeout(Some(ADDRESS))
+        .and_then(|()| stream.set_write_timeout(Some(ADDRESS)))
+        .and_then(|()| { stream }.write_all(PREFACE))
+        .and_then(|()| { stream }.read_exact(&mut head));
+    if asked.is_ok() && head[3] == SETTINGS {
+        return Ok(());
+    }
+    Err(unavailable(format!(
+        "a program listens at `{address}`, but it is not the head of a Ray cluster: check the address (`ray status` prints it; the head's port is 6379 by default, and not 8265, that of the dashboard)"
+    )))
+}
+
+/// What the bridge says in a greeting.
+enum Said {
+    Joined(ClusterInfo),
+    Stage(u8),
+}
+
 /// Waits until the bridge has joined.
 fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<Child>, address: &str) -> Result<ClusterInfo> {
-    let _ = socket.set_read_timeout(Some(JOIN));
-    let mut answer = None;
-    let read = receiver.next(|kind, frame| {
-        if kind != Kind::Hello {
-            return Err(malformed("the first frame is no greeting"));
-        }
-        answer = Some(match frame.u8()? {
-            1 => Encoded::from(frame.rest().to_vec()).decode(),
-            _ => {
-                let (kind, text) = (frame.text()?, frame.text()?);
-                Err(fail::error(kind_of(&kind), text))
+    let (mut within, mut late) = STAGES[0];
+    loop {
+        let _ = socket.set_read_timeout(Some(within));
+        let mut said = None;
+        let read = receiver.next(|kind, frame| {
+            if kind != Kind::Hello {
+                return Err(malformed("the first frame is no greeting"));
             }
+            said = Some(match frame.u8()? {
+                1 => Encoded::from(frame.rest().to_vec()).decode().map(Said::Joined),
+                2 => Ok(Said::Stage(frame.u8()?)),
+                _ => {
+                    let (kind, text) = (frame.text()?, frame.text()?);
+                    Err(fail::error(kind_of(&kind), text))
+                }
+            });
+            Ok(())
         });
-        Ok(())
-    });
-    let _ = socket.set_read_timeout(None);
-    match read {
-        Ok(true) => {}
-        Ok(false) => {
-            let status = end(bridge, Duration::from_secs(5));
-            return Err(unavailable(format!(
-                "the bridge to the cluster `{address}` has ended before it joined ({status}): its last lines above say why"
-            )));
+        let _ = socket.set_read_timeout(None);
+        match (read, said) {
+            (Ok(true), Some(Ok(Said::Joined(joined)))) => return Ok(joined),
+            (Ok(true), Some(Ok(Said::Stage(stage)))) => {
+                (within, late) = STAGES[usize::from(stage).min(STAGES.len() - 1)];
+            }
+            (Ok(true), Some(Err(refused))) => return Err(refused),
+            (Ok(_), _) => {
+                let status = end(bridge, Duration::from_secs(5));
+                return Err(unavailable(format!(
+                    "the bridge to the cluster `{address}` has ended before it joined ({status}): its last lines above say why; RAY_PYTHON must be a Python that has Ray"
+                )));
+            }
+            (Err(error), _) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                let late = late.replace("{}", address);
+                return Err(unavailable(format!("within {} s {late}", within.as_secs())));
+            }
+            (Err(error), _) => {
+                return Err(unavailable(format!("the bridge answers with something else than a greeting: {error}")));
+            }
         }
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            return Err(unavailable(format!(
-                "the cluster `{address}` could not be joined within {} s: check that its nodes run (`ray status`)",
-                JOIN.as_secs()
-            )));
-        }
-        Err(error) => return Err(unavailable(format!("the bridge answers with something else than a greeting: {error}"))),
     }
-    answer.expect("the frame was read")
 }
 
 /// Reads the frames of the bridge, to its end.
-fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>) {
+fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>, folder: package::Folder) {
     let ended = loop {
         let read = receiver.next(|kind, frame| match kind {
             Kind::Settled => link.settled(frame),
@@ -181,28 +241,40 @@ fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>) {
             Err(error) => break Some(error),
         }
     };
-    let status = end(bridge, Duration::from_secs(1));
-    let why =
-        ended.map_or_else(|| format!("its bridge has ended ({status})"), |error| format!("its bridge sends no frames: {error}"));
+    let status = wait(bridge, Duration::from_secs(1)).unwrap_or_else(|| "it leaves the cluster".to_owned());
+    let why = ended.map_or_else(
+        || format!("its bridge has ended ({status}): the lines of its standard error above may say why"),
+        |error| format!("its bridge sends no frames: {error}"),
+    );
     link.end(&fail::error(
         ErrorKind::System,
         format!("the connection to the cluster is lost: {why}; call `ray::shutdown()` and `ray::init()` to join again"),
     ));
+    end(bridge, LEAVE);
+    drop(folder);
+}
+
+/// Waits until the bridge has ended; how it ended. `None`: it runs after this time.
+fn wait(bridge: &Mutex<Child>, within: Duration) -> Option<String> {
+    let deadline = Instant::now() + within;
+    loop {
+        match bridge.lock().try_wait() {
+            Ok(Some(status)) => return Some(status.to_string()),
+            Err(error) => return Some(error.to_string()),
+            Ok(None) if Instant::now() >= deadline => return None,
+            Ok(None) => {}
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Waits until the bridge has ended, and kills it after this time. How it ended.
 fn end(bridge: &Mutex<Child>, within: Duration) -> String {
-    let deadline = Instant::now() + within;
-    let mut bridge = bridge.lock();
-    loop {
-        match bridge.try_wait() {
-            Ok(Some(status)) => return status.to_string(),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-            _ => break,
-        }
-    }
-    let _ = bridge.kill();
-    bridge.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    wait(bridge, within).unwrap_or_else(|| {
+        let mut bridge = bridge.lock();
+        let _ = bridge.kill();
+        bridge.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    })
 }
 
 struct Bridge {

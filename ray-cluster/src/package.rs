@@ -2,13 +2,15 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
-use tempfile::TempDir;
+use nix::fcntl::{Flock, FlockArg};
 
 /// The name of the package, and so of its folder.
 const PACKAGE: &str = "ray_rust";
@@ -25,12 +27,41 @@ const FILES: [(&str, &str); 8] = [
     ("worker.py", include_str!("../python/ray_rust/worker.py")),
 ];
 
-/// Writes the folder. The bridge removes it when the driver has ended; the drop removes it if no bridge was started.
+/// How the name of a driver's folder begins.
+const PREFIX: &str = "ray-rust-";
+/// The file in the folder that the driver and its bridge have locked as long as they run.
+const LOCK: &str = "lock";
+/// A folder without a lock that is older than this was left behind while it was removed.
+const AGE: Duration = Duration::from_secs(60);
+/// How long the processes of a private Ray may take to end when the bridge was killed.
+const ENDS: Duration = Duration::from_secs(3);
+/// How long a Python may take to tell whether it has Ray.
+const PROBE: Duration = Duration::from_secs(10);
+/// The temporary folder of a private Ray may have a path of this length: Ray makes sockets below it, whose paths are limited.
+const LONGEST: usize = 30;
+
+/// The folder of this driver, in use. The bridge removes it when the driver has ended; the drop removes it if the bridge was killed.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// The folder that contains the folders of drivers.
+fn base(is_local: bool) -> PathBuf {
+    let chosen = env::temp_dir();
+    let short = Path::new("/tmp");
+    if is_local && chosen.as_os_str().len() > LONGEST && short.is_dir() { short.to_owned() } else { chosen }
+}
+
+/// Writes the folder.
 ///
 /// # Errors
 /// Those of the file system.
-pub(crate) fn write(arguments: &[OsString]) -> io::Result<TempDir> {
-    let folder = tempfile::Builder::new().prefix("ray-rust-").tempdir()?;
+pub(crate) fn write(arguments: &[OsString], is_local: bool) -> io::Result<Folder> {
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base(is_local))?;
+    let lock = File::create(folder.path().join(LOCK))?;
+    let lock = Flock::lock(lock, FlockArg::LockSharedNonblock).map_err(|(_, error)| io::Error::from(error))?;
     let package = folder.path().join(PACKAGE);
     fs::create_dir(&package)?;
     for (name, text) in FILES {
@@ -39,7 +70,43 @@ pub(crate) fn write(arguments: &[OsString]) -> io::Result<TempDir> {
     copy_program(&package.join("program"))?;
     let arguments: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
     fs::write(package.join("arguments"), arguments.join(&b'\0'))?;
-    Ok(folder)
+    Ok(Folder { path: folder.keep(), _lock: lock })
+}
+
+impl Drop for Folder {
+    /// Processes of a private Ray that are about to end may still write into the folder.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + ENDS;
+        while self.path.exists() {
+            let _ = fs::remove_dir_all(&self.path);
+            if Instant::now() >= deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Removes the folders of drivers that were killed together with their bridges.
+pub(crate) fn sweep(is_local: bool) {
+    let Ok(folders) = fs::read_dir(base(is_local)) else { return };
+    for folder in folders.flatten() {
+        if folder.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) && is_left(&folder.path()) {
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
+/// Whether this is the folder of a driver of this user that has ended, and so has its bridge.
+fn is_left(folder: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(folder) else { return false };
+    if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
+        return false;
+    }
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok(),
+        Err(_) => found.modified().is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > AGE)),
+    }
 }
 
 /// Copies this program without its debug information, which can be most of it. Without `strip` it is copied whole.
@@ -73,5 +140,15 @@ fn has_ray(python: &Path) -> bool {
     let test = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ray') is None)";
     let mut command = Command::new(python);
     command.args(["-c", test]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let Ok(mut probe) = command.spawn() else { return false };
+    let deadline = Instant::now() + PROBE;
+    while Instant::now() < deadline {
+        match probe.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+            ended => return ended.is_ok_and(|status| status.is_some_and(|status| status.success())),
+        }
+    }
+    let _ = probe.kill();
+    let _ = probe.wait();
+    false
 }

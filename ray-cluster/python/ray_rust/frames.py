@@ -183,6 +183,13 @@ class Channel:
             for fd in frame.fds:
                 os.close(fd)
 
+    def close(self) -> None:
+        """Ends the connection; the reader at the other end gets what was sent before."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
     def take(self) -> Iterator[Reader]:
         """The frames that have arrived completely."""
         while (frame := self.take_one()) is not None:

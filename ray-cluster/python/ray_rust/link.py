@@ -442,9 +442,4 @@ _functions: dict[str, Any] = {}
 _classes: dict[tuple[str, bool], Any] = {}
 
 
-def report(error: BaseException) -> None:
-    """Prints an error of this package itself."""
-    traceback.print_exception(error)
-
-
 __all__ = ["SINGLE", "Link", "RustError", "Table"]
