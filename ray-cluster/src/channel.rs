@@ -33,8 +33,8 @@ impl Sender {
         Self { socket, queue: Mutex::default() }
     }
 
-    /// Sends a frame, after those that were sent before. A frame that cannot be sent is dropped: the other process has ended, and
-    /// the reader of the socket sees that.
+    /// Sends a frame, after those that were sent before. If it cannot be sent, the connection ends, and the reader of the socket
+    /// sees that: usually the other process has ended before.
     ///
     /// # Errors
     /// The frame is too long.
@@ -54,7 +54,9 @@ impl Sender {
                 }
             }
             drop(queue);
-            let _ = self.write(&bytes, &fds);
+            if self.write(&bytes, &fds).is_err() {
+                self.close();
+            }
             queue = self.queue.lock();
         }
         queue.busy = false;

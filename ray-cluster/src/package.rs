@@ -68,8 +68,8 @@ pub(crate) fn write(arguments: &[OsString], is_local: bool) -> io::Result<Folder
         fs::write(package.join(name), text)?;
     }
     copy_program(&package.join("program"))?;
-    let arguments: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
-    fs::write(package.join("arguments"), arguments.join(&b'\0'))?;
+    let arguments: Vec<u8> = arguments.iter().flat_map(|argument| [argument.as_bytes(), &[0]].concat()).collect();
+    fs::write(package.join("arguments"), arguments)?;
     Ok(Folder { path: folder.keep(), _lock: lock })
 }
 

@@ -10,6 +10,7 @@ wrong with an address, a token or a version is found before Ray itself is asked 
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import logging
 import os
@@ -147,7 +148,7 @@ def _join(channel: Channel, folder: str, address: str, namespace: str) -> bytes:
         import ray
     except ImportError as error:
         raise _unavailable(
-            f"the Python {sys.executable} has no Ray ({error}): install it (`pip install \"ray[default]\"`), "
+            f'the Python {sys.executable} has no Ray ({error}): install it (`pip install "ray[default]"`), '
             "or set RAY_PYTHON to a Python that has it",
         ) from error
     from .values import text_of
@@ -216,7 +217,7 @@ def _check_head(address: str) -> str:
     if not _same(found, mine):
         raise _unavailable(
             f"the cluster `{address}` has Ray {found[0]} and Python {found[1]}, and {sys.executable} has Ray {mine[0]} and Python "
-            f"{mine[1]}: set RAY_PYTHON to a Python {found[1]} with Ray {found[0]} (`pip install \"ray[default]=={found[0]}\"`)"
+            f'{mine[1]}: set RAY_PYTHON to a Python {found[1]} with Ray {found[0]} (`pip install "ray[default]=={found[0]}"`)'
         )
     if not _has_raylet():
         raise _unavailable(
@@ -248,10 +249,8 @@ def _address_here() -> str:
 
 def _versions(address: str) -> tuple[str, str]:
     """The versions of Ray and Python of a cluster."""
-    from ray._raylet import GcsClient
-
     # Ray 2.7 to 2.60. With a later Ray that differs this raises, and `ray.init` checks the versions alone, which takes longer.
-    client = GcsClient(address=address)
+    client = importlib.import_module("ray._raylet").GcsClient(address=address)
     metadata = json.loads(client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=_HEAD))
     return metadata["ray_version"], metadata["python_version"]
 

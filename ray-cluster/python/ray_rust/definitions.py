@@ -47,40 +47,35 @@ def _constructor(is_concurrent: bool) -> Callable[..., None]:
 
 
 def _method(name: str, is_async: bool) -> Callable[..., Any]:
-    if is_async:
+    def method(self: Any, header: bytes, *args: Any) -> Any:
+        from . import worker
 
-        async def method(self: Any, header: bytes, *args: Any) -> Any:
-            from . import worker
+        return worker.call(self, header, args)
 
-            return await worker.call_async(self, header, args)
+    async def async_method(self: Any, header: bytes, *args: Any) -> Any:
+        from . import worker
 
-    else:
+        return await worker.call_async(self, header, args)
 
-        def method(self: Any, header: bytes, *args: Any) -> Any:
-            from . import worker
-
-            return worker.call(self, header, args)
-
-    method.__name__ = method.__qualname__ = name
-    return method
+    made: Callable[..., Any] = async_method if is_async else method
+    made.__name__ = made.__qualname__ = name
+    return made
 
 
 def _terminate(is_async: bool) -> Callable[..., Any]:
-    if is_async:
+    def terminate(_self: Any) -> bytes:
+        from . import worker
 
-        async def rust_terminate__(self: Any) -> bytes:
-            from . import worker
+        return worker.terminate()
 
-            return worker.terminate()
+    async def async_terminate(_self: Any) -> bytes:
+        from . import worker
 
-    else:
+        return worker.terminate()
 
-        def rust_terminate__(self: Any) -> bytes:
-            from . import worker
-
-            return worker.terminate()
-
-    return rust_terminate__
+    made: Callable[..., Any] = async_terminate if is_async else terminate
+    made.__name__ = made.__qualname__ = "rust_terminate__"
+    return made
 
 
 def _shutdown(_instance: Any) -> None:

@@ -6,14 +6,21 @@ length with the bit `IN_MEMFD`, and the file descriptor of a memfd that contains
 arrive in the order of the frames. Documents are in MessagePack.
 """
 
+from __future__ import annotations
+
 import array
+import contextlib
 import mmap
 import os
 import select
 import socket
 import struct
+import threading
 from collections import deque
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Both directions.
 HELLO = 1  # see `bridge` and `worker`
@@ -87,21 +94,30 @@ class Writer:
             self.bytes += value
             return
         fd = os.memfd_create("ray-rust", os.MFD_CLOEXEC)
+        self.fds.append(fd)
         view = memoryview(value)
         while view:
             view = view[os.write(fd, view) :]
         self.u32(IN_MEMFD)
         self.u64(length)
-        self.fds.append(fd)
 
     def text(self, value: str) -> None:
-        self.blob(value.encode())
+        self.blob(value.encode(errors="replace"))
+
+    def close(self) -> None:
+        """Closes the file descriptors: they were sent, or the frame is not sent."""
+        fds, self.fds = self.fds, []
+        for fd in fds:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Reader:
     """Reads the body of one frame."""
 
-    def __init__(self, kind: int, body: memoryview, fds: "deque[int]") -> None:
+    def __init__(self, kind: int, body: memoryview, fds: deque[int]) -> None:
         self.kind = kind
         self._body = body
         self._at = 0
@@ -139,8 +155,11 @@ class Reader:
             raise Malformed("a frame without its file descriptor")
         fd = self._fds.popleft()
         try:
-            if os.fstat(fd).st_size < length:
-                raise Malformed("a memfd is too short")
+            there = os.fstat(fd).st_size
+            if there < length:
+                raise Malformed(f"a memfd of {there} bytes in place of {length}")
+            if not length:
+                return b""
             with mmap.mmap(fd, length, prot=mmap.PROT_READ) as memory:
                 return memory[:]
         finally:
@@ -165,30 +184,64 @@ class Channel:
         self._buffer = bytearray()
         self._start = 0
         self._fds: deque[int] = deque()
+        self._lock = threading.Lock()
+        #: What the socket could not take yet.
+        self._unsent: deque[tuple[memoryview, Writer]] = deque()
+
+    def __del__(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
 
     def send(self, frame: Writer) -> None:
-        """Sends a frame; callers take turns. A frame that cannot be sent is dropped: the reader of the socket sees the end."""
+        """Sends a frame without waiting. What the socket cannot take yet, a thread sends: a thread that reads frames must not wait
+        for the other process, which may wait itself until its frames are read."""
         data = frame.bytes
-        _LENGTH.pack_into(data, 0, len(data) - 4)
-        try:
-            if frame.fds:
-                sent = socket.send_fds(self.socket, [data], frame.fds)
-                if sent < len(data):
-                    self.socket.sendall(memoryview(data)[sent:])
-            else:
-                self.socket.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for fd in frame.fds:
-                os.close(fd)
+        length = len(data) - 4
+        if length > LONGEST:
+            raise ValueError(f"a frame of {length} bytes is too long: it may have {LONGEST} bytes")
+        _LENGTH.pack_into(data, 0, length)
+        with self._lock:
+            if self._unsent:
+                self._unsent.append((memoryview(data), frame))
+                return
+            try:
+                sent = self._send(data, frame.fds, socket.MSG_DONTWAIT)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                # The other process has ended, or the frame cannot be sent. The reader of the socket sees the end in both cases.
+                self.close()
+                return
+            if sent:
+                frame.close()
+            if sent < len(data):
+                self._unsent.append((memoryview(data)[sent:], frame))
+                threading.Thread(target=self._send_rest, name="ray-rust-sender", daemon=True).start()
+
+    def _send(self, data: bytearray | memoryview, fds: list[int], flags: int) -> int:
+        if not fds:
+            return self.socket.send(data, flags)
+        return self.socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))], flags)
+
+    def _send_rest(self) -> None:
+        while True:
+            with self._lock:
+                if not self._unsent:
+                    return
+                data, frame = self._unsent[0]
+            try:
+                while data:
+                    data = data[self._send(data, frame.fds, 0) :]
+                    frame.close()
+            except OSError:
+                self.close()
+            with self._lock:
+                self._unsent.popleft()
 
     def close(self) -> None:
         """Ends the connection; the reader at the other end gets what was sent before."""
-        try:
+        with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def take(self) -> Iterator[Reader]:
         """The frames that have arrived completely."""
@@ -221,16 +274,20 @@ class Channel:
         size = 64 * 1024
         if len(self._buffer) >= 4:
             size = max(size, min(_LENGTH.unpack_from(self._buffer)[0], 1 << 24))
-        data, ancillary, _flags, _address = self.socket.recvmsg(size, _FDS_SPACE)
+        data, ancillary, flags, _address = self.socket.recvmsg(size, _FDS_SPACE, socket.MSG_CMSG_CLOEXEC)
         for level, kind, received in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")
                 fds.frombytes(received[: len(received) - len(received) % fds.itemsize])
                 self._fds.extend(fds)
+        if flags & socket.MSG_CTRUNC:
+            raise Malformed("a frame with too many file descriptors")
         if not data:
             raise Closed
         self._buffer += data
 
     def is_readable(self, seconds: float) -> bool:
         """Whether bytes arrive within this time."""
-        return bool(select.select([self.socket], [], [], seconds)[0])
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))

@@ -129,9 +129,10 @@ class Link:
     def write_value(self, frame: Writer, value: Value) -> None:
         """Writes a value, for the Rust program."""
         items: list[Any] = []
+        data: Any = value
         if isinstance(value, list):
-            value, *items = value
-        frame.blob(value)
+            data, *items = value
+        frame.blob(data)
         frame.u16(len(items))
         for item in items:
             if isinstance(item, ObjectRef):
@@ -183,7 +184,7 @@ class Link:
         found = self.objects.get(number)
         if found is None:
             raise frames.Malformed(f"the program sends object {number}, which it does not have")
-        return found  # type: ignore[no-any-return]
+        return found
 
     # Outcomes
 
@@ -191,7 +192,7 @@ class Link:
         """Answers a request with a value or with an error. `own` is the id of the task that has made the object."""
         frame = Writer(frames.SETTLED)
         frame.u64(request)
-        if isinstance(outcome, (bytes, list)):
+        if values.is_value(outcome):
             frame.u8(_OK)
             self.write_value(frame, outcome)
         elif (error := values.rust_error(outcome)) is not None:
@@ -218,10 +219,14 @@ class Link:
         self.wanted[request] = ref
 
         def completed(outcome: Any) -> None:
-            self.settle(request, outcome, own)
             self.wanted.pop(request, None)
+            try:
+                self.settle(request, outcome, own)
+            except Exception as error:
+                # For instance no memory for the value. Without an answer the program would wait for ever.
+                self.settle(request, error)
 
-        ref._on_completed(completed)
+        when_completed(ref, completed)
         return None
 
     # Requests of the Rust program
@@ -238,22 +243,20 @@ class Link:
         elif kind == frames.DROP:
             self.objects.drop(frame.u64())
         elif kind == frames.PUT:
-            number = frame.u64()
-            self._enter(number, lambda: ray.put(self.read_value(frame)))
+            number, value = frame.u64(), self.read_value(frame)
+            self._enter(number, lambda: ray.put(value))
         elif kind == frames.CREATE:
             self._create(frame)
         elif kind == frames.CANCEL:
             self._cancel(frame.u64(), frame.u8())
         elif kind == frames.KILL:
-            handle, restart = self.actors.get(frame.u64()), frame.u8()
-            if handle is not None:
-                ray.kill(handle, no_restart=not restart)
+            self._kill(frame.u64(), frame.u8())
         elif kind == frames.ACQUIRE:
             self.actors.acquire(frame.u64())
         elif kind == frames.RELEASE:
             self.actors.drop(frame.u64())
         elif kind == frames.ASK:
-            self._ask(frame.u64(), msgpack.unpackb(frame.rest()))
+            self._ask(frame.u64(), frame.rest())
         else:
             raise frames.Malformed(f"a frame of kind {kind}")
 
@@ -261,9 +264,7 @@ class Link:
         """Enters an object; if Ray refuses it, an object that has failed."""
         try:
             ref = make()
-        except frames.Malformed:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever Ray raises is the error of the object
+        except Exception as error:
             ref = _Failed(error)
         self.objects.set(number, ref.binary(), ref)
 
@@ -271,13 +272,18 @@ class Link:
         task, document = frame.u64(), frame.blob()
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
-        submit = specification.submit
-        if submit is None:
-            function = _functions.get(specification.path)
-            if function is None:
-                function = _functions[specification.path] = ray.remote(make_function(specification.path))
-            submit = specification.submit = function.options(name=specification.name, **specification.options).remote
-        self._enter(task, lambda: submit(header(task, layout, document), *args))
+
+        def submit() -> ObjectRef[Any]:
+            # Ray checks the options here, which may be wrong.
+            submit = specification.submit
+            if submit is None:
+                function = _functions.get(specification.path)
+                if function is None:
+                    function = _functions[specification.path] = ray.remote(make_function(specification.path))
+                submit = specification.submit = function.options(name=specification.name, **specification.options).remote
+            return submit(header(task, layout, document), *args)
+
+        self._enter(task, submit)
 
     def _call(self, frame: Reader) -> None:
         task, actor, document = frame.u64(), frame.u64(), frame.blob()
@@ -310,7 +316,7 @@ class Link:
                 plain = make_class(specification.path, specification.methods, specification.is_async, concurrent)
                 made = _classes[key] = ray.remote(plain)
             handle = made.options(**specification.options).remote(header(task, layout, document), *args)
-        except Exception as error:  # noqa: BLE001 - whatever Ray raises is the error of the creation
+        except Exception as error:
             return self.answer(request, error)
         number = self._enter_actor(number, handle)
         return self.answer(request, {"actor": number, "class": class_of(handle)})
@@ -329,13 +335,27 @@ class Link:
             # It is no task, or the call of an actor, which cannot be cancelled by force.
             if flags & 2:
                 self._cancel(task, flags & ~2)
+        except ray.exceptions.RayError:
+            # Ray has told why the task cannot be reached; its object fails with the same error.
+            traceback.print_exc()
+
+    def _kill(self, number: int, restart: int) -> None:
+        handle = self.actors.get(number)
+        if handle is None:
+            return
+        try:
+            ray.kill(handle, no_restart=not restart)
+        except (ValueError, ray.exceptions.RayError):
+            # The calls of an actor that cannot be reached fail with the same error.
+            traceback.print_exc()
 
     # Questions
 
-    def _ask(self, request: int, question: dict[str, Any]) -> None:
+    def _ask(self, request: int, document: bytes) -> None:
         try:
+            question = msgpack.unpackb(document)
             answer = self._asked[question["ask"]](question)
-        except Exception as error:  # noqa: BLE001 - every error is an answer
+        except Exception as error:
             return self.answer(request, error)
         return self.answer(request, answer)
 
@@ -343,13 +363,18 @@ class Link:
         """Answers a request with a document or an error."""
         frame = Writer(frames.ANSWER)
         frame.u64(request)
+        if not isinstance(answer, BaseException):
+            try:
+                document = msgpack.packb(answer, default=str)
+            except (ValueError, TypeError, OverflowError) as error:
+                answer = error
         if isinstance(answer, BaseException):
             frame.u8(0)
             frame.text(values.kind_of(answer))
             frame.text(values.text_of(answer))
         else:
             frame.u8(1)
-            frame.bytes += msgpack.packb(answer, default=str)
+            frame.bytes += document
         self.channel.send(frame)
 
     def _find(self, question: dict[str, Any]) -> Any:
@@ -368,9 +393,17 @@ class Link:
         handle = self.actors.get(question["actor"])
         if handle is None:
             return False
-        state = ray._private.state.state
-        state._check_connected()
-        info = state.actor_table(handle._ray_actor_id.hex())
+        actor = handle._ray_actor_id.hex()
+        try:
+            # Ray 1.0 to 2.60. The public function needs the dashboard.
+            state = ray._private.state.state
+            state._check_connected()
+            info = state.actor_table(actor)
+        except (AttributeError, TypeError):
+            from ray.util.state import get_actor
+
+            found = get_actor(actor)
+            return found is not None and found.state != "DEAD"
         return bool(info) and info.get("State") != "DEAD"
 
 
@@ -413,6 +446,21 @@ class _Failed:
 
     def _on_completed(self, completed: Callable[[Any], None]) -> None:
         completed(self._error)
+
+
+def when_completed(ref: Any, completed: Callable[[Any], None]) -> None:
+    """Passes the value of an object, or its error, to a function, on a thread of Ray."""
+    # Ray 1.0 to 2.60. The future of a later Ray is the public way, which wakes one more thread.
+    direct = getattr(ref, "_on_completed", None)
+    if direct is not None:
+        direct(completed)
+        return
+
+    def done(future: Any) -> None:
+        error = future.exception()
+        completed(future.result() if error is None else error)
+
+    ref.future().add_done_callback(done)
 
 
 def exceptions_lost(number: int) -> BaseException:

@@ -1,7 +1,7 @@
 """The options of a call or of an actor, from the specification that the Rust program sends with it.
 
-A specification is a document in MessagePack: `path` and `name` of the definition, `options` as Ray has them. The Rust program sends the same
-bytes with each call of the same options, so a specification is read once.
+A specification is a document in MessagePack: `path` and `name` of the definition, `options` as Ray has them. The Rust program
+sends the same bytes with each call of the same options, so a specification is read once.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 import msgpack
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from .frames import Malformed
 from .values import Retryable
 
 
@@ -56,5 +57,9 @@ class Specifications:
             if len(self._read) >= 10_000:
                 # A program that gives each call a name of its own must not fill the memory.
                 self._read.clear()
-            found = self._read[document] = Specification(document)
+            try:
+                found = Specification(document)
+            except Exception as error:
+                raise Malformed(f"a specification that cannot be read: {error}") from error
+            self._read[document] = found
         return found

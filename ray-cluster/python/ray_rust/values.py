@@ -41,6 +41,10 @@ class ConstructorError(RustError):
         return f"{self.text} {_MARK}{base64.b64encode(self.payload).decode()}"
 
 
+class ProgramError(Exception):
+    """A reason why a worker cannot run the Rust program, and what to do."""
+
+
 _MARK = "ray-rust-error:"
 _MARKED = re.compile(re.escape(_MARK) + r"([A-Za-z0-9+/=]+)")
 
@@ -74,6 +78,11 @@ def kind_of(error: BaseException) -> str:
 
 def text_of(error: BaseException) -> str:
     """The text of an error, without the traceback of this package."""
+    cause = error.cause if isinstance(error, exceptions.RayTaskError) else None
+    if isinstance(cause, ProgramError):
+        error = cause
+    elif cause is not None:
+        return f"the Python code of a task has failed: {type(cause).__name__}: {text_of(cause)}"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -95,6 +104,14 @@ def constructor_error(error: BaseException) -> bytes | None:
         return base64.b64decode(found[1], validate=True)
     except binascii.Error:
         return None
+
+
+def is_value(item: Any) -> bool:
+    """Whether this is a value of a Rust program. Other drivers of the cluster may have stored other Python objects."""
+    if isinstance(item, list):
+        inside = all(isinstance(part, (ray.ObjectRef, ray.actor.ActorHandle)) for part in item[1:])
+        return bool(item) and isinstance(item[0], bytes) and inside
+    return isinstance(item, bytes)
 
 
 def task_id() -> str:

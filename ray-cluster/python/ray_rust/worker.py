@@ -7,27 +7,32 @@ its options say.
 """
 
 import asyncio
+import contextlib
+import errno
 import itertools
 import os
+import platform
 import select
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NoReturn
 
 import msgpack
 import ray
 
 from . import PROTOCOL, frames, values
-from .link import SINGLE, Link, describe, parts
 from .frames import Channel, Reader, Writer
-from .values import ConstructorError, Retryable, RustError, Value
+from .link import SINGLE, Link, describe, parts
+from .values import ConstructorError, ProgramError, Retryable, RustError, Value
 
 #: The variable by which the Rust program knows that it is the child of a worker. Its standard input is its end of the socket.
 VARIABLE = "RAY_RUST_WORKER"
@@ -41,6 +46,9 @@ _SLICE = 0.01
 
 #: How often a worker without a call looks at the socket, in seconds: often while requests come.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
+#: How long the program may take from its start to `ray::init()`.
+START = 60.0
 
 #: How long Ray may take to end a worker whose children it has killed.
 _EXIT_OF_RAY = 2.0
@@ -61,6 +69,56 @@ class Failed(Exception):
         self.dies = dies
 
 
+class _Printed:
+    """What is printed to the standard error from now on, which is a file in a worker of Ray."""
+
+    _MOST = 2000
+
+    def __init__(self) -> None:
+        self._start = 0
+        with contextlib.suppress(OSError):
+            self._start = os.fstat(2).st_size
+
+    def text(self) -> str:
+        try:
+            with open("/proc/self/fd/2", "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    return ""
+                file.seek(self._start)
+                return file.read(self._MOST).decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+
+def _why_not_started(error: OSError) -> str:
+    if error.errno == errno.ENOEXEC:
+        what = f"it is built for another architecture than that of this node ({platform.machine()}): build it for the nodes"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        what = "the file system of Ray's temporary folder is mounted with noexec on this node: start Ray with another `--temp-dir`"
+    else:
+        what = "check that it runs on this node, for instance that it is built for the node's architecture"
+    return f"a worker cannot start the Rust program {PROGRAM}: {error.strerror or error}: {what}"
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _why_ended(code: int, printed: str) -> str:
+    """Why the program has ended before it has called `ray::init()`."""
+    if "GLIBC" in printed and "not found" in printed:
+        what = (
+            "the C library of this node is older than that of the system where the program was built: build it on a system as old "
+            "as the nodes', or for the target `x86_64-unknown-linux-musl`"
+        )
+    elif "error while loading shared libraries" in printed:
+        what = "a library is missing on this node: install it on all nodes, or link it into the program"
+    else:
+        what = "`ray::init()` must stand first in `main`, before any other use of ray, and each run of `main` must reach it"
+    printed = f"; it has printed: {printed}" if printed else ""
+    return f"the Rust program has ended as a worker ({_how(code)}) before it has called `ray::init()`: {what}{printed}"
+
+
 class Child:
     """The Rust program of this worker."""
 
@@ -68,19 +126,13 @@ class Child:
         mine, other = socket.socketpair()
         environment = dict(os.environ)
         environment[VARIABLE] = "1"
-        with open(ARGUMENTS, encoding="utf-8") as file:
-            arguments = file.read().split("\0")
+        with open(ARGUMENTS, "rb") as file:
+            arguments = file.read().split(b"\0")[:-1]
+        printed = _Printed()
         try:
-            self.process = subprocess.Popen(
-                [PROGRAM, *filter(None, arguments)],
-                env=environment,
-                stdin=other,
-            )
+            self.process = subprocess.Popen([PROGRAM, *map(os.fsdecode, arguments)], env=environment, stdin=other.fileno())
         except OSError as error:
-            raise RuntimeError(
-                f"the worker cannot start the Rust program {PROGRAM}: {error}. Check that the program is built for this node's "
-                "architecture, and that the node's temporary folder is not mounted with noexec"
-            ) from error
+            raise ProgramError(_why_not_started(error)) from error
         finally:
             other.close()
         self.channel = Channel(mine)
@@ -98,24 +150,31 @@ class Child:
         self.is_concurrent = False
         self.is_dead = False
         self.is_finished = False
-        self._greet()
+        try:
+            self._greet(printed)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         threading.Thread(target=self._read_between_calls, name="ray-rust-reader", daemon=True).start()
 
-    def _greet(self) -> None:
+    def _greet(self, printed: "_Printed") -> None:
         """Checks that the child speaks the same protocol."""
-        channel = self.link.channel
+        channel = self.channel
+        deadline = time.monotonic() + START
         while (frame := channel.take_one()) is None:
+            if not channel.is_readable(max(0.0, deadline - time.monotonic())):
+                raise ProgramError(
+                    f"the Rust program has not reached `ray::init()` within {START:.0f} s after its start as a worker: "
+                    "`ray::init()` must stand first in `main`, before anything that takes long"
+                )
             try:
                 channel.receive()
-            except frames.Closed:
-                code = self.process.wait()
-                raise RuntimeError(
-                    f"the Rust program has ended (exit status {code}) before it reached `ray::init()`: "
-                    "`ray::init()` must be the first use of ray in `main`"
-                ) from None
+            except (frames.Closed, OSError):
+                raise ProgramError(_why_ended(self.process.wait(), printed.text())) from None
         protocol = frame.u32()
         if frame.kind != frames.HELLO or protocol != PROTOCOL:
-            raise RuntimeError(
+            raise ProgramError(
                 f"the Rust program has protocol {protocol}, and its Python package has protocol {PROTOCOL}: build it again"
             )
         answer = Writer(frames.HELLO)
@@ -139,12 +198,16 @@ class Child:
                             self._handle(frame)
                 except (frames.Closed, OSError):
                     break
+                except Exception:
+                    self._broken()
                 finally:
                     self._turn.release()
         global _child
         self.is_dead = True
         if not self.is_actor and not self._runs:
-            _child = None
+            with _starting:
+                if _child is self:
+                    _child = None
             self.process.wait()
             return
         # A worker that ends has its children killed before it ends itself, and must be left to do that.
@@ -161,6 +224,8 @@ class Child:
                     self.channel.receive()
             except (frames.Closed, OSError):
                 self.is_dead = True
+            except Exception:
+                self._broken()
         time.sleep(_EXIT_OF_RAY)
         self._ended()
 
@@ -170,10 +235,16 @@ class Child:
         except (frames.Closed, OSError):
             self._ended()
 
-    def _ended(self) -> None:
+    def _ended(self) -> NoReturn:
         code = self.process.wait()
-        how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        print(f"the Rust program of this worker has ended ({how})", file=sys.stderr, flush=True)
+        memory = ": if the node has no memory left, give the task more with the option `memory`" if code == -signal.SIGKILL else ""
+        print(f"the Rust program of this worker has ended ({_how(code)}){memory}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    def _broken(self) -> NoReturn:
+        """The program sends what is no frame, so the answers to its calls are lost."""
+        traceback.print_exc()
+        self.process.kill()
         os._exit(1)
 
     def _handle(self, frame: Reader) -> None:
@@ -232,6 +303,12 @@ class Child:
 
     def run(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
         """Runs a call, and serves the child meanwhile on this thread."""
+        try:
+            return self._run(what, actor, header, args)
+        except frames.Malformed:
+            self._broken()
+
+    def _run(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
         channel = self.channel
         cancelled = False
         with self._turn:
