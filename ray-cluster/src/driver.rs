@@ -1,5 +1,6 @@
 //! The driver: it starts the bridge, which joins the cluster, and reads what the bridge sends.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use ray_core::__private::Encoded;
 use ray_core::__private::executor::{fail, init_with_executor};
 use ray_core::{ClusterInfo, Config, Context, Error, ErrorKind, Result};
+use serde::Serialize;
 
 use crate::channel::{Receiver, Sender};
 use crate::executor::{Cluster, Host};
@@ -40,15 +42,53 @@ const LEAVE: Duration = Duration::from_secs(20);
 /// The namespace of named actors, if the program chooses none; the same as in the embedded engine.
 const DEFAULT_NAMESPACE: &str = "default";
 
+/// What the bridge needs beside the address.
+#[derive(Debug, Default, Serialize)]
+struct Start {
+    /// The resources of the node that the bridge starts, under the names of Ray's `init`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_cpus: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_gpus: Option<usize>,
+    #[serde(rename = "_memory", skip_serializing_if = "Option::is_none")]
+    memory: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    resources: BTreeMap<String, f64>,
+    /// The environment variables of the workers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env_vars: BTreeMap<String, String>,
+}
+
+impl Start {
+    /// The document for the bridge.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: the configuration has resources for the nodes of a cluster that runs already, as Ray refuses it.
+    fn of(config: &mut Config, address: &str) -> Result<Vec<u8>> {
+        let node = config.take_node();
+        if let Some(name) = node.chosen().filter(|_| address != "local") {
+            let what = format!(
+                "Config::{name} is for an engine that the program starts, and the nodes of the cluster `{address}` have their resources already: leave it out, or use the address `local`"
+            );
+            return Err(fail::error(ErrorKind::InvalidArgument, what));
+        }
+        let resources = node.resources.into_iter().map(|(name, amount)| (name.into_owned(), amount)).collect();
+        let env_vars = crate::VARIABLES.lock().iter().cloned().collect();
+        let start = Start { num_cpus: node.num_cpus, num_gpus: node.num_gpus, memory: node.memory, resources, env_vars };
+        Ok(Encoded::of(&start)?.bytes)
+    }
+}
+
 /// Joins a cluster, and starts the engine of this process with it.
 ///
 /// # Errors
 /// `ClusterUnavailable`, `Authentication`: the cluster cannot be joined. Those of [`ray_core::init_with`].
-pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Result<Context> {
+pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) -> Result<Context> {
     if ray_core::is_initialized() {
         // The running engine decides: an error, or itself if the configuration allows that.
         return ray_core::init_with(config);
     }
+    let start = Start::of(&mut config, address)?;
     check_address(address)?;
     let python = package::python().ok_or_else(|| {
         unavailable(
@@ -79,6 +119,7 @@ pub(crate) fn join(config: Config, address: &str, arguments: &[OsString]) -> Res
     let greeting = || {
         let folder = folder.path.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
         frame.u32(PROTOCOL).text(folder)?.text(address)?.text(config.chosen_namespace().unwrap_or(DEFAULT_NAMESPACE))?;
+        frame.rest(&start);
         Ok(frame)
     };
     let frame = greeting().map_err(|error: io::Error| unavailable(error.to_string()))?;

@@ -27,6 +27,9 @@ use ray_core::{Config, Context, Result};
 /// The arguments of the programs that workers start; none: those of the driver.
 static ARGUMENTS: Mutex<Option<Vec<OsString>>> = Mutex::new(None);
 
+/// Environment variables that workers have in addition to those of their node.
+static VARIABLES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
 /// Starts the engine with default settings. In a program that runs on one machine this is optional: the first use starts the engine,
 /// too. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.init.html).
 ///
@@ -77,4 +80,11 @@ pub fn init_with(config: Config) -> Result<Context> {
 #[doc(hidden)]
 pub fn set_worker_arguments(arguments: Vec<OsString>) {
     *ARGUMENTS.lock() = Some(arguments);
+}
+
+/// Sets environment variables of the workers. For test binaries, whose workers must find the process of the tests: arguments would
+/// make the shipped folder of each driver a different one.
+#[doc(hidden)]
+pub fn set_worker_variables(variables: Vec<(String, String)>) {
+    *VARIABLES.lock() = variables;
 }

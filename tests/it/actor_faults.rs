@@ -3,7 +3,7 @@
 use ray::{ActorHandle, ActorState, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
-use crate::stage::{Token, alone, alone_on, eventually, late};
+use crate::stage::{Token, alone, alone_on, apart, eventually, late};
 use crate::support::{Gate, Tally};
 
 /// Counts that a body runs, and blocks the body until the gate opens.
@@ -427,9 +427,9 @@ impl Holder {
 /// A shutdown drops the states of actors, also of idle ones, although handles still exist.
 #[test]
 fn a_shutdown_drops_actor_states() {
-    alone(|| {
+    apart(|| {
         for _ in 0..20 {
-            ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+            crate::support::init_with(ray::Config::new().num_cpus(2)).unwrap();
             let (made, dropped) = (Tally::new(), Tally::new());
             let (serial, side, woven) =
                 (Serial::remote(made, dropped), Side::remote(made, dropped), Woven::remote(made, dropped));
@@ -451,9 +451,9 @@ fn a_shutdown_drops_actor_states() {
 /// The state of an actor whose body outlives the engine is dropped when that body ends.
 #[test]
 fn a_shutdown_while_actor_bodies_run() {
-    alone(|| {
+    apart(|| {
         for told in [false, true] {
-            ray::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
+            crate::support::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
             let (made, dropped, stop) = (Tally::new(), Tally::new(), Stop::new());
             let (serial, side) = (Serial::remote(made, dropped), Side::remote(made, dropped));
             if told {

@@ -249,7 +249,7 @@ fn wakers_that_panic() {
 #[test]
 fn a_shutdown_wakes_every_await() {
     in_child("awaits::a_shutdown_wakes_every_await", || {
-        ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
         let (gate, begun) = (Gate::new(), Gate::new());
         let object: ObjectRef<i32> = ray::task(move || {
             begun.open();
@@ -291,7 +291,7 @@ fn while_pending(body: impl FnOnce(&mut ObjectRef<i64>)) {
 #[test]
 fn dropped_awaits_leak_no_memory() {
     in_child("awaits::dropped_awaits_leak_no_memory", || {
-        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1)).unwrap();
         let most = 6 << 20;
         let share = rounds(600_000, 10_000_000) / 6;
         while_pending(|object| flat("a clone", share, most, || assert!(poll_once(&mut object.clone()).is_pending())));
@@ -337,7 +337,7 @@ fn dropped_awaits_leak_no_memory() {
 #[test]
 fn cancelled_dependants_leak_no_memory() {
     in_child("awaits::cancelled_dependants_leak_no_memory", || {
-        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1)).unwrap();
         let gate = Gate::new();
         let (object, second) = (late(gate, 7i64), late(gate, 8i64));
         let most = 6 << 20;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 
 use ray::{ActorHandle, Config, remote};
 
-use crate::stage::{Meeting, alone, alone_on};
+use crate::stage::{Meeting, alone, alone_on, apart};
 
 #[remote]
 fn child(x: u64) -> u64 {
@@ -292,7 +292,7 @@ fn a_body_that_blocks_on_awaits_on_two_cpus() {
 
 /// Runs `body` on an engine with two CPUs and at most two threads.
 fn with_two_threads(body: impl Fn()) {
-    ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+    crate::support::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
     body();
     ray::shutdown().unwrap();
 }
@@ -324,8 +324,8 @@ fn workers_alive() -> usize {
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn blocked_bodies_when_the_system_refuses_threads() {
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the threads of the async runtime are started");
         let both = Meeting::of(2);
         let workers: Vec<_> = (0..2).map(|_| ray::task(move || both.meet()).remote()).collect();

@@ -159,7 +159,7 @@ fn callbacks_run_in_the_order_of_registration() {
 fn a_shutdown_runs_all_callbacks() {
     in_child("callbacks::a_shutdown_runs_all_callbacks", || {
         for round in 0..20 {
-            ray::init_with(Config::new().num_cpus(2)).unwrap();
+            crate::support::init_with(Config::new().num_cpus(2)).unwrap();
             let (gate, run, words) = (Gate::new(), Tally::new(), Words::new());
             let objects: Vec<ObjectRef<i64>> = (0..10).map(|x| late(gate, x)).collect();
             for object in &objects {
@@ -220,7 +220,7 @@ fn a_callback_that_is_registered_after_the_shutdown() {
 #[test]
 fn a_shutdown_names_a_callback_that_does_not_end() {
     in_child("callbacks::a_shutdown_names_a_callback_that_does_not_end", || {
-        ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::from_millis(50))).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::from_millis(50))).unwrap();
         let (inside, end, done) = (Tally::new(), Gate::new(), Tally::new());
         let held = Gate::new();
         let pending = late(held, 1);
@@ -249,7 +249,7 @@ fn a_shutdown_names_a_callback_that_does_not_end() {
 #[test]
 fn without_a_worker_the_settling_thread_runs_callbacks() {
     in_child("callbacks::without_a_worker_the_settling_thread_runs_callbacks", || {
-        ray::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
         let (gate, begun) = (Gate::new(), Gate::new());
         let never = opened.remote(gate);
         // The only worker waits in a get.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ray::{Config, ObjectRef, remote};
 
-use crate::stage::{Crowd, Token, alone, alone_on, eventually, hold_every_cpu};
+use crate::stage::{Crowd, Token, alone_on, apart, eventually, hold_every_cpu};
 use crate::support::{Gate, PATIENCE, Tally};
 
 /// A claim that has waited for this long is urgent: smaller work may not overtake it.
@@ -185,8 +185,8 @@ fn a_killed_actor_drops_its_arguments() {
 /// it.
 #[test]
 fn a_cancelled_grant_is_returned() {
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
         let (gate, dropped, ran, running) = (Gate::new(), Tally::new(), Tally::new(), Tally::new());
         let work = move || {
             running.add();

@@ -192,7 +192,7 @@ fn a_closure_task_is_submitted_only_once() {
 #[test]
 fn the_error_of_a_told_closure_is_logged() {
     let said = crate::support::in_child("closures::the_error_of_a_told_closure_is_logged", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let tally = Tally::new();
         let counted = move |word: &'static str| {
             tally.add();

@@ -1,23 +1,29 @@
 //! Runs the tests on a Ray cluster.
 //!
-//! With `RAY_TEST_EXECUTOR=cluster` the shared engine (`support::engine`) joins the cluster of `RAY_TEST_ADDRESS`. The workers start
-//! this binary with the single test [`entry_of_workers`]. The tallies of the tests are in the process of the tests, which workers
-//! reach through a socket. Its path is among the arguments of the workers, where it is a filter that fits no test.
+//! With `RAY_TEST_EXECUTOR=cluster` the engines of the tests join the clusters of `RAY_TEST_HEADS`, a list of `cpus=address`. The
+//! shared engine (`support::engine`), and a test that chooses no CPUs, join the first one. A test that starts an engine with some
+//! number of CPUs joins a cluster that has this number, alone: a lock on a file lets one process at a time join it.
+//!
+//! The workers start this binary with the single test [`entry_of_workers`]. The tallies of the tests are in the process of the
+//! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
 
+mod differs;
+mod nodes;
+
+use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-const TALLIES: &str = "tallies=";
+use parking_lot::Mutex;
+
+const TALLIES: &str = "RAY_TEST_TALLIES";
 
 /// Whether the tests of this process run on a cluster.
 pub(crate) fn wanted() -> bool {
     std::env::var("RAY_TEST_EXECUTOR").is_ok_and(|value| value == "cluster")
-}
-
-/// The path of the socket of the tallies, in a worker.
-fn socket() -> Option<String> {
-    std::env::args().find_map(|argument| argument.strip_prefix(TALLIES).map(ToOwned::to_owned))
 }
 
 /// Whether this process was started by a worker.
@@ -25,22 +31,67 @@ pub(crate) fn is_worker() -> bool {
     std::env::var_os("RAY_RUST_WORKER").is_some()
 }
 
-/// Joins the cluster.
-pub(crate) fn start(config: ray::Config) -> ray::Result<ray::Context> {
-    let path = serve_tallies();
+/// The clusters: their CPUs and addresses.
+fn heads() -> Vec<(usize, String)> {
+    let heads = std::env::var("RAY_TEST_HEADS").expect("RAY_TEST_HEADS has the addresses of the clusters");
+    let head = |head: &str| {
+        let (cpus, address) = head.split_once('=')?;
+        Some((cpus.parse().ok()?, address.to_owned()))
+    };
+    heads.split_whitespace().map(|text| head(text).unwrap_or_else(|| panic!("`{text}` is not `cpus=address`"))).collect()
+}
+
+/// Locks a cluster with so many CPUs for this process; returns its address.
+fn alone_on(cpus: usize) -> String {
+    static LOCKED: Mutex<Vec<(usize, String, File)>> = Mutex::new(Vec::new());
+    let mut locked = LOCKED.lock();
+    if let Some((_, address, _)) = locked.iter().find(|(has, ..)| *has == cpus) {
+        return address.clone();
+    }
+    let heads: Vec<_> = heads().into_iter().skip(1).filter(|(has, _)| *has == cpus).collect();
+    assert!(!heads.is_empty(), "no cluster of RAY_TEST_HEADS has {cpus} CPUs");
+    loop {
+        for (cpus, address) in &heads {
+            let path = std::env::temp_dir().join(format!("ray-test-{}.lock", address.replace(':', "-")));
+            let file = File::create(path).expect("a file for the lock of a cluster");
+            match file.try_lock() {
+                Ok(()) => {
+                    locked.push((*cpus, address.clone(), file));
+                    return address.clone();
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => panic!("a file cannot be locked: {error}"),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Joins a cluster.
+pub(crate) fn start(mut config: ray::Config) -> ray::Result<ray::Context> {
+    let cpus = config.take_node().num_cpus;
+    let address = cpus.map_or_else(|| heads()[0].1.clone(), alone_on);
+    join(config.address(address))
+}
+
+/// Joins the cluster that many tests share.
+pub(crate) fn start_shared(mut config: ray::Config) -> ray::Result<ray::Context> {
+    config.take_node();
+    join(config.address(heads()[0].1.clone()))
+}
+
+fn join(config: ray::Config) -> ray::Result<ray::Context> {
     let arguments = ["cluster::entry_of_workers", "--exact", "--nocapture", "--test-threads=1"];
-    let mut arguments: Vec<std::ffi::OsString> = arguments.map(Into::into).into();
-    arguments.push(format!("{TALLIES}{path}").into());
-    ray::__private_cluster::set_worker_arguments(arguments);
-    let address = std::env::var("RAY_TEST_ADDRESS").expect("the address of the cluster is in RAY_TEST_ADDRESS");
-    ray::init_with(config.address(address))
+    ray::__private_cluster::set_worker_arguments(arguments.map(Into::into).into());
+    ray::__private_cluster::set_worker_variables(vec![(TALLIES.to_owned(), serve_tallies().to_owned())]);
+    ray::init_with(config)
 }
 
 /// Serves the tallies to the workers; returns the path of the socket.
 fn serve_tallies() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("ray-test-{}.sock", std::process::id()));
+        let path: PathBuf = std::env::temp_dir().join(format!("ray-test-{}.sock", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).expect("a socket for the tallies");
         std::thread::spawn(move || {
@@ -72,7 +123,7 @@ pub(crate) fn support(operation: &[u8]) -> Option<Vec<u8>> {
     if !is_worker() {
         return None;
     }
-    let mut stream = UnixStream::connect(socket()?).expect("the process of the tests listens");
+    let mut stream = UnixStream::connect(std::env::var_os(TALLIES)?).expect("the process of the tests listens");
     writeln!(stream, "{}", operation.len()).expect("the process of the tests reads");
     stream.write_all(operation).expect("the process of the tests reads");
     let mut answer = Vec::new();

@@ -7,7 +7,7 @@ use ray::collective::{Group, Max, Mean, Min, Poisoner, Sum};
 use ray::{Error, remote};
 
 use crate::collective::each;
-use crate::stage::{alone, alone_on};
+use crate::stage::{alone_on, apart};
 use crate::support::{Gate, PATIENCE, Tally, engine};
 
 /// Runs `body` for each member, and returns the error of each, by rank.
@@ -288,8 +288,8 @@ fn five_members_share_two_cpus() {
 /// With too few threads for all members the result is an error, not a hang.
 #[test]
 fn too_few_threads_for_all_members_is_an_error() {
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2).max_threads(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2).max_threads(2)).unwrap();
         let tasks: Vec<_> =
             Group::members(4).unwrap().into_iter().map(|mut group| ray::task(move || group.barrier()).remote()).collect();
         let ends: Vec<_> = tasks.into_iter().map(|task| ray::get_timeout(&task, PATIENCE)).collect();

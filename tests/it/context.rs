@@ -168,7 +168,7 @@ fn in_a_task_that_the_getter_runs() {
 #[test]
 fn assigned_resources() {
     in_child("context::assigned_resources", || {
-        ray::init_with(ray::Config::new().num_cpus(4).num_gpus(2).resource("seat", 3.0)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(4).num_gpus(2).resource("seat", 3.0)).unwrap();
         type Tell = fn() -> Vec<(String, f64)>;
         let held = |task: ray::Task<Tell>| ray::get(task.remote()).unwrap();
         let tell: Tell = || {

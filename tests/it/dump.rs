@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use ray::remote;
 
-use crate::stage::{alone, eventually};
+use crate::stage::{apart, eventually};
 use crate::support::{Gate, Tally, in_child};
 
 #[remote]
@@ -41,7 +41,7 @@ fn has(text: &str, words: &str) {
 
 #[test]
 fn without_an_engine() {
-    alone(|| {
+    apart(|| {
         has(&ray::dump(), "no engine runs");
         ray::init().expect("the engine starts");
         has(&ray::dump(), "ray: engine");
@@ -52,8 +52,8 @@ fn without_an_engine() {
 
 #[test]
 fn bodies_claims_gets_and_mailboxes() {
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2).resource("licence", 3.0)).expect("the engine starts");
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2).resource("licence", 3.0)).expect("the engine starts");
         let (gate, running) = (Gate::new(), Tally::new());
         let clerk = Clerk::options().name("front desk").remote();
         let served = clerk.serve.remote(running, gate);
@@ -83,8 +83,8 @@ fn bodies_claims_gets_and_mailboxes() {
 
 #[test]
 fn a_task_that_waits_for_arguments() {
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
         let (gate, running) = (Gate::new(), Tally::new());
         let late = held.remote(running, gate);
         running.wait_for(1);
@@ -105,7 +105,7 @@ fn a_task_that_waits_for_arguments() {
 /// Bodies that wait for a lock hold every CPU, so no task can start; `ray::dump` still returns.
 #[test]
 fn a_dump_while_all_bodies_are_blocked() {
-    alone(|| {
+    apart(|| {
         static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
         #[remote]
         fn stuck(running: Tally) -> u64 {
@@ -113,7 +113,7 @@ fn a_dump_while_all_bodies_are_blocked() {
             drop(LOCK.lock());
             1
         }
-        ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+        crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
         let guard = LOCK.lock().expect("the lock is not poisoned");
         let running = Tally::new();
         let all: Vec<_> = (0..3).map(|_| stuck.remote(running)).collect();
@@ -129,12 +129,12 @@ fn a_dump_while_all_bodies_are_blocked() {
 /// `ray::dump` works in bodies of every kind, and in a callback.
 #[test]
 fn a_dump_from_bodies_and_callbacks() {
-    alone(|| {
+    apart(|| {
         #[remote]
         async fn asynchronous() -> String {
             ray::dump()
         }
-        ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+        crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
         has(&ray::get(ray::task(ray::dump).remote()).expect("it ends"), "runs ");
         has(&ray::get(asynchronous.remote()).expect("it ends"), "async bodies: ");
         let (sender, dumped) = std::sync::mpsc::channel();
@@ -146,7 +146,7 @@ fn a_dump_from_bodies_and_callbacks() {
 /// Threads dump while another one submits, calls, kills, and starts and shuts down engines.
 #[test]
 fn a_dump_during_other_operations() {
-    alone(|| {
+    apart(|| {
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -157,7 +157,7 @@ fn a_dump_during_other_operations() {
                 });
             }
             for round in 0..30 {
-                ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+                crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
                 let clerks: Vec<_> = (0..5).map(|at| Clerk::options().name(format!("{round} {at}")).remote()).collect();
                 let calls: Vec<_> = (0..100).map(|at| clerks[at % 5].next.remote()).collect();
                 let tasks: Vec<_> = (0..100).map(|x| ray::task(move || x).remote()).collect();
@@ -186,8 +186,8 @@ fn signals_that_cannot_be_caught() {
 fn a_signal_that_a_thread_sends_to_itself() {
     use std::os::fd::AsRawFd;
 
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
         ray::dump_on_signal(libc::SIGUSR1).expect("it can be caught");
         let (from, into) = std::io::pipe().expect("a pipe");
         // SAFETY: both numbers are open files of this process, in which no other thread opens or closes files now.
@@ -214,7 +214,7 @@ fn on_a_signal() {
     in_child(NAME, || {
         if std::env::var_os(TARGET).is_some() {
             // This is the process that receives the signals. It ends when its standard input is closed.
-            ray::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
+            crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
             ray::dump_on_signal(SIGUSR1).expect("it can be caught");
             ray::dump_on_signal(SIGUSR1).expect("a second call changes nothing");
             let (gate, running) = (Gate::new(), Tally::new());

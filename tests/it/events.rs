@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use ray::__private::{Event, EventKind, Listening, listen};
 use ray::{Config, ObjectRef, remote};
 
-use crate::stage::{alone, alone_on, alone_with, eventually, hold_every_cpu, late};
+use crate::stage::{alone_on, alone_with, apart, eventually, hold_every_cpu, late};
 use crate::support::{Gate, Tally};
 
 /// Collects the events, in the order of the calls of the listener.
@@ -364,7 +364,7 @@ impl Frail {
 #[test]
 fn a_listener_that_panics_is_called_again() {
     alone_with(&[], || {
-        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         let called = Arc::new(AtomicU64::new(0));
         let here = called.clone();
         let listening = listen(Box::new(move |_: &Event| {
@@ -381,8 +381,8 @@ fn a_listener_that_panics_is_called_again() {
 
 #[test]
 fn a_listener_cannot_use_the_engine() {
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         let refused = Arc::new(AtomicU64::new(0));
         let here = refused.clone();
         let there = ray::put(1);

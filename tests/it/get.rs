@@ -108,7 +108,7 @@ fn the_first_error_wins() {
 #[test]
 fn the_first_error_wins_during_a_get() {
     in_child("get::the_first_error_wins_during_a_get", || {
-        ray::init_with(ray::Config::new().num_cpus(3)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(3)).unwrap();
         let never = Gate::new();
         for _ in 0..50 {
             let (cue, waiting) = (Gate::new(), Tally::new());
@@ -210,7 +210,7 @@ fn time_outs() {
 #[test]
 fn a_time_out_inside_a_task() {
     in_child("get::a_time_out_inside_a_task", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let task = ray::task(|| {
             let gate = Gate::new();
             let blocked = later_at.remote(gate, 1);

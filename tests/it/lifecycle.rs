@@ -42,7 +42,7 @@ fn init_reports_the_resources() {
 fn configured_resources_are_reported() {
     in_child("lifecycle::configured_resources_are_reported", || {
         let config = Config::new().num_cpus(3).num_gpus(2).memory(1 << 30).resource("licence", 1.5).namespace("mine");
-        let context = ray::init_with(config).unwrap();
+        let context = crate::support::init_with(config).unwrap();
         assert_eq!((context.num_cpus(), context.namespace()), (3, "mine"));
         assert_eq!(ray::context().namespace(), "mine");
         let all = ray::cluster_resources().unwrap();
@@ -112,11 +112,11 @@ fn first_use_starts_the_engine() {
 #[test]
 fn init_twice() {
     in_child("lifecycle::init_twice", || {
-        ray::init_with(Config::new().num_cpus(3)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(3)).unwrap();
         let error = ray::init().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyInitialized);
         assert!(error.to_string().contains("ignore_reinit_error"), "the error says what to do: {error}");
-        let again = ray::init_with(Config::new().num_cpus(7).ignore_reinit_error(true)).unwrap();
+        let again = crate::support::init_with(Config::new().num_cpus(7).ignore_reinit_error(true)).unwrap();
         assert_eq!(again.num_cpus(), 3, "the first engine still runs");
     });
 }
@@ -126,7 +126,7 @@ fn init_twice() {
 fn init_again_after_a_shutdown() {
     in_child("lifecycle::init_again_after_a_shutdown", || {
         for cpus in 1..=4 {
-            let context = ray::init_with(Config::new().num_cpus(cpus)).unwrap();
+            let context = crate::support::init_with(Config::new().num_cpus(cpus)).unwrap();
             assert_eq!(context.num_cpus(), cpus);
             let squares: Vec<_> = (0..100).map(|x| square.remote(x)).collect();
             assert_eq!(ray::get(squares).unwrap()[99], 99 * 99);
@@ -141,7 +141,7 @@ fn init_again_after_a_shutdown() {
 #[test]
 fn stale_references() {
     in_child("lifecycle::stale_references", || {
-        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::from_secs(30))).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::from_secs(30))).unwrap();
         let gate = Gate::new();
         let ready = square.remote(3);
         ray::get(&ready).unwrap();
@@ -173,7 +173,7 @@ fn stale_references() {
             assert_eq!(*view, [1, 2], "a view keeps its value");
         };
         check("after the shutdown");
-        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1)).unwrap();
         check("under another engine");
         let error = ray::get(square.remote(&ready)).unwrap_err();
         assert!(error.is_runtime_gone(), "as an argument: {error}");
@@ -185,7 +185,7 @@ fn stale_references() {
 #[test]
 fn a_shutdown_wakes_all_waiters() {
     in_child("lifecycle::a_shutdown_wakes_all_waiters", || {
-        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
         let (gate, started) = (Gate::new(), Gate::new());
         let object = hold.remote(started, gate);
         started.wait();
@@ -223,7 +223,7 @@ fn a_shutdown_wakes_all_waiters() {
 fn shutdown_on_drop() {
     in_child("lifecycle::shutdown_on_drop", || {
         {
-            let guard = ray::init_with(Config::new().num_cpus(2)).unwrap().shutdown_on_drop();
+            let guard = crate::support::init_with(Config::new().num_cpus(2)).unwrap().shutdown_on_drop();
             assert_eq!(guard.num_cpus(), 2);
             assert_eq!(ray::get(square.remote(2)).unwrap(), 4);
         }
@@ -256,7 +256,7 @@ fn an_address_is_refused() {
             assert!(text.contains("not there yet") && text.contains("auto") && text.contains("RAY_ADDRESS"), "{text}");
         };
         refused(ray::init().unwrap_err());
-        refused(ray::init_with(Config::new().num_cpus(2)).unwrap_err());
+        refused(crate::support::init_with(Config::new().num_cpus(2)).unwrap_err());
         refused(ray::get(square.remote(3)).unwrap_err());
         refused(square.try_remote(3).unwrap_err());
         refused(ray::get(ray::put(3)).unwrap_err());
@@ -271,7 +271,7 @@ fn an_address_is_refused() {
 #[test]
 fn a_configured_address_is_refused() {
     in_child("lifecycle::a_configured_address_is_refused", || {
-        let error = ray::init_with(Config::new().address("10.0.0.1:6379")).unwrap_err();
+        let error = crate::support::init_with(Config::new().address("10.0.0.1:6379")).unwrap_err();
         assert!(error.is_cluster_unavailable() && error.to_string().contains("10.0.0.1:6379"), "{error}");
         assert!(!ray::is_initialized());
         ray::init().expect("an `init` without an address succeeds");
@@ -298,12 +298,12 @@ fn invalid_settings() {
         ];
         for (config, word) in absurd {
             let told = format!("{config:?}");
-            let error = ray::init_with(config).expect_err(&told);
+            let error = crate::support::init_with(config).expect_err(&told);
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{told}: {error}");
             assert!(error.to_string().contains(word), "{told}: {error}");
             assert!(!ray::is_initialized(), "{told}");
         }
-        ray::init_with(Config::new().resource("licence", 0.0001)).unwrap();
+        crate::support::init_with(Config::new().resource("licence", 0.0001)).unwrap();
         assert_eq!(ray::cluster_resources().unwrap()["licence"], 0.0001);
     });
 }
@@ -315,7 +315,7 @@ fn an_invalid_environment() {
         let error = ray::init().unwrap_err();
         assert!(error.is_invalid_argument() && error.to_string().contains("RAY_STRICT=perhaps"), "{error}");
         assert!(ray::get(square.remote(1)).unwrap_err().is_invalid_argument());
-        ray::init_with(Config::new().strict(false)).expect("the configuration overrides the environment");
+        crate::support::init_with(Config::new().strict(false)).expect("the configuration overrides the environment");
     });
 }
 
@@ -323,7 +323,7 @@ fn an_invalid_environment() {
 #[test]
 fn tasks_run_on_other_threads() {
     in_child("lifecycle::tasks_run_on_other_threads", || {
-        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         let (gate, started) = (Gate::new(), Gate::new());
         let object = hold.remote(started, gate);
         started.wait();
@@ -337,7 +337,7 @@ fn tasks_run_on_other_threads() {
 #[test]
 fn a_shutdown_ends_callbacks_and_iterations() {
     in_child("lifecycle::a_shutdown_ends_callbacks_and_iterations", || {
-        ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap();
         let (started, gate, called) = (Gate::new(), Gate::new(), Tally::new());
         let objects = [hold.remote(started, gate), hold.remote(started, gate)];
         started.wait();

@@ -41,7 +41,7 @@ async fn waits() -> u64 {
 #[test]
 fn no_cpus_at_all() {
     in_child("machine::no_cpus_at_all", || {
-        let context = ray::init_with(Config::new().num_cpus(0)).unwrap();
+        let context = crate::support::init_with(Config::new().num_cpus(0)).unwrap();
         assert_eq!((context.num_cpus(), context.resources().num_cpus()), (0, 0.0));
         assert_eq!(ray::get(no_cpu.remote(100)).unwrap(), 100);
         assert_eq!(ray::get(waits.remote()).unwrap(), 5);
@@ -71,7 +71,7 @@ fn no_cpus_at_all() {
         }
         assert_eq!(ray::get(desk.call.remote()).unwrap(), 3, "the engine runs further calls");
         ray::shutdown().unwrap();
-        ray::init_with(Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1)).unwrap();
         assert_eq!(ray::get(one_cpu.remote()).unwrap(), 1);
     });
 }
@@ -129,7 +129,7 @@ fn bodies_use_8_mib() {
 #[test]
 fn stacks_as_large_as_configured() {
     in_child("machine::stacks_as_large_as_configured", || {
-        ray::init_with(Config::new().num_cpus(2).worker_stack_size(64 * MIB)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2).worker_stack_size(64 * MIB)).unwrap();
         bodies_use_8_mib();
         // Getters with a small and with a large stack.
         for stack in [MIB / 2, 128 * MIB] {

@@ -2,7 +2,7 @@
 
 use ray::{ActorHandle, Config, ErrorKind, remote};
 
-use crate::stage::{Token, alone, eventually, late};
+use crate::stage::{Token, alone, apart, eventually, late};
 use crate::support::{Gate, Tally};
 
 #[remote]
@@ -74,8 +74,8 @@ fn actors_are_found_by_name() {
 /// Each namespace has its own names.
 #[test]
 fn namespaces() {
-    alone(|| {
-        ray::init_with(Config::new().namespace("mine")).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().namespace("mine")).unwrap();
         let mine = make("registry").unwrap();
         let theirs = Registry::options().name("registry").namespace("theirs").remote(Tally::new(), Tally::new());
         assert_ne!(mine.id(), theirs.id());

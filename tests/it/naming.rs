@@ -125,7 +125,7 @@ fn a_deadlock_names_class_and_method() {
 #[test]
 fn logs_name_class_and_method() {
     let said = in_child("naming::logs_name_class_and_method", || {
-        ray::init_with(Config::new().num_cpus(1).stall_report(std::time::Duration::from_millis(100))).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).stall_report(std::time::Duration::from_millis(100))).unwrap();
         let bakery = Bakery::remote(true);
         bakery.bake.tell(0);
         drop(bakery.rest.remote());

@@ -2,7 +2,7 @@
 
 use ray::{Config, remote};
 
-use crate::stage::{alone, alone_on, alone_with, eventually};
+use crate::stage::{alone_on, alone_with, apart, eventually};
 use crate::support::Gate;
 
 const DEEP: u64 = 10_000;
@@ -48,8 +48,8 @@ fn gets_nest_ten_thousand_deep_on_other_threads() {
 /// Nesting that needs more threads than `max_threads` is an error, not a hang; the engine works afterwards.
 #[test]
 fn nesting_beyond_max_threads_is_an_error() {
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2).max_threads(12)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2).max_threads(12)).unwrap();
         for _ in 0..3 {
             assert_eq!(ray::get(depth_by_threads.remote(8)).unwrap(), 8);
         }
@@ -73,7 +73,7 @@ fn depth_by_threads(n: u64) -> ray::Result<u64> {
 #[test]
 fn nesting_beyond_one_stack_is_an_error() {
     alone_with(&[("RUST_MIN_STACK", "524288")], || {
-        ray::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
         let error = ray::get(depth_or_error.remote(DEEP)).unwrap_err();
         assert!(error.is_threads(), "{error}");
         assert_eq!(ray::get(depth_or_error.remote(10)).unwrap(), 10);
@@ -115,8 +115,8 @@ fn tree(n: u64) -> ray::Result<u64> {
 /// Fork and join with fewer threads than levels completes, because getters run the tasks that they wait for.
 #[test]
 fn a_tree_on_two_threads() {
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
         assert_eq!(ray::get(tree.remote(6)).unwrap(), 64);
     });
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ray::{ObjectRef, remote};
 
-use crate::stage::{alone, alone_with};
+use crate::stage::{alone_with, apart};
 
 #[remote]
 fn square(x: u64) -> u64 {
@@ -73,8 +73,8 @@ pub(crate) fn refuse_threads() {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_driver_runs_its_work_without_worker_threads() {
     static CALLED: AtomicU64 = AtomicU64::new(0);
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2)).unwrap();
         refuse_threads();
         assert_eq!(ray::get(square.remote(3)).unwrap(), 9, "a get");
         let squares: Vec<ObjectRef<u64>> = (0..20).map(|x| square.remote(x)).collect();
@@ -110,7 +110,7 @@ async fn doubled(x: u64) -> u64 {
 fn an_async_body_without_a_thread_is_an_error() {
     // tokio panics while it builds a runtime if the system refuses a thread, and leaks what it has allocated.
     alone_with(&[("ASAN_OPTIONS", "detect_leaks=0")], || {
-        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(2)).unwrap();
         refuse_threads();
         assert!(ray::get(doubled.remote(1)).unwrap_err().is_threads());
         assert!(futures::executor::block_on(doubled.remote(1)).unwrap_err().is_threads());

@@ -352,7 +352,7 @@ fn looks_at_bad(_bad: &PanicsWhenDropped) -> i64 {
 #[test]
 fn a_value_that_panics_when_dropped() {
     in_child("objects::a_value_that_panics_when_dropped", || {
-        ray::init_with(ray::Config::new().num_cpus(2)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(2)).unwrap();
         let tally = Tally::new();
         // The last reference is dropped on this thread, or on a thread of the engine.
         drop(ray::put_local(PanicsWhenDropped(tally)));

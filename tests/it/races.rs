@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ray::{Config, ObjectRef, remote};
 
-use crate::stage::{alone, alone_on, eventually, late};
+use crate::stage::{alone, alone_on, apart, eventually, late};
 use crate::support::{Gate, Tally};
 
 static MADE: AtomicI64 = AtomicI64::new(0);
@@ -150,9 +150,9 @@ fn restarted_before_its_constructor_ran() {
 /// Handles, late results and futures of a former engine start no new engine.
 #[test]
 fn stale_handles_start_no_engine() {
-    alone(|| {
+    apart(|| {
         let (started, gate) = (Gate::new(), Gate::new());
-        ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
         let keeper = Keeper::remote(Counted::new());
         ray::get(keeper.ready()).unwrap();
         let weak = keeper.downgrade();
@@ -186,10 +186,10 @@ fn stale_handles_start_no_engine() {
 /// A shutdown does not drop the state of a concurrent actor while a call uses it.
 #[test]
 fn a_shutdown_during_a_concurrent_call() {
-    alone(|| {
+    apart(|| {
         for _ in 0..20 {
             let (started, gate) = (Gate::new(), Gate::new());
-            ray::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
+            crate::support::init_with(Config::new().num_cpus(2).shutdown_grace(Duration::ZERO)).unwrap();
             let wide = Wide::remote();
             let look = wide.look.remote(started, gate);
             started.wait();
@@ -345,11 +345,11 @@ fn a_kill_while_an_argument_becomes_ready() {
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_end_with_their_engine() {
-    alone(|| {
+    apart(|| {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let mut most = 0;
         for turn in 0..20 {
-            ray::init_with(Config::new().num_cpus(4)).unwrap();
+            crate::support::init_with(Config::new().num_cpus(4)).unwrap();
             let sleeper = asleep.remote();
             assert_eq!(ray::get(doubled.remote(21)).unwrap(), 42);
             ray::shutdown().unwrap();

@@ -124,7 +124,7 @@ fn era(chance: &mut Chance, operations: u64) {
     let abrupt = chance.one_in(2);
     log(format!("era on {cpus} cpus, {}", if abrupt { "shut down early" } else { "to its end" }));
     let config = ray::Config::new().num_cpus(cpus).resource("slot", 2.0).tips(false).stall_report(Duration::from_secs(600));
-    ray::init_with(config).expect("no engine runs");
+    crate::support::init_with(config).expect("no engine runs");
     let shared = Arc::new(driver::Shared::new(cpus));
     let drivers: Vec<_> = (0..DRIVERS)
         .map(|number| {

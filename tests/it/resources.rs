@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ray::{Config, ErrorKind, ObjectRef, remote};
 
-use crate::stage::{Crowd, Inside, Meeting, Token, alone, alone_on, eventually, hold_every_cpu};
+use crate::stage::{Crowd, Inside, Meeting, Token, alone_on, apart, eventually, hold_every_cpu};
 use crate::support::{Gate, PATIENCE, Tally};
 
 static CROWD: Crowd = Crowd::new();
@@ -49,8 +49,8 @@ fn other_resources() {
     fn licensed(meeting: Option<Meeting>) {
         drop(stay(&LICENCE, meeting));
     }
-    alone(|| {
-        ray::init_with(Config::new().num_cpus(2).resource("licence", 3.0).num_gpus(1).memory(1000)).unwrap();
+    apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2).resource("licence", 3.0).num_gpus(1).memory(1000)).unwrap();
         let meeting = Meeting::of(3);
         ray::get((0..3).map(|_| licensed.remote(Some(meeting))).collect::<Vec<_>>()).unwrap();
         let many: Vec<ObjectRef<()>> = (0..100)

@@ -251,7 +251,7 @@ fn the_context_reports_the_attempt() {
 #[test]
 fn attempts_hold_resources_one_at_a_time() {
     crate::support::in_child("retry::attempts_hold_resources_one_at_a_time", || {
-        ray::init_with(ray::Config::new().num_cpus(1).resource("seat", 1.0)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1).resource("seat", 1.0)).unwrap();
         let tally = Tally::new();
         let object = for_ever.options().resource("seat", 1.0).remote(tally, 50);
         let other = for_ever.options().resource("seat", 0.5).remote(Tally::new(), 50);

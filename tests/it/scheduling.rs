@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ray::{Config, ObjectRef, remote};
 
-use crate::stage::{Crowd, Meeting, alone, alone_on, eventually, hold_every_cpu, late};
+use crate::stage::{Crowd, Meeting, alone_on, apart, eventually, hold_every_cpu, late};
 use crate::support::{Gate, Tally};
 
 static RUNNING: Crowd = Crowd::new();
@@ -293,9 +293,9 @@ fn the_stall_report() {
     fn nested(object: ObjectRef<()>) {
         ray::get(object).unwrap();
     }
-    let said = alone(|| {
+    let said = apart(|| {
         let patience = Duration::from_millis(100);
-        ray::init_with(Config::new().num_cpus(2).stall_report(patience)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2).stall_report(patience)).unwrap();
         let gate = Gate::new();
         let held = holds_everything.options().num_cpus(1.5).remote(gate);
         let all: Vec<ObjectRef<()>> = vec![
@@ -328,8 +328,8 @@ fn the_stall_report_names_drivers_and_actors() {
         }
         pub fn hold(&self) {}
     }
-    let said = alone(|| {
-        ray::init_with(Config::new().num_cpus(2).stall_report(Duration::from_millis(100))).unwrap();
+    let said = apart(|| {
+        crate::support::init_with(Config::new().num_cpus(2).stall_report(Duration::from_millis(100))).unwrap();
         let hog = Hog::options().num_cpus(2.0).remote();
         ray::get(hog.hold.remote()).unwrap();
         let object = starved.remote();

@@ -6,7 +6,7 @@ type Getter = fn(&ObjectRef<u64>, &ObjectRef<u64>) -> ray::Result<u64>;
 
 use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
 
-use crate::stage::{Meeting, Token, alone, eventually, late};
+use crate::stage::{Meeting, Token, alone, apart, eventually, late};
 use crate::support::{ChildOutput, Gate, Tally, resident};
 
 #[remote(num_cpus = 0)]
@@ -46,7 +46,7 @@ async fn wait_async(running: Tally, gate: Gate, dropped: Tally) -> u64 {
 }
 
 fn start(cpus: usize, grace: Duration) {
-    ray::init_with(Config::new().num_cpus(cpus).shutdown_grace(grace)).unwrap();
+    crate::support::init_with(Config::new().num_cpus(cpus).shutdown_grace(grace)).unwrap();
 }
 
 fn is_gone<T>(result: ray::Result<T>) -> bool {
@@ -267,8 +267,9 @@ fn a_shutdown_inside_a_body_and_during_a_nested_get() {
 /// A shutdown guard logs the bodies that still run, because its drop cannot return an error.
 #[test]
 fn a_shutdown_guard_logs_running_bodies() {
-    let said = alone(|| {
-        let guard = ray::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap().shutdown_on_drop();
+    let said = apart(|| {
+        let guard =
+            crate::support::init_with(Config::new().num_cpus(1).shutdown_grace(Duration::ZERO)).unwrap().shutdown_on_drop();
         let (running, gate) = (Tally::new(), Gate::new());
         let _runs = long_body.remote(running, gate);
         running.wait_for(1);
@@ -399,7 +400,7 @@ fn ten_thousand_engines_leave_nothing() {
     async fn nothing() -> u64 {
         1
     }
-    alone(|| {
+    apart(|| {
         let (to_other, asked) = std::sync::mpsc::channel::<()>();
         let (answer, answered) = std::sync::mpsc::channel();
         let _other = std::thread::spawn(move || {
@@ -410,7 +411,7 @@ fn ten_thousand_engines_leave_nothing() {
         });
         let mut before = 0;
         for round in 0..10_000usize {
-            ray::init_with(Config::new().num_cpus(1)).unwrap();
+            crate::support::init_with(Config::new().num_cpus(1)).unwrap();
             assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
             to_other.send(()).unwrap();
             answered.recv().unwrap();

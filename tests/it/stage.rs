@@ -1,29 +1,49 @@
 //! Helpers of the tests that run in a child process: they start the child, and bring its engine into a certain state.
 
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ray::{Config, ObjectRef};
 
-use crate::support::{ChildOutput, Gate, PATIENCE, Tally, in_child, in_child_with};
+use crate::support::{ChildOutput, Gate, PATIENCE, Tally, crowd_of_others, in_child, in_child_with, init_with, move_in_parent};
 
-/// Runs the body of the calling test in a child process. The name of the test is taken from the type name of the closure; if
-/// the format of type names ever changes, every such test fails with `there is no test ..`.
+/// Runs the body of the calling test in a child process. The first use of ray starts the engine; on a cluster, where it must be
+/// started before, it is. The name of the test is taken from the type name of the closure; if the format of type names ever
+/// changes, every such test fails with `there is no test ..`.
 pub(crate) fn alone<F: FnOnce()>(body: F) -> ChildOutput {
+    in_child(test_of::<F>(), || {
+        begin();
+        body();
+    })
+}
+
+/// Like [`alone`], for a body that starts the engine itself.
+pub(crate) fn apart<F: FnOnce()>(body: F) -> ChildOutput {
     in_child(test_of::<F>(), body)
+}
+
+/// Starts the engine where its first use does not.
+fn begin() {
+    if crate::cluster::wanted() {
+        init_with(Config::new()).expect("the engine starts");
+    }
 }
 
 /// Like [`alone`], with an engine that has `cpus` CPUs.
 pub(crate) fn alone_on<F: FnOnce()>(cpus: usize, body: F) -> ChildOutput {
     in_child(test_of::<F>(), || {
-        ray::init_with(Config::new().num_cpus(cpus)).expect("the engine starts");
+        init_with(Config::new().num_cpus(cpus)).expect("the engine starts");
         body();
     })
 }
 
 /// Like [`alone`], with environment variables.
 pub(crate) fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> ChildOutput {
-    in_child_with(test_of::<F>(), environment, body)
+    in_child_with(test_of::<F>(), environment, || {
+        begin();
+        body();
+    })
 }
 
 fn test_of<F>() -> &'static str {
@@ -57,9 +77,10 @@ impl Meeting {
     }
 }
 
-/// Counts the bodies that are inside, and the largest number that were inside at once. A test has it as a static.
+/// Counts the bodies that are inside, in all processes, and the largest number that were inside at once. A test has it as a static.
 #[derive(Debug)]
 pub(crate) struct Crowd {
+    place: &'static Location<'static>,
     now: AtomicUsize,
     most: AtomicUsize,
 }
@@ -69,28 +90,38 @@ pub(crate) struct Crowd {
 pub(crate) struct Inside(&'static Crowd);
 
 impl Crowd {
+    #[track_caller]
     pub(crate) const fn new() -> Self {
-        Self { now: AtomicUsize::new(0), most: AtomicUsize::new(0) }
+        Self { place: Location::caller(), now: AtomicUsize::new(0), most: AtomicUsize::new(0) }
+    }
+
+    /// The name of the crowd, the same in all processes.
+    fn name(&self) -> String {
+        self.place.to_string()
     }
 
     pub(crate) fn enter(&'static self) -> Inside {
-        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
+        if !move_in_parent(&self.name(), 1) {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+        }
         Inside(self)
     }
 
     pub(crate) fn now(&self) -> usize {
-        self.now.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst) + crowd_of_others(&self.name()).0
     }
 
     pub(crate) fn most(&self) -> usize {
-        self.most.load(Ordering::SeqCst)
+        self.most.load(Ordering::SeqCst).max(crowd_of_others(&self.name()).1)
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        if !move_in_parent(&self.0.name(), -1) {
+            self.0.now.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 

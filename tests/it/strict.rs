@@ -159,7 +159,7 @@ fn values_that_do_not_survive_are_refused() {
 #[test]
 fn strict_mode_by_configuration() {
     in_child_with("strict::strict_mode_by_configuration", &[("RAY_STRICT", "")], || {
-        ray::init_with(Config::new().strict(true)).unwrap();
+        crate::support::init_with(Config::new().strict(true)).unwrap();
         refuses();
     });
 }
@@ -168,7 +168,7 @@ fn strict_mode_by_configuration() {
 #[test]
 fn references_survive() {
     in_child("strict::references_survive", || {
-        ray::init_with(Config::new().strict(true)).unwrap();
+        crate::support::init_with(Config::new().strict(true)).unwrap();
         let gate = Gate::new();
         let inner = waits.remote(gate);
         let nested =

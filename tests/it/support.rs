@@ -29,12 +29,13 @@ pub(crate) fn engine() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let config = ray::Config::new().num_cpus(32).tips(false).ignore_reinit_error(true);
-        start(config).expect("the engine of this process starts");
+        let started = if crate::cluster::wanted() { crate::cluster::start_shared(config) } else { init_with(config) };
+        started.expect("the engine of this process starts");
     });
 }
 
 /// Starts the engine of this process, with the executor on which the tests run.
-fn start(config: ray::Config) -> ray::Result<ray::Context> {
+pub(crate) fn init_with(config: ray::Config) -> ray::Result<ray::Context> {
     if crate::processes::wanted() {
         crate::processes::start(config)
     } else if crate::cluster::wanted() {
@@ -75,8 +76,8 @@ pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl
 /// Like [`in_child_with`], but does not check how the child ended: for a body that ends the process itself.
 pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     if std::env::var(MARK).is_ok_and(|marked| marked == name) {
-        if crate::processes::wanted() || crate::cluster::wanted() {
-            start(ray::Config::new().tips(false).ignore_reinit_error(true)).expect("the engine starts");
+        if crate::processes::wanted() {
+            init_with(ray::Config::new().tips(false).ignore_reinit_error(true)).expect("the engine starts");
         }
         body();
         println!("\n{DONE}");
@@ -132,6 +133,8 @@ struct Counts {
     counts: HashMap<u64, u64>,
     wakers: Vec<Waker>,
     words: HashMap<u64, Vec<String>>,
+    /// Of each crowd of bodies in other processes: how many are inside, and the largest number that were.
+    crowds: HashMap<String, (i64, i64)>,
 }
 
 static COUNTS: Mutex<Option<Counts>> = Mutex::new(None);
@@ -147,6 +150,7 @@ enum Operation {
     WaitFor(u64, u64),
     Say(u64, String),
     Said(u64),
+    Move(String, i64),
 }
 
 /// Does an operation of a child.
@@ -159,6 +163,7 @@ pub(crate) fn serve(operation: &[u8]) -> Vec<u8> {
         Operation::WaitFor(tally, count) => bytes_of(&Tally(tally).is_reached(count, PATIENCE)),
         Operation::Say(words, word) => bytes_of(&Words(words).say(word)),
         Operation::Said(words) => bytes_of(&Words(words).said()),
+        Operation::Move(crowd, by) => bytes_of(&moved(crowd, by)),
     }
 }
 
@@ -327,6 +332,31 @@ impl Words {
         }
         with_counts(|counts| counts.words.get(&self.0).cloned().unwrap_or_default())
     }
+}
+
+/// Counts bodies of other processes that enter (1) or leave (-1) a crowd.
+fn moved(crowd: String, by: i64) {
+    with_counts(|counts| {
+        let (now, most) = counts.crowds.entry(crowd).or_default();
+        *now += by;
+        *most = (*most).max(*now);
+    });
+}
+
+/// Enters (1) or leaves (-1) a crowd, if the counts are in another process.
+pub(crate) fn move_in_parent(crowd: &str, by: i64) -> bool {
+    in_parent::<()>(&Operation::Move(crowd.to_owned(), by)).is_some()
+}
+
+/// How many bodies of other processes are in a crowd, and the largest number that were.
+pub(crate) fn crowd_of_others(crowd: &str) -> (usize, usize) {
+    let (now, most) = with_counts(|counts| counts.crowds.get(crowd).copied().unwrap_or_default());
+    (usize::try_from(now).unwrap_or(0), usize::try_from(most).unwrap_or(0))
+}
+
+/// The number of repetitions of a call: `all`, or at most `few` where each call goes to another process.
+pub(crate) fn calls(few: usize, all: usize) -> usize {
+    if crate::cluster::wanted() || crate::cluster::is_worker() { few.min(all) } else { all }
 }
 
 /// Resident memory of this process, in bytes.

@@ -130,7 +130,7 @@ fn async_functions() {
 #[test]
 fn a_task_starts_when_its_arguments_are_ready() {
     in_child("tasks::a_task_starts_when_its_arguments_are_ready", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let gate = Gate::new();
         // There is a single CPU: tasks that wait for arguments hold none.
         let source = later_pass.remote(gate, 2);
@@ -261,7 +261,7 @@ fn nested_tasks() {
 #[test]
 fn nested_tasks_on_one_cpu() {
     in_child("tasks::nested_tasks_on_one_cpu", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         assert_eq!(ray::get(fib.remote(12)).unwrap(), 144);
         assert_eq!(ray::get(descend.remote(200)).unwrap(), 200);
         assert_eq!(ray::get_timeout(descend_timed.remote(50), PATIENCE).unwrap(), 50, "a timed get runs no bodies itself");
@@ -296,7 +296,7 @@ fn asks_by_constant() -> f64 {
 #[test]
 fn options() {
     in_child("tasks::options", || {
-        ray::init_with(ray::Config::new().num_cpus(4).num_gpus(1).resource("seat", 1.0)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(4).num_gpus(1).resource("seat", 1.0)).unwrap();
         assert_eq!(ray::get(asks.remote()).unwrap(), (2.0, 0.5, "from the attribute".to_owned()));
         let called = asks.options().num_cpus(0.25).resource("seat", 1.0).name("from the call");
         assert_eq!(ray::get(called.remote()).unwrap(), (0.25, 1.0, "from the call".to_owned()));
@@ -337,7 +337,7 @@ fn the_name_of_a_task() {
 #[test]
 fn infeasible_requests() {
     in_child("tasks::infeasible_requests", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let refused = |error: Error, word: &str| {
             assert_eq!(error.kind(), ErrorKind::Infeasible, "{error}");
             assert!(error.to_string().contains(word), "{error}");
@@ -444,7 +444,7 @@ fn try_remote_reports_only_submission_errors() {
 #[test]
 fn unhandled_failures() {
     let body = || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let dropped = fails.remote(101);
         ready(&dropped);
         let again = dropped.clone();

@@ -85,7 +85,7 @@ fn silenced_by_the_environment() {
 #[test]
 fn silenced_by_the_program() {
     let said = in_child_with("tips::silenced_by_the_program", &[], || {
-        ray::init_with(Config::new().tips(false)).unwrap();
+        crate::support::init_with(Config::new().tips(false)).unwrap();
         one_by_one();
     });
     assert_eq!(tips(&said), [""; 0]);
@@ -95,7 +95,7 @@ fn silenced_by_the_program() {
 #[test]
 fn a_tip_for_a_loop_in_a_task() {
     let said = in_child_with("tips::a_tip_for_a_loop_in_a_task", &[], || {
-        ray::init_with(Config::new().num_cpus(2)).unwrap();
+        crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         ray::get(ray::task(one_by_one).remote()).unwrap();
     });
     assert_eq!(tips(&said).len(), 1, "{}", said.stderr);

@@ -262,7 +262,7 @@ fn several_waits_for_the_same_objects() {
 #[test]
 fn a_waiting_task_lends_its_cpu() {
     in_child("wait::a_waiting_task_lends_its_cpu", || {
-        ray::init_with(ray::Config::new().num_cpus(1)).unwrap();
+        crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let waits = ray::task(|| {
             let refs: Vec<_> = (0..10).map(|x| square.remote(x)).collect();
             let (ready, rest) = ray::wait(&refs, ray::first(9).timeout(PATIENCE)).unwrap();

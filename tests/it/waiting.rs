@@ -2,7 +2,7 @@
 
 use ray::{ObjectRef, remote};
 
-use crate::stage::{Crowd, alone, alone_on, eventually, late};
+use crate::stage::{Crowd, alone_on, apart, eventually, late};
 use crate::support::{Gate, Tally};
 
 #[remote]
@@ -107,8 +107,8 @@ fn a_get_of_the_callers_own_call_ends_with_the_kill() {
 
 #[test]
 fn a_get_ends_with_the_shutdown() {
-    alone(|| {
-        ray::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
+    apart(|| {
+        crate::support::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
         let (running, gate, ended) = (Tally::new(), Gate::new(), Tally::new());
         let object = hold(running, gate);
         let one = object.clone();

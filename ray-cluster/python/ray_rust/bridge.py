@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def main() -> None:
     while (frame := channel.take_one()) is None:
         channel.receive()
     protocol, folder, address, namespace = frame.u32(), frame.text(), frame.text(), frame.text()
+    start = frame.rest()
     # The lock says that the folder is in use. It is this process's as well as the driver's, until both have ended.
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
@@ -78,7 +80,7 @@ def main() -> None:
                 f"the program has protocol {protocol}, and the Python package has protocol {PROTOCOL}: "
                 "both come from the same version of the crate, so build the program again",
             )
-        joined = _join(channel, folder, address, namespace)
+        joined = _join(channel, folder, address, namespace, start)
         answer.u8(_JOINED)
         answer.bytes += joined
         channel.send(answer)
@@ -127,7 +129,7 @@ def _prepare_local(folder: str) -> str:
     return local
 
 
-def _join(channel: Channel, folder: str, address: str, namespace: str) -> bytes:
+def _join(channel: Channel, folder: str, address: str, namespace: str, start: bytes) -> bytes:
     """Joins the cluster; returns what the driver is told of it."""
 
     def stage(number: int) -> None:
@@ -153,15 +155,17 @@ def _join(channel: Channel, folder: str, address: str, namespace: str) -> bytes:
         ) from error
     from .values import text_of
 
+    node: dict[str, Any] = msgpack.unpackb(start)
+    variables = node.pop("env_vars", {})
     options: dict[str, Any] = {
         "namespace": namespace,
-        "runtime_env": {"py_modules": [os.path.join(folder, "ray_rust")]},
+        "runtime_env": {"py_modules": [os.path.join(folder, "ray_rust")], "env_vars": variables},
         "log_to_driver": True,
         "logging_level": logging.WARNING,
     }
     if local is not None:
         stage(2)
-        options |= {"address": "local", "include_dashboard": False, "_temp_dir": local}
+        options |= {"address": "local", "include_dashboard": False, "_temp_dir": local, **node}
     else:
         stage(1)
         options["address"] = address = _check_head(address)

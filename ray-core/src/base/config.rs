@@ -183,6 +183,17 @@ impl Config {
         self.namespace.as_deref()
     }
 
+    /// Removes what the program chooses about the node on which it runs, and returns it.
+    #[doc(hidden)]
+    pub fn take_node(&mut self) -> Node {
+        Node {
+            num_cpus: self.num_cpus.take(),
+            num_gpus: self.num_gpus.take(),
+            memory: self.memory.take(),
+            resources: std::mem::take(&mut self.resources),
+        }
+    }
+
     /// # Errors
     /// `ClusterUnavailable`: an address is set, but the engine that starts is the embedded one.
     pub(crate) fn check_no_address(&self) -> Result<()> {
@@ -253,6 +264,30 @@ impl Config {
             stall_report: Some(self.stall_report.unwrap_or(DEFAULT_STALL)).filter(|after| !after.is_zero()),
             max_threads,
         })
+    }
+}
+
+/// What a program chooses about the node on which it runs.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    pub num_cpus: Option<usize>,
+    pub num_gpus: Option<usize>,
+    pub memory: Option<u64>,
+    pub resources: Vec<(Cow<'static, str>, f64)>,
+}
+
+impl Node {
+    /// The function of [`Config`] that has chosen something; none: nothing is chosen.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&'static str> {
+        let chosen = [
+            ("num_cpus", self.num_cpus.is_some()),
+            ("num_gpus", self.num_gpus.is_some()),
+            ("memory", self.memory.is_some()),
+            ("resource", !self.resources.is_empty()),
+        ];
+        chosen.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 }
 
@@ -347,6 +382,15 @@ mod tests {
         assert_eq!(address(Config::new().address("local"), "auto").as_deref(), Some("local"));
         let error = Config::new().address("10.0.0.1:6379").check_no_address().unwrap_err();
         assert!(error.is_cluster_unavailable() && error.to_string().contains("unset RAY_ADDRESS"), "{error}");
+    }
+
+    #[test]
+    fn the_choices_about_the_node() {
+        let mut config = Config::new().num_cpus(3).resource("seat", 1.0).namespace("mine");
+        let node = config.take_node();
+        assert_eq!((node.num_cpus, node.resources.len(), node.chosen()), (Some(3), 1, Some("num_cpus")));
+        assert_eq!((config.take_node().chosen(), config.chosen_namespace()), (None, Some("mine")));
+        assert_eq!(Config::new().resource("seat", 1.0).take_node().chosen(), Some("resource"));
     }
 
     #[test]
