@@ -43,11 +43,10 @@ pub(crate) enum Kind {
     Exit = 22,
     Run = 30,
     Stop = 31,
-    Finish = 32,
 }
 
 impl Kind {
-    const ALL: [Kind; 19] = [
+    const ALL: [Kind; 18] = [
         Kind::Hello,
         Kind::Settled,
         Kind::Answer,
@@ -66,7 +65,6 @@ impl Kind {
         Kind::Exit,
         Kind::Run,
         Kind::Stop,
-        Kind::Finish,
     ];
 
     fn of(number: u8) -> io::Result<Self> {

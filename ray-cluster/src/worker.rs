@@ -106,12 +106,8 @@ struct Worker {
 
 /// What a thread runs.
 type Work = Box<dyn FnOnce() + Send>;
-/// What the thread of an actor does.
-enum Step {
-    Call(Box<dyn FnOnce(&Instance) + Send>),
-    /// Drops the instance, and answers the request.
-    Finish(u64),
-}
+/// What the thread of an actor runs.
+type Call = Box<dyn FnOnce(&Instance) + Send>;
 
 /// The actor whose instance this process has.
 struct Actor {
@@ -119,7 +115,7 @@ struct Actor {
     class: &'static Registration,
     /// A handle of the actor itself.
     own: AnyActor,
-    steps: mpsc::Sender<Step>,
+    calls: mpsc::Sender<Call>,
     exits: AtomicBool,
 }
 
@@ -159,10 +155,6 @@ impl Worker {
                 if let Some(body) = body {
                     body.cancel();
                 }
-                Ok(())
-            }
-            Kind::Finish => {
-                self.finish(frame.u64()?);
                 Ok(())
             }
             other => Err(malformed(format!("a worker's program gets no frame of kind {other:?}"))),
@@ -209,9 +201,9 @@ impl Worker {
             Ok(found) => found,
             Err(error) => return self.end(request.number, Err(error), |_| false),
         };
-        let (steps, queue) = mpsc::channel::<Step>();
+        let (calls, queue) = mpsc::channel::<Call>();
         let number = AtomicU64::new(actor);
-        let _ = self.actor.set(Actor { number, class, own, steps, exits: AtomicBool::new(false) });
+        let _ = self.actor.set(Actor { number, class, own, calls, exits: AtomicBool::new(false) });
         let worker = Arc::clone(self);
         std::thread::spawn(move || {
             let Request { number, task, attempt, document, args } = request;
@@ -228,17 +220,12 @@ impl Worker {
             let Some(instance) = made.lock().take() else { return };
             let is_async = class.methods().iter().any(|method| method.is_async());
             let concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
-            for step in queue {
-                match step {
-                    Step::Call(call) if concurrent => {
-                        let instance = instance.clone();
-                        std::thread::spawn(move || call(&instance));
-                    }
-                    Step::Call(call) => call(&instance),
-                    Step::Finish(number) => {
-                        drop(instance);
-                        return worker.end(number, Encoded::of(&()), |_| false);
-                    }
+            for call in queue {
+                if concurrent {
+                    let instance = instance.clone();
+                    std::thread::spawn(move || call(&instance));
+                } else {
+                    call(&instance);
                 }
             }
         });
@@ -265,15 +252,7 @@ impl Worker {
             let ended = body.run_as(own, method.call(instance, args));
             worker.end(number, ended, |error| method.retries(error));
         });
-        let _ = actor.steps.send(Step::Call(call));
-    }
-
-    /// Drops the instance of the actor, after the calls before this.
-    fn finish(self: &Arc<Self>, request: u64) {
-        let sent = self.actor.get().is_some_and(|actor| actor.steps.send(Step::Finish(request)).is_ok());
-        if !sent {
-            self.end(request, Encoded::of(&()), |_| false);
-        }
+        let _ = actor.calls.send(call);
     }
 
     fn begin(&self, request: u64, body: RemoteBody) -> Arc<RemoteBody> {

@@ -33,7 +33,6 @@ def make_class(path: str, methods: list[str], is_async: bool, is_concurrent: boo
     for method in [*methods, "rust_ready__"]:
         body[method] = _method(method, is_async)
     body["rust_terminate__"] = _terminate(is_async)
-    body["__ray_shutdown__"] = _shutdown
     return type(name, (), body)
 
 
@@ -76,10 +75,3 @@ def _terminate(is_async: bool) -> Callable[..., Any]:
     made: Callable[..., Any] = async_terminate if is_async else terminate
     made.__name__ = made.__qualname__ = "rust_terminate__"
     return made
-
-
-def _shutdown(_instance: Any) -> None:
-    """Ray calls this before it ends an actor that nobody kills."""
-    from . import worker
-
-    worker.finish()

@@ -149,7 +149,6 @@ class Child:
         #: The calls of the actor run at the same time.
         self.is_concurrent = False
         self.is_dead = False
-        self.is_finished = False
         try:
             self._greet(printed)
         except BaseException:
@@ -336,29 +335,6 @@ class Child:
                     cancelled = True
                     self.stop(request)
 
-    def finish(self) -> None:
-        """Has the child drop the instance of the actor, after the calls before this."""
-        if self.is_dead or self.is_finished:
-            return
-        self.is_finished = True
-        run: Future[Value] = Future()
-        request = next(self._requests)
-        self._runs[request] = run
-        frame = Writer(frames.FINISH)
-        frame.u64(request)
-        self.channel.send(frame)
-        while not run.done():
-            if self._turn.acquire(timeout=_SLICE):
-                try:
-                    if self.channel.is_readable(_SLICE):
-                        self.channel.receive()
-                        for arrived in self.channel.take():
-                            self._handle(arrived)
-                except (frames.Closed, OSError):
-                    return
-                finally:
-                    self._turn.release()
-
     def _begin(self, header: bytes, args: tuple[Any, ...]) -> "tuple[int, Future[Value]]":
         run: Future[Value] = Future()
         with self._lock:
@@ -477,7 +453,6 @@ def run_function(header: bytes, args: tuple[Any, ...]) -> Value:
 
 #: The unit of Rust in MessagePack.
 _UNIT = b"\xc0"
-_TERMINATED = b"the program has terminated the actor"
 #: A worker whose actor is not to be used any more ends after this time, in which its last reply leaves it.
 _LAST_REPLY = 0.1
 
@@ -541,15 +516,7 @@ def _exit_if_asked(here: Child) -> None:
 
 def terminate() -> bytes:
     """Ends the actor after the calls before this one; the call itself succeeds."""
-    finish()
-    core_worker = ray._private.worker.global_worker.core_worker
-    timer = threading.Timer(_LAST_REPLY, core_worker.drain_and_exit_worker, args=["user", _TERMINATED])
+    timer = threading.Timer(_LAST_REPLY, os._exit, args=[0])
     timer.daemon = True
     timer.start()
     return _UNIT
-
-
-def finish() -> None:
-    """Has the Rust program drop the instance of the actor, before this worker ends."""
-    if _child is not None:
-        _child.finish()
