@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use ray_core::__private::executor::{
-    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, Reply, fail, unit,
+    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, RemoteState, Reply, fail, unit,
 };
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
 use ray_core::{ClusterInfo, Error, ErrorKind, Result};
@@ -252,8 +252,9 @@ impl Executor for Cluster {
         self.link.send_short(Kind::Kill, actor, Some(u8::from(restart)));
     }
 
-    fn is_actor_alive(&self, actor: u64) -> bool {
-        self.link.ask(&Question { actor: Some(actor), ..question("alive") }).unwrap_or(false)
+    fn actor_state(&self, actor: u64) -> RemoteState {
+        // Without an answer the connection has ended, and no call reaches the actor any more.
+        self.link.ask(&Question { actor: Some(actor), ..question("state") }).unwrap_or(RemoteState::Dead)
     }
 
     fn exit_actor(&self, actor: u64) -> Result<()> {

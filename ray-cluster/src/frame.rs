@@ -43,10 +43,11 @@ pub(crate) enum Kind {
     Exit = 22,
     Run = 30,
     Stop = 31,
+    Finish = 32,
 }
 
 impl Kind {
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 19] = [
         Kind::Hello,
         Kind::Settled,
         Kind::Answer,
@@ -65,6 +66,7 @@ impl Kind {
         Kind::Exit,
         Kind::Run,
         Kind::Stop,
+        Kind::Finish,
     ];
 
     fn of(number: u8) -> io::Result<Self> {

@@ -16,8 +16,9 @@ use nix::fcntl::{Flock, FlockArg};
 const PACKAGE: &str = "ray_rust";
 
 /// The files of the Python package.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("__init__.py", include_str!("../python/ray_rust/__init__.py")),
+    ("actors.py", include_str!("../python/ray_rust/actors.py")),
     ("bridge.py", include_str!("../python/ray_rust/bridge.py")),
     ("definitions.py", include_str!("../python/ray_rust/definitions.py")),
     ("frames.py", include_str!("../python/ray_rust/frames.py")),

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -115,7 +116,8 @@ struct Actor {
     class: &'static Registration,
     /// A handle of the actor itself.
     own: AnyActor,
-    calls: mpsc::Sender<Call>,
+    /// None: the instance is to be dropped.
+    calls: Mutex<Option<mpsc::Sender<Call>>>,
     exits: AtomicBool,
 }
 
@@ -154,6 +156,13 @@ impl Worker {
                 let body = self.bodies.lock().get(&frame.u64()?).cloned();
                 if let Some(body) = body {
                     body.cancel();
+                }
+                Ok(())
+            }
+            Kind::Finish => {
+                match self.actor.get() {
+                    Some(actor) => drop(actor.calls.lock().take()),
+                    None => std::process::exit(0),
                 }
                 Ok(())
             }
@@ -203,7 +212,7 @@ impl Worker {
         };
         let (calls, queue) = mpsc::channel::<Call>();
         let number = AtomicU64::new(actor);
-        let _ = self.actor.set(Actor { number, class, own, calls, exits: AtomicBool::new(false) });
+        let _ = self.actor.set(Actor { number, class, own, calls: Mutex::new(Some(calls)), exits: AtomicBool::new(false) });
         let worker = Arc::clone(self);
         std::thread::spawn(move || {
             let Request { number, task, attempt, document, args } = request;
@@ -228,6 +237,9 @@ impl Worker {
                     call(&instance);
                 }
             }
+            // Ray's worker ends after this process, so a panic of the user's `Drop` must not keep it.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
+            std::process::exit(0);
         });
     }
 
@@ -252,7 +264,9 @@ impl Worker {
             let ended = body.run_as(own, method.call(instance, args));
             worker.end(number, ended, |error| method.retries(error));
         });
-        let _ = actor.calls.send(call);
+        if let Some(calls) = &*actor.calls.lock() {
+            let _ = calls.send(call);
+        }
     }
 
     fn begin(&self, request: u64, body: RemoteBody) -> Arc<RemoteBody> {

@@ -87,7 +87,7 @@ pub mod __private {
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};
         pub use crate::object::remote::{BodyInfo, RemoteObject, Reply};
         pub use crate::task::executor::{
-            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, Retries, Retry, fail, unit,
+            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteState, Retries, Retry, fail, unit,
         };
     }
     pub use crate::{not_a_result, task_error};

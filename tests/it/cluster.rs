@@ -8,7 +8,6 @@
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
 
 mod differs;
-mod nodes;
 
 use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -33,44 +33,51 @@ def make_class(path: str, methods: list[str], is_async: bool, is_concurrent: boo
     for method in [*methods, "rust_ready__"]:
         body[method] = _method(method, is_async)
     body["rust_terminate__"] = _terminate(is_async)
+    body["__ray_shutdown__"] = _shutdown
     return type(name, (), body)
 
 
 def _constructor(is_concurrent: bool) -> Callable[..., None]:
     def __init__(self: Any, header: bytes, *args: Any) -> None:
-        from . import worker
+        from . import actors
 
-        worker.construct(self, header, args, is_concurrent)
+        actors.construct(self, header, args, is_concurrent)
 
     return __init__
 
 
 def _method(name: str, is_async: bool) -> Callable[..., Any]:
-    def method(self: Any, header: bytes, *args: Any) -> Any:
-        from . import worker
+    def method(_self: Any, header: bytes, *args: Any) -> Any:
+        from . import actors
 
-        return worker.call(self, header, args)
+        return actors.call(header, args)
 
-    async def async_method(self: Any, header: bytes, *args: Any) -> Any:
-        from . import worker
+    async def async_method(_self: Any, header: bytes, *args: Any) -> Any:
+        from . import actors
 
-        return await worker.call_async(self, header, args)
+        return await actors.call_async(header, args)
 
     made: Callable[..., Any] = async_method if is_async else method
     made.__name__ = made.__qualname__ = name
     return made
 
 
+def _shutdown(_self: Any) -> None:
+    from . import actors
+
+    actors.finish()
+
+
 def _terminate(is_async: bool) -> Callable[..., Any]:
     def terminate(_self: Any) -> bytes:
-        from . import worker
+        from . import actors
 
-        return worker.terminate()
+        return actors.terminate()
 
     async def async_terminate(_self: Any) -> bytes:
-        from . import worker
+        from . import actors
 
-        return worker.terminate()
+        return await actors.terminate_async()
 
     made: Callable[..., Any] = async_terminate if is_async else terminate
     made.__name__ = made.__qualname__ = "rust_terminate__"

@@ -43,6 +43,7 @@ EXIT = 22  # the actor of this process ends after the calls that run
 # To the Rust program.
 RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, specification, arguments
 STOP = 31  # request: the body of a RUN was cancelled
+FINISH = 32  # the instance of the actor is dropped, and then the program ends
 
 #: Longer bytes travel in a memfd.
 INLINE = 256 * 1024

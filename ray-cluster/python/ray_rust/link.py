@@ -39,6 +39,10 @@ _READY = "ray::ActorHandle::ready"
 _TERMINATE = "ray::ActorHandle::terminate"
 
 
+#: Ray's states of actors that are not waiting for their creation.
+_STATES = {"ALIVE": "Alive", "RESTARTING": "Restarting", "DEAD": "Dead"}
+
+
 class Table:
     """Numbers of objects, or of actors."""
 
@@ -118,7 +122,7 @@ class Link:
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
             "find": self._find,
             "names": self._names,
-            "alive": self._alive,
+            "state": self._state,
             "resources": lambda _: ray.cluster_resources(),
             "available": lambda _: ray.available_resources(),
             "nodes": lambda _: [_node(node) for node in ray.nodes()],
@@ -389,22 +393,15 @@ class Link:
         named = ray.util.list_named_actors(all_namespaces=True)
         return [[one["namespace"], one["name"]] for one in named]
 
-    def _alive(self, question: dict[str, Any]) -> Any:
+    def _state(self, question: dict[str, Any]) -> Any:
         handle = self.actors.get(question["actor"])
         if handle is None:
-            return False
-        actor = handle._ray_actor_id.hex()
-        try:
-            # Ray 1.0 to 2.60. The public function needs the dashboard.
-            state = ray._private.state.state
-            state._check_connected()
-            info = state.actor_table(actor)
-        except (AttributeError, TypeError):
-            from ray.util.state import get_actor
-
-            found = get_actor(actor)
-            return found is not None and found.state != "DEAD"
-        return bool(info) and info.get("State") != "DEAD"
+            return "Dead"
+        state = ray._private.state.state
+        state._check_connected()
+        info = state.actor_table(handle._ray_actor_id.hex())
+        # Ray's head may not know an actor yet that this process has just created.
+        return _STATES.get(info.get("State", ""), "Pending")
 
 
 def _node(node: dict[str, Any]) -> dict[str, Any]:

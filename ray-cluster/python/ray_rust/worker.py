@@ -32,7 +32,7 @@ import ray
 from . import PROTOCOL, frames, values
 from .frames import Channel, Reader, Writer
 from .link import SINGLE, Link, describe, parts
-from .values import ConstructorError, ProgramError, Retryable, RustError, Value
+from .values import ProgramError, Retryable, RustError, Value
 
 #: The variable by which the Rust program knows that it is the child of a worker. Its standard input is its end of the socket.
 VARIABLE = "RAY_RUST_WORKER"
@@ -53,7 +53,7 @@ START = 60.0
 #: How long Ray may take to end a worker whose children it has killed.
 _EXIT_OF_RAY = 2.0
 
-_FUNCTION, _CONSTRUCTOR, _METHOD = 0, 1, 2
+FUNCTION, CONSTRUCTOR, METHOD = 0, 1, 2
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -146,6 +146,10 @@ class Child:
         self.waits = False
         self.exits = False
         self.is_actor = False
+        #: Ray starts another instance of the actor if this one ends by a crash.
+        self.restarts = False
+        #: The program drops the instance of the actor, and ends.
+        self.finishes = False
         #: The calls of the actor run at the same time.
         self.is_concurrent = False
         self.is_dead = False
@@ -213,7 +217,7 @@ class Child:
         time.sleep(_EXIT_OF_RAY)
         self._ended()
 
-    def _read_always(self) -> None:
+    def read_always(self) -> None:
         """Reads for an actor whose calls run at the same time."""
         with self._turn:
             try:
@@ -294,6 +298,11 @@ class Child:
             self.link.write_value(frame, arg)
         self.channel.send(frame)
 
+    def has_calls(self) -> bool:
+        """Whether calls run that run beside others."""
+        with self._lock:
+            return bool(self._runs)
+
     def stop(self, request: int) -> None:
         """Cancels the body of a call."""
         frame = Writer(frames.STOP)
@@ -324,7 +333,7 @@ class Child:
                         return self._outcome(frame)
                     frame.rewind()
                     self._handle(frame)
-                elif self.waits and self.link.wanted and what == _FUNCTION:
+                elif self.waits and self.link.wanted and what == FUNCTION:
                     wanted = list(self.link.wanted.values())
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
@@ -340,7 +349,7 @@ class Child:
         with self._lock:
             request = next(self._requests)
             self._runs[request] = run
-            self._send(request, _METHOD, None, header, args)
+            self._send(request, METHOD, None, header, args)
         return request, run
 
     def run_beside_others(self, header: bytes, args: tuple[Any, ...]) -> Value:
@@ -438,7 +447,12 @@ def child() -> Child:
         return _child
 
 
-def _raise(error: Failed) -> RustError:
+def running() -> Child | None:
+    """The child, if one runs."""
+    return _child
+
+
+def raised(error: Failed) -> RustError:
     kind = Retryable if error.retry else RustError
     return kind(error.payload, error.text, values.task_id())
 
@@ -446,77 +460,6 @@ def _raise(error: Failed) -> RustError:
 def run_function(header: bytes, args: tuple[Any, ...]) -> Value:
     """Runs a Rust function."""
     try:
-        return child().run(_FUNCTION, None, header, args)
+        return child().run(FUNCTION, None, header, args)
     except Failed as error:
-        raise _raise(error) from None
-
-
-#: The unit of Rust in MessagePack.
-_UNIT = b"\xc0"
-#: A worker whose actor is not to be used any more ends after this time, in which its last reply leaves it.
-_LAST_REPLY = 0.1
-
-
-def end_soon() -> None:
-    """Ends this worker when its reply has left it, so that Ray sees a crash, and restarts the actor if it may."""
-    timer = threading.Timer(_LAST_REPLY, os._exit, args=[1])
-    timer.daemon = True
-    timer.start()
-
-
-def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent: bool) -> None:
-    """Makes the Rust instance of an actor."""
-    here = child()
-    here.is_actor = True
-    instance.own = ray.get_runtime_context().current_actor
-    try:
-        here.run(_CONSTRUCTOR, instance.own, header, args)
-    except Failed as error:
-        raise ConstructorError(error.payload, error.text, values.task_id()) from None
-    if is_concurrent:
-        here.is_concurrent = True
-        threading.Thread(target=here._read_always, name="ray-rust-calls", daemon=True).start()
-
-
-def _ended(error: Failed) -> RustError:
-    if error.dies:
-        end_soon()
-    return _raise(error)
-
-
-def call(instance: Any, header: bytes, args: tuple[Any, ...]) -> Value:
-    """Calls a method."""
-    here = child()
-    try:
-        if here.is_concurrent:
-            done = here.run_beside_others(header, args)
-        else:
-            done = here.run(_METHOD, None, header, args)
-    except Failed as error:
-        raise _ended(error) from None
-    _exit_if_asked(here)
-    return done
-
-
-async def call_async(instance: Any, header: bytes, args: tuple[Any, ...]) -> Value:
-    """Calls a method of an async actor."""
-    here = child()
-    try:
-        done = await here.run_async(header, args)
-    except Failed as error:
-        raise _ended(error) from None
-    _exit_if_asked(here)
-    return done
-
-
-def _exit_if_asked(here: Child) -> None:
-    if here.exits:
-        ray.actor.exit_actor()
-
-
-def terminate() -> bytes:
-    """Ends the actor after the calls before this one; the call itself succeeds."""
-    timer = threading.Timer(_LAST_REPLY, os._exit, args=[0])
-    timer.daemon = True
-    timer.start()
-    return _UNIT
+        raise raised(error) from None

@@ -26,7 +26,7 @@ use crate::engine::thread_state::ThreadState;
 use crate::object::carried::CarriedActor;
 use crate::object::encoded::Encoded;
 use crate::object::object_ref::ObjectRef;
-use crate::task::executor::{Executor, RemoteActor, RemoteCreation};
+use crate::task::executor::{Executor, RemoteActor, RemoteCreation, RemoteState};
 use crate::task::head::Extra;
 
 /// The executor of a proxy; none for an actor of this process.
@@ -48,8 +48,12 @@ fn proxy<A: Actor>(executor: &Arc<dyn Executor>, id: u64) -> ActorHandle<A> {
 
 /// The state of an actor of another process, as far as its executor tells; none for an actor of this process.
 pub(super) fn state(actor: &ActorHead) -> Option<ActorState> {
-    let alive = executor_of(actor)?.is_actor_alive(actor.caller());
-    Some(if alive { ActorState::Alive } else { ActorState::Dead })
+    Some(match executor_of(actor)?.actor_state(actor.caller()) {
+        RemoteState::Pending => ActorState::PendingCreation,
+        RemoteState::Alive => ActorState::Alive,
+        RemoteState::Restarting => ActorState::Restarting,
+        RemoteState::Dead => ActorState::Dead,
+    })
 }
 
 /// Creates an actor by the executor.

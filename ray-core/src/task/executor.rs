@@ -76,8 +76,8 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Ends an actor; it may start anew if it is to `restart` and restarts are left.
     fn kill_actor(&self, actor: u64, restart: bool);
 
-    /// Whether an actor is not dead.
-    fn is_actor_alive(&self, actor: u64) -> bool;
+    /// The state of an actor.
+    fn actor_state(&self, actor: u64) -> RemoteState;
 
     /// Ends the actor whose method runs in this process.
     ///
@@ -272,6 +272,19 @@ impl Retries {
         self.failed += u32::from(again);
         again
     }
+}
+
+/// The state of an actor of another process, as its executor tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RemoteState {
+    /// The constructor has not ended.
+    Pending,
+    /// The actor takes calls.
+    Alive,
+    /// It has ended, and is to start again.
+    Restarting,
+    /// It has ended, and stays so.
+    Dead,
 }
 
 /// An actor that the executor has created, or has found by its name.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ray::__private::executor::{Executor, RemoteActor, RemoteCall, RemoteCreation, fail};
+use ray::__private::executor::{Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteState, fail};
 use ray::{ErrorKind, Result};
 
 use super::driver::{Driver, Given, Job, resources_of_all};
@@ -63,8 +63,8 @@ impl Executor for Processes {
         self.0.kill(actor, "the actor was killed by `ray::kill`");
     }
 
-    fn is_actor_alive(&self, actor: u64) -> bool {
-        self.0.death(actor).is_none()
+    fn actor_state(&self, actor: u64) -> RemoteState {
+        if self.0.death(actor).is_none() { RemoteState::Alive } else { RemoteState::Dead }
     }
 
     fn exit_actor(&self, _actor: u64) -> Result<()> {

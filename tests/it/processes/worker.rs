@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 
 use parking_lot::Mutex;
 use ray::__private::executor::{
-    BodyInfo, Executor, RemoteActor, RemoteBody, RemoteCall, RemoteCreation, Reply, fail, proxy_of, unit,
+    BodyInfo, Executor, RemoteActor, RemoteBody, RemoteCall, RemoteCreation, RemoteState, Reply, fail, proxy_of, unit,
 };
 use ray::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray::{ErrorKind, Result};
@@ -274,8 +274,9 @@ impl Executor for Parent {
         self.link().send(&Message::Kill { actor, restart });
     }
 
-    fn is_actor_alive(&self, actor: u64) -> bool {
-        self.ask(|request| Message::Alive { request, actor }).unwrap_or(false)
+    fn actor_state(&self, actor: u64) -> RemoteState {
+        let lives = self.ask(|request| Message::Alive { request, actor }).unwrap_or(false);
+        if lives { RemoteState::Alive } else { RemoteState::Dead }
     }
 
     fn exit_actor(&self, actor: u64) -> Result<()> {

@@ -1,0 +1,140 @@
+"""Actors in a worker: the constructor, the methods, and the end."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from typing import Any
+
+import msgpack
+import ray
+
+from . import frames, values, worker
+from .frames import Writer
+from .link import parts
+from .values import ConstructorError, RustError, Value
+from .worker import Failed
+
+#: The unit of Rust in MessagePack.
+_UNIT = b"\xc0"
+#: A worker whose actor is not to be used any more ends after this time, in which its last reply leaves it.
+_LAST_REPLY = 0.1
+
+
+#: How long a worker waits until the Rust program has dropped the instance of an actor that ends.
+_FINISH = 5.0
+
+
+class Ending:
+    """The end of the actor of this worker. A call that comes after it has begun does not run."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self.error: Failed | None = None
+
+    def begin(self, status: int, error: Failed | None = None) -> None:
+        """Ends this worker when its reply has left it. With status 1 Ray sees a crash, and restarts the actor if it may."""
+        self.has_begun = True
+        self.error = error
+        timer = threading.Timer(_LAST_REPLY, os._exit, args=[status])
+        timer.daemon = True
+        timer.start()
+
+    def hold(self) -> None:
+        """Keeps a call until this worker ends: Ray fails it, or sends it to the next instance. Without one it has an error."""
+        if self.error is not None:
+            raise self.error
+        time.sleep(3600)
+
+
+_ending = Ending()
+
+
+def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent: bool) -> None:
+    """Makes the Rust instance of an actor."""
+    here = worker.child()
+    here.is_actor = True
+    options = msgpack.unpackb(parts(header)[2]).get("options", {})
+    here.restarts = options.get("max_restarts", 0) != 0
+    instance.own = ray.get_runtime_context().current_actor
+    try:
+        here.run(worker.CONSTRUCTOR, instance.own, header, args)
+    except Failed as error:
+        raise ConstructorError(error.payload, error.text, values.task_id()) from None
+    if is_concurrent:
+        here.is_concurrent = True
+        threading.Thread(target=here.read_always, name="ray-rust-calls", daemon=True).start()
+
+
+def _ended(here: worker.Child, error: Failed) -> RustError:
+    if error.dies and not _ending.has_begun:
+        _ending.begin(1, None if here.restarts else error)
+    return worker.raised(error)
+
+
+def call(header: bytes, args: tuple[Any, ...]) -> Value:
+    """Calls a method."""
+    here = worker.child()
+    try:
+        if _ending.has_begun:
+            _ending.hold()
+        if here.is_concurrent:
+            done = here.run_beside_others(header, args)
+        else:
+            done = here.run(worker.METHOD, None, header, args)
+    except Failed as error:
+        raise _ended(here, error) from None
+    _exit_if_asked(here)
+    return done
+
+
+async def call_async(header: bytes, args: tuple[Any, ...]) -> Value:
+    """Calls a method of an async actor."""
+    here = worker.child()
+    try:
+        if _ending.has_begun:
+            # The loop of the actor's calls runs nothing else any more.
+            _ending.hold()
+        done = await here.run_async(header, args)
+    except Failed as error:
+        raise _ended(here, error) from None
+    _exit_if_asked(here)
+    return done
+
+
+def _exit_if_asked(here: worker.Child) -> None:
+    if here.exits:
+        ray.actor.exit_actor()
+
+
+def terminate() -> bytes:
+    """Ends the actor after the calls before this one; the call itself succeeds."""
+    here = worker.child()
+    while here.has_calls():
+        time.sleep(0.005)
+    _ending.has_begun = True
+    finish()
+    _ending.begin(0)
+    return _UNIT
+
+
+async def terminate_async() -> bytes:
+    """As `terminate`, for an async actor."""
+    here = worker.child()
+    while here.has_calls():
+        await asyncio.sleep(0.005)
+    return terminate()
+
+
+def finish() -> None:
+    """Has the Rust program drop the instance of the actor, and end."""
+    here = worker.running()
+    if here is None or here.is_dead:
+        return
+    here.finishes = True
+    here.channel.send(Writer(frames.FINISH))
+    try:
+        here.process.wait(_FINISH)
+    except subprocess.TimeoutExpired:
+        here.process.kill()
