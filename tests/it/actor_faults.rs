@@ -112,7 +112,7 @@ fn a_cancelled_exclusive_call_does_not_block_later_calls() {
                 stop.running.wait_for(1);
                 let exclusive = actor.change.remote();
                 let behind = actor.pass.remote(None);
-                ray::get(ray::task(|| ()).remote()).unwrap();
+                ray::get(crate::stage::nothing.remote()).unwrap();
                 assert!(!behind.is_ready());
                 $cancel(exclusive);
                 assert_eq!(ray::get(behind).unwrap(), 1);
@@ -155,7 +155,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
     alone(|| {
         for told in [false, true] {
             for_each_sort!(actor of (made, dropped) {
-                for _ in 0..100 {
+                for _ in 0..crate::support::calls(10, 100) {
                     ray::get(actor.pass.remote(None)).unwrap();
                 }
                 // The first call blocks, so that the runner takes all later calls out of the mailbox at once.
@@ -170,7 +170,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
                 } else {
                     calls.push(actor.pass.remote(Some(second)));
                 }
-                calls.extend((0..1000).map(|_| actor.change.remote()));
+                calls.extend((0..crate::support::calls(100, 1000)).map(|_| actor.change.remote()));
                 first.gate.open();
                 second.running.wait_for(1);
                 ray::kill(&actor);
@@ -188,9 +188,9 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
 #[test]
 fn a_kill_at_any_moment() {
     alone_on(2, || {
-        for _ in 0..100 {
+        for _ in 0..crate::support::calls(10, 100) {
             for_each_sort!(actor of (made, dropped) {
-                let calls: Vec<_> = (0..200).map(|_| actor.pass.remote(None)).collect();
+                let calls: Vec<_> = (0..crate::support::calls(40, 200)).map(|_| actor.pass.remote(None)).collect();
                 actor.pass.tell(None);
                 let helper = actor.clone();
                 let getter = std::thread::spawn(move || {
@@ -217,7 +217,7 @@ fn a_restart_while_a_getter_runs_the_calls() {
     alone(|| {
         for turn in 0..20 {
             for_each_sort!(actor of (made, dropped) {
-                for _ in 0..100 {
+                for _ in 0..crate::support::calls(10, 100) {
                     ray::get(actor.pass.remote(None)).unwrap();
                 }
                 let (stop, handle) = (Stop::new(), actor.clone());
@@ -272,7 +272,7 @@ fn a_restart_before_the_constructor_has_run() {
         assert_eq!(ray::get(pending.pass.remote(None)).unwrap(), 1);
         assert!(ray::get(pending.crash.remote()).unwrap_err().is_actor_died(), "its restart is used up");
 
-        for _ in 0..100 {
+        for _ in 0..crate::support::calls(10, 100) {
             for_each_sort!(actor of (made, dropped) {
                 ray::kill_and_restart(&actor);
                 let number = ray::get(actor.pass.remote(None)).unwrap();
@@ -477,7 +477,7 @@ fn a_shutdown_while_actor_bodies_run() {
 #[test]
 fn a_reused_name_stays_with_its_new_actor() {
     alone(|| {
-        for _ in 0..100 {
+        for _ in 0..crate::support::calls(10, 100) {
             let former = Serial::options().name("one").remote(Tally::new(), Tally::new());
             ray::kill(&former);
             let next = Serial::options().name("one").remote(Tally::new(), Tally::new());

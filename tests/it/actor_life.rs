@@ -75,7 +75,7 @@ fn an_actor_ends_after_its_last_handle_is_dropped() {
 fn an_actor_whose_handle_is_dropped_at_once() {
     alone(|| {
         let drops = Tally::new();
-        for _ in 0..100 {
+        for _ in 0..crate::support::calls(10, 100) {
             drop(Worker::remote(drops));
         }
         drops.wait_for(100);
@@ -210,7 +210,7 @@ fn a_killed_actor_returns_its_resources() {
         ray::kill(&holds);
         drops.wait_for(1);
         eventually("all CPUs are free", || ray::available_resources().unwrap()["CPU"] == 2.0);
-        assert_eq!(ray::get(ray::task(|| 7).num_cpus(2.0).remote()).unwrap(), 7);
+        assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(7)).unwrap(), 7);
     });
 }
 

@@ -36,14 +36,14 @@ fn lines(log: &ActorHandle<Log>) -> Vec<(u64, u64)> {
 fn calls_of_one_caller_start_in_order() {
     alone(|| {
         let log = Log::remote();
-        for n in 0..3_000 {
+        for n in 0..crate::support::calls(100, 3_000) {
             match n % 3 {
                 0 => drop(log.write.remote(0, n)),
                 1 => log.amend.tell(0, n),
                 _ => drop(log.with(move |log| log.lines.push((0, n)))),
             }
         }
-        assert_eq!(lines(&log), (0..3_000).map(|n| (0, n)).collect::<Vec<_>>());
+        assert_eq!(lines(&log), (0..crate::support::calls(100, 3_000)).map(|n| (0, n)).collect::<Vec<_>>());
     });
 }
 
@@ -161,7 +161,7 @@ fn calls_of_many_callers_start_in_order() {
                 scope.spawn(move || {
                     for n in 0..CALLS {
                         if n % 50 == who {
-                            drop(log.write.remote(who, ray::task(move || n).remote()));
+                            drop(log.write.remote(who, crate::stage::give_u64.remote(n)));
                         } else if n % 2 == 0 {
                             drop(log.write.remote(who, n));
                         } else {

@@ -236,7 +236,7 @@ fn a_state_that_panics_when_dropped() {
 fn told_calls_keep_their_order() {
     alone(|| {
         let counter = Counter::remote(0);
-        for _ in 0..1000 {
+        for _ in 0..crate::support::calls(100, 1000) {
             counter.add.tell(1);
         }
         assert_eq!(ray::get(counter.value.remote()).unwrap(), 1000);

@@ -256,7 +256,7 @@ fn a_blocking_get_on_a_foreign_runtime_runs_no_work() {
     alone(|| {
         let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for _ in 0..100 {
+        for _ in 0..crate::support::calls(10, 100) {
             let blocking = multi.spawn_blocking(|| (std::thread::current().id(), ray::get(where_it_runs()).unwrap()));
             let (own, ran) = multi.block_on(blocking).unwrap();
             assert_ne!(own, ran);

@@ -154,12 +154,12 @@ fn inline_false_runs_on_other_threads() {
     alone_on(2, || {
         let place = Place::remote();
         let own = std::thread::current().id();
-        for _ in 0..200 {
+        for _ in 0..crate::support::calls(40, 200) {
             assert_ne!(ray::get(elsewhere.remote()).unwrap(), own);
             assert_ne!(ray::get(place.elsewhere.remote()).unwrap(), own);
         }
         current().block_on(async {
-            for _ in 0..200 {
+            for _ in 0..crate::support::calls(40, 200) {
                 assert_ne!(elsewhere.remote().await.unwrap(), own);
                 assert_ne!(place.elsewhere.remote().await.unwrap(), own);
             }
@@ -209,13 +209,13 @@ fn a_body_sees_the_engines_runtime_everywhere() {
         current().block_on(async {
             let own = tokio::runtime::Handle::current().id();
             assert_ne!(engines, Some(own));
-            for _ in 0..200 {
+            for _ in 0..crate::support::calls(40, 200) {
                 assert_eq!(runtime_id.remote().await.unwrap(), engines);
                 assert_eq!(async_runtime_id.remote().await.unwrap(), engines);
             }
             assert_eq!(tokio::runtime::Handle::current().id(), own, "the caller still sees its own runtime");
         });
-        for _ in 0..200 {
+        for _ in 0..crate::support::calls(40, 200) {
             assert_eq!(ray::get(runtime_id.remote()).unwrap(), engines);
         }
     });
@@ -231,7 +231,7 @@ async fn spawns(x: u64) -> u64 {
 fn an_async_fn_that_an_await_polls_has_the_engines_timers_and_tasks() {
     alone_on(2, || {
         futures::executor::block_on(async {
-            for x in 0..200 {
+            for x in 0..crate::support::calls(40, 200) {
                 assert_eq!(spawns.remote(x).await.unwrap(), x + 1);
             }
         });
@@ -261,13 +261,13 @@ fn turns_of_others(work: impl Future<Output = ()>) -> u64 {
 fn a_loop_of_awaits_yields() {
     alone_on(2, || {
         let turns = turns_of_others(async {
-            for _ in 0..20_000 {
+            for _ in 0..crate::support::calls(100, 20_000) {
                 here.remote().await.unwrap();
             }
         });
         assert!(turns > 50, "{turns}");
         let turns = turns_of_others(async {
-            for _ in 0..20_000 {
+            for _ in 0..crate::support::calls(100, 20_000) {
                 async_here.remote().await.unwrap();
             }
         });
@@ -281,7 +281,7 @@ fn an_await_of_the_last_of_many_calls_yields() {
         let place = Place::remote();
         ray::get((0..100).map(|_| place.compute.remote()).collect::<Vec<_>>()).unwrap();
         let turns = turns_of_others(async {
-            for _ in 0..10_000 {
+            for _ in 0..crate::support::calls(100, 10_000) {
                 place.compute.tell();
             }
             assert_eq!(place.compute.remote().await.unwrap(), 10_101);
@@ -303,7 +303,7 @@ async fn fails_first(kind: u64) -> Result<u64, String> {
 fn a_first_poll_in_an_await_may_fail_or_panic() {
     alone_on(2, || {
         current().block_on(async {
-            for _ in 0..100 {
+            for _ in 0..crate::support::calls(10, 100) {
                 assert_eq!(fails_first.remote(2).await.unwrap(), 2);
                 assert!(fails_first.remote(0).await.unwrap_err().is_panic());
                 assert!(fails_first.remote(1).await.unwrap_err().to_string().contains("polled to an error"));

@@ -252,7 +252,7 @@ fn a_body_that_joins_threads_that_wait() {
 
 fn loops_with_rayon() -> u64 {
     use rayon::prelude::*;
-    (0..40u64).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() / 2
+    (0..crate::support::calls(100, 40u64)).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() / 2
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn blocked_bodies_when_the_system_refuses_threads() {
         crate::support::init_with(Config::new().num_cpus(2)).unwrap();
         assert_eq!(ray::get(async_parent.remote()).unwrap(), 2, "the threads of the async runtime are started");
         let both = Meeting::of(2);
-        let workers: Vec<_> = (0..2).map(|_| ray::task(move || both.meet()).remote()).collect();
+        let workers: Vec<_> = (0..2).map(|_| crate::stage::meet.remote(both)).collect();
         ray::get(workers).unwrap();
         while workers_alive() > 2 {
             std::thread::yield_now();

@@ -49,7 +49,7 @@ fn pending_tasks_never_run() {
         gate.open();
         never.open();
         ray::get(held).unwrap();
-        assert_eq!(ray::get(ray::task(|| 1).num_cpus(2.0).remote()).unwrap(), 1);
+        assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(1)).unwrap(), 1);
         assert_eq!(ran.count(), 0);
     });
 }
@@ -106,7 +106,7 @@ fn cancelling_with_force() {
 #[test]
 fn cancelling_ended_tasks_and_put_objects() {
     alone(|| {
-        let done = ray::task(|| 7).remote();
+        let done = crate::stage::give.remote(7);
         assert_eq!(ray::get(&done).unwrap(), 7);
         ray::cancel(&done).unwrap();
         assert_eq!(ray::get(&done).unwrap(), 7);
@@ -296,7 +296,7 @@ fn cancelling_fails_dependants_and_stops_retries() {
         assert!(ray::get(object).unwrap_err().is_cancelled());
         gate.open();
         never.open();
-        eventually("the engine still runs tasks", || ray::get(ray::task(|| ()).remote()).is_ok());
+        eventually("the engine still runs tasks", || ray::get(crate::stage::nothing.remote()).is_ok());
         assert_eq!(tries.count(), 1);
     });
 }

@@ -50,7 +50,7 @@ fn let_claims_become_urgent() {
 /// Checks that small tasks run on the free CPU, so that no withdrawn claim delays them.
 fn small_work_starts(what: &str) {
     for _ in 0..3 {
-        assert_eq!(ray::get_timeout(ray::task(|| 7).remote(), PATIENCE).expect(what), 7);
+        assert_eq!(ray::get_timeout(crate::stage::give.remote(7), PATIENCE).expect(what), 7);
     }
 }
 
@@ -143,7 +143,7 @@ fn an_unwanted_claim_is_withdrawn() {
             ray::get(holder).unwrap();
             eventually("all CPUs are free", || ray::available_resources().unwrap() == ray::cluster_resources().unwrap());
             assert_eq!(ran.count(), 0, "{what}: it must not run");
-            let wide = ray::task(|| 2).num_cpus(2.0).remote();
+            let wide = crate::stage::give.options().num_cpus(2.0).remote(2);
             assert_eq!(ray::get_timeout(wide, PATIENCE).unwrap(), 2, "{what}: the next claim is granted");
         }
     });
@@ -225,7 +225,7 @@ fn claims_of_many_sizes_are_cancelled_while_they_wait() {
     alone_on(CPUS, || {
         let dropped = Tally::new();
         let mut made = 0;
-        for round in 0..150usize {
+        for round in 0..crate::support::calls(10, 150usize) {
             let gate = Gate::new();
             let held = if round % 5 == 0 {
                 // Bodies of cancelled tasks may still run, and wait for CPUs that the holders would keep.
@@ -278,7 +278,7 @@ fn a_withdrawn_claim_does_not_delay_other_tasks() {
             ray::kill(&wide);
         };
         let cancel_one: fn() = || {
-            let wide = ray::task(|| 1).num_cpus(2.0).remote();
+            let wide = crate::stage::give.options().num_cpus(2.0).remote(1);
             let_claims_become_urgent();
             ray::cancel(&wide).unwrap();
         };

@@ -8,6 +8,7 @@
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
 
 mod differs;
+mod nodes;
 
 use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -62,7 +63,7 @@ fn alone_on(cpus: usize) -> String {
                 Err(TryLockError::Error(error)) => panic!("a file cannot be locked: {error}"),
             }
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

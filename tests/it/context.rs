@@ -149,7 +149,7 @@ fn of_an_actor() {
 #[test]
 fn in_a_task_that_the_getter_runs() {
     engine();
-    for _ in 0..100 {
+    for _ in 0..crate::support::calls(10, 100) {
         let object = ids.remote();
         let own = object.task_id().unwrap().to_string();
         assert_eq!(ray::get(object).unwrap().0, own);

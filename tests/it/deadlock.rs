@@ -67,7 +67,7 @@ impl Node {
     }
     pub fn ask_several(&self) -> ray::Result<u64> {
         let me = ray::context().current_actor::<Node>()?;
-        let all = vec![ray::task(|| 1).remote(), me.leaf.remote(), ray::task(|| 2).remote()];
+        let all = vec![crate::stage::give_u64.remote(1), me.leaf.remote(), crate::stage::give_u64.remote(2)];
         Ok(ray::get(all)?.into_iter().sum())
     }
 }

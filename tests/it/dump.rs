@@ -88,7 +88,7 @@ fn a_task_that_waits_for_arguments() {
         let (gate, running) = (Gate::new(), Tally::new());
         let late = held.remote(running, gate);
         running.wait_for(1);
-        let sum = ray::task(|| 1).remote();
+        let sum = crate::stage::give.remote(1);
         assert_eq!(ray::get(sum).expect("it ends"), 1);
         #[remote]
         fn more(x: u64) -> u64 {
@@ -138,7 +138,7 @@ fn a_dump_from_bodies_and_callbacks() {
         has(&ray::get(ray::task(ray::dump).remote()).expect("it ends"), "runs ");
         has(&ray::get(asynchronous.remote()).expect("it ends"), "async bodies: ");
         let (sender, dumped) = std::sync::mpsc::channel();
-        ray::task(|| 1).remote().on_ready(move || sender.send(ray::dump()).expect("it is waited for"));
+        crate::stage::give.remote(1).on_ready(move || sender.send(ray::dump()).expect("it is waited for"));
         has(&dumped.recv().expect("the callback runs"), "ray: engine");
     });
 }
@@ -160,7 +160,7 @@ fn a_dump_during_other_operations() {
                 crate::support::init_with(ray::Config::new().num_cpus(2)).expect("the engine starts");
                 let clerks: Vec<_> = (0..5).map(|at| Clerk::options().name(format!("{round} {at}")).remote()).collect();
                 let calls: Vec<_> = (0..100).map(|at| clerks[at % 5].next.remote()).collect();
-                let tasks: Vec<_> = (0..100).map(|x| ray::task(move || x).remote()).collect();
+                let tasks: Vec<_> = (0..100).map(|x| crate::stage::give.remote(x)).collect();
                 ray::kill(&clerks[0]);
                 assert_eq!(ray::get(tasks).expect("all end").len(), 100);
                 drop(calls.into_iter().map(ray::get).collect::<Vec<_>>());

@@ -306,5 +306,5 @@ fn errors_whose_methods_panic_or_never_end() {
         // These failures are not read: the engine logs them, and drops them on its own threads.
         drop((is_faulty.remote(how), faulty_in_a_context.remote(how)));
     }
-    assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
+    assert_eq!(ray::get(crate::stage::give.remote(7)).unwrap(), 7);
 }

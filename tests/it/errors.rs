@@ -160,7 +160,7 @@ fn errors_of_ray_pass_through() {
     assert!(error.is_task());
     assert_eq!(error.downcast_ref(), Some(&OutOfStock { item: 0 }));
     let gate = Gate::new();
-    let object = ray::task(move || gate.wait()).remote();
+    let object = crate::stage::wait.remote(gate);
     let inner = object.clone();
     let timed = ray::task(move || ray::get_timeout(inner, std::time::Duration::ZERO).unwrap_err());
     assert!(ray::get(timed.remote()).unwrap().is_timeout(), "an error can be a result");
@@ -273,7 +273,9 @@ fn a_panic_after_an_await() {
 #[test]
 fn many_panics() {
     engine();
-    let refs: Vec<_> = (0..1000).map(|x| if x % 2 == 0 { panics.remote("literal") } else { eight.remote() }).collect();
+    let refs: Vec<_> = (0..crate::support::calls(100, 1000))
+        .map(|x| if x % 2 == 0 { panics.remote("literal") } else { eight.remote() })
+        .collect();
     let settled = ray::get_all_settled(refs);
     assert_eq!(settled.iter().filter(|result| result.as_ref().is_err_and(Error::is_panic)).count(), 500);
     assert_eq!(settled.iter().filter(|result| result.as_ref().is_ok_and(|value| *value == 8)).count(), 500);
@@ -318,8 +320,8 @@ fn an_error_is_a_value() {
 fn kinds_of_tasks_and_objects() {
     engine();
     let gate = Gate::new();
-    let blocked = ray::task(move || gate.wait()).remote();
-    let cancelled = ray::task(move || gate.wait()).remote();
+    let blocked = crate::stage::wait.remote(gate);
+    let cancelled = crate::stage::wait.remote(gate);
     ray::cancel(&cancelled).unwrap();
     type Question = fn(&Error) -> bool;
     let kinds: [(Error, ErrorKind, Question); 8] = [

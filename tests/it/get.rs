@@ -136,7 +136,7 @@ fn the_first_error_wins_during_a_get() {
 fn the_first_error_wins_of_many() {
     engine();
     let (never, cue) = (Gate::new(), Gate::new());
-    let blocked: Vec<_> = (0..1500).map(|x| later_at.remote(never, x)).collect();
+    let blocked: Vec<_> = (0..crate::support::calls(100, 1500)).map(|x| later_at.remote(never, x)).collect();
     for at in [0, 700, 1500] {
         let mut refs = blocked.clone();
         refs.insert(at, fails.remote(5));
@@ -153,7 +153,7 @@ fn the_first_error_wins_of_many() {
     assert_eq!(getter.join().unwrap(), "task `fails` failed: no 9");
     assert!(blocked.iter().all(|object| !object.is_ready()));
     never.open();
-    assert_eq!(ray::get(blocked).unwrap(), (0..1500).collect::<Vec<_>>());
+    assert_eq!(ray::get(blocked).unwrap(), (0..crate::support::calls(100, 1500)).collect::<Vec<_>>());
 }
 
 #[remote]
@@ -301,7 +301,7 @@ fn many_threads_get_one_object() {
 #[test]
 fn objects_that_settle_during_a_get() {
     engine();
-    for round in 0..1000 {
+    for round in 0..crate::support::calls(100, 1000) {
         // A timed get runs no bodies.
         let refs: Vec<_> = (0..8).map(|x| spins.remote(if x == 0 { 3000 } else { x * round % 50 })).collect();
         assert_eq!(ray::get_timeout(refs, PATIENCE).unwrap()[0], 3000);
@@ -317,7 +317,7 @@ fn spins(turns: u32) -> u32 {
 #[test]
 fn a_get_of_ten_thousand_objects() {
     engine();
-    let objects: Vec<_> = (0..10_000).map(|x| square.remote(x)).collect();
+    let objects: Vec<_> = (0..crate::support::calls(100, 10_000)).map(|x| square.remote(x)).collect();
     let values = ray::get(objects).unwrap();
     assert!(values.iter().zip(0_i64..).all(|(value, x)| *value == x * x));
 }
@@ -327,7 +327,7 @@ fn a_get_of_ten_thousand_objects() {
 fn a_timed_get_runs_no_bodies() {
     engine();
     let here = std::thread::current().id();
-    for _ in 0..200 {
+    for _ in 0..crate::support::calls(40, 200) {
         let object = ray::task(move || std::thread::current().id() == here).remote();
         assert!(!ray::get_timeout(object, PATIENCE).unwrap());
     }

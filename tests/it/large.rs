@@ -6,7 +6,7 @@ use crate::support::{Gate, Tally, engine, strict};
 
 /// The number of tasks; fewer in strict mode, which serialises each value.
 fn many() -> i64 {
-    if strict() { 10_000 } else { 100_000 }
+    crate::support::calls(100, if strict() { 10_000 } else { 100_000 })
 }
 
 #[remote]

@@ -95,7 +95,7 @@ fn first_use_starts_the_engine() {
             ("put", || assert_eq!(ray::get(ray::put(5)).unwrap(), 5)),
             ("put_local", || assert_eq!(ray::get(ray::put_local(5)).unwrap(), 5)),
             ("from", || assert_eq!(ray::get(ObjectRef::from(std::sync::Arc::new(5))).unwrap(), 5)),
-            ("task", || assert_eq!(ray::get(ray::task(|| 5).remote()).unwrap(), 5)),
+            ("task", || assert_eq!(ray::get(crate::stage::give.remote(5)).unwrap(), 5)),
             ("context", || assert!(ray::context().task_id().is_none())),
         ];
         for (name, first) in uses {
@@ -260,7 +260,7 @@ fn an_address_is_refused() {
         refused(ray::get(square.remote(3)).unwrap_err());
         refused(square.try_remote(3).unwrap_err());
         refused(ray::get(ray::put(3)).unwrap_err());
-        refused(ray::get(ray::task(|| 3).remote()).unwrap_err());
+        refused(ray::get(crate::stage::give.remote(3)).unwrap_err());
         refused(ray::Error::from(ray::put_local(3).take().unwrap_err()));
         assert!(!ray::is_initialized());
         assert_eq!(square(3), 9, "the function is still a function");

@@ -34,7 +34,7 @@ fn no_cpu(levels: u64) -> u64 {
 #[remote]
 async fn waits() -> u64 {
     tokio::time::sleep(std::time::Duration::from_millis(1)).await; // body: async bodies may sleep
-    ray::task(|| 5).num_cpus(0.0).remote().await.unwrap()
+    crate::stage::give_u64.options().num_cpus(0.0).remote(5).await.unwrap()
 }
 
 /// With no CPUs, work that asks for no CPU runs, and work that asks for one fails at once, as in Ray.
@@ -49,14 +49,14 @@ fn no_cpus_at_all() {
         assert_eq!(ray::get(vec![desk.call.remote(), desk.call.remote()]).unwrap(), [1, 2]);
         // Bodies that block get further threads, as on an engine with CPUs.
         let meeting = Meeting::of(4);
-        ray::get((0..4).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
-        let told = ray::task(|| ()).num_cpus(0.0).remote();
+        ray::get((0..4).map(|_| crate::stage::meet.options().num_cpus(0.0).remote(meeting)).collect::<Vec<_>>()).unwrap();
+        let told = crate::stage::nothing.options().num_cpus(0.0).remote();
         ray::wait([told.any()], 1).unwrap();
 
         let asked: [(ray::Error, &str); 6] = [
             (ray::get(one_cpu.remote()).unwrap_err(), "`one_cpu`"),
             (one_cpu.try_remote().unwrap_err(), "`one_cpu`"),
-            (ray::get(ray::task(|| 7).remote()).unwrap_err(), "`closure`"),
+            (ray::get(crate::stage::give.remote(7)).unwrap_err(), "`closure`"),
             (ray::get(one_cpu.options().num_cpus(0.5).remote()).unwrap_err(), "`one_cpu`"),
             (ray::get(waits.options().num_cpus(1.0).remote()).unwrap_err(), "`waits`"),
             (Desk::options().num_cpus(1.0).try_remote().unwrap_err(), "actor `Desk`"),

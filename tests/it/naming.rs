@@ -29,7 +29,7 @@ impl Bakery {
     }
     pub async fn blocks(&self) -> ray::Result<()> {
         let gate = Gate::new();
-        let pending = ray::task(move || gate.wait()).remote();
+        let pending = crate::stage::wait.remote(gate);
         let told = ray::get(&pending);
         gate.open();
         told

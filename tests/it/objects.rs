@@ -87,13 +87,13 @@ fn views() {
 #[test]
 fn the_sole_owner_takes() {
     engine();
-    for _ in 0..20_000 {
+    for _ in 0..crate::support::calls(100, 20_000) {
         let taken = ray::task(|| Box::new(7)).remote().take();
         assert_eq!(taken.map(|value| *value).ok(), Some(7));
     }
     let gate = Gate::new();
     let tally = Tally::new();
-    for round in 0..200 {
+    for round in 0..crate::support::calls(40, 200) {
         // A dependant held a reference until it ended.
         let object = ray::put_local(Noisy(tally));
         let dependant = reads.remote(&object);
@@ -114,7 +114,7 @@ fn the_sole_owner_takes_as_soon_as_it_is_ready() {
     let threads: Vec<_> = (0..4)
         .map(|_| {
             std::thread::spawn(|| {
-                for _ in 0..2000 {
+                for _ in 0..crate::support::calls(100, 2000) {
                     let object = ray::task(Vec::<u8>::new).remote();
                     let (ready, _) = ray::wait([object], ray::first(1).timeout(crate::support::PATIENCE)).unwrap();
                     let [object] = <[_; 1]>::try_from(ready).unwrap();
@@ -309,7 +309,7 @@ fn freed_with_the_last_reference() {
     tally.wait_for(3);
     // A long chain of objects in objects is freed without deep recursion.
     let mut list = ray::put_local(None);
-    for _ in 0..200_000 {
+    for _ in 0..crate::support::calls(100, 200_000) {
         list = ray::put_local(Some(Link { _next: list }));
     }
     drop(list);

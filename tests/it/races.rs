@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ray::{Config, ObjectRef, remote};
 
-use crate::stage::{alone, alone_on, apart, eventually, late};
+use crate::stage::{alone, alone_on, apart, eventually};
 use crate::support::{Gate, Tally};
 
 static MADE: AtomicI64 = AtomicI64::new(0);
@@ -108,6 +108,13 @@ fn second(_a: Vec<Counted>) -> u32 {
     4
 }
 
+/// A value whose drops are counted in this process.
+#[remote(local, inline = false)]
+fn counted(gate: Gate, value: Counted) -> Counted {
+    gate.wait();
+    value
+}
+
 /// The kept arguments of a constructor that never ran are dropped once.
 #[test]
 fn killed_before_its_constructor_ran() {
@@ -119,7 +126,7 @@ fn killed_before_its_constructor_ran() {
         }
         all_dropped();
         let gate = Gate::new();
-        let keeper = Keeper::remote(late(gate, Counted::new()));
+        let keeper = Keeper::remote(counted.options().num_cpus(0.0).remote(gate, Counted::new()));
         let call = keeper.note.remote(Counted::new());
         ray::kill(&keeper);
         assert!(ray::get(call).unwrap_err().is_actor_died());
@@ -137,7 +144,7 @@ fn killed_before_its_constructor_ran() {
 #[test]
 fn restarted_before_its_constructor_ran() {
     alone(|| {
-        for _ in 0..200 {
+        for _ in 0..crate::support::calls(40, 200) {
             let keeper = Keeper::remote(Counted::new());
             ray::kill_and_restart(&keeper);
             let call = keeper.ping.remote();
@@ -228,8 +235,8 @@ fn a_crash_among_concurrent_calls() {
 #[test]
 fn arguments_fail_while_they_are_registered() {
     alone_on(2, || {
-        for _ in 0..300 {
-            let many: Vec<ObjectRef<Counted>> = (0..200).map(|_| fail.remote()).collect();
+        for _ in 0..crate::support::calls(40, 300) {
+            let many: Vec<ObjectRef<Counted>> = (0..crate::support::calls(40, 200)).map(|_| fail.remote()).collect();
             assert!(ray::get(second.remote(many)).is_err());
         }
         all_dropped();
@@ -240,10 +247,10 @@ fn arguments_fail_while_they_are_registered() {
 #[test]
 fn a_task_cancelled_while_it_submits() {
     alone_on(2, || {
-        for _ in 0..200 {
+        for _ in 0..crate::support::calls(40, 200) {
             let began = Gate::new();
             let parent = ray::task(move || {
-                for turn in 0..200 {
+                for turn in 0..crate::support::calls(40, 200) {
                     let made = ray::task(Counted::new).remote();
                     drop(consume.remote(&made));
                     let keeper = Keeper::remote(made);
@@ -301,7 +308,7 @@ impl Again {
 fn a_task_cancelled_while_an_attempt_ends() {
     alone_on(2, || {
         let actor = Again::remote();
-        for round in 0..9000 {
+        for round in 0..crate::support::calls(100, 9000) {
             let before = ATTEMPTS.load(Ordering::SeqCst);
             let object = match round % 3 {
                 0 => again.remote(Counted::new()),
@@ -325,7 +332,7 @@ fn a_task_cancelled_while_an_attempt_ends() {
 #[test]
 fn a_kill_while_an_argument_becomes_ready() {
     alone_on(2, || {
-        for _ in 0..300 {
+        for _ in 0..crate::support::calls(40, 300) {
             let keeper = Keeper::options().max_restarts(0).remote(Counted::new());
             ray::get(keeper.ready()).unwrap();
             let (made, seen) = (ray::task(Counted::new).remote(), Tally::new());
@@ -409,7 +416,7 @@ impl Listener {
 fn a_body_that_listens_never_outruns_the_thread_that_stops_it() {
     alone_on(2, || {
         let mut values = [0; 3];
-        for _ in 0..1000 {
+        for _ in 0..crate::support::calls(100, 1000) {
             let running = Tally::new();
             let task = ray::task(move || listen(running)).remote();
             running.wait_for(1);

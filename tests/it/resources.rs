@@ -31,9 +31,10 @@ fn fractions() {
     alone_on(2, || {
         let meeting = Meeting::of(4);
         ray::get((0..4).map(|_| half.remote(Some(meeting))).collect::<Vec<_>>()).unwrap();
-        ray::get((0..400).map(|_| half.remote(None)).collect::<Vec<_>>()).unwrap();
+        ray::get((0..crate::support::calls(40, 400)).map(|_| half.remote(None)).collect::<Vec<_>>()).unwrap();
         assert_eq!(CROWD.most(), 4);
-        let thirds = (0..300).map(|_| ray::task(|| drop(stay(&CROWD, None))).num_cpus(0.3334).remote());
+        let thirds =
+            (0..crate::support::calls(40, 300)).map(|_| ray::task(|| drop(stay(&CROWD, None))).num_cpus(0.3334).remote());
         ray::get(thirds.collect::<Vec<_>>()).unwrap();
         eventually("all resources are free again", all_free);
     });
@@ -109,7 +110,7 @@ fn requests_beyond_the_node_are_infeasible() {
             assert!(error.to_string().contains("one"), "{error}");
         }
         assert!(one.options().num_cpus(3.0).try_remote().unwrap_err().is_infeasible());
-        assert!(ray::get(ray::task(|| 1).num_cpus(3.0).remote()).unwrap_err().is_infeasible());
+        assert!(ray::get(crate::stage::give.options().num_cpus(3.0).remote(1)).unwrap_err().is_infeasible());
         assert!(ray::get(Trainer::remote().call.remote()).unwrap_err().is_infeasible());
         assert!(Trainer::try_remote().unwrap_err().is_infeasible());
         gate.open();
@@ -166,7 +167,7 @@ fn actors_hold_resources_for_life() {
         eventually("no CPU is free", || ray::available_resources().unwrap()["CPU"] == 0.0);
         let at = ready.iter().position(|object| !object.is_ready()).unwrap();
         assert_eq!(residents[at].state(), ray::ActorState::PendingCreation);
-        let task = ray::task(|| 1).remote();
+        let task = crate::stage::give.remote(1);
         assert!(!task.is_ready(), "no CPU is free for a task");
         let third = residents.remove(at);
         let holds = third.holds.remote();
@@ -189,12 +190,12 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
     #[remote]
     impl Waiter {
         pub fn new() -> ray::Result<Self> {
-            Ok(Waiter(ray::get(ray::task(|| 1).remote())?))
+            Ok(Waiter(ray::get(crate::stage::give_i64.remote(1))?))
         }
         pub fn ask(&mut self, gate: Gate) -> ray::Result<f64> {
             let task = ray::task(move || gate.open()).remote();
             ray::get(task)?;
-            self.0 += ray::get((0..3).map(|x| ray::task(move || x).remote()).collect::<Vec<_>>())?.iter().sum::<i64>();
+            self.0 += ray::get((0..3).map(|x| crate::stage::give_i64.remote(x)).collect::<Vec<_>>())?.iter().sum::<i64>();
             Ok(ray::available_resources()?["CPU"])
         }
         pub fn sum(&self) -> i64 {
@@ -210,7 +211,7 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
         assert_eq!(ray::get(waiter.sum.remote()).unwrap(), 7);
         ray::kill(&waiter);
         eventually("all resources are free again", all_free);
-        assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
+        assert_eq!(ray::get(crate::stage::give.remote(1)).unwrap(), 1);
     });
 }
 
@@ -250,11 +251,11 @@ fn an_actor_that_cannot_start_delays_no_other_work() {
         let keeper = Resident::remote(dropped);
         ray::get(keeper.ready()).unwrap();
         let wide = Resident::options().num_cpus(2.0).remote(dropped);
-        let task = ray::task(|| 7).num_cpus(2.0).remote();
+        let task = crate::stage::give.options().num_cpus(2.0).remote(7);
         let begun = Instant::now();
         // This is longer than the time for which smaller work may overtake a claim that could be granted.
         while begun.elapsed() < Duration::from_millis(250) {
-            assert_eq!(ray::get_timeout(ray::task(|| 1).remote(), PATIENCE).unwrap(), 1);
+            assert_eq!(ray::get_timeout(crate::stage::give.remote(1), PATIENCE).unwrap(), 1);
         }
         drop(keeper);
         ray::get_timeout(wide.ready(), PATIENCE).unwrap();
@@ -293,7 +294,7 @@ fn a_blocked_wait_lends_its_cpu() {
     alone_on(1, || {
         let way = |way: u64| {
             ray::task(move || {
-                let children: Vec<_> = (0..3).map(|n| ray::task(move || n).remote()).collect();
+                let children: Vec<_> = (0..3).map(|n| crate::stage::give_u64.remote(n)).collect();
                 match way {
                     0 => ray::get(children).unwrap().into_iter().sum::<u64>(),
                     1 => ray::get(ray::wait(children, 3).unwrap().0).unwrap().into_iter().sum(),

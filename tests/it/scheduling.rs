@@ -59,7 +59,7 @@ fn two_cpus_run_two_tasks() {
         });
         assert!(RUNNING.most() <= 2, "{} at once", RUNNING.most());
         let meeting = Meeting::of(2);
-        ray::get([(); 2].map(|()| ray::task(move || meeting.meet()).remote())).unwrap();
+        ray::get([(); 2].map(|()| crate::stage::meet.remote(meeting))).unwrap();
         eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
@@ -77,7 +77,7 @@ fn sixteen_cpus_run_sixteen_tasks() {
         let meeting = Meeting::of(16);
         ray::get((0..16).map(|_| ray::task(body(meeting)).remote()).collect::<Vec<_>>()).unwrap();
         let alone = Meeting::of(1);
-        ray::get((0..2000).map(|_| ray::task(body(alone)).remote()).collect::<Vec<_>>()).unwrap();
+        ray::get((0..crate::support::calls(100, 2000)).map(|_| ray::task(body(alone)).remote()).collect::<Vec<_>>()).unwrap();
         assert_eq!(RUNNING.most(), 16);
     });
 }
@@ -186,7 +186,7 @@ fn an_actor_answers_while_all_cpus_are_held() {
     alone_on(2, || {
         let gate = Gate::new();
         let held = hold_every_cpu(gate);
-        let queued: Vec<_> = (0..5000).map(|n| ray::task(move || n).remote()).collect();
+        let queued: Vec<_> = (0..crate::support::calls(100, 5000)).map(|n| crate::stage::give.remote(n)).collect();
         let actor = Sleeper::remote();
         let mut took: Vec<Duration> = (0..100)
             .map(|n| {
@@ -200,11 +200,11 @@ fn an_actor_answers_while_all_cpus_are_held() {
         // A timed get runs no bodies, so a worker thread must run the call.
         let asked = std::thread::spawn(move || ray::get_timeout(actor.answer.remote(1), Duration::from_secs(20))).join();
         assert_eq!(asked.unwrap().unwrap(), 2);
-        assert_eq!(ray::get_timeout(ray::task(|| 7).num_cpus(0.0).remote(), Duration::from_secs(20)).unwrap(), 7);
+        assert_eq!(ray::get_timeout(crate::stage::give.options().num_cpus(0.0).remote(7), Duration::from_secs(20)).unwrap(), 7);
         assert!(queued.iter().all(|task| !task.is_ready()));
         gate.open();
         ray::get(held).unwrap();
-        assert_eq!(ray::get(queued).unwrap(), (0..5000).collect::<Vec<_>>());
+        assert_eq!(ray::get(queued).unwrap(), (0..crate::support::calls(100, 5000)).collect::<Vec<_>>());
     });
 }
 
@@ -218,7 +218,7 @@ fn spare_threads_are_added_and_removed() {
     alone_on(2, || {
         let before = threads();
         let meeting = Meeting::of(100);
-        ray::get((0..100).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
+        ray::get((0..100).map(|_| crate::stage::meet.options().num_cpus(0.0).remote(meeting)).collect::<Vec<_>>()).unwrap();
         assert!(threads() >= 100, "{} threads", threads());
         eventually("spare threads are gone", || threads() <= before + 4);
         let (started, gate) = (Tally::new(), Gate::new());
@@ -228,7 +228,7 @@ fn spare_threads_are_added_and_removed() {
         });
         let holds = holds.remote();
         started.wait_for(1);
-        ray::get((0..20_000).map(|n| ray::task(move || n).remote()).collect::<Vec<_>>()).unwrap();
+        ray::get((0..crate::support::calls(100, 20_000)).map(|n| crate::stage::give.remote(n)).collect::<Vec<_>>()).unwrap();
         assert!(threads() <= before + 6, "short work adds no threads: {}", threads());
         gate.open();
         ray::get(holds).unwrap();
@@ -252,8 +252,8 @@ async fn wait_async(gate: Gate) {
 fn an_idle_engine_uses_no_cpu() {
     alone_on(2, || {
         let (gate, meeting) = (Gate::new(), Meeting::of(20));
-        ray::get((0..20).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
-        ray::get((0..1000).map(|n| ray::task(move || n).remote()).collect::<Vec<_>>()).unwrap();
+        ray::get((0..20).map(|_| crate::stage::meet.options().num_cpus(0.0).remote(meeting)).collect::<Vec<_>>()).unwrap();
+        ray::get((0..crate::support::calls(100, 1000)).map(|n| crate::stage::give.remote(n)).collect::<Vec<_>>()).unwrap();
         let actor = Sleeper::remote();
         assert_eq!(ray::get(actor.answer.remote(1)).unwrap(), 2);
         let future = wait_async.remote(gate);

@@ -201,11 +201,11 @@ fn a_body_that_outlives_its_engine() {
         running.wait_for(1);
         assert!(ray::shutdown().unwrap_err().is_timeout());
         start(1, Duration::ZERO);
-        assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
+        assert_eq!(ray::get(crate::stage::give.remote(7)).unwrap(), 7);
         gate.open();
         told.wait_for(1);
         assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())) && is_gone(ray::get(before)));
-        assert_eq!(ray::get(ray::task(|| 8).remote()).unwrap(), 8);
+        assert_eq!(ray::get(crate::stage::give.remote(8)).unwrap(), 8);
         eventually("the CPU is free again", || ray::available_resources().unwrap()["CPU"] == 1.0);
         drop(worker);
         dropped.wait_for(1);
@@ -219,18 +219,18 @@ fn the_engine_starts_fifty_times() {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let dropped = Tally::new();
         let mut former: Option<(ObjectRef<u64>, ActorHandle<Worker>)> = None;
-        for round in 1..=50u64 {
+        for round in 1..=crate::support::calls(100, 50u64) {
             start(2, Duration::from_secs(5));
             if let Some((object, worker)) = &former {
                 assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())));
-                let chained: ObjectRef<u64> = ray::task(|| 1).remote();
+                let chained: ObjectRef<u64> = crate::stage::give_u64.remote(1);
                 assert!(is_gone(ray::get([object.clone(), chained])));
                 assert!(worker.call.try_remote().is_err_and(|error| error.is_runtime_gone()));
             }
             let worker = Worker::options().name("the one").remote(dropped);
             assert_eq!(ray::get(worker.call.remote()).unwrap(), 1);
             let meeting = Meeting::of(4);
-            ray::get((0..4).map(|_| ray::task(move || meeting.meet()).num_cpus(0.0).remote()).collect::<Vec<_>>()).unwrap();
+            ray::get((0..4).map(|_| crate::stage::meet.options().num_cpus(0.0).remote(meeting)).collect::<Vec<_>>()).unwrap();
             former = Some((ray::task(move || round).remote(), worker));
             ray::shutdown().unwrap();
         }
@@ -338,7 +338,7 @@ fn threads() -> usize {
 #[test]
 fn a_shutdown_leaves_no_thread_and_no_value() {
     alone(|| {
-        for round in 0..100usize {
+        for round in 0..crate::support::calls(10, 100usize) {
             start(1 + round % 4, Duration::from_secs(50));
             let (dropped, waiting, gate) = (Tally::new(), Tally::new(), Gate::new());
             let mut made = 0;
@@ -410,9 +410,9 @@ fn ten_thousand_engines_leave_nothing() {
             }
         });
         let mut before = 0;
-        for round in 0..10_000usize {
+        for round in 0..crate::support::calls(100, 10_000usize) {
             crate::support::init_with(Config::new().num_cpus(1)).unwrap();
-            assert_eq!(ray::get(ray::task(|| 7).remote()).unwrap(), 7);
+            assert_eq!(ray::get(crate::stage::give.remote(7)).unwrap(), 7);
             to_other.send(()).unwrap();
             answered.recv().unwrap();
             if round % 50 == 0 {

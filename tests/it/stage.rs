@@ -145,28 +145,75 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+#[ray::remote]
+fn hold(running: Tally, gate: Gate) {
+    running.add();
+    eventually("the gate opens", || gate.is_open());
+}
+
 /// Submits a task for every CPU, which holds it until the gate opens; returns when all of them run. The tasks poll the gate: if
 /// they blocked, the monitor thread would grant an extra CPU to a queued task after half a second.
 pub(crate) fn hold_every_cpu(gate: Gate) -> Vec<ObjectRef<()>> {
     let cpus = ray::cluster_resources().unwrap()["CPU"] as u64;
     let running = Tally::new();
-    let hold = move || {
-        running.add();
-        eventually("the gate opens", || gate.is_open());
-    };
-    let held = (0..cpus).map(|_| ray::task(hold).name("holder").remote()).collect();
+    let held = (0..cpus).map(|_| hold.options().name("holder").remote(running, gate)).collect();
     running.wait_for(cpus);
     held
 }
 
-/// With `inline = false`: a getter that ran this body could not open the gate.
-#[ray::remote(local, inline = false)]
-fn gated<T>(gate: Gate, value: T) -> T {
-    gate.wait();
-    value
+/// Values of types that [`late`] can return.
+pub(crate) trait Late: Send + Sync + Sized + 'static {
+    fn after(self, gate: Gate) -> ObjectRef<Self>;
 }
 
+/// The functions are not generic, and so run in other processes too.
+macro_rules! late {
+    ($($function:ident: $value:ty),+) => {$(
+        /// With `inline = false`: a getter that ran this body could not open the gate.
+        #[ray::remote(inline = false)]
+        fn $function(gate: Gate, value: $value) -> $value {
+            gate.wait();
+            value
+        }
+
+        impl Late for $value {
+            fn after(self, gate: Gate) -> ObjectRef<Self> {
+                $function.options().name("late").num_cpus(0.0).remote(gate, self)
+            }
+        }
+    )+};
+}
+
+late!(late_i32: i32, late_i64: i64, late_u32: u32, late_u64: u64, late_tally: Tally, late_gate: Gate, late_vector: Vec<i32>);
+
 /// A task that asks for no CPU and returns `value` when the gate opens.
-pub(crate) fn late<T: Send + Sync + 'static>(gate: Gate, value: T) -> ObjectRef<T> {
-    gated.options().name("late").num_cpus(0.0).remote(gate, value)
+pub(crate) fn late<T: Late>(gate: Gate, value: T) -> ObjectRef<T> {
+    value.after(gate)
+}
+
+macro_rules! give {
+    ($($function:ident: $value:ty),+) => {$(
+        /// Returns its argument.
+        #[ray::remote]
+        pub(crate) fn $function(value: $value) -> $value {
+            value
+        }
+    )+};
+}
+
+give!(give: i32, give_i64: i64, give_u64: u64);
+
+#[ray::remote]
+pub(crate) fn nothing() {}
+
+/// Waits until the gate is open. With `inline = false`: a getter that ran this body could not open the gate.
+#[ray::remote(inline = false)]
+pub(crate) fn wait(gate: Gate) {
+    gate.wait();
+}
+
+/// Waits for the others of the meeting.
+#[ray::remote]
+pub(crate) fn meet(meeting: Meeting) {
+    meeting.meet();
 }

@@ -56,7 +56,7 @@ fn awaited_work_is_not_starved() {
         for _ in 0..16 {
             again.tell();
         }
-        for round in 1..=100 {
+        for round in 1..=crate::support::calls(10, 100) {
             let results: Vec<_> = waiting
                 .iter()
                 .zip(&waited)

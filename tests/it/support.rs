@@ -45,9 +45,9 @@ pub(crate) fn init_with(config: ray::Config) -> ray::Result<ray::Context> {
     }
 }
 
-/// Whether the tests run in strict mode, in which every value is serialised and so loses its identity.
+/// Whether every value is serialised and so loses its identity: in strict mode, and on a cluster.
 pub(crate) fn strict() -> bool {
-    std::env::var("RAY_STRICT").is_ok_and(|value| value == "1")
+    crate::cluster::wanted() || std::env::var("RAY_STRICT").is_ok_and(|value| value == "1")
 }
 
 /// The exit status and the output of a child process.
@@ -354,9 +354,9 @@ pub(crate) fn crowd_of_others(crowd: &str) -> (usize, usize) {
     (usize::try_from(now).unwrap_or(0), usize::try_from(most).unwrap_or(0))
 }
 
-/// The number of repetitions of a call: `all`, or at most `few` where each call goes to another process.
-pub(crate) fn calls(few: usize, all: usize) -> usize {
-    if crate::cluster::wanted() || crate::cluster::is_worker() { few.min(all) } else { all }
+/// The number of repetitions of a call: `all`, or `few` where each call goes to another process.
+pub(crate) fn calls<T>(few: T, all: T) -> T {
+    if crate::cluster::wanted() || crate::cluster::is_worker() { few } else { all }
 }
 
 /// Resident memory of this process, in bytes.

@@ -254,7 +254,8 @@ fn cancelling_one_part() {
 #[test]
 fn nested_tasks() {
     engine();
-    assert_eq!(ray::get(fib.remote(15)).unwrap(), 610);
+    let (n, expected) = crate::support::calls((5, 5), (15, 610));
+    assert_eq!(ray::get(fib.remote(n)).unwrap(), expected);
 }
 
 /// Nested tasks also run on a single CPU, because a waiting parent lends it.
@@ -262,7 +263,8 @@ fn nested_tasks() {
 fn nested_tasks_on_one_cpu() {
     in_child("tasks::nested_tasks_on_one_cpu", || {
         crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
-        assert_eq!(ray::get(fib.remote(12)).unwrap(), 144);
+        let (n, expected) = crate::support::calls((4, 3), (12, 144));
+        assert_eq!(ray::get(fib.remote(n)).unwrap(), expected);
         assert_eq!(ray::get(descend.remote(200)).unwrap(), 200);
         assert_eq!(ray::get_timeout(descend_timed.remote(50), PATIENCE).unwrap(), 50, "a timed get runs no bodies itself");
     });
@@ -347,7 +349,7 @@ fn infeasible_requests() {
         refused(ray::get(object).unwrap_err(), "CPU");
         refused(square.options().num_gpus(1.0).try_remote(1).unwrap_err(), "GPU");
         refused(ray::get(square.options().memory(u64::MAX).remote(1)).unwrap_err(), "memory");
-        refused(ray::get(ray::task(|| 1).resource("unheard of", 0.5).remote()).unwrap_err(), "unheard of");
+        refused(ray::get(crate::stage::give.options().resource("unheard of", 0.5).remote(1)).unwrap_err(), "unheard of");
         refused(asks.try_remote().unwrap_err(), "asks");
         let error = ray::get(add.remote(1, asks_by_constant_whole.remote())).unwrap_err();
         refused(error, "CPU");

@@ -85,14 +85,14 @@ fn exclusive_calls_run_alone() {
         running.wait_for(1);
         let change = pool.change.remote();
         let behind = pool.read.remote();
-        assert_eq!(ray::get(ray::task(|| 1).remote()).unwrap(), 1);
+        assert_eq!(ray::get(crate::stage::give.remote(1)).unwrap(), 1);
         assert!(!change.is_ready(), "a reader is inside");
         gate.open();
         assert_eq!(ray::get(reads).unwrap(), 0);
         assert_eq!(ray::get(change).unwrap(), (1, 1));
         assert_eq!(ray::get(behind).unwrap(), (1, 1));
 
-        let mixed: Vec<_> = (0..500).map(|_| (pool.change.remote(), pool.read.remote())).collect();
+        let mixed: Vec<_> = (0..crate::support::calls(40, 500)).map(|_| (pool.change.remote(), pool.read.remote())).collect();
         for (at, (change, read)) in mixed.into_iter().enumerate() {
             assert_eq!(ray::get(change).unwrap(), (1, at as u64 + 2));
             let (before, after) = ray::get(read).unwrap();
@@ -124,7 +124,11 @@ fn one_at_a_time_by_default() {
         let plain = Plain::remote();
         let all: Vec<usize> = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| ray::get((0..250).map(|_| plain.call.remote()).collect::<Vec<_>>()).unwrap()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        ray::get((0..crate::support::calls(40, 250)).map(|_| plain.call.remote()).collect::<Vec<_>>()).unwrap()
+                    })
+                })
                 .collect();
             callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
         });

@@ -66,7 +66,7 @@ fn no_tip_for_parallel_or_short_work() {
         for x in 0..3 {
             ray::get(slow.remote(x)).unwrap();
         }
-        for x in 0..10_000 {
+        for x in 0..crate::support::calls(100, 10_000) {
             ray::get(quick.remote(x)).unwrap();
         }
         for x in 0..20 {

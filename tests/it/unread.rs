@@ -82,7 +82,7 @@ fn unread_failures_leak_no_memory() {
         let till = Till::remote();
         let share = rounds(50_000, 1_000_000) / 2_000;
         flat("failures of a function and of a method", share, 6 << 20, || {
-            for amount in 0..1_000 {
+            for amount in 0..crate::support::calls(100, 1_000) {
                 count.tell(amount);
                 till.pay.tell(amount);
             }

@@ -98,7 +98,7 @@ fn the_first_ready_objects_are_returned() {
 fn a_loop_of_waits() {
     engine();
     for n in [1, 3, 7] {
-        let refs: Vec<_> = (0..1001).map(|x| square.remote(x)).collect();
+        let refs: Vec<_> = (0..crate::support::calls(101, 1001)).map(|x| square.remote(x)).collect();
         let mut rest = Pending::from(refs);
         let mut sum = 0;
         while !rest.is_empty() {
@@ -108,7 +108,7 @@ fn a_loop_of_waits() {
             sum += ray::get(done).unwrap().into_iter().sum::<i64>();
             rest = others;
         }
-        assert_eq!(sum, (0..1001).map(|x| x * x).sum());
+        assert_eq!(sum, (0..crate::support::calls(101, 1001)).map(|x| x * x).sum());
     }
 }
 
@@ -300,7 +300,8 @@ fn as_completed_yields_in_the_order_of_completion() {
 #[test]
 fn as_completed_yields_all_objects_and_failures() {
     engine();
-    let refs: Vec<_> = (0..500).map(|x| if x % 7 == 0 { fails.remote(x) } else { square.remote(x) }).collect();
+    let refs: Vec<_> =
+        (0..crate::support::calls(40, 500)).map(|x| if x % 7 == 0 { fails.remote(x) } else { square.remote(x) }).collect();
     let (mut good, mut bad) = (0, 0);
     for object in ray::as_completed(&refs) {
         assert!(object.is_ready());
@@ -355,11 +356,11 @@ fn as_completed_as_a_stream() {
     assert_eq!(order, [2, 0, 3, 1]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let sum = runtime.block_on(async {
-        let refs: Vec<_> = (0..1000).map(|x| square.remote(x)).collect();
+        let refs: Vec<_> = (0..crate::support::calls(100, 1000)).map(|x| square.remote(x)).collect();
         let done = ray::as_completed(refs).stream();
         done.fold(0, |sum, object| async move { sum + object.await.unwrap() }).await
     });
-    assert_eq!(sum, (0..1000).map(|x| x * x).sum());
+    assert_eq!(sum, (0..crate::support::calls(100, 1000)).map(|x| x * x).sum());
     assert_eq!(ray::get(streams.remote(50)).unwrap(), (0..50).map(|x| x * x).sum(), "in an async task");
 }
 

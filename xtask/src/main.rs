@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod compare;
 mod package;
 mod sanitize;
@@ -21,6 +22,12 @@ Commands:
   compare [--base COMMIT] [--pairs N] [CASE..]
                  compares instructions, times and memory of the bench's cases with those of
                  another commit, by default 469ada4; needs valgrind
+  cluster [TEST..]
+                 runs the tests on clusters of a real Ray, which it installs below the target folder; with names
+                 or beginnings of names only these
+  cluster --try [TEST..]
+                 runs those too that the list says to differ or to be refused
+  cluster --list prints of each test whether it runs on a cluster, and the reason if not
   chaos OPTIONS  runs random programs against a model of the engine; --help lists the options
   package        packages the published crates, and runs programs that depend on the packages
   sanitize [thread|address] [core|it|chaos] [FILTER]
@@ -39,6 +46,7 @@ fn main() -> ExitCode {
         ["test"] => steps::run(workspace(), steps::Extent::Full),
         ["test", "--quick"] => steps::run(workspace(), steps::Extent::Quick),
         ["compare", rest @ ..] => compare::run(workspace(), rest),
+        ["cluster", arguments @ ..] => cluster::run(workspace(), arguments),
         ["chaos", options @ ..] => steps::chaos(workspace(), options),
         ["package"] => package::run(workspace()),
         ["sanitize", rest @ ..] => sanitize::run(workspace(), rest),

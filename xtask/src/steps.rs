@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::tidy;
+use crate::{cluster, tidy};
 
 /// Which steps are run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,11 +179,31 @@ pub(crate) fn run(root: &Path, extent: Extent) -> bool {
         println!("    {} passed in {}", step.name, seconds(start.elapsed()));
     }
 
+    let mut not_run = None;
+    if extent == Extent::Full {
+        headline("cluster: cargo xtask cluster");
+        let start = Instant::now();
+        not_run = cluster::missing();
+        let required = env::var("REQUIRE_CLUSTER").is_ok_and(|value| value == "1");
+        match &not_run {
+            Some(why) if required => {
+                eprintln!("REQUIRE_CLUSTER is set, but the tests cannot run on a cluster: {why}");
+                return failed("cluster", "cargo xtask cluster");
+            }
+            Some(_) => {}
+            None if cluster::run(root, &[]) => times.push(("cluster", start.elapsed())),
+            None => return failed("cluster", "cargo xtask cluster"),
+        }
+    }
+
     headline("all passed");
     for (name, time) in times {
         println!("    {name:<16}{:>10}", seconds(time));
     }
     println!("    {:<16}{:>10}", "total", seconds(begin.elapsed()));
+    if let Some(why) = not_run {
+        println!("\nNOT RUN: the tests on a Ray cluster (cargo xtask cluster): {why}\n");
+    }
     true
 }
 

@@ -398,7 +398,6 @@ class Link:
         if handle is None:
             return "Dead"
         state = ray._private.state.state
-        state._check_connected()
         info = state.actor_table(handle._ray_actor_id.hex())
         # Ray's head may not know an actor yet that this process has just created.
         return _STATES.get(info.get("State", ""), "Pending")

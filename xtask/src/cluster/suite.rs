@@ -1,0 +1,190 @@
+//! Runs the tests. The tests of a module share a process, which has a time limit. A test that had not ended then runs again in a
+//! process of its own: a hang is a failure, and the tests beside it are not.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::env;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// The processes of tests that run at the same time, and the tests that run at the same time in each.
+const PROCESSES: usize = 3;
+const THREADS: usize = 3;
+
+/// The limit of a test that runs alone, and so the least limit of a module.
+const LIMIT: Duration = Duration::from_secs(90);
+/// What each test adds to the limit of its module.
+const EACH: Duration = Duration::from_secs(6);
+
+/// Tests that are not on the list: those of another executor, the entry of the workers, and those of two nodes.
+const APART: [&str; 3] = ["processes::", "cluster::entry_of_workers", "cluster::nodes::"];
+
+/// How a test has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    Failed,
+    Hung,
+}
+
+/// The outcome of a test, and the output of its process.
+pub(super) struct Ended {
+    name: String,
+    outcome: Outcome,
+    output: String,
+}
+
+/// Builds the test binary; returns its path.
+pub(super) fn build(root: &Path) -> Result<PathBuf, String> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["test", "--package", "ray-remote", "--test", "it", "--no-run", "--message-format", "json"]);
+    let built = command.current_dir(root).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let built = built.map_err(|error| format!("cargo cannot be started: {error}"))?;
+    if !built.status.success() {
+        return Err("the tests do not compile".into());
+    }
+    let messages = String::from_utf8_lossy(&built.stdout).into_owned();
+    let path = messages.lines().rev().find_map(|line| line.split_once(r#""executable":""#)?.1.split('"').next());
+    path.map(PathBuf::from).ok_or_else(|| "cargo does not tell the path of the test binary".into())
+}
+
+/// Copies the program without its debug information, which each driver would otherwise remove before it ships the program.
+pub(super) fn stripped(program: &Path, to: &Path) -> Result<PathBuf, String> {
+    fs::create_dir_all(to.parent().expect("it has a folder")).map_err(|error| error.to_string())?;
+    let strip = Command::new("strip").arg("--strip-all").arg("-o").arg(to).arg(program).stdin(Stdio::null()).status();
+    if !strip.is_ok_and(|status| status.success()) {
+        fs::copy(program, to).map_err(|error| format!("{} cannot be copied: {error}", program.display()))?;
+    }
+    Ok(to.to_owned())
+}
+
+/// The names of the tests of the list.
+pub(super) fn names(program: &Path) -> Result<Vec<String>, String> {
+    let mut names = all_names(program)?;
+    names.retain(|name| !APART.iter().any(|apart| name.starts_with(apart)));
+    Ok(names)
+}
+
+/// The names of the tests of a module.
+pub(super) fn names_in(program: &Path, module: &str) -> Result<Vec<String>, String> {
+    let mut names = all_names(program)?;
+    names.retain(|name| name.starts_with(module));
+    Ok(names)
+}
+
+fn all_names(program: &Path) -> Result<Vec<String>, String> {
+    let list = Command::new(program).arg("--list").stdin(Stdio::null()).output();
+    let list = list.map_err(|error| format!("the tests cannot be listed: {error}"))?;
+    let text = String::from_utf8_lossy(&list.stdout).into_owned();
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(ToOwned::to_owned).collect())
+}
+
+/// Runs the tests.
+pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[String], folder: &Path) -> Vec<Ended> {
+    let mut modules: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for name in names {
+        modules.entry(name.split("::").next().unwrap_or_default()).or_default().push(name.clone());
+    }
+    // Long modules first, so that the last minutes are not spent in one of them.
+    let mut modules: Vec<_> = modules.into_values().collect();
+    modules.sort_by_key(|names| std::cmp::Reverse(names.len()));
+    let queue = Mutex::new(VecDeque::from(modules));
+    let ended = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for worker in 0..PROCESSES {
+            let (queue, ended) = (&queue, &ended);
+            let log = folder.join(format!("tests{worker}.log"));
+            scope.spawn(move || {
+                loop {
+                    let next = queue.lock().expect("no other thread has panicked").pop_front();
+                    let Some(names) = next else { return };
+                    let done = batch(program, environment, &names, &log);
+                    let again: Vec<_> =
+                        done.iter().filter(|one| one.outcome == Outcome::Hung).map(|one| one.name.clone()).collect();
+                    let mut kept = done;
+                    if names.len() > 1 {
+                        kept.retain(|one| one.outcome != Outcome::Hung);
+                        let mut queue = queue.lock().expect("no other thread has panicked");
+                        queue.extend(again.into_iter().map(|name| vec![name]));
+                    }
+                    ended.lock().expect("no other thread has panicked").extend(kept);
+                }
+            });
+        }
+    });
+    ended.into_inner().expect("no thread has panicked")
+}
+
+/// Runs tests in one process.
+fn batch(program: &Path, environment: &[(String, String)], names: &[String], log: &Path) -> Vec<Ended> {
+    let begin = Instant::now();
+    let limit = LIMIT + EACH * u32::try_from(names.len() - 1).unwrap_or(u32::MAX);
+    let output = File::create(log).expect("the folder of the run is there");
+    let errors = output.try_clone().expect("a file can be opened twice");
+    let mut command = Command::new(program);
+    command.args(["--exact", &format!("--test-threads={THREADS}")]).args(names).envs(environment.iter().cloned());
+    command.env_remove("RAY_ADDRESS").stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+    let mut process = command.spawn().expect("the test binary starts");
+    while begin.elapsed() < limit && process.try_wait().is_ok_and(|status| status.is_none()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if process.try_wait().is_ok_and(|status| status.is_none()) {
+        // The group has the process, its bridge, and the processes of its tests.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", process.id())]).status();
+    }
+    let _ = process.wait();
+    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let outcomes = outcomes(&text);
+    let outcome = |name: &String| outcomes.get(name.as_str()).copied().unwrap_or(Outcome::Hung);
+    let module = names[0].split("::").next().unwrap_or_default();
+    let passed = names.iter().filter(|name| outcome(name) == Outcome::Passed).count();
+    println!("    {module:<20} {passed:>3} of {:>3} passed in {:.0} s", names.len(), begin.elapsed().as_secs_f64());
+    names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name), output: text.clone() }).collect()
+}
+
+/// What a test binary says of its tests.
+fn outcomes(text: &str) -> BTreeMap<&str, Outcome> {
+    let ended = |line: &'_ str| -> Option<(usize, Outcome)> {
+        let rest = line.strip_prefix("test ")?;
+        if let Some(name) = rest.strip_suffix(" ... ok") {
+            return Some((name.len(), Outcome::Passed));
+        }
+        Some((rest.strip_suffix(" ... FAILED")?.len(), Outcome::Failed))
+    };
+    text.lines().filter_map(|line| ended(line).map(|(length, outcome)| (&line[5..5 + length], outcome))).collect()
+}
+
+/// Prints what failed; whether nothing did. The output of the processes goes to files below `folder`.
+pub(super) fn report(ended: &[Ended], folder: &Path) -> bool {
+    let _ = fs::remove_dir_all(folder);
+    let _ = fs::create_dir_all(folder);
+    let failed: Vec<_> = ended.iter().filter(|one| one.outcome != Outcome::Passed).collect();
+    for one in &failed {
+        let how =
+            if one.outcome == Outcome::Hung { "has not ended in time, or its process has ended before" } else { "has failed" };
+        println!("{} {how}", one.name);
+        let _ = fs::write(folder.join(format!("{}.log", one.name.replace("::", "-"))), &one.output);
+    }
+    println!("{} of {} tests passed on a cluster", ended.len() - failed.len(), ended.len());
+    if !failed.is_empty() {
+        println!("the output of those that failed is in {}", folder.display());
+    }
+    failed.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_of_tests() {
+        let text = "running 3 tests\ntest a::b ... ok\n\u{1b}[36m(x pid=1)\u{1b}[0m test c::d ... ok\ntest a::c ... FAILED\n";
+        let found = outcomes(text);
+        assert_eq!(found.get("a::b"), Some(&Outcome::Passed));
+        assert_eq!(found.get("a::c"), Some(&Outcome::Failed));
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}
