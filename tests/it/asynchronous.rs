@@ -225,7 +225,7 @@ async fn use_ray() -> ray::Result<i64> {
     gate.open();
     log.change.remote(running, gate, 3).await?;
     assert_eq!(log.log.remote().await?, [3, -3]);
-    let trouble: ray::Result<i64> = ray::task(|| panic!("trouble")).remote().await;
+    let trouble: ray::Result<i64> = crate::stage::panic_i64.remote("trouble".to_owned()).await;
     assert!(trouble.unwrap_err().is_panic());
     Ok(four.await? + join_all((0..4).map(|x| square.remote(x))).await.into_iter().sum::<ray::Result<i64>>()?)
 }

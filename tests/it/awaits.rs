@@ -73,7 +73,7 @@ fn a_borrowed_reference_is_awaited() {
     assert_eq!((one.unwrap(), other.unwrap()), (vec![7], vec![7]));
     assert_eq!(futures::executor::block_on(borrowed).unwrap(), [7]);
     assert_eq!(object.take().unwrap(), [7], "the reference is still the only one");
-    let failed = ray::task(|| -> i64 { panic!("no value") }).remote();
+    let failed = crate::stage::panic_i64.remote("no value".to_owned());
     assert!(futures::executor::block_on(async { (&failed).await }).unwrap_err().is_panic());
 }
 

@@ -113,7 +113,7 @@ fn cancelling_ended_tasks_and_put_objects() {
         let put = ray::put(8);
         ray::cancel(&put).unwrap();
         assert_eq!(ray::get(put).unwrap(), 8);
-        let failed: ObjectRef<u64> = ray::task(|| panic!("first")).remote();
+        let failed: ObjectRef<u64> = crate::stage::panic_u64.remote("first".to_owned());
         assert!(ray::get(&failed).unwrap_err().is_panic());
         ray::cancel(&failed).unwrap();
         assert!(ray::get(failed).unwrap_err().is_panic());

@@ -14,12 +14,15 @@ use std::fs::{File, TryLockError};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 const TALLIES: &str = "RAY_TEST_TALLIES";
+
+/// How long a test in a process of its own may take.
+const WATCHDOG: Duration = Duration::from_secs(45);
 
 /// Whether the tests of this process run on a cluster.
 pub(crate) fn wanted() -> bool {
@@ -81,10 +84,23 @@ pub(crate) fn start_shared(mut config: ray::Config) -> ray::Result<ray::Context>
 }
 
 fn join(config: ray::Config) -> ray::Result<ray::Context> {
+    if crate::support::is_child() {
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(end_late);
+    }
     let arguments = ["cluster::entry_of_workers", "--exact", "--nocapture", "--test-threads=1"];
     ray::__private_cluster::set_worker_arguments(arguments.map(Into::into).into());
     ray::__private_cluster::set_worker_variables(vec![(TALLIES.to_owned(), serve_tallies().to_owned())]);
     ray::init_with(config)
+}
+
+/// Ends the process of one test when the test takes too long. The time for which it has waited for its cluster does not count.
+fn end_late() {
+    std::thread::spawn(|| {
+        std::thread::park_timeout(WATCHDOG);
+        eprintln!("the test has not ended {} s after it has joined its cluster", WATCHDOG.as_secs());
+        std::process::exit(1);
+    });
 }
 
 /// Serves the tallies to the workers; returns the path of the socket.

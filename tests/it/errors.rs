@@ -247,7 +247,7 @@ fn panics_are_errors() {
         "the panic hook does not see `resume_unwind`, so there is no place"
     );
     assert_eq!(told("caught"), "task `panics` panicked: raised after", "the error must not have the place of another panic");
-    let dependant = ray::get(ship.remote(ray::task(|| -> u32 { panic!("upstream") }).remote())).unwrap_err();
+    let dependant = ray::get(ship.remote(crate::stage::panic_u32.remote("upstream".to_owned()))).unwrap_err();
     assert!(dependant.is_panic() && dependant.to_string().ends_with("upstream"), "{dependant}");
     assert_eq!(ray::get(ship.remote(1)).unwrap(), 101, "the engine runs further tasks");
 }

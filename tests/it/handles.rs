@@ -145,7 +145,7 @@ fn calls_that_never_start_do_not_count() {
         for _ in 0..3 {
             let gate = Gate::new();
             let cancelled = desk.note.remote(late(gate, 1));
-            let broken: ObjectRef<i64> = ray::task(|| panic!("broken")).remote();
+            let broken: ObjectRef<i64> = crate::stage::panic_i64.remote("broken".to_owned());
             let failed = desk.note.remote(&broken);
             ray::cancel(&cancelled).unwrap();
             assert!(ray::get(cancelled).unwrap_err().is_cancelled());

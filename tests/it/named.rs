@@ -156,7 +156,7 @@ fn a_name_exists_before_the_constructor_runs() {
         gate.open();
         assert_eq!(ray::get(value).unwrap(), 1);
         drop(registry);
-        let broken = ray::task(|| -> Tally { panic!("broken") }).remote();
+        let broken = crate::stage::panic_tally.remote("broken".to_owned());
         let unstartable = Registry::options().name("unstartable").remote(&broken, dropped);
         assert!(ray::get(unstartable.ready()).unwrap_err().is_actor_died());
         assert!(ray::get_actor::<Registry>("unstartable").unwrap_err().is_actor_not_found());

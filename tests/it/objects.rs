@@ -79,7 +79,7 @@ fn views() {
     assert_eq!(format!("{two:?}"), format!("{:?}", *two), "the `Debug` form of a view is that of the value");
     drop(two);
     assert_eq!(tally.count(), 1);
-    let error = ray::task(|| -> u8 { panic!("nothing to see") }).remote().view().map(|view| *view).unwrap_err();
+    let error = crate::stage::panic_u8.remote("nothing to see".to_owned()).view().map(|view| *view).unwrap_err();
     assert!(error.is_panic());
 }
 
@@ -148,7 +148,7 @@ fn a_shared_object_is_not_taken() {
     assert!(matches!(object.take(), Err(TakeError::Shared(_))), "the Arc shares it");
     assert_eq!(ObjectRef::from(kept).take().unwrap(), 5);
 
-    let failed = ray::task(|| -> u8 { panic!("no value") }).remote();
+    let failed = crate::stage::panic_u8.remote("no value".to_owned());
     let also = failed.clone();
     assert!(matches!(failed.take(), Err(TakeError::Failed(error)) if error.is_panic()));
     assert!(ray::get(also).unwrap_err().is_panic());
@@ -189,7 +189,7 @@ fn try_get_and_is_ready() {
     ray::get(&object).unwrap();
     assert!(object.is_ready() && object.any().is_ready());
     assert_eq!(object.try_get().unwrap(), Some(1));
-    let failed = ray::task(|| -> u8 { panic!("early") }).remote();
+    let failed = crate::stage::panic_u8.remote("early".to_owned());
     ray::get(&failed).unwrap_err();
     assert!(failed.is_ready(), "a failed object is ready");
     assert!(failed.try_get().unwrap_err().is_panic());
@@ -211,7 +211,7 @@ fn on_ready() {
     tally.wait_for(3);
     object.on_ready(move || _ = tally.add());
     tally.wait_for(4);
-    let failed = ray::task(|| -> u8 { panic!("early") }).remote();
+    let failed = crate::stage::panic_u8.remote("early".to_owned());
     failed.on_ready(move || _ = tally.add());
     tally.wait_for(5);
     ray::get(failed).unwrap_err();
@@ -236,7 +236,7 @@ fn references_are_awaited_on_any_executor() {
         futures::future::try_join_all(objects).await.unwrap().into_iter().sum::<i64>()
     });
     assert_eq!(sum, 328_350);
-    let error = runtime.block_on(ray::task(|| -> u8 { panic!("awaited") }).remote()).unwrap_err();
+    let error = runtime.block_on(crate::stage::panic_u8.remote("awaited".to_owned())).unwrap_err();
     assert!(error.is_panic());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let spawned = runtime.spawn(async { square.remote(square.remote(3)).await });
@@ -372,7 +372,7 @@ fn a_value_that_panics_when_dropped() {
         assert!(outcome.as_ref().map_or_else(ray::Error::is_panic, |value| *value == 6), "{outcome:?}");
         assert_eq!(tally.count(), 5);
         // An argument of a task that never runs.
-        let failed = ray::task(|| -> Gate { panic!("no gate") }).remote();
+        let failed = crate::stage::panic_gate.remote("no gate".to_owned());
         ray::get(hands_on.remote(PanicsWhenDropped(tally), failed)).unwrap_err();
         assert_eq!(tally.count(), 6);
         let squares: Vec<_> = (0..100).map(|x| square.remote(x)).collect();

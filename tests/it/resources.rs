@@ -348,7 +348,7 @@ fn resources_are_returned_after_failures() {
             gate.wait();
         };
         for cpus in [0.5, 1.0, 2.0] {
-            let failed: ObjectRef<u64> = ray::task(|| panic!("fails")).num_cpus(cpus).remote();
+            let failed: ObjectRef<u64> = crate::stage::panic_u64.options().num_cpus(cpus).remote("fails".to_owned());
             assert!(ray::get(failed).unwrap_err().is_panic());
         }
         let before = running.count();
@@ -364,11 +364,11 @@ fn resources_are_returned_after_failures() {
         );
         gate.open();
         eventually("all resources are free again", all_free);
-        let broken: ObjectRef<Tally> = ray::task(|| panic!("broken")).remote();
+        let broken: ObjectRef<Tally> = crate::stage::panic_tally.remote("broken".to_owned());
         let unstartable = Resident::remote(&broken);
         assert!(ray::get(unstartable.ready()).is_err());
         let nested = ray::task(|| {
-            let inner: ObjectRef<u64> = ray::task(|| panic!("inner")).remote();
+            let inner: ObjectRef<u64> = crate::stage::panic_u64.remote("inner".to_owned());
             assert!(ray::get(inner).is_err());
             panic!("outer")
         });

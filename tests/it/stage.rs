@@ -203,6 +203,18 @@ macro_rules! give {
 
 give!(give: i32, give_i64: i64, give_u64: u64);
 
+macro_rules! panics {
+    ($($function:ident: $value:ty),+) => {$(
+        /// Panics with this message.
+        #[ray::remote]
+        pub(crate) fn $function(message: String) -> $value {
+            panic!("{message}")
+        }
+    )+};
+}
+
+panics!(panic_gate: Gate, panic_tally: Tally, panic_i64: i64, panic_u32: u32, panic_u64: u64, panic_u8: u8);
+
 #[ray::remote]
 pub(crate) fn nothing() {}
 

@@ -73,6 +73,11 @@ pub(crate) fn in_child_with(name: &str, environment: &[(&str, &str)], body: impl
     said
 }
 
+/// Whether this process is that of a single test.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 /// Like [`in_child_with`], but does not check how the child ended: for a body that ends the process itself.
 pub(crate) fn child(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> ChildOutput {
     if std::env::var(MARK).is_ok_and(|marked| marked == name) {
@@ -252,7 +257,7 @@ impl Tally {
     pub(crate) fn reached(self, count: u64) -> impl Future<Output = ()> + Send {
         let mut asked = false;
         std::future::poll_fn(move |context| {
-            if crate::processes::is_child() {
+            if crate::processes::is_child() || crate::cluster::is_worker() {
                 if self.count() >= count {
                     return Poll::Ready(());
                 }

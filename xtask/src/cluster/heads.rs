@@ -8,8 +8,17 @@ use std::time::{Duration, Instant};
 /// The folder below that of the run in which the drivers and Ray make temporary files.
 pub(super) const TEMPORARY: &str = "tmp";
 
-/// The CPUs of the clusters of the suite. Tests share the first one; a test that needs a number of CPUs for itself joins another.
-pub(super) const SUITE: [u32; 5] = [32, 2, 2, 1, 4];
+/// The clusters of the suite: their CPUs and further resources. Tests share the first one; a test that needs a number of CPUs for
+/// itself joins another.
+pub(super) const SUITE: [(u32, &[&str]); 6] = [
+    (32, &[]),
+    (2, WITH_LICENCES),
+    (2, WITH_LICENCES),
+    (2, WITH_LICENCES),
+    (1, &["--resources={\"seat\":1}"]),
+    (4, &["--num-gpus=1", "--resources={\"seat\":1}"]),
+];
+const WITH_LICENCES: &[&str] = &["--num-gpus=1", "--resources={\"licence\":3}"];
 
 /// How often a start is tried. On a loaded machine Ray gives up its own start after 30 s.
 const ATTEMPTS: u32 = 3;
@@ -81,10 +90,10 @@ impl<'a> Ground<'a> {
     }
 
     /// Starts the node with this number: a head, or a node that joins the cluster of a head.
-    pub(super) fn start(&self, number: u32, cpus: u32, head: Option<&Node>) -> Result<Node, String> {
+    pub(super) fn start(&self, number: u32, (cpus, more): (u32, &[&str]), head: Option<&Node>) -> Result<Node, String> {
         let mut why = String::new();
         for _ in 0..ATTEMPTS {
-            match self.try_to_start(number, cpus, head) {
+            match self.try_to_start(number, (cpus, more), head) {
                 Ok(node) => return Ok(node),
                 Err(error) => why = error,
             }
@@ -92,14 +101,14 @@ impl<'a> Ground<'a> {
         Err(format!("node {number} of Ray does not start: {why}"))
     }
 
-    fn try_to_start(&self, number: u32, cpus: u32, head: Option<&Node>) -> Result<Node, String> {
+    fn try_to_start(&self, number: u32, (cpus, more): (u32, &[&str]), head: Option<&Node>) -> Result<Node, String> {
         let first = FIRST_PORT + number * PORTS;
         let log = self.folder.join(format!("node{number}.log"));
         let output = File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let mut command = Command::new(self.python.with_file_name("ray"));
         command.args(["start", "--block", "--disable-usage-stats", "--object-store-memory=300000000"]);
-        command.arg(format!("--num-cpus={cpus}"));
+        command.arg(format!("--num-cpus={cpus}")).args(more);
         // Ray takes 127.0.0.1 for an address of another machine when a node joins, so a second node has another one.
         command.arg(format!("--node-ip-address=127.0.0.{}", if head.is_some() { 2 } else { 1 }));
         command.arg(format!("--temp-dir={}", self.folder.join(format!("n{number}")).display()));
@@ -170,12 +179,12 @@ pub(super) struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    /// Starts a cluster for each number of CPUs.
-    pub(super) fn start(python: &'a Path, folder: &'a Path, cpus: &[u32]) -> Result<Self, String> {
+    /// Starts clusters with these CPUs and further resources.
+    pub(super) fn start(python: &'a Path, folder: &'a Path, clusters: &[(u32, &[&str])]) -> Result<Self, String> {
         let ground = Ground::new(python, folder)?;
         let mut nodes = Vec::new();
-        for (number, cpus) in (0..).zip(cpus) {
-            nodes.push((*cpus, ground.start(number, *cpus, None)?));
+        for (number, (cpus, more)) in (0..).zip(clusters) {
+            nodes.push((*cpus, ground.start(number, (*cpus, more), None)?));
         }
         Ok(Self { ground, nodes })
     }

@@ -14,8 +14,8 @@ const CPUS: u32 = 2;
 /// Runs the tests on two nodes.
 pub(super) fn run(place: &Place) -> Result<bool, String> {
     let ground = Ground::new(&place.python, &place.folder)?;
-    let head = ground.start(FIRST, CPUS, None)?;
-    let second = ground.start(FIRST + 1, CPUS, Some(&head));
+    let head = ground.start(FIRST, (CPUS, &[]), None)?;
+    let second = ground.start(FIRST + 1, (CPUS, &[]), Some(&head));
     let outcomes = second.and_then(|second| {
         let mut environment = ground.environment();
         environment.push(("RAY_TEST_EXECUTOR".into(), "cluster".into()));

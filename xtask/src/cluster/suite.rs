@@ -15,7 +15,7 @@ const PROCESSES: usize = 3;
 const THREADS: usize = 3;
 
 /// The limit of a test that runs alone, and so the least limit of a module.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(75);
 /// What each test adds to the limit of its module.
 const EACH: Duration = Duration::from_secs(6);
 
