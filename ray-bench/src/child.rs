@@ -90,10 +90,15 @@ mod stays {
 
         /// One round's samples.
         pub(crate) fn round(&mut self) -> Vec<f64> {
+            self.ask("")
+        }
+
+        /// The samples that the child prints for this request, which is one line.
+        pub(crate) fn ask(&mut self, request: &str) -> Vec<f64> {
             let mut ask = self.ask.as_ref().expect("only the drop closes the input");
             let mut line = String::new();
             // A child that has ended gives no line.
-            let asked = writeln!(ask).and_then(|()| self.answers.read_line(&mut line));
+            let asked = writeln!(ask, "{request}").and_then(|()| self.answers.read_line(&mut line));
             if !asked.is_ok_and(|read| read > 0) {
                 let ended = self.process.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
                 panic!("the process of {} has ended: {ended}", self.name);

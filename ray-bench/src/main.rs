@@ -8,11 +8,15 @@
 //! 3. [`ours`], [`peers`]: the contenders, which do that work.
 //! 4. [`cases`]: the contenders of each case.
 //! 5. [`report`], [`plot`] and this file: the command line and the output.
+//!
+//! `cluster` is a command of its own: its cases run on a Ray cluster, beside a driver in Python.
 
 mod alive;
 mod callers;
 mod cases;
 mod child;
+#[cfg(unix)]
+mod cluster;
 mod load;
 mod measure;
 mod memory;
@@ -57,7 +61,9 @@ Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH]
   --python PATH
               also measure training with this Python, which needs torch and
               ray[train]; a round then takes minutes, because it starts a Ray cluster
-  --help      this text";
+  --help      this text
+
+The cases on a Ray cluster have a command of their own: ray-bench cluster --help";
 
 /// The default number of rounds of each contender.
 const ROUNDS: usize = 7;
@@ -71,6 +77,9 @@ enum Command {
         who: String,
     },
     Measure(Plan),
+    /// The rest of the command line is for the cases on a Ray cluster.
+    #[cfg(unix)]
+    Cluster(Parser),
 }
 
 struct Plan {
@@ -87,6 +96,8 @@ fn main() -> ExitCode {
             Command::Help => println!("{HELP}"),
             Command::Child { case, who } => child::main(case, &who)?,
             Command::Measure(plan) => measure_all(&plan)?,
+            #[cfg(unix)]
+            Command::Cluster(rest) => cluster::main(rest)?,
         }
         Ok(())
     });
@@ -113,6 +124,8 @@ fn parse(mut parser: Parser) -> Result<Command, Box<dyn Error>> {
             Arg::Long(child::OPTION) => {
                 return Ok(Command::Child { case: case(parser.value()?)?, who: parser.value()?.string()? });
             }
+            #[cfg(unix)]
+            Arg::Value(name) if name == cluster::COMMAND && plan.cases.is_empty() => return Ok(Command::Cluster(parser)),
             Arg::Value(name) => plan.cases.push(case(name)?),
             Arg::Long(_) | Arg::Short(_) => return Err(argument.unexpected().into()),
         }

@@ -75,6 +75,13 @@ pub fn init_with(config: Config) -> Result<Context> {
     ray_core::init_with(config)
 }
 
+/// The Python that a driver uses: that of `RAY_PYTHON`, or the first one in the path that has Ray. For the benchmarks.
+#[cfg(unix)]
+#[doc(hidden)]
+pub fn python() -> Option<std::path::PathBuf> {
+    package::python()
+}
+
 /// Sets the arguments with which workers start the program; by default those of the driver. For test binaries, which run tests
 /// unless their arguments name one.
 #[doc(hidden)]
