@@ -1,8 +1,13 @@
 //! The list of the programs, in the article's order.
 
+// These two have a binary each, because they also run on a Ray cluster, whose workers start the program again.
+#[path = "bin/cartpole.rs"]
+mod cartpole;
 mod counter;
 mod delay_get;
 mod image_batch;
+#[path = "bin/pi.rs"]
+mod pi;
 mod pipeline_get;
 mod pipeline_wait;
 mod promise_actor;
@@ -12,6 +17,8 @@ mod put_by_value;
 mod put_once;
 mod tasks;
 mod web_service;
+
+use std::time::Instant;
 
 use crate::report::Report;
 
@@ -42,5 +49,19 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("pipeline_get", pipeline_get::main, "Pipeline data processing: get, then process"),
     program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: process each result when it is ready"),
     program("image_batch", image_batch::main, "not in the article: three tasks process images"),
+    program("pi", |report| timed(report, pi::main), "not in the article: estimates pi; also runs on a Ray cluster"),
+    program(
+        "cartpole",
+        |report| timed(report, cartpole::main),
+        "not in the article: learns to balance; also runs on a Ray cluster",
+    ),
     program("web_service", web_service::main, "not in the article: a web service awaits tasks and an actor"),
 ];
+
+/// Runs a program that does not know the report.
+fn timed(report: &mut Report, main: fn() -> ray::Result<()>) -> ray::Result<()> {
+    let begin = Instant::now();
+    main()?;
+    report.took("", begin.elapsed());
+    Ok(())
+}
