@@ -2,7 +2,7 @@
 //!
 //! With `RAY_TEST_EXECUTOR=cluster` the engines of the tests join the clusters of `RAY_TEST_HEADS`, a list of `cpus=address`. The
 //! shared engine (`support::engine`), and a test that chooses no CPUs, join the first one. A test that starts an engine with some
-//! number of CPUs joins a cluster that has this number, alone: a lock on a file lets one process at a time join it.
+//! number of CPUs joins the smallest cluster that has so many, or the largest one, alone: a lock on a file lets one process at a time join it.
 //!
 //! The workers start this binary with the single test [`entry_of_workers`]. The tallies of the tests are in the process of the
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
@@ -51,15 +51,17 @@ fn alone_on(cpus: usize) -> String {
     if let Some((_, address, _)) = locked.iter().find(|(has, ..)| *has == cpus) {
         return address.clone();
     }
-    let heads: Vec<_> = heads().into_iter().skip(1).filter(|(has, _)| *has == cpus).collect();
-    assert!(!heads.is_empty(), "no cluster of RAY_TEST_HEADS has {cpus} CPUs");
+    let heads: Vec<_> = heads().into_iter().skip(1).collect();
+    let enough = heads.iter().map(|(has, _)| *has).filter(|has| *has >= cpus).min();
+    let most = heads.iter().map(|(has, _)| *has).max().expect("RAY_TEST_HEADS has a cluster beside the shared one");
+    let chosen = enough.unwrap_or(most);
     loop {
-        for (cpus, address) in &heads {
+        for (_, address) in heads.iter().filter(|(has, _)| *has == chosen) {
             let path = std::env::temp_dir().join(format!("ray-test-{}.lock", address.replace(':', "-")));
             let file = File::create(path).expect("a file for the lock of a cluster");
             match file.try_lock() {
                 Ok(()) => {
-                    locked.push((*cpus, address.clone(), file));
+                    locked.push((cpus, address.clone(), file));
                     return address.clone();
                 }
                 Err(TryLockError::WouldBlock) => {}

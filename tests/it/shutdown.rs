@@ -219,7 +219,7 @@ fn the_engine_starts_fifty_times() {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let dropped = Tally::new();
         let mut former: Option<(ObjectRef<u64>, ActorHandle<Worker>)> = None;
-        for round in 1..=crate::support::calls(100, 50u64) {
+        for round in 1..=crate::support::calls(10, 50u64) {
             start(2, Duration::from_secs(5));
             if let Some((object, worker)) = &former {
                 assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())));
@@ -410,7 +410,7 @@ fn ten_thousand_engines_leave_nothing() {
             }
         });
         let mut before = 0;
-        for round in 0..crate::support::calls(100, 10_000usize) {
+        for round in 0..crate::support::calls(10, 10_000usize) {
             crate::support::init_with(Config::new().num_cpus(1)).unwrap();
             assert_eq!(ray::get(crate::stage::give.remote(7)).unwrap(), 7);
             to_other.send(()).unwrap();

@@ -265,8 +265,9 @@ fn nested_tasks_on_one_cpu() {
         crate::support::init_with(ray::Config::new().num_cpus(1)).unwrap();
         let (n, expected) = crate::support::calls((4, 3), (12, 144));
         assert_eq!(ray::get(fib.remote(n)).unwrap(), expected);
-        assert_eq!(ray::get(descend.remote(200)).unwrap(), 200);
-        assert_eq!(ray::get_timeout(descend_timed.remote(50), PATIENCE).unwrap(), 50, "a timed get runs no bodies itself");
+        let (deep, timed) = crate::support::calls((4, 3), (200, 50));
+        assert_eq!(ray::get(descend.remote(deep)).unwrap(), deep);
+        assert_eq!(ray::get_timeout(descend_timed.remote(timed), PATIENCE).unwrap(), timed, "a timed get runs no bodies itself");
     });
 }
 

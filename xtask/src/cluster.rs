@@ -123,9 +123,10 @@ fn inside(root: &Path, place: &Place, arguments: &[&str]) -> Result<bool, String
     if !names.is_empty() {
         let heads = heads::Heads::start(&place.python, &place.folder, &heads::SUITE)?;
         println!("{} clusters run after {:.0} s", heads::SUITE.len(), begin.elapsed().as_secs_f64());
-        let outcomes = suite::run(&place.program, &heads.environment(), &names, &place.folder);
+        let logs = place.logs.join("suite");
+        let outcomes = suite::run(&place.program, &heads.environment(), &names, &logs);
         let stopped = heads.stop();
-        passed = suite::report(&outcomes, &place.logs.join("suite"));
+        passed = suite::report(&outcomes, &logs);
         stopped?;
     }
     if filters.is_empty() && !tries {

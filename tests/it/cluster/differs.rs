@@ -1,18 +1,162 @@
 //! How a cluster differs from the embedded engine: each test asserts the behaviour that `list.txt` names for tests of the other
-//! modules.
+//! modules. Without a cluster these tests do nothing.
 
-use ray::ErrorKind;
+use std::time::Duration;
 
-use crate::support::engine;
+use ray::{Config, Error, ErrorKind, ObjectRef, remote};
+
+use crate::stage::{apart, eventually, give, wait};
+use crate::support::{Gate, PATIENCE, Tally, engine};
+
+#[remote(local)]
+fn local(x: i32) -> i32 {
+    x
+}
+
+/// An actor whose state has a tally of its drops.
+#[remote]
+struct Counter {
+    value: i32,
+    drops: Tally,
+}
+
+#[remote]
+impl Counter {
+    pub fn new(drops: Tally) -> Self {
+        Self { value: 1, drops }
+    }
+
+    pub fn value(&self) -> i32 {
+        self.value
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.drops.add();
+    }
+}
+
+/// Joins the cluster that tests share; `false`: the tests do not run on a cluster.
+fn joined() -> bool {
+    let wanted = super::wanted();
+    if wanted {
+        engine();
+    }
+    wanted
+}
+
+#[track_caller]
+fn refused(error: &Error, what: &str) {
+    assert!(error.is_invalid_argument() && error.to_string().contains(what), "{error}");
+}
 
 /// A closure cannot be sent to another process.
 #[test]
 fn closures_are_refused() {
-    if !super::wanted() {
-        return;
+    if joined() {
+        refused(&ray::get(ray::task(|| 1).remote()).unwrap_err(), "closure");
     }
-    engine();
-    let error = ray::get(ray::task(|| 1).remote()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
-    assert!(error.to_string().contains("closure"), "{error}");
+}
+
+/// Nor can the values of an item that is `local`, of `put_local` and of `with`.
+#[test]
+fn local_items_are_refused() {
+    if joined() {
+        refused(&ray::get(local.remote(1)).unwrap_err(), "remove `local`");
+        let here = ray::put_local(1);
+        assert_eq!(ray::get(&here).unwrap(), 1, "in this process it can be read");
+        assert!(ray::get(give.remote(here)).is_err());
+        let counter = Counter::remote(Tally::new());
+        refused(&ray::get(counter.with(|counter| counter.value)).unwrap_err(), "with");
+    }
+}
+
+/// Each value is encoded, so that a reader gets another value than the writer had.
+#[test]
+fn values_are_copied() {
+    if joined() {
+        let value = vec![7_u8; 1 << 10];
+        let place = value.as_ptr();
+        let object = ray::put(value);
+        assert!(object.view().is_ok_and(|view| view.as_ptr() != place && view.iter().all(|byte| *byte == 7)));
+    }
+}
+
+/// A value is in another process until it is asked for. `is_ready` asks for it, and does not wait.
+#[test]
+fn a_value_comes_when_it_is_asked_for() {
+    if joined() {
+        let object: ObjectRef<i32> = give.remote(7);
+        ray::get(give.remote(&object)).unwrap();
+        eventually("the value is here", || object.is_ready());
+        assert_eq!(object.try_get().unwrap(), Some(7));
+    }
+}
+
+/// Ray waits for nodes that have the resources of a request; the embedded engine has only one node, and refuses the request.
+#[test]
+fn an_infeasible_request_waits() {
+    if joined() {
+        let waits = give.options().num_gpus(1000.0).remote(1);
+        let error = ray::get_timeout(&waits, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::GetTimeout, "{error}");
+        ray::cancel(&waits).unwrap();
+        assert!(ray::get(waits).unwrap_err().is_cancelled());
+    }
+}
+
+/// Two bodies that wait for each other wait until a time-out, as in Ray.
+#[test]
+fn a_deadlock_is_not_reported() {
+    if joined() {
+        let never = Gate::new();
+        let waits = wait.options().num_cpus(0.0).remote(never);
+        let error = ray::get_timeout(&waits, Duration::from_millis(500)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::GetTimeout, "{error}");
+        never.open();
+        ray::get_timeout(waits, PATIENCE).unwrap();
+    }
+}
+
+/// A call of a dead actor is an object that fails: the caller asks no other process before it returns.
+#[test]
+fn a_call_of_a_dead_actor_fails_later() {
+    if joined() {
+        let counter = Counter::remote(Tally::new());
+        assert_eq!(ray::get(counter.value.remote()).unwrap(), 1);
+        ray::kill(&counter);
+        eventually("the actor is dead", || ray::get(counter.value.remote()).is_err());
+        let call = counter.value.try_remote().unwrap();
+        assert!(ray::get(call).unwrap_err().is_actor_died());
+    }
+}
+
+/// `kill` ends the process of the actor, so the state is not dropped; the end of the last handle drops it.
+#[test]
+fn a_kill_drops_no_state() {
+    if joined() {
+        let (killed, released) = (Tally::new(), Tally::new());
+        let (one, other) = (Counter::remote(killed), Counter::remote(released));
+        assert_eq!(ray::get([one.value.remote(), other.value.remote()]).unwrap(), [1, 1]);
+        ray::kill(&one);
+        drop(other);
+        released.wait_for(1);
+        eventually("the actor is dead", || ray::get(one.value.remote()).is_err());
+        assert_eq!(killed.count(), 0);
+    }
+}
+
+/// The nodes of a cluster have their resources before a driver joins.
+#[test]
+fn the_resources_of_nodes_are_not_the_drivers_choice() {
+    if super::wanted() {
+        apart(|| {
+            for config in [Config::new().num_cpus(2), Config::new().num_gpus(1), Config::new().resource("seat", 1.0)] {
+                refused(&ray::init_with(config.address("127.0.0.1:1")).unwrap_err(), "have their resources already");
+            }
+            let error = ray::init_with(Config::new().address("127.0.0.1:1")).unwrap_err();
+            assert!(error.is_cluster_unavailable(), "{error}");
+        });
+    }
 }

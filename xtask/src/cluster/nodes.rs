@@ -13,6 +13,7 @@ const CPUS: u32 = 2;
 
 /// Runs the tests on two nodes.
 pub(super) fn run(place: &Place) -> Result<bool, String> {
+    let logs = place.logs.join("two-nodes");
     let ground = Ground::new(&place.python, &place.folder)?;
     let head = ground.start(FIRST, (CPUS, &[]), None)?;
     let second = ground.start(FIRST + 1, (CPUS, &[]), Some(&head));
@@ -22,10 +23,10 @@ pub(super) fn run(place: &Place) -> Result<bool, String> {
         environment.push(("RAY_TEST_NODES".into(), "2".into()));
         environment.push(("RAY_TEST_HEADS".into(), format!("{}={}", 2 * CPUS, head.address)));
         let names = suite::names_in(&place.program, MODULE)?;
-        let outcomes = suite::run(&place.program, &environment, &names, &place.folder);
+        let outcomes = suite::run(&place.program, &environment, &names, &logs);
         second.stop()?;
         Ok(outcomes)
     });
     head.stop()?;
-    Ok(suite::report(&outcomes?, &place.logs.join("two-nodes")))
+    Ok(suite::report(&outcomes?, &logs))
 }

@@ -30,11 +30,10 @@ pub(super) enum Outcome {
     Hung,
 }
 
-/// The outcome of a test, and the output of its process.
+/// The outcome of a test.
 pub(super) struct Ended {
     name: String,
     outcome: Outcome,
-    output: String,
 }
 
 /// Builds the test binary; returns its path.
@@ -82,8 +81,10 @@ fn all_names(program: &Path) -> Result<Vec<String>, String> {
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(ToOwned::to_owned).collect())
 }
 
-/// Runs the tests.
-pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[String], folder: &Path) -> Vec<Ended> {
+/// Runs the tests. The output of a process in which a test has not passed goes to a file in the folder `logs`.
+pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[String], logs: &Path) -> Vec<Ended> {
+    let _ = fs::remove_dir_all(logs);
+    fs::create_dir_all(logs).expect("the target folder can be written");
     let mut modules: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for name in names {
         modules.entry(name.split("::").next().unwrap_or_default()).or_default().push(name.clone());
@@ -96,7 +97,7 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
     std::thread::scope(|scope| {
         for worker in 0..PROCESSES {
             let (queue, ended) = (&queue, &ended);
-            let log = folder.join(format!("tests{worker}.log"));
+            let log = logs.join(format!("process{worker}.log"));
             scope.spawn(move || {
                 loop {
                     let next = queue.lock().expect("no other thread has panicked").pop_front();
@@ -122,7 +123,7 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
 fn batch(program: &Path, environment: &[(String, String)], names: &[String], log: &Path) -> Vec<Ended> {
     let begin = Instant::now();
     let limit = LIMIT + EACH * u32::try_from(names.len() - 1).unwrap_or(u32::MAX);
-    let output = File::create(log).expect("the folder of the run is there");
+    let output = File::create(log).expect("the folder of the logs is there");
     let errors = output.try_clone().expect("a file can be opened twice");
     let mut command = Command::new(program);
     command.args(["--exact", &format!("--test-threads={THREADS}")]).args(names).envs(environment.iter().cloned());
@@ -141,8 +142,12 @@ fn batch(program: &Path, environment: &[(String, String)], names: &[String], log
     let outcome = |name: &String| outcomes.get(name.as_str()).copied().unwrap_or(Outcome::Hung);
     let module = names[0].split("::").next().unwrap_or_default();
     let passed = names.iter().filter(|name| outcome(name) == Outcome::Passed).count();
+    if passed < names.len() {
+        let name = if names.len() == 1 { names[0].replace("::", "-") } else { module.to_owned() };
+        let _ = fs::copy(log, log.with_file_name(format!("{name}.log")));
+    }
     println!("    {module:<20} {passed:>3} of {:>3} passed in {:.0} s", names.len(), begin.elapsed().as_secs_f64());
-    names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name), output: text.clone() }).collect()
+    names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name) }).collect()
 }
 
 /// What a test binary says of its tests.
@@ -157,20 +162,17 @@ fn outcomes(text: &str) -> BTreeMap<&str, Outcome> {
     text.lines().filter_map(|line| ended(line).map(|(length, outcome)| (&line[5..5 + length], outcome))).collect()
 }
 
-/// Prints what failed; whether nothing did. The output of the processes goes to files below `folder`.
-pub(super) fn report(ended: &[Ended], folder: &Path) -> bool {
-    let _ = fs::remove_dir_all(folder);
-    let _ = fs::create_dir_all(folder);
+/// Prints what failed; whether nothing did.
+pub(super) fn report(ended: &[Ended], logs: &Path) -> bool {
     let failed: Vec<_> = ended.iter().filter(|one| one.outcome != Outcome::Passed).collect();
     for one in &failed {
         let how =
             if one.outcome == Outcome::Hung { "has not ended in time, or its process has ended before" } else { "has failed" };
         println!("{} {how}", one.name);
-        let _ = fs::write(folder.join(format!("{}.log", one.name.replace("::", "-"))), &one.output);
     }
     println!("{} of {} tests passed on a cluster", ended.len() - failed.len(), ended.len());
     if !failed.is_empty() {
-        println!("the output of those that failed is in {}", folder.display());
+        println!("the output of those that failed is in {}", logs.display());
     }
     failed.is_empty()
 }
