@@ -5,6 +5,7 @@
 //! * `runs TEST`
 //! * `differs TEST OWN: REASON`: the cluster behaves in another way, which the test `OWN` asserts.
 //! * `refused TEST: REASON`: what it tests is not there on a cluster.
+//! * `open TEST: REASON`: it does not pass on a cluster yet.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ pub(super) enum Fate {
     Runs,
     Differs,
     Refused,
+    Open,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ fn entry(line: &str) -> Option<(&str, Entry)> {
         "runs" => (Fate::Runs, own.is_empty() && reason.is_empty()),
         "differs" => (Fate::Differs, !own.is_empty() && !reason.is_empty()),
         "refused" => (Fate::Refused, own.is_empty() && !reason.is_empty()),
+        "open" => (Fate::Open, own.is_empty() && !reason.is_empty()),
         _ => return None,
     };
     (is_complete && words.next().is_none()).then(|| (name, Entry { fate, own: own.to_owned(), reason: reason.to_owned() }))
@@ -92,19 +95,20 @@ fn entry(line: &str) -> Option<(&str, Entry)> {
 impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |fate: Fate| self.0.iter().filter(move |(_, entry)| entry.fate == fate);
-        for (fate, title) in [(Fate::Runs, "runs"), (Fate::Differs, "differs"), (Fate::Refused, "is refused")] {
+        let titles = [(Fate::Runs, "runs"), (Fate::Differs, "differs"), (Fate::Refused, "is refused"), (Fate::Open, "is open")];
+        for (fate, title) in titles {
             for (name, Entry { own, reason, .. }) in of(fate) {
                 match fate {
                     Fate::Runs => writeln!(f, "{title:<11}{name}")?,
                     Fate::Differs => writeln!(f, "{title:<11}{name}: {reason} (asserted by {own})")?,
-                    Fate::Refused => writeln!(f, "{title:<11}{name}: {reason}")?,
+                    Fate::Refused | Fate::Open => writeln!(f, "{title:<11}{name}: {reason}")?,
                 }
             }
         }
         let count = |fate| of(fate).count();
-        let (runs, differs, refused) = (count(Fate::Runs), count(Fate::Differs), count(Fate::Refused));
+        let (runs, differs, refused, open) = (count(Fate::Runs), count(Fate::Differs), count(Fate::Refused), count(Fate::Open));
         let share = 100 * runs / self.0.len().max(1);
-        writeln!(f, "{runs} of {} tests run ({share} %), {differs} differ, {refused} are refused", self.0.len())
+        writeln!(f, "{runs} of {} tests run ({share} %), {differs} differ, {refused} are refused, {open} are open", self.0.len())
     }
 }
 
@@ -114,10 +118,11 @@ mod tests {
 
     #[test]
     fn fates() {
-        let list = List::parse("runs a::b\ndiffers c::d cluster::differs::e: why: so\n\nrefused f::g: no\n").unwrap();
-        let fates = ["a::b", "c::d", "f::g", "h"].map(|name| list.fate(name));
-        assert_eq!(fates, [Some(Fate::Runs), Some(Fate::Differs), Some(Fate::Refused), None]);
-        assert!(list.to_string().ends_with("1 of 3 tests run (33 %), 1 differ, 1 are refused\n"), "{list}");
+        let list =
+            List::parse("runs a::b\ndiffers c::d cluster::differs::e: why: so\n\nrefused f::g: no\nopen i::j: slow\n").unwrap();
+        let fates = ["a::b", "c::d", "f::g", "i::j", "h"].map(|name| list.fate(name));
+        assert_eq!(fates, [Some(Fate::Runs), Some(Fate::Differs), Some(Fate::Refused), Some(Fate::Open), None]);
+        assert!(list.to_string().ends_with("1 of 4 tests run (25 %), 1 differ, 1 are refused, 1 are open\n"), "{list}");
     }
 
     #[test]

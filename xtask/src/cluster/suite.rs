@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The processes of tests that run at the same time, and the tests that run at the same time in each.
-const PROCESSES: usize = 3;
+const PROCESSES: usize = 2;
 const THREADS: usize = 3;
 
 /// The limit of a test that runs alone, and so the least limit of a module.
