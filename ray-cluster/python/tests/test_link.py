@@ -1,0 +1,190 @@
+"""Tables, values, options and headers, and requests of a program that are no requests."""
+
+import random
+import socket
+import types
+import unittest
+from unittest import mock
+
+import msgpack
+import ray
+
+from ray_rust import frames, link, options, values
+from ray_rust.frames import Channel, Malformed, Reader, Writer
+from ray_rust.link import SINGLE, Link, Table, header, parts
+
+
+class Tables(unittest.TestCase):
+    def test_a_number_is_forgotten_with_the_last_drop(self) -> None:
+        table = Table()
+        number = table.enter(b"key", "item")
+        self.assertGreaterEqual(number, 1 << 62)
+        self.assertEqual(table.enter(b"key", "item"), number)
+        table.acquire(number)
+        for _ in range(2):
+            table.drop(number)
+            self.assertEqual(table.get(number), "item")
+        table.drop(number)
+        self.assertIsNone(table.get(number))
+        self.assertEqual(len(table), 0)
+        self.assertNotEqual(table.enter(b"key", "item"), number)
+
+    def test_an_item_keeps_the_number_of_the_program(self) -> None:
+        table = Table()
+        table.set(7, b"key", "item")
+        self.assertEqual(table.enter(b"key", "item"), 7)
+        table.drop(7)
+        table.drop(7)
+        self.assertEqual(len(table), 0)
+
+    def test_numbers_that_are_not_known_do_nothing(self) -> None:
+        table = Table()
+        table.drop(1)
+        table.acquire(1)
+        self.assertIsNone(table.get(1))
+        self.assertEqual(len(table), 0)
+
+
+class Values(unittest.TestCase):
+    def test_a_header_is_read_as_it_was_written(self) -> None:
+        for layout in ([], [SINGLE, SINGLE], [SINGLE, 3, 0]):
+            task, read, document = parts(header(1 << 60, layout, b"document"))
+            plain = layout.count(SINGLE) == len(layout)
+            self.assertEqual((task, read, bytes(document)), (1 << 60, [] if plain else layout, b"document"))
+
+    def test_arrays_are_message_pack(self) -> None:
+        for count in (0, 15, 16, 65_535, 65_536):
+            packed = values.array([b"\x07"] * count)
+            self.assertEqual(msgpack.unpackb(packed), [7] * count)
+        with self.assertRaises(TypeError):
+            values.array([b"\x07", [b"\x07"]])
+
+    def test_values_of_other_drivers_are_not_those_of_rust(self) -> None:
+        self.assertTrue(values.is_value(b"bytes"))
+        self.assertTrue(values.is_value([b"bytes", ray.ObjectRef.nil()]))
+        others: list[object] = ["text", 1, None, [], [1], [b"bytes", 1], {}]
+        for other in others:
+            self.assertFalse(values.is_value(other), other)
+
+    def test_the_error_of_a_constructor_is_found_in_the_text_of_ray(self) -> None:
+        error = values.ConstructorError(b"\x00payload\xff", "text", "task")
+        died = ray.exceptions.ActorDiedError.from_task_error(
+            ray.exceptions.RayTaskError("f", f"traceback: {error}", error, "title", 1, "127.0.0.1")
+        )
+        self.assertEqual(values.constructor_error(died), b"\x00payload\xff")
+        self.assertIsNone(values.constructor_error(ray.exceptions.ActorDiedError()))
+
+    def test_the_text_of_a_program_that_does_not_start_has_no_traceback(self) -> None:
+        cause = values.ProgramError("what to do")
+        error = ray.exceptions.RayTaskError("f", "Traceback: ..", cause, "title", 1, "127.0.0.1")
+        self.assertEqual((values.kind_of(error), values.text_of(error)), ("System", "what to do"))
+
+    def test_kinds(self) -> None:
+        for error, kind in (
+            (ray.exceptions.ActorUnavailableError("text", None), "ActorUnavailable"),
+            (ray.exceptions.WorkerCrashedError(), "WorkerCrashed"),
+            (ray.exceptions.OutOfMemoryError("text"), "OutOfMemory"),
+            (ValueError("text"), "InvalidArgument"),
+            (OSError("text"), "System"),
+        ):
+            self.assertEqual(values.kind_of(error), kind)
+
+
+class Options(unittest.TestCase):
+    def test_equal_specifications_are_read_once(self) -> None:
+        document = msgpack.packb({"path": "a::b", "name": "b", "options": {"num_cpus": 1.0, "retry_exceptions": "if"}})
+        specifications = options.Specifications()
+        found = specifications.get(document)
+        self.assertEqual((found.path, found.name), ("a::b", "b"))
+        self.assertEqual(found.options, {"num_cpus": 1.0, "retry_exceptions": [values.Retryable]})
+        self.assertIs(specifications.get(bytes(document)), found)
+
+    def test_documents_that_are_none_are_refused(self) -> None:
+        for document in (b"", b"\xc1", msgpack.packb(1), msgpack.packb({}), msgpack.packb({"path": "a"})):
+            with self.assertRaises(Malformed):
+                options.Specifications().get(document)
+
+
+def _refuse(*_arguments: object, **_options: object) -> None:
+    raise ray.exceptions.RayError("there is no cluster")
+
+
+class Requests(unittest.TestCase):
+    """A program that sends anything: only `Malformed` is raised, and each request is answered."""
+
+    def setUp(self) -> None:
+        names = ("remote", "put", "kill", "cancel", "get_actor", "cluster_resources", "available_resources", "nodes", "wait")
+        fake = types.SimpleNamespace(exceptions=ray.exceptions, TaskID=ray.TaskID, **dict.fromkeys(names, _refuse))
+        fake.get_runtime_context = _refuse
+        fake.util = types.SimpleNamespace(list_named_actors=_refuse)
+        patch = mock.patch.object(link, "ray", fake)
+        patch.start()
+        self.addCleanup(patch.stop)
+        one, other = socket.socketpair()
+        self.addCleanup(one.close)
+        self.addCleanup(other.close)
+        self.link = Link(Channel(one))
+        self.program = Channel(other)
+        self.document = msgpack.packb({"path": "a::b", "name": "b", "method": "b"})
+
+    def frame(self, kind: int, body: bytes) -> None:
+        writer = Writer(kind)
+        writer.bytes += body
+        self.program.send(writer)
+        while (frame := self.link.channel.take_one()) is None:
+            self.link.channel.receive()
+        self.link.handle(frame)
+
+    def answer(self) -> Reader:
+        while (frame := self.program.take_one()) is None:
+            self.program.receive()
+        return frame
+
+    def test_what_ray_refuses_is_the_error_of_the_object(self) -> None:
+        body = Writer(frames.SUBMIT)
+        body.u64(5)
+        body.blob(self.document)
+        body.u16(0)
+        self.frame(frames.SUBMIT, bytes(body.bytes[5:]))
+        self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
+        answer = self.answer()
+        self.assertEqual((answer.kind, answer.u64(), answer.u8()), (frames.SETTLED, 9, 2))
+        self.assertEqual((answer.text(), answer.text()), ("System", "there is no cluster"))
+
+    def test_an_object_that_is_not_known_is_an_error(self) -> None:
+        self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
+        answer = self.answer()
+        self.assertEqual((answer.u64(), answer.u8(), answer.text()), (9, 2, "System"))
+
+    def test_questions_that_are_none_are_answered(self) -> None:
+        for question in (b"", b"\xc1", msgpack.packb(1), msgpack.packb({"ask": []}), msgpack.packb({"ask": "nothing"})):
+            self.frame(frames.ASK, (3).to_bytes(8, "little") + question)
+            answer = self.answer()
+            self.assertEqual((answer.kind, answer.u64(), answer.u8()), (frames.ANSWER, 3, 0))
+
+    def test_random_requests(self) -> None:
+        choice = random.Random(2)
+        kinds = [*range(10, 24), 1, 2, 3, 30, 31, 255]
+        refused = handled = 0
+        for _ in range(4000):
+            kind = choice.choice(kinds)
+            parts = [choice.randbytes(choice.randrange(6)) for _ in range(2)]
+            parts += [choice.choice([0, 1, 2, 1 << 62, 1 << 63]).to_bytes(8, "little") for _ in range(choice.randrange(4))]
+            parts += [len(self.document).to_bytes(4, "little") + self.document] * choice.randrange(2)
+            parts += [choice.choice([0, 1, 2]).to_bytes(2, "little")]
+            if choice.random() < 0.5:
+                parts = parts[2:]
+            if choice.random() < 0.2:
+                choice.shuffle(parts)
+            try:
+                with mock.patch("traceback.print_exc"):
+                    self.frame(kind, b"".join(parts))
+                handled += 1
+            except Malformed:
+                refused += 1
+            while self.program.is_readable(0):
+                self.program.receive()
+                for answer in self.program.take():
+                    self.assertIn(answer.kind, (frames.SETTLED, frames.ANSWER))
+        self.assertGreater(refused, 500)
+        self.assertGreater(handled, 500)
