@@ -4,7 +4,7 @@
 //!
 //! The library offers the programming model of [Ray](https://docs.ray.io) for Python within one process. There is nothing
 //! to install or to start, values are not serialised, and a call takes about as long as other libraries need to wake a
-//! thread.
+//! thread. The same program also runs on a [Ray cluster](#on-a-cluster).
 //!
 //! ```
 //! use ray::remote;
@@ -32,6 +32,7 @@
 //! }
 //!
 //! fn main() -> ray::Result<()> {
+//!     ray::init()?;
 //!     let futures: Vec<_> = (0..4).map(|i| square.remote(i)).collect(); // four tasks, in parallel
 //!     assert_eq!(ray::get(futures)?, [0, 1, 4, 9]);
 //!
@@ -244,10 +245,17 @@
 //! for the bodies that still run, and allows a new [`init`]. A return from `main` waits for nothing: a program must get the
 //! results of the calls that have to finish.
 //!
+//! # On a cluster
+//!
+//! If the variable `RAY_ADDRESS` (or [`Config::address`]) is set, [`init`] joins a Ray cluster, and tasks and actors run in its
+//! workers: `auto` is the cluster of which this machine is a node, `host:port` the one with this head, and `local` a private
+//! Ray. The workers start the same program, which serves them in [`init`] and does not return from it there, so `init` stands
+//! first in `main`. `docs/cluster.md` says what else differs.
+//!
 //! # Strict mode
 //!
 //! Arguments and results must be `Serialize + Deserialize` although they are not serialised within one process, so that a
-//! program could also run on a cluster. With `RAY_STRICT=1` (or [`Config::strict`]) every value is encoded as MessagePack
+//! program can also run on a cluster. With `RAY_STRICT=1` (or [`Config::strict`]) every value is encoded as MessagePack
 //! and decoded again, so that tests find values that encoding does not preserve. `#[remote(local)]` on a function or on an
 //! actor's `impl` removes these requirements, for channels, files and other values that exist in one process only.
 //!
@@ -260,8 +268,7 @@
 //!   [`context`]`().is_cancelled()`.
 //! * [`wait`] returns exactly as many references as requested, in the order in which they became ready. Its cost does not
 //!   grow with the number of the other references.
-//! * There is one process and one node: no worker processes that can crash alone, no runtime environments, no dashboard.
-//!   There is no cluster engine yet; if `RAY_ADDRESS` is set, [`init`] returns an error.
+//! * Without a cluster there is one process and one node: no worker processes that can crash alone, no dashboard.
 //!
 //! The README has a table that translates a Ray program line by line; `docs/semantics.md` lists the guarantees.
 

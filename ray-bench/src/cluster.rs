@@ -2,9 +2,7 @@
 //!
 //! The command starts itself a second time, with `--joined`: the second process is the driver. It joins the cluster of
 //! `RAY_ADDRESS`; without an address, or with `local`, a Python process starts a private Ray first, and stops it afterwards.
-//! That Ray keeps the idle workers of both drivers. A cluster of `RAY_ADDRESS` should do so too, and should not lower the
-//! priority of its workers: start it with `RAY_worker_niceness=0` and with
-//! `--system-config='{"num_workers_soft_limit": 64, "idle_worker_killing_time_threshold_ms": 3600000}'`.
+//! That Ray keeps the idle workers of both drivers, and does not lower the priority of its workers.
 
 mod ours;
 mod python;
@@ -33,7 +31,12 @@ Usage: ray-bench cluster [--json] [--rounds N] [CASE..]
   --rounds N  rounds of each driver; 7 without this option
   --help      this text
 
-Without RAY_ADDRESS, or with RAY_ADDRESS=local, the command starts a private Ray. RAY_PYTHON names the Python.";
+Without RAY_ADDRESS, or with RAY_ADDRESS=local, the command starts a private Ray. RAY_PYTHON names the Python.
+
+Start a cluster of your own for this command so that two drivers do not end each other's idle workers, and that
+workers have the usual priority:
+  RAY_worker_niceness=0 ray start --head \\
+    --system-config='{\"num_workers_soft_limit\": 64, \"idle_worker_killing_time_threshold_ms\": 3600000}'";
 
 const ROUNDS: usize = 7;
 
