@@ -20,7 +20,8 @@ use serde::Serialize;
 use crate::channel::{Receiver, Sender};
 use crate::executor::{Cluster, Host};
 use crate::frame::{Kind, PROTOCOL, Writer, malformed};
-use crate::link::{Link, kind_of};
+use crate::link::Link;
+use crate::outcome::kind_of;
 use crate::package;
 
 /// How long the address may take to answer.

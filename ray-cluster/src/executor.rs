@@ -24,7 +24,9 @@ use ray_core::{ClusterInfo, Error, ErrorKind, Result};
 
 use crate::document;
 use crate::frame::{Kind, Writer};
-use crate::link::{Found, Link, Object, Origin, Question, question};
+use crate::link::{Link, Object};
+use crate::outcome::Origin;
+use crate::question::{Found, Question, question};
 
 /// Ends with the engine.
 pub(crate) trait Host: Any + Send + Sync {

@@ -15,7 +15,11 @@ mod frame;
 #[cfg(unix)]
 mod link;
 #[cfg(unix)]
+mod outcome;
+#[cfg(unix)]
 mod package;
+#[cfg(unix)]
+mod question;
 #[cfg(unix)]
 mod worker;
 

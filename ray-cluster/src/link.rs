@@ -8,7 +8,6 @@
 //! that is dropped counts back.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +18,12 @@ use ray_core::__private::executor::{Carried, CarriedActor, RemoteObject, Reply, 
 use ray_core::__private::{AnyRef, Encoded, EncodedArg, EncodedError};
 use ray_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::channel::Sender;
 use crate::document::Documents;
 use crate::frame::{Kind, Reader, Writer, malformed};
+use crate::outcome::{Origin, kind_of, placed};
+use crate::question::Question;
 
 /// The first number of an object that this process stores, and of an actor that it creates.
 const FIRST_STORED: u64 = 1 << 61;
@@ -55,17 +55,6 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Link")
     }
-}
-
-/// What an object is the result of, for its error.
-#[derive(Clone, Debug)]
-pub(crate) enum Origin {
-    /// It came in a value, or was stored.
-    Other,
-    /// A function.
-    Task(Cow<'static, str>),
-    /// A method.
-    Method(Cow<'static, str>),
 }
 
 impl Link {
@@ -377,39 +366,6 @@ fn too_large(error: io::Error) -> Error {
     fail::error(ErrorKind::InvalidArgument, format!("a value cannot be sent to Ray: {error}"))
 }
 
-/// Adds to an error of a body through which call it has come here.
-fn placed(whose: u8, error: Error, origin: &Origin) -> Error {
-    match (whose, origin) {
-        (_, Origin::Other) | (0, Origin::Task(_)) => error,
-        (0, Origin::Method(name)) if error.is_panic() => fail::panic(name, error),
-        (0, Origin::Method(_)) => error,
-        (1, Origin::Task(name) | Origin::Method(name)) => fail::argument(name, error),
-        (_, Origin::Task(name) | Origin::Method(name)) => {
-            fail::constructor(name.rsplit_once('.').map_or(name, |(class, _)| class), error)
-        }
-    }
-}
-
-/// The kind of an error that the Python package names.
-pub(crate) fn kind_of(name: &str) -> ErrorKind {
-    match name {
-        "Cancelled" => ErrorKind::Cancelled,
-        "ActorUnavailable" => ErrorKind::ActorUnavailable,
-        "ActorDied" => ErrorKind::ActorDied,
-        "ActorAlreadyExists" => ErrorKind::ActorAlreadyExists,
-        "WorkerCrashed" => ErrorKind::WorkerCrashed,
-        "PendingCallsLimitExceeded" => ErrorKind::PendingCallsLimitExceeded,
-        "Infeasible" => ErrorKind::Infeasible,
-        "OutOfMemory" => ErrorKind::OutOfMemory,
-        "ObjectLost" => ErrorKind::ObjectLost,
-        "Authentication" => ErrorKind::Authentication,
-        "GetTimeout" => ErrorKind::GetTimeout,
-        "InvalidArgument" => ErrorKind::InvalidArgument,
-        "ClusterUnavailable" => ErrorKind::ClusterUnavailable,
-        _ => ErrorKind::System,
-    }
-}
-
 /// An object that the other side has.
 pub(crate) struct Object {
     link: Arc<Link>,
@@ -536,28 +492,4 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.link.send_short(Kind::Release, self.number, None);
     }
-}
-
-/// A question about the cluster.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Question<'a> {
-    pub(crate) ask: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) actor: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) namespace: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) name: Option<&'a str>,
-}
-
-/// A question that has no further fields.
-pub(crate) fn question(what: &str) -> Question<'_> {
-    Question { ask: what, ..Question::default() }
-}
-
-/// An actor, as the Python package answers.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Found {
-    pub(crate) actor: u64,
-    pub(crate) class: String,
 }

@@ -31,6 +31,7 @@ const PROTOCOLS: &[&str] = &[
 /// a protocol.
 const UNSAFE: &[&str] = &[
     "ray-bench/src/memory.rs",
+    "ray-cluster/src/channel.rs",
     "ray-core/src/actor/any.rs",
     "ray-core/src/actor/backlog.rs",
     "ray-core/src/actor/call.rs",
