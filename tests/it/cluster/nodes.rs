@@ -20,36 +20,36 @@ fn joined() -> bool {
     there
 }
 
-/// The node of this worker: Ray tells each worker the process id of its node.
-fn node() -> u32 {
-    std::env::var("RAY_RAYLET_PID").expect("Ray's workers have it").parse().expect("a process id")
+/// Ray's id of the node of this worker.
+fn node() -> String {
+    ray::context().cluster().expect("the body runs on a cluster").node_id.clone()
 }
 
 /// Returns its node when all others are there.
 #[ray::remote]
-fn meet(meeting: Meeting) -> u32 {
+fn meet(meeting: Meeting) -> String {
     meeting.meet();
     node()
 }
 
 /// As [`meet`], with an argument.
 #[ray::remote]
-fn sum(meeting: Meeting, numbers: Vec<u64>) -> (u32, u64) {
+fn sum(meeting: Meeting, numbers: Vec<u64>) -> (String, u64) {
     meeting.meet();
     (node(), numbers.iter().sum())
 }
 
 /// As [`meet`], with a large result.
 #[ray::remote]
-fn make(meeting: Meeting, length: usize) -> Vec<u64> {
+fn make(meeting: Meeting, length: usize) -> (String, Vec<u64>) {
     meeting.meet();
-    vec![u64::from(node()); length]
+    (node(), vec![7; length])
 }
 
 #[ray::remote]
-fn measure(meeting: Meeting, value: &[u64]) -> (u32, usize) {
+fn measure(meeting: Meeting, made: &(String, Vec<u64>)) -> (String, usize) {
     meeting.meet();
-    (node(), value.len())
+    (node(), made.1.len())
 }
 
 #[ray::remote]
@@ -66,12 +66,12 @@ fn hold(meeting: Meeting, gate: Gate) {
 
 /// Calls `meet` from a body.
 #[ray::remote(num_cpus = 0)]
-fn nested(meeting: Meeting) -> Vec<u32> {
+fn nested(meeting: Meeting) -> Vec<String> {
     ray::get((0..CPUS).map(|_| meet.remote(meeting)).collect::<Vec<_>>()).unwrap()
 }
 
 #[ray::remote(max_retries = 1)]
-fn crash(meeting: Meeting, attempts: Tally) -> u32 {
+fn crash(meeting: Meeting, attempts: Tally) -> String {
     if attempts.add() <= CPUS as u64 {
         meeting.meet();
         std::process::abort();
@@ -88,7 +88,7 @@ impl Counter {
         Self(0)
     }
 
-    pub fn node(&self) -> u32 {
+    pub fn node(&self) -> String {
         node()
     }
 
@@ -99,7 +99,7 @@ impl Counter {
 }
 
 /// Checks that there are two nodes, and that none has run more bodies than it has CPUs.
-fn both(nodes: &[u32]) {
+fn both(nodes: &[String]) {
     let different: HashSet<_> = nodes.iter().collect();
     assert_eq!(different.len(), 2, "{nodes:?}");
     for node in different {
@@ -130,7 +130,7 @@ fn a_value_of_the_driver_reaches_both() {
     if joined() {
         let (meeting, numbers) = (Meeting::of(CPUS as u64), ray::put((0..100_000u64).collect::<Vec<_>>()));
         let told = ray::get((0..CPUS).map(|_| sum.remote(meeting, &numbers)).collect::<Vec<_>>()).unwrap();
-        both(&told.iter().map(|(node, _)| *node).collect::<Vec<_>>());
+        both(&told.iter().map(|(node, _)| node.clone()).collect::<Vec<_>>());
         assert!(told.iter().all(|(_, all)| *all == 4_999_950_000), "{told:?}");
     }
 }
@@ -140,8 +140,8 @@ fn values_of_both_reach_the_driver() {
     if joined() {
         let meeting = Meeting::of(CPUS as u64);
         let made = ray::get((0..CPUS).map(|_| make.remote(meeting, 200_000)).collect::<Vec<_>>()).unwrap();
-        both(&made.iter().map(|value| value[0] as u32).collect::<Vec<_>>());
-        assert!(made.iter().all(|value| value.len() == 200_000 && value.iter().all(|one| *one == value[0])));
+        both(&made.iter().map(|(node, _)| node.clone()).collect::<Vec<_>>());
+        assert!(made.iter().all(|(_, value)| value.len() == 200_000 && value.iter().all(|one| *one == 7)));
     }
 }
 
@@ -151,7 +151,7 @@ fn a_value_of_one_reaches_the_other() {
         let made = make.remote(Meeting::of(1), 300_000);
         let meeting = Meeting::of(CPUS as u64);
         let told = ray::get((0..CPUS).map(|_| measure.remote(meeting, &made)).collect::<Vec<_>>()).unwrap();
-        both(&told.iter().map(|(node, _)| *node).collect::<Vec<_>>());
+        both(&told.iter().map(|(node, _)| node.clone()).collect::<Vec<_>>());
         assert!(told.iter().all(|(_, length)| *length == 300_000), "{told:?}");
     }
 }
@@ -162,12 +162,8 @@ fn errors_of_both() {
         let meeting = Meeting::of(CPUS as u64);
         let failed: Vec<ObjectRef<()>> = (0..CPUS).map(|_| fail.remote(meeting)).collect();
         let texts = failed.into_iter().map(|one| ray::get(one).unwrap_err().to_string());
-        let nodes: Vec<u32> = texts
-            .map(|text| {
-                let number = text.split("from ").nth(1).unwrap_or_else(|| panic!("{text}"));
-                number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
-            })
-            .collect();
+        let nodes: Vec<String> =
+            texts.map(|text| text.split("from ").nth(1).unwrap_or_else(|| panic!("{text}")).chars().take(56).collect()).collect();
         both(&nodes);
     }
 }

@@ -5,7 +5,7 @@ use super::heads::Ground;
 use super::{Place, suite};
 
 /// The module of the tests.
-const MODULE: &str = "cluster::nodes::";
+pub(super) const MODULE: &str = "cluster::nodes::";
 
 /// The number of the first node. Its ports differ from those of the clusters before it, which the system may still hold.
 const FIRST: u32 = 10;
