@@ -43,6 +43,9 @@ ARGUMENTS = os.path.join(_FOLDER, "arguments")
 
 #: While a body waits, the worker waits in Ray, so that Ray gives its CPU to others. It looks at the socket this often.
 _SLICE = 0.01
+#: A body that has asked for objects, and has sent nothing for so many milliseconds, is taken to wait for them: it may block in a
+#: runtime of its own, or join threads that wait.
+_BLOCKED = 500
 
 #: How often a worker without a call looks at the socket, in seconds: often while requests come.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
@@ -318,7 +321,7 @@ class Child:
 
     def _run(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
         channel = self.channel
-        cancelled = False
+        cancelled = blocked = False
         with self._turn:
             interrupts = _interrupts()
             request = next(self._requests)
@@ -333,13 +336,16 @@ class Child:
                         return self._outcome(frame)
                     frame.rewind()
                     self._handle(frame)
-                elif self.waits and self.link.wanted and what == FUNCTION:
+                elif (self.waits or blocked) and self.link.wanted and what == FUNCTION:
                     wanted = list(self.link.wanted.values())
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
                         self._receive()
-                elif interrupts is None or interrupts.wait(channel):
+                elif interrupts is None or interrupts.wait(channel, _BLOCKED if self.link.wanted else None):
+                    blocked = False
                     self._receive()
+                else:
+                    blocked = not interrupts.pending
                 if interrupts is not None and interrupts.pending and not cancelled:
                     cancelled = True
                     self.stop(request)
@@ -398,15 +404,15 @@ class Interrupts:
     def _note(self, _signal: int, _frame: Any) -> None:
         self.pending = True
 
-    def wait(self, channel: Channel) -> bool:
-        """Waits until bytes or an interrupt come; whether bytes have come."""
+    def wait(self, channel: Channel, milliseconds: int | None) -> bool:
+        """Waits until bytes or an interrupt come, or until this time is over; whether bytes have come."""
         if self._polled is not channel:
             if self._polled is not None:
                 self._poll.unregister(self._polled.socket)
             self._poll.register(channel.socket, select.POLLIN)
             self._polled = channel
         bytes_came = False
-        for fd, _event in self._poll.poll():
+        for fd, _event in self._poll.poll(milliseconds):
             if fd == self._woken.fileno():
                 self._woken.recv(64)
             else:
