@@ -124,7 +124,7 @@ fn inside(root: &Path, place: &Place, arguments: &[&str]) -> Result<bool, String
         let heads = heads::Heads::start(&place.python, &place.folder, &heads::SUITE)?;
         println!("{} clusters run after {:.0} s", heads::SUITE.len(), begin.elapsed().as_secs_f64());
         let logs = place.logs.join("suite");
-        let outcomes = suite::run(&place.program, &heads.environment(), &names, &logs);
+        let outcomes = suite::run(&place.program, &heads.environment(), &names, suite::THREADS, &logs);
         let stopped = heads.stop();
         passed = suite::report(&outcomes, &logs);
         stopped?;

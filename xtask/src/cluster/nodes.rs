@@ -10,6 +10,8 @@ pub(super) const MODULE: &str = "cluster::nodes::";
 /// The number of the first node. Its ports differ from those of the clusters before it, which the system may still hold.
 const FIRST: u32 = 10;
 const CPUS: u32 = 2;
+/// Each test needs all CPUs of the cluster.
+const ONE: usize = 1;
 
 /// Runs the tests on two nodes.
 pub(super) fn run(place: &Place) -> Result<bool, String> {
@@ -23,7 +25,7 @@ pub(super) fn run(place: &Place) -> Result<bool, String> {
         environment.push(("RAY_TEST_NODES".into(), "2".into()));
         environment.push(("RAY_TEST_HEADS".into(), format!("{}={}", 2 * CPUS, head.address)));
         let names = suite::names_in(&place.program, MODULE)?;
-        let outcomes = suite::run(&place.program, &environment, &names, &logs);
+        let outcomes = suite::run(&place.program, &environment, &names, ONE, &logs);
         second.stop()?;
         Ok(outcomes)
     });

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The processes of tests that run at the same time, and the tests that run at the same time in each.
 const PROCESSES: usize = 2;
-const THREADS: usize = 3;
+pub(super) const THREADS: usize = 3;
 
 /// The limit of a test that runs alone, and so the least limit of a module.
 const LIMIT: Duration = Duration::from_secs(75);
@@ -82,7 +82,7 @@ fn all_names(program: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Runs the tests. The output of a process in which a test has not passed goes to a file in the folder `logs`.
-pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[String], logs: &Path) -> Vec<Ended> {
+pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[String], threads: usize, logs: &Path) -> Vec<Ended> {
     let _ = fs::remove_dir_all(logs);
     fs::create_dir_all(logs).expect("the target folder can be written");
     let mut modules: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -102,7 +102,7 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
                 loop {
                     let next = queue.lock().expect("no other thread has panicked").pop_front();
                     let Some(names) = next else { return };
-                    let done = batch(program, environment, &names, &log);
+                    let done = batch(program, environment, &names, threads, &log);
                     let again: Vec<_> =
                         done.iter().filter(|one| one.outcome == Outcome::Hung).map(|one| one.name.clone()).collect();
                     let mut kept = done;
@@ -120,13 +120,13 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
 }
 
 /// Runs tests in one process.
-fn batch(program: &Path, environment: &[(String, String)], names: &[String], log: &Path) -> Vec<Ended> {
+fn batch(program: &Path, environment: &[(String, String)], names: &[String], threads: usize, log: &Path) -> Vec<Ended> {
     let begin = Instant::now();
     let limit = LIMIT + EACH * u32::try_from(names.len() - 1).unwrap_or(u32::MAX);
     let output = File::create(log).expect("the folder of the logs is there");
     let errors = output.try_clone().expect("a file can be opened twice");
     let mut command = Command::new(program);
-    command.args(["--exact", &format!("--test-threads={THREADS}")]).args(names).envs(environment.iter().cloned());
+    command.args(["--exact", &format!("--test-threads={threads}")]).args(names).envs(environment.iter().cloned());
     command.env_remove("RAY_ADDRESS").stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
     let mut process = command.spawn().expect("the test binary starts");
     while begin.elapsed() < limit && process.try_wait().is_ok_and(|status| status.is_none()) {
