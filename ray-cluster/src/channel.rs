@@ -130,6 +130,8 @@ impl Receiver {
             let message = loop {
                 match recvmsg::<()>(socket, &mut into, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC) {
                     Err(nix::Error::EINTR) => {}
+                    // The other process has ended, and has not read all that was sent.
+                    Err(nix::Error::ECONNRESET) => return Ok(false),
                     other => break other?,
                 }
             };

@@ -153,6 +153,11 @@ def _join(channel: Channel, folder: str, address: str, namespace: str, start: by
             f'the Python {sys.executable} has no Ray ({error}): install it (`pip install "ray[default]"`), '
             "or set RAY_PYTHON to a Python that has it",
         ) from error
+    except Exception as error:
+        raise _unavailable(
+            f"the Python {sys.executable} cannot import its Ray ({type(error).__name__}: {error}): install Ray anew, "
+            "or set RAY_PYTHON to another Python that has it"
+        ) from error
     from .values import text_of
 
     node: dict[str, Any] = msgpack.unpackb(start)
@@ -200,10 +205,25 @@ def _why_not_joined(address: str, why: str) -> str:
     return f"Ray cannot join `{address}`: {why}"
 
 
+def _check_token() -> None:
+    """Refuses a file without a token, for which Ray ends the process."""
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if os.environ.get("RAY_AUTH_MODE") != "token" or os.environ.get("RAY_AUTH_TOKEN") or not path:
+        return
+    try:
+        with open(path, "rb") as file:
+            is_empty = not file.read(4096).strip()
+    except OSError as error:
+        raise Refused("Authentication", f"the file of RAY_AUTH_TOKEN_PATH cannot be read: {error}") from error
+    if is_empty:
+        raise Refused("Authentication", f"the file {path} of RAY_AUTH_TOKEN_PATH is empty: write the cluster's token into it")
+
+
 def _check_head(address: str) -> str:
     """Asks the head for the versions of the cluster; returns its address, if the driver may join it from this machine."""
     import ray
 
+    _check_token()
     if address == "auto":
         address = _address_here()
     found = _within(_HEAD, lambda: _versions(address))
