@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// The name of the package, and so of its folder.
 const PACKAGE: &str = "ray_rust";
@@ -79,6 +81,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let deadline = Instant::now() + ENDS;
         while self.path.exists() {
+            end_processes(&self.path);
             let _ = fs::remove_dir_all(&self.path);
             if Instant::now() >= deadline {
                 return;
@@ -93,7 +96,21 @@ pub(crate) fn sweep(is_local: bool) {
     let Ok(folders) = fs::read_dir(base(is_local)) else { return };
     for folder in folders.flatten() {
         if folder.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) && is_left(&folder.path()) {
+            end_processes(&folder.path());
             let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
+/// Kills the processes of a private Ray whose bridge was killed. The head and the raylet end with the bridge, but the agents of the
+/// raylet first try for a minute to reach the head. They are known by their output, which is a file in the folder.
+fn end_processes(folder: &Path) {
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = process.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let writes = |fd: &str| fs::read_link(process.path().join("fd").join(fd)).is_ok_and(|file| file.starts_with(folder));
+        if writes("1") || writes("2") {
+            let _ = kill(Pid::from_raw(number), Signal::SIGKILL);
         }
     }
 }

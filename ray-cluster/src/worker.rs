@@ -64,6 +64,10 @@ struct Told {
 
 fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let broken = |error: io::Error| fail::error(ErrorKind::System, format!("no connection to the worker: {error}"));
+    if ray_core::is_initialized() {
+        let what = "ray was used before `ray::init()`: `ray::init()` must stand first in `main`, because a worker's program branches off there";
+        return Err(fail::error(ErrorKind::AlreadyInitialized, what));
+    }
     let socket = socket().map_err(broken)?;
     let sender = Sender::new(socket.try_clone().map_err(broken)?);
     let mut receiver = Receiver::new(socket);
