@@ -12,6 +12,9 @@ mod driver;
 mod executor;
 #[cfg(unix)]
 mod frame;
+#[cfg(all(unix, feature = "_fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(unix)]
 mod link;
 #[cfg(unix)]

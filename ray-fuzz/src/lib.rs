@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "metadata", run: metadata },
     Target { name: "state", run: state },
     Target { name: "lists", run: lists },
+    Target { name: "frames", run: frames },
 ];
 
 /// Parses a file of images or labels.
@@ -82,6 +83,11 @@ pub fn lists(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let (record, reports) = bytes.split_at(end);
     in_directory(|directory| ray_train::fuzzing::lists(directory, record, reports.strip_prefix(&[0]).unwrap_or(reports)));
+}
+
+/// Reads what a Python process sends to a program of a cluster: frames, with the values, errors, documents and answers in them.
+pub fn frames(bytes: &[u8]) {
+    ray_cluster::fuzzing::frames(bytes);
 }
 
 /// Calls `run` with a temporary directory of this thread, which contains a file that a manifest may name.
