@@ -81,6 +81,8 @@ def text_of(error: BaseException) -> str:
     cause = error.cause if isinstance(error, exceptions.RayTaskError) else None
     if isinstance(cause, ProgramError):
         error = cause
+    elif isinstance(cause, exceptions.RayError):
+        return f"an argument of the task has failed: {text_of(cause)}"
     elif cause is not None:
         return f"the Python code of a task has failed: {type(cause).__name__}: {text_of(cause)}"
     return " ".join(str(error).split()) or type(error).__name__
