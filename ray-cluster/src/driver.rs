@@ -134,7 +134,8 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
     let info = joined?;
 
     let link = Link::new(sender);
-    let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge) };
+    let folder = Arc::new(Mutex::new(Some(folder)));
+    let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge), folder: Arc::clone(&folder) };
     let cluster = Cluster::new(Arc::clone(&link), 0, info, Box::new(host));
     let context = init_with_executor(config, cluster).inspect_err(|error| {
         link.end(error);
@@ -142,7 +143,7 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
     })?;
     std::thread::Builder::new()
         .name("ray-cluster".into())
-        .spawn(move || read(&link, receiver, &bridge, folder))
+        .spawn(move || read(&link, receiver, &bridge, &folder))
         .map_err(|error| fail::error(ErrorKind::Threads, format!("no thread for the bridge's answers: {error}")))?;
     Ok(context)
 }
@@ -270,7 +271,7 @@ fn wait_for_bridge(socket: &UnixStream, receiver: &mut Receiver, bridge: &Mutex<
 }
 
 /// Reads the frames of the bridge, to its end.
-fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>, folder: package::Folder) {
+fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>, folder: &Mutex<Option<package::Folder>>) {
     let ended = loop {
         let read = receiver.next(|kind, frame| match kind {
             Kind::Settled => link.settled(frame),
@@ -293,7 +294,7 @@ fn read(link: &Arc<Link>, mut receiver: Receiver, bridge: &Mutex<Child>, folder:
         format!("the connection to the cluster is lost: {why}; call `ray::shutdown()` and `ray::init()` to join again"),
     ));
     end(bridge, LEAVE);
-    drop(folder);
+    *folder.lock() = None;
 }
 
 /// Waits until the bridge has ended; how it ended. `None`: it runs after this time.
@@ -322,12 +323,15 @@ fn end(bridge: &Mutex<Child>, within: Duration) -> String {
 struct Bridge {
     link: Arc<Link>,
     bridge: Arc<Mutex<Child>>,
+    /// The reader of the bridge's frames may remove it at the same time; the lock is held until it is removed.
+    folder: Arc<Mutex<Option<package::Folder>>>,
 }
 
 impl Host for Bridge {
     fn shutdown(&self) {
         self.link.end(&fail::error(ErrorKind::RuntimeGone, "the engine was shut down"));
         end(&self.bridge, LEAVE);
+        *self.folder.lock() = None;
     }
 
     fn exit_actor(&self, _actor: u64) -> Result<()> {
