@@ -116,7 +116,7 @@ fn an_argument_is_settled_before_its_dependants_are_ready() {
         assert_eq!(ray::get(dependants).unwrap(), [4, 7]);
         let events = recorder.finish();
         assert_eq!(stories(&events, "sum"), ["submitted ready started settled"; 2]);
-        let settled = find(&events, "gated", SETTLED).time;
+        let settled = find(&events, "late_u64", SETTLED).time;
         let ready = events.iter().filter(|event| event.kind == EventKind::Ready && is_named(event, "sum"));
         assert!(ready.map(|event| event.time).all(|time| time > settled));
     });
@@ -140,11 +140,11 @@ fn a_body_that_waits_is_blocked_and_resumed() {
         assert_eq!(ray::get(object).unwrap(), 1);
         let events = recorder.finish();
         assert_eq!(stories(&events, "outer"), ["submitted ready started blocked resumed settled"]);
-        assert_eq!(stories(&events, "gated"), ["submitted ready started settled"]);
-        let child = find(&events, "gated", EventKind::Submitted);
+        assert_eq!(stories(&events, "late_u64"), ["submitted ready started settled"]);
+        let child = find(&events, "late_u64", EventKind::Submitted);
         let parent = find(&events, "outer", EventKind::Submitted);
         assert_eq!(child.parent, Some(parent.task));
-        assert!(find(&events, "outer", EventKind::Resumed).time > find(&events, "gated", SETTLED).time);
+        assert!(find(&events, "outer", EventKind::Resumed).time > find(&events, "late_u64", SETTLED).time);
     });
 }
 
@@ -311,7 +311,7 @@ fn the_calls_of_an_actor_are_told_with_its_creation() {
         calls.push("submitted ready failed");
         assert_eq!(stories(&events, "add"), calls);
         assert_eq!(stories(&events, "tear"), ["submitted ready started failed"]);
-        let actors: Vec<_> = events.iter().filter(|event| !is_named(event, "gated")).map(|event| event.actor).collect();
+        let actors: Vec<_> = events.iter().filter(|event| !is_named(event, "late_u64")).map(|event| event.actor).collect();
         assert!(actors[0].is_some() && actors.iter().all(|actor| *actor == actors[0]));
     });
 }

@@ -246,21 +246,19 @@ fn a_shutdown_in_a_body_is_refused() {
     });
 }
 
-/// With an address in the environment, every call that would start the engine is an error: there is no cluster engine yet.
+/// With an address in the environment, `init` joins the cluster, and every other call that would start the engine is an error.
 #[test]
-fn an_address_is_refused() {
-    let said = in_child_with("lifecycle::an_address_is_refused", &[("RAY_ADDRESS", "auto")], || {
+fn a_use_before_init_is_refused_if_an_address_is_set() {
+    let said = in_child_with("lifecycle::a_use_before_init_is_refused_if_an_address_is_set", &[("RAY_ADDRESS", "auto")], || {
         let refused = |error: ray::Error| {
             assert_eq!(error.kind(), ErrorKind::ClusterUnavailable, "{error}");
             let text = error.to_string();
-            assert!(text.contains("not there yet") && text.contains("auto") && text.contains("RAY_ADDRESS"), "{text}");
+            assert!(text.contains("call it first in `main`") && text.contains("auto") && text.contains("RAY_ADDRESS"), "{text}");
         };
-        refused(ray::init().unwrap_err());
-        refused(crate::support::init_with(Config::new().num_cpus(2)).unwrap_err());
         refused(ray::get(square.remote(3)).unwrap_err());
         refused(square.try_remote(3).unwrap_err());
         refused(ray::get(ray::put(3)).unwrap_err());
-        refused(ray::get(crate::stage::give.remote(3)).unwrap_err());
+        refused(ray::get(ray::task(|| 3).remote()).unwrap_err());
         refused(ray::Error::from(ray::put_local(3).take().unwrap_err()));
         assert!(!ray::is_initialized());
         assert_eq!(square(3), 9, "the function is still a function");
@@ -268,12 +266,15 @@ fn an_address_is_refused() {
     assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
 }
 
+/// The program that stands in for Python is not started: the address is checked before.
 #[test]
-fn a_configured_address_is_refused() {
-    in_child("lifecycle::a_configured_address_is_refused", || {
-        let error = crate::support::init_with(Config::new().address("10.0.0.1:6379")).unwrap_err();
-        assert!(error.is_cluster_unavailable() && error.to_string().contains("10.0.0.1:6379"), "{error}");
-        assert!(!ray::is_initialized());
+fn an_address_that_is_none_is_refused() {
+    in_child_with("lifecycle::an_address_that_is_none_is_refused", &[("RAY_PYTHON", "/bin/true")], || {
+        for address in ["ray://10.0.0.1:10001", "nowhere"] {
+            let error = ray::init_with(Config::new().address(address)).unwrap_err();
+            assert!(error.is_cluster_unavailable() && error.to_string().contains(address), "{error}");
+            assert!(!ray::is_initialized());
+        }
         ray::init().expect("an `init` without an address succeeds");
     });
 }

@@ -56,7 +56,7 @@ fn no_cpus_at_all() {
         let asked: [(ray::Error, &str); 6] = [
             (ray::get(one_cpu.remote()).unwrap_err(), "`one_cpu`"),
             (one_cpu.try_remote().unwrap_err(), "`one_cpu`"),
-            (ray::get(crate::stage::give.remote(7)).unwrap_err(), "`closure`"),
+            (ray::get(ray::task(|| 7).remote()).unwrap_err(), "`closure`"),
             (ray::get(one_cpu.options().num_cpus(0.5).remote()).unwrap_err(), "`one_cpu`"),
             (ray::get(waits.options().num_cpus(1.0).remote()).unwrap_err(), "`waits`"),
             (Desk::options().num_cpus(1.0).try_remote().unwrap_err(), "actor `Desk`"),
