@@ -114,7 +114,7 @@ impl Driver {
     }
 
     /// Runs the driver, which is killed, and leaves nothing.
-    pub(crate) fn is_killed(self, space: &Space) {
+    pub(crate) fn expect_killed(self, space: &Space) {
         let _turn = space.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = space.contents();
         let ran = self.run();

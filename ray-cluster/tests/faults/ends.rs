@@ -103,7 +103,7 @@ fn driver_killed() {
         die();
     });
     let Some(space) = Space::with_ray() else { return };
-    Driver::new(space, "ends::driver_killed").address(HEAD).is_killed(space);
+    Driver::new(space, "ends::driver_killed").address(HEAD).expect_killed(space);
 }
 
 /// A private Ray ends with its driver, in each way in which the driver ends; its folder goes, and the user's home is not touched.
@@ -132,7 +132,7 @@ fn private_ray() {
     let driver = |end: &str| Driver::new(&space, "ends::private_ray").address("local").env("END", end);
     driver("main").succeed(&space);
     driver("bridge").succeed(&space);
-    driver("driver").is_killed(&space);
+    driver("driver").expect_killed(&space);
     let before = space.contents();
     assert!(!driver("both").run().status.success(), "the driver was killed");
     // The bridge could not remove the folder; the next driver does, and ends the processes that are left, although it does not join.

@@ -32,7 +32,7 @@ fn entry_of_workers() {
 #[test]
 fn entry_that_uses_ray_too_early() {
     if driver::is_worker() {
-        let _ = ray::put(1);
+        drop(ray::put(1));
         let _ = ray::init();
     }
 }

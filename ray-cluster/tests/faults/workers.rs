@@ -21,8 +21,8 @@ fn end(how: End) {
         End::Abort => std::process::abort(),
         End::Exit => std::process::exit(0),
         End::Kill => {
-            // SAFETY: the call has no memory arguments.
-            unsafe { libc::raise(libc::SIGKILL) };
+            let killed = std::process::Command::new("sh").args(["-c", "kill -9 $PPID"]).status();
+            panic!("the shell did not kill this process: {killed:?}");
         }
         End::PanicAborts => {
             std::panic::set_hook(Box::new(|_| std::process::abort()));
