@@ -119,7 +119,8 @@ impl Driver {
         let before = space.contents();
         let ran = self.run();
         // `nsenter` ends as its child does.
-        let killed = ran.status.signal() == Some(libc::SIGKILL) || ran.status.code() == Some(128 + libc::SIGKILL);
+        const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+        let killed = ran.status.signal() == Some(SIGKILL) || ran.status.code() == Some(128 + SIGKILL);
         assert!(killed, "the driver was not killed ({}):\n{}", ran.status, ran.output);
         space.expect_nothing_left(&before);
     }

@@ -15,6 +15,7 @@ fn add(x: i32, y: i32) -> i32 {
 
 #[remote(max_retries = 0)]
 fn sleeps() -> i32 {
+    // body: it outlives the bridge.
     std::thread::sleep(Duration::from_secs(100));
     1
 }
@@ -43,15 +44,14 @@ fn kill_bridge() {
     for task in fs::read_dir("/proc/self/task").expect("the threads of this process").flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace() {
-            // SAFETY: the call has no memory arguments; the process is a child of this one.
-            unsafe { libc::kill(child.parse().expect("a number"), libc::SIGKILL) };
+            let child = nix::unistd::Pid::from_raw(child.parse().expect("a number"));
+            nix::sys::signal::kill(child, nix::sys::signal::SIGKILL).expect("the process is a child");
         }
     }
 }
 
 fn die() -> ! {
-    // SAFETY: the call has no memory arguments.
-    unsafe { libc::raise(libc::SIGKILL) };
+    nix::sys::signal::raise(nix::sys::signal::SIGKILL).expect("a process can kill itself");
     unreachable!("the process was killed");
 }
 
@@ -79,7 +79,6 @@ fn bridge_killed() {
             let pending = pending.clone();
             move || ray::get(pending)
         });
-        std::thread::sleep(Duration::from_millis(200));
         let start = Instant::now();
         kill_bridge();
         is_lost(waiter.join().expect("the thread waits"));
@@ -159,7 +158,7 @@ fn ten_drivers() {
                     return;
                 }
                 assert!(Instant::now() < deadline, "{free:?} of {all:?} bytes are free");
-                std::thread::sleep(Duration::from_millis(200));
+                std::thread::park_timeout(Duration::from_millis(200));
             }
         }
         let stored: Vec<_> = (0..3).map(|_| ray::put("x".repeat(1 << 20))).collect();

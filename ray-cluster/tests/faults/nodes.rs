@@ -36,6 +36,7 @@ fn length(text: String) -> usize {
 
 #[remote(max_retries = 0)]
 fn sleeps() -> i32 {
+    // body: it runs until its node is lost.
     std::thread::sleep(Duration::from_secs(300));
     1
 }
@@ -44,7 +45,7 @@ fn sleeps() -> i32 {
 fn ask(what: &str) {
     std::fs::write(format!("/tmp/test/{what}"), "").expect("a file can be written");
     while std::fs::exists(format!("/tmp/test/{what}")).expect("a folder can be read") {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 
@@ -96,7 +97,7 @@ fn node_and_head_lost() {
             if Instant::now() > deadline {
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
         Some(file)
     };
