@@ -68,8 +68,11 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
 
 
 def _ended(here: worker.Child, error: Failed) -> RustError:
+    if error.dies and here.restarts:
+        # Ray retries the call on the next instance if its options say so. An answer would end the call.
+        os._exit(1)
     if error.dies and not _ending.has_begun:
-        _ending.begin(1, None if here.restarts else error)
+        _ending.begin(1, error)
     return worker.raised(error)
 
 

@@ -9,6 +9,7 @@ wrong with an address, a token or a version is found before Ray itself is asked 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _HEAD = 5.0
 #: How long Ray may take to leave the cluster when the driver has ended.
 _LEAVE = 15.0
+#: The variable by which the processes of a private Ray are known. It has the folder of the driver.
+PRIVATE = "RAY_RUST_PRIVATE"
 #: The oldest Python of the supported versions of Ray.
 _OLDEST_PYTHON = (3, 10)
 
@@ -101,6 +104,7 @@ def main() -> None:
         import ray
 
         ray.shutdown()
+    _end_private(folder)
     shutil.rmtree(folder, ignore_errors=True)
     sys.stderr.flush()
     # Not `sys.exit`: a thread may be in a call of Ray that does not end.
@@ -113,8 +117,23 @@ def _watch(channel: Channel, folder: str) -> None:
     ended.register(channel.socket, select.POLLHUP)
     ended.poll()
     time.sleep(_LEAVE)
+    _end_private(folder)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
+
+
+def _end_private(folder: str) -> None:
+    """Kills what is left of a private Ray. The agents of its raylet would first try for a minute to reach its head."""
+    if PRIVATE not in os.environ:
+        return
+    mark = f"{PRIVATE}={folder}".encode()
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            # The environment with which the process was started, so this process itself has no mark.
+            with open(f"/proc/{number}/environ", "rb") as file:
+                is_private = mark in file.read().split(b"\0")
+            if is_private:
+                os.kill(int(number), signal.SIGKILL)
 
 
 def _prepare_local(folder: str) -> str:
@@ -125,7 +144,7 @@ def _prepare_local(folder: str) -> str:
     with open(os.open(token, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32))
     os.environ.pop("RAY_AUTH_TOKEN", None)
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token, RAY_USAGE_STATS_ENABLED="0")
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token, "RAY_USAGE_STATS_ENABLED": "0", PRIVATE: folder})
     return local
 
 

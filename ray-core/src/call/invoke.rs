@@ -37,7 +37,7 @@ pub(super) fn function<F: Function>(args: Vec<EncodedArg>) -> Running {
 pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<Codec<P, R>> {
     codec.ok_or_else(|| {
         let what = format!(
-            "{} is #[remote(local)], so its values do not leave the process: remove `local` to call it from another process",
+            "{} is a closure, a generic function or #[remote(local)], so it cannot be called from another process: make it a function with #[remote], and remove `local`",
             named(spec)
         );
         Error::new(ErrorKind::InvalidArgument, what)
