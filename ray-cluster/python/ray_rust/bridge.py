@@ -335,8 +335,7 @@ def _serve(channel: Channel) -> None:
 
     link = Link(channel)
     while True:
-        for frame in channel.take():
-            link.handle(frame)
+        link.handle_all(channel.take())
         channel.receive()
 
 

@@ -48,6 +48,8 @@ FINISH = 32  # the instance of the actor is dropped, and then the program ends
 #: Longer bytes travel in a memfd.
 INLINE = 256 * 1024
 IN_MEMFD = 1 << 31
+#: Frames are joined up to this size.
+_BATCH = 256 * 1024
 #: A longer frame is not from a program that has these formats.
 LONGEST = 1 << 30
 #: Space for the file descriptors that one read can take.
@@ -195,11 +197,14 @@ class Channel:
     def send(self, frame: Writer) -> None:
         """Sends a frame without waiting. What the socket cannot take yet, a thread sends: a thread that reads frames must not wait
         for the other process, which may wait itself until its frames are read."""
-        data = frame.bytes
-        length = len(data) - 4
+        length = len(frame.bytes) - 4
         if length > LONGEST:
             raise ValueError(f"a frame of {length} bytes is too long: it may have {LONGEST} bytes")
-        _LENGTH.pack_into(data, 0, length)
+        _LENGTH.pack_into(frame.bytes, 0, length)
+        self._post(frame)
+
+    def _post(self, frame: Writer) -> None:
+        data = frame.bytes
         with self._lock:
             if self._unsent:
                 self._unsent.append((memoryview(data), frame))
@@ -217,6 +222,27 @@ class Channel:
             if sent < len(data):
                 self._unsent.append((memoryview(data)[sent:], frame))
                 threading.Thread(target=self._send_rest, name="ray-rust-sender", daemon=True).start()
+
+    def send_all(self, frames_to_send: list[Writer]) -> None:
+        """Sends frames, those without file descriptors together."""
+        joined = bytearray()
+        for frame in frames_to_send:
+            if frame.fds or len(joined) > _BATCH:
+                self._send_joined(joined)
+                joined = bytearray()
+            if frame.fds:
+                self.send(frame)
+            else:
+                data = frame.bytes
+                _LENGTH.pack_into(data, 0, len(data) - 4)
+                joined += data
+        self._send_joined(joined)
+
+    def _send_joined(self, joined: bytearray) -> None:
+        if joined:
+            frames_together = Writer(SETTLED)
+            frames_together.bytes = joined
+            self._post(frames_together)
 
     def _send(self, data: bytearray | memoryview, fds: list[int], flags: int) -> int:
         if not fds:

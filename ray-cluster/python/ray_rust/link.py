@@ -9,7 +9,7 @@ import platform
 import struct
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgpack
@@ -24,6 +24,11 @@ from .options import Specifications
 from .values import RustError, Value
 
 _FIRST_NUMBER = 1 << 62
+
+#: So many requests for values that come together are answered in batches.
+_BURST = 32
+#: How often the objects of a batch are looked at, in seconds.
+_SHORTEST_LOOK, _LOOK_PER_OBJECT = 0.002, 0.00001
 
 #: The arguments of a frame: a value, an object, or several objects that are the elements of a vector.
 _VALUE, _OBJECT, _OBJECTS = 0, 1, 2
@@ -117,6 +122,8 @@ class Link:
         self.objects = Table()
         self.actors = Table()
         self._specifications = Specifications()
+        #: Requests for values among the frames that are handled together; none if frames are handled one by one.
+        self._together: list[tuple[int, ObjectRef[Any]]] | None = None
         #: Objects that the program waits for: request, reference.
         self.wanted: dict[int, ObjectRef[Any]] = {}
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -194,6 +201,9 @@ class Link:
 
     def settle(self, request: int, outcome: Any, own: str = "") -> None:
         """Answers a request with a value or with an error. `own` is the id of the task that has made the object."""
+        self.channel.send(self._outcome(request, outcome, own))
+
+    def _outcome(self, request: int, outcome: Any, own: str) -> Writer:
         frame = Writer(frames.SETTLED)
         frame.u64(request)
         if values.is_value(outcome):
@@ -213,12 +223,57 @@ class Link:
             frame.u8(_SYSTEM_ERROR)
             frame.text(values.kind_of(outcome))
             frame.text(values.text_of(outcome))
-        self.channel.send(frame)
+        return frame
 
     def _want(self, request: int, number: int) -> None:
         ref = self.objects.get(number)
         if ref is None:
-            return self.settle(request, exceptions_lost(number))
+            self.settle(request, exceptions_lost(number))
+        elif self._together is not None and isinstance(ref, ObjectRef):
+            self._together.append((request, ref))
+        else:
+            self._answer_when_completed(request, ref)
+
+    def handle_all(self, arrived: Iterable[Reader]) -> None:
+        """Handles frames that have arrived together. Many requests for values among them are answered in batches: a callback of
+        Ray for each costs more than the value."""
+        wants: list[tuple[int, ObjectRef[Any]]] = []
+        self._together = wants
+        try:
+            for frame in arrived:
+                self.handle(frame)
+        finally:
+            self._together = None
+        if len(wants) < _BURST:
+            for request, ref in wants:
+                self._answer_when_completed(request, ref)
+        else:
+            threading.Thread(target=self._answer_batch, args=[wants], name="ray-rust-batch", daemon=True).start()
+
+    def _answer_batch(self, wants: list[tuple[int, ObjectRef[Any]]]) -> None:
+        """Answers requests in the order in which their objects are settled, with a look at all of them at intervals."""
+        requests: dict[ObjectRef[Any], list[int]] = {}
+        for request, ref in wants:
+            requests.setdefault(ref, []).append(request)
+        pending = list(requests)
+        try:
+            while pending:
+                # A look at many objects takes longer, so it comes less often.
+                interval = max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT)
+                ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval)
+                outcomes = values.outcomes_of(ready)
+                answers = []
+                for ref, outcome in zip(ready, outcomes, strict=True):
+                    own = ref.task_id().hex()
+                    answers += [self._outcome(request, outcome, own) for request in requests.pop(ref)]
+                self.channel.send_all(answers)
+        except Exception as error:
+            # Without an answer the program would wait for ever.
+            for left in requests.values():
+                for request in left:
+                    self.settle(request, error)
+
+    def _answer_when_completed(self, request: int, ref: Any) -> None:
         own = ref.task_id().hex()
         self.wanted[request] = ref
 
@@ -231,7 +286,6 @@ class Link:
                 self.settle(request, error)
 
         when_completed(ref, completed)
-        return None
 
     # Requests of the Rust program
 

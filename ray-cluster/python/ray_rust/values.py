@@ -136,3 +136,22 @@ def array(values: list[Value]) -> bytes:
     else:
         head = b"\xdd" + count.to_bytes(4, "big")
     return head + b"".join(values)  # type: ignore[arg-type]
+
+
+def outcomes_of(refs: list[Any]) -> list[Any]:
+    """The value or the error of each of these objects, which are ready."""
+    if not refs:
+        return []
+    try:
+        # Ray 2.0 to 2.60.
+        found: tuple[list[Any], Any] = ray._private.worker.global_worker.get_objects(refs, return_exceptions=True)
+        return found[0]
+    except (AttributeError, TypeError):
+        return [_outcome_of(ref) for ref in refs]
+
+
+def _outcome_of(ref: Any) -> Any:
+    try:
+        return ray.get(ref)
+    except Exception as error:
+        return error

@@ -123,7 +123,7 @@ impl MethodEntry {
             is_async: matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_)),
             is_exclusive: matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_)),
             repeatable: M::KEEP.is_some(),
-            retry_on: &const { &M::OPTIONS }.retry_on,
+            retry_on: || M::OPTIONS.retry_on.clone(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum Kind {
         call: fn(Vec<EncodedArg>) -> Running,
         error: Option<ErrorCodec>,
         is_async: bool,
-        retry_on: &'static RetryOn,
+        retry_on: fn() -> RetryOn,
     },
     /// A class; `error` is the decoder for the errors of its constructor.
     Class {
@@ -51,7 +51,8 @@ pub struct MethodEntry {
     pub(crate) is_exclusive: bool,
     /// Whether the arguments can be kept for another attempt.
     pub(crate) repeatable: bool,
-    pub(crate) retry_on: &'static RetryOn,
+    /// The retry rule of the attribute. A function, so that an invalid attribute has one compiler message.
+    pub(crate) retry_on: fn() -> RetryOn,
 }
 
 impl MethodEntry {
@@ -82,7 +83,7 @@ impl MethodEntry {
     /// Whether the attribute of the method asks for another attempt after this error of its body.
     #[must_use]
     pub fn retries(&self, error: &Error) -> bool {
-        self.retry_on.allows(error)
+        (self.retry_on)().allows(error)
     }
 
     /// Begins a call. A method that is not `async` runs in the first poll, and blocks the polling thread for that time.
@@ -124,14 +125,14 @@ impl Registration {
     #[must_use]
     pub const fn function<F: Function>() -> Self {
         let is_async = matches!(F::CALL, FunctionCall::Async(_));
-        let retry_on = &const { &F::OPTIONS }.retry_on;
+        let retry_on = || F::OPTIONS.retry_on.clone();
         Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async, retry_on } }
     }
 
     /// Whether the attribute of the function asks for another attempt after this error of its body.
     #[must_use]
     pub fn retries(&self, error: &Error) -> bool {
-        matches!(self.kind, Kind::Function { retry_on, .. } if retry_on.allows(error))
+        matches!(self.kind, Kind::Function { retry_on, .. } if retry_on().allows(error))
     }
 
     /// The name and the place of the function or class.
@@ -260,12 +261,12 @@ fn error_codec(path: &str) -> Option<ErrorCodec> {
 }
 
 /// The retry rule of the attribute of the function or method with this path.
-pub(crate) fn retry_on(path: &str) -> Option<&'static RetryOn> {
+pub(crate) fn retry_on(path: &str) -> Option<RetryOn> {
     if let Ok(Registration { kind: Kind::Function { retry_on, .. }, .. }) = lookup(path) {
-        return Some(retry_on);
+        return Some(retry_on());
     }
     let class = lookup(path.rsplit_once("::")?.0).ok()?;
-    class.methods().iter().find(|method| method.spec.path() == path).map(|method| method.retry_on)
+    class.methods().iter().find(|method| method.spec.path() == path).map(|method| (method.retry_on)())
 }
 
 impl EncodedError {
