@@ -104,6 +104,8 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
         env::join_paths(std::iter::once(folder.path.clone()).chain(env::var_os("PYTHONPATH").iter().flat_map(env::split_paths)));
     let mut command = Command::new(&python);
     command.args(["-m", "ray_rust.bridge"]).env("PYTHONPATH", search.unwrap_or_else(|_| folder.path.clone().into()));
+    // A folder `ray` beside the program is not the package.
+    command.env("PYTHONSAFEPATH", "1");
     // The bridge joins the address that it is sent.
     command.env_remove("RAY_ADDRESS").stdin(Stdio::from(OwnedFd::from(other))).stdout(Stdio::null());
     let bridge = command.spawn().map_err(|error| {

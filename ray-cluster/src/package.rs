@@ -160,7 +160,9 @@ pub(crate) fn python() -> Option<PathBuf> {
 }
 
 fn has_ray(python: &Path) -> bool {
-    let test = "import importlib.util, sys; sys.exit(importlib.util.find_spec('ray') is None)";
+    // Not the folder `ray` that the program may have been started beside.
+    let test = "import importlib.util, sys; sys.path = [folder for folder in sys.path if folder]; \
+                found = importlib.util.find_spec('ray'); sys.exit(found is None or found.origin is None)";
     let mut command = Command::new(python);
     command.args(["-c", test]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut probe) = command.spawn() else { return false };
