@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The published crates, in the order of publication: a crate comes after its dependencies.
-const PUBLISHED: [&str; 4] = ["ray-core", "ray-macros", "ray-remote", "ray-train"];
+const PUBLISHED: [&str; 5] = ["ray-core", "ray-macros", "ray-cluster", "ray-remote", "ray-train"];
 
 type Result<T> = std::result::Result<T, String>;
 

@@ -28,7 +28,7 @@ _FIRST_NUMBER = 1 << 62
 #: So many requests for values that come together are answered in batches.
 _BURST = 32
 #: How often the objects of a batch are looked at, in seconds.
-_SHORTEST_LOOK, _LOOK_PER_OBJECT = 0.002, 0.00001
+_SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 
 #: The arguments of a frame: a value, an object, or several objects that are the elements of a vector.
 _VALUE, _OBJECT, _OBJECTS = 0, 1, 2
@@ -259,7 +259,7 @@ class Link:
         try:
             while pending:
                 # A look at many objects takes longer, so it comes less often.
-                interval = max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT)
+                interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
                 ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval)
                 outcomes = values.outcomes_of(ready)
                 answers = []
