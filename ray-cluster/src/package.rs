@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 const PACKAGE: &str = "ray_rust";
 
 /// The files of the Python package.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("__init__.py", include_str!("../python/ray_rust/__init__.py")),
     ("actors.py", include_str!("../python/ray_rust/actors.py")),
     ("bridge.py", include_str!("../python/ray_rust/bridge.py")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str); 9] = [
     ("frames.py", include_str!("../python/ray_rust/frames.py")),
     ("link.py", include_str!("../python/ray_rust/link.py")),
     ("options.py", include_str!("../python/ray_rust/options.py")),
+    ("submission.py", include_str!("../python/ray_rust/submission.py")),
     ("values.py", include_str!("../python/ray_rust/values.py")),
     ("worker.py", include_str!("../python/ray_rust/worker.py")),
 ];

@@ -207,7 +207,19 @@ impl<L: TrainLoop<M>, M> Trainer<L, M, <L as TrainLoop<M>>::Config> {
     }
 
     /// Starts the embedded engine, unless an engine runs.
+    ///
+    /// # Errors
+    /// The program runs on a Ray cluster, or is to run on one.
     fn start_engine(&self) -> ray::Result<()> {
+        let is_on_cluster = if ray::is_initialized() {
+            ray::context().cluster().is_some()
+        } else {
+            std::env::var_os("RAY_ADDRESS").is_some_and(|address| !address.is_empty())
+        };
+        if is_on_cluster {
+            let what = "training runs in one process, and does not run on a Ray cluster yet: unset RAY_ADDRESS, or do not give ray::init an address";
+            return Err(ray::Error::other(what));
+        }
         if ray::is_initialized() {
             return Ok(());
         }

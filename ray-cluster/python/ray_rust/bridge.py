@@ -333,7 +333,7 @@ def _within(seconds: float, ask: Callable[[], Any]) -> Any:
 def _serve(channel: Channel) -> None:
     from .link import Link
 
-    link = Link(channel)
+    link = Link(channel, records=True)
     while True:
         link.handle_all(channel.take())
         channel.receive()

@@ -21,6 +21,7 @@ from . import frames, values
 from .definitions import make_class, make_function
 from .frames import Channel, Reader, Writer
 from .options import Specifications
+from .submission import Submission
 from .values import RustError, Value
 
 _FIRST_NUMBER = 1 << 62
@@ -89,13 +90,13 @@ class Table:
             if number in self._items:
                 self._counts[number] += 1
 
-    def drop(self, number: int) -> None:
-        """The Rust program has the item once less."""
+    def drop(self, number: int) -> bool:
+        """The Rust program has the item once less; whether it has it no more."""
         with self._lock:
             left = self._counts.get(number, 0) - 1
             if left > 0:
                 self._counts[number] = left
-                return
+                return False
             item = self._items.pop(number, None)
             self._counts.pop(number, None)
             key = self._keys.pop(number, b"")
@@ -103,6 +104,7 @@ class Table:
                 del self._numbers[key]
         # The drop of the last reference may call into Ray, so it happens without the lock.
         del item
+        return True
 
     def __len__(self) -> int:
         return len(self._items)
@@ -117,8 +119,12 @@ def class_of(handle: ActorHandle) -> str:
 class Link:
     """Serves a Rust program."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, records: bool = False) -> None:
         self.channel = channel
+        #: Whether submissions are recorded. In a worker, where calls may belong to the placement group of a task, they are not.
+        self._records = records
+        #: The recorded submissions of methods, by actor and specification.
+        self._methods: dict[int, dict[bytes, Submission]] = {}
         self.objects = Table()
         self.actors = Table()
         self._specifications = Specifications()
@@ -312,7 +318,9 @@ class Link:
         elif kind == frames.ACQUIRE:
             self.actors.acquire(frame.u64())
         elif kind == frames.RELEASE:
-            self.actors.drop(frame.u64())
+            actor = frame.u64()
+            if self.actors.drop(actor):
+                self._methods.pop(actor, None)
         elif kind == frames.ASK:
             self._ask(frame.u64(), frame.rest())
         else:
@@ -338,7 +346,8 @@ class Link:
                 function = _functions.get(specification.path)
                 if function is None:
                     function = _functions[specification.path] = ray.remote(make_function(specification.path))
-                submit = specification.submit = function.options(name=specification.name, **specification.options).remote
+                remote = function.options(name=specification.name, **specification.options).remote
+                submit = specification.submit = Submission(remote, "submit_task") if self._records else remote
             return submit(header(task, layout, document), *args)
 
         self._enter(task, submit)
@@ -354,11 +363,17 @@ class Link:
                 raise ray.exceptions.ActorDiedError
             if specification.path == _TERMINATE:
                 return handle.rust_terminate__.remote()
-            name = "rust_ready__" if specification.path == _READY else specification.method
-            method = getattr(handle, name)
-            if specification.options or specification.name != specification.default_name:
-                method = method.options(name=specification.name, **specification.options)
-            return method.remote(header(task, layout, document), *args)
+            recorded = self._methods.setdefault(actor, {})
+            submit = recorded.get(document)
+            if submit is None:
+                name = "rust_ready__" if specification.path == _READY else specification.method
+                method = getattr(handle, name)
+                if specification.options or specification.name != specification.default_name:
+                    method = method.options(name=specification.name, **specification.options)
+                submit = method.remote
+                if self._records:
+                    submit = recorded[document] = Submission(submit, "submit_actor_task")
+            return submit(header(task, layout, document), *args)
 
         self._enter(task, call)
 

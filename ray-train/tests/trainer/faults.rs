@@ -389,7 +389,7 @@ fn a_cluster_address_is_refused() {
             let run = RunConfig::temporary("address").unwrap();
             let path = run.path().unwrap();
             let error = Trainer::new(|_: &TrainContext| Ok(())).scaling(scaling).run_config(run).fit().unwrap_err();
-            assert!(error.is_cluster_unavailable() && error.to_string().contains("RAY_ADDRESS"), "{error}");
+            assert!(error.to_string().contains("unset RAY_ADDRESS"), "{error}");
             assert!(!path.exists(), "the run was not started");
         }
     });
