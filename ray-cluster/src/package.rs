@@ -103,19 +103,17 @@ pub(crate) fn sweep(is_local: bool) {
     }
 }
 
-/// The variable by which the processes of a private Ray are known; `bridge.py` sets it to the folder of the driver.
-const PRIVATE: &str = "RAY_RUST_PRIVATE";
-
 /// Kills the processes of a private Ray whose bridge was killed. The head and the raylet end with the bridge, but the agents of the
-/// raylet first try for a minute to reach the head.
+/// raylet first try for a minute to reach the head. They are known by their logs, which are open files in Ray's folder.
 fn end_processes(folder: &Path) {
-    let mark = [PRIVATE.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat();
+    let logs = folder.join("ray");
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = process.file_name();
         let Some(number) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         // Of a process of another user nothing can be read.
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        if environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
+        let files = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        let mut files = files.filter_map(|file| fs::read_link(file.path()).ok());
+        if files.any(|file| file.starts_with(&logs)) && number != std::process::id().cast_signed() {
             let _ = kill(Pid::from_raw(number), Signal::SIGKILL);
         }
     }

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _HEAD = 5.0
 #: How long Ray may take to leave the cluster when the driver has ended.
 _LEAVE = 15.0
-#: The variable by which the processes of a private Ray are known. It has the folder of the driver.
-PRIVATE = "RAY_RUST_PRIVATE"
 #: The oldest Python of the supported versions of Ray.
 _OLDEST_PYTHON = (3, 10)
 
@@ -124,15 +122,13 @@ def _watch(channel: Channel, folder: str) -> None:
 
 def _end_private(folder: str) -> None:
     """Kills what is left of a private Ray. The agents of its raylet would first try for a minute to reach its head."""
-    if PRIVATE not in os.environ:
-        return
-    mark = f"{PRIVATE}={folder}".encode()
+    logs = os.path.join(folder, "ray", "")
     for number in filter(str.isdigit, os.listdir("/proc")):
+        if int(number) == os.getpid():
+            continue
         with contextlib.suppress(OSError):
-            # The environment with which the process was started, so this process itself has no mark.
-            with open(f"/proc/{number}/environ", "rb") as file:
-                is_private = mark in file.read().split(b"\0")
-            if is_private:
+            # They are known by their logs, which are open files in Ray's folder.
+            if any(os.readlink(file.path).startswith(logs) for file in os.scandir(f"/proc/{number}/fd")):
                 os.kill(int(number), signal.SIGKILL)
 
 
@@ -144,7 +140,7 @@ def _prepare_local(folder: str) -> str:
     with open(os.open(token, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32))
     os.environ.pop("RAY_AUTH_TOKEN", None)
-    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token, "RAY_USAGE_STATS_ENABLED": "0", PRIVATE: folder})
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token, "RAY_USAGE_STATS_ENABLED": "0"})
     return local
 
 
