@@ -340,7 +340,7 @@ impl Host for Bridge {
         Err(fail::error(ErrorKind::InvalidArgument, "no actor runs in the driver: only a method of an actor can call exit_actor"))
     }
 
-    fn is_worker(&self) -> bool {
+    fn lends_cpu(&self) -> bool {
         false
     }
 }

@@ -11,7 +11,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,7 +28,7 @@ use crate::link::{Link, Object};
 use crate::outcome::Origin;
 use crate::question::{Found, Question, question};
 
-/// Ends with the engine.
+/// The part of the executor that differs between a driver and a worker.
 pub(crate) trait Host: Any + Send + Sync {
     /// The engine of this process ends.
     fn shutdown(&self);
@@ -39,8 +39,8 @@ pub(crate) trait Host: Any + Send + Sync {
     /// `InvalidArgument`: it does not run here.
     fn exit_actor(&self, actor: u64) -> Result<()>;
 
-    /// Whether the number is that of an actor whose instance is in this process, which counts no handle of it.
-    fn is_worker(&self) -> bool;
+    /// Whether Ray can give the CPU of a body of this process to others while the body waits: in a worker that runs functions.
+    fn lends_cpu(&self) -> bool;
 }
 
 /// The executor.
@@ -49,9 +49,9 @@ pub(crate) struct Cluster {
     process: u32,
     info: ClusterInfo,
     pub(crate) host: Box<dyn Host>,
-    /// Calls that wait here, by actor and caller; an empty list: a call of it is being sent.
-    /// The tasks of the calls that wait here.
-    waiting: Mutex<HashSet<u64>>,
+    /// The tasks of the calls that wait here, and whether each was cancelled meanwhile.
+    waiting: Mutex<HashMap<u64, bool>>,
+    /// The calls to actors that wait here, by actor and caller. An empty line: the last of its calls is being sent.
     lines: Mutex<HashMap<(u64, u64), VecDeque<Waiting>>>,
     ended: AtomicBool,
     me: std::sync::Weak<Self>,
@@ -103,8 +103,7 @@ impl Cluster {
 
     /// Sends a call that has waited.
     fn send_late(&self, call: &Waiting) {
-        self.waiting.lock().remove(&call.task);
-        let cancelled = self.link.was_cancelled(call.task);
+        let cancelled = self.waiting.lock().remove(&call.task) == Some(true);
         let sent = if cancelled { Err(fail::error(ErrorKind::Cancelled, "the task was cancelled")) } else { self.send(call) };
         match sent {
             Ok(()) => call.object.sent(),
@@ -126,7 +125,7 @@ impl Cluster {
         if unready.is_empty() && !stands {
             let object = Object::known(&self.link, call.task, origin);
             let waiting = Waiting { task: call.task, name, document, args: call.args, actor, object };
-            // Sent under the lock: another thread must not send a later call of the caller before it.
+            // A call to an actor is sent under the lock, so that no other thread sends a later call of its caller before it.
             let sent = self.send(&waiting);
             drop(lines);
             return match sent {
@@ -137,7 +136,7 @@ impl Cluster {
                 }
             };
         }
-        self.waiting.lock().insert(call.task);
+        self.waiting.lock().insert(call.task, false);
         let object = Object::unsent(&self.link, call.task, origin);
         let waiting = Waiting { task: call.task, name, document, args: call.args, actor, object: Arc::clone(&object) };
         match line {
@@ -236,7 +235,7 @@ impl Executor for Cluster {
     }
 
     fn body_waits(&self, task: u64, waits: bool) {
-        if self.host.is_worker() {
+        if self.host.lends_cpu() {
             self.link.send_short(Kind::Waits, task, Some(u8::from(waits)));
         }
     }
@@ -277,8 +276,9 @@ impl Executor for Cluster {
     }
 
     fn cancel(&self, task: u64, recursive: bool, force: bool) {
-        if self.waiting.lock().contains(&task) {
-            self.link.cancel_unsent(task);
+        if let Some(cancelled) = self.waiting.lock().get_mut(&task) {
+            *cancelled = true;
+            return;
         }
         self.link.send_short(Kind::Cancel, task, Some(u8::from(recursive) | u8::from(force) << 1));
     }

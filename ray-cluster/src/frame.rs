@@ -238,3 +238,37 @@ impl<'a> Reader<'a> {
         std::mem::take(&mut self.body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of `frames.py`, by their names.
+    fn constants() -> Vec<(String, String)> {
+        let text = include_str!("../python/ray_rust/frames.py");
+        let lines = text.lines().filter_map(|line| line.split_once(" = "));
+        lines.map(|(name, value)| (name.to_owned(), value.split("  #").next().unwrap_or_default().to_owned())).collect()
+    }
+
+    #[test]
+    fn both_sides_have_the_same_kinds() {
+        for kind in Kind::ALL {
+            let expected = (format!("{kind:?}").to_uppercase(), (kind as u8).to_string());
+            assert!(constants().contains(&expected), "frames.py has no line `{} = {}`", expected.0, expected.1);
+        }
+        let frames = constants()
+            .into_iter()
+            .filter(|(name, value)| name.chars().all(|c| c.is_ascii_uppercase()) && value.parse::<u8>().is_ok());
+        assert_eq!(frames.count(), Kind::ALL.len(), "frames.py has a kind that the program does not know");
+    }
+
+    #[test]
+    fn both_sides_have_the_same_limits_and_protocol() {
+        for expected in [("INLINE", "256 * 1024"), ("IN_MEMFD", "1 << 31"), ("LONGEST", "1 << 30")] {
+            assert!(constants().contains(&(expected.0.to_owned(), expected.1.to_owned())), "{expected:?}");
+        }
+        assert_eq!((INLINE, IN_MEMFD, LONGEST), (256 * 1024, 1 << 31, 1 << 30));
+        let package = include_str!("../python/ray_rust/__init__.py");
+        assert!(package.contains(&format!("PROTOCOL = {PROTOCOL}\n")));
+    }
+}

@@ -8,7 +8,7 @@
 //! that is dropped counts back.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -37,8 +37,6 @@ pub(crate) struct Link {
     sender: Sender,
     next: AtomicU64,
     open: Mutex<Open>,
-    /// Calls that wait for local objects and were cancelled meanwhile.
-    cancelled: Mutex<HashSet<u64>>,
     pub(crate) documents: Documents,
 }
 
@@ -59,13 +57,7 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     pub(crate) fn new(sender: Sender) -> Arc<Self> {
-        Arc::new(Self {
-            sender,
-            next: AtomicU64::new(1),
-            open: Mutex::default(),
-            cancelled: Mutex::default(),
-            documents: Documents::default(),
-        })
+        Arc::new(Self { sender, next: AtomicU64::new(1), open: Mutex::default(), documents: Documents::default() })
     }
 
     fn fresh(&self) -> u64 {
@@ -122,7 +114,10 @@ impl Link {
             }
             open.answers.insert(request, answers);
         }
-        self.send(frame)?;
+        if let Err(error) = self.send(frame) {
+            self.open.lock().answers.remove(&request);
+            return Err(error);
+        }
         let lost = || Err(fail::error(ErrorKind::System, "the connection to the cluster has ended"));
         Encoded::from(answer.recv().unwrap_or_else(|_| lost())?).decode()
     }
@@ -349,16 +344,6 @@ impl Link {
             }
         }
         Ok(())
-    }
-
-    /// Notes that a call that was not sent yet is cancelled.
-    pub(crate) fn cancel_unsent(&self, task: u64) {
-        self.cancelled.lock().insert(task);
-    }
-
-    /// Whether the call was cancelled before it was sent; the note is gone then.
-    pub(crate) fn was_cancelled(&self, task: u64) -> bool {
-        self.cancelled.lock().remove(&task)
     }
 }
 

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -84,7 +84,7 @@ fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let told = told.ok_or_else(|| fail::error(ErrorKind::System, "the worker has ended"))?;
     let told: Told = Encoded::from(told).decode()?;
     let link = Link::new(sender);
-    let worker = Arc::new(Worker::new(Arc::clone(&link)));
+    let worker = Arc::new(Worker::new(Arc::clone(&link), config.body_stack_size()));
     let host = Here(Arc::clone(&worker));
     let cluster = Cluster::new(link, number(), told.cluster, Box::new(host));
     let config = config.num_cpus(1).tips(false).ignore_reinit_error(true).namespace(told.namespace);
@@ -107,6 +107,8 @@ struct Worker {
     bodies: Mutex<HashMap<u64, Arc<RemoteBody>>>,
     functions: mpsc::Sender<Work>,
     actor: OnceLock<Actor>,
+    /// The stack of each thread that runs bodies, in bytes.
+    stack: usize,
 }
 
 /// What a thread runs.
@@ -116,7 +118,7 @@ type Call = Box<dyn FnOnce(&Instance) + Send>;
 
 /// The actor whose instance this process has.
 struct Actor {
-    number: AtomicU64,
+    number: u64,
     class: &'static Registration,
     /// A handle of the actor itself.
     own: AnyActor,
@@ -140,10 +142,20 @@ const CONSTRUCTOR: u8 = 1;
 const READY: &str = "ray::ActorHandle::ready";
 
 impl Worker {
-    fn new(link: Arc<Link>) -> Self {
+    fn new(link: Arc<Link>, stack: usize) -> Self {
         let (functions, queue) = mpsc::channel::<Work>();
-        std::thread::spawn(move || queue.into_iter().for_each(|work| work()));
-        Self { link, documents: ReadDocuments::default(), bodies: Mutex::default(), functions, actor: OnceLock::new() }
+        let documents = ReadDocuments::default();
+        let worker = Self { link, documents, bodies: Mutex::default(), functions, actor: OnceLock::new(), stack };
+        worker.spawn(move || queue.into_iter().for_each(|work| work()));
+        worker
+    }
+
+    /// Starts a thread that runs bodies. A worker without threads cannot answer its calls, so it ends, which Ray sees as a crash.
+    fn spawn(&self, run: impl FnOnce() + Send + 'static) {
+        if let Err(error) = std::thread::Builder::new().stack_size(self.stack).spawn(run) {
+            eprintln!("the Rust program of a Ray worker cannot start a thread: {error}; raise the node's limit of threads");
+            std::process::exit(70);
+        }
     }
 
     fn read(self: &Arc<Self>, mut receiver: Receiver) -> io::Result<()> {
@@ -215,10 +227,10 @@ impl Worker {
             Err(error) => return self.end(request.number, Err(error), |_| false),
         };
         let (calls, queue) = mpsc::channel::<Call>();
-        let number = AtomicU64::new(actor);
-        let _ = self.actor.set(Actor { number, class, own, calls: Mutex::new(Some(calls)), exits: AtomicBool::new(false) });
+        let _ =
+            self.actor.set(Actor { number: actor, class, own, calls: Mutex::new(Some(calls)), exits: AtomicBool::new(false) });
         let worker = Arc::clone(self);
-        std::thread::spawn(move || {
+        self.spawn(move || {
             let Request { number, task, attempt, document, args } = request;
             let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), class.spec(), false));
             let own = &worker.actor.get().expect("it was set above").own;
@@ -236,7 +248,7 @@ impl Worker {
             for call in queue {
                 if concurrent {
                     let instance = instance.clone();
-                    std::thread::spawn(move || call(&instance));
+                    worker.spawn(move || call(&instance));
                 } else {
                     call(&instance);
                 }
@@ -328,7 +340,7 @@ impl Host for Here {
 
     fn exit_actor(&self, number: u64) -> Result<()> {
         match self.0.actor.get() {
-            Some(actor) if actor.number.load(Ordering::Relaxed) == number => {
+            Some(actor) if actor.number == number => {
                 if !actor.exits.swap(true, Ordering::AcqRel) {
                     let _ = self.0.link.send(Writer::new(Kind::Exit));
                 }
@@ -341,7 +353,7 @@ impl Host for Here {
         }
     }
 
-    fn is_worker(&self) -> bool {
+    fn lends_cpu(&self) -> bool {
         self.0.actor.get().is_none()
     }
 }

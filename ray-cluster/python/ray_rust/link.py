@@ -22,7 +22,7 @@ from .definitions import make_class, make_function
 from .frames import Channel, Reader, Writer
 from .options import Specifications
 from .submission import Submission
-from .values import RustError, Value
+from .values import Value
 
 _FIRST_NUMBER = 1 << 62
 
@@ -234,7 +234,7 @@ class Link:
     def _want(self, request: int, number: int) -> None:
         ref = self.objects.get(number)
         if ref is None:
-            self.settle(request, exceptions_lost(number))
+            self.settle(request, unknown_object(number))
         elif self._together is not None and isinstance(ref, ObjectRef):
             self._together.append((request, ref))
         else:
@@ -528,7 +528,7 @@ def when_completed(ref: Any, completed: Callable[[Any], None]) -> None:
     ref.future().add_done_callback(done)
 
 
-def exceptions_lost(number: int) -> BaseException:
+def unknown_object(number: int) -> BaseException:
     """The error for a number that this side does not know."""
     return RuntimeError(f"object {number} is not known to this process")
 
@@ -554,5 +554,3 @@ _TASK_AND_COUNT = struct.Struct("<QH")
 _functions: dict[str, Any] = {}
 _classes: dict[tuple[str, bool], Any] = {}
 
-
-__all__ = ["SINGLE", "Link", "RustError", "Table"]

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgpack
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .frames import Malformed
 from .values import Retryable
@@ -39,9 +38,6 @@ def _options(fields: dict[str, Any]) -> dict[str, Any]:
     if fields.get("retry_exceptions") == "if":
         # The Rust program has asked the predicate, and raises this for an error after which the task is tried again.
         fields["retry_exceptions"] = [Retryable]
-    strategy = fields.get("scheduling_strategy")
-    if isinstance(strategy, dict):
-        fields["scheduling_strategy"] = NodeAffinitySchedulingStrategy(**strategy)
     return fields
 
 

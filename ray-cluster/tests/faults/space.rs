@@ -163,7 +163,7 @@ impl Space {
     pub(crate) fn kill(&self, text: &str) {
         let found: Vec<_> = self.processes().into_iter().filter(|(_, line)| line.contains(text)).collect();
         for (number, _) in found {
-            // A process that has ended meanwhile is no error.
+            // `kill` fails if the process has ended meanwhile, and then nothing is left to do.
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), nix::sys::signal::SIGKILL);
         }
     }

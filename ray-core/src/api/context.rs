@@ -186,6 +186,11 @@ impl RuntimeContext {
     }
 
     /// The cluster, with the ids that Ray's own tools print; none in the embedded engine.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// assert!(ray::context().cluster().is_none());
+    /// ```
     #[must_use]
     pub fn cluster(&self) -> Option<&ClusterInfo> {
         self.cluster.as_ref()

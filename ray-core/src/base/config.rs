@@ -194,6 +194,20 @@ impl Config {
         }
     }
 
+    /// The stack of each thread that runs bodies, in bytes, for an engine whose bodies run on threads of their own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn body_stack_size(&self) -> usize {
+        self.chosen_stack_in(&|name| std::env::var(name).ok()).unwrap_or(DEFAULT_STACK)
+    }
+
+    fn chosen_stack_in(&self, environment: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
+        // A value that is not a number is ignored, as in the standard library.
+        let from_environment =
+            || environment("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(MIN_STACK, MAX_STACK));
+        self.worker_stack_size.or_else(from_environment)
+    }
+
     /// # Errors
     /// `ClusterUnavailable`: an address is set, but the engine that starts is the embedded one.
     pub(crate) fn check_no_address(&self) -> Result<()> {
@@ -235,9 +249,7 @@ impl Config {
         if let Some(bytes) = self.worker_stack_size.filter(|bytes| !(MIN_STACK..=MAX_STACK).contains(bytes)) {
             return Err(invalid(format!("Config::worker_stack_size ({bytes} bytes) must be at least 256 KiB and at most 1 TiB")));
         }
-        // A value that is not a number is ignored, as in the standard library.
-        let from_environment = || set("RUST_MIN_STACK")?.parse().ok().map(|bytes: usize| bytes.clamp(MIN_STACK, MAX_STACK));
-        let chosen_stack = self.worker_stack_size.or_else(from_environment);
+        let chosen_stack = self.chosen_stack_in(environment);
         let strict = self.strict.map_or_else(|| switch("RAY_STRICT", set("RAY_STRICT"), false), Ok)?;
         let namespace = self.namespace.unwrap_or(Cow::Borrowed(DEFAULT_NAMESPACE));
         if namespace.is_empty() {

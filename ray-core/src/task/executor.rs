@@ -121,6 +121,15 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The cluster that a process is a part of, as Ray describes it. An id is the text that Ray's own tools print.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// match ray::init()?.cluster() {
+///     Some(cluster) => println!("node {} of the cluster {}", cluster.node_id, cluster.address),
+///     None => println!("in one process"),
+/// }
+/// # Ok::<(), ray::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
