@@ -2,28 +2,28 @@
 //!
 //! This crate is internal. Programs depend on the crate `ray-remote`, whose library `ray` has its functions.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod channel;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod document;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod driver;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod executor;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod frame;
-#[cfg(all(unix, feature = "_fuzzing"))]
+#[cfg(all(target_os = "linux", feature = "_fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod link;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod outcome;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod package;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod question;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod worker;
 
 use std::ffi::OsString;
@@ -69,7 +69,7 @@ pub fn init() -> Result<Context> {
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init_with(config: Config) -> Result<Context> {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     {
         if std::env::var_os(worker::VARIABLE).is_some() {
             worker::serve(config);
@@ -83,7 +83,7 @@ pub fn init_with(config: Config) -> Result<Context> {
 }
 
 /// The Python that a driver uses: that of `RAY_PYTHON`, or the first one in the path that has Ray. For the benchmarks.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub fn python() -> Option<std::path::PathBuf> {
     package::python()

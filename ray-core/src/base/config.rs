@@ -115,7 +115,7 @@ impl Config {
     /// * `host:port`: the cluster whose head has this address. This machine must be one of its nodes.
     /// * `local`: a new Ray on this machine, which ends with the program.
     ///
-    /// It needs the feature `cluster` of the crate, and Python with Ray on the machine.
+    /// It needs Linux, the feature `cluster` of the crate, and Python with Ray on the machine.
     pub fn address(mut self, address: impl Into<Cow<'static, str>>) -> Config {
         self.address = Some(address.into());
         self
@@ -216,7 +216,7 @@ impl Config {
             Some(address) => Err(Error::new(
                 ErrorKind::ClusterUnavailable,
                 format!(
-                    "the address `{address}` (of RAY_ADDRESS or of Config::address) asks for a Ray cluster, which a program joins in `ray::init()`: call it first in `main`, before any other use of ray, and keep the crate's feature `cluster` on; unset RAY_ADDRESS to run embedded, in this process"
+                    "the address `{address}` (of RAY_ADDRESS or of Config::address) asks for a Ray cluster, which a program joins in `ray::init()`: call it first in `main`, before any other use of ray, on Linux and with the crate's feature `cluster`; unset RAY_ADDRESS to run embedded, in this process"
                 ),
             )),
         }
