@@ -2,7 +2,8 @@
 //!
 //! With `RAY_TEST_EXECUTOR=cluster` the engines of the tests join the clusters of `RAY_TEST_HEADS`, a list of `cpus=address`. The
 //! shared engine (`support::engine`), and a test that chooses no CPUs, join the first one. A test that starts an engine with some
-//! number of CPUs joins the smallest cluster that has so many, or the largest one, alone: a lock on a file lets one process at a time join it.
+//! number of CPUs joins the smallest cluster that has so many, or the largest one, alone: a lock on a file in the folder of
+//! `RAY_TEST_FILES` lets one process at a time join it.
 //!
 //! The workers start this binary with the single test [`entry_of_workers`]. The tallies of the tests are in the process of the
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
@@ -20,6 +21,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 const TALLIES: &str = "RAY_TEST_TALLIES";
+
+/// The folder for the locks and the sockets of the tests. The temporary folder has only the files of the engine, which must be gone
+/// at the end of a run.
+fn files() -> PathBuf {
+    std::env::var_os("RAY_TEST_FILES").expect("RAY_TEST_FILES has the folder for the files of the tests").into()
+}
 
 /// How long a test in a process of its own may take.
 const WATCHDOG: Duration = Duration::from_secs(45);
@@ -57,7 +64,7 @@ fn alone_on(cpus: usize) -> String {
     let chosen = enough.unwrap_or(most);
     loop {
         for (_, address) in heads.iter().filter(|(has, _)| *has == chosen) {
-            let path = std::env::temp_dir().join(format!("ray-test-{}.lock", address.replace(':', "-")));
+            let path = files().join(format!("{}.lock", address.replace(':', "-")));
             let file = File::create(path).expect("a file for the lock of a cluster");
             match file.try_lock() {
                 Ok(()) => {
@@ -109,7 +116,7 @@ fn end_late() {
 fn serve_tallies() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
-        let path: PathBuf = std::env::temp_dir().join(format!("ray-test-{}.sock", std::process::id()));
+        let path = files().join(format!("{}.sock", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).expect("a socket for the tallies");
         std::thread::spawn(move || {

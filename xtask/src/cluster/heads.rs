@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// The folder below that of the run in which the drivers and Ray make temporary files.
 pub(super) const TEMPORARY: &str = "tmp";
+/// The folder below that of the run in which the tests have their locks and sockets.
+const FILES: &str = "files";
 
 /// The clusters of the suite: their CPUs and further resources. Tests share the first one; a test that needs a number of CPUs for
 /// itself joins another.
@@ -59,7 +61,9 @@ impl<'a> Ground<'a> {
     /// Makes the token and the folders.
     pub(super) fn new(python: &'a Path, folder: &'a Path) -> Result<Self, String> {
         let ground = Self { python, folder };
-        fs::create_dir_all(folder.join(TEMPORARY)).map_err(|error| error.to_string())?;
+        for below in [TEMPORARY, FILES] {
+            fs::create_dir_all(folder.join(below)).map_err(|error| error.to_string())?;
+        }
         ground.write_token().map_err(|error| format!("the token cannot be written: {error}"))?;
         Ok(ground)
     }
@@ -86,6 +90,7 @@ impl<'a> Ground<'a> {
         all.push(("RAY_AUTH_TOKEN_PATH".into(), path(&self.token())));
         all.push(("RAY_PYTHON".into(), path(self.python)));
         all.push(("TMPDIR".into(), path(&self.folder.join(TEMPORARY))));
+        all.push(("RAY_TEST_FILES".into(), path(&self.folder.join(FILES))));
         all
     }
 

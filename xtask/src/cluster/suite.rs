@@ -123,8 +123,10 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
 fn batch(program: &Path, environment: &[(String, String)], names: &[String], threads: usize, log: &Path) -> Vec<Ended> {
     let begin = Instant::now();
     let limit = LIMIT + EACH * u32::try_from(names.len() - 1).unwrap_or(u32::MAX);
-    let output = File::create(log).expect("the folder of the logs is there");
-    let errors = output.try_clone().expect("a file can be opened twice");
+    // What the test binary says of its tests must not mix with what Ray's workers print.
+    let told = log.with_extension("out");
+    let output = File::create(&told).expect("the folder of the logs is there");
+    let errors = File::create(log).expect("the folder of the logs is there");
     let mut command = Command::new(program);
     command.args(["--exact", &format!("--test-threads={threads}")]).args(names).envs(environment.iter().cloned());
     command.env_remove("RAY_ADDRESS").stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
@@ -137,14 +139,15 @@ fn batch(program: &Path, environment: &[(String, String)], names: &[String], thr
         let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", process.id())]).status();
     }
     let _ = process.wait();
-    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(&fs::read(&told).unwrap_or_default()).into_owned();
     let outcomes = outcomes(&text);
     let outcome = |name: &String| outcomes.get(name.as_str()).copied().unwrap_or(Outcome::Hung);
     let module = names[0].split("::").next().unwrap_or_default();
     let passed = names.iter().filter(|name| outcome(name) == Outcome::Passed).count();
     if passed < names.len() {
         let name = if names.len() == 1 { names[0].replace("::", "-") } else { module.to_owned() };
-        let _ = fs::copy(log, log.with_file_name(format!("{name}.log")));
+        let errors = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+        let _ = fs::write(log.with_file_name(format!("{name}.log")), format!("{text}\n-- standard error --\n{errors}"));
     }
     println!("    {module:<20} {passed:>3} of {:>3} passed in {:.0} s", names.len(), begin.elapsed().as_secs_f64());
     names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name) }).collect()
