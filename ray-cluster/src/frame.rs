@@ -41,13 +41,14 @@ pub(crate) enum Kind {
     Waits = 20,
     Ask = 21,
     Exit = 22,
+    Look = 23,
     Run = 30,
     Stop = 31,
     Finish = 32,
 }
 
 impl Kind {
-    const ALL: [Kind; 19] = [
+    const ALL: [Kind; 20] = [
         Kind::Hello,
         Kind::Settled,
         Kind::Answer,
@@ -64,6 +65,7 @@ impl Kind {
         Kind::Waits,
         Kind::Ask,
         Kind::Exit,
+        Kind::Look,
         Kind::Run,
         Kind::Stop,
         Kind::Finish,

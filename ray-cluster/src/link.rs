@@ -141,8 +141,12 @@ impl Link {
         Ok(())
     }
 
-    /// Asks for the value of an object.
-    fn want(&self, number: u64, reply: Reply, origin: Origin) {
+    /// Asks for the value of an object, or only whether it is ready.
+    fn ask_for(&self, number: u64, wish: Wish, origin: Origin) {
+        let (kind, reply) = match wish {
+            Wish::Value(reply) => (Kind::Want, reply),
+            Wish::Readiness(reply) => (Kind::Look, reply),
+        };
         let request = self.fresh();
         let mut open = self.open.lock();
         if let Some(ended) = open.ended.clone() {
@@ -152,7 +156,7 @@ impl Link {
         }
         open.replies.insert(request, (reply, origin));
         drop(open);
-        let mut frame = Writer::new(Kind::Want);
+        let mut frame = Writer::new(kind);
         frame.u64(request).u64(number);
         let _ = self.sender.send(frame);
     }
@@ -359,11 +363,27 @@ pub(crate) struct Object {
     state: Mutex<ObjectState>,
 }
 
+/// What this process asks for.
+#[derive(Debug)]
+enum Wish {
+    /// The value of an object.
+    Value(Reply),
+    /// An answer when the object is ready; it has no value.
+    Readiness(Reply),
+}
+
+impl Wish {
+    fn fail(self, error: Error) {
+        let (Wish::Value(reply) | Wish::Readiness(reply)) = self;
+        reply.send(Err(error));
+    }
+}
+
 /// Whether the other side knows the object.
 #[derive(Debug)]
 enum ObjectState {
-    /// The call is not sent yet; the replies that were asked for.
-    Unsent(Vec<Reply>),
+    /// The call is not sent yet; the other side is asked for this then.
+    Unsent(Vec<Wish>),
     Sent,
     /// The call was not sent, because of this error.
     Failed(Error),
@@ -394,24 +414,40 @@ impl Object {
         matches!(*self.state.lock(), ObjectState::Sent)
     }
 
-    fn leave_unsent(&self, state: ObjectState) -> Vec<Reply> {
+    fn leave_unsent(&self, state: ObjectState) -> Vec<Wish> {
         match std::mem::replace(&mut *self.state.lock(), state) {
-            ObjectState::Unsent(replies) => replies,
+            ObjectState::Unsent(wishes) => wishes,
             ObjectState::Sent | ObjectState::Failed(_) => Vec::new(),
+        }
+    }
+
+    fn ask(&self, wish: Wish) {
+        let mut state = self.state.lock();
+        match &mut *state {
+            ObjectState::Unsent(wishes) => wishes.push(wish),
+            ObjectState::Sent => {
+                drop(state);
+                self.link.ask_for(self.number, wish, self.origin.clone());
+            }
+            ObjectState::Failed(error) => {
+                let error = error.clone();
+                drop(state);
+                wish.fail(error);
+            }
         }
     }
 
     /// The call was sent.
     pub(crate) fn sent(&self) {
-        for reply in self.leave_unsent(ObjectState::Sent) {
-            self.link.want(self.number, reply, self.origin.clone());
+        for wish in self.leave_unsent(ObjectState::Sent) {
+            self.link.ask_for(self.number, wish, self.origin.clone());
         }
     }
 
     /// The call cannot be sent.
     pub(crate) fn fail(&self, error: Error) {
-        for reply in self.leave_unsent(ObjectState::Failed(error.clone())) {
-            reply.send(Err(error.clone()));
+        for wish in self.leave_unsent(ObjectState::Failed(error.clone())) {
+            wish.fail(error.clone());
         }
     }
 }
@@ -422,19 +458,12 @@ impl RemoteObject for Object {
     }
 
     fn ask_for(&self, reply: Reply) {
-        let mut state = self.state.lock();
-        match &mut *state {
-            ObjectState::Unsent(replies) => replies.push(reply),
-            ObjectState::Sent => {
-                drop(state);
-                self.link.want(self.number, reply, self.origin.clone());
-            }
-            ObjectState::Failed(error) => {
-                let error = error.clone();
-                drop(state);
-                reply.send(Err(error));
-            }
-        }
+        self.ask(Wish::Value(reply));
+    }
+
+    fn ask_readiness(&self, reply: Reply) -> Option<Reply> {
+        self.ask(Wish::Readiness(reply));
+        None
     }
 
     fn as_any(&self) -> &dyn Any {

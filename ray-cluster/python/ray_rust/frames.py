@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Both directions.
 HELLO = 1  # see `bridge` and `worker`
-SETTLED = 2  # request, then an outcome: the answer to WANT and to RUN
+SETTLED = 2  # request, then an outcome: the answer to WANT, LOOK and RUN
 ANSWER = 3  # request, 1 and a document, or 0 and the kind and the text of an error: the answer to ASK
 # From the Rust program.
 SUBMIT = 10  # task, specification, arguments
@@ -40,6 +40,7 @@ RELEASE = 19  # actor
 WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
 ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
+LOOK = 23  # request, object; answered like WANT when the object is ready, without its value
 # To the Rust program.
 RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, specification, arguments
 STOP = 31  # request: the body of a RUN was cancelled

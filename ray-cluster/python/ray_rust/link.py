@@ -41,6 +41,12 @@ _OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
 #: Whose error it is.
 _OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR = 0, 1, 2
 
+#: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
+_READY_ANSWER = b"\xc0"
+
+#: Requests, and the objects for which they ask.
+Requests = list[tuple[int, "ObjectRef[Any]"]]
+
 _READY = "ray::ActorHandle::ready"
 _TERMINATE = "ray::ActorHandle::terminate"
 
@@ -128,8 +134,9 @@ class Link:
         self.objects = Table()
         self.actors = Table()
         self._specifications = Specifications()
-        #: Requests for values among the frames that are handled together; none if frames are handled one by one.
-        self._together: list[tuple[int, ObjectRef[Any]]] | None = None
+        #: Requests for values, and to be told when objects are ready, among the frames that are handled together; none if frames
+        #: are handled one by one.
+        self._together: tuple[Requests, Requests] | None = None
         #: Objects that the program waits for: request, reference.
         self.wanted: dict[int, ObjectRef[Any]] = {}
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -236,27 +243,45 @@ class Link:
         if ref is None:
             self.settle(request, unknown_object(number))
         elif self._together is not None and isinstance(ref, ObjectRef):
-            self._together.append((request, ref))
+            self._together[0].append((request, ref))
         else:
             self._answer_when_completed(request, ref)
 
+    def _look(self, request: int, number: int) -> None:
+        ref = self.objects.get(number)
+        if ref is None or not isinstance(ref, ObjectRef):
+            # The program learns the error when it asks for the value.
+            self.settle(request, _READY_ANSWER)
+        elif self._together is not None:
+            self._together[1].append((request, ref))
+        else:
+            self._answer_when_ready(request, ref)
+
     def handle_all(self, arrived: Iterable[Reader]) -> None:
-        """Handles frames that have arrived together. Many requests for values among them are answered in batches: a callback of
+        """Handles frames that have arrived together. Many requests for objects among them are answered in batches: a callback of
         Ray for each costs more than the value."""
-        wants: list[tuple[int, ObjectRef[Any]]] = []
-        self._together = wants
+        wants, looks = self._together = [], []
         try:
             for frame in arrived:
                 self.handle(frame)
         finally:
             self._together = None
-        if len(wants) < _BURST:
-            for request, ref in wants:
-                self._answer_when_completed(request, ref)
-        else:
-            threading.Thread(target=self._answer_batch, args=[wants], name="ray-rust-batch", daemon=True).start()
+        for requests, with_values, answer in (
+            (wants, True, self._answer_when_completed),
+            (looks, False, self._answer_when_ready),
+        ):
+            if len(requests) < _BURST:
+                for request, ref in requests:
+                    answer(request, ref)
+            else:
+                self._start_batch(requests, with_values)
 
-    def _answer_batch(self, wants: list[tuple[int, ObjectRef[Any]]]) -> None:
+    def _start_batch(self, asked: Requests, with_values: bool) -> None:
+        for request, ref in asked:
+            self.wanted[request] = ref
+        threading.Thread(target=self._answer_batch, args=[asked, with_values], name="ray-rust-batch", daemon=True).start()
+
+    def _answer_batch(self, wants: Requests, with_values: bool) -> None:
         """Answers requests in the order in which their objects are settled, with a look at all of them at intervals."""
         requests: dict[ObjectRef[Any], list[int]] = {}
         for request, ref in wants:
@@ -266,12 +291,14 @@ class Link:
             while pending:
                 # A look at many objects takes longer, so it comes less often.
                 interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
-                ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval)
-                outcomes = values.outcomes_of(ready)
+                ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval, fetch_local=with_values)
+                outcomes = values.outcomes_of(ready) if with_values else [_READY_ANSWER] * len(ready)
                 answers = []
                 for ref, outcome in zip(ready, outcomes, strict=True):
                     own = ref.task_id().hex()
-                    answers += [self._outcome(request, outcome, own) for request in requests.pop(ref)]
+                    for request in requests.pop(ref):
+                        self.wanted.pop(request, None)
+                        answers.append(self._outcome(request, outcome, own))
                 self.channel.send_all(answers)
         except Exception as error:
             # Without an answer the program would wait for ever.
@@ -293,6 +320,20 @@ class Link:
 
         when_completed(ref, completed)
 
+    def _answer_when_ready(self, request: int, ref: ObjectRef[Any]) -> None:
+        # Ray 2.60. An earlier Ray is asked at intervals.
+        direct = getattr(ref, "_on_ready", None)
+        if direct is None:
+            return self._start_batch([(request, ref)], False)
+        self.wanted[request] = ref
+
+        def ready(_error: Any) -> None:
+            self.wanted.pop(request, None)
+            self.settle(request, _READY_ANSWER)
+
+        direct(ready)
+        return None
+
     # Requests of the Rust program
 
     def handle(self, frame: Reader) -> None:
@@ -304,6 +345,8 @@ class Link:
             self._call(frame)
         elif kind == frames.WANT:
             self._want(frame.u64(), frame.u64())
+        elif kind == frames.LOOK:
+            self._look(frame.u64(), frame.u64())
         elif kind == frames.DROP:
             self.objects.drop(frame.u64())
         elif kind == frames.PUT:
@@ -553,4 +596,3 @@ _TASK_AND_COUNT = struct.Struct("<QH")
 
 _functions: dict[str, Any] = {}
 _classes: dict[tuple[str, bool], Any] = {}
-

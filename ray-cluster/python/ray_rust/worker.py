@@ -337,7 +337,8 @@ class Child:
                     frame.rewind()
                     self._handle(frame)
                 elif (self.waits or blocked) and self.link.wanted and what == FUNCTION:
-                    wanted = list(self.link.wanted.values())
+                    # Several threads of the body may wait for the same object, which Ray takes once.
+                    wanted = list(dict.fromkeys(self.link.wanted.values()))
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
                         self._receive()

@@ -4,6 +4,7 @@ import random
 import socket
 import types
 import unittest
+from collections import deque
 from unittest import mock
 
 import msgpack
@@ -115,6 +116,7 @@ class Requests(unittest.TestCase):
     def setUp(self) -> None:
         names = ("remote", "put", "kill", "cancel", "get_actor", "cluster_resources", "available_resources", "nodes", "wait")
         fake = types.SimpleNamespace(exceptions=ray.exceptions, TaskID=ray.TaskID, **dict.fromkeys(names, _refuse))
+        self.ray = fake
         fake.get_runtime_context = _refuse
         fake.util = types.SimpleNamespace(list_named_actors=_refuse)
         patch = mock.patch.object(link, "ray", fake)
@@ -155,6 +157,30 @@ class Requests(unittest.TestCase):
         self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
         answer = self.answer()
         self.assertEqual((answer.u64(), answer.u8(), answer.text()), (9, 2, "System"))
+
+    def test_objects_are_looked_at_without_their_values(self) -> None:
+        """Those that are ready or not known are answered at once; many others are asked for together."""
+        self.frame(frames.LOOK, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
+        answer = self.answer()
+        self.assertEqual((answer.u64(), answer.u8(), answer.blob()), (9, 0, b"\xc0"))
+        waited: list[bool] = []
+
+        def wait(refs: list[object], num_returns: int, timeout: float, fetch_local: bool) -> tuple[list[object], list[object]]:
+            waited.append(fetch_local)
+            return refs[:num_returns], refs[num_returns:]
+
+        refs = [ray.ObjectRef(bytes([number]) * 28, skip_adding_local_ref=True) for number in range(40)]
+        for number, ref in enumerate(refs):
+            self.link.objects.set(number, ref.binary(), ref)
+        looks = []
+        for number in range(40):
+            body = (100 + number).to_bytes(8, "little") + number.to_bytes(8, "little")
+            looks.append(Reader(frames.LOOK, memoryview(body), deque()))
+        with mock.patch.object(self.ray, "wait", wait):
+            self.link.handle_all(looks)
+            answers = [self.answer() for _ in looks]
+        self.assertEqual(sorted(answer.u64() for answer in answers), list(range(100, 140)))
+        self.assertEqual(waited, [False])
 
     def test_questions_that_are_none_are_answered(self) -> None:
         for question in (b"", b"\xc1", msgpack.packb(1), msgpack.packb({"ask": []}), msgpack.packb({"ask": "nothing"})):

@@ -92,7 +92,7 @@ impl<B: CallBody> CallCell<B> {
         holds: ValueType::of::<B::Output>(),
         nested: needs_drop::<B::Output>(),
         kind: Kind::Task,
-        wanted: None,
+        remote: None,
         drop_value: Self::drop_value,
         free: Self::free,
         task: Some(Self::TASK.erased()),

@@ -299,7 +299,9 @@ macro_rules! tuples {
 crate::base::arity::for_each_arity!(tuples);
 
 impl<T> ObjectRef<T> {
-    /// Returns a clone of the value if it is ready, and `None` if the task has not ended; never blocks.
+    /// Returns a clone of the value if it is ready, and `None` if the task has not ended. It does not wait for the task. If the value
+    /// is ready in another process of a cluster, it waits until the value is here; in an async body, where it must not wait, it asks
+    /// for the value and returns `None` until then.
     ///
     /// # Errors
     /// Those of [`get`].
@@ -309,6 +311,7 @@ impl<T> ObjectRef<T> {
     /// assert_eq!(ray::put(7).try_get()?, Some(7));
     /// # Ok::<(), ray::Error>(())
     /// ```
+    #[track_caller]
     pub fn try_get(&self) -> Result<Option<T>>
     where
         T: Clone,
@@ -317,6 +320,13 @@ impl<T> ObjectRef<T> {
         match self.header().phase() {
             Phase::Ready => Ok(Some(self.ready_value().clone())),
             Phase::Failed | Phase::Taken => Err(self.unready()),
+            _ if self.header().is_ready_elsewhere() => match get(self) {
+                Err(error) if error.kind() == ErrorKind::BlockingInAsync => {
+                    self.header().want();
+                    Ok(None)
+                }
+                got => got.map(Some),
+            },
             _ => Ok(None),
         }
     }

@@ -142,8 +142,11 @@ impl<R: Reference> Pending<R> {
                 epoch::check_object(object.place().header.epoch)?;
             }
             self.offered = entries.len();
-            // SAFETY: the references keep the entries alive until the set is dropped: it is declared before them, and `take`
-            // removes only a reference whose node is done.
+            // A wait needs no values.
+            let readiness = self.refs.iter().flatten().map(|object| NonNull::from(object.place().header.readiness()));
+            let entries: Vec<NonNull<Header>> = readiness.collect();
+            // SAFETY: the references keep the entries, and with them the entries of their readiness, alive until the set is dropped:
+            // it is declared before them, and `take` removes only a reference whose node is done.
             self.set = Some(unsafe { Set::new(&entries) });
         }
         self.set.as_deref().ok_or_else(epoch::stale_object)

@@ -109,7 +109,7 @@ impl<B: Body> TaskCell<B> {
         holds: ValueType::of::<B::Output>(),
         nested: std::mem::needs_drop::<B::Output>(),
         kind: Kind::Task,
-        wanted: None,
+        remote: None,
         drop_value: Self::drop_value,
         free: Self::free,
         task: Some(Self::TASK.erased()),

@@ -21,7 +21,7 @@ static TABLE: VTable = VTable {
     adopted: false,
     holds: ValueType::of::<()>(),
     kind: Kind::Put,
-    wanted: None,
+    remote: None,
     nested: false,
     drop_value: nothing,
     free,

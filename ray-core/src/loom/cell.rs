@@ -37,7 +37,7 @@ static TABLE: VTable = VTable {
     adopted: false,
     holds: ValueType::of::<()>(),
     kind: Kind::Put,
-    wanted: None,
+    remote: None,
     nested: false,
     drop_value: drop_value,
     free,

@@ -30,7 +30,7 @@ static TABLE: VTable = VTable {
     adopted: false,
     holds: ValueType::of::<()>(),
     kind: Kind::Task,
-    wanted: None,
+    remote: None,
     nested: false,
     drop_value: no_value,
     free,

@@ -27,8 +27,8 @@ pub(crate) struct VTable {
     /// The type of the object: the `T` of its references, also where the value is an `Arc<T>`.
     pub(crate) holds: ValueType,
     pub(crate) kind: Kind,
-    /// Asks another process for its value. Called when the first waiter is linked, and when a thread asks whether it is ready.
-    pub(crate) wanted: Option<fn(&Header)>,
+    /// The table of a remote object; none for other kinds.
+    pub(crate) remote: Option<&'static RemoteTable>,
     /// The type of the value needs a drop, which may drop more references.
     pub(crate) nested: bool,
     /// Drops the value of a ready entry.
@@ -37,6 +37,14 @@ pub(crate) struct VTable {
     pub(crate) free: unsafe fn(NonNull<Header>),
     /// The table of a task; none for other kinds.
     pub(crate) task: Option<TaskTable>,
+}
+
+/// What an object of another process does.
+pub(crate) struct RemoteTable {
+    /// Asks the other process for the value. Called when a waiter is linked.
+    pub(crate) want: fn(&Header),
+    /// The entry that is settled when the object is ready, if that is another one.
+    pub(crate) readiness: fn(&Header) -> Option<&Header>,
 }
 
 /// The beginning of every entry.
@@ -124,15 +132,31 @@ impl Header {
 
     /// Asks for the value, if another process has it.
     pub(crate) fn want(&self) {
-        if let Some(wanted) = self.vtable.wanted {
-            wanted(self);
+        if let Some(remote) = self.vtable.remote {
+            (remote.want)(self);
         }
+    }
+
+    /// The entry whose settlement tells that this object is ready: the entry itself, or, if another process has the value, one that
+    /// gets no value.
+    pub(crate) fn readiness(&self) -> &Header {
+        self.vtable.remote.and_then(|remote| (remote.readiness)(self)).unwrap_or(self)
     }
 
     /// Whether it is settled, or its engine was shut down. After a shutdown bodies may still run, but their objects cannot be read.
     pub(crate) fn is_ready(&self) -> bool {
-        self.want();
-        self.phase().is_settled() || crate::base::epoch::check_object(self.epoch).is_err()
+        self.phase().is_settled() || self.is_ready_elsewhere() || crate::base::epoch::check_object(self.epoch).is_err()
+    }
+
+    /// Whether another process has the value, and has told that it is ready.
+    pub(crate) fn is_ready_elsewhere(&self) -> bool {
+        self.vtable.remote.is_some_and(|remote| match (remote.readiness)(self) {
+            Some(readiness) => readiness.phase().is_settled(),
+            None => {
+                (remote.want)(self);
+                self.phase().is_settled()
+            }
+        })
     }
 
     /// The error of a failed entry.
@@ -165,13 +189,23 @@ impl Header {
     /// The node is linked nowhere, and stays alive and in place until it is fired or unlinked. The caller keeps the entry alive until
     /// then.
     pub(crate) unsafe fn link(&self, node: *mut Waiter) -> Result<(), Phase> {
+        // SAFETY: the caller guarantees what `link_quietly` needs.
+        unsafe { self.link_quietly(node) }?;
+        self.want();
+        Ok(())
+    }
+
+    /// As [`link`](Self::link), without asking for the value of a remote object.
+    ///
+    /// # Safety
+    /// That of `link`.
+    pub(crate) unsafe fn link_quietly(&self, node: *mut Waiter) -> Result<(), Phase> {
         match self.state.lock_if(|phase| !phase.is_settled()) {
             Ok(_) => {
                 // SAFETY: the lock is held and the entry not settled, so the list may be accessed; the caller guarantees that the node
                 // is linked nowhere and stays alive.
                 unsafe { (*self.waiters()).link(node) };
                 self.state.unlock(true);
-                self.want();
                 Ok(())
             }
             Err(now) => Err(now.phase()),

@@ -35,7 +35,7 @@ impl<T: Send + Sync + 'static> Part<T> {
         holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Part,
-        wanted: None,
+        remote: None,
         drop_value: Self::drop_value,
         free: Self::free,
         task: None,

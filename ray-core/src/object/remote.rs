@@ -10,7 +10,10 @@
 //!    It asks for the value once, with a reply, when the first waiter is linked (a get, a `wait`, an await, a callback, a
 //!    dependant) or `is_ready` is called. The `RemoteObject` is dropped with the entry, which tells the transport that this
 //!    process has no reference to the object any more.
-//! 3. The drop of a reply fails the object, so that no wait lasts forever.
+//! 3. A `wait` and `is_ready` need no value. If the transport can tell when the object is ready, they use the entry's
+//!    [`Readiness`], a second entry, which is settled by the transport's answer or when the entry itself is settled, whichever comes
+//!    first. So values that only a `wait` looks at stay where they are.
+//! 4. The drop of a reply fails the object, so that no wait lasts forever.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -25,12 +28,14 @@ use serde::de::DeserializeOwned;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::TaskId;
 use crate::base::resources::Resources;
+use crate::base::sync::Ordering;
 use crate::object::encoded::Encoded;
 use crate::object::entry;
-use crate::object::entry::{Header, Hold, VTable};
+use crate::object::entry::{Header, Hold, RemoteTable, VTable};
 use crate::object::kind::{Kind, ValueType};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::{Phase, State};
+use crate::object::waiter::Waiter;
 
 /// An object that another process has or makes, as a transport puts it in the place of a reference that it decodes.
 #[doc(hidden)]
@@ -40,6 +45,12 @@ pub trait RemoteObject: fmt::Debug + Send + Sync {
 
     /// Asks for the value; an entry calls this once. The reply may be sent now or later, on any thread.
     fn ask_for(&self, reply: Reply);
+
+    /// Asks to be told, by a reply with any outcome, when the value is ready or the object has failed; the value stays where it
+    /// is. A transport that cannot tell returns the reply.
+    fn ask_readiness(&self, reply: Reply) -> Option<Reply> {
+        Some(reply)
+    }
 
     /// The object as `Any`, with which a transport recognises its own objects.
     fn as_any(&self) -> &dyn Any;
@@ -58,7 +69,24 @@ struct RemoteHead {
     /// Set until the value is asked for. The lock lets only one thread take it.
     unasked: Mutex<Option<Settle>>,
     source: OnceLock<Arc<dyn RemoteObject>>,
+    /// None inside: the transport cannot tell when the object is ready.
+    readiness: OnceLock<Option<Box<Readiness>>>,
 }
+
+/// An entry without a value that is settled when the remote object is ready.
+#[repr(C)]
+struct Readiness {
+    /// Linked in the remote entry, which owns this and outlives the link.
+    waiter: Waiter,
+    object: ObjectRef<()>,
+    /// Settles `object`. The first of the transport's answer and the firing of `waiter` takes it.
+    reply: Arc<Mutex<Option<Reply>>>,
+}
+
+// SAFETY: the waiter is accessed by the rules of `object::waiter`; the other fields are Send.
+unsafe impl Send for Readiness {}
+// SAFETY: as above; the other fields are Sync.
+unsafe impl Sync for Readiness {}
 
 #[repr(C)]
 struct RemoteEntry<T> {
@@ -73,7 +101,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
         holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Remote,
-        wanted: Some(ask_for),
+        remote: Some(&RemoteTable { want: ask_for, readiness }),
         drop_value: Self::drop_value,
         free: Self::free,
         task: None,
@@ -90,6 +118,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
                 refuses_force: OnceLock::new(),
                 unasked: Mutex::new(settle),
                 source,
+                readiness: OnceLock::new(),
             },
             value: UnsafeCell::new(MaybeUninit::uninit()),
         };
@@ -141,6 +170,54 @@ fn ask_for(header: &Header) {
     if let (Some(settle), Some(source)) = (unasked, head.source.get()) {
         source.ask_for(Reply(Some(Answer::Settles { object: Hold::of(header), settle })));
     }
+}
+
+/// The entry that is settled when the object is ready; none: that is the entry itself, because it is settled or will be.
+#[cold]
+fn readiness(header: &Header) -> Option<&Header> {
+    let head = head(header)?;
+    let source = head.source.get()?;
+    if header.phase().is_settled() || head.unasked.lock().is_none() {
+        return None;
+    }
+    let readiness = head.readiness.get_or_init(|| {
+        let (object, settles) = result::<()>(header.epoch, |_| Ok(()));
+        let reply = Arc::new(Mutex::new(Some(settles)));
+        let (answered, settled) = (Arc::clone(&reply), object.clone());
+        let answer = Reply::new(move |_| {
+            tell(&answered);
+            drop(settled);
+        });
+        if source.ask_readiness(answer).map(Reply::forget).is_some() {
+            if let Some(unused) = reply.lock().take() {
+                unused.forget();
+            }
+            return None;
+        }
+        let readiness = Box::new(Readiness { waiter: Waiter::new(fire), object, reply });
+        // SAFETY: the node is new. The entry keeps it until the entry itself is freed, and so it outlives the link. A boxed value does
+        // not move when its box does.
+        if unsafe { header.link_quietly(std::ptr::from_ref(&readiness.waiter).cast_mut()) }.is_err() {
+            tell(&readiness.reply);
+        }
+        Some(readiness)
+    });
+    readiness.as_ref().map(|readiness| readiness.object.header())
+}
+
+/// Settles the entry of a [`Readiness`], if it is not settled yet.
+fn tell(reply: &Mutex<Option<Reply>>) {
+    let reply = reply.lock().take();
+    if let Some(reply) = reply {
+        reply.send(Encoded::of(&()));
+    }
+}
+
+unsafe fn fire(node: *mut Waiter, _failed: bool) {
+    // SAFETY: the waiter is the first field of a `Readiness`, which lives as long as the entry; the firing thread has the entry.
+    let readiness = unsafe { &*node.cast::<Readiness>() };
+    tell(&readiness.reply);
+    readiness.waiter.done.store(true, Ordering::Release);
 }
 
 /// The id of the task that makes the object, if the object is known to be the result of a task.

@@ -1,6 +1,7 @@
 //! How a cluster differs from the embedded engine: each test asserts the behaviour that `list.txt` names for tests of the other
 //! modules. Without a cluster these tests do nothing.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ray::{Config, Error, ErrorKind, ObjectRef, remote};
@@ -83,14 +84,81 @@ fn values_are_copied() {
     }
 }
 
-/// A value is in another process until it is asked for. `is_ready` asks for it, and does not wait.
+/// A value is in another process until it is asked for. The cluster tells after `is_ready` or `try_get` has asked.
 #[test]
 fn a_value_comes_when_it_is_asked_for() {
     if joined() {
         let object: ObjectRef<i32> = give.remote(7);
         ray::get(give.remote(&object)).unwrap();
-        eventually("the value is here", || object.is_ready());
+        eventually("the cluster has told that the value is ready", || object.is_ready());
         assert_eq!(object.try_get().unwrap(), Some(7));
+        let polled: ObjectRef<i32> = give.remote(8);
+        eventually("the value is here", || polled.try_get().unwrap() == Some(8));
+    }
+}
+
+/// A value that counts in which process it is decoded.
+#[derive(Clone, Debug, serde::Serialize)]
+struct Decoded(u32);
+
+static DECODED: AtomicU32 = AtomicU32::new(0);
+
+impl<'de> serde::Deserialize<'de> for Decoded {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODED.fetch_add(1, Ordering::SeqCst);
+        serde::Deserialize::deserialize(deserializer).map(Self)
+    }
+}
+
+#[remote]
+fn make(x: u32) -> Decoded {
+    Decoded(x)
+}
+
+/// `wait`, `as_completed` and `is_ready` learn that values are ready without having them sent to this process.
+#[test]
+fn a_wait_fetches_no_value() {
+    if joined() {
+        let few: Vec<ObjectRef<Decoded>> = (0..3).map(|x| make.remote(x)).collect();
+        let (ready, rest) = ray::wait(few, 3).unwrap();
+        assert_eq!((ready.len(), rest.len()), (3, 0));
+        // So many requests are answered in batches.
+        let many: Vec<ObjectRef<Decoded>> = (0..50).map(|x| make.remote(x)).collect();
+        let many: Vec<_> = ray::as_completed(many).collect();
+        let asked = make.remote(7);
+        eventually("the cluster has told that the value is ready", || asked.is_ready());
+        assert_eq!(DECODED.load(Ordering::SeqCst), 0);
+        let mut numbers: Vec<u32> = ray::get(many).unwrap().into_iter().map(|value| value.0).collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..50));
+        assert_eq!(ray::get(ready).unwrap().len(), 3);
+        assert_eq!(DECODED.load(Ordering::SeqCst), 53);
+    }
+}
+
+#[remote(num_cpus = 0)]
+fn wait_for_one(gates: Vec<Gate>) -> usize {
+    let waits: Vec<ObjectRef<()>> = gates.iter().map(|gate| wait.options().num_cpus(0.0).remote(*gate)).collect();
+    gates[1].open();
+    let (ready, _) = ray::wait(waits.clone(), 1).unwrap();
+    gates.iter().for_each(|gate| gate.open());
+    ray::get(waits).unwrap();
+    ready.len()
+}
+
+/// A `wait` ends when the task is cancelled in this process, and works in a body.
+#[test]
+fn a_wait_ends_with_a_cancel() {
+    if joined() {
+        let never = Gate::new();
+        let waits = wait.options().num_cpus(0.0).remote(never);
+        let soon = ray::first(1).timeout(Duration::from_millis(300));
+        assert!(ray::wait(vec![waits.clone()], soon).unwrap().0.is_empty());
+        ray::cancel(&waits).unwrap();
+        let (ready, _) = ray::wait(vec![waits], 1).unwrap();
+        assert!(ray::get(ready).unwrap_err().is_cancelled());
+        never.open();
+        assert_eq!(ray::get(wait_for_one.remote(vec![Gate::new(), Gate::new()])).unwrap(), 1);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A cluster of two nodes, each with two CPUs. `cargo xtask cluster` starts it; without it these tests do nothing.
 
 use std::collections::HashSet;
+use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use ray::{ActorHandle, ObjectRef};
 
@@ -11,13 +13,31 @@ use crate::support::{Gate, PATIENCE, Tally, engine};
 const CPUS: usize = 4;
 const OF_A_NODE: usize = 2;
 
-/// Joins the cluster of two nodes; `false`: there is none.
+/// How long both nodes may take to get the program and to start a worker, on a loaded machine.
+const START: Duration = Duration::from_secs(120);
+
+/// Joins the cluster of two nodes, and waits until workers run on both; `false`: there is none.
 fn joined() -> bool {
+    static STARTED: Once = Once::new();
     let there = std::env::var("RAY_TEST_NODES").is_ok_and(|nodes| nodes == "2");
     if there {
-        engine();
+        STARTED.call_once(|| {
+            engine();
+            let deadline = Instant::now() + START;
+            let mut seen = HashSet::new();
+            while seen.len() < 2 {
+                assert!(Instant::now() < deadline, "only {seen:?} has run a task after {START:?}");
+                seen.extend(ray::get_timeout((0..CPUS).map(|_| here.remote()).collect::<Vec<_>>(), START).unwrap());
+            }
+        });
     }
     there
+}
+
+/// Returns its node.
+#[ray::remote]
+fn here() -> String {
+    node()
 }
 
 /// Ray's id of the node of this worker.
@@ -191,7 +211,7 @@ fn resources_of_both() {
         let (meeting, gate) = (Meeting::of(CPUS as u64 + 1), Gate::new());
         let held: Vec<ObjectRef<()>> = (0..CPUS).map(|_| hold.remote(meeting, gate)).collect();
         meeting.meet();
-        assert!(ray::get_timeout(meet.remote(Meeting::of(1)), std::time::Duration::from_secs(1)).unwrap_err().is_timeout());
+        assert!(ray::get_timeout(meet.remote(Meeting::of(1)), Duration::from_secs(1)).unwrap_err().is_timeout());
         gate.open();
         ray::get_timeout(held, PATIENCE).unwrap();
     }
