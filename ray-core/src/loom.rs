@@ -4,13 +4,13 @@
 //! The models run the engine's own code over loom's atomics (`crate::base::sync`), in surroundings that are made here.
 
 mod actor;
-mod alarm;
 mod arrivals;
 mod cell;
 mod children;
 mod cpu_pool;
 mod dependency;
 mod depot;
+mod future_waiter;
 mod monitor_state;
 mod pool;
 mod rendezvous;

@@ -1,6 +1,5 @@
 //! Objects: the entry that holds a result, its memory, and the references to it.
 
-pub(crate) mod alarm;
 pub(crate) mod any;
 pub(crate) mod block;
 pub(crate) mod carried;
@@ -8,6 +7,7 @@ pub(crate) mod depot;
 pub(crate) mod encoded;
 pub(crate) mod entry;
 pub(crate) mod events;
+pub(crate) mod future_waiter;
 pub(crate) mod kind;
 pub(crate) mod object_ref;
 pub(crate) mod part;

@@ -10,12 +10,12 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::blocking::awaiting;
 use crate::engine::blocking::awaiting::Helped;
 use crate::engine::thread_state::ThreadState;
-use crate::object::alarm::Target;
 use crate::object::entry::Header;
+use crate::object::future_waiter::Target;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
 
-/// Runs the awaited work on this thread, if it may, before the future sets its alarm; for an object that is not settled. Owned and
+/// Runs the awaited work on this thread, if it may, before the future links its waiter; for an object that is not settled. Owned and
 /// borrowed futures call it. It may settle the object, so the caller looks again.
 #[inline]
 fn poll_entry(state: &ThreadState, entry: NonNull<Header>, context: &mut Context<'_>) -> Helped {
@@ -54,7 +54,7 @@ fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<(
         }
         // SAFETY: the future keeps its ref until it has disarmed the target.
         let known = unsafe { target.arm(context.waker()) };
-        // The bell may have rung before it had this waker. Then the object is settled now, or the engine has ended.
+        // The slot may have been woken before it had this waker. Then the object is settled now, or the engine has ended.
         if known || (!header.phase().is_settled() && crate::base::epoch::check_object(header.epoch).is_ok()) {
             if let Err(forked) = state.engine.of_this_process() {
                 target.disarm();
@@ -146,11 +146,11 @@ impl<T> ObjectRef<T> {
 #[must_use = "a future does nothing until it is awaited"]
 pub struct RefFuture<'a, T> {
     object: &'a ObjectRef<T>,
-    /// The entry of `object`, and the alarm of this future.
+    /// The entry of `object`, and the waiter of this future.
     target: Target,
 }
 
-// SAFETY: an alarm may be disarmed on any thread, and a shared `ObjectRef<T>` may be used on any thread, since `T` is Send and
+// SAFETY: a future waiter may be disarmed on any thread, and a shared `ObjectRef<T>` may be used on any thread, since `T` is Send and
 // Sync.
 unsafe impl<T: Send + Sync> Send for RefFuture<'_, T> {}
 // SAFETY: a shared `RefFuture` can only be formatted, which uses the reference and not the target.

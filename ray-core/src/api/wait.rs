@@ -341,8 +341,8 @@ fn park_for(state: &ThreadState, set: &Set, need: usize, deadline: Option<Instan
         }
         std::hint::spin_loop();
     }
-    set.alert_thread(need);
+    set.arm_thread(need);
     let waited = park::until(state, deadline, || set.count() >= need);
-    set.calm();
+    set.disarm();
     waited
 }

@@ -20,7 +20,7 @@ use crate::call::spec::Spec;
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
 use crate::engine::threads::Shared;
-use crate::sched::monitor_state::Rouse;
+use crate::sched::monitor_state::WakeDuty;
 
 /// The pause between two looks while workers idle. It grows from look to look, up to [`LONG_TICK`], while waiting threads begin all
 /// work themselves: the queues are empty, or a worker finds that its task has begun.
@@ -46,19 +46,19 @@ const PREEMPTED: Duration = Duration::from_millis(5);
 
 /// Makes the monitor thread go. The first submission starts a worker, the second one the monitor thread.
 #[cold]
-pub(crate) fn rouse(engine: &Engine) {
+pub(crate) fn wake(engine: &Engine) {
     if engine.of_this_process().is_err() {
         // A forked process has none of the engine's threads. A wait for the work returns the error.
         return;
     }
-    match engine.monitor.state.rouse() {
-        Rouse::Wake => engine.monitor.wake(),
-        Rouse::First => {
+    match engine.monitor.state.wake() {
+        WakeDuty::Wake => engine.monitor.wake(),
+        WakeDuty::First => {
             if crate::engine::wake::add_worker(engine).is_err() {
-                rouse(engine);
+                wake(engine);
             }
         }
-        Rouse::Start => {
+        WakeDuty::Start => {
             let Some(running) = crate::engine::engine::running().filter(|running| std::ptr::eq(&raw const **running, engine))
             else {
                 return;
@@ -82,8 +82,8 @@ pub(crate) fn rouse(engine: &Engine) {
                 crate::engine::wake::kick(engine);
             }
         }
-        Rouse::Nothing => {}
-        Rouse::Drain => crate::engine::shutdown::drain(engine),
+        WakeDuty::Nothing => {}
+        WakeDuty::Drain => crate::engine::shutdown::drain(engine),
     }
 }
 

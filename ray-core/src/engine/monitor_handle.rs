@@ -21,10 +21,10 @@ impl MonitorHandle {
         Self { state: MonitorState::new(), thread: Mutex::new(None), there: AtomicBool::new(false) }
     }
 
-    /// Whether the caller, which has queued something, must rouse the monitor thread so that it sees that.
+    /// Whether the caller, which has queued something, must wake the monitor thread so that it sees that.
     #[inline]
-    pub(crate) fn is_roused_by_work(&self) -> bool {
-        self.state.is_roused_by_work()
+    pub(crate) fn must_be_woken(&self) -> bool {
+        self.state.must_be_woken()
     }
 
     /// Whether the thread was started and has not ended.

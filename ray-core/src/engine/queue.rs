@@ -67,8 +67,8 @@ pub(crate) fn queue_free(engine: &Engine, job: FreeJob) {
 /// Wakes the monitor thread if it rests; called after work was queued.
 #[inline]
 pub(crate) fn notify(engine: &Engine) {
-    if engine.monitor.is_roused_by_work() {
-        crate::engine::monitor::rouse(engine);
+    if engine.monitor.must_be_woken() {
+        crate::engine::monitor::wake(engine);
     }
 }
 

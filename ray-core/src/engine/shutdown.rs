@@ -57,7 +57,7 @@ fn wake_everybody(engine: &Engine) {
         shared.thread.unpark();
         false
     });
-    crate::object::alarm::ring_all(engine.epoch);
+    crate::object::future_waiter::wake_all(engine.epoch);
 }
 
 /// Takes all queued work out, and fails it.

@@ -28,14 +28,14 @@ fn waits_for(need: usize) {
                 })
             })
             .collect();
-        if arrivals.alert(need) {
+        if arrivals.arm(need) {
             // Loom fails the model if no thread notifies this.
             while arrivals.count() < need {
                 alarm.wait();
             }
         }
         assert!(arrivals.count() >= need);
-        arrivals.calm();
+        arrivals.disarm();
         let mut places: Vec<_> = firers.into_iter().map(|firer| firer.join().unwrap()).collect();
         places.sort_unstable();
         assert_eq!((places, arrivals.count()), (vec![0, 1], 2));

@@ -1,11 +1,11 @@
-//! The rest of the monitor thread: work that is queued while the thread goes to rest is seen by it, or rouses it.
+//! The rest of the monitor thread: work that is queued while the thread goes to rest is seen by it, or wakes it.
 
 use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::sync::{Arc, Notify};
 use ::loom::thread;
 
 use super::check;
-use crate::sched::monitor_state::{MonitorState, Rouse};
+use crate::sched::monitor_state::{MonitorState, WakeDuty};
 
 struct Engine {
     state: MonitorState,
@@ -17,13 +17,13 @@ struct Engine {
 impl Engine {
     fn submit(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
-        if self.state.is_roused_by_work() {
-            match self.state.rouse() {
-                Rouse::Wake => self.token.notify(),
+        if self.state.must_be_woken() {
+            match self.state.wake() {
+                WakeDuty::Wake => self.token.notify(),
                 // The thread runs already, or could not be started.
-                Rouse::First | Rouse::Start => {}
-                Rouse::Nothing => {}
-                Rouse::Drain => self.drain(),
+                WakeDuty::First | WakeDuty::Start => {}
+                WakeDuty::Nothing => {}
+                WakeDuty::Drain => self.drain(),
             }
         }
     }
@@ -61,7 +61,7 @@ impl Engine {
 fn submitters(count: usize) {
     check(move || {
         let engine = Arc::new(Engine { state: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!((engine.state.rouse(), engine.state.rouse()), (Rouse::First, Rouse::Start));
+        assert_eq!((engine.state.wake(), engine.state.wake()), (WakeDuty::First, WakeDuty::Start));
         let threads: Vec<_> = (0..count)
             .map(|_| {
                 let engine = engine.clone();
@@ -91,7 +91,7 @@ fn two_submitters() {
 fn shutdowns(submitters: usize, monitor: fn(&MonitorState)) {
     check(move || {
         let engine = Arc::new(Engine { state: MonitorState::new(), queued: AtomicUsize::new(0), token: Notify::new() });
-        assert_eq!((engine.state.rouse(), engine.state.rouse()), (Rouse::First, Rouse::Start));
+        assert_eq!((engine.state.wake(), engine.state.wake()), (WakeDuty::First, WakeDuty::Start));
         let mut threads: Vec<_> = (0..submitters)
             .map(|_| {
                 let engine = engine.clone();
@@ -134,22 +134,22 @@ fn a_shutdown_beside_a_monitor_that_could_not_start() {
 fn a_refused_thread() {
     check(|| {
         let shared = Arc::new((MonitorState::new(), AtomicUsize::new(0)));
-        assert_eq!(shared.0.rouse(), Rouse::First);
+        assert_eq!(shared.0.wake(), WakeDuty::First);
         let submit = |(state, queued): &(MonitorState, AtomicUsize)| {
             queued.fetch_add(1, Ordering::Relaxed);
-            if !state.is_roused_by_work() {
+            if !state.must_be_woken() {
                 return 0;
             }
-            match state.rouse() {
-                Rouse::Start => {
+            match state.wake() {
+                WakeDuty::Start => {
                     state.give_up();
                     // `kick` then starts a worker if it sees work.
                     queued.load(Ordering::Relaxed)
                 }
-                Rouse::First | Rouse::Wake | Rouse::Drain => {
+                WakeDuty::First | WakeDuty::Wake | WakeDuty::Drain => {
                     unreachable!("the first work was submitted before, there is no thread, and no shutdown")
                 }
-                Rouse::Nothing => 0,
+                WakeDuty::Nothing => 0,
             }
         };
         let other = {
@@ -168,10 +168,10 @@ fn the_first_work() {
         let state = Arc::new(MonitorState::new());
         let other = {
             let state = state.clone();
-            thread::spawn(move || state.rouse())
+            thread::spawn(move || state.wake())
         };
-        let mut both = [state.rouse(), other.join().unwrap()];
-        both.sort_by_key(|rouse| *rouse == Rouse::Start);
-        assert_eq!(both, [Rouse::First, Rouse::Start]);
+        let mut both = [state.wake(), other.join().unwrap()];
+        both.sort_by_key(|duty| *duty == WakeDuty::Start);
+        assert_eq!(both, [WakeDuty::First, WakeDuty::Start]);
     });
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::base::id::{ObjectId, TaskId};
-use crate::object::alarm::Target;
 use crate::object::any::AnyRef;
 use crate::object::entry::{Header, Hold};
+use crate::object::future_waiter::Target;
 use crate::object::kind::Kind;
 use crate::object::release;
 use crate::object::state::Phase;
@@ -227,7 +227,7 @@ impl<T> Clone for ObjectRef<T> {
     #[inline]
     fn clone(&self) -> Self {
         self.header().state.add_ref();
-        // A clone is another future: it has no alarm.
+        // A clone is another future: it has no waiter.
         Self { target: Target::new(self.entry()), object: PhantomData }
     }
 }

@@ -9,7 +9,7 @@
 //! 3. Firing wakes the threads, tasks and futures that wait, oldest first, and runs the callbacks (`late`) after all others: a
 //!    callback may take long, and waiting threads must not wait for it.
 //! 4. For a node that its owner frees (on a stack, in a wait set), `done` is the last access of the firing thread, and the owner
-//!    keeps the node until it has unlinked it or has seen `done`. The types of other nodes (an alarm, an edge) say which side frees
+//!    keeps the node until it has unlinked it or has seen `done`. The types of other nodes (a future waiter, an edge) say which side frees
 //!    them.
 
 use std::cell::Cell;

@@ -10,7 +10,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 
 const ONE: u64 = 1 << 32;
 /// The wanted count while the owner does not wait.
-const CALM: u64 = ONE - 1;
+const DISARMED: u64 = ONE - 1;
 
 /// The count of arrivals in the upper half of the word, the wanted count in the lower half.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ pub(crate) struct Arrival {
 
 impl Arrivals {
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(CALM))
+        Self(AtomicU64::new(DISARMED))
     }
 
     pub(crate) fn arrive(&self) -> Arrival {
         let before = self.0.fetch_add(ONE, Ordering::AcqRel);
         let place = before / ONE;
-        Arrival { place: place as usize, wakes: place + 1 >= before % ONE && before % ONE != CALM }
+        Arrival { place: place as usize, wakes: place + 1 >= before % ONE && before % ONE != DISARMED }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -41,20 +41,20 @@ impl Arrivals {
     }
 
     /// Asks arrivals to wake the owner from the count `need` on; `false`: so many have arrived already.
-    pub(crate) fn alert(&self, need: usize) -> bool {
+    pub(crate) fn arm(&self, need: usize) -> bool {
         self.set(need as u64) < need as u64
     }
 
     /// Asks arrivals not to wake the owner any more.
-    pub(crate) fn calm(&self) {
-        self.set(CALM);
+    pub(crate) fn disarm(&self) {
+        self.set(DISARMED);
     }
 
     /// Sets the wanted count; returns the count of arrivals.
-    fn set(&self, alert_at: u64) -> u64 {
+    fn set(&self, wanted: u64) -> u64 {
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
-            let next = now - now % ONE + alert_at.min(CALM);
+            let next = now - now % ONE + wanted.min(DISARMED);
             match self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return now / ONE,
                 Err(seen) => now = seen,

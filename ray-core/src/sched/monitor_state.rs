@@ -34,14 +34,14 @@ pub(crate) struct MonitorState(AtomicU8);
 /// The duty of a submitter that found the monitor thread not running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Rouse {
+pub(crate) enum WakeDuty {
     /// It is the first work of the engine: start a worker.
     First,
     /// Start the monitor thread.
     Start,
     /// Unpark the monitor thread.
     Wake,
-    /// Nothing: another thread has roused it.
+    /// Nothing: another thread has woken it.
     Nothing,
     /// The engine was shut down: drain the queues.
     Drain,
@@ -53,10 +53,10 @@ impl MonitorState {
         Self(AtomicU8::new(ABSENT))
     }
 
-    /// Whether [`rouse`](Self::rouse) is to be called; a submitter asks after it has queued work.
+    /// Whether [`wake`](Self::wake) is to be called; a submitter asks after it has queued work.
     #[inline]
     #[must_use]
-    pub(crate) fn is_roused_by_work(&self) -> bool {
+    pub(crate) fn must_be_woken(&self) -> bool {
         fence(Ordering::SeqCst);
         self.0.load(Ordering::Relaxed) != RUNNING
     }
@@ -74,15 +74,15 @@ impl MonitorState {
     }
 
     /// Sets the state to running; returns what the caller has to do for it.
-    pub(crate) fn rouse(&self) -> Rouse {
+    pub(crate) fn wake(&self) -> WakeDuty {
         if self.0.compare_exchange(ABSENT, FIRST, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            return Rouse::First;
+            return WakeDuty::First;
         }
         match self.set(RUNNING) {
-            FIRST => Rouse::Start,
-            RESTING => Rouse::Wake,
-            CLOSED => Rouse::Drain,
-            _ => Rouse::Nothing,
+            FIRST => WakeDuty::Start,
+            RESTING => WakeDuty::Wake,
+            CLOSED => WakeDuty::Drain,
+            _ => WakeDuty::Nothing,
         }
     }
 
@@ -105,7 +105,7 @@ impl MonitorState {
         self.set(RUNNING);
     }
 
-    /// Whether no thread has roused the monitor thread, which asks between two parks.
+    /// Whether no thread has woken the monitor thread, which asks between two parks.
     #[must_use]
     pub(crate) fn is_resting(&self) -> bool {
         self.0.load(Ordering::SeqCst) == RESTING

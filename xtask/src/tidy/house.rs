@@ -17,7 +17,7 @@ const PROTOCOLS: &[&str] = &[
     "ray-core/src/actor/mailbox.rs",
     "ray-core/src/collective/kernel.rs",
     "ray-core/src/collective/local.rs",
-    "ray-core/src/object/alarm.rs",
+    "ray-core/src/object/future_waiter.rs",
     "ray-core/src/engine/callbacks.rs",
     "ray-core/src/object/entry.rs",
     "ray-core/src/object/region.rs",

@@ -168,13 +168,13 @@ impl<R: Reference> Stream for CompletedStream<R> {
         if set.count() < need {
             let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
             let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
-            set.alert_task(need, context.waker(), state.epoch);
+            set.arm_task(need, context.waker(), state.epoch);
             if set.count() < need {
                 pending.hand_over(state);
-                // The engine may have ended before its shutdown could find the bell of the stream.
+                // The engine may have ended before its shutdown could find the slot of the stream.
                 return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
             }
-            set.calm();
+            set.disarm();
         }
         Poll::Ready(pending.take(1).pop())
     }

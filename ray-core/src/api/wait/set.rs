@@ -23,8 +23,8 @@ use std::thread::Thread;
 
 use parking_lot::Mutex;
 
-use crate::object::alarm::KnownBell;
 use crate::object::entry::Header;
+use crate::object::future_waiter::RegisteredSlot;
 use crate::object::waiter::Waiter;
 use crate::sched::arrivals::Arrivals;
 
@@ -51,8 +51,8 @@ pub(super) struct Set {
     never_arrive: Cell<usize>,
     /// The thread of the owner, while it is parked.
     thread: Mutex<Option<Thread>>,
-    /// The bell of the owner, if it is a stream.
-    bell: OnceLock<KnownBell>,
+    /// The slot of the owner, if it is a stream.
+    slot: OnceLock<RegisteredSlot>,
 }
 
 // SAFETY: the rules above say which thread accesses a node. Only the owner, which is one thread at a time, accesses `there`,
@@ -81,7 +81,7 @@ impl Set {
             there: OnceCell::new(),
             never_arrive: Cell::new(0),
             thread: Mutex::new(None),
-            bell: OnceLock::new(),
+            slot: OnceLock::new(),
         });
         let mut there = Vec::new();
         for node in &set.nodes {
@@ -158,28 +158,28 @@ impl Set {
         index
     }
 
-    fn alert(&self, need: usize) {
+    fn arm(&self, need: usize) {
         // The owner checks the count again before it parks, so the result is not needed.
-        let _ = self.arrivals.alert(need.saturating_sub(self.never_arrive.get()));
+        let _ = self.arrivals.arm(need.saturating_sub(self.never_arrive.get()));
     }
 
     /// Unparks this thread when `need` results are ready.
-    pub(super) fn alert_thread(&self, need: usize) {
+    pub(super) fn arm_thread(&self, need: usize) {
         *self.thread.lock() = Some(std::thread::current());
-        self.alert(need);
+        self.arm(need);
     }
 
     /// Wakes `waker` when `need` results are ready, or when the engine with this epoch ends.
-    pub(super) fn alert_task(&self, need: usize, waker: &Waker, epoch: u32) {
-        self.bell.get_or_init(|| KnownBell::new(epoch)).bell().set(waker);
-        self.alert(need);
+    pub(super) fn arm_task(&self, need: usize, waker: &Waker, epoch: u32) {
+        self.slot.get_or_init(|| RegisteredSlot::new(epoch)).slot().set(waker);
+        self.arm(need);
     }
 
-    pub(super) fn calm(&self) {
-        self.arrivals.calm();
+    pub(super) fn disarm(&self) {
+        self.arrivals.disarm();
         *self.thread.lock() = None;
-        if let Some(bell) = self.bell.get() {
-            bell.bell().silence();
+        if let Some(slot) = self.slot.get() {
+            slot.slot().clear();
         }
     }
 }
@@ -193,11 +193,11 @@ impl Node {
 unsafe fn fire(node: *mut Waiter, _failed: bool) {
     // SAFETY: the waiter is the first field of a `Node`. The node and its set exist until `done` is set (rule 3), which happens
     // last here.
-    let (thread, bell) = unsafe {
+    let (thread, slot) = unsafe {
         let node = &*node.cast::<Node>();
         let set = &*node.set.get();
         let woken = if set.push(node.index) {
-            (set.thread.lock().clone(), set.bell.get().map(|known| Arc::clone(known.bell())))
+            (set.thread.lock().clone(), set.slot.get().map(|known| Arc::clone(known.slot())))
         } else {
             (None, None)
         };
@@ -207,8 +207,8 @@ unsafe fn fire(node: *mut Waiter, _failed: bool) {
     if let Some(thread) = thread {
         thread.unpark();
     }
-    if let Some(bell) = bell {
-        bell.ring();
+    if let Some(slot) = slot {
+        slot.wake();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Alarms, and the order of firing: a future is polled, polled again and dropped while its object is settled.
+//! Future waiters, and the order of firing: a future is polled, polled again and dropped while its object is settled.
 
 use std::ptr::NonNull;
 use std::task::{Wake, Waker};
@@ -8,9 +8,9 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering};
 use ::loom::thread;
 
 use super::check;
-use crate::object::alarm::Alarm;
 use crate::object::entry;
 use crate::object::entry::{Header, VTable};
+use crate::object::future_waiter::FutureWaiter;
 use crate::object::kind::{Kind, ValueType};
 use crate::object::release;
 use crate::object::state::{Phase, State};
@@ -109,15 +109,15 @@ fn the_last_poll_is_woken() {
         let entry = Entry::new(1);
         let runner = thread::spawn(move || entry.publish());
         let (first, second) = (Counts::new(), Counts::new());
-        if let Ok(alarm) = Alarm::link(entry.header(), first.waker()) {
-            assert!(!alarm.set(&second.waker()));
+        if let Ok(waiter) = FutureWaiter::link(entry.header(), first.waker()) {
+            assert!(!waiter.set(&second.waker()));
             // A future, too, looks again before it waits.
             if !entry.header().phase().is_settled() {
                 while second.woken() == 0 {
                     thread::yield_now();
                 }
             }
-            unsafe { Alarm::give_up(&alarm) };
+            unsafe { FutureWaiter::give_up(&waiter) };
         }
         runner.join().unwrap();
         assert!(first.woken() + second.woken() <= 1);
@@ -126,7 +126,7 @@ fn the_last_poll_is_woken() {
     });
 }
 
-/// After a future has given its alarm up, neither the alarm nor the waker exists, whether the object is settled before or after.
+/// After a future has given its waiter up, neither the waiter nor the waker exists, whether the object is settled before or after.
 #[test]
 fn given_up_while_it_fires() {
     check(|| {
@@ -135,10 +135,10 @@ fn given_up_while_it_fires() {
         let future = {
             let counts = counts.clone();
             thread::spawn(move || {
-                let made = Alarm::link(entry.header(), counts.waker()).ok();
+                let made = FutureWaiter::link(entry.header(), counts.waker()).ok();
                 let weak = made.as_ref().map(std::sync::Arc::downgrade);
-                if let Some(alarm) = made {
-                    unsafe { Alarm::give_up(&alarm) };
+                if let Some(waiter) = made {
+                    unsafe { FutureWaiter::give_up(&waiter) };
                 }
                 entry.drop_ref();
                 weak
@@ -146,26 +146,26 @@ fn given_up_while_it_fires() {
         };
         entry.publish();
         let weak = future.join().unwrap();
-        assert!(weak.is_none_or(|weak| weak.strong_count() == 0), "the alarm is freed");
+        assert!(weak.is_none_or(|weak| weak.strong_count() == 0), "the waiter is freed");
         assert_eq!(counts.dropped(), 1);
         assert!(counts.woken() <= 1);
         entry.drop_ref();
     });
 }
 
-/// Of two futures of one object, one gives its alarm up: the other is woken.
+/// Of two futures of one object, one gives its waiter up: the other is woken.
 #[test]
 fn given_up_beside_another() {
     check(|| {
         let entry = Entry::new(1);
         let (stays, goes) = (Counts::new(), Counts::new());
-        let first = Alarm::link(entry.header(), goes.waker()).expect("the entry is in `Running`");
-        let second = Alarm::link(entry.header(), stays.waker()).expect("the entry is in `Running`");
+        let first = FutureWaiter::link(entry.header(), goes.waker()).expect("the entry is in `Running`");
+        let second = FutureWaiter::link(entry.header(), stays.waker()).expect("the entry is in `Running`");
         let runner = thread::spawn(move || entry.publish());
-        unsafe { Alarm::give_up(&first) };
+        unsafe { FutureWaiter::give_up(&first) };
         runner.join().unwrap();
         assert_eq!((stays.woken(), stays.dropped(), goes.dropped()), (1, 1, 1));
-        unsafe { Alarm::give_up(&second) };
+        unsafe { FutureWaiter::give_up(&second) };
         entry.drop_ref();
     });
 }
