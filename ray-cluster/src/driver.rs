@@ -135,7 +135,7 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
     }
     let info = joined?;
 
-    let link = Link::new(sender);
+    let link = Link::new(sender, None);
     let folder = Arc::new(Mutex::new(Some(folder)));
     let host = Bridge { link: Arc::clone(&link), bridge: Arc::clone(&bridge), folder: Arc::clone(&folder) };
     let cluster = Cluster::new(Arc::clone(&link), 0, info, Box::new(host));

@@ -16,7 +16,7 @@ use crate::link::Link;
 /// Reads the bytes as frames, in the way of a driver and of a worker's program. With them comes a memfd that contains the bytes.
 pub fn frames(bytes: &[u8]) {
     let (socket, _other) = UnixStream::pair().expect("a socket");
-    let link = Link::new(Sender::new(socket));
+    let link = Link::new(Sender::new(socket), None);
     let documents = ReadDocuments::default();
     let mut fds = [memfd(bytes)].into();
     let mut at = 0;

@@ -23,6 +23,7 @@ mod outcome;
 mod package;
 #[cfg(target_os = "linux")]
 mod question;
+mod reading;
 #[cfg(target_os = "linux")]
 mod worker;
 

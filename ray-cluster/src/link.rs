@@ -24,6 +24,7 @@ use crate::document::Documents;
 use crate::frame::{Kind, Reader, Writer, malformed};
 use crate::outcome::{Origin, kind_of, placed};
 use crate::question::Question;
+use crate::reading::Reading;
 
 /// The first number of an object that this process stores, and of an actor that it creates.
 const FIRST_STORED: u64 = 1 << 61;
@@ -35,6 +36,8 @@ type Answer = mpsc::Sender<Result<Vec<u8>>>;
 /// A connection to the Python package.
 pub(crate) struct Link {
     sender: Sender,
+    /// In a worker, the threads that read: one must, while an answer is expected.
+    reading: Option<Arc<Reading>>,
     next: AtomicU64,
     open: Mutex<Open>,
     pub(crate) documents: Documents,
@@ -56,8 +59,8 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    pub(crate) fn new(sender: Sender) -> Arc<Self> {
-        Arc::new(Self { sender, next: AtomicU64::new(1), open: Mutex::default(), documents: Documents::default() })
+    pub(crate) fn new(sender: Sender, reading: Option<Arc<Reading>>) -> Arc<Self> {
+        Arc::new(Self { sender, reading, next: AtomicU64::new(1), open: Mutex::default(), documents: Documents::default() })
     }
 
     fn fresh(&self) -> u64 {
@@ -118,6 +121,7 @@ impl Link {
             self.open.lock().answers.remove(&request);
             return Err(error);
         }
+        self.expect_answer();
         let lost = || Err(fail::error(ErrorKind::System, "the connection to the cluster has ended"));
         Encoded::from(answer.recv().unwrap_or_else(|_| lost())?).decode()
     }
@@ -159,6 +163,19 @@ impl Link {
         let mut frame = Writer::new(kind);
         frame.u64(request).u64(number);
         let _ = self.sender.send(frame);
+        self.expect_answer();
+    }
+
+    fn expect_answer(&self) {
+        if let Some(reading) = &self.reading {
+            reading.need();
+        }
+    }
+
+    /// Whether the other side has not answered something yet.
+    pub(crate) fn expects_answers(&self) -> bool {
+        let open = self.open.lock();
+        !open.replies.is_empty() || !open.answers.is_empty()
     }
 
     /// Handles the value of an object that was asked for.

@@ -3,10 +3,12 @@
 //! # Rules
 //!
 //! 1. The worker sends one function at a time, or makes this process the instance of an actor and sends the calls of its methods.
-//! 2. A body runs on a thread of its own. The thread of [`serve`] only reads frames, so answers arrive while bodies wait.
-//! 3. The calls of an actor run one after the other, on one thread. If the actor is concurrent (it has async methods, or
-//!    `max_concurrency` is larger than 1), each call begins on a thread of its own, in the order in which the calls came.
-//! 4. The process ends when the worker closes the socket.
+//! 2. The thread that reads a call runs its body, and another thread reads meanwhile if that is needed ([`Reading`]). So answers
+//!    arrive while bodies wait.
+//! 3. The calls of an actor run one after the other. If the actor is concurrent (it has async methods, or `max_concurrency` is larger
+//!    than 1), each call begins on a thread of its own, in the order in which the calls came.
+//! 4. The process ends when the worker closes the socket, or asks it to finish: then the instance of the actor is dropped first, after
+//!    the call that runs.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,10 +16,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
 use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result};
@@ -28,22 +30,30 @@ use crate::document::{Document, ReadDocuments};
 use crate::executor::{Cluster, Host, wait_for};
 use crate::frame::{Kind, PROTOCOL, Reader, Writer, malformed};
 use crate::link::Link;
+use crate::reading::Reading;
 
 /// The variable that tells a program that a worker has started it. The socket is its standard input.
 pub(crate) const VARIABLE: &str = "RAY_RUST_WORKER";
 
 /// Serves the worker, to the end of the process.
 pub(crate) fn serve(config: Config) -> ! {
-    let ended = connect(config).map_err(|error| error.to_string()).and_then(|(worker, receiver)| {
-        worker.read(receiver).map_err(|error| format!("the worker's frames cannot be read: {error}"))
-    });
-    match ended {
-        Ok(()) => std::process::exit(0),
-        Err(why) => {
-            eprintln!("the Rust program cannot serve its Ray worker: {why}");
-            std::process::exit(70);
-        }
+    let (worker, receiver) = connect(config).unwrap_or_else(|error| end_with(&error));
+    for _ in 0..READERS {
+        let reader = Arc::clone(&worker);
+        worker.spawn(move || reader.read());
     }
+    worker.reading.free(receiver, true);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// One thread runs a body, and the other reads.
+const READERS: usize = 2;
+
+fn end_with(why: &dyn std::fmt::Display) -> ! {
+    eprintln!("the Rust program cannot serve its Ray worker: {why}");
+    std::process::exit(70);
 }
 
 /// The socket, in whose place the bodies get an empty standard input.
@@ -83,8 +93,16 @@ fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
         .map_err(broken)?;
     let told = told.ok_or_else(|| fail::error(ErrorKind::System, "the worker has ended"))?;
     let told: Told = Encoded::from(told).decode()?;
-    let link = Link::new(sender);
-    let worker = Arc::new(Worker::new(Arc::clone(&link), config.body_stack_size()));
+    let reading = Arc::new(Reading::default());
+    let link = Link::new(sender, Some(Arc::clone(&reading)));
+    let worker = Arc::new(Worker {
+        link: Arc::clone(&link),
+        reading,
+        documents: ReadDocuments::default(),
+        bodies: Mutex::default(),
+        actor: OnceLock::new(),
+        stack: config.body_stack_size(),
+    });
     let host = Here(Arc::clone(&worker));
     let cluster = Cluster::new(link, number(), told.cluster, Box::new(host));
     let config = config.num_cpus(1).tips(false).ignore_reinit_error(true).namespace(told.namespace);
@@ -102,19 +120,17 @@ fn number() -> u32 {
 /// The bodies of this process.
 struct Worker {
     link: Arc<Link>,
+    reading: Arc<Reading>,
     documents: ReadDocuments,
     /// The bodies that run, by the request that has sent them.
     bodies: Mutex<HashMap<u64, Arc<RemoteBody>>>,
-    functions: mpsc::Sender<Work>,
     actor: OnceLock<Actor>,
     /// The stack of each thread that runs bodies, in bytes.
     stack: usize,
 }
 
-/// What a thread runs.
-type Work = Box<dyn FnOnce() + Send>;
-/// What the thread of an actor runs.
-type Call = Box<dyn FnOnce(&Instance) + Send>;
+/// A call, for the thread that has read it.
+type Call = Box<dyn FnOnce() + Send>;
 
 /// The actor whose instance this process has.
 struct Actor {
@@ -122,9 +138,53 @@ struct Actor {
     class: &'static Registration,
     /// A handle of the actor itself.
     own: AnyActor,
-    /// None: the instance is to be dropped.
-    calls: Mutex<Option<mpsc::Sender<Call>>>,
+    /// Whether each call begins on a thread of its own.
+    is_concurrent: bool,
+    state: Mutex<ActorState>,
     exits: AtomicBool,
+}
+
+#[derive(Default)]
+struct ActorState {
+    /// None before the end of the constructor.
+    instance: Option<Instance>,
+    /// The calls that run, the constructor among them.
+    running: usize,
+    /// The instance is to be dropped when no call runs.
+    finishes: bool,
+}
+
+impl Actor {
+    /// Runs a call of the instance.
+    fn run(&self, call: impl FnOnce(Option<&Instance>)) {
+        let instance = {
+            let mut state = self.state.lock();
+            state.running += 1;
+            state.instance.clone()
+        };
+        call(instance.as_ref());
+        drop(instance);
+        let mut state = self.state.lock();
+        state.running -= 1;
+        self.finish_if_idle(state);
+    }
+
+    /// Drops the instance, and ends the process, as soon as no call runs.
+    fn finish(&self) {
+        let mut state = self.state.lock();
+        state.finishes = true;
+        self.finish_if_idle(state);
+    }
+
+    fn finish_if_idle(&self, mut state: MutexGuard<'_, ActorState>) {
+        if state.finishes && state.running == 0 {
+            let instance = state.instance.take();
+            drop(state);
+            // Ray's worker ends after this process, so a panic of the user's `Drop` must not keep it.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
+            std::process::exit(0);
+        }
+    }
 }
 
 /// One call, as the worker sends it.
@@ -142,14 +202,6 @@ const CONSTRUCTOR: u8 = 1;
 const READY: &str = "ray::ActorHandle::ready";
 
 impl Worker {
-    fn new(link: Arc<Link>, stack: usize) -> Self {
-        let (functions, queue) = mpsc::channel::<Work>();
-        let documents = ReadDocuments::default();
-        let worker = Self { link, documents, bodies: Mutex::default(), functions, actor: OnceLock::new(), stack };
-        worker.spawn(move || queue.into_iter().for_each(|work| work()));
-        worker
-    }
-
     /// Starts a thread that runs bodies. A worker without threads cannot answer its calls, so it ends, which Ray sees as a crash.
     fn spawn(&self, run: impl FnOnce() + Send + 'static) {
         if let Err(error) = std::thread::Builder::new().stack_size(self.stack).spawn(run) {
@@ -158,131 +210,147 @@ impl Worker {
         }
     }
 
-    fn read(self: &Arc<Self>, mut receiver: Receiver) -> io::Result<()> {
-        while receiver.next(|kind, frame| self.handle(kind, frame))? {}
-        Ok(())
+    /// Reads frames when it is this thread's turn, and runs the calls that it reads.
+    fn read(self: &Arc<Self>) {
+        loop {
+            let mut receiver = self.reading.wait();
+            loop {
+                let mut call = None;
+                let read = receiver.next(|kind, frame| {
+                    call = self.handle(kind, frame)?;
+                    Ok(())
+                });
+                match read {
+                    Ok(true) => {}
+                    Ok(false) => std::process::exit(0),
+                    Err(error) => end_with(&format_args!("the worker's frames cannot be read: {error}")),
+                }
+                let Some(call) = call else { continue };
+                self.reading.free(receiver, self.link.expects_answers());
+                call();
+                match self.reading.take() {
+                    Some(free) => receiver = free,
+                    None => break,
+                }
+            }
+        }
     }
 
-    fn handle(self: &Arc<Self>, kind: Kind, frame: &mut Reader<'_>) -> io::Result<()> {
+    /// Handles a frame; returns the call that this thread is to run.
+    fn handle(self: &Arc<Self>, kind: Kind, frame: &mut Reader<'_>) -> io::Result<Option<Call>> {
         match kind {
-            Kind::Settled => self.link.settled(frame),
-            Kind::Answer => self.link.answered(frame),
-            Kind::Run => self.run(frame),
+            Kind::Settled => self.link.settled(frame)?,
+            Kind::Answer => self.link.answered(frame)?,
+            Kind::Run => return self.run(frame),
             Kind::Stop => {
                 let body = self.bodies.lock().get(&frame.u64()?).cloned();
                 if let Some(body) = body {
                     body.cancel();
                 }
-                Ok(())
             }
-            Kind::Finish => {
-                match self.actor.get() {
-                    Some(actor) => drop(actor.calls.lock().take()),
-                    None => std::process::exit(0),
-                }
-                Ok(())
-            }
-            other => Err(malformed(format!("a worker's program gets no frame of kind {other:?}"))),
+            Kind::Finish => match self.actor.get() {
+                Some(actor) => actor.finish(),
+                None => std::process::exit(0),
+            },
+            other => return Err(malformed(format!("a worker's program gets no frame of kind {other:?}"))),
         }
+        Ok(None)
     }
 
-    fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<()> {
+    fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<Option<Call>> {
         let (number, what, actor) = (frame.u64()?, frame.u8()?, frame.u64()?);
         let (task, attempt) = (frame.u64()?, frame.u32()?);
         let document = self.documents.read(frame.blob()?).map_err(io::Error::other)?;
         let count = frame.u16()?;
         let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
         let request = Request { number, task, attempt, document, args };
-        match what {
+        Ok(match what {
             FUNCTION => self.function(request),
             CONSTRUCTOR => self.construct(actor, request),
             _ => self.method(request),
-        }
-        Ok(())
+        })
     }
 
-    fn function(self: &Arc<Self>, request: Request) {
+    fn function(self: &Arc<Self>, request: Request) -> Option<Call> {
         match lookup(&request.document.path) {
             Ok(found) => {
                 let worker = Arc::clone(self);
-                let work = move || {
+                Some(Box::new(move || {
                     let Request { number, task, attempt, document, args } = request;
                     let body =
                         worker.begin(number, RemoteBody::new(task, document.body(attempt), found.spec(), found.is_async()));
                     let ended = body.run(found.call(args));
                     worker.end(number, ended, |error| found.retries(error));
-                };
-                let _ = self.functions.send(Box::new(work));
+                }))
             }
-            Err(error) => self.end(request.number, Err(unknown(&error)), |_| false),
+            Err(error) => {
+                self.end(request.number, Err(unknown(&error)), |_| false);
+                None
+            }
         }
     }
 
-    /// Makes the instance on the thread that runs the actor's calls.
-    fn construct(self: &Arc<Self>, actor: u64, request: Request) {
+    fn construct(self: &Arc<Self>, actor: u64, request: Request) -> Option<Call> {
         let found = lookup(&request.document.path).map_err(|error| unknown(&error));
         let found = found.and_then(|class| Ok((class, proxy_of(class, actor)?)));
         let (class, own) = match found {
             Ok(found) => found,
-            Err(error) => return self.end(request.number, Err(error), |_| false),
-        };
-        let (calls, queue) = mpsc::channel::<Call>();
-        let _ =
-            self.actor.set(Actor { number: actor, class, own, calls: Mutex::new(Some(calls)), exits: AtomicBool::new(false) });
-        let worker = Arc::clone(self);
-        self.spawn(move || {
-            let Request { number, task, attempt, document, args } = request;
-            let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), class.spec(), false));
-            let own = &worker.actor.get().expect("it was set above").own;
-            let made = Arc::new(Mutex::new(None));
-            let place = Arc::clone(&made);
-            let construct = Box::pin(async move {
-                *place.lock() = Some(class.construct(args)?);
-                Encoded::of(&())
-            });
-            let ended = body.run_as(own, construct);
-            worker.end(number, ended, |_| false);
-            let Some(instance) = made.lock().take() else { return };
-            let is_async = class.methods().iter().any(|method| method.is_async());
-            let concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
-            for call in queue {
-                if concurrent {
-                    let instance = instance.clone();
-                    worker.spawn(move || call(&instance));
-                } else {
-                    call(&instance);
-                }
+            Err(error) => {
+                self.end(request.number, Err(error), |_| false);
+                return None;
             }
-            // Ray's worker ends after this process, so a panic of the user's `Drop` must not keep it.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
-            std::process::exit(0);
-        });
+        };
+        let is_async = class.methods().iter().any(|method| method.is_async());
+        let is_concurrent = is_async || request.document.options.max_concurrency.is_some_and(|calls| calls > 1);
+        let made = Actor { number: actor, class, own, is_concurrent, state: Mutex::default(), exits: AtomicBool::new(false) };
+        let _ = self.actor.set(made);
+        let worker = Arc::clone(self);
+        Some(Box::new(move || {
+            let actor = worker.actor.get().expect("it was set above");
+            actor.run(|_| {
+                let Request { number, task, attempt, document, args } = request;
+                let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), class.spec(), false));
+                let here = Arc::clone(&worker);
+                let construct = Box::pin(async move {
+                    let instance = class.construct(args)?;
+                    here.actor.get().expect("it was set above").state.lock().instance = Some(instance);
+                    Encoded::of(&())
+                });
+                let ended = body.run_as(&actor.own, construct);
+                worker.end(number, ended, |_| false);
+            });
+        }))
     }
 
-    fn method(self: &Arc<Self>, request: Request) {
+    fn method(self: &Arc<Self>, request: Request) -> Option<Call> {
+        let before = || fail::error(ErrorKind::System, "the worker calls a method before the constructor has made the actor");
         let Some(actor) = self.actor.get() else {
-            let what = "the worker calls a method before the constructor";
-            return self.end(request.number, Err(fail::error(ErrorKind::System, what)), |_| false);
+            self.end(request.number, Err(before()), |_| false);
+            return None;
         };
         let worker = Arc::clone(self);
-        let class = actor.class;
-        let call = Box::new(move |instance: &Instance| {
-            let Request { number, task, attempt, document, args } = request;
-            if document.path == READY {
-                return worker.end(number, Encoded::of(&()), |_| false);
-            }
-            let method = match class.method(document.path.rsplit("::").next().unwrap_or_default()) {
-                Ok(method) => method,
-                Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
-            };
-            let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), method.spec(), method.is_async()));
-            let own = &worker.actor.get().expect("a call comes after the constructor").own;
-            let ended = body.run_as(own, method.call(instance, args));
-            worker.end(number, ended, |error| method.retries(error));
-        });
-        if let Some(calls) = &*actor.calls.lock() {
-            let _ = calls.send(call);
+        let call = move || {
+            let actor = worker.actor.get().expect("it was set when the call came");
+            actor.run(|instance| {
+                let Request { number, task, attempt, document, args } = request;
+                let Some(instance) = instance else { return worker.end(number, Err(before()), |_| false) };
+                if document.path == READY {
+                    return worker.end(number, Encoded::of(&()), |_| false);
+                }
+                let method = match actor.class.method(document.path.rsplit("::").next().unwrap_or_default()) {
+                    Ok(method) => method,
+                    Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
+                };
+                let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), method.spec(), method.is_async()));
+                let ended = body.run_as(&actor.own, method.call(instance, args));
+                worker.end(number, ended, |error| method.retries(error));
+            });
+        };
+        if actor.is_concurrent {
+            self.spawn(call);
+            return None;
         }
+        Some(Box::new(call))
     }
 
     fn begin(&self, request: u64, body: RemoteBody) -> Arc<RemoteBody> {
