@@ -90,6 +90,7 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
         return ray_core::init_with(config);
     }
     let start = Start::of(&mut config, address)?;
+    config.check()?;
     check_address(address)?;
     let python = package::python().ok_or_else(|| {
         unavailable(

@@ -2,7 +2,7 @@
 
 use crate::task::executor::{ClusterInfo, Executor, RemoteNode};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::config::Config;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -17,25 +17,33 @@ pub struct Context {
     epoch: u32,
     num_cpus: usize,
     namespace: String,
-    resources: Resources,
-    cluster: Option<ClusterInfo>,
+    /// Of a cluster: set when they are first asked for.
+    resources: OnceLock<Resources>,
+    /// The executor, on a cluster.
+    executor: Option<Arc<dyn Executor>>,
 }
 
 impl Context {
     fn new(engine: &Engine) -> Self {
+        let executor = engine.executor.clone().filter(|executor| executor.cluster().is_some());
         Self {
             epoch: engine.epoch,
             num_cpus: engine.settings.num_cpus,
             namespace: engine.settings.namespace.to_string(),
-            resources: engine.total().clone(),
-            cluster: engine.executor.as_ref().and_then(|executor| executor.cluster()).cloned(),
+            resources: if executor.is_some() { OnceLock::new() } else { engine.total().clone().into() },
+            executor,
         }
     }
 
     /// The number of logical CPUs of the engine, which is the number of tasks of one CPU that run at once.
     #[must_use]
     pub fn num_cpus(&self) -> usize {
-        self.num_cpus
+        if self.executor.is_none() {
+            return self.num_cpus;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of CPUs")]
+        let cpus = self.resources().num_cpus() as usize;
+        cpus
     }
 
     /// The namespace of named actors.
@@ -44,16 +52,17 @@ impl Context {
         &self.namespace
     }
 
-    /// The resources of the node.
+    /// The resources of the engine. On a cluster: those of all nodes when the program first asks for them.
     #[must_use]
     pub fn resources(&self) -> &Resources {
-        &self.resources
+        let of_cluster = || self.executor.as_ref().map_or_else(BTreeMap::new, |executor| executor.total_resources());
+        self.resources.get_or_init(|| Resources::of_amounts(of_cluster()))
     }
 
     /// The cluster that the program has joined; none in the embedded engine.
     #[must_use]
     pub fn cluster(&self) -> Option<&ClusterInfo> {
-        self.cluster.as_ref()
+        self.executor.as_ref()?.cluster()
     }
 
     /// Converts this into a guard that shuts the engine down when it is dropped, like a context manager in Python.

@@ -227,6 +227,15 @@ impl Config {
         self.ignore_reinit_error
     }
 
+    /// Checks all options, before the program joins a cluster.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for an invalid value.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<()> {
+        self.clone().resolve().map(drop)
+    }
+
     /// Checks all options, and completes them from the environment and the machine.
     ///
     /// # Errors
