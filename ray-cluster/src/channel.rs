@@ -15,6 +15,8 @@ use crate::frame::{self, Kind, Reader, Writer};
 #[derive(Debug)]
 pub(crate) struct Sender {
     socket: UnixStream,
+    /// The process that uses the socket. A fork of it has a copy, whose frames would come among those of this process.
+    process: u32,
     queue: Mutex<Queue>,
 }
 
@@ -30,15 +32,18 @@ const BATCH: usize = 256 * 1024;
 
 impl Sender {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        Self { socket, queue: Mutex::default() }
+        Self { socket, process: std::process::id(), queue: Mutex::default() }
     }
 
     /// Sends a frame, after those that were sent before. If it cannot be sent, the connection ends, and the reader of the socket
     /// sees that: usually the other process has ended before.
     ///
     /// # Errors
-    /// The frame is too long.
+    /// The frame is too long; this process was made by `fork`.
     pub(crate) fn send(&self, frame: Writer) -> io::Result<()> {
+        if self.process != std::process::id() {
+            return Err(io::Error::other("this process was made by `fork` from the one that has joined the cluster"));
+        }
         let frame = frame.finish()?;
         let mut queue = self.queue.lock();
         queue.frames.push_back(frame);

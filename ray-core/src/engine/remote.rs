@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::base::call_options::CallSettings;
+use crate::base::epoch;
 use crate::base::error::Result;
-use crate::call::codec::Codec;
+use crate::call::codec::{Codec, EncodedArg};
 use crate::call::invoke::portable;
 use crate::call::spec::Spec;
 use crate::engine::task_cell::Body;
@@ -35,7 +36,8 @@ pub(super) fn submit<B: Body>(
 /// Encodes a call, and makes the object of its result.
 ///
 /// # Errors
-/// `InvalidArgument`: the item is `local` or a closure. `Serialization`: an argument cannot be encoded.
+/// `InvalidArgument`: the item is `local` or a closure. `Serialization`: an argument cannot be encoded. `RuntimeGone`: an argument
+/// is an object of a former engine, or this process is a fork.
 pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
     state: &ThreadState,
     spec: &'static Spec,
@@ -43,8 +45,16 @@ pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
     args: &P,
     settings: Option<CallSettings>,
 ) -> Result<(ObjectRef<R>, RemoteCall)> {
+    state.engine.of_this_process()?;
     let codec = portable(spec, codec)?;
     let args = codec.encode_args(spec, args)?;
+    let references = args.iter().filter_map(|arg| match arg {
+        EncodedArg::Reference(reference) => Some(reference.objects()),
+        EncodedArg::Value(_) => None,
+    });
+    for object in references.flatten() {
+        epoch::check_object(object.header().epoch)?;
+    }
     let (object, reply) = remote::result(state.epoch, move |value| codec.decode_result(spec, value));
     let call = RemoteCall {
         task: object.header().id(),
