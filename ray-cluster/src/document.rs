@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use ray_core::__private::executor::{BodyInfo, RemoteCall, RemoteCreation, Retry};
+use ray_core::__private::executor::{BodyInfo, OwnActor, RemoteCall, RemoteCreation, Retry};
 use ray_core::__private::{Encoded, Spec, lookup};
 use ray_core::{Resources, Result};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,11 @@ impl Document {
     /// The properties of a task with these options.
     pub(crate) fn body(&self, attempt: u32) -> BodyInfo {
         BodyInfo { name: self.name.clone(), resources: self.options.resources(), attempt }
+    }
+
+    /// The properties of an actor whose creation has these options.
+    pub(crate) fn actor(&self, restarts: u32) -> OwnActor {
+        OwnActor { name: self.options.name.clone(), resources: self.options.resources(), restarts }
     }
 }
 

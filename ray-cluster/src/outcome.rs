@@ -22,6 +22,7 @@ pub(crate) fn placed(whose: u8, error: Error, origin: &Origin) -> Error {
         (_, Origin::Other) | (0, Origin::Task(_)) => error,
         (0, Origin::Method(name)) if error.is_panic() => fail::panic(name, error),
         (0, Origin::Method(_)) => error,
+        (3, Origin::Method(name)) => fail::restart(name, error),
         (1, Origin::Task(name) | Origin::Method(name)) => fail::argument(name, error),
         (_, Origin::Task(name) | Origin::Method(name)) => {
             fail::constructor(name.rsplit_once('.').map_or(name, |(class, _)| class), error)

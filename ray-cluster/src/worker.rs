@@ -300,6 +300,8 @@ impl Worker {
                 return None;
             }
         };
+        // The attempt of a constructor is the number of the actor's restarts.
+        request.document.actor(request.attempt).tell(&own);
         let is_async = class.methods().iter().any(|method| method.is_async());
         let is_concurrent = is_async || request.document.options.max_concurrency.is_some_and(|calls| calls > 1);
         let made = Actor { number: actor, class, own, is_concurrent, state: Mutex::default(), exits: AtomicBool::new(false) };
@@ -308,8 +310,8 @@ impl Worker {
         Some(Box::new(move || {
             let actor = worker.actor.get().expect("it was set above");
             actor.run(|_| {
-                let Request { number, task, attempt, document, args } = request;
-                let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), class.spec(), false));
+                let Request { number, task, document, args, .. } = request;
+                let body = worker.begin(number, RemoteBody::new(task, document.body(0), class.spec(), false));
                 let here = Arc::clone(&worker);
                 let construct = Box::pin(async move {
                     let instance = class.construct(args)?;
@@ -375,7 +377,9 @@ impl Worker {
         let sent = written.and_then(|frame| self.link.send(frame));
         if let Err(error) = sent {
             let dies = self.actor.get().is_some() && error.is_panic();
-            let flags = (u8::from(retries(&error)), u8::from(dies));
+            // A predicate that panics allows no retry, and must not end the thread.
+            let retry = catch_unwind(AssertUnwindSafe(|| retries(&error))).unwrap_or(false);
+            let flags = (u8::from(retry), u8::from(dies));
             // An error that is too large is replaced by its text.
             let text = fail::error(error.kind(), error.to_string());
             if self.send_error(request, flags, &error).is_err() {

@@ -81,7 +81,7 @@ pub mod __private {
     pub use crate::object::object_ref::ObjectRef;
     /// What an engine in other processes is made of.
     pub mod executor {
-        pub use crate::actor::remote::proxy_of;
+        pub use crate::actor::remote::{OwnActor, proxy_of};
         pub use crate::api::init::init_with_executor;
         pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};

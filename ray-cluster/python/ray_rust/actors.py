@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import msgpack
 import ray
@@ -37,7 +37,7 @@ class Ending:
         """Ends this worker when its reply has left it. With status 1 Ray sees a crash, and restarts the actor if it may."""
         self.has_begun = True
         self.error = error
-        timer = threading.Timer(_LAST_REPLY, os._exit, args=[status])
+        timer = threading.Timer(_LAST_REPLY, leave, args=[status])
         timer.daemon = True
         timer.start()
 
@@ -56,7 +56,12 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
     here = worker.child()
     here.is_actor = True
     options = msgpack.unpackb(parts(header)[2]).get("options", {})
-    here.restarts = options.get("max_restarts", 0) != 0
+    most = options.get("max_restarts", 0)
+    if most != 0:
+        actor = ray.get_runtime_context().get_actor_id()
+        here.past_restarts = ray._private.state.state.actor_table(actor).get("NumRestarts", 0)
+        here.restarts = most < 0 or here.past_restarts < most
+    here.task_retries = options.get("max_task_retries", 0)
     instance.own = ray.get_runtime_context().current_actor
     try:
         here.run(worker.CONSTRUCTOR, instance.own, header, args)
@@ -67,13 +72,25 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
         threading.Thread(target=here.read_always, name="ray-rust-calls", daemon=True).start()
 
 
-def _ended(here: worker.Child, error: Failed) -> RustError:
-    if error.dies and here.restarts:
-        # Ray retries the call on the next instance if its options say so. An answer would end the call.
-        os._exit(1)
-    if error.dies and not _ending.has_begun:
-        _ending.begin(1, error)
-    return worker.raised(error)
+def _ended(here: worker.Child, error: Failed, header: bytes) -> RustError:
+    raised = worker.raised(error)
+    if not error.dies:
+        return raised
+    if here.restarts:
+        if _is_tried_again(here, header):
+            # Ray sends the call to the next instance. An answer would end the call.
+            leave(1)
+        raised.restarts = True
+    if not _ending.has_begun:
+        _ending.begin(1, None if here.restarts else error)
+    return raised
+
+
+def _is_tried_again(here: worker.Child, header: bytes) -> bool:
+    """Whether Ray tries the call again after a crash of this worker."""
+    options = msgpack.unpackb(parts(header)[2]).get("options", {})
+    retries: int = options.get("max_task_retries", here.task_retries)
+    return retries < 0 or worker.attempt_number() < retries
 
 
 def call(header: bytes, args: tuple[Any, ...]) -> Value:
@@ -87,7 +104,7 @@ def call(header: bytes, args: tuple[Any, ...]) -> Value:
         else:
             done = here.run(worker.METHOD, None, header, args)
     except Failed as error:
-        raise _ended(here, error) from None
+        raise _ended(here, error, header) from None
     _exit_if_asked(here)
     return done
 
@@ -101,7 +118,7 @@ async def call_async(header: bytes, args: tuple[Any, ...]) -> Value:
             _ending.hold()
         done = await here.run_async(header, args)
     except Failed as error:
-        raise _ended(here, error) from None
+        raise _ended(here, error, header) from None
     _exit_if_asked(here)
     return done
 
@@ -128,6 +145,14 @@ async def terminate_async() -> bytes:
     while here.has_calls():
         await asyncio.sleep(0.005)
     return terminate()
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this worker after the Rust program has dropped the instance of the actor. With status 1 Ray sees a crash."""
+    try:
+        finish()
+    finally:
+        os._exit(status)
 
 
 def finish() -> None:

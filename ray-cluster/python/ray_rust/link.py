@@ -39,7 +39,7 @@ SINGLE = 0xFFFFFFFF
 #: Outcomes.
 _OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
 #: Whose error it is.
-_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR = 0, 1, 2
+_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART = 0, 1, 2, 3
 
 #: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
 _READY_ANSWER = b"\xc0"
@@ -74,13 +74,15 @@ class Table:
             self._numbers.setdefault(key, number)
             self._counts[number] = self._counts.get(number, 0) + 1
 
-    def enter(self, key: bytes, item: Any) -> int:
-        """The number under which the Rust program gets the item, once more."""
+    def enter(self, key: bytes, item: Any, proposed: int | None = None) -> int:
+        """The number under which the Rust program gets the item, once more: the one that it has, or else the proposed one."""
         with self._lock:
             number = self._numbers.get(key)
             if number is None:
-                number = self._next
-                self._next += 1
+                number = proposed
+                if number is None:
+                    number = self._next
+                    self._next += 1
                 self._items[number] = item
                 self._keys[number] = key
                 self._numbers[key] = number
@@ -144,7 +146,8 @@ class Link:
             "names": self._names,
             "state": self._state,
             "resources": lambda _: ray.cluster_resources(),
-            "available": lambda _: ray.available_resources(),
+            # Ray leaves out the resources of which nothing is free.
+            "available": lambda _: {**dict.fromkeys(ray.cluster_resources(), 0.0), **ray.available_resources()},
             "nodes": lambda _: [_node(node) for node in ray.nodes()],
         }
 
@@ -224,7 +227,8 @@ class Link:
             self.write_value(frame, outcome)
         elif (error := values.rust_error(outcome)) is not None:
             frame.u8(_RUST_ERROR)
-            frame.u8(_OWN if error.task == own else _OF_ARGUMENT)
+            of_own = _OF_RESTART if error.restarts else _OWN
+            frame.u8(of_own if error.task == own else _OF_ARGUMENT)
             frame.blob(error.payload)
         elif (payload := values.constructor_error(outcome)) is not None:
             frame.u8(_RUST_ERROR)
@@ -438,8 +442,8 @@ class Link:
         return self.answer(request, {"actor": number, "class": class_of(handle)})
 
     def _enter_actor(self, number: int, handle: ActorHandle) -> int:
-        self.actors.set(number, handle._ray_actor_id.binary(), handle)
-        return number
+        # The creation may have found an actor of its name that the program has already.
+        return self.actors.enter(handle._ray_actor_id.binary(), handle, number)
 
     def _cancel(self, task: int, flags: int) -> None:
         ref = self.objects.get(task)

@@ -25,6 +25,8 @@ class RustError(Exception):
         self.text = text
         #: The id of the task whose body has returned the error.
         self.task = task
+        #: The error is a panic of an actor that Ray starts anew.
+        self.restarts = False
 
     def __str__(self) -> str:
         return self.text
@@ -73,6 +75,9 @@ _KINDS: list[tuple[type[BaseException], str]] = [
 
 def kind_of(error: BaseException) -> str:
     """The kind of an error for the Rust program."""
+    if isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, exceptions.RayError):
+        # An argument of the task has failed.
+        return kind_of(error.cause)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "System")
 
 

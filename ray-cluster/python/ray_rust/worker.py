@@ -149,8 +149,11 @@ class Child:
         self.waits = False
         self.exits = False
         self.is_actor = False
-        #: Ray starts another instance of the actor if this one ends by a crash.
+        #: How often Ray has started the actor anew, and whether it does so again if this instance ends by a crash.
+        self.past_restarts = 0
         self.restarts = False
+        #: How often Ray tries a call of the actor again whose options do not say it.
+        self.task_retries = 0
         #: The program drops the instance of the actor, and ends.
         self.finishes = False
         #: The calls of the actor run at the same time.
@@ -291,7 +294,7 @@ class Child:
         if actor is not None:
             number = self.link.actors.enter(actor._ray_actor_id.binary(), actor)
         task, layout, document = parts(header)
-        attempt = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+        attempt = self.past_restarts if what == CONSTRUCTOR else attempt_number()
         frame.bytes += _RUN.pack(request, what, number, task, attempt)
         frame.blob(document)
         if layout:
@@ -371,6 +374,12 @@ class Child:
         except asyncio.CancelledError:
             self.stop(request)
             raise
+
+
+def attempt_number() -> int:
+    """The number of failed attempts of the task of this thread before this one."""
+    number: int = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+    return number
 
 
 _RUN = struct.Struct("<QBQQI")

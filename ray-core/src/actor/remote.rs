@@ -18,6 +18,7 @@ use crate::actor::handle::ActorHandle;
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::base::call_options::CreateSettings;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::resources::Resources;
 use crate::call::invoke::Running;
 use crate::call::registry::{Kind, Registration};
 use crate::engine::remote::call;
@@ -162,6 +163,35 @@ fn check_class<A: Actor>(class: &str, kind: ErrorKind) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(kind, format!("the actor is of class `{class}`, and one of class `{}` is expected", A::SPEC.path())))
+}
+
+/// What a worker process knows of the actor that it runs, for `ray::context()`.
+#[derive(Clone, Debug, Default)]
+pub struct OwnActor {
+    /// The name, of a named actor.
+    pub name: Option<String>,
+    /// The resources that the actor holds as long as it lives.
+    pub resources: Resources,
+    /// How often the actor has started anew.
+    pub restarts: u32,
+}
+
+impl OwnActor {
+    /// Tells it to the handle that the bodies of the actor run with.
+    pub fn tell(self, actor: &AnyActor) {
+        let cold = actor.head().cold_state();
+        cold.restarts.store(self.restarts, Ordering::Relaxed);
+        cold.set_settings(CreateSettings {
+            name: self.name.map(Into::into),
+            namespace: None,
+            get_if_exists: false,
+            resources: self.resources,
+            max_restarts: 0,
+            max_task_retries: 0,
+            max_concurrency: None,
+            max_pending_calls: None,
+        });
+    }
 }
 
 /// A handle of an actor of this number, in a worker process: that of the actor that the process runs.

@@ -60,7 +60,11 @@ pub fn context() -> RuntimeContext {
             .or_else(|| body.map(|body| body.name.clone()))
             .or_else(|| frame.map(|frame| frame.spec.name().to_owned())),
         function: frame.map(|frame| frame.spec.path()),
-        resources: body.map_or_else(|| assigned(state, head, actor.as_ref()), |body| body.resources.clone()),
+        resources: match (body, &actor) {
+            (None, _) => assigned(state, head, actor.as_ref()),
+            (Some(_), Some(actor)) if actor.resources() != Resources::NONE => actor.resources(),
+            (Some(body), _) => body.resources.clone(),
+        },
         namespace: state.engine.settings.namespace.to_string(),
         epoch: state.epoch,
         worker: state.shared.number(),

@@ -397,6 +397,15 @@ pub mod fail {
         Error::new(ErrorKind::ActorDied, what).with_cause(error)
     }
 
+    /// The error of a call whose method has panicked, of an actor that starts anew.
+    #[must_use]
+    pub fn restart(call: &str, error: Error) -> Error {
+        let what = format!(
+            "the actor crashed in its method `{call}` ({error}) and starts anew without its state: call again, or set max_task_retries"
+        );
+        Error::new(ErrorKind::ActorUnavailable, what).with_cause(error)
+    }
+
     /// Names the call and the process in the error of a process that has ended.
     #[must_use]
     pub fn crash(call: &str, process: &str, error: Error) -> Error {
