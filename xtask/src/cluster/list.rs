@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-/// The module of the tests that assert how a cluster differs.
-pub(super) const OWN: &str = "cluster::differs::";
+/// The modules of the tests that assert how a cluster differs: `differs`, and those whose names begin so.
+pub(super) const OWN: &str = "cluster::differs";
 
 const FILE: &str = "tests/it/cluster/list.txt";
 

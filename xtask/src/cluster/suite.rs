@@ -157,10 +157,11 @@ fn batch(program: &Path, environment: &[(String, String)], names: &[String], thr
 fn outcomes(text: &str) -> BTreeMap<&str, Outcome> {
     let ended = |line: &'_ str| -> Option<(usize, Outcome)> {
         let rest = line.strip_prefix("test ")?;
-        if let Some(name) = rest.strip_suffix(" ... ok") {
-            return Some((name.len(), Outcome::Passed));
-        }
-        Some((rest.strip_suffix(" ... FAILED")?.len(), Outcome::Failed))
+        let (name, outcome) = match rest.strip_suffix(" ... ok") {
+            Some(name) => (name, Outcome::Passed),
+            None => (rest.strip_suffix(" ... FAILED")?, Outcome::Failed),
+        };
+        Some((name.strip_suffix(" - should panic").unwrap_or(name).len(), outcome))
     };
     text.lines().filter_map(|line| ended(line).map(|(length, outcome)| (&line[5..5 + length], outcome))).collect()
 }
@@ -186,10 +187,11 @@ mod tests {
 
     #[test]
     fn outcomes_of_tests() {
-        let text = "running 3 tests\ntest a::b ... ok\n\u{1b}[36m(x pid=1)\u{1b}[0m test c::d ... ok\ntest a::c ... FAILED\n";
+        let text = "running 4 tests\ntest a::d - should panic ... ok\ntest a::b ... ok\n\u{1b}[36m(x pid=1)\u{1b}[0m test c::d ... ok\ntest a::c ... FAILED\n";
         let found = outcomes(text);
         assert_eq!(found.get("a::b"), Some(&Outcome::Passed));
         assert_eq!(found.get("a::c"), Some(&Outcome::Failed));
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.get("a::d"), Some(&Outcome::Passed));
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }
