@@ -9,6 +9,7 @@
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
 
 mod differs;
+mod differs_ends;
 mod nodes;
 
 use std::fs::{File, TryLockError};
@@ -55,20 +56,20 @@ fn heads() -> Vec<(usize, String)> {
 fn alone_on(cpus: usize) -> String {
     static LOCKED: Mutex<Vec<(usize, String, File)>> = Mutex::new(Vec::new());
     let mut locked = LOCKED.lock();
-    if let Some((_, address, _)) = locked.iter().find(|(has, ..)| *has == cpus) {
-        return address.clone();
-    }
     let heads: Vec<_> = heads().into_iter().skip(1).collect();
     let enough = heads.iter().map(|(has, _)| *has).filter(|has| *has >= cpus).min();
     let most = heads.iter().map(|(has, _)| *has).max().expect("RAY_TEST_HEADS has a cluster beside the shared one");
     let chosen = enough.unwrap_or(most);
+    if let Some((_, address, _)) = locked.iter().find(|(has, ..)| *has == chosen) {
+        return address.clone();
+    }
     loop {
         for (_, address) in heads.iter().filter(|(has, _)| *has == chosen) {
             let path = files().join(format!("{}.lock", address.replace(':', "-")));
             let file = File::create(path).expect("a file for the lock of a cluster");
             match file.try_lock() {
                 Ok(()) => {
-                    locked.push((cpus, address.clone(), file));
+                    locked.push((chosen, address.clone(), file));
                     return address.clone();
                 }
                 Err(TryLockError::WouldBlock) => {}

@@ -242,7 +242,8 @@ fn an_error_in_an_error_keeps_its_value() {
 #[test]
 fn nested_tasks_arrive_as_links() {
     engine();
-    for levels in [3, 100] {
+    // Each level is a process of a cluster.
+    for levels in crate::support::calls([2, 3], [3, 100]) {
         let back = sent(&ray::get(goes_down.remote(levels)).unwrap_err());
         assert_eq!(back.downcast_ref(), Some(&OutOfStock { item: 0 }));
         assert_eq!(format!("{back:?}").contains("more tasks .."), levels == 100);

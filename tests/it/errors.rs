@@ -5,7 +5,8 @@ use std::fmt;
 use ray::{Error, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Gate, engine, in_child, strict};
+use crate::cluster;
+use crate::support::{Gate, calls, engine, in_child, strict};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct OutOfStock {
@@ -161,9 +162,12 @@ fn errors_of_ray_pass_through() {
     assert_eq!(error.downcast_ref(), Some(&OutOfStock { item: 0 }));
     let gate = Gate::new();
     let object = crate::stage::wait.remote(gate);
-    let inner = object.clone();
-    let timed = ray::task(move || ray::get_timeout(inner, std::time::Duration::ZERO).unwrap_err());
-    assert!(ray::get(timed.remote()).unwrap().is_timeout(), "an error can be a result");
+    if !cluster::wanted() {
+        // An error cannot be encoded as a value.
+        let inner = object.clone();
+        let timed = ray::task(move || ray::get_timeout(inner, std::time::Duration::ZERO).unwrap_err());
+        assert!(ray::get(timed.remote()).unwrap().is_timeout(), "an error can be a result");
+    }
     gate.open();
     ray::get(object).unwrap();
 }
@@ -273,12 +277,11 @@ fn a_panic_after_an_await() {
 #[test]
 fn many_panics() {
     engine();
-    let refs: Vec<_> = (0..crate::support::calls(100, 1000))
-        .map(|x| if x % 2 == 0 { panics.remote("literal") } else { eight.remote() })
-        .collect();
+    let many = calls(100, 1000);
+    let refs: Vec<_> = (0..many).map(|x| if x % 2 == 0 { panics.remote("literal") } else { eight.remote() }).collect();
     let settled = ray::get_all_settled(refs);
-    assert_eq!(settled.iter().filter(|result| result.as_ref().is_err_and(Error::is_panic)).count(), 500);
-    assert_eq!(settled.iter().filter(|result| result.as_ref().is_ok_and(|value| *value == 8)).count(), 500);
+    assert_eq!(settled.iter().filter(|result| result.as_ref().is_err_and(Error::is_panic)).count(), many / 2);
+    assert_eq!(settled.iter().filter(|result| result.as_ref().is_ok_and(|value| *value == 8)).count(), many / 2);
 }
 
 #[remote]
@@ -324,16 +327,20 @@ fn kinds_of_tasks_and_objects() {
     let cancelled = crate::stage::wait.remote(gate);
     ray::cancel(&cancelled).unwrap();
     type Question = fn(&Error) -> bool;
-    let kinds: [(Error, ErrorKind, Question); 8] = [
+    let mut kinds: Vec<(Error, ErrorKind, Question)> = vec![
         (ray::get(buy.remote(0)).unwrap_err(), ErrorKind::Task, Error::is_task),
         (ray::get(panics.remote("literal")).unwrap_err(), ErrorKind::Panic, Error::is_panic),
         (ray::get(cancelled).unwrap_err(), ErrorKind::Cancelled, Error::is_cancelled),
         (ray::get_timeout(&blocked, std::time::Duration::ZERO).unwrap_err(), ErrorKind::GetTimeout, Error::is_timeout),
-        (ship.options().num_cpus(1e6).try_remote(1).unwrap_err(), ErrorKind::Infeasible, Error::is_infeasible),
         (ray::wait([blocked.any()], 2).unwrap_err(), ErrorKind::InvalidArgument, Error::is_invalid_argument),
         (ray::init().unwrap_err(), ErrorKind::AlreadyInitialized, Error::is_already_initialized),
         (Error::other("mine"), ErrorKind::Other, Error::is_other),
     ];
+    if !cluster::wanted() {
+        // On a cluster the request waits for a node.
+        let infeasible = ship.options().num_cpus(1e6).try_remote(1).unwrap_err();
+        kinds.push((infeasible, ErrorKind::Infeasible, Error::is_infeasible));
+    }
     for (error, kind, question) in &kinds {
         assert_eq!(error.kind(), *kind);
         assert!(question(error), "{kind:?}");
@@ -353,8 +360,10 @@ fn values_whose_methods_panic() {
     assert!(error.is_task());
     assert!(error.to_string().contains("Display panicked"), "{error}");
     let object = ray::put_local(Unclonable);
-    let error = ray::get(takes.remote(&object)).unwrap_err();
-    assert!(error.is_panic() && error.to_string().ends_with("no copies"), "{error}");
+    if !cluster::wanted() {
+        let error = ray::get(takes.remote(&object)).unwrap_err();
+        assert!(error.is_panic() && error.to_string().ends_with("no copies"), "{error}");
+    }
     let told = std::thread::spawn(move || ray::get(&object).map(|_| ())).join();
     assert!(told.is_err(), "a panic in the clone of a getter is a panic of the getter");
     assert_eq!(ray::get(ship.remote(1)).unwrap(), 101);
@@ -368,7 +377,7 @@ impl fmt::Display for Faulty {
     }
 }
 
-#[remote(local)]
+#[remote]
 fn faulty() -> Result<(), Faulty> {
     Err(Faulty)
 }

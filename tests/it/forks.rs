@@ -25,6 +25,12 @@ fn in_a_fork(body: impl FnOnce() -> bool) -> bool {
     }
 }
 
+#[ray::remote]
+fn wait_at(started: Gate, gate: Gate) {
+    started.open();
+    gate.wait();
+}
+
 fn is_fork_error(result: &ray::Result<()>) -> bool {
     let told = result.as_ref().is_err_and(|error| {
         error.kind() == ErrorKind::RuntimeGone && error.to_string().contains("was made by `fork` from process")
@@ -41,19 +47,16 @@ fn waits_in_a_forked_process_are_errors() {
     in_child("forks::waits_in_a_forked_process_are_errors", || {
         engine();
         let (started, gate) = (Gate::new(), Gate::new());
-        let pending = ray::task(move || {
-            started.open();
-            gate.wait();
-        })
-        .remote();
+        let pending = wait_at.remote(started, gate);
         started.wait();
         let ready = ray::put(7);
+        ray::get(&ready).unwrap();
         assert!(in_a_fork(|| ray::get(&ready).is_ok_and(|value| value == 7)), "a ready object");
         assert!(in_a_fork(|| is_fork_error(&ray::get(&pending))), "get");
         assert!(in_a_fork(|| is_fork_error(&ray::get_timeout(&pending, Duration::from_secs(60)))), "get_timeout");
         assert!(in_a_fork(|| is_fork_error(&ray::get([pending.clone(), pending.clone()]).map(drop))), "get of several");
         assert!(in_a_fork(|| is_fork_error(&ray::wait([pending.any()], 1).map(drop))), "wait");
-        assert!(in_a_fork(|| is_fork_error(&ray::get(ray::task(std::thread::yield_now).remote()))), "a task of the fork's own");
+        assert!(in_a_fork(|| is_fork_error(&ray::get(crate::stage::nothing.remote()))), "a task of the fork's own");
         assert!(in_a_fork(|| is_fork_error(&ray::init().map(drop))), "init");
         gate.open();
         ray::get(pending).unwrap();
@@ -65,11 +68,11 @@ fn waits_in_a_forked_process_are_errors() {
 fn a_fork_starts_no_thread_of_the_engine() {
     in_child("forks::a_fork_starts_no_thread_of_the_engine", || {
         engine();
-        let told = || is_fork_error(&ray::get(ray::task(std::thread::yield_now).remote()));
+        let told = || is_fork_error(&ray::get(crate::stage::nothing.remote()));
         for _ in 0..10 {
             assert!(in_a_fork(told), "no work before");
         }
-        ray::get(ray::task(std::thread::yield_now).remote()).unwrap();
+        ray::get(crate::stage::nothing.remote()).unwrap();
         for _ in 0..10 {
             assert!(in_a_fork(told), "one task before");
         }

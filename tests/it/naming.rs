@@ -2,6 +2,7 @@
 
 use ray::{ActorHandle, Config, ErrorKind, remote};
 
+use crate::cluster;
 use crate::support::{Gate, engine, in_child};
 
 #[remote]
@@ -9,7 +10,7 @@ struct Bakery {
     open: bool,
 }
 
-#[remote(local)]
+#[remote]
 impl Bakery {
     pub fn new(open: bool) -> Result<Bakery, String> {
         if open { Ok(Bakery { open }) } else { Err("no key".to_owned()) }
@@ -39,7 +40,7 @@ impl Bakery {
 #[remote]
 struct Oven;
 
-#[remote(local)]
+#[remote]
 impl Oven {
     pub fn new() -> Oven {
         Oven
@@ -82,7 +83,16 @@ fn errors_name_class_and_method() {
     assert_eq!(error.to_string(), "task `Sunday` failed: no flour", "a name in the options overrides the name of the method");
 
     let error = ray::get(bakery.burn.remote()).unwrap_err();
-    assert!(error.to_string().starts_with("task `Bakery.burn` failed: actor `Bakery` died of a panic"), "{error}");
+    let text = error.to_string();
+    let place = if cluster::wanted() { "the actor died of a panic" } else { "actor `Bakery` died of a panic" };
+    assert!(error.is_actor_died() && text.contains(place) && text.contains("`Bakery.burn`"), "{error}");
+    assert!(cluster::wanted() || text.starts_with("task `Bakery.burn` failed"), "{error}");
+    if cluster::wanted() {
+        // Ray names the class in the error of a dead actor.
+        let error = ray::get(bakery.bake.remote(1)).unwrap_err();
+        assert!(error.is_actor_died(), "{error:?}");
+        return;
+    }
     for error in [ray::get(bakery.bake.remote(1)).unwrap_err(), bakery.bake.try_remote(1).unwrap_err()] {
         assert!(error.is_actor_died() && link(&error).starts_with("`Bakery.bake`"), "{error:?}");
     }

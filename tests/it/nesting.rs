@@ -3,9 +3,12 @@
 use ray::{Config, remote};
 
 use crate::stage::{alone_on, alone_with, apart, eventually};
-use crate::support::Gate;
+use crate::support::{Gate, calls};
 
-const DEEP: u64 = 10_000;
+/// Each level is a process of a cluster.
+fn deep() -> u64 {
+    calls(4, 10_000)
+}
 
 #[remote]
 fn depth(n: u64) -> u64 {
@@ -29,10 +32,10 @@ fn depth_elsewhere(n: u64, started: Gate) -> ray::Result<u64> {
 #[test]
 fn gets_nest_ten_thousand_deep() {
     alone_on(2, || {
-        assert_eq!(ray::get(depth.remote(DEEP)).unwrap(), DEEP);
+        assert_eq!(ray::get(depth.remote(deep())).unwrap(), deep());
         eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
-        let from_two = [depth.remote(DEEP / 4), depth.remote(DEEP / 4)];
-        assert_eq!(ray::get(from_two).unwrap(), [DEEP / 4; 2]);
+        let from_two = [depth.remote(deep() / 4), depth.remote(deep() / 4)];
+        assert_eq!(ray::get(from_two).unwrap(), [deep() / 4; 2]);
     });
 }
 
@@ -40,7 +43,7 @@ fn gets_nest_ten_thousand_deep() {
 #[test]
 fn gets_nest_ten_thousand_deep_on_other_threads() {
     alone_on(2, || {
-        assert_eq!(ray::get(depth_elsewhere.remote(DEEP, Gate::new())).unwrap(), DEEP);
+        assert_eq!(ray::get(depth_elsewhere.remote(deep(), Gate::new())).unwrap(), deep());
         eventually("all CPUs are free again", || ray::available_resources().unwrap()["CPU"] == 2.0);
     });
 }
@@ -74,7 +77,7 @@ fn depth_by_threads(n: u64) -> ray::Result<u64> {
 fn nesting_beyond_one_stack_is_an_error() {
     alone_with(&[("RUST_MIN_STACK", "524288")], || {
         crate::support::init_with(Config::new().num_cpus(1).max_threads(1)).unwrap();
-        let error = ray::get(depth_or_error.remote(DEEP)).unwrap_err();
+        let error = ray::get(depth_or_error.remote(deep())).unwrap_err();
         assert!(error.is_threads(), "{error}");
         assert_eq!(ray::get(depth_or_error.remote(10)).unwrap(), 10);
     });
@@ -117,6 +120,7 @@ fn tree(n: u64) -> ray::Result<u64> {
 fn a_tree_on_two_threads() {
     apart(|| {
         crate::support::init_with(Config::new().num_cpus(2).max_threads(2)).unwrap();
-        assert_eq!(ray::get(tree.remote(6)).unwrap(), 64);
+        let levels = calls(2, 6);
+        assert_eq!(ray::get(tree.remote(levels)).unwrap(), 1 << levels);
     });
 }

@@ -145,6 +145,18 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Shuts the engine down while a body runs. The embedded engine tells of the body, whose thread it cannot end; a cluster ends the
+/// process of the body.
+#[track_caller]
+pub(crate) fn shut_down_beside_a_body() {
+    let ended = ray::shutdown();
+    if crate::cluster::wanted() {
+        ended.expect("the process of the body ends");
+    } else {
+        assert!(ended.unwrap_err().is_timeout(), "a body still runs");
+    }
+}
+
 #[ray::remote]
 fn hold(running: Tally, gate: Gate) {
     running.add();

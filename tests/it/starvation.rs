@@ -1,24 +1,21 @@
 //! Awaited work is not starved: not by a worker thread that has taken it in a batch, and not by other queued work.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ray::{ActorHandle, ObjectRef, remote};
 
 use crate::stage::{Meeting, alone_on};
-use crate::support::PATIENCE;
-
-static ENOUGH: AtomicBool = AtomicBool::new(false);
+use crate::support::{Gate, PATIENCE, calls};
 
 /// Submits itself again, so that the queue of work that asks for no CPU is never empty.
 #[remote(num_cpus = 0)]
-fn again() {
+fn again(enough: Gate) {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_micros(20) {
         std::hint::spin_loop();
     }
-    if !ENOUGH.load(Ordering::Relaxed) {
-        again.tell();
+    if !enough.is_open() {
+        again.tell(enough);
     }
 }
 
@@ -48,15 +45,16 @@ impl Cell {
 #[test]
 fn awaited_work_is_not_starved() {
     alone_on(2, || {
-        let cells = || -> Vec<ActorHandle<Cell>> { (0..4).map(|_| Cell::remote()).collect() };
+        let cells = || -> Vec<ActorHandle<Cell>> { (0..calls(2, 4)).map(|_| Cell::remote()).collect() };
+        let enough = Gate::new();
         let (waiting, waited) = (cells(), cells());
         for cell in waiting.iter().chain(&waited) {
             ray::get(cell.add.remote(0)).unwrap();
         }
-        for _ in 0..16 {
-            again.tell();
+        for _ in 0..calls(2, 16) {
+            again.tell(enough);
         }
-        for round in 1..=crate::support::calls(10, 100) {
+        for round in 1..=calls(5, 100) {
             let results: Vec<_> = waiting
                 .iter()
                 .zip(&waited)
@@ -66,9 +64,9 @@ fn awaited_work_is_not_starved() {
                     waiting.wait_for.remote(vec![result])
                 })
                 .collect();
-            assert_eq!(ray::get_timeout(results, PATIENCE).unwrap(), [round; 4]);
+            assert_eq!(ray::get_timeout(results, PATIENCE).unwrap(), vec![round; waiting.len()]);
         }
-        ENOUGH.store(true, Ordering::Relaxed);
+        enough.open();
     });
 }
 
@@ -94,7 +92,7 @@ impl Slow {
 #[test]
 fn calls_admitted_together_all_begin() {
     alone_on(1, || {
-        for _ in 0..5 {
+        for _ in 0..calls(3, 5) {
             let (slow, meeting) = (Slow::remote(), Meeting::of(2));
             let meets = [slow.meet.remote(meeting), slow.meet.remote(meeting)];
             ray::get_timeout(meets, PATIENCE).unwrap();
@@ -121,12 +119,13 @@ impl Party {
 #[test]
 fn short_bodies_that_block_are_not_starved() {
     alone_on(1, || {
-        let parties: Vec<_> = (0..6).map(|_| Party::remote()).collect();
+        let guests = calls(3, 6);
+        let parties: Vec<_> = (0..guests).map(|_| Party::remote()).collect();
         for party in &parties {
-            ray::get((0..100).map(|_| party.meet.remote(Meeting::of(1))).collect::<Vec<_>>()).unwrap();
+            ray::get((0..calls(10, 100)).map(|_| party.meet.remote(Meeting::of(1))).collect::<Vec<_>>()).unwrap();
         }
         for _ in 0..5 {
-            let meeting = Meeting::of(6);
+            let meeting = Meeting::of(guests);
             let meets: Vec<_> = parties.iter().map(|party| party.meet.remote(meeting)).collect();
             ray::get_timeout(meets, PATIENCE).unwrap();
         }

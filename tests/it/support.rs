@@ -18,6 +18,11 @@ use serde::{Deserialize, Serialize};
 /// A test fails when something that should happen at once takes longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a gate or a tally is waited for: longer where each body needs a process.
+fn patience() -> Duration {
+    calls(2 * PATIENCE, PATIENCE)
+}
+
 /// A child process that takes longer than this is killed, and its test fails.
 const WATCHDOG: Duration = Duration::from_secs(180);
 
@@ -165,7 +170,7 @@ pub(crate) fn serve(operation: &[u8]) -> Vec<u8> {
         Operation::Number => bytes_of(&number()),
         Operation::Add(tally) => bytes_of(&Tally(tally).add()),
         Operation::Count(tally) => bytes_of(&Tally(tally).count()),
-        Operation::WaitFor(tally, count) => bytes_of(&Tally(tally).is_reached(count, PATIENCE)),
+        Operation::WaitFor(tally, count) => bytes_of(&Tally(tally).is_reached(count, patience())),
         Operation::Say(words, word) => bytes_of(&Words(words).say(word)),
         Operation::Said(words) => bytes_of(&Words(words).said()),
         Operation::Move(crowd, by) => bytes_of(&moved(crowd, by)),
@@ -230,7 +235,7 @@ impl Tally {
     /// After [`PATIENCE`].
     #[track_caller]
     pub(crate) fn wait_for(self, count: u64) {
-        assert!(self.is_reached(count, PATIENCE), "{} of {count} after {PATIENCE:?}", self.count());
+        assert!(self.is_reached(count, patience()), "{} of {count} after {:?}", self.count(), patience());
     }
 
     /// Waits until the count is at least `count`; `false`: it is not after `patience`.
@@ -264,7 +269,7 @@ impl Tally {
                 if !std::mem::replace(&mut asked, true) {
                     let waker = context.waker().clone();
                     std::thread::spawn(move || {
-                        while !self.is_reached(count, PATIENCE) {}
+                        while !self.is_reached(count, patience()) {}
                         waker.wake();
                     });
                 }

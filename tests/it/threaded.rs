@@ -2,8 +2,9 @@
 
 use ray::remote;
 
+use crate::cluster;
 use crate::stage::{Crowd, Meeting, alone_on};
-use crate::support::{Gate, Tally};
+use crate::support::{Gate, Tally, calls};
 
 static INSIDE: Crowd = Crowd::new();
 static WRITING: Crowd = Crowd::new();
@@ -29,12 +30,12 @@ impl Pool {
         gate.wait();
         self.value
     }
-    pub fn change(&mut self) -> (usize, u64) {
+    pub fn change(&mut self) -> u64 {
         let (_writing, _inside) = (WRITING.enter(), INSIDE.enter());
         let before = self.value;
         std::thread::yield_now();
         self.value = before + 1;
-        (WRITING.most(), self.value)
+        self.value
     }
     pub fn read(&self) -> (u64, u64) {
         let before = self.value;
@@ -89,15 +90,23 @@ fn exclusive_calls_run_alone() {
         assert!(!change.is_ready(), "a reader is inside");
         gate.open();
         assert_eq!(ray::get(reads).unwrap(), 0);
-        assert_eq!(ray::get(change).unwrap(), (1, 1));
-        assert_eq!(ray::get(behind).unwrap(), (1, 1));
+        assert_eq!(ray::get(change).unwrap(), 1);
+        let (before, after) = ray::get(behind).unwrap();
+        assert_eq!(before, after);
+        // Ray starts the calls of a threaded actor in any order.
+        assert!(cluster::wanted() || after == 1, "a later call runs later");
 
-        let mixed: Vec<_> = (0..crate::support::calls(40, 500)).map(|_| (pool.change.remote(), pool.read.remote())).collect();
-        for (at, (change, read)) in mixed.into_iter().enumerate() {
-            assert_eq!(ray::get(change).unwrap(), (1, at as u64 + 2));
+        let mixed: Vec<_> = (0..calls(40, 500)).map(|_| (pool.change.remote(), pool.read.remote())).collect();
+        let mut changes = Vec::new();
+        for (change, read) in mixed {
+            changes.push(ray::get(change).unwrap());
             let (before, after) = ray::get(read).unwrap();
             assert_eq!(before, after, "nothing changes while a reader is inside");
         }
+        if cluster::wanted() {
+            changes.sort_unstable();
+        }
+        assert_eq!(changes, (2..calls(40, 500) + 2).collect::<Vec<_>>());
         assert_eq!(WRITING.most(), 1);
     });
 }
@@ -110,10 +119,9 @@ impl Plain {
     pub fn new() -> Self {
         Plain
     }
-    pub fn call(&self) -> usize {
+    pub fn call(&self) {
         let _inside = INSIDE.enter();
         std::thread::yield_now();
-        INSIDE.most()
     }
 }
 
@@ -122,17 +130,14 @@ impl Plain {
 fn one_at_a_time_by_default() {
     alone_on(2, || {
         let plain = Plain::remote();
-        let all: Vec<usize> = std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..4)
-                .map(|_| {
-                    scope.spawn(|| {
-                        ray::get((0..crate::support::calls(40, 250)).map(|_| plain.call.remote()).collect::<Vec<_>>()).unwrap()
-                    })
-                })
-                .collect();
-            callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    ray::get((0..calls(40, 250)).map(|_| plain.call.remote()).collect::<Vec<_>>()).unwrap();
+                });
+            }
         });
-        assert_eq!((all.len(), all.into_iter().max()), (1000, Some(1)));
+        assert_eq!(INSIDE.most(), 1);
     });
 }
 
@@ -144,9 +149,11 @@ fn a_panic_fails_concurrent_calls() {
         let (running, gate) = (Tally::new(), Gate::new());
         let beside = pool.wait_at.remote(running, gate);
         let crashed = pool.crash.remote(running);
-        for error in [ray::get(crashed).unwrap_err(), ray::get(beside).unwrap_err()] {
-            assert!(error.is_actor_died() && format!("{error:?}").contains("crashes"), "{error:?}");
-        }
+        let error = ray::get(crashed).unwrap_err();
+        assert!(error.is_actor_died() && format!("{error:?}").contains("crashes"), "{error:?}");
+        let error = ray::get(beside).unwrap_err();
+        // On a cluster this call is lost with the process, and Ray does not know the panic.
+        assert!(error.is_actor_died() && (cluster::wanted() || format!("{error:?}").contains("crashes")), "{error:?}");
         gate.open();
         assert!(ray::get(pool.read.remote()).unwrap_err().is_actor_died());
     });

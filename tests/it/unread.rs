@@ -2,7 +2,8 @@
 
 use ray::remote;
 
-use crate::support::{ChildOutput, flat, in_child, rounds};
+use crate::stage::alone;
+use crate::support::{ChildOutput, calls, flat, in_child, rounds};
 
 #[remote]
 struct Till;
@@ -78,11 +79,11 @@ fn the_last_failures_are_logged_without_a_shutdown() {
 /// Unread failures leak no memory.
 #[test]
 fn unread_failures_leak_no_memory() {
-    in_child("unread::unread_failures_leak_no_memory", || {
+    alone(|| {
         let till = Till::remote();
-        let share = rounds(50_000, 1_000_000) / 2_000;
+        let share = rounds(50_000, 1_000_000) / calls(4_000, 2_000);
         flat("failures of a function and of a method", share, 6 << 20, || {
-            for amount in 0..crate::support::calls(100, 1_000) {
+            for amount in 0..calls(20, 1_000) {
                 count.tell(amount);
                 till.pay.tell(amount);
             }

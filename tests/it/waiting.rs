@@ -2,8 +2,9 @@
 
 use ray::{ObjectRef, remote};
 
-use crate::stage::{Crowd, alone_on, apart, eventually, late};
-use crate::support::{Gate, Tally};
+use crate::cluster;
+use crate::stage::{Crowd, alone_on, apart, eventually, late, shut_down_beside_a_body};
+use crate::support::{Gate, PATIENCE, Tally, Words, calls};
 
 #[remote]
 struct Host;
@@ -27,13 +28,17 @@ impl Host {
     }
 }
 
-fn hold(running: Tally, gate: Gate) -> ObjectRef<u64> {
-    let body = move || {
-        running.add();
-        gate.wait();
-        1
-    };
-    ray::task(body).num_cpus(0.0).remote()
+#[remote(num_cpus = 0)]
+fn hold(running: Tally, gate: Gate) -> u64 {
+    running.add();
+    gate.wait();
+    1
+}
+
+#[remote(num_cpus = 0)]
+fn get(object: ObjectRef<u64>, ended: Tally) {
+    assert!(ray::get(object).is_err());
+    ended.add();
 }
 
 /// Gets `object` in every way, each in a separate thread or body.
@@ -55,8 +60,7 @@ fn getters(object: &ObjectRef<u64>, ended: Tally) {
     std::thread::spawn(move || end(one.view().map(|value| *value)));
     let one = object.clone();
     std::thread::spawn(move || end(futures::executor::block_on(one)));
-    let one = object.clone();
-    ray::task(move || end(ray::get(&one))).num_cpus(0.0).tell();
+    get.tell(object, ended);
 }
 const GETTERS: u64 = 6;
 
@@ -65,12 +69,14 @@ const GETTERS: u64 = 6;
 fn a_get_ends_with_the_cancel_of_a_running_task() {
     alone_on(2, || {
         let (running, gate, ended) = (Tally::new(), Gate::new(), Tally::new());
-        let object = hold(running, gate);
+        let object = hold.remote(running, gate);
         getters(&object, ended);
         running.wait_for(1);
         ray::cancel(&object).unwrap();
-        ended.wait_for(GETTERS);
+        // On a cluster the getter in another process waits for the end of the body.
+        ended.wait_for(calls(GETTERS - 1, GETTERS));
         gate.open();
+        ended.wait_for(GETTERS);
     });
 }
 
@@ -110,48 +116,42 @@ fn a_get_ends_with_the_shutdown() {
     apart(|| {
         crate::support::init_with(ray::Config::new().num_cpus(2).shutdown_grace(std::time::Duration::ZERO)).unwrap();
         let (running, gate, ended) = (Tally::new(), Gate::new(), Tally::new());
-        let object = hold(running, gate);
+        let object = hold.remote(running, gate);
         let one = object.clone();
         std::thread::spawn(move || {
             assert!(ray::get(&one).unwrap_err().is_runtime_gone());
             ended.add();
         });
-        let one = object.clone();
-        ray::task(move || {
-            assert!(ray::get(&one).unwrap_err().is_runtime_gone());
-            ended.add();
-        })
-        .num_cpus(0.0)
-        .tell();
+        get.tell(&object, ended);
         running.wait_for(1);
-        ray::shutdown().expect_err("the body still runs");
+        shut_down_beside_a_body();
         ended.wait_for(1);
         gate.open();
     });
 }
 
+#[remote]
+fn waits(way: u32, object: ObjectRef<u64>, running: Tally, ended: Tally) {
+    running.add();
+    let waited = match way {
+        0 => ray::get(&object).map(drop),
+        1 => ray::get_timeout(&object, PATIENCE * 9).map(drop),
+        2 => ray::get([object.clone(), object]).map(drop),
+        _ => ray::wait(&[object], 1).map(drop),
+    };
+    assert!(waited.unwrap_err().is_cancelled());
+    ended.add();
+}
+
 /// The wait also ends for an object that the body did not submit and that is not cancelled.
 #[test]
 fn a_wait_in_a_cancelled_body_ends() {
-    type Wait = fn(&ObjectRef<u64>) -> ray::Result<()>;
-    const WAITS: [Wait; 4] = [
-        |object| ray::get(object).map(drop),
-        |object| ray::get_timeout(object, crate::support::PATIENCE * 9).map(drop),
-        |object| ray::get([object.clone(), object.clone()]).map(drop),
-        |object| ray::wait(std::slice::from_ref(object), 1).map(drop),
-    ];
     alone_on(2, || {
         let gate = Gate::new();
         let foreign = late(gate, 7u64);
-        for wait in WAITS {
+        for way in 0..4 {
             let (running, ended) = (Tally::new(), Tally::new());
-            let object = foreign.clone();
-            let body = move || {
-                running.add();
-                assert!(wait(&object).unwrap_err().is_cancelled());
-                ended.add();
-            };
-            let waiter = ray::task(body).remote();
+            let waiter = waits.remote(way, &foreign, running, ended);
             running.wait_for(1);
             ray::cancel(&waiter).unwrap();
             assert!(ray::get(waiter).unwrap_err().is_cancelled());
@@ -162,6 +162,7 @@ fn a_wait_in_a_cancelled_body_ends() {
     });
 }
 
+/// On a cluster it ends with the process.
 #[test]
 fn a_wait_in_a_killed_actor_ends() {
     alone_on(2, || {
@@ -176,7 +177,14 @@ fn a_wait_in_a_killed_actor_ends() {
             }
             running.wait_for(1 + u64::from(told));
             ray::kill(&host);
-            ended.wait_for(1 + u64::from(told));
+            if cluster::wanted() {
+                eventually("the actor is dead", || {
+                    ray::get(host.hold.remote(running, gate)).is_err_and(|error| error.is_actor_died())
+                });
+                assert_eq!(ended.count(), 0, "the body does not go on");
+            } else {
+                ended.wait_for(1 + u64::from(told));
+            }
         }
         gate.open();
     });
@@ -186,43 +194,51 @@ fn a_wait_in_a_killed_actor_ends() {
 #[test]
 fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
     static CROWD: Crowd = Crowd::new();
+    #[remote]
+    fn works(sleep: bool) -> u64 {
+        let inside = CROWD.enter();
+        if sleep {
+            std::thread::sleep(std::time::Duration::from_millis(40)); // body: it sleeps, and gets no extra CPU
+        } else {
+            let end = std::time::Instant::now() + std::time::Duration::from_millis(40);
+            while std::time::Instant::now() < end {}
+        }
+        drop(inside);
+        1
+    }
+    #[remote]
+    fn parent_of_four() -> u64 {
+        let children: Vec<_> = (0..4).map(|at| works.remote(at % 2 == 0)).collect();
+        ray::get(children).unwrap().into_iter().sum()
+    }
     alone_on(2, || {
-        let body = |sleep: bool| {
-            let inside = CROWD.enter();
-            if sleep {
-                std::thread::sleep(std::time::Duration::from_millis(40)); // body: it sleeps, and gets no extra CPU
-            } else {
-                let end = std::time::Instant::now() + std::time::Duration::from_millis(40);
-                while std::time::Instant::now() < end {}
-            }
-            drop(inside);
-            1u64
-        };
-        let parent = move || {
-            let children: Vec<_> = (0..4).map(|at| ray::task(move || body(at % 2 == 0)).remote()).collect();
-            ray::get(children).unwrap().into_iter().sum::<u64>()
-        };
-        let parents: Vec<_> = (0..4).map(|_| ray::task(parent).remote()).collect();
-        assert_eq!(ray::get(parents).unwrap(), [4; 4]);
+        let parents: Vec<_> = (0..calls(2, 4)).map(|_| parent_of_four.remote()).collect();
+        assert!(ray::get(parents).unwrap().iter().all(|sum| *sum == 4));
         assert_eq!(CROWD.most(), 2);
     });
 }
 
-/// A getter in a body waits for a new task while older tasks are queued: the awaited task goes first.
+/// A getter in a body waits for a new task while older tasks are queued: the awaited task goes first. On a cluster both run as well,
+/// in any order.
 #[test]
 fn awaited_work_goes_before_fresh_work() {
+    #[remote]
+    fn say(order: Words, word: &str) {
+        order.say(word);
+    }
+    #[remote]
+    fn parent_of_nine(order: Words) {
+        for at in 0..8 {
+            say.tell(order, format!("fresh {at}"));
+        }
+        ray::get(say.remote(order, "awaited".to_owned())).unwrap();
+    }
     alone_on(1, || {
-        let order = crate::support::Words::new();
-        let parent = move || {
-            for at in 0..8 {
-                ray::task(move || order.say(format!("fresh {at}"))).tell();
-            }
-            ray::get(ray::task(move || order.say("awaited")).remote()).unwrap();
-        };
-        let parent = ray::task(parent).remote();
-        ray::get(parent).unwrap();
+        let order = Words::new();
+        ray::get(parent_of_nine.remote(order)).unwrap();
+        assert!(order.said().contains(&"awaited".to_owned()));
         eventually("all have run", || order.said().len() == 9);
-        assert_eq!(order.said()[0], "awaited");
+        assert!(cluster::wanted() || order.said()[0] == "awaited", "{:?}", order.said());
     });
 }
 
