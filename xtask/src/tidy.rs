@@ -2,6 +2,7 @@
 //! returns the problems in them. It also prints two figures: the import cycles, and the amount of unsafe code.
 
 mod circles;
+mod evidence;
 mod facade;
 mod graph;
 mod house;

@@ -3,10 +3,8 @@
 //! A sentence there ends with `[test: name]`, or `[test: name, file::other]` with the name of the test's file. A case of
 //! the UI tests is `[test: ui/name]`.
 
-use std::collections::HashSet;
-
 use super::source::Source;
-use super::{File, Problem};
+use super::{File, Problem, evidence};
 
 const DOCUMENT: &str = "docs/semantics.md";
 
@@ -14,7 +12,7 @@ pub(super) fn check(files: &[File], sources: &[Source<'_>]) -> Vec<Problem> {
     let Some(document) = files.iter().find(|file| file.path == DOCUMENT) else {
         return Vec::new();
     };
-    let tests = tests(sources);
+    let tests = evidence::names(sources);
     let mut problems = Vec::new();
     for (name, line) in named(&document.text) {
         if !tests.contains(&name) {
@@ -32,25 +30,6 @@ fn named(text: &str) -> Vec<(String, usize)> {
         let list = &list[..list.find(']').unwrap_or(list.len())];
         let line = text[..at].matches('\n').count() + 1;
         names.extend(list.split(',').map(|name| (name.trim().trim_matches('`').to_owned(), line)));
-    }
-    names
-}
-
-/// The names of all functions in the tests and in the crates, whose unit tests and loom models are beside the code: each
-/// alone, and with the name of its file. Each UI case has the name `ui/` and the name of its file.
-fn tests(sources: &[Source<'_>]) -> HashSet<String> {
-    let mut names = HashSet::new();
-    for Source { file, tokens, .. } in sources {
-        if let Some(case) = file.path.strip_prefix("tests/ui/") {
-            let case = case.rsplit('/').next().unwrap_or_default();
-            names.insert(format!("ui/{}", case.trim_end_matches(".rs")));
-        } else if ["tests/", "ray-core/", "ray-macros/", "ray-train/"].iter().any(|folder| file.path.starts_with(folder)) {
-            let stem = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
-            for pair in tokens.windows(2).filter(|pair| pair[0].text == "fn") {
-                names.insert(pair[1].text.clone());
-                names.insert(format!("{stem}::{}", pair[1].text));
-            }
-        }
     }
     names
 }
