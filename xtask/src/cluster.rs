@@ -7,7 +7,7 @@
 
 mod heads;
 mod leftovers;
-mod list;
+pub(crate) mod list;
 mod nodes;
 mod suite;
 mod venv;

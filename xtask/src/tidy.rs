@@ -9,6 +9,7 @@ mod house;
 mod layers;
 mod macros;
 mod modules;
+mod parity;
 mod paths;
 mod scc;
 mod semantics;
@@ -121,6 +122,7 @@ pub(crate) fn run(root: &Path, details: Details) -> bool {
     }
     problems.extend(facade::check(&sources));
     problems.extend(semantics::check(&files, &sources));
+    problems.extend(parity::check(&files, &sources));
     problems.extend(paths::check(&files));
     problems.extend(unsafety.problems);
     for problem in &problems {

@@ -14,11 +14,11 @@ use std::path::Path;
 /// The modules of the tests that assert how a cluster differs: `differs`, and those whose names begin so.
 pub(super) const OWN: &str = "cluster::differs";
 
-const FILE: &str = "tests/it/cluster/list.txt";
+pub(crate) const FILE: &str = "tests/it/cluster/list.txt";
 
 /// What becomes of a test on a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Runs,
     Differs,
     Refused,
@@ -35,7 +35,7 @@ struct Entry {
 
 /// The list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct List(BTreeMap<String, Entry>);
+pub(crate) struct List(BTreeMap<String, Entry>);
 
 impl List {
     pub(super) fn read(root: &Path) -> Result<Self, String> {
@@ -43,7 +43,7 @@ impl List {
         Self::parse(&std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut list = Self::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let (name, entry) = entry(line).ok_or_else(|| format!("{FILE}: the line `{line}` is malformed"))?;
@@ -54,7 +54,7 @@ impl List {
         Ok(list)
     }
 
-    pub(super) fn fate(&self, name: &str) -> Option<Fate> {
+    pub(crate) fn fate(&self, name: &str) -> Option<Fate> {
         self.0.get(name).map(|entry| entry.fate)
     }
 
