@@ -84,3 +84,55 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn receiver() -> Receiver {
+        Receiver::new(UnixStream::pair().expect("a pair of sockets").0)
+    }
+
+    #[test]
+    fn a_waiting_thread_takes_a_receiver_that_is_needed() {
+        let reading = Arc::new(Reading::default());
+        let waiting = Arc::clone(&reading);
+        let thread = thread::spawn(move || waiting.wait());
+        reading.free(receiver(), true);
+        thread.join().expect("the thread has the receiver");
+        assert!(reading.take().is_none());
+    }
+
+    #[test]
+    fn a_waiting_thread_takes_a_receiver_that_stays_free() {
+        let reading = Arc::new(Reading::default());
+        reading.free(receiver(), false);
+        let waiting = Arc::clone(&reading);
+        thread::spawn(move || waiting.wait()).join().expect("the thread has the receiver");
+    }
+
+    /// Each of two threads frees the receiver, as after a call that it has read, and takes it again or waits for it.
+    #[test]
+    fn one_thread_at_a_time_has_the_receiver() {
+        let reading = Arc::new(Reading::default());
+        reading.free(receiver(), false);
+        let turns = |needed: bool| {
+            let reading = Arc::clone(&reading);
+            thread::spawn(move || {
+                for _ in 0..200 {
+                    let receiver = reading.take().unwrap_or_else(|| reading.wait());
+                    reading.free(receiver, needed);
+                    reading.need();
+                }
+            })
+        };
+        for thread in [turns(true), turns(false)] {
+            thread.join().expect("no thread waits forever");
+        }
+        assert!(reading.take().is_some() && reading.take().is_none());
+    }
+}
