@@ -30,7 +30,7 @@ fn files() -> PathBuf {
 }
 
 /// How long a test in a process of its own may take.
-const WATCHDOG: Duration = Duration::from_secs(45);
+const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// Whether the tests of this process run on a cluster.
 pub(crate) fn wanted() -> bool {

@@ -1,6 +1,6 @@
-//! Names of methods and constructors in errors, logs and the context: `Class.method`.
+//! Names: of functions in the registry, and of methods and constructors in errors, logs and the context (`Class.method`).
 
-use ray::{ActorHandle, Config, ErrorKind, remote};
+use ray::{ActorHandle, Config, ErrorKind, ObjectRef, remote};
 
 use crate::cluster;
 use crate::support::{Gate, engine, in_child};
@@ -129,6 +129,46 @@ fn a_deadlock_names_class_and_method() {
     let oven = Oven::remote();
     let error = ray::get(oven.wait_for.remote(&oven)).unwrap_err();
     assert!(error.to_string().contains("`Oven.wait_for` waits for `Oven.heat`"), "{error}");
+}
+
+/// Functions are registered under their module path and name.
+#[test]
+fn functions_are_registered() {
+    let found = ray::__private::lookup("it::naming::eat").unwrap();
+    assert!(!found.is_class() && found.methods().is_empty());
+    let error = ray::__private::lookup("it::naming::drink").unwrap_err();
+    assert!(error.to_string().contains("it::naming::drink"), "{error}");
+}
+
+/// Two functions can have the same path. A lookup of that path is an error that names both places.
+#[test]
+fn two_functions_of_one_path() {
+    engine();
+    let line = line!();
+    fn other() -> ObjectRef<u8> {
+        #[remote]
+        fn of_one_path() -> u8 {
+            1
+        }
+        of_one_path.remote()
+    }
+    #[remote]
+    fn of_one_path() -> u8 {
+        2
+    }
+    let called = ray::get((other(), of_one_path.remote()));
+    let error = ray::__private::lookup("it::naming::of_one_path").unwrap_err();
+    if cluster::wanted() {
+        // A worker knows the path only.
+        let called = called.unwrap_err();
+        assert!(called.is_invalid_argument() && called.to_string().contains(&error.to_string()), "{called}");
+    } else {
+        assert_eq!(called.unwrap(), (1, 2), "each call runs its own function");
+    }
+    assert!(error.is_invalid_argument());
+    for place in [line + 2, line + 8] {
+        assert!(error.to_string().contains(&format!("tests/it/naming.rs:{place}")), "{error}");
+    }
 }
 
 /// Logs name class and method, for calls by `tell` and for calls whose reference was dropped.

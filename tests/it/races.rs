@@ -7,7 +7,7 @@ use std::time::Duration;
 use ray::{Config, ObjectRef, remote};
 
 use crate::cluster;
-use crate::stage::{alone, alone_on, apart, eventually, shut_down_beside_a_body};
+use crate::stage::{alone, alone_on, apart, eventually, served, shut_down_beside_a_body};
 use crate::support::{Gate, Tally, calls};
 
 static MADE: AtomicI64 = AtomicI64::new(0);
@@ -186,7 +186,9 @@ fn stale_handles_start_no_engine() {
         drop(keeper);
         after.on_ready(|| ());
         assert!(ray::get(&after).unwrap_err().is_runtime_gone());
-        assert!(ray::wait(rest, 1).unwrap_err().is_runtime_gone());
+        // On a cluster the object fails with the connection, so it may be ready.
+        let waited = ray::wait(rest, 1).and_then(|(ready, _)| ray::get(ready));
+        assert!(waited.unwrap_err().is_runtime_gone());
         gate.open();
         eventually("the body has ended", || slow.is_ready());
         eventually("the dependant was settled", || after.is_ready());
@@ -232,7 +234,13 @@ fn a_crash_among_concurrent_calls() {
         let later: Vec<_> = (0..10).map(|_| wide.ping.remote()).collect();
         assert!(ray::get(look).unwrap_err().is_actor_unavailable());
         gate.open();
-        assert_eq!(ray::get(later).unwrap(), [7; 10]);
+        if cluster::wanted() {
+            // Ray has failed the calls that came before the restart.
+            drop(later);
+            assert_eq!(served(|| wide.ping.remote()), 7);
+        } else {
+            assert_eq!(ray::get(later).unwrap(), [7; 10]);
+        }
         drop(wide);
         all_dropped();
     });
@@ -316,7 +324,7 @@ impl Again {
 fn a_task_cancelled_while_an_attempt_ends() {
     alone_on(2, || {
         let actor = Again::remote();
-        for round in 0..calls(12, 9000) {
+        for round in 0..calls(3, 9000) {
             let attempts = Tally::new();
             let object = match round % 3 {
                 0 => again.remote(Counted::new(), attempts),

@@ -240,7 +240,7 @@ fn the_engine_starts_fifty_times() {
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let dropped = Tally::new();
         let mut former: Option<(ObjectRef<u64>, ActorHandle<Worker>)> = None;
-        for round in 1..=calls(3, 50u64) {
+        for round in 1..=calls(2, 50u64) {
             start(2, Duration::from_secs(5));
             if let Some((object, worker)) = &former {
                 assert!(is_gone(ray::get(object)) && is_gone(ray::get(worker.call.remote())));
@@ -405,7 +405,7 @@ fn the_first_async_task_races_the_shutdown() {
     #[remote]
     async fn nothing() {}
     apart(|| {
-        for round in 0..calls(3, 200u32) {
+        for round in 0..calls(2, 200u32) {
             start(2, Duration::from_secs(50));
             let racer = std::thread::spawn(move || {
                 for _ in 0..round % 20 * 50 {
@@ -442,7 +442,7 @@ fn ten_thousand_engines_leave_nothing() {
             }
         });
         let mut before = 0;
-        for round in 0..calls(3, 10_000usize) {
+        for round in 0..calls(2, 10_000usize) {
             crate::support::init_with(Config::new().num_cpus(1)).unwrap();
             assert_eq!(ray::get(crate::stage::give.remote(7)).unwrap(), 7);
             to_other.send(()).unwrap();

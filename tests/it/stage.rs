@@ -145,6 +145,22 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The result of a call. On a cluster it is made again while the actor restarts: Ray keeps no call for the next instance, unless the
+/// call may be retried.
+#[track_caller]
+pub(crate) fn served<T: Clone + Send + Sync + 'static>(call: impl Fn() -> ObjectRef<T>) -> T {
+    let mut outcome = ray::get(call());
+    if crate::cluster::wanted() {
+        eventually("the actor has restarted", || {
+            if outcome.as_ref().is_err_and(ray::Error::is_actor_unavailable) {
+                outcome = ray::get(call());
+            }
+            !outcome.as_ref().is_err_and(ray::Error::is_actor_unavailable)
+        });
+    }
+    outcome.unwrap()
+}
+
 /// Shuts the engine down while a body runs. The embedded engine tells of the body, whose thread it cannot end; a cluster ends the
 /// process of the body.
 #[track_caller]

@@ -404,46 +404,6 @@ fn invalid_options() {
     assert_eq!(tally.count(), 0);
 }
 
-/// Functions are registered under their module path and name.
-#[test]
-fn functions_are_registered() {
-    let found = ray::__private::lookup("it::tasks::square").unwrap();
-    assert!(!found.is_class() && found.methods().is_empty());
-    let error = ray::__private::lookup("it::tasks::cube").unwrap_err();
-    assert!(error.to_string().contains("it::tasks::cube"), "{error}");
-}
-
-/// Two functions can have the same path. A lookup of that path is an error that names both places.
-#[test]
-fn two_functions_of_one_path() {
-    engine();
-    let line = line!();
-    fn other() -> ObjectRef<u8> {
-        #[remote]
-        fn of_one_path() -> u8 {
-            1
-        }
-        of_one_path.remote()
-    }
-    #[remote]
-    fn of_one_path() -> u8 {
-        2
-    }
-    let called = ray::get((other(), of_one_path.remote()));
-    let error = ray::__private::lookup("it::tasks::of_one_path").unwrap_err();
-    if cluster::wanted() {
-        // A worker knows the path only.
-        let called = called.unwrap_err();
-        assert!(called.is_invalid_argument() && called.to_string().contains(&error.to_string()), "{called}");
-    } else {
-        assert_eq!(called.unwrap(), (1, 2), "each call runs its own function");
-    }
-    assert!(error.is_invalid_argument());
-    for place in [line + 2, line + 8] {
-        assert!(error.to_string().contains(&format!("tests/it/tasks.rs:{place}")), "{error}");
-    }
-}
-
 /// `tell` submits without a reference.
 #[test]
 fn tell() {
