@@ -206,8 +206,9 @@
 //! # Options
 //!
 //! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`,
-//! `max_retries`, `retry_exceptions`, `name`, `inline` and `local`. The options of an actor's struct are the resources,
-//! `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has
+//! `max_retries`, `retry_exceptions`, `name`, `inline` and `local`, and those that choose a node and an environment:
+//! `accelerator_type`, `label_selector(name = "value")`, `scheduling_strategy` and `runtime_env`. The options of an actor's
+//! struct are the resources, those four, `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has
 //! `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, written in `#[method(..)]`. The builder that
 //! `.options()` returns sets options for one call. An unknown option is a compile error; a value out of range is a compile
 //! error in an attribute, and an error of the call in a builder.
@@ -312,6 +313,10 @@ pub use ray_core::__private;
 /// |---|---|---|
 /// | `num_cpus = 2`, `num_gpus = 0.5`, `memory = 1_000_000` | the resources that a task holds while it runs | 1 CPU, or 0 for an `async fn` |
 /// | `resources(licence = 1, "big disk" = 0.5)` | custom resources | none |
+/// | `accelerator_type = "A100"` | the type of the accelerator that the node must have | any |
+/// | `label_selector(region = "us", zone = "!b")` | the labels that the node must have: `value`, `!value`, `in(a, b)` or `!in(a, b)` | any |
+/// | `scheduling_strategy = "SPREAD"` | how a cluster chooses the node: `"DEFAULT"` or `"SPREAD"`; [`SchedulingStrategy`] has more, for a call | Ray's |
+/// | `runtime_env = path::to::environment` | a `fn() ->` [`RuntimeEnv`] for the workers of a cluster | that of the job |
 /// | `num_returns = 2` | a result of two elements comes back as two references | one reference |
 /// | `retry_exceptions`, `retry_exceptions = path::to::rule` | retry after all errors, or after those for which a `fn(&ray::Error) -> bool` returns true | never |
 /// | `max_retries = 5` | the maximum number of retries; -1 means no limit | 3 |
@@ -368,6 +373,7 @@ pub use ray_core::__private;
 /// | option of the struct | | default |
 /// |---|---|---|
 /// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | the resources that the actor holds while it lives | nothing |
+/// | `accelerator_type`, `label_selector(..)`, `scheduling_strategy`, `runtime_env` | where the actor runs, as for a function | |
 /// | `max_restarts = 3` | how often the actor is restarted after a panic, with new state; -1 means no limit | 0 |
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; -1 means no limit | 0 |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time | 1, or 1000 with an `async` method |
@@ -426,6 +432,10 @@ pub use ray_core::{AsCompleted, CompletedStream, Pending, Reference, WaitOptions
 pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]
 pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, cancel, cancel_with, context, task};
+
+// Where tasks and actors run.
+#[doc(inline)]
+pub use ray_core::{LabelMatch, Lifetime, RuntimeEnv, SchedulingStrategy};
 
 // Actors.
 #[doc(inline)]

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use ray_core::__private::executor::{BodyInfo, OwnActor, RemoteCall, RemoteCreation, Retry};
 use ray_core::__private::{Encoded, Spec, lookup};
-use ray_core::{Resources, Result};
+use ray_core::{Lifetime, Resources, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::placement::Placement;
 
 /// A definition and the options of a call.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -68,6 +70,11 @@ pub(crate) struct Options {
     pub(crate) max_concurrency: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_pending_calls: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
+    lifetime: Option<&'static str>,
+    /// A worker has no use for them, which has been chosen already.
+    #[serde(flatten, skip_deserializing)]
+    placement: Placement,
 }
 
 /// After which errors of the body a task is tried again.
@@ -139,6 +146,7 @@ impl Documents {
                 options.max_retries = Some(call.max_retries());
                 options.retry_exceptions = retry_exceptions(call.retry()?);
             }
+            options.placement = call.placement().map(Placement::of).unwrap_or_default();
             Ok(Document { path: call.spec.path().to_owned(), name: call.name().to_owned(), options, ..Document::default() })
         })
     }
@@ -197,6 +205,8 @@ pub(crate) fn of_creation(creation: &RemoteCreation) -> Arc<[u8]> {
     options.max_task_retries = Some(creation.max_task_retries()).filter(|retries| *retries != 0);
     options.max_concurrency = Some(creation.max_concurrency()).filter(|concurrency| *concurrency > 0);
     options.max_pending_calls = creation.max_pending_calls();
+    options.lifetime = (creation.lifetime() == Lifetime::Detached).then_some("detached");
+    options.placement = creation.placement().map(Placement::of).unwrap_or_default();
     bytes(&Document {
         path: path.to_owned(),
         name: creation.call.name().to_owned(),

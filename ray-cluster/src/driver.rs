@@ -23,6 +23,7 @@ use crate::frame::{Kind, PROTOCOL, Writer, malformed};
 use crate::link::Link;
 use crate::outcome::kind_of;
 use crate::package;
+use crate::placement::Environment;
 
 /// How long the address may take to answer.
 const ADDRESS: Duration = Duration::from_secs(3);
@@ -55,9 +56,10 @@ struct Start {
     memory: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     resources: BTreeMap<String, f64>,
-    /// The environment variables of the workers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    env_vars: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    /// The environment of the workers.
+    runtime_env: Environment,
 }
 
 impl Start {
@@ -74,8 +76,15 @@ impl Start {
             return Err(fail::error(ErrorKind::InvalidArgument, what));
         }
         let resources = node.resources.into_iter().map(|(name, amount)| (name.into_owned(), amount)).collect();
-        let env_vars = crate::VARIABLES.lock().iter().cloned().collect();
-        let start = Start { num_cpus: node.num_cpus, num_gpus: node.num_gpus, memory: node.memory, resources, env_vars };
+        let environment = config.take_runtime_env()?.as_ref().map(Environment::of).unwrap_or_default();
+        let start = Start {
+            num_cpus: node.num_cpus,
+            num_gpus: node.num_gpus,
+            memory: node.memory,
+            resources,
+            labels: node.labels,
+            runtime_env: environment.with(crate::VARIABLES.lock().iter().cloned()),
+        };
         Ok(Encoded::of(&start)?.bytes)
     }
 }
@@ -120,10 +129,11 @@ pub(crate) fn join(mut config: Config, address: &str, arguments: &[OsString]) ->
 
     let sender = Sender::new(mine.try_clone().map_err(|error| unavailable(error.to_string()))?);
     let mut frame = Writer::new(Kind::Hello);
+    let folder_of_driver = &folder;
     let greeting = || {
-        let folder = folder.path.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
+        let folder = folder_of_driver.path.to_str().ok_or_else(|| malformed("the path of the temporary folder is not UTF-8"))?;
         frame.u32(PROTOCOL).text(folder)?.text(address)?.text(config.chosen_namespace().unwrap_or(DEFAULT_NAMESPACE))?;
-        frame.rest(&start);
+        frame.blob(&folder_of_driver.identity)?.rest(&start);
         Ok(frame)
     };
     let frame = greeting().map_err(|error: io::Error| unavailable(error.to_string()))?;

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// The version of the frames. Both sides of a socket must have the same.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// Longer bytes travel in a memfd.
 pub(crate) const INLINE: usize = 256 * 1024;

@@ -16,11 +16,15 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(target_os = "linux")]
+mod identity;
+#[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
 mod outcome;
 #[cfg(target_os = "linux")]
 mod package;
+#[cfg(target_os = "linux")]
+mod placement;
 #[cfg(target_os = "linux")]
 mod question;
 mod reading;

@@ -194,11 +194,12 @@ impl Link {
                 Err(placed(whose, error, &origin))
             }
             _ => {
-                let (kind, text) = (frame.text()?, frame.text()?);
+                let (whose, kind, text) = (frame.u8()?, frame.text()?, frame.text()?);
                 let error = fail::error(kind_of(&kind), text);
-                Err(match &origin {
-                    Origin::Task(name) => fail::crash(name, "the process of Ray's worker", error),
-                    _ => error,
+                Err(match (whose, &origin) {
+                    (0, Origin::Task(name)) => fail::crash(name, "the process of Ray's worker", error),
+                    (0, _) => error,
+                    _ => placed(whose, error, &origin),
                 })
             }
         };

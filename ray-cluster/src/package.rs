@@ -13,17 +13,22 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use ray_core::__private::Encoded;
+
+use crate::identity::Identity;
 
 /// The name of the package, and so of its folder.
 const PACKAGE: &str = "ray_rust";
 
 /// The files of the Python package.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
     ("__init__.py", include_str!("../python/ray_rust/__init__.py")),
     ("actors.py", include_str!("../python/ray_rust/actors.py")),
     ("bridge.py", include_str!("../python/ray_rust/bridge.py")),
     ("definitions.py", include_str!("../python/ray_rust/definitions.py")),
+    ("errors.py", include_str!("../python/ray_rust/errors.py")),
     ("frames.py", include_str!("../python/ray_rust/frames.py")),
+    ("identity.py", include_str!("../python/ray_rust/identity.py")),
     ("link.py", include_str!("../python/ray_rust/link.py")),
     ("options.py", include_str!("../python/ray_rust/options.py")),
     ("submission.py", include_str!("../python/ray_rust/submission.py")),
@@ -48,6 +53,8 @@ const LONGEST: usize = 30;
 #[derive(Debug)]
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
+    /// The identity of the driver, as a document.
+    pub(crate) identity: Vec<u8>,
     _lock: Flock<File>,
 }
 
@@ -71,10 +78,13 @@ pub(crate) fn write(arguments: &[OsString], is_local: bool) -> io::Result<Folder
     for (name, text) in FILES {
         fs::write(package.join(name), text)?;
     }
-    copy_program(&package.join("program"))?;
+    let program = package.join("program");
+    copy_program(&program)?;
+    let identity = Encoded::of(&Identity::of_driver(&program, &FILES)?).map_err(io::Error::other)?.bytes;
+    fs::write(package.join("identity"), &identity)?;
     let arguments: Vec<u8> = arguments.iter().flat_map(|argument| [argument.as_bytes(), &[0]].concat()).collect();
     fs::write(package.join("arguments"), arguments)?;
-    Ok(Folder { path: folder.keep(), _lock: lock })
+    Ok(Folder { path: folder.keep(), identity, _lock: lock })
 }
 
 impl Drop for Folder {
@@ -175,4 +185,18 @@ fn has_ray(python: &Path) -> bool {
     let _ = probe.kill();
     let _ = probe.wait();
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_of_the_package_are_shipped() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/ray_rust");
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<_> = files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "py")).collect();
+        files.sort_unstable();
+        assert_eq!(files, FILES.map(|(name, _)| name));
+    }
 }

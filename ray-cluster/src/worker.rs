@@ -29,6 +29,7 @@ use crate::channel::{Receiver, Sender};
 use crate::document::{Document, ReadDocuments};
 use crate::executor::{Cluster, Host, wait_for};
 use crate::frame::{Kind, PROTOCOL, Reader, Writer, malformed};
+use crate::identity;
 use crate::link::Link;
 use crate::reading::Reading;
 
@@ -82,7 +83,8 @@ fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let sender = Sender::new(socket.try_clone().map_err(broken)?);
     let mut receiver = Receiver::new(socket);
     let mut hello = Writer::new(Kind::Hello);
-    hello.u32(PROTOCOL);
+    let (build, registry) = identity::of_worker().map_err(broken)?;
+    hello.u32(PROTOCOL).u64(build).u64(registry);
     sender.send(hello).map_err(broken)?;
     let mut told = None;
     receiver

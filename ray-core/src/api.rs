@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod listen;
 pub(crate) mod macro_support;
 pub(crate) mod method;
+pub(crate) mod placed;
 pub(crate) mod put;
 pub(crate) mod several;
 pub(crate) mod shutdown;

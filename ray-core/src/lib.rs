@@ -39,8 +39,11 @@ pub use api::wait::{Pending, Reference, wait};
 pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
 pub use base::id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};
+pub use base::labels::LabelMatch;
 pub use base::options::{CancelOptions, WaitOptions, first};
+pub use base::placement::{Lifetime, SchedulingStrategy};
 pub use base::resources::Resources;
+pub use base::runtime_env::RuntimeEnv;
 pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
 pub use object::view::{TakeError, View};
@@ -64,6 +67,7 @@ pub mod __private {
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};
+    pub use crate::base::runtime_env::RuntimeEnv;
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};
     pub use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec, ReferenceArg};
@@ -72,7 +76,7 @@ pub mod __private {
     pub use crate::call::invoke::Running;
     pub use crate::call::params::IntoParam;
     pub use crate::call::refs::Refs;
-    pub use crate::call::registry::{MethodEntry, Registration, lookup, registered};
+    pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, registry_hash};
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
     pub use crate::object::any::AnyRef;
@@ -87,7 +91,8 @@ pub mod __private {
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};
         pub use crate::object::remote::{BodyInfo, RemoteObject, Reply};
         pub use crate::task::executor::{
-            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteState, Retries, Retry, fail, unit,
+            Executor, PROCESSES, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemotePlacement, RemoteState, Retries,
+            Retry, fail, unit,
         };
     }
     pub use crate::{not_a_result, task_error};

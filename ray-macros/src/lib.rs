@@ -106,6 +106,10 @@ use proc_macro::TokenStream;
 /// | `num_gpus = 1` | the GPUs that a task requests |
 /// | `memory = 500 * 1024 * 1024` | the bytes that a task requests; like all resources they are counted, not enforced |
 /// | `resources(tpu = 1, "big disk" = 0.5)` | custom resources |
+/// | `accelerator_type = "A100"` | the type of the accelerator that the node must have |
+/// | `label_selector(region = "us", zone = "!b")` | the labels that the node must have; a value is `value`, `!value`, `in(a, b)` or `!in(a, b)` |
+/// | `scheduling_strategy = "SPREAD"` | how a cluster chooses the node; `"DEFAULT"` and `"SPREAD"`, others for a call only |
+/// | `runtime_env = path` | a `fn() -> ray::RuntimeEnv` that makes the environment of the workers on a cluster |
 /// | `num_returns = 2` | a tuple `(A, B)`, or a `Result` of one, comes back as a tuple of references |
 /// | `max_retries = 3` | how often a failed task is retried; -1 means without limit |
 /// | `retry_exceptions`, `retry_exceptions = is_transient` | the errors of the function after which it is retried: all, or those for which a `fn(&ray::Error) -> bool` returns true; the arguments must be `Clone` |
@@ -184,6 +188,7 @@ use proc_macro::TokenStream;
 /// | option | |
 /// |---|---|
 /// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | the resources that an actor holds while it lives; the default is none |
+/// | `accelerator_type`, `label_selector(..)`, `scheduling_strategy`, `runtime_env` | where an actor runs on a cluster, as for a function |
 /// | `max_restarts = 3` | how often an actor is restarted after a panic, with new state; -1 means without limit; the arguments of `new` must be `Clone` |
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; the arguments of the methods must be `Clone` |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time |

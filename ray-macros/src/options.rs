@@ -1,5 +1,6 @@
 //! The options of each kind of item. A value that is a literal is checked here; rustc checks other expressions.
 
+mod placement;
 mod unknown;
 
 use proc_macro2::{Literal, Span, TokenStream};
@@ -33,6 +34,10 @@ impl On {
                 "num_gpus",
                 "memory",
                 "resources",
+                "accelerator_type",
+                "label_selector",
+                "scheduling_strategy",
+                "runtime_env",
                 "num_returns",
                 "max_retries",
                 "retry_exceptions",
@@ -46,6 +51,10 @@ impl On {
                 "num_gpus",
                 "memory",
                 "resources",
+                "accelerator_type",
+                "label_selector",
+                "scheduling_strategy",
+                "runtime_env",
                 "max_restarts",
                 "max_task_retries",
                 "max_concurrency",
@@ -206,6 +215,9 @@ impl Options {
                         Some(_) => report.error(&expr, "`name` takes a string, such as `name = \"resize\"`"),
                     }
                 }
+            }
+            "accelerator_type" | "scheduling_strategy" | "label_selector" | "runtime_env" => {
+                self.setters.extend(placement::setters(name, key, value, report));
             }
             "inline" => match value {
                 Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) => self.inline = bool.value,

@@ -58,6 +58,7 @@ mod large;
 mod lifecycle;
 mod local;
 mod objects;
+mod placement;
 mod retry;
 mod strict;
 mod tasks;

@@ -22,6 +22,30 @@ use list::{Fate, List};
 /// The first argument of the process inside the namespaces.
 const INSIDE: &str = "--inside";
 
+/// The argument that chooses an older version of Ray.
+const OLDER: &str = "--older";
+
+/// The tests that run on an older version: tasks, failures, actors, cancellation, retries and waits.
+const SMOKE: [&str; 17] = [
+    "actors::an_error_leaves_the_actor_alive",
+    "actors::terminate_ends_the_actor_after_its_calls",
+    "actors::told_calls_keep_their_order",
+    "asynchronous::async_calls_overlap",
+    "cancel::cancel_on_drop_and_several_returns",
+    "encoded_errors::errors_of_actors_keep_their_causes",
+    "errors::an_error_is_a_value",
+    "errors::panics_are_errors",
+    "objects::on_ready",
+    "retry::a_cancel_ends_the_attempts",
+    "tasks::a_failed_argument_fails_the_task",
+    "tasks::async_functions",
+    "tasks::nested_tasks",
+    "tasks::plain_calls",
+    "tasks::several_returns",
+    "wait::as_completed_yields_all_objects_and_failures",
+    "wait::time_outs",
+];
+
 /// The namespaces of the process that starts Ray. Its end ends all processes in them.
 const UNSHARE: [&str; 5] = ["--net", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
@@ -84,7 +108,8 @@ fn outside(root: &Path, arguments: &[&str]) -> Result<bool, String> {
     }
     let built = suite::build(root)?;
     let program = suite::stripped(&built, &root.join("target/cluster/it"))?;
-    let python = venv::python(root)?;
+    let older = arguments.first() == Some(&OLDER);
+    let python = venv::python(root, if older { &venv::OLDER } else { &venv::TESTED })?;
     let folder = env::temp_dir().join(format!("ray-it-{}", std::process::id()));
     std::fs::create_dir(&folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
     let myself = env::current_exe().map_err(|error| error.to_string())?;
@@ -105,6 +130,9 @@ fn outside(root: &Path, arguments: &[&str]) -> Result<bool, String> {
 /// Runs the tests, inside the namespaces.
 fn inside(root: &Path, place: &Place, arguments: &[&str]) -> Result<bool, String> {
     let begin = Instant::now();
+    if arguments == [OLDER] {
+        return on_older(place);
+    }
     let (tries, filters) = match arguments {
         ["--try", filters @ ..] => (true, filters),
         filters => (false, filters),
@@ -130,11 +158,25 @@ fn inside(root: &Path, place: &Place, arguments: &[&str]) -> Result<bool, String
         stopped?;
     }
     if filters.is_empty() && !tries || filters.iter().any(|filter| filter.starts_with(nodes::MODULE)) {
-        passed &= nodes::run(place)?;
+        passed &= nodes::run(place, filters)?;
     }
     leftovers::check(&place.folder)?;
     println!("the cluster's tests took {:.0} s", begin.elapsed().as_secs_f64());
     Ok(passed)
+}
+
+/// Runs some of the tests on an older version of Ray.
+fn on_older(place: &Place) -> Result<bool, String> {
+    let names = suite::names(&place.program)?;
+    if let Some(name) = SMOKE.iter().find(|name| !names.iter().any(|there| there == *name)) {
+        return Err(format!("there is no test `{name}`"));
+    }
+    let heads = heads::Heads::start(&place.python, &place.folder, &heads::SUITE[..2])?;
+    let names = SMOKE.map(ToOwned::to_owned);
+    let logs = place.logs.join("older");
+    let outcomes = suite::run(&place.program, &heads.environment(), &names, suite::THREADS, &logs);
+    heads.stop()?;
+    Ok(suite::report(&outcomes, &logs))
 }
 
 /// Prints the list, after a comparison with the tests that there are.

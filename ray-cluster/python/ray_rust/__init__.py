@@ -6,8 +6,9 @@ frames on a socket that it inherits, and this package is the Python side of the 
 * `bridge` is the process of a driver. It submits the driver's calls to Ray and sends the results back.
 * `worker` has the functions and actor classes that Ray's workers run. Each worker starts the Rust program once and sends it calls.
 * `link` is one end of the socket: the objects and actors that the Rust program has, and the requests that it makes.
+* `identity` tells whether the two sides of a connection belong together.
 * `frames` has the format of the frames, `values` that of values, arguments and errors, `options` that of Ray's options.
 """
 
 #: The version of the frames. Both sides of a socket must have the same.
-PROTOCOL = 1
+PROTOCOL = 2

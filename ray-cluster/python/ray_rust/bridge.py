@@ -68,7 +68,8 @@ def main() -> None:
     while (frame := channel.take_one()) is None:
         channel.receive()
     protocol, folder, address, namespace = frame.u32(), frame.text(), frame.text(), frame.text()
-    start = frame.rest()
+    # A program with another protocol may have another greeting from here on.
+    driver, start = (frame.blob(), frame.rest()) if protocol == PROTOCOL else (b"", b"")
     # The lock says that the folder is in use. It is this process's as well as the driver's, until both have ended.
     lock = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
@@ -81,7 +82,7 @@ def main() -> None:
                 f"the program has protocol {protocol}, and the Python package has protocol {PROTOCOL}: "
                 "both come from the same version of the crate, so build the program again",
             )
-        joined = _join(channel, folder, address, namespace, start)
+        joined = _join(channel, folder, address, namespace, driver, start)
         answer.u8(_JOINED)
         answer.bytes += joined
         channel.send(answer)
@@ -144,7 +145,7 @@ def _prepare_local(folder: str) -> str:
     return local
 
 
-def _join(channel: Channel, folder: str, address: str, namespace: str, start: bytes) -> bytes:
+def _join(channel: Channel, folder: str, address: str, namespace: str, driver: bytes, start: bytes) -> bytes:
     """Joins the cluster; returns what the driver is told of it."""
 
     def stage(number: int) -> None:
@@ -173,26 +174,31 @@ def _join(channel: Channel, folder: str, address: str, namespace: str, start: by
             f"the Python {sys.executable} cannot import its Ray ({type(error).__name__}: {error}): install Ray anew, "
             "or set RAY_PYTHON to another Python that has it"
         ) from error
-    from .values import text_of
+    from . import identity, options
+    from .values import AuthenticationError, text_of
+
+    why = identity.differs(msgpack.unpackb(driver)["package"])
+    if why is not None:
+        raise _unavailable(why)
 
     node: dict[str, Any] = msgpack.unpackb(start)
-    variables = node.pop("env_vars", {})
-    options: dict[str, Any] = {
+    environment = options.runtime_env(node.pop("runtime_env"))
+    settings: dict[str, Any] = {
         "namespace": namespace,
-        "runtime_env": {"py_modules": [os.path.join(folder, "ray_rust")], "env_vars": variables},
+        "runtime_env": {**environment, "py_modules": [os.path.join(folder, "ray_rust")]},
         "log_to_driver": True,
         "logging_level": logging.WARNING,
     }
     if local is not None:
         stage(2)
-        options |= {"address": "local", "include_dashboard": False, "_temp_dir": local, **node}
+        settings |= {"address": "local", "include_dashboard": False, "_temp_dir": local, **node}
     else:
         stage(1)
-        options["address"] = address = _check_head(address)
+        settings["address"] = address = _check_head(address)
         stage(2)
     try:
-        context = ray.init(**options)
-    except ray.exceptions.AuthenticationError as error:
+        context = ray.init(**settings)
+    except AuthenticationError as error:
         raise _unauthenticated(address) from error
     except Exception as error:
         raise _unavailable(_why_not_joined(address, text_of(error))) from error
@@ -238,6 +244,8 @@ def _check_head(address: str) -> str:
     """Asks the head for the versions of the cluster; returns its address, if the driver may join it from this machine."""
     import ray
 
+    from .values import AuthenticationError
+
     _check_token()
     if address == "auto":
         address = _address_here()
@@ -247,7 +255,7 @@ def _check_head(address: str) -> str:
             f"the head of a Ray cluster does not answer at `{address}` within {_HEAD:.0f} s: check that this is the address of the "
             "cluster's head (`ray status` prints it; by default its port is 6379), and that the head runs"
         )
-    if isinstance(found, ray.exceptions.AuthenticationError):
+    if isinstance(found, AuthenticationError):
         raise _unauthenticated(address)
     if isinstance(found, Exception):
         # The check is a help only: `ray.init` itself tells what is wrong.

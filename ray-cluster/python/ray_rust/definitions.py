@@ -7,6 +7,8 @@ and only there they import `worker`.
 from collections.abc import Callable
 from typing import Any
 
+from .identity import PACKAGE
+
 
 def _split(path: str) -> tuple[str, str]:
     module, _, name = path.rpartition("::")
@@ -16,9 +18,12 @@ def _split(path: str) -> tuple[str, str]:
 def make_function(path: str) -> Callable[..., Any]:
     """A function for Ray that runs the Rust function with this path, under its name."""
 
-    def function(header: bytes, *args: Any) -> Any:
-        from . import worker
+    package = PACKAGE
 
+    def function(header: bytes, *args: Any) -> Any:
+        from . import identity, worker
+
+        identity.check(package)
         return worker.run_function(header, args)
 
     function.__module__, function.__name__ = _split(path)
@@ -38,9 +43,12 @@ def make_class(path: str, methods: list[str], is_async: bool, is_concurrent: boo
 
 
 def _constructor(is_concurrent: bool) -> Callable[..., None]:
-    def __init__(self: Any, header: bytes, *args: Any) -> None:
-        from . import actors
+    package = PACKAGE
 
+    def __init__(self: Any, header: bytes, *args: Any) -> None:
+        from . import actors, identity
+
+        identity.check(package)
         actors.construct(self, header, args, is_concurrent)
 
     return __init__

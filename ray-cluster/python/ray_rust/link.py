@@ -5,6 +5,9 @@ objects that it stores and to the actors that it creates); this side numbers the
 inside values. A number counts how often the program has the object, and is forgotten with the last of them.
 """
 
+# The references of an older Ray have no parameter, so annotations are not evaluated.
+from __future__ import annotations
+
 import platform
 import struct
 import threading
@@ -237,9 +240,12 @@ class Link:
         else:
             if not isinstance(outcome, BaseException):
                 outcome = TypeError(f"the object is a Python {type(outcome).__name__}, not a value of a Rust program")
+            of_argument = values.argument_error(outcome)
+            reported = outcome if of_argument is None else of_argument
             frame.u8(_SYSTEM_ERROR)
-            frame.text(values.kind_of(outcome))
-            frame.text(values.text_of(outcome))
+            frame.u8(_OWN if of_argument is None else _OF_ARGUMENT)
+            frame.text(values.kind_of(reported))
+            frame.text(values.text_of(reported))
         return frame
 
     def _want(self, request: int, number: int) -> None:
@@ -393,7 +399,7 @@ class Link:
                 function = _functions.get(specification.path)
                 if function is None:
                     function = _functions[specification.path] = ray.remote(make_function(specification.path))
-                remote = function.options(name=specification.name, **specification.options).remote
+                remote = function.options(name=specification.name, **specification.for_ray()).remote
                 submit = specification.submit = Submission(remote, "submit_task") if self._records else remote
             return submit(header(task, layout, document), *args)
 
@@ -416,7 +422,7 @@ class Link:
                 name = "rust_ready__" if specification.path == _READY else specification.method
                 method = getattr(handle, name)
                 if specification.options or specification.name != specification.default_name:
-                    method = method.options(name=specification.name, **specification.options)
+                    method = method.options(name=specification.name, **specification.for_ray())
                 submit = method.remote
                 if self._records:
                     submit = recorded[document] = Submission(submit, "submit_actor_task")
@@ -435,7 +441,7 @@ class Link:
             if made is None:
                 plain = make_class(specification.path, specification.methods, specification.is_async, concurrent)
                 made = _classes[key] = ray.remote(plain)
-            handle = made.options(**specification.options).remote(header(task, layout, document), *args)
+            handle = made.options(**specification.for_ray()).remote(header(task, layout, document), *args)
         except Exception as error:
             return self.answer(request, error)
         number = self._enter_actor(number, handle)

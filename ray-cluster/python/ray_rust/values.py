@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from ray import exceptions
 
+from .errors import ProgramError
+
 #: A value of the Rust program.
 Value = bytes | list[Any]
 
@@ -43,34 +45,40 @@ class ConstructorError(RustError):
         return f"{self.text} {_MARK}{base64.b64encode(self.payload).decode()}"
 
 
-class ProgramError(Exception):
-    """A reason why a worker cannot run the Rust program, and what to do."""
-
-
 _MARK = "ray-rust-error:"
 _MARKED = re.compile(re.escape(_MARK) + r"([A-Za-z0-9+/=]+)")
 
-#: Kinds of Ray's errors, the more special ones first, and the kinds of the Rust program.
+#: Kinds of Ray's errors, the more special ones first, and the kinds of the Rust program. An older Ray has not all of them.
+_KINDS_OF_RAY = [
+    ("AuthenticationError", "Authentication"),
+    ("TaskCancelledError", "Cancelled"),
+    ("ActorUnavailableError", "ActorUnavailable"),
+    ("RayActorError", "ActorDied"),
+    ("ActorHandleNotFoundError", "ActorDied"),
+    ("ActorAlreadyExistsError", "ActorAlreadyExists"),
+    ("WorkerCrashedError", "WorkerCrashed"),
+    ("PendingCallsLimitExceeded", "PendingCallsLimitExceeded"),
+    ("TaskUnschedulableError", "Infeasible"),
+    ("ActorUnschedulableError", "Infeasible"),
+    ("OutOfMemoryError", "OutOfMemory"),
+    ("ObjectStoreFullError", "OutOfMemory"),
+    ("OutOfDiskError", "OutOfMemory"),
+    ("ObjectLostError", "ObjectLost"),
+    ("GetTimeoutError", "GetTimeout"),
+    ("RayError", "System"),
+]
 _KINDS: list[tuple[type[BaseException], str]] = [
-    (exceptions.TaskCancelledError, "Cancelled"),
-    (exceptions.ActorUnavailableError, "ActorUnavailable"),
-    (exceptions.RayActorError, "ActorDied"),
-    (exceptions.ActorHandleNotFoundError, "ActorDied"),
-    (exceptions.ActorAlreadyExistsError, "ActorAlreadyExists"),
-    (exceptions.WorkerCrashedError, "WorkerCrashed"),
-    (exceptions.PendingCallsLimitExceeded, "PendingCallsLimitExceeded"),
-    (exceptions.TaskUnschedulableError, "Infeasible"),
-    (exceptions.ActorUnschedulableError, "Infeasible"),
-    (exceptions.OutOfMemoryError, "OutOfMemory"),
-    (exceptions.ObjectStoreFullError, "OutOfMemory"),
-    (exceptions.OutOfDiskError, "OutOfMemory"),
-    (exceptions.ObjectLostError, "ObjectLost"),
-    (exceptions.AuthenticationError, "Authentication"),
-    (exceptions.GetTimeoutError, "GetTimeout"),
-    (exceptions.RayError, "System"),
+    *((getattr(exceptions, name), kind) for name, kind in _KINDS_OF_RAY if hasattr(exceptions, name)),
     (ValueError, "InvalidArgument"),
     (TypeError, "InvalidArgument"),
 ]
+
+
+class _NeverRaised(Exception):
+    """Stands for an exception that an older Ray does not have."""
+
+
+AuthenticationError: type[Exception] = getattr(exceptions, "AuthenticationError", _NeverRaised)
 
 
 def kind_of(error: BaseException) -> str:
@@ -81,13 +89,19 @@ def kind_of(error: BaseException) -> str:
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "System")
 
 
+def argument_error(error: BaseException) -> BaseException | None:
+    """The error of Ray because of which a task has failed that it is an argument of."""
+    found = None
+    while isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, exceptions.RayError):
+        found = error = error.cause
+    return None if isinstance(found, exceptions.RayTaskError) else found
+
+
 def text_of(error: BaseException) -> str:
     """The text of an error, without the traceback of this package."""
     cause = error.cause if isinstance(error, exceptions.RayTaskError) else None
     if isinstance(cause, ProgramError):
         error = cause
-    elif isinstance(cause, exceptions.RayError):
-        return f"an argument of the task has failed: {text_of(cause)}"
     elif cause is not None:
         return f"the Python code of a task has failed: {type(cause).__name__}: {text_of(cause)}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -29,10 +29,11 @@ from typing import Any, NoReturn
 import msgpack
 import ray
 
-from . import PROTOCOL, frames, values
+from . import PROTOCOL, frames, identity, values
+from .errors import ProgramError
 from .frames import Channel, Reader, Writer
 from .link import SINGLE, Link, describe, parts
-from .values import ProgramError, Retryable, RustError, Value
+from .values import Retryable, RustError, Value
 
 #: The variable by which the Rust program knows that it is the child of a worker. Its standard input is its end of the socket.
 VARIABLE = "RAY_RUST_WORKER"
@@ -127,6 +128,7 @@ class Child:
 
     def __init__(self) -> None:
         mine, other = socket.socketpair()
+        identity.of_driver()
         environment = dict(os.environ)
         environment[VARIABLE] = "1"
         with open(ARGUMENTS, "rb") as file:
@@ -186,6 +188,7 @@ class Child:
             raise ProgramError(
                 f"the Rust program has protocol {protocol}, and its Python package has protocol {PROTOCOL}: build it again"
             )
+        identity.check_program(PROGRAM, frame.u64(), frame.u64())
         answer = Writer(frames.HELLO)
         answer.bytes += msgpack.packb(describe())
         channel.send(answer)

@@ -5,12 +5,13 @@ import socket
 import types
 import unittest
 from collections import deque
+from typing import Any
 from unittest import mock
 
 import msgpack
 import ray
 
-from ray_rust import frames, link, options, values
+from ray_rust import errors, frames, link, options, values
 from ray_rust.frames import Channel, Malformed, Reader, Writer
 from ray_rust.link import SINGLE, Link, Table, header, parts
 
@@ -76,7 +77,7 @@ class Values(unittest.TestCase):
         self.assertIsNone(values.constructor_error(ray.exceptions.ActorDiedError()))
 
     def test_the_text_of_a_program_that_does_not_start_has_no_traceback(self) -> None:
-        cause = values.ProgramError("what to do")
+        cause = errors.ProgramError("what to do")
         error = ray.exceptions.RayTaskError("f", "Traceback: ..", cause, "title", 1, "127.0.0.1")
         self.assertEqual((values.kind_of(error), values.text_of(error)), ("System", "what to do"))
 
@@ -97,8 +98,33 @@ class Options(unittest.TestCase):
         specifications = options.Specifications()
         found = specifications.get(document)
         self.assertEqual((found.path, found.name), ("a::b", "b"))
-        self.assertEqual(found.options, {"num_cpus": 1.0, "retry_exceptions": [values.Retryable]})
+        self.assertEqual(found.for_ray(), {"num_cpus": 1.0, "retry_exceptions": [values.Retryable]})
         self.assertIs(specifications.get(bytes(document)), found)
+
+    def for_ray(self, **fields: object) -> dict[str, Any]:
+        document = msgpack.packb({"path": "a::b", "name": "b", "options": fields})
+        return options.Specifications().get(document).for_ray()
+
+    def test_strategies_become_those_of_ray(self) -> None:
+        self.assertEqual(self.for_ray(scheduling_strategy="SPREAD"), {"scheduling_strategy": "SPREAD"})
+        node = "4b" * 28
+        affinity = self.for_ray(scheduling_strategy={"node_id": node, "soft": True})["scheduling_strategy"]
+        self.assertEqual((affinity.node_id, affinity.soft), (node, True))
+        hard = {"place": {"In": ["a", "b"]}, "disk": "Exists"}
+        labels = self.for_ray(scheduling_strategy={"hard": hard, "soft": {}})["scheduling_strategy"]
+        found = {one.key: type(one.operator).__name__ for one in labels.hard}
+        self.assertEqual((found, labels.soft), ({"place": "In", "disk": "Exists"}, []))
+
+    def test_what_ray_refuses_is_an_error_of_the_call(self) -> None:
+        strategy: dict[str, Any]
+        for strategy in ({"hard": {"a": {"In": []}}, "soft": {}}, {"hard": {}, "soft": {}}):
+            with self.assertRaises(ValueError):
+                self.for_ray(scheduling_strategy=strategy)
+
+    def test_environments_are_unpacked(self) -> None:
+        fields = {"pip": msgpack.packb(["a", "b"]), "working_dir": msgpack.packb("s3://x.zip")}
+        found = self.for_ray(runtime_env={"env_vars": {"A": "1"}, "fields": fields})
+        self.assertEqual(found["runtime_env"], {"env_vars": {"A": "1"}, "pip": ["a", "b"], "working_dir": "s3://x.zip"})
 
     def test_documents_that_are_none_are_refused(self) -> None:
         for document in (b"", b"\xc1", msgpack.packb(1), msgpack.packb({}), msgpack.packb({"path": "a"})):
@@ -150,13 +176,25 @@ class Requests(unittest.TestCase):
         self.frame(frames.SUBMIT, bytes(body.bytes[5:]))
         self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
         answer = self.answer()
-        self.assertEqual((answer.kind, answer.u64(), answer.u8()), (frames.SETTLED, 9, 2))
+        self.assertEqual((answer.kind, answer.u64(), answer.u8(), answer.u8()), (frames.SETTLED, 9, 2, 0))
         self.assertEqual((answer.text(), answer.text()), ("System", "there is no cluster"))
+
+    def test_an_error_of_an_argument_keeps_its_kind(self) -> None:
+        for cause, kind in (
+            (ray.exceptions.WorkerCrashedError(), "WorkerCrashed"),
+            (ray.exceptions.TaskCancelledError(), "Cancelled"),
+            (ray.exceptions.OutOfMemoryError("full"), "OutOfMemory"),
+        ):
+            of_task = ray.exceptions.RayTaskError("b", "traceback", cause)
+            for outcome, whose in ((cause, 0), (of_task, 1), (ray.exceptions.RayTaskError("c", "traceback", of_task), 1)):
+                self.link.settle(9, outcome)
+                answer = self.answer()
+                self.assertEqual((answer.u64(), answer.u8(), answer.u8(), answer.text()), (9, 2, whose, kind))
 
     def test_an_object_that_is_not_known_is_an_error(self) -> None:
         self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
         answer = self.answer()
-        self.assertEqual((answer.u64(), answer.u8(), answer.text()), (9, 2, "System"))
+        self.assertEqual((answer.u64(), answer.u8(), answer.u8(), answer.text()), (9, 2, 0, "System"))
 
     def test_objects_are_looked_at_without_their_values(self) -> None:
         """Those that are ready or not known are answered at once; many others are asked for together."""

@@ -152,6 +152,21 @@ fn another_version_of_python() {
     driver.address(HEAD).env("PYTHONPATH", "/tmp/test/python").succeed(space);
 }
 
+/// A `ray_rust` that was installed, of another version, hides the one of the program.
+#[test]
+fn another_version_of_the_package() {
+    body(|| unavailable(&["the driver brings the Python package ray_rust", "has ray_rust", "pip uninstall ray-rust"]));
+    let Some(space) = Space::without_ray() else { return };
+    let install = "import os, shutil, sys\n\
+        for folder in filter(lambda folder: os.path.isdir(os.path.join(folder, 'ray_rust')), list(sys.path)):\n\
+        \x20   shutil.copytree(os.path.join(folder, 'ray_rust'), '/tmp/test/installed/ray_rust', dirs_exist_ok=True)\n\
+        \x20   open('/tmp/test/installed/ray_rust/errors.py', 'a').write('# another version')\n\
+        sys.path.insert(0, '/tmp/test/installed')\n";
+    space.script("/tmp/test/before/sitecustomize.py", install);
+    let driver = Driver::new(space, "connect::another_version_of_the_package");
+    driver.address("local").env("PYTHONPATH", "/tmp/test/before").succeed(space);
+}
+
 /// A token that the cluster refuses, and its value, which no text may contain.
 const WRONG: &str = "fedcba9876543210fedcba9876543210";
 

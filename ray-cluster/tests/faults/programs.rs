@@ -91,19 +91,22 @@ fn use_before_init_in_a_driver() {
     Driver::new(space, "programs::use_before_init_in_a_driver").address(HEAD).succeed(space);
 }
 
-/// The name of the function has another letter in the program that the workers run.
+/// The name of a function has another letter in the program that the workers run, so that they would not know the function.
 #[test]
-fn function_that_the_worker_does_not_know() {
+fn program_of_another_build() {
     body(|| {
         ray::init().expect("the cluster is there");
-        assert_eq!(ray::get(add.remote(1, 2)).expect("this function is there"), 3);
-        let error = ray::get(function_only_here.remote()).expect_err("the worker does not have the function");
-        println!("{error}");
-        says(&error, &["function_only_here", "another version"]);
+        for error in
+            [ray::get(add.remote(1, 2)), ray::get(function_only_here.remote())].map(|one| one.expect_err("it is refused"))
+        {
+            println!("{error}");
+            says(&error, &["has other remote functions than that of its driver", "is build", "has shipped build"]);
+            says(&error, &["the two must be the same build"]);
+        }
     });
     let Some(space) = Space::with_ray() else { return };
     let strip = patched("function_only_here", "function_only_herx");
-    with_strip(space, "programs::function_that_the_worker_does_not_know", "unknown", &strip).succeed(space);
+    with_strip(space, "programs::program_of_another_build", "unknown", &strip).succeed(space);
 }
 
 #[test]

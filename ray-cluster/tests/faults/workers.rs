@@ -66,6 +66,20 @@ impl Fragile {
     }
 }
 
+#[remote]
+struct Adder;
+
+#[remote]
+impl Adder {
+    pub fn new() -> Self {
+        Adder
+    }
+
+    pub fn add(&self, x: i32, y: i32) -> i32 {
+        x + y
+    }
+}
+
 #[test]
 fn worker_that_ends() {
     body(|| {
@@ -78,7 +92,12 @@ fn worker_that_ends() {
         }
         // A failed argument fails the task that has it.
         let error = ray::get(add.remote(&failed[0], 1)).expect_err("the argument has failed");
-        says(&error, &["an argument of the task has failed"]);
+        assert!(error.is_worker_crashed(), "the kind is that of the argument: {error:?}");
+        says(&error, &["add"]);
+        let actor = Adder::remote();
+        let error = ray::get(actor.add.remote(&failed[1], 1)).expect_err("the argument has failed");
+        assert!(error.is_worker_crashed(), "{error:?}");
+        assert_eq!(ray::get(actor.add.remote(1, 1)).expect("the actor lives"), 2);
         assert_eq!(ray::get(ends_once.remote("/tmp/test/once".to_owned())).expect("the second attempt succeeds"), 7);
         let actor = Fragile::remote();
         let error = ray::get(actor.ends.remote(End::Abort)).expect_err("the process has ended");

@@ -20,10 +20,12 @@ use crate::actor::names::Names;
 use crate::actor::{backlog, creation, kinds, lifecycle, named};
 use crate::base::call_options::{CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
+use crate::base::placement::Lifetime;
 use crate::call::arg::ArgList;
 use crate::call::codec::Codec;
 use crate::call::spec::Spec;
 use crate::engine::free_job::FreeJob;
+use crate::engine::submit::placeable;
 use crate::engine::thread;
 use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Hold;
@@ -113,6 +115,7 @@ pub(crate) fn try_create_with<C: Constructor>(
         let get = settings.get_if_exists;
         // The creation is sent after the table of names is unlocked: if its arguments have failed, the actor ends, and
         // removes its name from the table.
+        let detached = settings.lifetime == Lifetime::Detached;
         let mut unsent = None;
         let handle = named::create_or_get(Names::of(&state.engine), (&namespace, &name), get, || {
             let (handle, creation, submission) = prepare::<C>(state, args, Some(settings), keep);
@@ -120,16 +123,25 @@ pub(crate) fn try_create_with<C: Constructor>(
             handle
         })?;
         if let Some((creation, submission)) = unsent {
+            if detached {
+                Names::of(&state.engine).keep(handle.any());
+            }
             launch::<C>(creation, submission);
         }
         return Ok(handle);
     }
-    Ok(begin::<C>(state, args, Some(settings), keep))
+    let detached = settings.lifetime == Lifetime::Detached;
+    let handle = begin::<C>(state, args, Some(settings), keep);
+    if detached {
+        Names::of(&state.engine).keep(handle.any());
+    }
+    Ok(handle)
 }
 
-/// Checks that the node has the resources.
+/// Checks that the node has the resources, and is a place where the actor may run.
 fn settings_allow(state: &ThreadState, settings: &CreateSettings, title: &dyn std::fmt::Display) -> Result<()> {
-    state.engine.total().check_covers(&settings.resources, title)
+    state.engine.total().check_covers(&settings.resources, title)?;
+    placeable(&state.engine, settings.placement.as_deref(), title)
 }
 
 /// Makes an actor and sends its creation.

@@ -124,6 +124,7 @@ impl MethodEntry {
             is_exclusive: matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_)),
             repeatable: M::KEEP.is_some(),
             retry_on: || M::OPTIONS.retry_on.clone(),
+            signature: || std::any::type_name::<(M::Args, M::Output)>(),
         }
     }
 }
@@ -135,7 +136,13 @@ impl Registration {
         let methods = <C::Actor as Actor>::METHODS;
         Self {
             spec: <C::Actor as Actor>::SPEC,
-            kind: Kind::Class { construct: construct::<C>, error: C::ERROR, methods, proxy: erased_proxy::<C::Actor> },
+            kind: Kind::Class {
+                construct: construct::<C>,
+                error: C::ERROR,
+                methods,
+                proxy: erased_proxy::<C::Actor>,
+                signature: || std::any::type_name::<C::Args>(),
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::actor::mailbox::Buffer;
 use crate::actor::names::Names;
 use crate::actor::run_state::{Crash, Life};
 use crate::base::error::Error;
+use crate::base::placement::Lifetime;
 use crate::object::entry::Header;
 
 /// The state of an actor.
@@ -158,6 +159,11 @@ pub(crate) fn finalize(actor: &ActorHold) {
         unsafe { (actor.vtable.drop_instance)(actor.head()) };
     }
     let Some(cold) = actor.known_cold_state() else { return };
+    if cold.settings().is_some_and(|settings| settings.lifetime == Lifetime::Detached)
+        && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch)
+    {
+        Names::of(&engine).give_up(actor);
+    }
     if let Some(creation) = cold.take_kept_creation() {
         if !begun {
             creation.abort(death(actor));

@@ -12,6 +12,7 @@ impl Attached for Names {
         for actor in self.living.close() {
             lifecycle::abandon(&actor);
         }
+        self.give_all_up();
     }
 }
 

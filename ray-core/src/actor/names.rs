@@ -1,4 +1,4 @@
-//! The actors of an engine: the table of names, and the list of living actors.
+//! The actors of an engine: the table of names, the detached actors, and the list of living actors.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::actor::any::AnyActor;
 use crate::actor::head::ActorHold;
 use crate::actor::living::Living;
 use crate::base::error::Result;
@@ -16,13 +17,15 @@ use crate::engine::engine::Engine;
 pub(crate) struct Names {
     /// The named actors, by namespace and name. Dead ones may be among them.
     actors: Mutex<HashMap<(String, String), ActorHold>>,
+    /// A handle of each detached actor, by the actor's address, so that the actor does not end with its other handles.
+    detached: Mutex<HashMap<usize, AnyActor>>,
     /// All actors that have run, with a name or without.
     pub(crate) living: Living,
 }
 
 impl Names {
     fn new() -> Self {
-        Self { actors: Mutex::new(HashMap::new()), living: Living::new() }
+        Self { actors: Mutex::default(), detached: Mutex::default(), living: Living::new() }
     }
 
     /// The actors of an engine.
@@ -73,6 +76,27 @@ impl Names {
             _ => None,
         };
         drop(removed);
+    }
+
+    /// Keeps a detached actor until it ends, or until the engine does.
+    pub(crate) fn keep(&self, actor: AnyActor) {
+        let address = actor.address().as_ptr().addr();
+        self.detached.lock().insert(address, actor);
+        // An actor that has ended meanwhile was not in the table when it left it.
+        let ended = self.detached.lock().extract_if(|_, actor| actor.head().is_dead()).collect::<Vec<_>>();
+        drop(ended);
+    }
+
+    /// Gives a detached actor up that has ended.
+    pub(crate) fn give_up(&self, actor: &ActorHold) {
+        let handle = self.detached.lock().remove(&actor.head().as_ptr().addr());
+        drop(handle);
+    }
+
+    /// Gives all detached actors up.
+    pub(crate) fn give_all_up(&self) {
+        let handles = std::mem::take(&mut *self.detached.lock());
+        drop(handles);
     }
 
     /// The named actors; `None`: the table stayed locked for that time.

@@ -18,6 +18,7 @@ use crate::actor::handle::ActorHandle;
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::base::call_options::CreateSettings;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::placement::Lifetime;
 use crate::base::resources::Resources;
 use crate::call::invoke::Running;
 use crate::call::registry::{Kind, Registration};
@@ -190,6 +191,8 @@ impl OwnActor {
             max_task_retries: 0,
             max_concurrency: None,
             max_pending_calls: None,
+            lifetime: Lifetime::default(),
+            placement: None,
         });
     }
 }

@@ -145,7 +145,13 @@ fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOption
 
 /// The settings of a call without options.
 pub(crate) fn no_settings() -> CallSettings {
-    CallSettings { name: None, resources: Resources::NONE, max_retries: 0, retry_on: crate::base::options::RetryOn::Never }
+    CallSettings {
+        name: None,
+        resources: Resources::NONE,
+        max_retries: 0,
+        retry_on: crate::base::options::RetryOn::Never,
+        placement: None,
+    }
 }
 
 /// Makes the call and puts it in the mailbox.

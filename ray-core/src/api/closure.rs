@@ -14,10 +14,13 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::api::configured::resources;
+use crate::api::placed::placement;
 use crate::base::call_options::CallOptions;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::options::TaskOptions;
+use crate::base::placement::SchedulingStrategy;
 use crate::base::resources::UNITS;
+use crate::base::runtime_env::RuntimeEnv;
 use crate::call::arg::Closure;
 use crate::call::flatten::{
     Fallible, FallibleByText, FallibleByWrapper, Finish, Flattened, FlattenedByText, FlattenedByWrapper, FlattenedUnread, Whole,
@@ -112,6 +115,7 @@ where
 
 impl<C> Task<C> {
     resources!();
+    placement!("task");
 
     fn options_mut(&mut self) -> &mut CallOptions {
         let parts = self.0.0.0.0.get_mut().as_mut();

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::api::placed::placement;
 use crate::base::call_options::CallOptions;
 use crate::base::error::Result;
 use crate::base::options::RetryOn;
+use crate::base::placement::SchedulingStrategy;
+use crate::base::runtime_env::RuntimeEnv;
 use crate::call::function::{ArgsOf, Function};
 use crate::call::params::IntoParam;
 use crate::call::refs::Refs;
@@ -75,6 +78,7 @@ impl<F: Function, P> Configured<F, P> {
     }
 
     resources!();
+    placement!("task");
 
     fn options_mut(&mut self) -> &mut CallOptions {
         &mut self.options

@@ -171,10 +171,10 @@ impl RuntimeContext {
         &self.namespace
     }
 
-    /// The number of the node. The embedded engine has one: this process. On a cluster it is the first half of Ray's id.
+    /// The id of the node. The embedded engine has one node: this process.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
-        self.cluster.as_ref().map_or_else(crate::api::init::node_id, |cluster| NodeId::of_text(&cluster.node_id))
+        self.cluster.as_ref().map_or_else(NodeId::of_process, |cluster| NodeId::of_text(&cluster.node_id))
     }
 
     /// The number of this engine; each start of the engine has another one.

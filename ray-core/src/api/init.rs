@@ -169,7 +169,7 @@ fn initialized() -> Result<Arc<Engine>> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Node {
-    /// The number of the node. On a cluster it is the first half of Ray's id.
+    /// The id of the node, as Ray's own tools print it.
     pub id: NodeId,
     /// The address of the node; empty in the embedded engine.
     pub address: String,
@@ -200,9 +200,9 @@ pub fn nodes() -> Result<Vec<Node>> {
         return Ok(nodes.into_iter().map(of_cluster).collect());
     }
     Ok(vec![Node {
-        id: node_id(),
+        id: NodeId::of_process(),
         address: String::new(),
-        labels: BTreeMap::new(),
+        labels: engine.settings.labels.clone(),
         alive: true,
         resources: engine.total().clone(),
     }])
@@ -211,10 +211,6 @@ pub fn nodes() -> Result<Vec<Node>> {
 fn of_cluster(node: RemoteNode) -> Node {
     let RemoteNode { id, alive, address, labels, resources } = node;
     Node { id: NodeId::of_text(&id), address, labels, alive, resources: Resources::of_amounts(resources) }
-}
-
-pub(crate) fn node_id() -> NodeId {
-    NodeId::from_raw(u128::from(std::process::id()) | 1 << 64)
 }
 
 /// The resources of all nodes, by name: `CPU`, `GPU`, `memory` (in bytes) and custom ones.

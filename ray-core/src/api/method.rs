@@ -6,9 +6,12 @@ use std::marker::PhantomData;
 use crate::actor::class::{Actor, Constructor, InitArgs, Link, MethodArgs, RemoteMethod};
 use crate::actor::handle::ActorHandle;
 use crate::actor::{create, send};
+use crate::api::placed::placement;
 use crate::base::call_options::{CallOptions, CreateOptions};
 use crate::base::error::Result;
 use crate::base::options::RetryOn;
+use crate::base::placement::{Lifetime, SchedulingStrategy};
+use crate::base::runtime_env::RuntimeEnv;
 use crate::call::params::IntoParam;
 use crate::call::registry::MethodEntry;
 use crate::task::head::Keep;
@@ -123,6 +126,24 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
     pub fn get_if_exists(mut self, get: bool) -> Self {
         self.options.get_if_exists(get);
         self
+    }
+
+    /// Sets how long the actor lives.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// # use ray::__private as __ray;
+    /// assert_eq!(ray::Lifetime::default(), ray::Lifetime::NonDetached);
+    /// ```
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.options.lifetime(lifetime);
+        self
+    }
+
+    placement!("actor");
+
+    fn options_mut(&mut self) -> &mut CreateOptions {
+        &mut self.options
     }
 
     /// Sets the number of CPUs that the actor holds for life. The default is none.

@@ -1,13 +1,17 @@
 //! The options of one call or one creation of an actor, which override those of the attribute.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::labels::Selector;
 use crate::base::options::{
     ActorOptions, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_PENDING_CALLS, MAX_RESTARTS, MAX_RETRIES, MAX_TASK_RETRIES,
     MethodOptions, RetryOn, TaskOptions,
 };
+use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::{ResourceOverrides, Resources};
+use crate::base::runtime_env::RuntimeEnv;
 
 /// Declares the resource setters that the options of a call and of a creation share. They keep the first error.
 macro_rules! resource_setters {
@@ -40,6 +44,48 @@ macro_rules! resource_setters {
     };
 }
 
+/// Declares the setters of placement that the options of a call and of a creation share.
+macro_rules! placement_setters {
+    () => {
+        fn placement(&mut self) -> &mut Placement {
+            self.placement.get_or_insert_default()
+        }
+
+        pub(crate) fn scheduling_strategy(&mut self, strategy: SchedulingStrategy) {
+            self.placement().strategy = Some(strategy);
+        }
+
+        pub(crate) fn label_selector<K: Into<String>, V: Into<String>>(&mut self, labels: impl IntoIterator<Item = (K, V)>) {
+            match Selector::new(labels) {
+                Ok(selector) => self.placement().selector = Some(selector),
+                Err(error) => self.remember(Err(error)),
+            }
+        }
+
+        pub(crate) fn fallback_strategy<S, K, V>(&mut self, selectors: impl IntoIterator<Item = S>)
+        where
+            S: IntoIterator<Item = (K, V)>,
+            K: Into<String>,
+            V: Into<String>,
+        {
+            match selectors.into_iter().map(Selector::new).collect() {
+                Ok(fallback) => self.placement().fallback = fallback,
+                Err(error) => self.remember(Err(error)),
+            }
+        }
+
+        pub(crate) fn accelerator_type(&mut self, name: impl Into<Cow<'static, str>>) {
+            let name = name.into();
+            self.remember(check(!name.is_empty(), "accelerator_type must not be empty", "``"));
+            self.accelerator_type = Some(name);
+        }
+
+        pub(crate) fn runtime_env(&mut self, environment: RuntimeEnv) {
+            self.placement().runtime_env = Some(environment);
+        }
+    };
+}
+
 /// An error with the rule and the given value, unless the value is `valid`.
 fn check(valid: bool, rule: &'static str, given: impl std::fmt::Display) -> Result<()> {
     if valid { Ok(()) } else { Err(Error::new(ErrorKind::InvalidArgument, format!("{rule}, not {given}"))) }
@@ -52,15 +98,26 @@ pub(crate) struct CallOptions {
     pub(crate) resources: ResourceOverrides,
     pub(crate) max_retries: Option<i64>,
     pub(crate) retry_on: Option<RetryOn>,
+    accelerator_type: Option<Cow<'static, str>>,
+    placement: Option<Box<Placement>>,
     error: Option<Error>,
 }
 
 impl CallOptions {
     pub(crate) const fn new() -> Self {
-        CallOptions { name: None, resources: ResourceOverrides::new(), max_retries: None, retry_on: None, error: None }
+        CallOptions {
+            name: None,
+            resources: ResourceOverrides::new(),
+            max_retries: None,
+            retry_on: None,
+            accelerator_type: None,
+            placement: None,
+            error: None,
+        }
     }
 
     resource_setters!();
+    placement_setters!();
 
     pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
         self.name = Some(name.into());
@@ -90,11 +147,13 @@ impl CallOptions {
         if let Some(error) = self.error {
             return Err(error);
         }
+        let accelerator = self.accelerator_type.or(attribute.placement.accelerator_type.map(Cow::Borrowed));
         Ok(CallSettings {
             name: self.name.or(attribute.name.map(Cow::Borrowed)),
-            resources: self.resources.over(attribute.resources.demand(cpu)),
+            resources: self.resources.over(attribute.resources.demand(cpu)).with_accelerator(accelerator.as_deref()),
             max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+            placement: Placement::over(self.placement, &attribute.placement)?,
         })
     }
 
@@ -111,6 +170,7 @@ impl CallOptions {
             resources: self.resources.over(Resources::NONE),
             max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+            placement: None,
         })
     }
 }
@@ -124,6 +184,8 @@ pub(crate) struct CallSettings {
     /// -1: no limit.
     pub(crate) max_retries: i64,
     pub(crate) retry_on: RetryOn,
+    /// None: the call says nothing of it.
+    pub(crate) placement: Option<Arc<Placement>>,
 }
 
 /// The options of one creation of an actor.
@@ -137,6 +199,9 @@ pub(crate) struct CreateOptions {
     pub(crate) max_task_retries: Option<i64>,
     pub(crate) max_concurrency: Option<u32>,
     pub(crate) max_pending_calls: Option<i64>,
+    pub(crate) lifetime: Lifetime,
+    accelerator_type: Option<Cow<'static, str>>,
+    placement: Option<Box<Placement>>,
     error: Option<Error>,
 }
 
@@ -151,11 +216,15 @@ impl CreateOptions {
             max_task_retries: None,
             max_concurrency: None,
             max_pending_calls: None,
+            lifetime: Lifetime::NonDetached,
+            accelerator_type: None,
+            placement: None,
             error: None,
         }
     }
 
     resource_setters!();
+    placement_setters!();
 
     pub(crate) fn name(&mut self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();
@@ -193,6 +262,10 @@ impl CreateOptions {
         self.remember(check(calls > 0 || calls == -1, MAX_PENDING_CALLS, calls));
     }
 
+    pub(crate) fn lifetime(&mut self, lifetime: Lifetime) {
+        self.lifetime = lifetime;
+    }
+
     /// The settings of this actor.
     ///
     /// # Errors
@@ -205,15 +278,18 @@ impl CreateOptions {
             return Err(Error::new(ErrorKind::InvalidArgument, "get_if_exists needs the actor's name: set it with `.name(..)`"));
         }
         let pending = self.max_pending_calls.unwrap_or(attribute.max_pending_calls);
+        let accelerator = self.accelerator_type.or(attribute.placement.accelerator_type.map(Cow::Borrowed));
         Ok(CreateSettings {
             name: self.name,
             namespace: self.namespace,
             get_if_exists: self.get_if_exists,
-            resources: self.resources.over(attribute.resources.demand(0)),
+            resources: self.resources.over(attribute.resources.demand(0)).with_accelerator(accelerator.as_deref()),
             max_restarts: self.max_restarts.unwrap_or(attribute.max_restarts),
             max_task_retries: self.max_task_retries.unwrap_or(attribute.max_task_retries),
             max_concurrency: self.max_concurrency.or(attribute.max_concurrency),
             max_pending_calls: u64::try_from(pending).ok(),
+            lifetime: self.lifetime,
+            placement: Placement::over(self.placement, &attribute.placement)?,
         })
     }
 }
@@ -235,6 +311,9 @@ pub(crate) struct CreateSettings {
     pub(crate) max_concurrency: Option<u32>,
     /// None: no limit.
     pub(crate) max_pending_calls: Option<u64>,
+    pub(crate) lifetime: Lifetime,
+    /// None: the creation says nothing of it.
+    pub(crate) placement: Option<Arc<Placement>>,
 }
 
 #[cfg(test)]
@@ -266,7 +345,7 @@ mod tests {
 
     #[test]
     fn invalid_options_of_an_actor_are_refused() {
-        let wrong: [fn(&mut CreateOptions); 7] = [
+        let wrong: [fn(&mut CreateOptions); 10] = [
             |o| o.max_concurrency(0),
             |o| o.max_pending_calls(0),
             |o| o.max_pending_calls(-2),
@@ -274,6 +353,9 @@ mod tests {
             |o| o.max_task_retries(-2),
             |o| o.get_if_exists(true),
             |o| o.name(""),
+            |o| o.accelerator_type(""),
+            |o| o.label_selector([("region", "in(")]),
+            |o| o.fallback_strategy([[("-", "us")]]),
         ];
         for set in wrong {
             let mut options = CreateOptions::new();
@@ -283,6 +365,16 @@ mod tests {
         let settings = CreateOptions::new().over(&ActorOptions::new().max_pending_calls(2)).unwrap();
         assert_eq!((settings.max_pending_calls, settings.max_concurrency, settings.max_restarts), (Some(2), None, 0));
         assert!(settings.resources.is_none());
+    }
+
+    #[test]
+    fn the_type_of_an_accelerator_is_a_resource() {
+        const ATTRIBUTE: TaskOptions = TaskOptions::new().accelerator_type("A100").resource("seat", 1.0);
+        let demand = |options: CallOptions| options.over_task(&ATTRIBUTE, UNITS).unwrap().resources.to_string();
+        assert_eq!(demand(CallOptions::new()), "{CPU: 1, accelerator_type:A100: 0.001, seat: 1}");
+        let mut options = CallOptions::new();
+        options.accelerator_type("H100");
+        assert_eq!(demand(options), "{CPU: 1, accelerator_type:H100: 0.001, seat: 1}");
     }
 
     #[test]

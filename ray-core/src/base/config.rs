@@ -1,11 +1,15 @@
 //! The configuration of the engine: from the program, from the environment, and the defaults.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::id::NodeId;
+use crate::base::labels::{self, Labels};
 use crate::base::resources;
 use crate::base::resources::{Resources, UNITS};
+use crate::base::runtime_env::RuntimeEnv;
 
 /// How many threads the engine may start beyond its CPUs: enough for calls that nest ten thousand levels deep and block a thread
 /// at each level, and some for work that asks for no CPU.
@@ -25,6 +29,9 @@ const MAX_STACK: usize = 1 << 40;
 /// The namespace of named actors if the program sets none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
+/// How the names of the labels begin that Ray gives to nodes.
+const RAY_LABELS: &str = "ray.io/";
+
 /// The configuration of the engine, for [`init_with`](crate::init_with), which checks it.
 ///
 /// An option that is not set comes from the environment, if a variable is named below, or is the default.
@@ -41,6 +48,8 @@ pub struct Config {
     num_gpus: Option<usize>,
     memory: Option<u64>,
     resources: Vec<(Cow<'static, str>, f64)>,
+    labels: Labels,
+    runtime_env: Option<RuntimeEnv>,
     namespace: Option<Cow<'static, str>>,
     strict: Option<bool>,
     ignore_reinit_error: bool,
@@ -85,6 +94,21 @@ impl Config {
     /// empty one, and for an amount that is negative, above 1e15, or has more than four decimals.
     pub fn resource(mut self, name: impl Into<Cow<'static, str>>, amount: f64) -> Config {
         self.resources.push((name.into(), amount));
+        self
+    }
+
+    /// A label of the node, which the options `label_selector` and `scheduling_strategy` ask for. `init` returns an error for a name
+    /// or a value that breaks the syntax of [Ray's labels](https://docs.ray.io/en/latest/ray-core/scheduling/labels.html). Names
+    /// that begin with `ray.io/` are those of Ray: each node has the label `ray.io/node-id`.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Config {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// The environment of all tasks and actors of this program on a cluster, unless their own options say otherwise. Without a
+    /// cluster `init` returns an error.
+    pub fn runtime_env(mut self, environment: RuntimeEnv) -> Config {
+        self.runtime_env = Some(environment);
         self
     }
 
@@ -191,6 +215,20 @@ impl Config {
             num_gpus: self.num_gpus.take(),
             memory: self.memory.take(),
             resources: std::mem::take(&mut self.resources),
+            labels: std::mem::take(&mut self.labels),
+        }
+    }
+
+    /// Removes the environment of the program's workers, and returns it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: it has a field that cannot be sent.
+    #[doc(hidden)]
+    pub fn take_runtime_env(&mut self) -> Result<Option<RuntimeEnv>> {
+        let environment = self.runtime_env.take();
+        match environment.as_ref().and_then(|environment| environment.error.as_ref()) {
+            Some(why) => Err(invalid(format!("Config::runtime_env: {why}"))),
+            None => Ok(environment),
         }
     }
 
@@ -264,6 +302,21 @@ impl Config {
         if namespace.is_empty() {
             return Err(invalid("Config::namespace must not be empty".into()));
         }
+        if self.runtime_env.is_some() {
+            return Err(invalid(
+                "Config::runtime_env is for the workers of a cluster, and the embedded engine runs all bodies in this process: leave it out, or set the address (`local` starts a cluster on this machine)".into(),
+            ));
+        }
+        let mut node_labels = self.labels;
+        for (name, value) in &node_labels {
+            labels::check(name, value)?;
+            if name.starts_with(RAY_LABELS) {
+                return Err(invalid(format!(
+                    "Config::label: names that begin with `{RAY_LABELS}` are Ray's: choose another than `{name}`"
+                )));
+            }
+        }
+        node_labels.insert(format!("{RAY_LABELS}node-id"), NodeId::of_process().to_string());
         let custom = self.resources.into_iter().map(|(name, amount)| resources::custom(name, amount));
         let total = Resources::new(
             whole("CPU", num_cpus)?,
@@ -275,6 +328,7 @@ impl Config {
             num_cpus,
             workers,
             total,
+            labels: node_labels,
             namespace,
             mode: if strict { Mode::Strict } else { Mode::Embedded },
             checks_submissions: strict || num_cpus == 0,
@@ -296,6 +350,7 @@ pub struct Node {
     pub num_gpus: Option<usize>,
     pub memory: Option<u64>,
     pub resources: Vec<(Cow<'static, str>, f64)>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Node {
@@ -307,6 +362,7 @@ impl Node {
             ("num_gpus", self.num_gpus.is_some()),
             ("memory", self.memory.is_some()),
             ("resource", !self.resources.is_empty()),
+            ("label", !self.labels.is_empty()),
         ];
         chosen.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
@@ -319,6 +375,7 @@ pub(crate) struct Resolved {
     /// How many threads start when there is work for them: one for each CPU, and at least one.
     pub(crate) workers: usize,
     pub(crate) total: Resources,
+    pub(crate) labels: Labels,
     pub(crate) namespace: Cow<'static, str>,
     pub(crate) mode: Mode,
     /// Tasks of one CPU do not take the fast path into the queue: in another mode than `Embedded`, and without CPUs.
@@ -448,6 +505,10 @@ mod tests {
             Config::new().resource("CPU", 1.0),
             Config::new().resource("x", -1.0),
             Config::new().namespace(""),
+            Config::new().label("a b", ""),
+            Config::new().label("region", "us west"),
+            Config::new().label("ray.io/region", "us"),
+            Config::new().runtime_env(RuntimeEnv::new()),
         ] {
             assert!(resolve(config.clone(), &[]).unwrap_err().is_invalid_argument(), "{config:?}");
         }

@@ -4,7 +4,12 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::{Error, ErrorKind, Result};
 
 /// Declares an id: a number that is printed in hexadecimal.
 macro_rules! id {
@@ -59,36 +64,99 @@ id! {
     JobId(u64), "16"
 }
 
-id! {
-    /// The id of one machine of a cluster; the embedded engine is a cluster of one machine.
-    NodeId(u128), "32"
-}
+/// The id of one machine of a cluster; the embedded engine is a cluster of one machine. It is printed as Ray's own tools print it,
+/// and read from this text.
+///
+/// ```
+/// # extern crate ray_core as ray;
+/// let text = "4b0dcc81939277f69d9b77c093d10e13b8060a555a6ca30a620c89d7";
+/// let node: ray::NodeId = text.parse()?;
+/// assert_eq!(node.to_string(), text);
+/// assert!("4b0d".parse::<ray::NodeId>().is_err());
+/// # Ok::<(), ray::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId([u8; 28]);
 
 impl NodeId {
-    /// The node that Ray calls by this hexadecimal text. Ray's ids are longer: this is their first half.
+    /// The node of the embedded engine.
+    pub(crate) fn of_process() -> NodeId {
+        let mut bytes = [0; 28];
+        bytes[19] = 1;
+        bytes[24..].copy_from_slice(&std::process::id().to_be_bytes());
+        NodeId(bytes)
+    }
+
+    /// The node that Ray calls by this hexadecimal text; all zeros for another text.
     pub(crate) fn of_text(text: &str) -> NodeId {
-        NodeId(first_digits(text, 32))
+        text.parse().unwrap_or(NodeId([0; 28]))
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<NodeId> {
+        let mut bytes = [0; 28];
+        let digit = |at: usize| char::from(*text.as_bytes().get(at)?).to_digit(16);
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            match (digit(2 * at), digit(2 * at + 1)) {
+                (Some(high), Some(low)) if text.len() == 56 => *byte = ((high << 4) | low) as u8,
+                _ => {
+                    let what = format!("`{text}` is no id of a node, which has 56 hexadecimal digits: see `ray::nodes()`");
+                    return Err(Error::new(ErrorKind::InvalidArgument, what));
+                }
+            }
+        }
+        Ok(NodeId(bytes))
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<NodeId> {
+        text.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(node: NodeId) -> String {
+        node.to_string()
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
     }
 }
 
 impl WorkerId {
     /// The worker that Ray calls by this hexadecimal text: its first digits.
     pub(crate) fn of_text(text: &str) -> WorkerId {
-        WorkerId(first_digits(text, 16) as u64)
+        WorkerId(first_digits(text))
     }
 }
 
 impl JobId {
     /// The job that Ray calls by this hexadecimal text.
     pub(crate) fn of_text(text: &str) -> JobId {
-        JobId(first_digits(text, 16) as u64)
+        JobId(first_digits(text))
     }
 }
 
-/// The number that the first `most` hexadecimal digits give; 0 for another text.
-fn first_digits(text: &str, most: usize) -> u128 {
-    let digits = text.get(..text.len().min(most)).unwrap_or_default();
-    u128::from_str_radix(digits, 16).unwrap_or_default()
+/// The number that the first 16 hexadecimal digits give; 0 for another text.
+fn first_digits(text: &str) -> u64 {
+    let digits = text.get(..text.len().min(16)).unwrap_or_default();
+    u64::from_str_radix(digits, 16).unwrap_or_default()
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -134,16 +202,20 @@ mod tests {
     #[test]
     fn ids_are_printed_in_full_width() {
         assert_eq!(TaskId::from_raw(0xbeef).to_string(), "000000000000beef");
-        assert_eq!(format!("{:?}", NodeId::from_raw(1)), "NodeId(00000000000000000000000000000001)");
+        assert_eq!(format!("{:?}", WorkerId::from_raw(1)), "WorkerId(0000000000000001)");
         assert!(ObjectId::from_raw(2) > ObjectId::from_raw(1));
     }
 
     #[test]
-    fn ids_of_ray_begin_with_the_same_digits() {
+    fn ids_of_ray_have_the_same_digits() {
         let ray = "4b0dcc81939277f69d9b77c093d10e13b8060a555a6ca30a620c89d7";
-        assert_eq!(NodeId::of_text(ray).to_string(), ray[..32]);
+        assert_eq!(NodeId::of_text(ray).to_string(), ray);
         assert_eq!(WorkerId::of_text(ray).to_string(), ray[..16]);
         assert_eq!(JobId::of_text("01000000").to_string(), "0000000001000000");
-        assert_eq!(NodeId::of_text("no number"), NodeId::from_raw(0));
+        assert_eq!(NodeId::of_text("no number").to_string(), "0".repeat(56));
+        for wrong in ["", "4b", &ray[1..], &ray.replace('4', "g"), &ray.replace('4', "é")] {
+            assert!(wrong.parse::<NodeId>().unwrap_err().is_invalid_argument(), "{wrong}");
+        }
+        assert_eq!(NodeId::of_process().to_string().parse::<NodeId>().unwrap(), NodeId::of_process());
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use std::{fmt, mem};
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::placement::AttributePlacement;
 use crate::base::resources::AttributeResources;
+use crate::base::runtime_env::RuntimeEnv;
 
 /// How often a task is retried if it sets `retry_exceptions` and not `max_retries`.
 pub(crate) const DEFAULT_MAX_RETRIES: i64 = 3;
@@ -110,6 +112,48 @@ macro_rules! attribute_retry_exceptions_and_name {
     };
 }
 
+/// Declares the const setters of placement that the attributes of tasks and actors share.
+macro_rules! attribute_placement {
+    () => {
+        /// Whether to spread the work over the nodes, or (`false`) to use Ray's default strategy.
+        #[must_use]
+        pub const fn spread(mut self, spread: bool) -> Self {
+            self.placement.spread = Some(spread);
+            self
+        }
+
+        /// The type of the accelerator that the node must have.
+        ///
+        /// # Panics
+        /// If it is empty. In an attribute the panic is a compile error.
+        #[must_use]
+        #[track_caller]
+        pub const fn accelerator_type(mut self, name: &'static str) -> Self {
+            assert!(!name.is_empty(), "accelerator_type must not be empty");
+            self.placement.accelerator_type = Some(name);
+            self
+        }
+
+        /// A label that the node must have, in the syntax of Ray's label selectors.
+        ///
+        /// # Panics
+        /// If the syntax is wrong, or if there are more than eight labels. In an attribute the panic is a compile error.
+        #[must_use]
+        #[track_caller]
+        pub const fn label(mut self, key: &'static str, value: &'static str) -> Self {
+            self.placement = self.placement.label(key, value);
+            self
+        }
+
+        /// The function that makes the environment on a cluster.
+        #[must_use]
+        pub const fn runtime_env(mut self, make: fn() -> RuntimeEnv) -> Self {
+            self.placement.runtime_env = Some(make);
+            self
+        }
+    };
+}
+
 /// Declares the const setters of resources that the attributes of tasks and actors share.
 macro_rules! attribute_resources {
     () => {
@@ -163,6 +207,7 @@ macro_rules! attribute_resources {
 #[derive(Clone, Debug)]
 pub struct TaskOptions {
     pub(crate) resources: AttributeResources,
+    pub(crate) placement: AttributePlacement,
     pub(crate) max_retries: Option<i64>,
     pub(crate) retry_on: RetryOn,
     pub(crate) name: Option<&'static str>,
@@ -172,15 +217,26 @@ impl TaskOptions {
     /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
-        TaskOptions { resources: AttributeResources::new(), max_retries: None, retry_on: RetryOn::Never, name: None }
+        TaskOptions {
+            resources: AttributeResources::new(),
+            placement: AttributePlacement::new(),
+            max_retries: None,
+            retry_on: RetryOn::Never,
+            name: None,
+        }
     }
 
     /// Whether no option is set, so that a call need not read the attribute.
     pub(crate) const fn is_silent(&self) -> bool {
-        self.resources.is_silent() && self.max_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
+        self.resources.is_silent()
+            && self.placement.is_silent()
+            && self.max_retries.is_none()
+            && self.retry_on.is_never()
+            && self.name.is_none()
     }
 
     attribute_resources!();
+    attribute_placement!();
 
     /// How often to retry a failed task, where `retry_exceptions` allows it; -1: no limit.
     ///
@@ -207,6 +263,7 @@ impl Default for TaskOptions {
 #[derive(Clone, Copy, Debug)]
 pub struct ActorOptions {
     pub(crate) resources: AttributeResources,
+    pub(crate) placement: AttributePlacement,
     pub(crate) max_restarts: i64,
     pub(crate) max_task_retries: i64,
     pub(crate) max_concurrency: Option<u32>,
@@ -217,6 +274,7 @@ impl ActorOptions {
     /// Whether no option is set, so that a creation need not read the attribute.
     pub(crate) const fn is_silent(&self) -> bool {
         self.resources.is_silent()
+            && self.placement.is_silent()
             && self.max_restarts == 0
             && self.max_task_retries == 0
             && self.max_concurrency.is_none()
@@ -228,6 +286,7 @@ impl ActorOptions {
     pub const fn new() -> Self {
         ActorOptions {
             resources: AttributeResources::new(),
+            placement: AttributePlacement::new(),
             max_restarts: 0,
             max_task_retries: 0,
             max_concurrency: None,
@@ -236,6 +295,7 @@ impl ActorOptions {
     }
 
     attribute_resources!();
+    attribute_placement!();
 
     /// How often to restart the actor after it has failed; -1: no limit.
     ///

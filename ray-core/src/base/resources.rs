@@ -155,6 +155,14 @@ impl Resources {
         ))
     }
 
+    /// This and the resource that a node has for the type of its accelerators. Ray asks for so little of it that each of them serves
+    /// many tasks.
+    pub(crate) fn with_accelerator(self, name: Option<&str>) -> Resources {
+        let Some(name) = name else { return self };
+        let accelerator = (Cow::Owned(format!("accelerator_type:{name}")), UNITS / 1000);
+        Resources::new(self.cpu, self.gpu, self.memory, self.custom().iter().cloned().chain([accelerator]))
+    }
+
     pub(crate) fn custom(&self) -> &[Custom] {
         self.custom.as_deref().unwrap_or_default()
     }

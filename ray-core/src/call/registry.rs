@@ -30,6 +30,7 @@ pub(crate) enum Kind {
         error: Option<ErrorCodec>,
         is_async: bool,
         retry_on: fn() -> RetryOn,
+        signature: fn() -> &'static str,
     },
     /// A class; `error` is the decoder for the errors of its constructor.
     Class {
@@ -38,6 +39,7 @@ pub(crate) enum Kind {
         methods: &'static [MethodEntry],
         /// Makes a handle of the actor with a number, in an engine with an executor.
         proxy: fn(u64) -> Result<Arc<dyn CarriedActor>>,
+        signature: fn() -> &'static str,
     },
 }
 
@@ -53,6 +55,8 @@ pub struct MethodEntry {
     pub(crate) repeatable: bool,
     /// The retry rule of the attribute. A function, so that an invalid attribute has one compiler message.
     pub(crate) retry_on: fn() -> RetryOn,
+    /// The types of the arguments and of the result.
+    pub(crate) signature: fn() -> &'static str,
 }
 
 impl MethodEntry {
@@ -126,7 +130,11 @@ impl Registration {
     pub const fn function<F: Function>() -> Self {
         let is_async = matches!(F::CALL, FunctionCall::Async(_));
         let retry_on = || F::OPTIONS.retry_on.clone();
-        Self { spec: F::SPEC, kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async, retry_on } }
+        let signature = || std::any::type_name::<(F::Args, F::Output)>();
+        Self {
+            spec: F::SPEC,
+            kind: Kind::Function { call: invoke::function::<F>, error: F::ERROR, is_async, retry_on, signature },
+        }
     }
 
     /// Whether the attribute of the function asks for another attempt after this error of its body.
@@ -289,4 +297,42 @@ impl EncodedError {
 /// Every registered function and actor class.
 pub fn registered() -> impl Iterator<Item = &'static Registration> {
     inventory::iter::<Registration>.into_iter()
+}
+
+/// A number that two programs have in common if they have the same remote functions, constructors and methods, with the same paths
+/// and types.
+#[must_use]
+pub fn registry_hash() -> u64 {
+    let mut lines: Vec<String> = Vec::new();
+    for Registration { spec, kind } in registered() {
+        match kind {
+            Kind::Function { signature, .. } => lines.push(format!("{} {}", spec.path(), signature())),
+            Kind::Class { signature, methods, .. } => {
+                lines.push(format!("{}::new {}", spec.path(), signature()));
+                lines.extend(methods.iter().map(|method| format!("{} {}", method.spec.path(), (method.signature)())));
+            }
+        }
+    }
+    hash_of(lines)
+}
+
+/// The hash (FNV-1a) of the sorted lines.
+fn hash_of(mut lines: Vec<String>) -> u64 {
+    lines.sort_unstable();
+    let bytes = lines.iter().flat_map(|line| line.bytes().chain([b'\n']));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_set_of_lines() {
+        let hash = |lines: &[&str]| hash_of(lines.iter().map(|line| (*line).to_owned()).collect());
+        assert_eq!(hash(&["a::f (i32,)", "a::g ()"]), hash(&["a::g ()", "a::f (i32,)"]));
+        for other in [&["a::f (i64,)", "a::g ()"][..], &["a::f (i32,)"], &["a::f (i32,)a::g ()"], &["b::f (i32,)", "a::g ()"]] {
+            assert_ne!(hash(&["a::f (i32,)", "a::g ()"]), hash(other), "{other:?}");
+        }
+    }
 }

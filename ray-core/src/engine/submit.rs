@@ -6,6 +6,8 @@ use std::fmt::Display;
 
 use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, Result};
+use crate::base::id::NodeId;
+use crate::base::placement::Placement;
 use crate::base::resources::{Resources, UNITS};
 use crate::call::arg::ArgList;
 use crate::call::function::{ArgsOf, Function, FunctionCall};
@@ -129,8 +131,8 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     } else {
         args
     };
-    if class == Class::Shaped
-        && let Some(extra) = &extra
+    if let Some(extra) = &extra
+        && (class == Class::Shaped || extra.settings.placement.is_some())
         && let Err(error) = feasible(&state.engine, extra, &format_args!("`{}`", B::SPEC.name()))
     {
         return ObjectRef::failed(blame::<B>(error), state.epoch);
@@ -185,10 +187,16 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
     }
 }
 
-/// Returns an error if the task demands more than the node has.
+/// Returns an error if the node does not have what the task demands.
 #[cold]
 pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Result<()> {
-    engine.total().check_covers(&extra.settings.resources, who)
+    engine.total().check_covers(&extra.settings.resources, who)?;
+    placeable(engine, extra.settings.placement.as_deref(), who)
+}
+
+/// Returns an error if this node is not a place where the work may run.
+pub(crate) fn placeable(engine: &Engine, placement: Option<&Placement>, who: &dyn Display) -> Result<()> {
+    placement.map_or(Ok(()), |placement| placement.check(NodeId::of_process(), &engine.settings.labels, who))
 }
 
 #[cold]

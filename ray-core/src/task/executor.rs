@@ -27,8 +27,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::call_options::{CallSettings, CreateSettings};
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::labels::Selector;
 use crate::base::options::RetryOn;
+use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::Resources;
+use crate::base::runtime_env::RuntimeEnv;
 use crate::call::codec::EncodedArg;
 use crate::call::registry;
 use crate::call::spec::Spec;
@@ -198,6 +201,12 @@ impl RemoteCall {
         self.settings.as_ref().map(|settings| &settings.resources)
     }
 
+    /// Where the task runs; none: its options say nothing of it.
+    #[must_use]
+    pub fn placement(&self) -> Option<RemotePlacement<'_>> {
+        self.settings.as_ref()?.placement.as_deref().map(RemotePlacement)
+    }
+
     /// The number of further attempts after a failed one; -1: no limit.
     #[must_use]
     pub fn max_retries(&self) -> i64 {
@@ -271,6 +280,7 @@ impl Retries {
             resources: Resources::NONE,
             max_retries,
             retry_on: RetryOn::Always,
+            placement: None,
         });
         Self { settings, failed: 0 }
     }
@@ -359,6 +369,47 @@ impl RemoteCreation {
     #[must_use]
     pub fn resources(&self) -> Option<&Resources> {
         self.settings.as_ref().map(|settings| &settings.resources)
+    }
+
+    /// How long the actor lives.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        self.settings.as_ref().map_or(Lifetime::NonDetached, |settings| settings.lifetime)
+    }
+
+    /// Where the actor runs; none: its options say nothing of it.
+    #[must_use]
+    pub fn placement(&self) -> Option<RemotePlacement<'_>> {
+        self.settings.as_ref()?.placement.as_deref().map(RemotePlacement)
+    }
+}
+
+/// Where a task or an actor runs, and in which environment.
+#[derive(Clone, Copy, Debug)]
+pub struct RemotePlacement<'a>(&'a Placement);
+
+impl<'a> RemotePlacement<'a> {
+    /// The strategy that chooses the node; none: that of the executor.
+    #[must_use]
+    pub fn strategy(&self) -> Option<&'a SchedulingStrategy> {
+        self.0.strategy.as_ref()
+    }
+
+    /// The label selector.
+    #[must_use]
+    pub fn label_selector(&self) -> Option<&'a BTreeMap<String, String>> {
+        self.0.selector.as_ref().map(Selector::pairs)
+    }
+
+    /// The label selectors to try if no node meets the first one.
+    pub fn fallback(&self) -> impl Iterator<Item = &'a BTreeMap<String, String>> {
+        self.0.fallback.iter().map(Selector::pairs)
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn runtime_env(&self) -> Option<&'a RuntimeEnv> {
+        self.0.runtime_env.as_ref()
     }
 }
 

@@ -30,7 +30,10 @@ fn elsewhere(name: &str, on: On) -> Option<String> {
         ("retry_exceptions", On::Class | On::Impl) => {
             "`retry_exceptions` is written in #[method(..)] on each method that is retried"
         }
-        ("name" | "namespace" | "get_if_exists" | "lifetime", On::Class | On::Impl) => {
+        ("lifetime", On::Class | On::Impl) => {
+            "the lifetime of an actor is chosen where it is started: `Counter::options().lifetime(ray::Lifetime::Detached).remote(..)`"
+        }
+        ("name" | "namespace" | "get_if_exists", On::Class | On::Impl) => {
             "an actor is named where it is started: `Counter::options().name(\"..\").remote(..)`"
         }
         ("name", On::Method) => "a call is named where it is made: `handle.method.options().name(\"..\").remote(..)`",

@@ -1,5 +1,7 @@
 //! A cluster of two nodes, each with two CPUs. `cargo xtask cluster` starts it; without it these tests do nothing.
 
+mod placement;
+
 use std::collections::HashSet;
 use std::sync::Once;
 use std::time::{Duration, Instant};

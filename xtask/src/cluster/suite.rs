@@ -155,15 +155,24 @@ fn batch(program: &Path, environment: &[(String, String)], names: &[String], thr
 
 /// What a test binary says of its tests.
 fn outcomes(text: &str) -> BTreeMap<&str, Outcome> {
-    let ended = |line: &'_ str| -> Option<(usize, Outcome)> {
-        let rest = line.strip_prefix("test ")?;
-        let (name, outcome) = match rest.strip_suffix(" ... ok") {
-            Some(name) => (name, Outcome::Passed),
-            None => (rest.strip_suffix(" ... FAILED")?, Outcome::Failed),
-        };
-        Some((name.strip_suffix(" - should panic").unwrap_or(name).len(), outcome))
+    let outcome = |text: &str| match text {
+        "ok" => Some(Outcome::Passed),
+        "FAILED" => Some(Outcome::Failed),
+        _ => None,
     };
-    text.lines().filter_map(|line| ended(line).map(|(length, outcome)| (&line[5..5 + length], outcome))).collect()
+    let mut found = BTreeMap::new();
+    // A test that runs alone prints its name first. If it prints something itself, its outcome stands on a line of its own.
+    let mut begun = None;
+    for line in text.lines() {
+        if let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
+            let name = name.strip_suffix(" - should panic").unwrap_or(name);
+            begun = Some(name);
+            found.extend(outcome(rest).map(|outcome| (name, outcome)));
+        } else if let (Some(name), Some(outcome)) = (begun, outcome(line)) {
+            found.entry(name).or_insert(outcome);
+        }
+    }
+    found
 }
 
 /// Prints what failed; whether nothing did.
@@ -187,11 +196,13 @@ mod tests {
 
     #[test]
     fn outcomes_of_tests() {
-        let text = "running 4 tests\ntest a::d - should panic ... ok\ntest a::b ... ok\n\u{1b}[36m(x pid=1)\u{1b}[0m test c::d ... ok\ntest a::c ... FAILED\n";
+        let text = "running 3 tests\ntest a::d - should panic ... ok\ntest a::b ... ok\n\u{1b}[36m(x pid=1)\u{1b}[0m test c::d ... ok\ntest a::c ... FAILED\n\
+                    test e::f ... [2026 W 1] a warning of Ray\nok\ntest g::h ... printed\n";
         let found = outcomes(text);
         assert_eq!(found.get("a::b"), Some(&Outcome::Passed));
         assert_eq!(found.get("a::c"), Some(&Outcome::Failed));
         assert_eq!(found.get("a::d"), Some(&Outcome::Passed));
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.get("e::f"), Some(&Outcome::Passed));
+        assert_eq!(found.len(), 4, "{found:?}");
     }
 }
