@@ -93,7 +93,17 @@ pub(crate) fn start_shared(mut config: ray::Config) -> ray::Result<ray::Context>
     join(config.address(heads()[0].1.clone()))
 }
 
+/// Notes that the test of this thread, or of this process, uses a cluster. A test that is listed as one that runs on a cluster must.
+pub(crate) fn note() {
+    let of_process = std::env::var(crate::support::MARK).ok();
+    let Some(name) = of_process.or_else(|| std::thread::current().name().map(ToOwned::to_owned)) else { return };
+    let file = File::options().append(true).create(true).open(files().join("joined"));
+    let noted = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
+    noted.expect("the file of the tests that use a cluster can be written");
+}
+
 fn join(config: ray::Config) -> ray::Result<ray::Context> {
+    note();
     if crate::support::is_child() {
         static WATCHED: Once = Once::new();
         WATCHED.call_once(end_late);

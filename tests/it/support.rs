@@ -26,7 +26,7 @@ fn patience() -> Duration {
 /// A child process that takes longer than this is killed, and its test fails.
 const WATCHDOG: Duration = Duration::from_secs(180);
 
-const MARK: &str = "RAY_TEST_CHILD";
+pub(crate) const MARK: &str = "RAY_TEST_CHILD";
 const DONE: &str = "<the body of the child has ended>";
 
 /// Starts the engine that the tests of this process share. It has more CPUs than the concurrent tests can block.
@@ -37,6 +37,9 @@ pub(crate) fn engine() {
         let started = if crate::cluster::wanted() { crate::cluster::start_shared(config) } else { init_with(config) };
         started.expect("the engine of this process starts");
     });
+    if crate::cluster::wanted() {
+        crate::cluster::note();
+    }
 }
 
 /// Starts the engine of this process, with the executor on which the tests run.

@@ -153,8 +153,15 @@ fn inside(root: &Path, place: &Place, arguments: &[&str]) -> Result<bool, String
         println!("{} clusters run after {:.0} s", heads::SUITE.len(), begin.elapsed().as_secs_f64());
         let logs = place.logs.join("suite");
         let outcomes = suite::run(&place.program, &heads.environment(), &names, suite::THREADS, &logs);
+        let joined = heads.joined();
         let stopped = heads.stop();
         passed = suite::report(&outcomes, &logs);
+        // A test without a cluster shows nothing of one. While tests are tried, this is only told.
+        let apart: Vec<&String> = names.iter().filter(|name| !name.starts_with(list::OWN) && !joined.contains(*name)).collect();
+        for name in &apart {
+            println!("{name} has used no cluster: it does not belong to the tests that run on one");
+        }
+        passed &= tries || apart.is_empty();
         stopped?;
     }
     if filters.is_empty() && !tries || filters.iter().any(|filter| filter.starts_with(nodes::MODULE)) {

@@ -1,5 +1,6 @@
 //! Starts and stops clusters. All run in one network namespace, so each has ports of its own.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(super) const TEMPORARY: &str = "tmp";
 /// The folder below that of the run in which the tests have their locks and sockets.
 const FILES: &str = "files";
+/// The file in which each test that uses a cluster writes its name.
+const JOINED: &str = "joined";
 
 /// The clusters of the suite: their CPUs and further resources. Tests share the first one; a test that needs a number of CPUs for
 /// itself joins another.
@@ -66,6 +69,12 @@ impl<'a> Ground<'a> {
         }
         ground.write_token().map_err(|error| format!("the token cannot be written: {error}"))?;
         Ok(ground)
+    }
+
+    /// The names of the tests that have used a cluster.
+    pub(super) fn joined(&self) -> BTreeSet<String> {
+        let text = fs::read_to_string(self.folder.join(FILES).join(JOINED)).unwrap_or_default();
+        text.lines().map(ToOwned::to_owned).collect()
     }
 
     fn token(&self) -> PathBuf {
@@ -184,6 +193,11 @@ pub(super) struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
+    /// The names of the tests that have used a cluster.
+    pub(super) fn joined(&self) -> BTreeSet<String> {
+        self.ground.joined()
+    }
+
     /// Starts clusters with these CPUs and further resources.
     pub(super) fn start(python: &'a Path, folder: &'a Path, clusters: &[(u32, &[&str])]) -> Result<Self, String> {
         let ground = Ground::new(python, folder)?;
