@@ -57,7 +57,7 @@ pub(crate) struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_exceptions: Option<RetryExceptions>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

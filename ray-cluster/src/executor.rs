@@ -113,7 +113,10 @@ impl Cluster {
 
     fn start(&self, call: RemoteCall, actor: Option<u64>, document: Result<Arc<[u8]>>) {
         let name: Cow<'static, str> = if call.has_settings() { call.name().to_owned().into() } else { call.spec.name().into() };
-        let origin = if actor.is_some() { Origin::Method(name.clone()) } else { Origin::Task(name.clone()) };
+        let origin = match actor {
+            Some(actor) => Origin::Method(name.clone(), actor),
+            None => Origin::Task(name.clone()),
+        };
         let document = match document {
             Ok(document) => document,
             Err(error) => return call.reply.send(Err(error)),
@@ -206,6 +209,7 @@ impl Executor for Cluster {
 
     fn create_actor(&self, creation: RemoteCreation) -> Result<RemoteActor> {
         let document = document::of_creation(&creation);
+        let name = creation.name().map(|(_, name)| name.to_owned());
         let RemoteCall { task, args, reply, spec, .. } = creation.call;
         self.link.unready(&args).iter().for_each(wait_for);
         let number = self.link.fresh_actor();
@@ -219,7 +223,12 @@ impl Executor for Cluster {
         });
         // The calls fail with the failure of the constructor.
         reply.send(Ok(unit()));
-        created.map(|Found { actor, class }| RemoteActor { id: actor, class })
+        let Found { actor, class } = created?;
+        self.link.actors.enter(actor);
+        if let Some(name) = &name {
+            self.link.actors.set_name(actor, name);
+        }
+        Ok(RemoteActor { id: actor, class })
     }
 
     fn call_actor(&self, actor: u64, call: RemoteCall) {
@@ -241,12 +250,11 @@ impl Executor for Cluster {
     }
 
     fn acquire_actor(&self, actor: u64) -> bool {
-        self.link.send_short(Kind::Acquire, actor, None);
-        true
+        self.link.actors.acquire(actor, || self.link.send_short(Kind::Acquire, actor, None))
     }
 
     fn release_actor(&self, actor: u64) {
-        self.link.send_short(Kind::Release, actor, None);
+        self.link.release_actor(actor);
     }
 
     fn kill_actor(&self, actor: u64, restart: bool) {
@@ -256,6 +264,10 @@ impl Executor for Cluster {
     fn actor_state(&self, actor: u64) -> RemoteState {
         // Without an answer the connection has ended, and no call reaches the actor any more.
         self.link.ask(&Question { actor: Some(actor), ..question("state") }).unwrap_or(RemoteState::Dead)
+    }
+
+    fn actor_name(&self, actor: u64) -> Option<String> {
+        self.link.actors.name(actor)
     }
 
     fn exit_actor(&self, actor: u64) -> Result<()> {
@@ -268,6 +280,8 @@ impl Executor for Cluster {
             let what = format!("no actor is named `{name}` in namespace `{namespace}`");
             return Err(fail::error(ErrorKind::ActorNotFound, what));
         };
+        self.link.actors.enter(actor);
+        self.link.actors.set_name(actor, name);
         Ok(RemoteActor { id: actor, class })
     }
 

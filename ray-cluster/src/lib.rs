@@ -3,6 +3,7 @@
 //! This crate is internal. Programs depend on the crate `ray-remote`, whose library `ray` has its functions.
 
 #[cfg(target_os = "linux")]
+mod actors;
 mod channel;
 #[cfg(target_os = "linux")]
 mod document;

@@ -19,6 +19,7 @@ use ray_core::__private::{AnyRef, Encoded, EncodedArg, EncodedError};
 use ray_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 
+use crate::actors::Actors;
 use crate::channel::Sender;
 use crate::document::Documents;
 use crate::frame::{Kind, Reader, Writer, malformed};
@@ -41,6 +42,7 @@ pub(crate) struct Link {
     next: AtomicU64,
     open: Mutex<Open>,
     pub(crate) documents: Documents,
+    pub(crate) actors: Actors,
 }
 
 /// What the other side has not answered yet.
@@ -60,7 +62,14 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     pub(crate) fn new(sender: Sender, reading: Option<Arc<Reading>>) -> Arc<Self> {
-        Arc::new(Self { sender, reading, next: AtomicU64::new(1), open: Mutex::default(), documents: Documents::default() })
+        Arc::new(Self {
+            sender,
+            reading,
+            next: AtomicU64::new(1),
+            open: Mutex::default(),
+            documents: Documents::default(),
+            actors: Actors::default(),
+        })
     }
 
     fn fresh(&self) -> u64 {
@@ -87,6 +96,11 @@ impl Link {
             frame.u8(flags);
         }
         let _ = self.sender.send(frame);
+    }
+
+    /// Gives back a handle of an actor.
+    pub(crate) fn release_actor(&self, actor: u64) {
+        self.actors.release(actor, || self.send_short(Kind::Release, actor, None));
     }
 
     /// Asks a question, and waits for the answer.
@@ -191,15 +205,16 @@ impl Link {
             1 => {
                 let whose = frame.u8()?;
                 let error = EncodedError { bytes: frame.blob()? }.decode(None);
-                Err(placed(whose, error, &origin))
+                Err(placed(whose, error, &origin, &self.actors))
             }
             _ => {
                 let (whose, kind, text) = (frame.u8()?, frame.text()?, frame.text()?);
                 let error = fail::error(kind_of(&kind), text);
                 Err(match (whose, &origin) {
                     (0, Origin::Task(name)) => fail::crash(name, "the process of Ray's worker", error),
+                    (0, Origin::Method(_, actor)) if error.is_actor_died() => self.actors.after_death(*actor, error),
                     (0, _) => error,
-                    _ => placed(whose, error, &origin),
+                    _ => placed(whose, error, &origin, &self.actors),
                 })
             }
         };
@@ -275,7 +290,11 @@ impl Link {
         let carried = (0..count).map(|_| {
             Ok(match frame.u8()? {
                 0 => Carried::Remote(Object::known(self, frame.u64()?, Origin::Other)),
-                1 => Carried::Actor(Arc::new(Handle { link: Arc::clone(self), number: frame.u64()?, class: frame.text()? })),
+                1 => {
+                    let (number, class) = (frame.u64()?, frame.text()?);
+                    self.actors.enter(number);
+                    Carried::Actor(Arc::new(Handle { link: Arc::clone(self), number, class }))
+                }
                 other => return Err(malformed(format!("a value with an item of kind {other}"))),
             })
         });
@@ -522,6 +541,6 @@ impl CarriedActor for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.link.send_short(Kind::Release, self.number, None);
+        self.link.release_actor(self.number);
     }
 }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use ray_core::__private::executor::fail;
 use ray_core::{Error, ErrorKind};
 
+use crate::actors::Actors;
+
 /// What an object is the result of, for its error.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
@@ -12,19 +14,23 @@ pub(crate) enum Origin {
     Other,
     /// A function.
     Task(Cow<'static, str>),
-    /// A method.
-    Method(Cow<'static, str>),
+    /// A method of the actor with this number.
+    Method(Cow<'static, str>, u64),
 }
 
-/// Adds to an error of a body through which call it has come here.
-pub(crate) fn placed(whose: u8, error: Error, origin: &Origin) -> Error {
+/// Adds to an error of a body through which call it has come here, and notes the panic of which an actor has died.
+pub(crate) fn placed(whose: u8, error: Error, origin: &Origin, actors: &Actors) -> Error {
     match (whose, origin) {
         (_, Origin::Other) | (0, Origin::Task(_)) => error,
-        (0, Origin::Method(name)) if error.is_panic() => fail::panic(name, error),
-        (0, Origin::Method(_)) => error,
-        (3, Origin::Method(name)) => fail::restart(name, error),
-        (1, Origin::Task(name) | Origin::Method(name)) => fail::argument(name, error),
-        (_, Origin::Task(name) | Origin::Method(name)) => {
+        (0, Origin::Method(name, actor)) if error.is_panic() => {
+            let error = fail::panic(name, actors.name(*actor).as_deref(), error);
+            actors.died(*actor, &error);
+            error
+        }
+        (0, Origin::Method(..)) => error,
+        (3, Origin::Method(name, _)) => fail::restart(name, error),
+        (1, Origin::Task(name) | Origin::Method(name, _)) => fail::argument(name, error),
+        (_, Origin::Task(name) | Origin::Method(name, _)) => {
             fail::constructor(name.rsplit_once('.').map_or(name, |(class, _)| class), error)
         }
     }

@@ -293,6 +293,11 @@ impl Worker {
     }
 
     fn construct(self: &Arc<Self>, actor: u64, request: Request) -> Option<Call> {
+        // The worker has sent a handle of the actor with this number.
+        self.link.actors.enter(actor);
+        if let Some(name) = &request.document.options.name {
+            self.link.actors.set_name(actor, name);
+        }
         let found = lookup(&request.document.path).map_err(|error| unknown(&error));
         let found = found.and_then(|class| Ok((class, proxy_of(class, actor)?)));
         let (class, own) = match found {

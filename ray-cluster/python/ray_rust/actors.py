@@ -66,6 +66,9 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
     try:
         here.run(worker.CONSTRUCTOR, instance.own, header, args)
     except Failed as error:
+        if error.dies and here.restarts:
+            # A panic is a crash, which Ray must see: it would not restart an actor for an exception of its constructor.
+            os._exit(1)
         raise ConstructorError(error.payload, error.text, values.task_id()) from None
     if is_concurrent:
         here.is_concurrent = True
@@ -99,11 +102,14 @@ def call(header: bytes, args: tuple[Any, ...]) -> Value:
     try:
         if _ending.has_begun:
             _ending.hold()
+        if here.finishes:
+            ray.actor.exit_actor()
         if here.is_concurrent:
             done = here.run_beside_others(header, args)
         else:
             done = here.run(worker.METHOD, None, header, args)
     except Failed as error:
+        _exit_if_asked(here)
         raise _ended(here, error, header) from None
     _exit_if_asked(here)
     return done
@@ -116,8 +122,11 @@ async def call_async(header: bytes, args: tuple[Any, ...]) -> Value:
         if _ending.has_begun:
             # The loop of the actor's calls runs nothing else any more.
             _ending.hold()
+        if here.finishes:
+            ray.actor.exit_actor()
         done = await here.run_async(header, args)
     except Failed as error:
+        _exit_if_asked(here)
         raise _ended(here, error, header) from None
     _exit_if_asked(here)
     return done
@@ -125,6 +134,9 @@ async def call_async(header: bytes, args: tuple[Any, ...]) -> Value:
 
 def _exit_if_asked(here: worker.Child) -> None:
     if here.exits:
+        # Ray kills the children of a worker that exits, so the instance is dropped before. The calls beside this one end with it.
+        if not here.finishes:
+            finish()
         ray.actor.exit_actor()
 
 

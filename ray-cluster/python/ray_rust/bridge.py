@@ -39,6 +39,10 @@ _LEAVE = 15.0
 #: The oldest Python of the supported versions of Ray.
 _OLDEST_PYTHON = (3, 10)
 
+#: Variables of the workers. Ray would kill the children of a worker that exits before the instance of its actor is dropped; the
+#: Rust program ends with the socket.
+_WORKERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
+
 #: Statuses of the greeting.
 _REFUSED, _JOINED, _STAGE = 0, 1, 2
 
@@ -185,7 +189,11 @@ def _join(channel: Channel, folder: str, address: str, namespace: str, driver: b
     environment = options.runtime_env(node.pop("runtime_env"))
     settings: dict[str, Any] = {
         "namespace": namespace,
-        "runtime_env": {**environment, "py_modules": [os.path.join(folder, "ray_rust")]},
+        "runtime_env": {
+            **environment,
+            "py_modules": [os.path.join(folder, "ray_rust")],
+            "env_vars": {**_WORKERS, **environment.get("env_vars", {})},
+        },
         "log_to_driver": True,
         "logging_level": logging.WARNING,
     }

@@ -34,6 +34,9 @@ _BURST = 32
 #: How often the objects of a batch are looked at, in seconds.
 _SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 
+#: Of so many actors without a handle the state is known.
+_FORMER = 1000
+
 #: The arguments of a frame: a value, an object, or several objects that are the elements of a vector.
 _VALUE, _OBJECT, _OBJECTS = 0, 1, 2
 #: In a header: the argument is one value.
@@ -138,6 +141,8 @@ class Link:
         self._methods: dict[int, dict[bytes, Submission]] = {}
         self.objects = Table()
         self.actors = Table()
+        #: The ids of the last actors of which the program has no handle any more, for questions about their states.
+        self._former: dict[int, str] = {}
         self._specifications = Specifications()
         #: Requests for values, and to be told when objects are ready, among the frames that are handled together; none if frames
         #: are handled one by one.
@@ -371,9 +376,7 @@ class Link:
         elif kind == frames.ACQUIRE:
             self.actors.acquire(frame.u64())
         elif kind == frames.RELEASE:
-            actor = frame.u64()
-            if self.actors.drop(actor):
-                self._methods.pop(actor, None)
+            self._release(frame.u64())
         elif kind == frames.ASK:
             self._ask(frame.u64(), frame.rest())
         else:
@@ -475,6 +478,16 @@ class Link:
             # The calls of an actor that cannot be reached fail with the same error.
             traceback.print_exc()
 
+    def _release(self, number: int) -> None:
+        handle = self.actors.get(number)
+        if self.actors.drop(number):
+            self._methods.pop(number, None)
+            if handle is not None:
+                # The actor may still run calls.
+                self._former[number] = handle._ray_actor_id.hex()
+                if len(self._former) > _FORMER:
+                    del self._former[next(iter(self._former))]
+
     # Questions
 
     def _ask(self, request: int, document: bytes) -> None:
@@ -517,10 +530,10 @@ class Link:
 
     def _state(self, question: dict[str, Any]) -> Any:
         handle = self.actors.get(question["actor"])
-        if handle is None:
+        actor = self._former.get(question["actor"]) if handle is None else handle._ray_actor_id.hex()
+        if actor is None:
             return "Dead"
-        state = ray._private.state.state
-        info = state.actor_table(handle._ray_actor_id.hex())
+        info = ray._private.state.state.actor_table(actor)
         # Ray's head may not know an actor yet that this process has just created.
         return _STATES.get(info.get("State", ""), "Pending")
 

@@ -84,7 +84,7 @@ AuthenticationError: type[Exception] = getattr(exceptions, "AuthenticationError"
 def kind_of(error: BaseException) -> str:
     """The kind of an error for the Rust program."""
     if isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, exceptions.RayError):
-        # An argument of the task has failed.
+        # The task was cancelled, or an argument of it has failed.
         return kind_of(error.cause)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "System")
 
@@ -94,7 +94,8 @@ def argument_error(error: BaseException) -> BaseException | None:
     found = None
     while isinstance(error, exceptions.RayTaskError) and isinstance(error.cause, exceptions.RayError):
         found = error = error.cause
-    return None if isinstance(found, exceptions.RayTaskError) else found
+    # A task that was cancelled itself has this cause as well.
+    return None if isinstance(found, (exceptions.RayTaskError, exceptions.TaskCancelledError)) else found
 
 
 def text_of(error: BaseException) -> str:
@@ -102,6 +103,8 @@ def text_of(error: BaseException) -> str:
     cause = error.cause if isinstance(error, exceptions.RayTaskError) else None
     if isinstance(cause, ProgramError):
         error = cause
+    elif isinstance(cause, exceptions.TaskCancelledError):
+        return "the task was cancelled, or the task that makes one of its arguments"
     elif cause is not None:
         return f"the Python code of a task has failed: {type(cause).__name__}: {text_of(cause)}"
     return " ".join(str(error).split()) or type(error).__name__

@@ -23,7 +23,8 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, NoReturn
 
 import msgpack
@@ -45,7 +46,7 @@ ARGUMENTS = os.path.join(_FOLDER, "arguments")
 #: While a body waits, the worker waits in Ray, so that Ray gives its CPU to others. It looks at the socket this often.
 _SLICE = 0.01
 #: A body that has asked for objects, and has sent nothing for so many milliseconds, is taken to wait for them: it may block in a
-#: runtime of its own, or join threads that wait.
+#: runtime of its own, or join threads that wait. Calls of actors look as often whether they were cancelled.
 _BLOCKED = 500
 
 #: How often a worker without a call looks at the socket, in seconds: often while requests come.
@@ -222,6 +223,16 @@ class Child:
                     _child = None
             self.process.wait()
             return
+        self._end_late()
+
+    def _end_late(self) -> None:
+        """The program of an actor has ended."""
+        if self.finishes:
+            # The actor ends, and its calls with it.
+            for run in list(self._runs.values()):
+                with contextlib.suppress(InvalidStateError):
+                    run.set_exception(Failed(b"", "the actor has ended", retry=False, dies=False))
+            return
         # A worker that ends has its children killed before it ends itself, and must be left to do that.
         time.sleep(_EXIT_OF_RAY)
         self._ended()
@@ -238,8 +249,7 @@ class Child:
                 self.is_dead = True
             except Exception:
                 self._broken()
-        time.sleep(_EXIT_OF_RAY)
-        self._ended()
+        self._end_late()
 
     def _receive(self) -> None:
         try:
@@ -264,14 +274,16 @@ class Child:
         if kind == frames.SETTLED:
             request = frame.u64()
             run = self._runs.pop(request, None)
-            try:
-                value = self._outcome(frame)
-            except Failed as error:
+            # Ray may have cancelled the call of an async actor.
+            with contextlib.suppress(InvalidStateError):
+                try:
+                    value = self._outcome(frame)
+                except Failed as error:
+                    if run is not None:
+                        run.set_exception(error)
+                    return
                 if run is not None:
-                    run.set_exception(error)
-                return
-            if run is not None:
-                run.set_result(value)
+                    run.set_result(value)
         elif kind == frames.WAITS:
             frame.u64()
             self.waits = bool(frame.u8())
@@ -327,7 +339,10 @@ class Child:
 
     def _run(self, what: int, actor: Any, header: bytes, args: tuple[Any, ...]) -> Value:
         channel = self.channel
-        cancelled = blocked = False
+        cancelled = blocked = told = False
+        looks = what == METHOD
+        if looks and _is_cancelled():
+            raise ray.exceptions.TaskCancelledError
         with self._turn:
             interrupts = _interrupts()
             request = next(self._requests)
@@ -348,11 +363,14 @@ class Child:
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
                         self._receive()
-                elif interrupts is None or interrupts.wait(channel, _BLOCKED if self.link.wanted else None):
+                elif interrupts is None or interrupts.wait(channel, _BLOCKED if looks or self.link.wanted else None):
                     blocked = False
                     self._receive()
                 else:
                     blocked = not interrupts.pending
+                    if looks and not told and _is_cancelled():
+                        told = True
+                        self.stop(request)
                 if interrupts is not None and interrupts.pending and not cancelled:
                     cancelled = True
                     self.stop(request)
@@ -367,7 +385,18 @@ class Child:
 
     def run_beside_others(self, header: bytes, args: tuple[Any, ...]) -> Value:
         """Calls a method of an actor whose calls run at the same time; another thread reads the socket."""
-        return self._begin(header, args)[1].result()
+        if _is_cancelled():
+            raise ray.exceptions.TaskCancelledError
+        request, run = self._begin(header, args)
+        while True:
+            try:
+                return run.result(_BLOCKED / 1000)
+            except FutureTimeoutError:
+                if run.done():
+                    return run.result()
+            if _is_cancelled():
+                self.stop(request)
+                return run.result()
 
     async def run_async(self, header: bytes, args: tuple[Any, ...]) -> Value:
         """Calls a method of an async actor."""
@@ -386,6 +415,13 @@ def attempt_number() -> int:
 
 
 _RUN = struct.Struct("<QBQQI")
+
+
+def _is_cancelled() -> bool:
+    """Whether Ray has cancelled the call of an actor that runs on this thread. It interrupts functions only."""
+    # Ray 2.53 to 2.60. With another Ray a method is not told that it was cancelled.
+    asked = getattr(ray._private.worker.global_worker.core_worker, "is_canceled", None)
+    return asked is not None and bool(asked())
 
 
 def _gathered(layout: list[int], args: tuple[Any, ...]) -> Iterator[Value]:

@@ -81,6 +81,13 @@ class Values(unittest.TestCase):
         error = ray.exceptions.RayTaskError("f", "Traceback: ..", cause, "title", 1, "127.0.0.1")
         self.assertEqual((values.kind_of(error), values.text_of(error)), ("System", "what to do"))
 
+    def test_the_kind_of_a_failed_argument_is_that_of_its_error(self) -> None:
+        cancelled = ray.exceptions.RayTaskError("f", "..", ray.exceptions.TaskCancelledError(), "title", 1, "127.0.0.1")
+        self.assertEqual(values.kind_of(cancelled), "Cancelled")
+        self.assertIn("was cancelled", values.text_of(cancelled))
+        crashed = ray.exceptions.RayTaskError("f", "..", ray.exceptions.WorkerCrashedError(), "title", 1, "127.0.0.1")
+        self.assertEqual(values.kind_of(crashed), "WorkerCrashed")
+
     def test_kinds(self) -> None:
         for error, kind in (
             (ray.exceptions.ActorUnavailableError("text", None), "ActorUnavailable"),

@@ -314,7 +314,11 @@ impl ActorHead {
     }
 
     pub(crate) fn name(&self) -> Option<String> {
-        self.known_cold_state()?.settings()?.name.as_deref().map(str::to_owned)
+        let cold = self.known_cold_state()?;
+        match cold.executor.get() {
+            Some(executor) => executor.actor_name(self.caller()),
+            None => cold.settings()?.name.as_deref().map(str::to_owned),
+        }
     }
 
     pub(crate) fn restarts(&self) -> u32 {

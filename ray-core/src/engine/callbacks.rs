@@ -73,6 +73,8 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
     // SAFETY: the caller guarantees that the entry is alive.
     let header = unsafe { entry.as_ref() };
     let (key, epoch) = (entry.as_ptr().addr(), header.epoch);
+    // An executor may settle the object while it is asked for the value, which fires nodes: not under the lock.
+    header.want();
     let number = {
         let mut lines = LINES.lock();
         if let Some(line) = lines.lines.get_mut(&key) {

@@ -72,7 +72,9 @@ impl RemoteBody {
             is_async: self.is_async,
             crashed: Cell::new(false),
         };
-        let _runtime = if self.is_async { Some(state.engine.tokio()?.enter()) } else { None };
+        // A sync body sees the async runtime if it has been started, as in the embedded engine.
+        let runtime = if self.is_async { Some(state.engine.tokio()?) } else { state.engine.started_tokio() };
+        let _runtime = runtime.map(tokio::runtime::Handle::enter);
         state.frame.set(&raw const frame);
         state.shared.running.store(std::ptr::from_ref(frame.spec).cast_mut(), Ordering::Relaxed);
         crate::base::unwind::install_hook();

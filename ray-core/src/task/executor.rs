@@ -82,6 +82,11 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// The state of an actor.
     fn actor_state(&self, actor: u64) -> RemoteState;
 
+    /// The name of an actor, if it has one and this process knows it.
+    fn actor_name(&self, _actor: u64) -> Option<String> {
+        None
+    }
+
     /// Ends the actor whose method runs in this process.
     ///
     /// # Errors
@@ -441,10 +446,11 @@ pub mod fail {
         Error::new(ErrorKind::ActorDied, format!("the constructor of actor `{class}` failed: {error}")).with_cause(error)
     }
 
-    /// The error of an actor whose method has panicked.
+    /// The error of an actor, which may have a name, whose method has panicked.
     #[must_use]
-    pub fn panic(call: &str, error: Error) -> Error {
-        let what = format!("the actor died of a panic in its method `{call}` ({error}); create a new one");
+    pub fn panic(call: &str, name: Option<&str>, error: Error) -> Error {
+        let named = name.map(|name| format!(" named `{name}`")).unwrap_or_default();
+        let what = format!("the actor{named} died of a panic in its method `{call}` ({error}); create a new one");
         Error::new(ErrorKind::ActorDied, what).with_cause(error)
     }
 
@@ -455,6 +461,12 @@ pub mod fail {
             "the actor crashed in its method `{call}` ({error}) and starts anew without its state: call again, or set max_task_retries"
         );
         Error::new(ErrorKind::ActorUnavailable, what).with_cause(error)
+    }
+
+    /// The error of a call of an actor that has died before, with the cause of the death.
+    #[must_use]
+    pub fn later(error: Error, death: Error) -> Error {
+        error.with_cause(death)
     }
 
     /// Names the call and the process in the error of a process that has ended.

@@ -285,7 +285,7 @@ impl Driver {
     /// The error of a call. A panic ends the actor, and the end of its process is its death.
     fn after_a_call(&self, actor: u64, name: &str, error: Error) -> Error {
         if error.is_panic() {
-            let died = fail::panic(name, error);
+            let died = fail::panic(name, None, error);
             self.record_death(actor, || died.clone());
             if let Some(actor) = self.actors.lock().get(&actor) {
                 actor.child.kill();
