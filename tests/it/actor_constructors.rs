@@ -3,9 +3,9 @@
 use ray::{ActorState, ErrorKind, remote};
 use serde::{Deserialize, Serialize};
 
-use crate::actor_faults::Stop;
-use crate::stage::{alone, late};
-use crate::support::{Gate, Tally};
+use crate::actor_sorts::Stop;
+use crate::stage::{alone, late, on_cluster, refusal, soon};
+use crate::support::{Gate, Tally, calls};
 
 #[remote(max_restarts = 2)]
 struct Starting {
@@ -42,7 +42,7 @@ fn a_restart_while_the_constructor_runs() {
         let call = starting.number.remote();
         stop.running.wait_for(1);
         ray::kill_and_restart(&starting);
-        assert_eq!(starting.state(), ActorState::Restarting);
+        soon("the actor restarts", || starting.state() == ActorState::Restarting);
         stop.gate.open();
         assert_eq!(ray::get(call).unwrap(), 2);
         assert_eq!(made.count(), 2);
@@ -77,7 +77,7 @@ fn a_constructor_that_panics_uses_up_restarts() {
         let forever = Starting::options().max_restarts(-1).remote(Tally::new(), NEVER, NEVER, Some(stop));
         let call = forever.number.remote();
         stop.gate.open();
-        stop.running.wait_for(10);
+        stop.running.wait_for(calls(3, 10));
         ray::kill(&forever);
         assert!(ray::get(call).unwrap_err().is_actor_died(), "a kill ends the restarts");
     });
@@ -127,9 +127,14 @@ fn the_error_of_a_constructor_keeps_its_type() {
             for error in [
                 ray::get(waiter.serve.remote()).unwrap_err(),
                 ray::get(waiter.ready()).unwrap_err(),
-                waiter.serve.try_remote().unwrap_err(),
+                refusal(waiter.serve.try_remote()),
             ] {
                 assert_eq!(error.kind(), ErrorKind::ActorDied);
+                if on_cluster() && number == 8 {
+                    // Of the error of a constructor's argument Ray keeps the text.
+                    assert!(error.to_string().contains("there is no table 8"), "{error}");
+                    continue;
+                }
                 assert_eq!(error.downcast_ref(), Some(&NoSuchTable(number)), "{error:?}");
                 assert!(error.downcast_ref::<String>().is_none());
             }

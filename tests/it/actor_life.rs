@@ -2,8 +2,8 @@
 
 use ray::{ActorHandle, ActorState, ErrorKind, ObjectRef, remote};
 
-use crate::stage::{Token, alone, alone_on, eventually, late};
-use crate::support::{Gate, Tally};
+use crate::stage::{Token, alone, alone_on, dropped_after_kill, eventually, late, on_cluster, soon};
+use crate::support::{Gate, Tally, calls};
 
 #[remote]
 struct Worker {
@@ -56,7 +56,7 @@ fn an_actor_ends_after_its_last_handle_is_dropped() {
         let last = again.work.remote();
         let weak = again.downgrade();
         drop(again);
-        assert_eq!(weak.state(), ActorState::Alive);
+        soon("the actor is alive", || weak.state() == ActorState::Alive);
         assert_eq!(drops.count(), 0);
         gate.open();
         assert_eq!(ray::get(holds).unwrap(), 0);
@@ -75,7 +75,7 @@ fn an_actor_ends_after_its_last_handle_is_dropped() {
 fn an_actor_whose_handle_is_dropped_at_once() {
     alone(|| {
         let drops = Tally::new();
-        for _ in 0..crate::support::calls(10, 100) {
+        for _ in 0..100 {
             drop(Worker::remote(drops));
         }
         drops.wait_for(100);
@@ -99,7 +99,12 @@ fn weak_handles() {
         assert!(strong == worker && weak.id() == worker.id());
         assert_eq!(ray::get(worker.leave_hanging.remote()).unwrap(), 1);
         drop(worker);
-        assert_eq!(ray::get(strong.work.remote()).unwrap(), 3, "the actor called itself through a weak handle");
+        // On a cluster the actor is another caller than this process, so its call may come later.
+        let mut own = 1;
+        soon("the actor has called itself through a weak handle", || {
+            own += 1;
+            ray::get(strong.work.remote()).unwrap() == own + 1
+        });
         drop(strong);
         drops.wait_for(1);
         assert!(weak.upgrade().is_none());
@@ -123,16 +128,17 @@ fn kill_of_a_running_actor() {
         ray::kill(&worker);
         for object in [&runs, &waiting] {
             let error = ray::get(object).unwrap_err();
-            assert!(error.is_actor_died() && error.to_string().contains("ray::kill"), "{error}");
+            let why = if on_cluster() { "ray.kill" } else { "ray::kill" };
+            assert!(error.is_actor_died() && error.to_string().contains(why), "{error}");
         }
         assert!(ray::get(queued).unwrap_err().is_actor_died());
-        assert_eq!(worker.state(), ActorState::Dead);
+        soon("the actor is dead", || worker.state() == ActorState::Dead);
         assert!(ray::get(worker.work.remote()).unwrap_err().is_actor_died());
         assert_eq!((asked.count(), drops.count()), (0, 0), "the body still runs");
         ray::kill(&worker);
         gate.open();
-        drops.wait_for(1);
-        assert_eq!((asked.count(), drops.count()), (1, 1));
+        dropped_after_kill(drops, 1);
+        assert_eq!(asked.count(), drops.count());
         never.open();
     });
 }
@@ -145,18 +151,18 @@ fn kill_before_and_between_calls() {
         let worker = Worker::remote(drops);
         assert_eq!(ray::get(worker.work.remote()).unwrap(), 1);
         ray::kill(&worker);
-        drops.wait_for(1);
+        dropped_after_kill(drops, 1);
 
         let gate = Gate::new();
         let pending = Worker::remote(late(gate, drops));
         let call = pending.work.remote();
         ray::kill(&pending);
         assert!(ray::get(call).unwrap_err().is_actor_died());
-        assert_eq!(pending.state(), ActorState::Dead);
+        soon("the actor is dead", || pending.state() == ActorState::Dead);
         gate.open();
         let fresh = Worker::remote(drops);
         assert_eq!(ray::get(fresh.work.remote()).unwrap(), 1);
-        assert_eq!(drops.count(), 1, "the constructor of the killed actor never ran");
+        assert_eq!(drops.count(), calls(0, 1), "the constructor of the killed actor never ran");
     });
 }
 
@@ -190,8 +196,8 @@ fn kill_while_the_constructor_runs() {
         assert!(ray::get(call).unwrap_err().is_actor_died());
         assert!(ray::get(ready).unwrap_err().is_actor_died());
         gate.open();
-        drops.wait_for(1);
-        assert_eq!(slow.state(), ActorState::Dead);
+        dropped_after_kill(drops, 1);
+        soon("the actor is dead", || slow.state() == ActorState::Dead);
     });
 }
 
@@ -208,7 +214,7 @@ fn a_killed_actor_returns_its_resources() {
         ray::kill(&waits);
         assert!(ray::get(call).unwrap_err().is_actor_died());
         ray::kill(&holds);
-        drops.wait_for(1);
+        dropped_after_kill(drops, 1);
         eventually("all CPUs are free", || ray::available_resources().unwrap()["CPU"] == 2.0);
         assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(7)).unwrap(), 7);
     });
@@ -223,9 +229,9 @@ fn states() {
         assert_eq!(worker.state(), ActorState::PendingCreation);
         gate.open();
         ray::get(worker.ready()).unwrap();
-        assert_eq!(worker.state(), ActorState::Alive);
+        soon("the actor is alive", || worker.state() == ActorState::Alive);
         ray::get(worker.terminate()).unwrap();
-        assert_eq!(worker.state(), ActorState::Dead);
+        soon("the actor is dead", || worker.state() == ActorState::Dead);
     });
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ray::{ActorHandle, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
+use crate::stage::on_cluster;
 use crate::support::{Gate, Tally, engine, strict};
 
 #[remote]
@@ -91,10 +92,18 @@ fn a_fan_in_waits_for_all_and_fails_with_one() {
     let late = wait_at.remote(gate);
     let total = sum.remote(vec![square.remote(2), late.clone()]);
     let failed = sum_owned.remote(vec![late.clone(), fails.remote()]);
-    assert!(ray::get(failed).unwrap_err().to_string().contains("no good"), "the failure does not wait for the other argument");
+    let has_failed = |failed| assert!(ray::get(failed).unwrap_err().to_string().contains("no good"));
+    let failed = if on_cluster() {
+        Some(failed)
+    } else {
+        // The failure does not wait for the other argument. On a cluster it does: a test of `differs_calls` asserts that.
+        has_failed(failed);
+        None
+    };
     assert!(!total.is_ready() && !late.is_ready());
     gate.open();
     assert_eq!(ray::get(total).unwrap(), 5);
+    failed.into_iter().for_each(has_failed);
 }
 
 #[remote]
@@ -160,14 +169,20 @@ fn a_reference_parameter_is_not_waited_for() {
     let gate = Gate::new();
     let late = wait_at.remote(gate);
     let looks = vec![looks_at.remote(&late), looks_at.remote(late.clone())];
-    assert_eq!(ray::get(looks).unwrap(), [(false, late.id().to_string()), (false, late.id().to_string())]);
+    for (is_ready, id) in ray::get(looks).unwrap() {
+        assert!(!is_ready);
+        // On a cluster each process has numbers of its own for objects.
+        assert!(id == late.id().to_string() || on_cluster(), "{id}");
+    }
     let inside = looks_into.remote(vec![late.clone(), late.clone()]);
     assert_eq!(ray::get(inside).unwrap(), 0, "references in a `Vec<ObjectRef<T>>` stay references");
     let hidden = looks_behind.remote(Deep { inside: Some(late.clone()) });
     assert_eq!(ray::get(hidden).unwrap(), Some(false), "a reference inside a value stays a reference");
     let stored = ray::put(late.clone());
     let outer: ObjectRef<ObjectRef<i64>> = stored.clone();
-    assert_eq!(ray::get(outer).unwrap(), late, "the value of an object can be a reference");
+    let inner = ray::get(outer).unwrap();
+    assert!(inner == late || on_cluster(), "the value of an object can be a reference");
+    assert!(!inner.is_ready());
     gate.open();
     assert_eq!(ray::get(ray::get(stored).unwrap()).unwrap(), 1);
     assert_eq!(ray::get(mixed.remote(1, "b", [2, 3], late, ray::put(vec![4]))).unwrap(), "1 b [2, 3] 1 [4, 0]");

@@ -1,42 +1,57 @@
-//! Which work an await runs on the polling thread, and when it yields.
+//! Which work an await runs on the polling thread, and when it yields. On a cluster bodies run in other processes only.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ray::{ObjectRef, remote};
+use serde::{Deserialize, Serialize};
 
-use crate::stage::{alone_on, late};
-use crate::support::Gate;
+use crate::stage::{alone_on, late, on_cluster};
+use crate::support::{Gate, calls};
 
-#[remote(local)]
-fn here() -> ThreadId {
-    std::thread::current().id()
+/// A thread: the number of its process, and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thread(u32, u64);
+
+/// The thread of the caller.
+pub(crate) fn own() -> Thread {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static OWN: Thread = Thread(std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    OWN.with(|own| *own)
 }
 
-#[remote(local)]
-async fn async_here() -> ThreadId {
-    std::thread::current().id()
+#[remote]
+fn here() -> Thread {
+    own()
+}
+
+#[remote]
+async fn async_here() -> Thread {
+    own()
 }
 
 /// Its first poll returns `Pending`.
-#[remote(local)]
-async fn async_late() -> ThreadId {
+#[remote]
+async fn async_late() -> Thread {
     tokio::task::yield_now().await;
-    std::thread::current().id()
+    own()
 }
 
-#[remote(local, inline = false)]
-fn elsewhere() -> ThreadId {
-    std::thread::current().id()
+#[remote(inline = false)]
+fn elsewhere() -> Thread {
+    own()
 }
 
 /// The first call waits for a task; the later ones get an object that is ready.
-#[remote(local)]
-fn waits(object: Option<ObjectRef<ThreadId>>) -> ThreadId {
+#[remote]
+fn waits(object: Option<ObjectRef<Thread>>) -> Thread {
     ray::get(object.unwrap_or_else(|| elsewhere.remote())).unwrap();
-    std::thread::current().id()
+    own()
 }
 
 #[remote]
@@ -44,14 +59,14 @@ struct Place {
     calls: u64,
 }
 
-#[remote(local)]
+#[remote]
 impl Place {
     pub fn new() -> Self {
         Place { calls: 0 }
     }
-    pub fn here(&mut self) -> ThreadId {
+    pub fn here(&mut self) -> Thread {
         self.calls += 1;
-        std::thread::current().id()
+        own()
     }
     pub fn compute(&mut self) -> u64 {
         let end = std::time::Instant::now() + std::time::Duration::from_micros(5);
@@ -60,15 +75,15 @@ impl Place {
         self.calls
     }
     #[method(inline = false)]
-    pub fn elsewhere(&mut self) -> ThreadId {
-        std::thread::current().id()
+    pub fn elsewhere(&mut self) -> Thread {
+        own()
     }
 }
 
 #[remote]
 struct Caller;
 
-#[remote(local)]
+#[remote]
 impl Caller {
     pub fn new() -> Self {
         Caller
@@ -78,24 +93,31 @@ impl Caller {
     }
 }
 
-const TRIES: usize = 2000;
+fn tries() -> usize {
+    calls(10, 2000)
+}
 
-/// Awaits calls until one ran on the polling thread; returns `false` if none did after [`TRIES`] calls.
-async fn runs_here<F: Future<Output = ray::Result<ThreadId>>>(call: impl Fn() -> F) -> bool {
-    for _ in 0..TRIES {
-        let own = std::thread::current().id();
-        if call().await.unwrap() == own {
+/// Awaits calls until one ran on the polling thread; returns `false` if none did after [`tries`] calls.
+async fn runs_here<F: Future<Output = ray::Result<Thread>>>(call: impl Fn() -> F) -> bool {
+    for _ in 0..tries() {
+        let polling = own();
+        if call().await.unwrap() == polling {
             return true;
         }
     }
     false
 }
 
-async fn await_tasks() -> bool {
-    runs_here(|| here.remote()).await
+/// Whether short work ran on the polling thread, as it must: never on a cluster.
+fn as_it_must(ran_here: bool) -> bool {
+    ran_here != on_cluster()
 }
 
-#[remote(local)]
+async fn await_tasks() -> bool {
+    as_it_must(runs_here(|| here.remote()).await)
+}
+
+#[remote]
 async fn awaits_inside() -> bool {
     await_tasks().await
 }
@@ -126,22 +148,21 @@ fn awaits_run_short_work_on_any_executor() {
 fn awaits_run_an_actors_short_calls() {
     alone_on(2, || {
         let place = Place::remote();
-        assert!(current().block_on(runs_here(|| place.here.remote())));
+        assert!(as_it_must(current().block_on(runs_here(|| place.here.remote()))));
         let multi = multi();
         let other = place.clone();
-        assert!(multi.block_on(multi.spawn(async move { runs_here(|| other.here.remote()).await })).unwrap());
+        assert!(as_it_must(multi.block_on(multi.spawn(async move { runs_here(|| other.here.remote()).await })).unwrap()));
     });
 }
 
 #[test]
 fn awaits_and_gets_poll_a_short_async_fn() {
     alone_on(2, || {
-        assert!(current().block_on(runs_here(|| async_here.remote())), "an await");
-        let own = std::thread::current().id();
-        assert!((0..TRIES).any(|_| ray::get(async_here.remote()).unwrap() == own), "a get");
+        assert!(as_it_must(current().block_on(runs_here(|| async_here.remote()))), "an await");
+        assert!(as_it_must((0..tries()).any(|_| ray::get(async_here.remote()).unwrap() == own())), "a get");
         // A definition that has returned `Pending` once is polled only by the engine's own threads.
         current().block_on(async {
-            for _ in 0..50 {
+            for _ in 0..calls(5, 50) {
                 async_late.remote().await.unwrap();
             }
             assert!(!runs_here(|| async_late.remote()).await);
@@ -153,13 +174,13 @@ fn awaits_and_gets_poll_a_short_async_fn() {
 fn inline_false_runs_on_other_threads() {
     alone_on(2, || {
         let place = Place::remote();
-        let own = std::thread::current().id();
-        for _ in 0..crate::support::calls(40, 200) {
+        let own = own();
+        for _ in 0..calls(20, 200) {
             assert_ne!(ray::get(elsewhere.remote()).unwrap(), own);
             assert_ne!(ray::get(place.elsewhere.remote()).unwrap(), own);
         }
         current().block_on(async {
-            for _ in 0..crate::support::calls(40, 200) {
+            for _ in 0..calls(20, 200) {
                 assert_ne!(elsewhere.remote().await.unwrap(), own);
                 assert_ne!(place.elsewhere.remote().await.unwrap(), own);
             }
@@ -172,7 +193,7 @@ fn inline_false_runs_on_other_threads() {
 fn a_function_that_waits_is_not_run_by_an_await() {
     alone_on(1, || {
         ray::get(waits.remote(None)).unwrap();
-        let ready = ray::put_local(std::thread::current().id());
+        let ready = ray::put(own());
         current().block_on(async { assert!(!runs_here(|| waits.remote(Some(ready.clone()))).await) });
     });
 }
@@ -182,7 +203,7 @@ fn each_closure_type_is_measured_separately() {
     alone_on(2, || {
         let own = std::thread::current().id();
         let short = || ray::get(ray::task(|| std::thread::current().id()).remote()).unwrap();
-        assert!((0..TRIES).any(|_| short() == own), "this closure type is known to be short");
+        assert!((0..tries()).any(|_| short() == own), "this closure type is known to be short");
         assert_ne!(
             ray::get(ray::task(move || (std::thread::current().id(), own).0).remote()).unwrap(),
             own,
@@ -191,32 +212,67 @@ fn each_closure_type_is_measured_separately() {
     });
 }
 
-#[remote(local)]
-fn runtime_id() -> Option<tokio::runtime::Id> {
-    tokio::runtime::Handle::try_current().ok().map(|handle| handle.id())
+/// The number of this process, and the runtime that the caller sees in it.
+fn seen() -> (u32, Option<String>) {
+    (std::process::id(), tokio::runtime::Handle::try_current().ok().map(|handle| handle.id().to_string()))
 }
 
-#[remote(local)]
-async fn async_runtime_id() -> Option<tokio::runtime::Id> {
-    Some(tokio::runtime::Handle::current().id())
+#[remote]
+fn runtime_seen() -> (u32, Option<String>) {
+    seen()
 }
 
-/// Bodies see the engine's runtime when an await, a worker thread or a get runs them.
+#[remote]
+async fn runtime_seen_async() -> (u32, Option<String>) {
+    seen()
+}
+
+#[remote]
+struct Seeing;
+
+#[remote]
+impl Seeing {
+    pub fn new() -> Self {
+        Seeing
+    }
+    pub fn runtime(&self) -> (u32, Option<String>) {
+        seen()
+    }
+    pub async fn runtime_async(&self) -> (u32, Option<String>) {
+        seen()
+    }
+}
+
+/// Bodies see the engine's runtime when an await, a worker thread or a get runs them: that of their process, once an async body has
+/// run in it.
 #[test]
 fn a_body_sees_the_engines_runtime_everywhere() {
     alone_on(2, || {
-        let engines = ray::get(async_runtime_id.remote()).unwrap();
-        current().block_on(async {
-            let own = tokio::runtime::Handle::current().id();
-            assert_ne!(engines, Some(own));
-            for _ in 0..crate::support::calls(40, 200) {
-                assert_eq!(runtime_id.remote().await.unwrap(), engines);
-                assert_eq!(async_runtime_id.remote().await.unwrap(), engines);
+        let mut engines = HashMap::from([ray::get(runtime_seen_async.remote()).unwrap()]);
+        let mut check = |(process, runtime): (u32, Option<String>), is_async: bool| {
+            assert!(on_cluster() || process == std::process::id());
+            if is_async {
+                assert!(runtime.is_some());
+                engines.entry(process).or_insert_with(|| runtime.clone());
             }
-            assert_eq!(tokio::runtime::Handle::current().id(), own, "the caller still sees its own runtime");
+            if let Some(engines) = engines.get(&process) {
+                assert_eq!(runtime, *engines);
+            }
+        };
+        let seeing = Seeing::remote();
+        current().block_on(async {
+            let own = seen();
+            check(seeing.runtime_async.remote().await.unwrap(), true);
+            for _ in 0..calls(20, 200) {
+                check(runtime_seen.remote().await.unwrap(), false);
+                check(runtime_seen_async.remote().await.unwrap(), true);
+                check(seeing.runtime.remote().await.unwrap(), false);
+            }
+            assert_eq!(seen(), own, "the caller still sees its own runtime");
+            assert_ne!(runtime_seen_async.remote().await.unwrap(), own);
         });
-        for _ in 0..crate::support::calls(40, 200) {
-            assert_eq!(ray::get(runtime_id.remote()).unwrap(), engines);
+        for _ in 0..calls(20, 200) {
+            check(ray::get(runtime_seen.remote()).unwrap(), false);
         }
     });
 }
@@ -231,7 +287,7 @@ async fn spawns(x: u64) -> u64 {
 fn an_async_fn_that_an_await_polls_has_the_engines_timers_and_tasks() {
     alone_on(2, || {
         futures::executor::block_on(async {
-            for x in 0..crate::support::calls(40, 200) {
+            for x in 0..calls(40, 200) {
                 assert_eq!(spawns.remote(x).await.unwrap(), x + 1);
             }
         });
@@ -261,13 +317,13 @@ fn turns_of_others(work: impl Future<Output = ()>) -> u64 {
 fn a_loop_of_awaits_yields() {
     alone_on(2, || {
         let turns = turns_of_others(async {
-            for _ in 0..crate::support::calls(100, 20_000) {
+            for _ in 0..calls(100, 20_000) {
                 here.remote().await.unwrap();
             }
         });
         assert!(turns > 50, "{turns}");
         let turns = turns_of_others(async {
-            for _ in 0..crate::support::calls(100, 20_000) {
+            for _ in 0..calls(100, 20_000) {
                 async_here.remote().await.unwrap();
             }
         });
@@ -281,10 +337,11 @@ fn an_await_of_the_last_of_many_calls_yields() {
         let place = Place::remote();
         ray::get((0..100).map(|_| place.compute.remote()).collect::<Vec<_>>()).unwrap();
         let turns = turns_of_others(async {
-            for _ in 0..crate::support::calls(100, 10_000) {
+            let told = calls(100, 10_000);
+            for _ in 0..told {
                 place.compute.tell();
             }
-            assert_eq!(place.compute.remote().await.unwrap(), 10_101);
+            assert_eq!(place.compute.remote().await.unwrap(), 100 + told + 1);
         });
         assert!(turns > 10, "{turns}");
     });
@@ -303,7 +360,7 @@ async fn fails_first(kind: u64) -> Result<u64, String> {
 fn a_first_poll_in_an_await_may_fail_or_panic() {
     alone_on(2, || {
         current().block_on(async {
-            for _ in 0..crate::support::calls(10, 100) {
+            for _ in 0..calls(10, 100) {
                 assert_eq!(fails_first.remote(2).await.unwrap(), 2);
                 assert!(fails_first.remote(0).await.unwrap_err().is_panic());
                 assert!(fails_first.remote(1).await.unwrap_err().to_string().contains("polled to an error"));
@@ -316,7 +373,7 @@ fn a_first_poll_in_an_await_may_fail_or_panic() {
 }
 
 /// A recursion of async functions polls each inside the other. It continues on another thread when the stack runs short.
-#[remote(local)]
+#[remote]
 async fn deep(levels: u64) -> u64 {
     if levels == 0 { 0 } else { deep.remote(levels - 1).await.unwrap() + 1 }
 }
@@ -324,8 +381,10 @@ async fn deep(levels: u64) -> u64 {
 #[test]
 fn deep_awaits_do_not_overflow() {
     alone_on(2, || {
-        for _ in 0..3 {
-            assert_eq!(current().block_on(deep.remote(5_000)).unwrap(), 5_000);
+        for _ in 0..calls(1, 3) {
+            // On a cluster each level is a process.
+            let levels = calls(4, 5_000);
+            assert_eq!(current().block_on(deep.remote(levels)).unwrap(), levels);
         }
     });
 }

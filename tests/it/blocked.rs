@@ -46,7 +46,7 @@ fn hold_the_lock(over: usize, host: ActorHandle<Child>) -> u64 {
 /// Runs many bodies at once that hold a lock during a get.
 fn locks_over_gets(over: Over) {
     *LOCK.lock().unwrap() = 0;
-    let (rounds, bodies) = crate::support::calls((1, 4), (6, 16));
+    let (rounds, bodies) = crate::support::calls((1, 3), (6, 16));
     let host = Child::remote();
     let over = ALL_OVERS.iter().position(|one| std::ptr::fn_addr_eq(*one, over)).expect("it is in the table");
     let mut added = 0;
@@ -267,7 +267,8 @@ fn a_body_that_joins_threads_that_wait() {
 
 fn loops_with_rayon() -> u64 {
     use rayon::prelude::*;
-    (0..40u64).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() / 2
+    let turns = crate::support::calls(4, 40_u64);
+    (0..turns).into_par_iter().map(|x| ray::get(child.remote(x % 2)).unwrap()).sum::<u64>() * 20 / turns
 }
 
 #[test]

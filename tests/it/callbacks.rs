@@ -7,7 +7,7 @@ use futures::FutureExt;
 use ray::{Config, ErrorKind, ObjectRef, remote};
 
 use crate::stage::{alone_on, eventually, late};
-use crate::support::{Gate, PATIENCE, Tally, Words, in_child};
+use crate::support::{Gate, PATIENCE, Tally, Words, calls, in_child};
 
 #[remote]
 fn square(x: i64) -> i64 {
@@ -158,7 +158,7 @@ fn callbacks_run_in_the_order_of_registration() {
 #[test]
 fn a_shutdown_runs_all_callbacks() {
     in_child("callbacks::a_shutdown_runs_all_callbacks", || {
-        for round in 0..20 {
+        for round in 0..calls(2, 20) {
             crate::support::init_with(Config::new().num_cpus(2)).unwrap();
             let (gate, run, words) = (Gate::new(), Tally::new(), Words::new());
             let objects: Vec<ObjectRef<i64>> = (0..10).map(|x| late(gate, x)).collect();

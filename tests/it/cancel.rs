@@ -2,20 +2,30 @@
 
 use ray::{CancelOptions, ErrorKind, ObjectRef, remote};
 
-use crate::stage::{Token, alone, alone_on, eventually, hold_every_cpu, late};
+use serde::{Deserialize, Serialize};
+
+use crate::stage::{Token, alone, alone_on, eventually, hold_every_cpu, is_cancelled_by_now, late, on_cluster};
 use crate::support::{Gate, Tally};
 
+/// A token that can be sent. Each copy counts its drop.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sent(Tally);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
 /// Counts that it runs, waits, counts if it was cancelled, and returns a token.
-fn long(running: Tally, gate: Gate, asked: Tally, dropped: Tally) -> ObjectRef<Token> {
-    let body = move || {
-        running.add();
-        gate.wait();
-        if ray::context().is_cancelled() {
-            asked.add();
-        }
-        Token(dropped)
-    };
-    ray::task(body).name("long").num_cpus(0.0).remote()
+#[remote(num_cpus = 0, inline = false)]
+fn long(running: Tally, gate: Gate, asked: Tally, dropped: Tally) -> Sent {
+    running.add();
+    gate.wait();
+    if is_cancelled_by_now() {
+        asked.add();
+    }
+    Sent(dropped)
 }
 
 /// A cancelled task that has not started never runs: whether it was queued, or waited for resources or for an argument.
@@ -25,32 +35,34 @@ fn pending_tasks_never_run() {
     fn note(ran: Tally, _after: u64) {
         ran.add();
     }
+    #[remote]
+    fn swallow(ran: Tally, token: Sent) {
+        ran.add();
+        drop(token);
+    }
     alone_on(2, || {
-        let (gate, never, ran) = (Gate::new(), Gate::new(), Tally::new());
+        let (gate, never) = (Gate::new(), Gate::new());
         let held = hold_every_cpu(gate);
         let captured = Tally::new();
-        let token = Token(captured);
-        let queued = ray::task(move || {
-            ran.add();
-            drop(token);
-        });
+        let ran = [(); 4].map(|()| Tally::new());
         let pending = [
-            queued.remote(),
-            note.options().num_cpus(2.0).remote(ran, 1),
-            note.remote(ran, late(never, 1)),
-            note.options().num_cpus(0.0).remote(ran, late(never, 1)),
+            swallow.remote(ran[0], Sent(captured)),
+            note.options().num_cpus(2.0).remote(ran[1], 1),
+            note.remote(ran[2], late(never, 1)),
+            note.options().num_cpus(0.0).remote(ran[3], late(never, 1)),
         ];
         for object in &pending {
             ray::cancel(object).unwrap();
             let error = ray::get(object).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
         }
+        // On a cluster and in strict mode this is the argument that was encoded.
         captured.wait_for(1);
         gate.open();
         never.open();
         ray::get(held).unwrap();
         assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(1)).unwrap(), 1);
-        assert_eq!(ran.count(), 0);
+        assert_eq!(ran.map(Tally::count), [0; 4]);
     });
 }
 
@@ -59,11 +71,11 @@ fn pending_tasks_never_run() {
 fn cancelling_a_running_task() {
     alone(|| {
         let (running, gate, asked, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
-        let object = long(running, gate, asked, dropped);
+        let object = long.remote(running, gate, asked, dropped);
         running.wait_for(1);
         ray::cancel(&object).unwrap();
         let error = object.view().unwrap_err();
-        assert!(error.is_cancelled() && error.to_string().contains("long"), "{error}");
+        assert!(error.is_cancelled() && (error.to_string().contains("long") || on_cluster()), "{error}");
         assert_eq!((asked.count(), dropped.count()), (0, 0));
         gate.open();
         dropped.wait_for(1);
@@ -89,16 +101,22 @@ fn cancelling_with_force() {
     }
     alone(|| {
         let (running, gate, asked, dropped) = (Tally::new(), Gate::new(), Tally::new(), Tally::new());
-        let object = long(running, gate, asked, dropped);
+        let object = long.remote(running, gate, asked, dropped);
         running.wait_for(1);
         ray::cancel_with(&object, CancelOptions::new().force(true)).unwrap();
-        assert!(object.view().unwrap_err().is_cancelled());
+        let error = object.view().unwrap_err();
+        // On a cluster a forced cancellation ends the process of the body.
+        assert!(error.is_cancelled() || on_cluster() && error.is_worker_crashed(), "{error}");
         let call = Idle::remote().wait_at.remote(gate);
         let error = ray::cancel_with(&call, CancelOptions::new().force(true)).unwrap_err();
         assert!(error.is_invalid_argument() && error.to_string().contains("ray::kill"), "{error}");
         gate.open();
         assert_eq!(ray::get(call).unwrap(), 1);
-        dropped.wait_for(1);
+        if on_cluster() {
+            assert_eq!((asked.count(), dropped.count()), (0, 0), "the body has ended with its process");
+        } else {
+            dropped.wait_for(1);
+        }
     });
 }
 
@@ -148,6 +166,10 @@ fn cancelling_reaches_children() {
         running.wait_for(1);
         ray::cancel(&root).unwrap();
         assert!(ray::get(root).unwrap_err().is_cancelled());
+        if on_cluster() {
+            // The waits of the three parents end when they are cancelled, which takes some time there.
+            cancelled.wait_for(3);
+        }
         gate.open();
         cancelled.wait_for(4 + 3);
 
@@ -181,7 +203,7 @@ impl Till {
     pub fn wait_at(&mut self, running: Tally, gate: Gate) -> u64 {
         running.add();
         gate.wait();
-        self.count += if ray::context().is_cancelled() { 100 } else { 1 };
+        self.count += if is_cancelled_by_now() { 100 } else { 1 };
         self.count
     }
 }
@@ -195,6 +217,8 @@ fn cancelling_calls_of_an_actor() {
         let runs = till.wait_at.remote(running, gate);
         running.wait_for(1);
         let (queued, behind) = (till.count.remote(), till.count.remote());
+        // Ray 2.60 loses the place of a call in the line if it is cancelled before it has reached the actor.
+        ray::get(crate::stage::nothing.remote()).unwrap();
         ray::cancel(&queued).unwrap();
         ray::cancel(&runs).unwrap();
         assert!(ray::get(queued).unwrap_err().is_cancelled());
@@ -280,6 +304,7 @@ fn cancelling_fails_dependants_and_stops_retries() {
     fn stubborn(tries: Tally, gate: Gate) -> Result<u64, String> {
         tries.add();
         gate.wait();
+        is_cancelled_by_now();
         Err("again".to_owned())
     }
     alone(|| {
@@ -288,7 +313,7 @@ fn cancelling_fails_dependants_and_stops_retries() {
         let chain = double.remote(double.remote(double.remote(&first)));
         ray::cancel(&first).unwrap();
         let error = ray::get(chain).unwrap_err();
-        assert!(error.is_cancelled() && format!("{error:?}").contains("late"), "{error:?}");
+        assert!(error.is_cancelled() && (format!("{error:?}").contains("late") || on_cluster()), "{error:?}");
         let (tries, gate) = (Tally::new(), Gate::new());
         let object = stubborn.remote(tries, gate);
         tries.wait_for(1);
@@ -301,21 +326,24 @@ fn cancelling_fails_dependants_and_stops_retries() {
     });
 }
 
+/// Whether the get of the object fails as cancelled.
+#[remote]
+fn gets(waits: Tally, object: ObjectRef<i32>) -> bool {
+    waits.add();
+    ray::get(object).is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+}
+
 /// A parent waits for a task that another thread cancels: its get is an error, and the parent continues.
 #[test]
 fn a_getter_of_a_cancelled_task() {
     alone_on(1, || {
         let never = Gate::new();
         let child = late(never, 1);
-        let (waits, inner) = (Tally::new(), child.clone());
-        let parent = ray::task(move || {
-            waits.add();
-            ray::get(inner).map_err(|error| error.kind())
-        })
-        .remote();
+        let waits = Tally::new();
+        let parent = gets.remote(waits, child.clone());
         waits.wait_for(1);
         ray::cancel(&child).unwrap();
-        assert_eq!(ray::get(parent).unwrap(), Err(ErrorKind::Cancelled));
+        assert!(ray::get(parent).unwrap(), "the get was an error");
         never.open();
     });
 }
@@ -327,7 +355,7 @@ fn cancel_on_drop_and_several_returns() {
     fn pair(running: Tally, gate: Gate, asked: Tally) -> (u64, u64) {
         running.add();
         gate.wait();
-        if ray::context().is_cancelled() {
+        if is_cancelled_by_now() {
             asked.add();
         }
         (1, 2)

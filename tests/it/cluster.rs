@@ -9,6 +9,7 @@
 //! tests, which workers reach through the socket of the variable `RAY_TEST_TALLIES`.
 
 mod differs;
+mod differs_calls;
 mod differs_ends;
 mod nodes;
 

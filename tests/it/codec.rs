@@ -268,7 +268,9 @@ fn a_reference_as_an_argument_is_encoded_as_that_reference() {
 #[test]
 fn an_executor_gives_a_reference_that_it_made() {
     engine();
+    // On a cluster a value comes to this process when it is asked for.
     let numbers = ray::put(vec![1i64, 2]);
+    assert_eq!(*numbers.view().unwrap(), [1, 2]);
     let args = || vec![arg(&"a"), EncodedArg::Reference(ReferenceArg::new(numbers.any())), arg(&1)];
     let (_, shared, _) = codec(joins).decode_args(joins::SPEC, args()).unwrap();
     assert!(std::ptr::eq(&*shared, numbers.view().unwrap().as_slice()), "a parameter `&T` reads the object in place");
@@ -276,8 +278,12 @@ fn an_executor_gives_a_reference_that_it_made() {
     assert_eq!(found.invoke(args()).unwrap().decode::<String>().unwrap(), "a [1, 2] 1");
     let given = |object| vec![EncodedArg::Reference(ReferenceArg::new(object))];
     let entry = ray::__private::lookup("it::codec::square").unwrap();
-    assert_eq!(entry.invoke(given(ray::put(5i64).any())).unwrap().bytes, [25]);
-    let error = entry.invoke(given(ray::put("text".to_owned()).any())).unwrap_err();
+    let five = ray::put(5i64);
+    assert_eq!(*five.view().unwrap(), 5);
+    assert_eq!(entry.invoke(given(five.any())).unwrap().bytes, [25]);
+    let text = ray::put("text".to_owned());
+    assert_eq!(*text.view().unwrap(), "text");
+    let error = entry.invoke(given(text.any())).unwrap_err();
     assert!(error.is_serialization() && error.to_string().contains("argument 1 of `it::codec::square`"), "{error}");
     let failed = fails.remote();
     while !failed.is_ready() {

@@ -90,20 +90,18 @@ fn put_objects_come_in_order() {
     assert_eq!(given, (0..20).collect::<Vec<_>>());
 }
 
+#[remote(inline = false)]
+fn wait_at(gate: Gate, x: usize) -> usize {
+    gate.wait();
+    x
+}
+
 /// Objects that several threads settle come in order if enough time lies between them.
 #[test]
 fn objects_settled_by_several_threads_at_intervals() {
     alone_on(4, || {
         let gates: Vec<_> = (0..4).map(|_| Gate::new()).collect();
-        let wait_at = |(x, gate): (usize, &Gate)| {
-            let gate = *gate;
-            let wait = move || {
-                gate.wait();
-                x
-            };
-            ray::task(wait).remote()
-        };
-        let refs: Vec<_> = gates.iter().enumerate().map(wait_at).collect();
+        let refs: Vec<_> = gates.iter().enumerate().map(|(x, gate)| wait_at.remote(*gate, x)).collect();
         let none = Gate::new();
         let never = later.remote(none, 0);
         for at in [1, 3, 2, 0] {

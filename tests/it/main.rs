@@ -3,6 +3,7 @@
 #![allow(missing_docs, missing_debug_implementations, reason = "the name of a test says what it checks")]
 #![allow(unreachable_pub, reason = "`pub` is how an actor's methods are exported")]
 
+mod actor_sorts;
 mod cluster;
 mod processes;
 mod stage;

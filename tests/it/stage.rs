@@ -135,13 +135,60 @@ impl Drop for Token {
     }
 }
 
+/// Whether the bodies of this engine run in processes of a cluster: in the process of a test, and in bodies.
+pub(crate) fn on_cluster() -> bool {
+    crate::cluster::wanted() || crate::cluster::is_worker()
+}
+
 /// Polls until `is_so` returns `true`: for a state that nothing signals.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
+    // On a cluster a look asks another process.
+    let pause = Duration::from_micros(if on_cluster() { 5000 } else { 200 });
     while !is_so() {
         assert!(Instant::now() < end, "not reached after {PATIENCE:?}: {what}");
-        std::thread::park_timeout(Duration::from_micros(200));
+        std::thread::park_timeout(pause);
+    }
+}
+
+/// Checks a state that the embedded engine has at once, and a cluster after some time.
+#[track_caller]
+pub(crate) fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    if on_cluster() { eventually(what, is_so) } else { assert!(is_so(), "not so at once: {what}") }
+}
+
+/// In a body: whether it was cancelled. On a cluster a cancellation reaches the body some time after `cancel` has returned, so a
+/// body waits for it there.
+pub(crate) fn is_cancelled_by_now() -> bool {
+    let end = Instant::now() + if on_cluster() { PATIENCE } else { Duration::ZERO };
+    loop {
+        let is_cancelled = ray::context().is_cancelled();
+        if is_cancelled || Instant::now() >= end {
+            return is_cancelled;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// The error of a call of a dead actor. The embedded engine refuses the call; on a cluster the object of the call fails.
+#[track_caller]
+pub(crate) fn refusal<T: Clone + Send + Sync + 'static>(call: ray::Result<ObjectRef<T>>) -> ray::Error {
+    match call {
+        Ok(object) if on_cluster() => ray::get(object).map(drop).expect_err("the actor is dead"),
+        Ok(_) => panic!("the call was not refused"),
+        Err(error) => error,
+    }
+}
+
+/// Checks the ends of an actor's state after a kill: it is dropped `drops` times, or never on a cluster, where a kill ends the process.
+#[track_caller]
+pub(crate) fn dropped_after_kill(dropped: Tally, drops: u64) {
+    if on_cluster() {
+        assert_eq!(dropped.count(), 0, "a kill ends the process of the state");
+    } else {
+        dropped.wait_for(drops);
+        assert_eq!(dropped.count(), drops);
     }
 }
 
@@ -194,13 +241,23 @@ pub(crate) trait Late: Send + Sync + Sized + 'static {
     fn after(self, gate: Gate) -> ObjectRef<Self>;
 }
 
+/// Waits until the gate is open. In a worker of a cluster also until the body is cancelled: the tasks that depend on a cancelled task
+/// fail there when its body has ended, in the embedded engine at once.
+fn wait_or_stop(gate: Gate) {
+    if crate::cluster::is_worker() {
+        eventually("the gate opens", || gate.is_open() || ray::context().is_cancelled());
+    } else {
+        gate.wait();
+    }
+}
+
 /// The functions are not generic, and so run in other processes too.
 macro_rules! late {
     ($($function:ident: $value:ty),+) => {$(
         /// With `inline = false`: a getter that ran this body could not open the gate.
         #[ray::remote(inline = false)]
         fn $function(gate: Gate, value: $value) -> $value {
-            gate.wait();
+            wait_or_stop(gate);
             value
         }
 

@@ -39,7 +39,7 @@ impl Drop for Counter {
 }
 
 /// Joins the cluster that tests share; `false`: the tests do not run on a cluster.
-fn joined() -> bool {
+pub(super) fn joined() -> bool {
     let wanted = super::wanted();
     if wanted {
         engine();
