@@ -158,7 +158,8 @@ fn calls_that_never_start_do_not_count() {
             let failed = desk.note.remote(&broken);
             ray::cancel(&cancelled).unwrap();
             assert!(ray::get(cancelled).unwrap_err().is_cancelled());
-            assert!(ray::get(failed).unwrap_err().is_panic());
+            let error = ray::get(failed).unwrap_err();
+            assert!(error.is_panic(), "{error:?}");
             gate.open();
         }
         let (running, gate) = (Tally::new(), Gate::new());

@@ -3,6 +3,7 @@
 use ray::{ObjectRef, remote};
 
 use crate::cluster;
+use crate::stage::wait_or_end;
 use crate::support::{Gate, Tally, engine, strict};
 
 /// The number of tasks; fewer in strict mode, which serialises each value.
@@ -17,7 +18,7 @@ fn next(x: i64) -> i64 {
 
 #[remote]
 fn starts(gate: Gate) -> Result<i64, String> {
-    gate.wait();
+    wait_or_end(gate);
     Ok(0)
 }
 
@@ -85,8 +86,8 @@ fn a_long_chain_that_is_cancelled() {
     let start = starts.remote(gate);
     let end = chain(start.clone());
     ray::cancel(&start).unwrap();
-    gate.open();
     assert!(ray::get(end).unwrap_err().is_cancelled());
+    gate.open();
 }
 
 /// One object with a hundred thousand dependants, and one task with a hundred thousand arguments.

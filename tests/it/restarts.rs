@@ -99,6 +99,9 @@ fn a_restart_loses_the_state() {
         assert!(ray::get(frail.crash.remote()).unwrap_err().is_actor_died());
         assert!(ray::get(frail.count.remote()).unwrap_err().is_actor_died());
         lives.dropped.wait_for(2);
+        if cluster::wanted() {
+            eventually("the head knows the death", || frail.state() == ActorState::Dead);
+        }
         assert_eq!((lives.made.count(), frail.state()), (2, ActorState::Dead));
     });
 }
@@ -162,7 +165,9 @@ fn a_call_is_retried_after_a_restart() {
         let frail = Frail::options().max_restarts(-1).remote(lives, ALWAYS);
         let tried = frail.crash_until.options().max_task_retries(1).remote(5);
         assert!(ray::get(tried).unwrap_err().is_actor_unavailable());
-        assert_eq!(lives.attempts.count(), 2);
+        // While an actor restarts whose creation has no `max_task_retries`, Ray fails the attempts of its calls.
+        let attempts = lives.attempts.count();
+        assert!(attempts == 2 || cluster::wanted() && attempts == 1, "{attempts} attempts");
     });
 }
 

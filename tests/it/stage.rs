@@ -208,6 +208,17 @@ pub(crate) fn served<T: Clone + Send + Sync + 'static>(call: impl Fn() -> Object
     outcome.unwrap()
 }
 
+/// Waits until the gate is open. In a worker of a cluster also until the body is cancelled: Ray settles the object of a cancelled task
+/// when its body ends, the embedded engine does at once.
+#[track_caller]
+pub(crate) fn wait_or_end(gate: Gate) {
+    if crate::cluster::is_worker() {
+        eventually("the gate opens", || gate.is_open() || ray::context().is_cancelled());
+    } else {
+        gate.wait();
+    }
+}
+
 /// Shuts the engine down while a body runs. The embedded engine tells of the body, whose thread it cannot end; a cluster ends the
 /// process of the body.
 #[track_caller]

@@ -87,7 +87,7 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
         // SAFETY: the node is on the heap until the firing thread frees it, or this thread if it was not linked. The caller keeps
         // the entry alive while `Hold::new` takes a hold.
         let (open, entry) = unsafe {
-            let open = header.link(node.cast()).is_ok();
+            let open = header.link_quietly(node.cast()).is_ok();
             if !open {
                 drop(Box::from_raw(node));
             }
@@ -96,6 +96,10 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
         lines.lines.insert(key, Line { number, entry, waiting: VecDeque::from([callback]), queued: !open });
         if open { Some(number) } else { None }
     };
+    if number.is_some() {
+        // Without the lock: a remote object whose connection has ended is settled at once, on this thread.
+        header.want();
+    }
     match number {
         None => queue(epoch, CallbackJob(key)),
         // The engine has ended, or its shutdown searched for open lines before this one was inserted.
