@@ -51,7 +51,7 @@ fn two_cpus_run_two_tasks() {
     alone_on(2, || {
         std::thread::scope(|scope| {
             // Each body that waits is a process of a cluster.
-            let (threads, rounds, [deep, less, little]) = calls((2, 1, [1, 1, 0]), (6, 3, [4, 3, 2]));
+            let (threads, rounds, [deep, less, little]) = calls((1, 1, [1, 1, 0]), (6, 3, [4, 3, 2]));
             for _ in 0..threads {
                 scope.spawn(move || {
                     for _ in 0..rounds {
@@ -192,7 +192,7 @@ impl Sleeper {
 #[test]
 fn many_actors_may_block_at_once() {
     alone_on(2, || {
-        for count in calls([3, 6], [10, 100]) {
+        for count in calls([2, 4], [10, 100]) {
             let meeting = Meeting::of(count);
             let sleepers: Vec<_> = (0..count).map(|_| Sleeper::remote()).collect();
             ray::get(sleepers.iter().map(|sleeper| sleeper.meet.remote(meeting)).collect::<Vec<_>>()).unwrap();
@@ -249,7 +249,7 @@ fn get(object: ObjectRef<u64>) -> u64 {
 fn spare_threads_are_added_and_removed() {
     alone_on(2, || {
         let before = threads();
-        let many = calls(6, 100);
+        let many = calls(4, 100);
         let meeting = Meeting::of(many);
         ray::get((0..many).map(|_| crate::stage::meet.options().num_cpus(0.0).remote(meeting)).collect::<Vec<_>>()).unwrap();
         // On a cluster the threads are those of other processes.
