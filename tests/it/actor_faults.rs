@@ -231,8 +231,8 @@ fn a_restart_before_the_constructor_has_run() {
     });
 }
 
-/// Whether a call has run on the second instance, in its second attempt. Ray also counts attempts to reach an actor that restarts,
-/// and none of async methods.
+/// Whether a call has run on the second instance, in its second attempt. Ray also counts attempts to reach an actor that
+/// restarts, and none of async methods.
 fn is_again((instance, attempt): (u64, u32)) -> bool {
     instance == 2 && (attempt == 1 || on_cluster())
 }

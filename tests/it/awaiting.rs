@@ -243,8 +243,8 @@ impl Seeing {
     }
 }
 
-/// Bodies see the engine's runtime when an await, a worker thread or a get runs them: that of their process, once an async body has
-/// run in it.
+/// Bodies see the engine's runtime when an await, a worker thread or a get runs them: that of their process, once an async
+/// body has run in it.
 #[test]
 fn a_body_sees_the_engines_runtime_everywhere() {
     alone_on(2, || {

@@ -370,7 +370,7 @@ fn cancelled_dependants_leak_no_memory() {
 #[test]
 fn a_dependant_that_fails_with_one_argument() {
     alone_on(1, || {
-        for _ in 0..calls(5, 200) {
+        for _ in 0..calls(2, 200) {
             let (gate, other) = (Gate::new(), Gate::new());
             let (pending, failing) = (late(gate, 1i64), late(other, 2i64));
             let dependant = sum.remote(&pending, &failing);

@@ -225,7 +225,9 @@ fn cancelling_calls_of_an_actor() {
         assert!(ray::get(runs).unwrap_err().is_cancelled());
         assert!(!behind.is_ready(), "the body still runs");
         gate.open();
-        assert_eq!(ray::get(behind).unwrap(), 101);
+        // Ray does not find a call that waits at a busy actor, so the call may run; its object has failed.
+        let count = ray::get(behind).unwrap();
+        assert!(count == 101 || on_cluster() && count == 102, "{count}");
     });
 }
 

@@ -77,7 +77,8 @@ impl Meeting {
     }
 }
 
-/// Counts the bodies that are inside, in all processes, and the largest number that were inside at once. A test has it as a static.
+/// Counts the bodies that are inside, in all processes, and the largest number that were inside at once. A test has it as a
+/// static.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     place: &'static Location<'static>,
@@ -158,8 +159,8 @@ pub(crate) fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     if on_cluster() { eventually(what, is_so) } else { assert!(is_so(), "not so at once: {what}") }
 }
 
-/// In a body: whether it was cancelled. On a cluster a cancellation reaches the body some time after `cancel` has returned, so a
-/// body waits for it there.
+/// In a body: whether it was cancelled. On a cluster a cancellation reaches the body some time after `cancel` has returned, so
+/// a body waits for it there.
 pub(crate) fn is_cancelled_by_now() -> bool {
     let end = Instant::now() + if on_cluster() { PATIENCE } else { Duration::ZERO };
     loop {
@@ -181,7 +182,8 @@ pub(crate) fn refusal<T: Clone + Send + Sync + 'static>(call: ray::Result<Object
     }
 }
 
-/// Checks the ends of an actor's state after a kill: it is dropped `drops` times, or never on a cluster, where a kill ends the process.
+/// Checks the ends of an actor's state after a kill: it is dropped `drops` times, or never on a cluster, where a kill ends the
+/// process.
 #[track_caller]
 pub(crate) fn dropped_after_kill(dropped: Tally, drops: u64) {
     if on_cluster() {
@@ -252,8 +254,8 @@ pub(crate) trait Late: Send + Sync + Sized + 'static {
     fn after(self, gate: Gate) -> ObjectRef<Self>;
 }
 
-/// Waits until the gate is open. In a worker of a cluster also until the body is cancelled: the tasks that depend on a cancelled task
-/// fail there when its body has ended, in the embedded engine at once.
+/// Waits until the gate is open. In a worker of a cluster also until the body is cancelled: the tasks that depend on a
+/// cancelled task fail there when its body has ended, in the embedded engine at once.
 fn wait_or_stop(gate: Gate) {
     if crate::cluster::is_worker() {
         eventually("the gate opens", || gate.is_open() || ray::context().is_cancelled());

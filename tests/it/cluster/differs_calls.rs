@@ -39,8 +39,8 @@ fn cancelled_later(running: Tally, gate: Gate) {
     gate.wait();
 }
 
-/// In the process that cancels a task its object fails at once. Other processes, and the tasks that depend on it, wait until the body
-/// has ended.
+/// In the process that cancels a task its object fails at once. Other processes, and the tasks that depend on it, wait until
+/// the body has ended.
 #[test]
 fn others_wait_for_the_end_of_a_cancelled_body() {
     if joined() {
@@ -107,8 +107,8 @@ fn asks(host: ActorHandle<Host>) -> u64 {
     ray::get(host.number.remote()).unwrap()
 }
 
-/// The calls that an actor has not begun are in its process. A restart fails them unless they have retries; in the embedded engine
-/// they run on the next instance.
+/// The calls that an actor has not begun are in its process. A restart fails them unless they have retries; in the embedded
+/// engine they run on the next instance.
 #[test]
 fn a_restart_fails_the_queued_calls() {
     if joined() {
@@ -143,8 +143,8 @@ fn an_actor_without_handles_need_not_start() {
     }
 }
 
-/// A shutdown ends the processes of the program's actors, also while their bodies run. In the embedded engine it waits for bodies,
-/// and leaves behind those that do not end.
+/// A shutdown ends the processes of the program's actors, also while their bodies run. In the embedded engine it waits for
+/// bodies, and leaves behind those that do not end.
 #[test]
 fn a_shutdown_ends_running_bodies() {
     if super::wanted() {
@@ -183,8 +183,8 @@ impl Beating {
     }
 }
 
-/// `as_completed` and `wait` give objects in the order in which the bridge hears of them, also those that were settled long before. Each
-/// object comes once.
+/// `as_completed` and `wait` give objects in the order in which the bridge hears of them, also those that were settled long
+/// before. Each object comes once.
 #[test]
 fn settled_objects_come_as_the_bridge_hears_of_them() {
     if joined() {
@@ -267,8 +267,8 @@ impl Woven {
     }
 }
 
-/// Ray 2.60 loses the place of a call in the line of its caller if the call is cancelled before it has reached the actor: the later
-/// calls wait for it for half a minute, and fail. In the embedded engine they run at once.
+/// Ray 2.60 loses the place of a call in the line of its caller if the call is cancelled before it has reached the actor: the
+/// later calls wait for it for half a minute, and fail. In the embedded engine they run at once.
 #[test]
 fn a_cancelled_call_that_waits_for_its_argument_leaves_a_gap() {
     if joined() {
