@@ -297,7 +297,7 @@ fn exit_actor_fails_all_calls() {
                 stop.gate.open();
                 for call in sent {
                     let error = ray::get(call).unwrap_err();
-                    let why = if on_cluster() { "exit_actor" } else { "has ended itself" };
+                    let why = if on_cluster() { "INTENDED_USER_EXIT" } else { "has ended itself" };
                     assert!(error.is_actor_died() && error.to_string().contains(why), "{error}");
                 }
                 assert!(ray::get(actor.pass.remote(None)).unwrap_err().is_actor_died());
