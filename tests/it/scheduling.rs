@@ -167,7 +167,7 @@ fn a_getter_runs_no_other_work() {
     alone_on(2, || {
         let open = Gate::new();
         open.open();
-        gets_beside_other_work(open);
+        gets_beside_other_work.call(open);
         ray::get(gets_beside_other_work.remote(open)).unwrap();
     });
 }
