@@ -313,8 +313,7 @@ pub use ray_core::__private;
 /// |---|---|---|
 /// | `num_cpus = 2`, `num_gpus = 0.5`, `memory = 1_000_000` | the resources that a task holds while it runs | 1 CPU, or 0 for an `async fn` |
 /// | `resources(licence = 1, "big disk" = 0.5)` | custom resources | none |
-/// | `accelerator_type = "A100"` | the type of the accelerator that the node must have | any |
-/// | `label_selector(region = "us", zone = "!b")` | the labels that the node must have: `value`, `!value`, `in(a, b)` or `!in(a, b)` | any |
+/// | `accelerator_type = "A100"`, `label_selector(region = "us")` | the accelerator and the labels that the node must have: `value`, `!value`, `in(a, b)` or `!in(a, b)` | any |
 /// | `scheduling_strategy = "SPREAD"` | how a cluster chooses the node: `"DEFAULT"` or `"SPREAD"`; [`SchedulingStrategy`] has more, for a call | Ray's |
 /// | `runtime_env = path::to::environment` | a `fn() ->` [`RuntimeEnv`] for the workers of a cluster | that of the job |
 /// | `num_returns = 2` | a result of two elements comes back as two references | one reference |
@@ -373,7 +372,7 @@ pub use ray_core::__private;
 /// | option of the struct | | default |
 /// |---|---|---|
 /// | `num_cpus`, `num_gpus`, `memory`, `resources(..)` | the resources that the actor holds while it lives | nothing |
-/// | `accelerator_type`, `label_selector(..)`, `scheduling_strategy`, `runtime_env` | where the actor runs, as for a function | |
+/// | `accelerator_type`, `label_selector(..)`, `scheduling_strategy`, `runtime_env` | as for a function | |
 /// | `max_restarts = 3` | how often the actor is restarted after a panic, with new state; -1 means no limit | 0 |
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; -1 means no limit | 0 |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time | 1, or 1000 with an `async` method |
@@ -431,29 +430,23 @@ pub use ray_core::{AsCompleted, CompletedStream, Pending, Reference, WaitOptions
 #[doc(inline)]
 pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]
-pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, cancel, cancel_with, context, task};
-
-// Where tasks and actors run.
+pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, TraceContext, cancel, cancel_with, context, task};
 #[doc(inline)]
 pub use ray_core::{LabelMatch, Lifetime, RuntimeEnv, SchedulingStrategy};
 
-// Actors.
+// Actors, and groups that exchange arrays.
 #[doc(inline)]
 pub use ray_core::__private::{Actor, ActorBuilder, ConfiguredMethod, Method};
 #[doc(inline)]
 pub use ray_core::{
-    ActorHandle, ActorState, WeakActorHandle, exit_actor, get_actor, get_actor_in, kill, kill_and_restart, list_named_actors,
+    ActorHandle, ActorState, WeakActorHandle, collective, exit_actor, get_actor, get_actor_in, kill, kill_and_restart,
+    list_named_actors,
 };
-
-// Groups that exchange arrays.
-#[doc(inline)]
-pub use ray_core::collective;
 
 // Errors and identifiers.
 #[cfg(feature = "cluster")]
 #[doc(hidden)]
 pub use ray_cluster as __private_cluster;
-#[doc(inline)]
 #[cfg(feature = "cluster")]
 #[doc(inline)]
 pub use ray_cluster::{init, init_with};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use ray_core::__private::executor::{BodyInfo, OwnActor, RemoteCall, RemoteCreation, Retry};
 use ray_core::__private::{Encoded, Spec, lookup};
-use ray_core::{Lifetime, Resources, Result};
+use ray_core::{Lifetime, Resources, Result, TraceContext};
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Placement;
@@ -31,8 +31,8 @@ pub(crate) struct Document {
 
 impl Document {
     /// The properties of a task with these options.
-    pub(crate) fn body(&self, attempt: u32) -> BodyInfo {
-        BodyInfo { name: self.name.clone(), resources: self.options.resources(), attempt }
+    pub(crate) fn body(&self, attempt: u32, trace: Option<TraceContext>) -> BodyInfo {
+        BodyInfo { name: self.name.clone(), resources: self.options.resources(), attempt, trace }
     }
 
     /// The properties of an actor whose creation has these options.

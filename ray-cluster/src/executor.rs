@@ -20,7 +20,7 @@ use ray_core::__private::executor::{
     Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, RemoteState, Reply, fail, unit,
 };
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
-use ray_core::{ClusterInfo, Error, ErrorKind, Result};
+use ray_core::{ClusterInfo, Error, ErrorKind, Result, TraceContext};
 
 use crate::document;
 use crate::frame::{Kind, Writer};
@@ -68,6 +68,7 @@ struct Waiting {
     task: u64,
     name: Cow<'static, str>,
     document: Arc<[u8]>,
+    trace: Option<TraceContext>,
     args: Vec<EncodedArg>,
     /// None for a function.
     actor: Option<u64>,
@@ -95,6 +96,7 @@ impl Cluster {
             frame.u64(actor);
         }
         frame.blob(&call.document).expect("a document is short");
+        write_trace(&mut frame, call.trace.as_ref());
         // They live until the frame is sent: the drop of a stored object is a frame as well.
         let mut stored = Vec::new();
         self.link.write_args(&mut frame, &call.name, &call.args, &mut stored)?;
@@ -127,7 +129,7 @@ impl Cluster {
         let stands = line.as_ref().is_some_and(|line| lines.contains_key(line));
         if unready.is_empty() && !stands {
             let object = Object::known(&self.link, call.task, origin);
-            let waiting = Waiting { task: call.task, name, document, args: call.args, actor, object };
+            let waiting = Waiting { task: call.task, name, document, trace: call.trace, args: call.args, actor, object };
             // A call to an actor is sent under the lock, so that no other thread sends a later call of its caller before it.
             let sent = self.send(&waiting);
             drop(lines);
@@ -141,7 +143,8 @@ impl Cluster {
         }
         self.waiting.lock().insert(call.task, false);
         let object = Object::unsent(&self.link, call.task, origin);
-        let waiting = Waiting { task: call.task, name, document, args: call.args, actor, object: Arc::clone(&object) };
+        let waiting =
+            Waiting { task: call.task, name, document, trace: call.trace, args: call.args, actor, object: Arc::clone(&object) };
         match line {
             Some(line) if stands => lines.get_mut(&line).expect("it was found above").push_back(waiting),
             Some(line) => {
@@ -181,6 +184,11 @@ impl Cluster {
     }
 }
 
+/// Writes the trace context of a call; an empty text: it has none.
+fn write_trace(frame: &mut Writer, trace: Option<&TraceContext>) {
+    frame.text(trace.map_or("", TraceContext::as_text)).expect("a trace context is short");
+}
+
 /// Runs `then` when all objects are settled, on a thread of its own if they are not yet.
 fn when_ready(objects: Vec<AnyRef>, then: impl FnOnce() + Send + 'static) {
     if objects.iter().all(AnyRef::is_ready) {
@@ -210,7 +218,7 @@ impl Executor for Cluster {
     fn create_actor(&self, creation: RemoteCreation) -> Result<RemoteActor> {
         let document = document::of_creation(&creation);
         let name = creation.name().map(|(_, name)| name.to_owned());
-        let RemoteCall { task, args, reply, spec, .. } = creation.call;
+        let RemoteCall { task, args, reply, spec, trace, .. } = creation.call;
         self.link.unready(&args).iter().for_each(wait_for);
         let number = self.link.fresh_actor();
         let mut stored = Vec::new();
@@ -218,6 +226,7 @@ impl Executor for Cluster {
             let mut frame = Writer::new(Kind::Create);
             frame.u64(request).u64(number).u64(task);
             frame.blob(&document).expect("a document is short");
+            write_trace(&mut frame, trace.as_ref());
             self.link.write_args(&mut frame, spec.name(), &args, &mut stored)?;
             Ok(frame)
         });

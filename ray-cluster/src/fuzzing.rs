@@ -43,6 +43,8 @@ fn run(link: &std::sync::Arc<Link>, documents: &ReadDocuments, frame: &mut Reade
     frame.u8()?;
     frame.u64()?;
     frame.u64()?;
+    frame.u32()?;
+    drop(ray_core::TraceContext::of_text(&frame.text()?));
     documents.read(frame.blob()?).map_err(std::io::Error::other)?;
     for _ in 0..frame.u16()? {
         let value: Encoded = link.read_value(frame)?;

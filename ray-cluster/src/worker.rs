@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, MutexGuard};
 use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
 use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
-use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result};
+use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result, TraceContext};
 use serde::Deserialize;
 
 use crate::channel::{Receiver, Sender};
@@ -194,6 +194,7 @@ struct Request {
     number: u64,
     task: u64,
     attempt: u32,
+    trace: Option<TraceContext>,
     document: Arc<Document>,
     args: Vec<EncodedArg>,
 }
@@ -262,10 +263,11 @@ impl Worker {
     fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<Option<Call>> {
         let (number, what, actor) = (frame.u64()?, frame.u8()?, frame.u64()?);
         let (task, attempt) = (frame.u64()?, frame.u32()?);
+        let trace = TraceContext::of_text(&frame.text()?);
         let document = self.documents.read(frame.blob()?).map_err(io::Error::other)?;
         let count = frame.u16()?;
         let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
-        let request = Request { number, task, attempt, document, args };
+        let request = Request { number, task, attempt, trace, document, args };
         Ok(match what {
             FUNCTION => self.function(request),
             CONSTRUCTOR => self.construct(actor, request),
@@ -278,9 +280,9 @@ impl Worker {
             Ok(found) => {
                 let worker = Arc::clone(self);
                 Some(Box::new(move || {
-                    let Request { number, task, attempt, document, args } = request;
-                    let body =
-                        worker.begin(number, RemoteBody::new(task, document.body(attempt), found.spec(), found.is_async()));
+                    let Request { number, task, attempt, trace, document, args } = request;
+                    let body = worker
+                        .begin(number, RemoteBody::new(task, document.body(attempt, trace), found.spec(), found.is_async()));
                     let ended = body.run(found.call(args));
                     worker.end(number, ended, |error| found.retries(error));
                 }))
@@ -317,8 +319,8 @@ impl Worker {
         Some(Box::new(move || {
             let actor = worker.actor.get().expect("it was set above");
             actor.run(|_| {
-                let Request { number, task, document, args, .. } = request;
-                let body = worker.begin(number, RemoteBody::new(task, document.body(0), class.spec(), false));
+                let Request { number, task, trace, document, args, .. } = request;
+                let body = worker.begin(number, RemoteBody::new(task, document.body(0, trace), class.spec(), false));
                 let here = Arc::clone(&worker);
                 let construct = Box::pin(async move {
                     let instance = class.construct(args)?;
@@ -341,7 +343,7 @@ impl Worker {
         let call = move || {
             let actor = worker.actor.get().expect("it was set when the call came");
             actor.run(|instance| {
-                let Request { number, task, attempt, document, args } = request;
+                let Request { number, task, attempt, trace, document, args } = request;
                 let Some(instance) = instance else { return worker.end(number, Err(before()), |_| false) };
                 if document.path == READY {
                     return worker.end(number, Encoded::of(&()), |_| false);
@@ -350,7 +352,8 @@ impl Worker {
                     Ok(method) => method,
                     Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
                 };
-                let body = worker.begin(number, RemoteBody::new(task, document.body(attempt), method.spec(), method.is_async()));
+                let body =
+                    worker.begin(number, RemoteBody::new(task, document.body(attempt, trace), method.spec(), method.is_async()));
                 let ended = body.run_as(&actor.own, method.call(instance, args));
                 worker.end(number, ended, |error| method.retries(error));
             });

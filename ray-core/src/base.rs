@@ -17,6 +17,7 @@ pub(crate) mod placement;
 pub(crate) mod resources;
 pub(crate) mod runtime_env;
 pub(crate) mod sync;
+pub(crate) mod trace;
 pub(crate) mod unread;
 pub(crate) mod unwind;
 pub(crate) mod users_code;

@@ -31,6 +31,7 @@ pub(crate) mod thread;
 pub(crate) mod thread_state;
 pub(crate) mod threads;
 pub(crate) mod tips;
+pub(crate) mod trace;
 pub(crate) mod wait_graph;
 pub(crate) mod wake;
 pub(crate) mod worker;

@@ -44,6 +44,7 @@ pub use base::options::{CancelOptions, WaitOptions, first};
 pub use base::placement::{Lifetime, SchedulingStrategy};
 pub use base::resources::Resources;
 pub use base::runtime_env::RuntimeEnv;
+pub use base::trace::TraceContext;
 pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
 pub use object::view::{TakeError, View};

@@ -64,5 +64,6 @@ mod retry;
 mod strict;
 mod tasks;
 mod tips;
+mod traces;
 mod unread;
 mod wait;

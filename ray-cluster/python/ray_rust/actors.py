@@ -55,7 +55,7 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
     """Makes the Rust instance of an actor."""
     here = worker.child()
     here.is_actor = True
-    options = msgpack.unpackb(parts(header)[2]).get("options", {})
+    options = msgpack.unpackb(parts(header)[3]).get("options", {})
     most = options.get("max_restarts", 0)
     if most != 0:
         actor = ray.get_runtime_context().get_actor_id()
@@ -91,7 +91,7 @@ def _ended(here: worker.Child, error: Failed, header: bytes) -> RustError:
 
 def _is_tried_again(here: worker.Child, header: bytes) -> bool:
     """Whether Ray tries the call again after a crash of this worker."""
-    options = msgpack.unpackb(parts(header)[2]).get("options", {})
+    options = msgpack.unpackb(parts(header)[3]).get("options", {})
     retries: int = options.get("max_task_retries", here.task_retries)
     return retries < 0 or worker.attempt_number() < retries
 

@@ -27,9 +27,9 @@ HELLO = 1  # see `bridge` and `worker`
 SETTLED = 2  # request, then an outcome: the answer to WANT, LOOK and RUN
 ANSWER = 3  # request, 1 and a document, or 0 and the kind and the text of an error: the answer to ASK
 # From the Rust program.
-SUBMIT = 10  # task, specification, arguments
-CALL = 11  # task, actor, specification, arguments
-CREATE = 12  # request, actor, task, specification, arguments; answered like ASK
+SUBMIT = 10  # task, specification, trace context, arguments
+CALL = 11  # task, actor, specification, trace context, arguments
+CREATE = 12  # request, actor, task, specification, trace context, arguments; answered like ASK
 WANT = 13  # request, object
 DROP = 14  # object
 PUT = 15  # object, value
@@ -42,7 +42,7 @@ ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
 LOOK = 23  # request, object; answered like WANT when the object is ready, without its value
 # To the Rust program.
-RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, specification, arguments
+RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, trace context, specification, arguments
 STOP = 31  # request: the body of a RUN was cancelled
 FINISH = 32  # the instance of the actor is dropped, and then the program ends
 

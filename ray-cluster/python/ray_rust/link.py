@@ -391,7 +391,7 @@ class Link:
         self.objects.set(number, ref.binary(), ref)
 
     def _submit(self, frame: Reader) -> None:
-        task, document = frame.u64(), frame.blob()
+        task, document, trace = frame.u64(), frame.blob(), frame.blob()
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
 
@@ -404,12 +404,12 @@ class Link:
                     function = _functions[specification.path] = ray.remote(make_function(specification.path))
                 remote = function.options(name=specification.name, **specification.for_ray()).remote
                 submit = specification.submit = Submission(remote, "submit_task") if self._records else remote
-            return submit(header(task, layout, document), *args)
+            return submit(header(task, layout, trace, document), *args)
 
         self._enter(task, submit)
 
     def _call(self, frame: Reader) -> None:
-        task, actor, document = frame.u64(), frame.u64(), frame.blob()
+        task, actor, document, trace = frame.u64(), frame.u64(), frame.blob(), frame.blob()
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
         handle = self.actors.get(actor)
@@ -429,12 +429,12 @@ class Link:
                 submit = method.remote
                 if self._records:
                     submit = recorded[document] = Submission(submit, "submit_actor_task")
-            return submit(header(task, layout, document), *args)
+            return submit(header(task, layout, trace, document), *args)
 
         self._enter(task, call)
 
     def _create(self, frame: Reader) -> None:
-        request, number, task, document = frame.u64(), frame.u64(), frame.u64(), frame.blob()
+        request, number, task, document, trace = frame.u64(), frame.u64(), frame.u64(), frame.blob(), frame.blob()
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
         try:
@@ -444,7 +444,7 @@ class Link:
             if made is None:
                 plain = make_class(specification.path, specification.methods, specification.is_async, concurrent)
                 made = _classes[key] = ray.remote(plain)
-            handle = made.options(**specification.for_ray()).remote(header(task, layout, document), *args)
+            handle = made.options(**specification.for_ray()).remote(header(task, layout, trace, document), *args)
         except Exception as error:
             return self.answer(request, error)
         number = self._enter_actor(number, handle)
@@ -599,22 +599,24 @@ def unknown_object(number: int) -> BaseException:
     return RuntimeError(f"object {number} is not known to this process")
 
 
-def header(task: int, layout: list[int], document: bytes) -> bytes:
-    """What a worker is told of a call beside its arguments: the task, the layout if it is not plain, and the specification."""
+def header(task: int, layout: list[int], trace: bytes, document: bytes) -> bytes:
+    """What a worker is told of a call beside its arguments: the task, the layout if it is not plain, the trace context, and the
+    specification."""
     if layout.count(SINGLE) == len(layout):
-        return _TASK_AND_COUNT.pack(task, 0) + document
-    return struct.pack(f"<QH{len(layout)}I", task, len(layout), *layout) + document
+        return _HEADER.pack(task, 0, len(trace)) + trace + document
+    return struct.pack(f"<QHH{len(layout)}I", task, len(layout), len(trace), *layout) + trace + document
 
 
-def parts(header: bytes) -> tuple[int, list[int], memoryview]:
-    """The task, the layout (empty: each argument is one value), and the specification."""
-    task, count = _TASK_AND_COUNT.unpack_from(header)
-    end = _TASK_AND_COUNT.size + 4 * count
-    layout = list(struct.unpack_from(f"<{count}I", header, _TASK_AND_COUNT.size)) if count else []
-    return task, layout, memoryview(header)[end:]
+def parts(header: bytes) -> tuple[int, list[int], memoryview, memoryview]:
+    """The task, the layout (empty: each argument is one value), the trace context, and the specification."""
+    task, count, traced = _HEADER.unpack_from(header)
+    end = _HEADER.size + 4 * count
+    layout = list(struct.unpack_from(f"<{count}I", header, _HEADER.size)) if count else []
+    rest = memoryview(header)[end:]
+    return task, layout, rest[:traced], rest[traced:]
 
 
-_TASK_AND_COUNT = struct.Struct("<QH")
+_HEADER = struct.Struct("<QHH")
 
 
 _functions: dict[str, Any] = {}

@@ -308,9 +308,10 @@ class Child:
         number = 0
         if actor is not None:
             number = self.link.actors.enter(actor._ray_actor_id.binary(), actor)
-        task, layout, document = parts(header)
+        task, layout, trace, document = parts(header)
         attempt = self.past_restarts if what == CONSTRUCTOR else attempt_number()
         frame.bytes += _RUN.pack(request, what, number, task, attempt)
+        frame.blob(trace)
         frame.blob(document)
         if layout:
             args = tuple(_gathered(layout, args))

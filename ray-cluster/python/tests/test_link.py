@@ -50,9 +50,11 @@ class Tables(unittest.TestCase):
 class Values(unittest.TestCase):
     def test_a_header_is_read_as_it_was_written(self) -> None:
         for layout in ([], [SINGLE, SINGLE], [SINGLE, 3, 0]):
-            task, read, document = parts(header(1 << 60, layout, b"document"))
-            plain = layout.count(SINGLE) == len(layout)
-            self.assertEqual((task, read, bytes(document)), (1 << 60, [] if plain else layout, b"document"))
+            for trace in (b"", b"00-trace"):
+                task, read, traced, document = parts(header(1 << 60, layout, trace, b"document"))
+                plain = layout.count(SINGLE) == len(layout)
+                expected = (1 << 60, [] if plain else layout, trace, b"document")
+                self.assertEqual((task, read, bytes(traced), bytes(document)), expected)
 
     def test_arrays_are_message_pack(self) -> None:
         for count in (0, 15, 16, 65_535, 65_536):
@@ -179,6 +181,7 @@ class Requests(unittest.TestCase):
         body = Writer(frames.SUBMIT)
         body.u64(5)
         body.blob(self.document)
+        body.blob(b"")
         body.u16(0)
         self.frame(frames.SUBMIT, bytes(body.bytes[5:]))
         self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
@@ -241,7 +244,7 @@ class Requests(unittest.TestCase):
             kind = choice.choice(kinds)
             parts = [choice.randbytes(choice.randrange(6)) for _ in range(2)]
             parts += [choice.choice([0, 1, 2, 1 << 62, 1 << 63]).to_bytes(8, "little") for _ in range(choice.randrange(4))]
-            parts += [len(self.document).to_bytes(4, "little") + self.document] * choice.randrange(2)
+            parts += [len(self.document).to_bytes(4, "little") + self.document + bytes(4)] * choice.randrange(2)
             parts += [choice.choice([0, 1, 2]).to_bytes(2, "little")]
             if choice.random() < 0.5:
                 parts = parts[2:]

@@ -18,7 +18,7 @@ use crate::actor::head::ActorHold;
 use crate::actor::interrupt::By;
 use crate::actor::names::Names;
 use crate::actor::{backlog, creation, kinds, lifecycle, named};
-use crate::base::call_options::{CreateOptions, CreateSettings};
+use crate::base::call_options::{CallSettings, CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
 use crate::base::placement::Lifetime;
 use crate::call::arg::ArgList;
@@ -26,8 +26,8 @@ use crate::call::codec::Codec;
 use crate::call::spec::Spec;
 use crate::engine::free_job::FreeJob;
 use crate::engine::submit::placeable;
-use crate::engine::thread;
 use crate::engine::thread_state::ThreadState;
+use crate::engine::{thread, trace};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::task::head::{Extra, Keep, TaskHead, TaskKind};
@@ -151,7 +151,7 @@ fn begin<C: Constructor>(
     settings: Option<CreateSettings>,
     keep: Option<Keep>,
 ) -> ActorHandle<C::Actor> {
-    if settings.is_none() && args.is_plain() {
+    if settings.is_none() && args.is_plain() && !crate::base::trace::is_used() {
         return begin_plain::<C>(state, args);
     }
     let (handle, creation, submission) = prepare::<C>(state, args, settings, keep);
@@ -211,11 +211,11 @@ fn prepare<C: Constructor>(
         }
         // Other threads may find a named actor, and call it, before its creation is sent.
         gated |= !settings.resources.is_none() || settings.name.is_some();
-        let mut call = crate::actor::send::no_settings();
-        call.resources = settings.resources.clone();
+        let call = CallSettings { resources: settings.resources.clone(), ..CallSettings::none() };
         extra = Some(Box::new(Extra { settings: call, keep, granted: false.into() }));
         cold.set_settings(settings);
     }
+    let extra = trace::attach(state, extra, CallSettings::none);
     if gated {
         actor.lock().pend();
     }

@@ -22,14 +22,13 @@ use crate::actor::schedule::enqueue;
 use crate::actor::{backlog, kinds};
 use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::resources::Resources;
 use crate::call::arg::ArgList;
 use crate::call::codec::Codec;
 use crate::call::function::{BoxFuture, MethodCall};
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
-use crate::engine::thread;
 use crate::engine::thread_state::ThreadState;
+use crate::engine::{thread, trace};
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
 use crate::task::children;
@@ -143,17 +142,6 @@ fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOption
     Ok(Box::new(Extra { settings, keep, granted: false.into() }))
 }
 
-/// The settings of a call without options.
-pub(crate) fn no_settings() -> CallSettings {
-    CallSettings {
-        name: None,
-        resources: Resources::NONE,
-        max_retries: 0,
-        retry_on: crate::base::options::RetryOn::Never,
-        placement: None,
-    }
-}
-
 /// Makes the call and puts it in the mailbox.
 #[inline]
 pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
@@ -172,6 +160,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         Ok(args) => args,
         Err(error) => return ObjectRef::failed(blame(error), actor.epoch),
     };
+    let extra = trace::attach(state, extra, CallSettings::none);
     if let Some(cold) = actor.known_cold_state()
         && let Some(limit) = cold.settings().and_then(|settings| settings.max_pending_calls)
         && cold.unstarted.fetch_add(1, Ordering::AcqRel) >= limit
@@ -253,7 +242,8 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
         && args.is_plain()
         && actor.known_cold_state().is_none()
         && !MethodBody::<M>::IS_ASYNC
-        && !crate::base::event::is_heard();
+        && !crate::base::event::is_heard()
+        && !crate::base::trace::is_used();
     if !simple {
         drop(call_whole::<M>(link, args, None, None));
         return;

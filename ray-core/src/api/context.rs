@@ -4,8 +4,9 @@ use crate::actor::handle::WeakActorHandle;
 use crate::base::error::Result;
 use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
 use crate::base::resources::Resources;
-use crate::engine::thread;
+use crate::base::trace::TraceContext;
 use crate::engine::thread_state::{Frame, Host};
+use crate::engine::{thread, trace};
 use crate::object::entry::Hold;
 use crate::object::remote;
 use crate::task::executor::ClusterInfo;
@@ -22,6 +23,7 @@ pub struct RuntimeContext {
     epoch: u32,
     worker: u64,
     cluster: Option<ClusterInfo>,
+    trace: Option<TraceContext>,
 }
 
 /// Returns the properties of the running task, actor and engine.
@@ -48,6 +50,7 @@ pub fn context() -> RuntimeContext {
             epoch: 0,
             worker: 0,
             cluster: None,
+            trace: trace::current(None),
         };
     };
     let frame = state.frame();
@@ -69,6 +72,7 @@ pub fn context() -> RuntimeContext {
         epoch: state.epoch,
         worker: state.shared.number(),
         cluster: state.engine.executor.as_ref().and_then(|executor| executor.cluster()).cloned(),
+        trace: trace::current(Some(state)),
         task,
         actor,
     }
@@ -187,6 +191,13 @@ impl RuntimeContext {
     #[must_use]
     pub fn worker_id(&self) -> WorkerId {
         self.cluster.as_ref().map_or(WorkerId::from_raw(self.worker), |cluster| WorkerId::of_text(&cluster.worker_id))
+    }
+
+    /// The trace context that a call would have which this code makes now: that of the innermost [`TraceContext::run`] in this
+    /// body, otherwise that of the call of the body.
+    #[must_use]
+    pub fn trace_context(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 
     /// The cluster, with the ids that Ray's own tools print; none in the embedded engine.

@@ -12,6 +12,7 @@ use crate::base::options::{
 use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::{ResourceOverrides, Resources};
 use crate::base::runtime_env::RuntimeEnv;
+use crate::base::trace::TraceContext;
 
 /// Declares the resource setters that the options of a call and of a creation share. They keep the first error.
 macro_rules! resource_setters {
@@ -154,6 +155,7 @@ impl CallOptions {
             max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
             placement: Placement::over(self.placement, &attribute.placement)?,
+            trace: None,
         })
     }
 
@@ -171,6 +173,7 @@ impl CallOptions {
             max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
             placement: None,
+            trace: None,
         })
     }
 }
@@ -186,6 +189,15 @@ pub(crate) struct CallSettings {
     pub(crate) retry_on: RetryOn,
     /// None: the call says nothing of it.
     pub(crate) placement: Option<Arc<Placement>>,
+    /// The trace context, in the embedded engine.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl CallSettings {
+    /// The settings of a call of an actor without options.
+    pub(crate) fn none() -> Self {
+        Self { name: None, resources: Resources::NONE, max_retries: 0, retry_on: RetryOn::Never, placement: None, trace: None }
+    }
 }
 
 /// The options of one creation of an actor.

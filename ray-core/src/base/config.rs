@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::base::id::NodeId;
 use crate::base::labels::{self, Labels};
 use crate::base::resources;
 use crate::base::resources::{Resources, UNITS};
@@ -28,9 +27,6 @@ const MAX_STACK: usize = 1 << 40;
 
 /// The namespace of named actors if the program sets none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
-
-/// How the names of the labels begin that Ray gives to nodes.
-const RAY_LABELS: &str = "ray.io/";
 
 /// The configuration of the engine, for [`init_with`](crate::init_with), which checks it.
 ///
@@ -307,16 +303,6 @@ impl Config {
                 "Config::runtime_env is for the workers of a cluster, and the embedded engine runs all bodies in this process: leave it out, or set the address (`local` starts a cluster on this machine)".into(),
             ));
         }
-        let mut node_labels = self.labels;
-        for (name, value) in &node_labels {
-            labels::check(name, value)?;
-            if name.starts_with(RAY_LABELS) {
-                return Err(invalid(format!(
-                    "Config::label: names that begin with `{RAY_LABELS}` are Ray's: choose another than `{name}`"
-                )));
-            }
-        }
-        node_labels.insert(format!("{RAY_LABELS}node-id"), NodeId::of_process().to_string());
         let custom = self.resources.into_iter().map(|(name, amount)| resources::custom(name, amount));
         let total = Resources::new(
             whole("CPU", num_cpus)?,
@@ -328,7 +314,7 @@ impl Config {
             num_cpus,
             workers,
             total,
-            labels: node_labels,
+            labels: labels::of_node(self.labels)?,
             namespace,
             mode: if strict { Mode::Strict } else { Mode::Embedded },
             checks_submissions: strict || num_cpus == 0,

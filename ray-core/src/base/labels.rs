@@ -8,9 +8,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::id::NodeId;
 
 /// How many labels an attribute may list. A bound, because a `const` cannot grow a list.
 pub(crate) const ATTRIBUTE_LABELS: usize = 8;
+
+/// How the names of the labels begin that Ray gives to nodes.
+const OF_RAY: &str = "ray.io/";
 
 /// The longest name or value of a label, and the longest prefix of a name.
 const LONGEST_WORD: usize = 63;
@@ -116,13 +120,22 @@ pub(crate) fn unmet<'a>(conditions: &'a BTreeMap<String, LabelMatch>, labels: &L
     conditions.iter().find(|(key, condition)| !condition.allows(labels.get(*key))).map(|(key, condition)| (&**key, condition))
 }
 
-/// Checks the name and the value of a node's label.
+/// The labels of the embedded engine's node, with that which Ray gives to each node.
 ///
 /// # Errors
-/// `InvalidArgument`.
-pub(crate) fn check(key: &str, value: &str) -> Result<()> {
-    let wrong = if is_key(key) { (!is_value(value)).then_some(INVALID_VALUE) } else { Some(INVALID_KEY) };
-    wrong.map_or(Ok(()), |rule| Err(Error::new(ErrorKind::InvalidArgument, format!("label `{key}={value}`: {rule}"))))
+/// `InvalidArgument`: a name or a value is in a wrong syntax, or a name is one of Ray's.
+pub(crate) fn of_node(mut labels: Labels) -> Result<Labels> {
+    for (key, value) in &labels {
+        let rule = match () {
+            () if !is_key(key) => INVALID_KEY,
+            () if !is_value(value) => INVALID_VALUE,
+            () if key.starts_with(OF_RAY) => "names that begin with `ray.io/` are Ray's: choose another",
+            () => continue,
+        };
+        return Err(Error::new(ErrorKind::InvalidArgument, format!("Config::label `{key}={value}`: {rule}")));
+    }
+    labels.insert(format!("{OF_RAY}node-id"), NodeId::of_process().to_string());
+    Ok(labels)
 }
 
 /// A label selector: for each label a value, in the syntax of Ray.
@@ -201,7 +214,8 @@ mod tests {
             assert!(!is_key(key), "{key}");
         }
         assert!(is_value("") && is_value("us-west_1.a") && !is_value("us-") && !is_value("us west"));
-        assert!(check("region", "us west").unwrap_err().to_string().contains("region=us west"));
+        let error = of_node([("region".into(), "us west".into())].into()).unwrap_err();
+        assert!(error.is_invalid_argument() && error.to_string().contains("region=us west"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::call::invoke::portable;
 use crate::call::spec::Spec;
 use crate::engine::task_cell::Body;
 use crate::engine::thread_state::{Frame, ThreadState};
+use crate::engine::trace;
 use crate::object::object_ref::ObjectRef;
 use crate::object::remote;
 use crate::task::executor::{Executor, RemoteCall};
@@ -63,6 +64,7 @@ pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
         spec,
         args,
         reply,
+        trace: trace::current(Some(state)),
         settings,
     };
     Ok((object, call))

@@ -1,7 +1,7 @@
 //! The way of a call to a queue: hops 2 to 4 of *The ten hops of a call* in ARCHITECTURE.md.
 
 use crate::base::config::Mode;
-use crate::engine::{queue, remote};
+use crate::engine::{queue, remote, trace};
 use std::fmt::Display;
 
 use crate::base::call_options::{CallOptions, CallSettings};
@@ -137,6 +137,10 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     {
         return ObjectRef::failed(blame::<B>(error), state.epoch);
     }
+    let extra = trace::attach(state, extra, || CallSettings {
+        resources: if class == Class::OneCpu { Resources::ONE_CPU } else { Resources::NONE },
+        ..CallSettings::none()
+    });
     let plain = args.is_plain();
     let phase = if plain { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);

@@ -29,6 +29,7 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::TaskId;
 use crate::base::resources::Resources;
 use crate::base::sync::Ordering;
+use crate::base::trace::TraceContext;
 use crate::object::encoded::Encoded;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold, RemoteTable, VTable};
@@ -246,6 +247,8 @@ pub struct BodyInfo {
     pub resources: Resources,
     /// The number of failed attempts before this one.
     pub attempt: u32,
+    /// The trace context of the task.
+    pub trace: Option<TraceContext>,
 }
 
 /// Sets the properties of the task whose body this process runs.

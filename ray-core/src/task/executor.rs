@@ -32,6 +32,7 @@ use crate::base::options::RetryOn;
 use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::Resources;
 use crate::base::runtime_env::RuntimeEnv;
+use crate::base::trace::TraceContext;
 use crate::call::codec::EncodedArg;
 use crate::call::registry;
 use crate::call::spec::Spec;
@@ -190,6 +191,8 @@ pub struct RemoteCall {
     pub args: Vec<EncodedArg>,
     /// Takes the result.
     pub reply: Reply,
+    /// The trace context of the call.
+    pub trace: Option<TraceContext>,
     pub(crate) settings: Option<CallSettings>,
 }
 
@@ -286,6 +289,7 @@ impl Retries {
             max_retries,
             retry_on: RetryOn::Always,
             placement: None,
+            trace: None,
         });
         Self { settings, failed: 0 }
     }

@@ -5,7 +5,7 @@ use ray::{ActorHandle, Config, LabelMatch, Lifetime, Node, NodeId, ObjectRef, Ru
 
 use super::{CPUS, both, joined, node};
 use crate::cluster;
-use crate::stage::{Meeting, apart};
+use crate::stage::{Meeting, apart, eventually};
 use crate::support::PATIENCE;
 
 const VARIABLE: &str = "RAY_TEST_PLACE";
@@ -185,7 +185,10 @@ fn a_detached_actor_outlives_its_driver() {
             assert_eq!(get(found.add.remote()), 2);
             assert_eq!(get(found.variable.remote()).as_deref(), Some("attribute"), "the job's environment");
             ray::kill(&found.upgrade().unwrap());
-            assert!(ray::get_timeout(found.add.remote(), PATIENCE).unwrap_err().is_actor_died());
+            // Ray's `kill` returns before the actor has ended.
+            eventually("the actor is dead", || {
+                ray::get_timeout(found.add.remote(), PATIENCE).is_err_and(|error| error.is_actor_died())
+            });
         });
     }
 }
