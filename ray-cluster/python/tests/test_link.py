@@ -190,13 +190,15 @@ class Requests(unittest.TestCase):
         self.assertEqual((answer.text(), answer.text()), ("System", "there is no cluster"))
 
     def test_an_error_of_an_argument_keeps_its_kind(self) -> None:
-        for cause, kind in (
-            (ray.exceptions.WorkerCrashedError(), "WorkerCrashed"),
-            (ray.exceptions.TaskCancelledError(), "Cancelled"),
-            (ray.exceptions.OutOfMemoryError("full"), "OutOfMemory"),
+        # A cancelled task has the same cause as one of whose arguments the task was cancelled.
+        for cause, kind, of_argument in (
+            (ray.exceptions.WorkerCrashedError(), "WorkerCrashed", 1),
+            (ray.exceptions.TaskCancelledError(), "Cancelled", 0),
+            (ray.exceptions.OutOfMemoryError("full"), "OutOfMemory", 1),
         ):
             of_task = ray.exceptions.RayTaskError("b", "traceback", cause)
-            for outcome, whose in ((cause, 0), (of_task, 1), (ray.exceptions.RayTaskError("c", "traceback", of_task), 1)):
+            of_dependant = ray.exceptions.RayTaskError("c", "traceback", of_task)
+            for outcome, whose in ((cause, 0), (of_task, of_argument), (of_dependant, of_argument)):
                 self.link.settle(9, outcome)
                 answer = self.answer()
                 self.assertEqual((answer.u64(), answer.u8(), answer.u8(), answer.text()), (9, 2, whose, kind))
