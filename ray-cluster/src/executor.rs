@@ -24,7 +24,8 @@ use ray_core::{ClusterInfo, Error, ErrorKind, Result, TraceContext};
 
 use crate::document;
 use crate::frame::{Kind, Writer};
-use crate::link::{Link, Object};
+use crate::link::Link;
+use crate::object::Object;
 use crate::outcome::Origin;
 use crate::question::{Found, Question, question};
 

@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod actors;
+#[cfg(target_os = "linux")]
 mod channel;
 #[cfg(target_os = "linux")]
 mod document;
@@ -21,6 +22,8 @@ mod identity;
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
+mod object;
+#[cfg(target_os = "linux")]
 mod outcome;
 #[cfg(target_os = "linux")]
 mod package;
@@ -28,6 +31,7 @@ mod package;
 mod placement;
 #[cfg(target_os = "linux")]
 mod question;
+#[cfg(target_os = "linux")]
 mod reading;
 #[cfg(target_os = "linux")]
 mod worker;

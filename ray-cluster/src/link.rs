@@ -7,14 +7,13 @@
 //! values. Both sides count how often this process has an object: each time that it comes in a value counts, and each [`Object`]
 //! that is dropped counts back.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use parking_lot::Mutex;
-use ray_core::__private::executor::{Carried, CarriedActor, RemoteObject, Reply, fail};
+use ray_core::__private::executor::{Carried, RemoteObject, Reply, fail};
 use ray_core::__private::{AnyRef, Encoded, EncodedArg, EncodedError};
 use ray_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
@@ -23,6 +22,7 @@ use crate::actors::Actors;
 use crate::channel::Sender;
 use crate::document::Documents;
 use crate::frame::{Kind, Reader, Writer, malformed};
+use crate::object::{Handle, Object, Wish};
 use crate::outcome::{Origin, kind_of, placed};
 use crate::question::Question;
 use crate::reading::Reading;
@@ -160,7 +160,7 @@ impl Link {
     }
 
     /// Asks for the value of an object, or only whether it is ready.
-    fn ask_for(&self, number: u64, wish: Wish, origin: Origin) {
+    pub(crate) fn ask_for(&self, number: u64, wish: Wish, origin: Origin) {
         let (kind, reply) = match wish {
             Wish::Value(reply) => (Kind::Want, reply),
             Wish::Readiness(reply) => (Kind::Look, reply),
@@ -293,7 +293,7 @@ impl Link {
                 1 => {
                     let (number, class) = (frame.u64()?, frame.text()?);
                     self.actors.enter(number);
-                    Carried::Actor(Arc::new(Handle { link: Arc::clone(self), number, class }))
+                    Carried::Actor(Arc::new(Handle::new(self, number, class)))
                 }
                 other => return Err(malformed(format!("a value with an item of kind {other}"))),
             })
@@ -302,7 +302,7 @@ impl Link {
     }
 
     fn own<'a>(self: &Arc<Self>, source: &'a Arc<dyn RemoteObject>) -> Option<&'a Object> {
-        source.as_any().downcast_ref::<Object>().filter(|object| Arc::ptr_eq(&object.link, self) && object.is_known())
+        source.as_any().downcast_ref::<Object>().filter(|object| object.is_known_to(self))
     }
 
     /// The number of an object that the other side has.
@@ -390,157 +390,4 @@ impl Link {
 
 fn too_large(error: io::Error) -> Error {
     fail::error(ErrorKind::InvalidArgument, format!("a value cannot be sent to Ray: {error}"))
-}
-
-/// An object that the other side has.
-pub(crate) struct Object {
-    link: Arc<Link>,
-    pub(crate) number: u64,
-    origin: Origin,
-    state: Mutex<ObjectState>,
-}
-
-/// What this process asks for.
-#[derive(Debug)]
-enum Wish {
-    /// The value of an object.
-    Value(Reply),
-    /// An answer when the object is ready; it has no value.
-    Readiness(Reply),
-}
-
-impl Wish {
-    fn fail(self, error: Error) {
-        let (Wish::Value(reply) | Wish::Readiness(reply)) = self;
-        reply.send(Err(error));
-    }
-}
-
-/// Whether the other side knows the object.
-#[derive(Debug)]
-enum ObjectState {
-    /// The call is not sent yet; the other side is asked for this then.
-    Unsent(Vec<Wish>),
-    Sent,
-    /// The call was not sent, because of this error.
-    Failed(Error),
-}
-
-impl std::fmt::Debug for Object {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Object({:x})", self.number)
-    }
-}
-
-impl Object {
-    fn new(link: &Arc<Link>, number: u64, origin: Origin, state: ObjectState) -> Arc<Self> {
-        Arc::new(Self { link: Arc::clone(link), number, origin, state: Mutex::new(state) })
-    }
-
-    /// An object that the other side has, or will have when it reads the frames that were sent.
-    pub(crate) fn known(link: &Arc<Link>, number: u64, origin: Origin) -> Arc<Self> {
-        Self::new(link, number, origin, ObjectState::Sent)
-    }
-
-    /// The result of a call that is not sent yet.
-    pub(crate) fn unsent(link: &Arc<Link>, number: u64, origin: Origin) -> Arc<Self> {
-        Self::new(link, number, origin, ObjectState::Unsent(Vec::new()))
-    }
-
-    fn is_known(&self) -> bool {
-        matches!(*self.state.lock(), ObjectState::Sent)
-    }
-
-    fn leave_unsent(&self, state: ObjectState) -> Vec<Wish> {
-        match std::mem::replace(&mut *self.state.lock(), state) {
-            ObjectState::Unsent(wishes) => wishes,
-            ObjectState::Sent | ObjectState::Failed(_) => Vec::new(),
-        }
-    }
-
-    fn ask(&self, wish: Wish) {
-        let mut state = self.state.lock();
-        match &mut *state {
-            ObjectState::Unsent(wishes) => wishes.push(wish),
-            ObjectState::Sent => {
-                drop(state);
-                self.link.ask_for(self.number, wish, self.origin.clone());
-            }
-            ObjectState::Failed(error) => {
-                let error = error.clone();
-                drop(state);
-                wish.fail(error);
-            }
-        }
-    }
-
-    /// The call was sent.
-    pub(crate) fn sent(&self) {
-        for wish in self.leave_unsent(ObjectState::Sent) {
-            self.link.ask_for(self.number, wish, self.origin.clone());
-        }
-    }
-
-    /// The call cannot be sent.
-    pub(crate) fn fail(&self, error: Error) {
-        for wish in self.leave_unsent(ObjectState::Failed(error.clone())) {
-            wish.fail(error.clone());
-        }
-    }
-}
-
-impl RemoteObject for Object {
-    fn id(&self) -> u64 {
-        self.number
-    }
-
-    fn ask_for(&self, reply: Reply) {
-        self.ask(Wish::Value(reply));
-    }
-
-    fn ask_readiness(&self, reply: Reply) -> Option<Reply> {
-        self.ask(Wish::Readiness(reply));
-        None
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        if matches!(self.state.get_mut(), ObjectState::Sent) {
-            self.link.send_short(Kind::Drop, self.number, None);
-        }
-    }
-}
-
-/// A handle in a value that was received. It counts as one.
-struct Handle {
-    link: Arc<Link>,
-    number: u64,
-    class: String,
-}
-
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Handle({:x}, {})", self.number, self.class)
-    }
-}
-
-impl CarriedActor for Handle {
-    fn id(&self) -> u64 {
-        self.number
-    }
-
-    fn class(&self) -> &str {
-        &self.class
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.link.release_actor(self.number);
-    }
 }
