@@ -153,7 +153,7 @@ mod tests {
     /// A task that asks for so many CPU units and holds the token.
     fn task(token: &Arc<()>, units: u64) -> (ObjectRef<()>, Hold) {
         let token = Arc::clone(token);
-        let mut settings = crate::actor::send::no_settings();
+        let mut settings = crate::base::call_options::CallSettings::none();
         settings.resources = Resources::new(units, 0, 0, []);
         body(move || drop(token), Some(Box::new(Extra { settings, keep: None, granted: false.into() })))
     }
