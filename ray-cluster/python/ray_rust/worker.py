@@ -130,6 +130,10 @@ class Child:
     def __init__(self) -> None:
         mine, other = socket.socketpair()
         identity.of_driver()
+        if not os.access(PROGRAM, os.X_OK):
+            # Ray 2.49 unpacks files without their mode bits.
+            with contextlib.suppress(OSError):
+                os.chmod(PROGRAM, 0o700)
         environment = dict(os.environ)
         environment[VARIABLE] = "1"
         with open(ARGUMENTS, "rb") as file:
