@@ -201,8 +201,9 @@ fn when_ready(objects: Vec<AnyRef>, then: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Waits until an object is settled.
+/// Waits until an object is settled in this process.
 pub(crate) fn wait_for(object: &AnyRef) {
+    object.want();
     let _ = ray_core::wait(vec![object.clone()], 1);
 }
 

@@ -333,7 +333,11 @@ impl Link {
             match arg {
                 EncodedArg::Value(value) => unready.extend(self.unready_in(value)),
                 EncodedArg::Reference(reference) => {
-                    unready.extend(reference.objects().iter().filter(|object| self.is_unready(object)).cloned())
+                    let objects = reference.objects();
+                    // If the other side does not know one of them, the values of all are sent.
+                    if objects.iter().any(|object| self.number_of(object).is_none()) {
+                        unready.extend(objects.iter().filter(|object| !is_here(object)).cloned());
+                    }
                 }
             }
         }
@@ -350,7 +354,7 @@ impl Link {
     }
 
     fn is_unready(self: &Arc<Self>, object: &AnyRef) -> bool {
-        self.number_of(object).is_none() && !object.is_ready()
+        self.number_of(object).is_none() && !is_here(object)
     }
 
     /// Writes the arguments of a call of `name`. No object among them is [`unready`](Self::unready).
@@ -386,6 +390,12 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Whether the object is settled in this process; asks for its value otherwise.
+fn is_here(object: &AnyRef) -> bool {
+    object.want();
+    object.is_ready()
 }
 
 fn too_large(error: io::Error) -> Error {

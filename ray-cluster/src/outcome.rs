@@ -29,6 +29,11 @@ pub(crate) fn placed(whose: u8, error: Error, origin: &Origin, actors: &Actors) 
         }
         (0, Origin::Method(..)) => error,
         (3, Origin::Method(name, _)) => fail::restart(name, error),
+        (4, Origin::Method(_, actor)) => {
+            let error = fail::dead(actors.name(*actor).as_deref(), error);
+            actors.died(*actor, &error);
+            error
+        }
         (1, Origin::Task(name) | Origin::Method(name, _)) => fail::argument(name, error),
         (_, Origin::Task(name) | Origin::Method(name, _)) => {
             fail::constructor(name.rsplit_once('.').map_or(name, |(class, _)| class), error)

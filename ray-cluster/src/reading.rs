@@ -41,9 +41,11 @@ struct State {
 }
 
 impl Reading {
-    /// Frees the receiver; `needed`: a waiting thread takes it at once.
-    pub(crate) fn free(&self, receiver: Receiver, needed: bool) {
+    /// Frees the receiver. If it is `needed`, a waiting thread takes it at once. That is asked under the lock: an earlier request is
+    /// seen then, and a later one calls [`need`](Self::need).
+    pub(crate) fn free(&self, receiver: Receiver, needed: impl FnOnce() -> bool) {
         let mut state = self.state.lock();
+        let needed = needed();
         state.free = Some(receiver);
         state.needed = needed;
         state.turn += 1;
@@ -102,7 +104,7 @@ mod tests {
         let reading = Arc::new(Reading::default());
         let waiting = Arc::clone(&reading);
         let thread = thread::spawn(move || waiting.wait());
-        reading.free(receiver(), true);
+        reading.free(receiver(), || true);
         thread.join().expect("the thread has the receiver");
         assert!(reading.take().is_none());
     }
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn a_waiting_thread_takes_a_receiver_that_stays_free() {
         let reading = Arc::new(Reading::default());
-        reading.free(receiver(), false);
+        reading.free(receiver(), || false);
         let waiting = Arc::clone(&reading);
         thread::spawn(move || waiting.wait()).join().expect("the thread has the receiver");
     }
@@ -119,13 +121,13 @@ mod tests {
     #[test]
     fn one_thread_at_a_time_has_the_receiver() {
         let reading = Arc::new(Reading::default());
-        reading.free(receiver(), false);
+        reading.free(receiver(), || false);
         let turns = |needed: bool| {
             let reading = Arc::clone(&reading);
             thread::spawn(move || {
                 for _ in 0..200 {
                     let receiver = reading.take().unwrap_or_else(|| reading.wait());
-                    reading.free(receiver, needed);
+                    reading.free(receiver, || needed);
                     reading.need();
                 }
             })

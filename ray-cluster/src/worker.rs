@@ -6,7 +6,7 @@
 //! 2. The thread that reads a call runs its body, and another thread reads meanwhile if that is needed ([`Reading`]). So answers
 //!    arrive while bodies wait.
 //! 3. The calls of an actor run one after the other. If the actor is concurrent (it has async methods, or `max_concurrency` is larger
-//!    than 1), each call begins on a thread of its own, in the order in which the calls came.
+//!    than 1), each call is handed to a thread of its own, in the order in which the calls came; the bodies may begin in another order.
 //! 4. The process ends when the worker closes the socket, or asks it to finish: then the instance of the actor is dropped first, after
 //!    the call that runs.
 
@@ -43,7 +43,7 @@ pub(crate) fn serve(config: Config) -> ! {
         let reader = Arc::clone(&worker);
         worker.spawn(move || reader.read());
     }
-    worker.reading.free(receiver, true);
+    worker.reading.free(receiver, || true);
     loop {
         std::thread::park();
     }
@@ -73,7 +73,10 @@ struct Told {
     cluster: ClusterInfo,
 }
 
-fn connect(config: Config) -> Result<(Arc<Worker>, Receiver)> {
+fn connect(mut config: Config) -> Result<(Arc<Worker>, Receiver)> {
+    // The driver has given them to Ray; the engine of a worker has neither.
+    config.take_node();
+    config.take_runtime_env()?;
     let broken = |error: io::Error| fail::error(ErrorKind::System, format!("no connection to the worker: {error}"));
     if ray_core::is_initialized() {
         let what = "ray was used before `ray::init()`: `ray::init()` must stand first in `main`, because a worker's program branches off there";
@@ -157,15 +160,15 @@ struct ActorState {
 }
 
 impl Actor {
-    /// Runs a call of the instance.
-    fn run(&self, call: impl FnOnce(Option<&Instance>)) {
-        let instance = {
-            let mut state = self.state.lock();
-            state.running += 1;
-            state.instance.clone()
-        };
-        call(instance.as_ref());
-        drop(instance);
+    /// A call was read; returns the instance, which exists after the constructor.
+    fn enter(&self) -> Option<Instance> {
+        let mut state = self.state.lock();
+        state.running += 1;
+        state.instance.clone()
+    }
+
+    /// A call has ended.
+    fn leave(&self) {
         let mut state = self.state.lock();
         state.running -= 1;
         self.finish_if_idle(state);
@@ -229,7 +232,7 @@ impl Worker {
                     Err(error) => end_with(&format_args!("the worker's frames cannot be read: {error}")),
                 }
                 let Some(call) = call else { continue };
-                self.reading.free(receiver, self.link.expects_answers());
+                self.reading.free(receiver, || self.link.expects_answers());
                 call();
                 match self.reading.take() {
                     Some(free) => receiver = free,
@@ -251,10 +254,14 @@ impl Worker {
                     body.cancel();
                 }
             }
-            Kind::Finish => match self.actor.get() {
-                Some(actor) => actor.finish(),
-                None => std::process::exit(0),
-            },
+            // The drop of the instance may wait for answers, so another thread must be able to read.
+            Kind::Finish => {
+                let worker = Arc::clone(self);
+                return Ok(Some(Box::new(move || match worker.actor.get() {
+                    Some(actor) => actor.finish(),
+                    None => std::process::exit(0),
+                })));
+            }
             other => return Err(malformed(format!("a worker's program gets no frame of kind {other:?}"))),
         }
         Ok(None)
@@ -276,87 +283,93 @@ impl Worker {
     }
 
     fn function(self: &Arc<Self>, request: Request) -> Option<Call> {
-        match lookup(&request.document.path) {
+        let Request { number, task, attempt, trace, document, args } = request;
+        match lookup(&document.path) {
             Ok(found) => {
-                let worker = Arc::clone(self);
+                let body = RemoteBody::new(task, document.body(attempt, trace), found.spec(), found.is_async());
+                let (worker, body) = (Arc::clone(self), self.begin(number, body));
                 Some(Box::new(move || {
-                    let Request { number, task, attempt, trace, document, args } = request;
-                    let body = worker
-                        .begin(number, RemoteBody::new(task, document.body(attempt, trace), found.spec(), found.is_async()));
                     let ended = body.run(found.call(args));
                     worker.end(number, ended, |error| found.retries(error));
                 }))
             }
             Err(error) => {
-                self.end(request.number, Err(unknown(&error)), |_| false);
+                self.end(number, Err(unknown(&error)), |_| false);
                 None
             }
         }
     }
 
     fn construct(self: &Arc<Self>, actor: u64, request: Request) -> Option<Call> {
+        let Request { number, task, attempt, trace, document, args } = request;
         // The worker has sent a handle of the actor with this number.
         self.link.actors.enter(actor);
-        if let Some(name) = &request.document.options.name {
+        if let Some(name) = &document.options.name {
             self.link.actors.set_name(actor, name);
         }
-        let found = lookup(&request.document.path).map_err(|error| unknown(&error));
+        let found = lookup(&document.path).map_err(|error| unknown(&error));
         let found = found.and_then(|class| Ok((class, proxy_of(class, actor)?)));
         let (class, own) = match found {
             Ok(found) => found,
             Err(error) => {
-                self.end(request.number, Err(error), |_| false);
+                self.end(number, Err(error), |_| false);
                 return None;
             }
         };
         // The attempt of a constructor is the number of the actor's restarts.
-        request.document.actor(request.attempt).tell(&own);
+        document.actor(attempt).tell(&own);
         let is_async = class.methods().iter().any(|method| method.is_async());
-        let is_concurrent = is_async || request.document.options.max_concurrency.is_some_and(|calls| calls > 1);
+        let is_concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
         let made = Actor { number: actor, class, own, is_concurrent, state: Mutex::default(), exits: AtomicBool::new(false) };
-        let _ = self.actor.set(made);
-        let worker = Arc::clone(self);
+        let _ = self.actor.get_or_init(|| made).enter();
+        let body = RemoteBody::new(task, document.body(0, trace), class.spec(), false);
+        let (worker, body) = (Arc::clone(self), self.begin(number, body));
         Some(Box::new(move || {
-            let actor = worker.actor.get().expect("it was set above");
-            actor.run(|_| {
-                let Request { number, task, trace, document, args, .. } = request;
-                let body = worker.begin(number, RemoteBody::new(task, document.body(0, trace), class.spec(), false));
-                let here = Arc::clone(&worker);
-                let construct = Box::pin(async move {
-                    let instance = class.construct(args)?;
-                    here.actor.get().expect("it was set above").state.lock().instance = Some(instance);
-                    Encoded::of(&())
-                });
-                let ended = body.run_as(&actor.own, construct);
-                worker.end(number, ended, |_| false);
+            let here = Arc::clone(&worker);
+            let construct = Box::pin(async move {
+                let instance = class.construct(args)?;
+                here.actor().state.lock().instance = Some(instance);
+                Encoded::of(&())
             });
+            let ended = body.run_as(&worker.actor().own, construct);
+            worker.end(number, ended, |_| false);
+            worker.actor().leave();
         }))
     }
 
+    /// The actor of this process, whose constructor was read.
+    fn actor(&self) -> &Actor {
+        self.actor.get().expect("the constructor of an actor is read before its calls")
+    }
+
     fn method(self: &Arc<Self>, request: Request) -> Option<Call> {
-        let before = || fail::error(ErrorKind::System, "the worker calls a method before the constructor has made the actor");
+        let Request { number, task, attempt, trace, document, args } = request;
         let Some(actor) = self.actor.get() else {
-            self.end(request.number, Err(before()), |_| false);
+            let what = "the worker calls a method before the constructor";
+            self.end(number, Err(fail::error(ErrorKind::System, what)), |_| false);
             return None;
+        };
+        let method = actor.class.method(document.path.rsplit("::").next().unwrap_or_default());
+        let known = match (actor.enter(), method) {
+            (Some(instance), _) if document.path == READY => Ok((instance, None)),
+            (Some(instance), Ok(method)) => {
+                let body = RemoteBody::new(task, document.body(attempt, trace), method.spec(), method.is_async());
+                Ok((instance, Some((method, self.begin(number, body)))))
+            }
+            (Some(_), Err(error)) => Err(unknown(&error)),
+            (None, _) => Err(fail::error(ErrorKind::System, "the constructor of the actor has failed")),
         };
         let worker = Arc::clone(self);
         let call = move || {
-            let actor = worker.actor.get().expect("it was set when the call came");
-            actor.run(|instance| {
-                let Request { number, task, attempt, trace, document, args } = request;
-                let Some(instance) = instance else { return worker.end(number, Err(before()), |_| false) };
-                if document.path == READY {
-                    return worker.end(number, Encoded::of(&()), |_| false);
+            match known {
+                Ok((instance, Some((method, body)))) => {
+                    let ended = body.run_as(&worker.actor().own, method.call(&instance, args));
+                    worker.end(number, ended, |error| method.retries(error));
                 }
-                let method = match actor.class.method(document.path.rsplit("::").next().unwrap_or_default()) {
-                    Ok(method) => method,
-                    Err(error) => return worker.end(number, Err(unknown(&error)), |_| false),
-                };
-                let body =
-                    worker.begin(number, RemoteBody::new(task, document.body(attempt, trace), method.spec(), method.is_async()));
-                let ended = body.run_as(&actor.own, method.call(instance, args));
-                worker.end(number, ended, |error| method.retries(error));
-            });
+                Ok((_, None)) => worker.end(number, Encoded::of(&()), |_| false),
+                Err(error) => worker.end(number, Err(error), |_| false),
+            }
+            worker.actor().leave();
         };
         if actor.is_concurrent {
             self.spawn(call);

@@ -13,7 +13,7 @@ import ray
 from . import frames, values, worker
 from .frames import Writer
 from .link import parts
-from .values import ConstructorError, RustError, Value
+from .values import ConstructorError, Died, RustError, Value
 from .worker import Failed
 
 #: The unit of Rust in MessagePack.
@@ -44,7 +44,7 @@ class Ending:
     def hold(self) -> None:
         """Keeps a call until this worker ends: Ray fails it, or sends it to the next instance. Without one it has an error."""
         if self.error is not None:
-            raise self.error
+            raise Died(self.error.payload, self.error.text, values.task_id())
         time.sleep(3600)
 
 
@@ -161,6 +161,8 @@ async def terminate_async() -> bytes:
 
 def leave(status: int) -> NoReturn:
     """Ends this worker after the Rust program has dropped the instance of the actor. With status 1 Ray sees a crash."""
+    # A call that comes now waits for the end of this worker.
+    _ending.has_begun = True
     try:
         finish()
     finally:

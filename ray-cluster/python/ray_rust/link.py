@@ -25,7 +25,7 @@ from .definitions import make_class, make_function
 from .frames import Channel, Reader, Writer
 from .options import Specifications
 from .submission import Submission
-from .values import Value
+from .values import Died, Value
 
 _FIRST_NUMBER = 1 << 62
 
@@ -34,6 +34,8 @@ _BURST = 32
 #: How often the objects of a batch are looked at, in seconds.
 _SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 
+#: Of an actor so many submissions are recorded: a program may give each call a name of its own.
+_MOST_RECORDED = 1000
 #: Of so many actors without a handle the state is known.
 _FORMER = 1000
 
@@ -45,7 +47,7 @@ SINGLE = 0xFFFFFFFF
 #: Outcomes.
 _OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
 #: Whose error it is.
-_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART = 0, 1, 2, 3
+_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART, _OF_DEATH = 0, 1, 2, 3, 4
 
 #: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
 _READY_ANSWER = b"\xc0"
@@ -149,6 +151,9 @@ class Link:
         self._together: tuple[Requests, Requests] | None = None
         #: Objects that the program waits for: request, reference.
         self.wanted: dict[int, ObjectRef[Any]] = {}
+        self._lock = threading.Lock()
+        #: Objects that the program waits for without their values: by number and request.
+        self.looked: dict[int, dict[int, ObjectRef[Any]]] = {}
         self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
             "find": self._find,
             "names": self._names,
@@ -235,7 +240,7 @@ class Link:
             self.write_value(frame, outcome)
         elif (error := values.rust_error(outcome)) is not None:
             frame.u8(_RUST_ERROR)
-            of_own = _OF_RESTART if error.restarts else _OWN
+            of_own = _OF_DEATH if isinstance(error, Died) else _OF_RESTART if error.restarts else _OWN
             frame.u8(of_own if error.task == own else _OF_ARGUMENT)
             frame.blob(error.payload)
         elif (payload := values.constructor_error(outcome)) is not None:
@@ -270,7 +275,7 @@ class Link:
         elif self._together is not None:
             self._together[1].append((request, ref))
         else:
-            self._answer_when_ready(request, ref)
+            self._answer_when_ready(request, number, ref)
 
     def handle_all(self, arrived: Iterable[Reader]) -> None:
         """Handles frames that have arrived together. Many requests for objects among them are answered in batches: a callback of
@@ -281,15 +286,16 @@ class Link:
                 self.handle(frame)
         finally:
             self._together = None
-        for requests, with_values, answer in (
-            (wants, True, self._answer_when_completed),
-            (looks, False, self._answer_when_ready),
-        ):
-            if len(requests) < _BURST:
-                for request, ref in requests:
-                    answer(request, ref)
-            else:
-                self._start_batch(requests, with_values)
+        if len(wants) >= _BURST:
+            self._start_batch(wants, with_values=True)
+        else:
+            for request, ref in wants:
+                self._answer_when_completed(request, ref)
+        if len(looks) >= _BURST:
+            self._start_batch(looks, with_values=False)
+        else:
+            for request, ref in looks:
+                self._answer_when_ready(request, None, ref)
 
     def _start_batch(self, asked: Requests, with_values: bool) -> None:
         for request, ref in asked:
@@ -313,12 +319,17 @@ class Link:
                     own = ref.task_id().hex()
                     for request in requests.pop(ref):
                         self.wanted.pop(request, None)
-                        answers.append(self._outcome(request, outcome, own))
+                        try:
+                            answers.append(self._outcome(request, outcome, own))
+                        except Exception as error:
+                            # For instance no memory for the value.
+                            answers.append(self._outcome(request, error, own))
                 self.channel.send_all(answers)
         except Exception as error:
             # Without an answer the program would wait for ever.
             for left in requests.values():
                 for request in left:
+                    self.wanted.pop(request, None)
                     self.settle(request, error)
 
     def _answer_when_completed(self, request: int, ref: Any) -> None:
@@ -335,19 +346,35 @@ class Link:
 
         when_completed(ref, completed)
 
-    def _answer_when_ready(self, request: int, ref: ObjectRef[Any]) -> None:
-        # Ray 2.60. An earlier Ray is asked at intervals.
-        direct = getattr(ref, "_on_ready", None)
-        if direct is None:
-            return self._start_batch([(request, ref)], False)
-        self.wanted[request] = ref
+    def _answer_when_ready(self, request: int, number: int | None, ref: ObjectRef[Any]) -> None:
+        """Answers when the object is ready, or when the program has dropped the object with this number."""
 
-        def ready(_error: Any) -> None:
-            self.wanted.pop(request, None)
+        def ready(_outcome: Any) -> None:
+            if number is not None:
+                with self._lock:
+                    self.looked.get(number, {}).pop(request, None)
             self.settle(request, _READY_ANSWER)
 
+        # Ray 2.60. An earlier Ray fetches the value to this process.
+        direct = getattr(ref, "_on_ready", None)
+        if direct is None:
+            return when_completed(ref, ready)
+        if number is not None:
+            with self._lock:
+                self.looked.setdefault(number, {})[request] = ref
         direct(ready)
         return None
+
+    def all_looked(self) -> list[ObjectRef[Any]]:
+        with self._lock:
+            return [ref for requests in self.looked.values() for ref in requests.values()]
+
+    def _drop(self, number: int) -> None:
+        if self.objects.drop(number):
+            with self._lock:
+                dropped = self.looked.pop(number, {})
+            for request in dropped:
+                self.settle(request, _READY_ANSWER)
 
     # Requests of the Rust program
 
@@ -363,7 +390,7 @@ class Link:
         elif kind == frames.LOOK:
             self._look(frame.u64(), frame.u64())
         elif kind == frames.DROP:
-            self.objects.drop(frame.u64())
+            self._drop(frame.u64())
         elif kind == frames.PUT:
             number, value = frame.u64(), self.read_value(frame)
             self._enter(number, lambda: ray.put(value))
@@ -427,6 +454,8 @@ class Link:
                 if specification.options or specification.name != specification.default_name:
                     method = method.options(name=specification.name, **specification.for_ray())
                 submit = method.remote
+                if len(recorded) >= _MOST_RECORDED:
+                    recorded.clear()
                 if self._records:
                     submit = recorded[document] = Submission(submit, "submit_actor_task")
             return submit(header(task, layout, trace, document), *args)

@@ -34,6 +34,10 @@ class RustError(Exception):
         return self.text
 
 
+class Died(RustError):
+    """The panic of which an actor has died, for a later call."""
+
+
 class Retryable(RustError):
     """An error after which the task is tried again."""
 

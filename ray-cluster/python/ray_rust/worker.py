@@ -362,9 +362,7 @@ class Child:
                         return self._outcome(frame)
                     frame.rewind()
                     self._handle(frame)
-                elif (self.waits or blocked) and self.link.wanted and what == FUNCTION:
-                    # Several threads of the body may wait for the same object, which Ray takes once.
-                    wanted = list(dict.fromkeys(self.link.wanted.values()))
+                elif what == FUNCTION and (wanted := self._awaited(blocked)):
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
                         self._receive()
@@ -379,6 +377,17 @@ class Child:
                 if interrupts is not None and interrupts.pending and not cancelled:
                     cancelled = True
                     self.stop(request)
+
+    def _awaited(self, blocked: bool) -> list[Any]:
+        """The objects for which the body waits, or is taken to wait."""
+        if not (self.waits or blocked):
+            return []
+        # Several threads of the body may wait for the same object, which Ray takes once.
+        wanted = dict.fromkeys(list(self.link.wanted.values()))
+        if self.waits:
+            # A body that has only asked whether objects are ready may compute meanwhile.
+            wanted |= dict.fromkeys(self.link.all_looked())
+        return list(wanted)
 
     def _begin(self, header: bytes, args: tuple[Any, ...]) -> "tuple[int, Future[Value]]":
         run: Future[Value] = Future()

@@ -35,7 +35,8 @@ impl Context {
         }
     }
 
-    /// The number of logical CPUs of the engine, which is the number of tasks of one CPU that run at once.
+    /// The number of logical CPUs of the engine, which is the number of tasks of one CPU that run at once. On a cluster the first call
+    /// asks the cluster, and waits for its answer; 0: it has not answered.
     #[must_use]
     pub fn num_cpus(&self) -> usize {
         if self.executor.is_none() {
@@ -55,8 +56,13 @@ impl Context {
     /// The resources of the engine. On a cluster: those of all nodes when the program first asks for them.
     #[must_use]
     pub fn resources(&self) -> &Resources {
-        let of_cluster = || self.executor.as_ref().map_or_else(BTreeMap::new, |executor| executor.total_resources());
-        self.resources.get_or_init(|| Resources::of_amounts(of_cluster()))
+        static UNKNOWN: Resources = Resources::NONE;
+        if let Some(known) = self.resources.get() {
+            return known;
+        }
+        let of_cluster = self.executor.as_ref().map_or_else(BTreeMap::new, |executor| executor.total_resources());
+        // A cluster that does not answer has no resources here. The next call asks again.
+        if of_cluster.is_empty() { &UNKNOWN } else { self.resources.get_or_init(|| Resources::of_amounts(of_cluster)) }
     }
 
     /// The cluster that the program has joined; none in the embedded engine.

@@ -96,10 +96,6 @@ pub(crate) unsafe fn register(entry: NonNull<Header>, callback: Callback) {
         lines.lines.insert(key, Line { number, entry, waiting: VecDeque::from([callback]), queued: !open });
         if open { Some(number) } else { None }
     };
-    if number.is_some() {
-        // Without the lock: a remote object whose connection has ended is settled at once, on this thread.
-        header.want();
-    }
     match number {
         None => queue(epoch, CallbackJob(key)),
         // The engine has ended, or its shutdown searched for open lines before this one was inserted.

@@ -89,6 +89,12 @@ impl AnyRef {
         ObjectId::from_raw(self.header().id())
     }
 
+    /// Asks for the value, if another process has it. After that a `wait` waits for the value too.
+    #[doc(hidden)]
+    pub fn want(&self) {
+        self.header().want();
+    }
+
     /// Whether the object is ready or failed, or its engine was shut down: a `get` would not wait. Never blocks.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -39,9 +39,9 @@ pub(crate) struct VTable {
     pub(crate) task: Option<TaskTable>,
 }
 
-/// What an object of another process does.
+/// The functions of an object of another process.
 pub(crate) struct RemoteTable {
-    /// Asks the other process for the value. Called when a waiter is linked.
+    /// Asks the other process for the value, unless it was asked before.
     pub(crate) want: fn(&Header),
     /// The entry that is settled when the object is ready, if that is another one.
     pub(crate) readiness: fn(&Header) -> Option<&Header>,

@@ -7,8 +7,7 @@
 //! 1. The result of a call that an executor runs: the executor gets the reply together with the call. It sends the reply when the
 //!    call has ended, or it defers the reply while it takes the call ([`Reply::defer`]). Then rule 2 holds for the result.
 //! 2. A reference that was decoded: the entry keeps the [`RemoteObject`] that the transport has put in the place of the reference.
-//!    It asks for the value once, with a reply, when the first waiter is linked (a get, a `wait`, an await, a callback, a
-//!    dependant) or `is_ready` is called. The `RemoteObject` is dropped with the entry, which tells the transport that this
+//!    It asks for the value once, with a reply, when the first waiter is linked (a get, an await, a callback, a dependant). The `RemoteObject` is dropped with the entry, which tells the transport that this
 //!    process has no reference to the object any more.
 //! 3. A `wait` and `is_ready` need no value. If the transport can tell when the object is ready, they use the entry's
 //!    [`Readiness`], a second entry, which is settled by the transport's answer or when the entry itself is settled, whichever comes

@@ -458,6 +458,14 @@ pub mod fail {
         Error::new(ErrorKind::ActorDied, what).with_cause(error)
     }
 
+    /// The error of a call of an actor, which may have a name, that has died of this panic before.
+    #[must_use]
+    pub fn dead(name: Option<&str>, error: Error) -> Error {
+        let named = name.map(|name| format!(" named `{name}`")).unwrap_or_default();
+        Error::new(ErrorKind::ActorDied, format!("the actor{named} died of a panic before this call ({error}); create a new one"))
+            .with_cause(error)
+    }
+
     /// The error of a call whose method has panicked, of an actor that starts anew.
     #[must_use]
     pub fn restart(call: &str, error: Error) -> Error {
