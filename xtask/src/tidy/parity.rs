@@ -20,7 +20,7 @@ const WORKS: &str = STATES[0];
 const ABSENT: [&str; 2] = [STATES[6], STATES[7]];
 
 /// The tests that run on a cluster only, and the messages of the compiler, which are the same for both engines.
-const ON_A_CLUSTER: [&str; 4] = ["cluster::nodes::", "cluster::differs::", "faults::", "ui/"];
+const ON_A_CLUSTER: [&str; 5] = ["cluster::nodes::", "nodes::placement::", "cluster::differs", "faults::", "ui/"];
 
 /// A row of a table with states.
 struct Row {
