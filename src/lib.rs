@@ -208,10 +208,10 @@
 //! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`,
 //! `max_retries`, `retry_exceptions`, `name`, `inline` and `local`, and those that choose a node and an environment:
 //! `accelerator_type`, `label_selector(name = "value")`, `scheduling_strategy` and `runtime_env`. The options of an actor's
-//! struct are the resources, those four, `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its `impl` has `local`. A method has
-//! `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, written in `#[method(..)]`. The builder that
-//! `.options()` returns sets options for one call. An unknown option is a compile error; a value out of range is a compile
-//! error in an attribute, and an error of the call in a builder.
+//! struct are the resources, those four, `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its
+//! `impl` has `local`. A method has `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, written in
+//! `#[method(..)]`. The builder that `.options()` returns sets options for one call. An unknown option is a compile error; a
+//! value out of range is a compile error in an attribute, and an error of the call in a builder.
 //!
 //! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at
 //! most four such tasks run at a time, even if the machine has more CPUs. While a task waits in [`get`], its CPU is free
@@ -235,9 +235,9 @@
 //! println!("{error:?}"); // the cause, and the task with its file and line
 //! ```
 //!
-//! Some programs that would wait without end in Ray fail with an error here: a task that requests more of a resource than the
-//! engine has (`Infeasible`), and calls that wait for each other (`Deadlock`). If tasks or actors wait for a long time for
-//! resources that others hold, the engine logs a report that names the holders.
+//! In one process, some programs that would wait without end in Ray fail with an error: a task that requests more of a resource
+//! than the engine has (`Infeasible`), and calls that wait for each other (`Deadlock`). The engine logs a report of work that
+//! waits for a long time for resources, with their holders. On a cluster such work waits, as in Ray.
 //!
 //! # Start and shutdown
 //!
