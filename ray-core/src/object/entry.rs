@@ -45,6 +45,8 @@ pub(crate) struct RemoteTable {
     pub(crate) want: fn(&Header),
     /// The entry that is settled when the object is ready, if that is another one.
     pub(crate) readiness: fn(&Header) -> Option<&Header>,
+    /// The stamp of that entry, if it is settled: the value may have come later.
+    pub(crate) stamp: fn(&Header) -> Option<u64>,
 }
 
 /// The beginning of every entry.
@@ -168,7 +170,8 @@ impl Header {
 
     /// When it was settled. Compare it with the stamps of other settled entries.
     pub(crate) fn stamp(&self) -> u64 {
-        self.stamp.load(Ordering::Relaxed)
+        let own = self.stamp.load(Ordering::Relaxed);
+        self.vtable.remote.and_then(|remote| (remote.stamp)(self)).map_or(own, |told| told.min(own))
     }
 
     /// Sets the stamp of an entry that is about to be settled.

@@ -101,7 +101,7 @@ impl<T: Send + Sync + 'static> RemoteEntry<T> {
         holds: ValueType::of::<T>(),
         nested: needs_drop::<T>(),
         kind: Kind::Remote,
-        remote: Some(&RemoteTable { want: ask_for, readiness }),
+        remote: Some(&RemoteTable { want: ask_for, readiness, stamp }),
         drop_value: Self::drop_value,
         free: Self::free,
         task: None,
@@ -197,12 +197,17 @@ fn readiness(header: &Header) -> Option<&Header> {
         let readiness = Box::new(Readiness { waiter: Waiter::new(fire), object, reply });
         // SAFETY: the node is new. The entry keeps it until the entry itself is freed, and so it outlives the link. A boxed value does
         // not move when its box does.
-        if unsafe { header.link_quietly(std::ptr::from_ref(&readiness.waiter).cast_mut()) }.is_err() {
-            tell(&readiness.reply);
-        }
-        Some(readiness)
+        let linked = unsafe { header.link_quietly(std::ptr::from_ref(&readiness.waiter).cast_mut()) };
+        // Otherwise the entry itself has been settled meanwhile.
+        linked.is_ok().then_some(readiness)
     });
     readiness.as_ref().map(|readiness| readiness.object.header())
+}
+
+/// When the object was told to be ready, if it was.
+fn stamp(header: &Header) -> Option<u64> {
+    let readiness = head(header)?.readiness.get()?.as_ref()?.object.header();
+    readiness.phase().is_settled().then(|| readiness.stamp())
 }
 
 /// Settles the entry of a [`Readiness`], if it is not settled yet.
