@@ -3,7 +3,7 @@
 use ray::{TraceContext, remote};
 
 use crate::stage::alone;
-use crate::support::Words;
+use crate::support::{Words, calls};
 
 const FIRST: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const SECOND: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -95,7 +95,7 @@ fn methods_have_the_context_of_their_call() {
 #[test]
 fn a_getter_does_not_lend_its_context() {
     alone(|| {
-        for _ in 0..100 {
+        for _ in 0..calls(3, 100) {
             let other = task.remote();
             assert_eq!(context(FIRST).run(|| ray::get(other)).unwrap(), None);
             let outside = nested.remote();
