@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::labels::{self, Labels};
+use crate::base::os;
 use crate::base::resources;
 use crate::base::resources::{Resources, UNITS};
 use crate::base::runtime_env::RuntimeEnv;
@@ -307,7 +308,7 @@ impl Config {
         let total = Resources::new(
             whole("CPU", num_cpus)?,
             whole("GPU", self.num_gpus.unwrap_or(0))?,
-            self.memory.unwrap_or_else(machine_memory),
+            self.memory.unwrap_or_else(os::memory_of_process),
             custom.collect::<Result<Vec<_>>>()?,
         );
         Ok(Resolved {
@@ -405,13 +406,6 @@ fn switch(name: &str, value: Option<String>, default: bool) -> Result<bool> {
         Some("0" | "false") => Ok(false),
         Some(other) => Err(invalid(format!("{name}={other} is neither on nor off: write 1 or 0"))),
     }
-}
-
-/// The memory that this process may use, in bytes: the memory of the machine, or the limit of the container if that is less.
-/// `u64::MAX` where the system does not tell.
-fn machine_memory() -> u64 {
-    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
-    crate::base::os::memory().into_iter().chain(container).min().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

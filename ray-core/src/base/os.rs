@@ -139,3 +139,10 @@ mod tests {
         assert_ne!(me.doing(), Some(Doing::WaitsForAThread));
     }
 }
+
+/// The memory that this process may use, in bytes: the memory of the machine, or the limit of the container if that is less.
+/// `u64::MAX` where the system does not tell.
+pub(crate) fn memory_of_process() -> u64 {
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    memory().into_iter().chain(container).min().unwrap_or(u64::MAX)
+}
