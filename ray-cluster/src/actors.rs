@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use ray_core::__private::executor::fail;
 use ray_core::Error;
 
-/// What this process knows of each actor, by the number of the actor.
+/// The actors by their numbers, with the facts that this process knows of each.
 #[derive(Default)]
 pub(crate) struct Actors(Mutex<HashMap<u64, Known>>);
 

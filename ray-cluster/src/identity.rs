@@ -14,7 +14,7 @@ use crate::frame::PROTOCOL;
 /// The version of the crate.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Who a driver is.
+/// The versions and hashes by which the other sides know a driver.
 #[derive(Debug, Serialize)]
 pub(crate) struct Identity {
     protocol: u32,

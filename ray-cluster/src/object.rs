@@ -19,7 +19,7 @@ pub(crate) struct Object {
     state: Mutex<ObjectState>,
 }
 
-/// What this process asks for.
+/// A request of this process for an object.
 #[derive(Debug)]
 pub(crate) enum Wish {
     /// The value of an object.

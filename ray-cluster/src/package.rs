@@ -21,17 +21,20 @@ use crate::identity::Identity;
 const PACKAGE: &str = "ray_rust";
 
 /// The files of the Python package.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 15] = [
     ("__init__.py", include_str!("../python/ray_rust/__init__.py")),
     ("actors.py", include_str!("../python/ray_rust/actors.py")),
+    ("answers.py", include_str!("../python/ray_rust/answers.py")),
     ("bridge.py", include_str!("../python/ray_rust/bridge.py")),
     ("definitions.py", include_str!("../python/ray_rust/definitions.py")),
     ("errors.py", include_str!("../python/ray_rust/errors.py")),
     ("frames.py", include_str!("../python/ray_rust/frames.py")),
     ("identity.py", include_str!("../python/ray_rust/identity.py")),
+    ("interrupts.py", include_str!("../python/ray_rust/interrupts.py")),
     ("link.py", include_str!("../python/ray_rust/link.py")),
     ("options.py", include_str!("../python/ray_rust/options.py")),
     ("submission.py", include_str!("../python/ray_rust/submission.py")),
+    ("tables.py", include_str!("../python/ray_rust/tables.py")),
     ("values.py", include_str!("../python/ray_rust/values.py")),
     ("worker.py", include_str!("../python/ray_rust/worker.py")),
 ];

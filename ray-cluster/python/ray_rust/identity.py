@@ -1,6 +1,7 @@
-"""Who the sides of a connection are: the Python package that a process has loaded, and the driver that has shipped this folder.
+"""The versions and hashes of the two sides of a connection: the Python package that a process has loaded, and the driver that has
+shipped this folder.
 
-Two sides that differ would misread each other in ways that nobody understands, so each connection begins with a comparison.
+Two sides that differ would misread each other's frames, so each connection begins with a comparison.
 """
 
 import os

@@ -12,7 +12,6 @@ import errno
 import itertools
 import os
 import platform
-import select
 import signal
 import socket
 import stat
@@ -33,6 +32,7 @@ import ray
 from . import PROTOCOL, frames, identity, values
 from .errors import ProgramError
 from .frames import Channel, Reader, Writer
+from .interrupts import of_this_thread
 from .link import SINGLE, Link, describe, parts
 from .values import Retryable, RustError, Value
 
@@ -349,7 +349,7 @@ class Child:
         if looks and _is_cancelled():
             raise ray.exceptions.TaskCancelledError
         with self._turn:
-            interrupts = _interrupts()
+            interrupts = of_this_thread()
             request = next(self._requests)
             self.waits = False
             self._send(request, what, actor, header, args)
@@ -448,53 +448,6 @@ def _gathered(layout: list[int], args: tuple[Any, ...]) -> Iterator[Value]:
         else:
             yield values.array(list(args[at : at + count]))
             at += count
-
-
-class Interrupts:
-    """Notes Ray's interrupts of the main thread while a call runs, in place of an exception at any line."""
-
-    def __init__(self) -> None:
-        self.pending = False
-        self._wakes, self._woken = socket.socketpair()
-        self._wakes.setblocking(False)
-        self._woken.setblocking(False)
-        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGINT, self._note)
-        self._poll = select.poll()
-        self._poll.register(self._woken, select.POLLIN)
-        self._polled: Channel | None = None
-
-    def _note(self, _signal: int, _frame: Any) -> None:
-        self.pending = True
-
-    def wait(self, channel: Channel, milliseconds: int | None) -> bool:
-        """Waits until bytes or an interrupt come, or until this time is over; whether bytes have come."""
-        if self._polled is not channel:
-            if self._polled is not None:
-                self._poll.unregister(self._polled.socket)
-            self._poll.register(channel.socket, select.POLLIN)
-            self._polled = channel
-        bytes_came = False
-        for fd, _event in self._poll.poll(milliseconds):
-            if fd == self._woken.fileno():
-                self._woken.recv(64)
-            else:
-                bytes_came = True
-        return bytes_came
-
-
-_main_interrupts: Interrupts | None = None
-
-
-def _interrupts() -> Interrupts | None:
-    """The interrupts of this thread, if Ray can interrupt it: the main thread."""
-    global _main_interrupts
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    if _main_interrupts is None:
-        _main_interrupts = Interrupts()
-    _main_interrupts.pending = False
-    return _main_interrupts
 
 
 _child: Child | None = None

@@ -11,9 +11,10 @@ from unittest import mock
 import msgpack
 import ray
 
-from ray_rust import errors, frames, link, options, values
+from ray_rust import answers, errors, frames, link, options, values
 from ray_rust.frames import Channel, Malformed, Reader, Writer
-from ray_rust.link import SINGLE, Link, Table, header, parts
+from ray_rust.link import SINGLE, Link, header, parts
+from ray_rust.tables import Table
 
 
 class Tables(unittest.TestCase):
@@ -154,9 +155,10 @@ class Requests(unittest.TestCase):
         self.ray = fake
         fake.get_runtime_context = _refuse
         fake.util = types.SimpleNamespace(list_named_actors=_refuse)
-        patch = mock.patch.object(link, "ray", fake)
-        patch.start()
-        self.addCleanup(patch.stop)
+        for module in (link, answers):
+            patch = mock.patch.object(module, "ray", fake)
+            patch.start()
+            self.addCleanup(patch.stop)
         one, other = socket.socketpair()
         self.addCleanup(one.close)
         self.addCleanup(other.close)

@@ -166,7 +166,7 @@ fn check_class<A: Actor>(class: &str, kind: ErrorKind) -> Result<()> {
     Err(Error::new(kind, format!("the actor is of class `{class}`, and one of class `{}` is expected", A::SPEC.path())))
 }
 
-/// What a worker process knows of the actor that it runs, for `ray::context()`.
+/// The facts that a worker process knows of the actor that it runs, for `ray::context()`.
 #[derive(Clone, Debug, Default)]
 pub struct OwnActor {
     /// The name, of a named actor.

@@ -128,13 +128,8 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
-    /// Sets how long the actor lives.
-    ///
-    /// ```
-    /// # extern crate ray_core as ray;
-    /// # use ray::__private as __ray;
-    /// assert_eq!(ray::Lifetime::default(), ray::Lifetime::NonDetached);
-    /// ```
+    /// Sets how long the actor lives: `Counter::options().lifetime(ray::Lifetime::Detached).name("counter").remote()` makes an actor
+    /// that lives until it is killed.
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.options.lifetime(lifetime);
         self

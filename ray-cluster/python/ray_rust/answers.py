@@ -1,0 +1,250 @@
+"""The values and errors with which a Rust program is answered."""
+
+# The references of an older Ray have no parameter, so annotations are not evaluated.
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+from ray import ObjectRef
+
+from . import frames, values
+from .frames import Channel, Writer
+from .tables import Table, class_of
+from .values import Died, Value
+
+#: So many requests for values that come together are answered in batches.
+_BURST = 32
+#: How often the objects of a batch are looked at, in seconds.
+_SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
+
+#: Outcomes.
+_OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
+#: Whose error it is.
+_OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART, _OF_DEATH = 0, 1, 2, 3, 4
+
+#: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
+_READY_ANSWER = b"\xc0"
+
+#: Requests, and the objects for which they ask.
+Requests = list[tuple[int, "ObjectRef[Any]"]]
+
+
+class Answers:
+    """Answers the requests of a Rust program for objects."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.objects = Table()
+        self.actors = Table()
+        #: Requests for values, and to be told when objects are ready, among the frames that are handled together; none if frames
+        #: are handled one by one.
+        self._together: tuple[Requests, Requests] | None = None
+        #: Objects that the program waits for: request, reference.
+        self.wanted: dict[int, ObjectRef[Any]] = {}
+        self._lock = threading.Lock()
+        #: Objects that the program waits for without their values: by number and request.
+        self.looked: dict[int, dict[int, ObjectRef[Any]]] = {}
+
+    def write_value(self, frame: Writer, value: Value) -> None:
+        """Writes a value, for the Rust program."""
+        items: list[Any] = []
+        data: Any = value
+        if isinstance(value, list):
+            data, *items = value
+        frame.blob(data)
+        frame.u16(len(items))
+        for item in items:
+            if isinstance(item, ObjectRef):
+                frame.u8(0)
+                frame.u64(self.objects.enter(item.binary(), item))
+            else:
+                frame.u8(1)
+                frame.u64(self.actors.enter(item._ray_actor_id.binary(), item))
+                frame.text(class_of(item))
+
+    def settle(self, request: int, outcome: Any, own: str = "") -> None:
+        """Answers a request with a value or with an error. `own` is the id of the task that has made the object."""
+        self.channel.send(self._outcome(request, outcome, own))
+
+    def _outcome(self, request: int, outcome: Any, own: str) -> Writer:
+        frame = Writer(frames.SETTLED)
+        frame.u64(request)
+        if values.is_value(outcome):
+            frame.u8(_OK)
+            self.write_value(frame, outcome)
+        elif (error := values.rust_error(outcome)) is not None:
+            frame.u8(_RUST_ERROR)
+            of_own = _OF_DEATH if isinstance(error, Died) else _OF_RESTART if error.restarts else _OWN
+            frame.u8(of_own if error.task == own else _OF_ARGUMENT)
+            frame.blob(error.payload)
+        elif (payload := values.constructor_error(outcome)) is not None:
+            frame.u8(_RUST_ERROR)
+            frame.u8(_OF_CONSTRUCTOR)
+            frame.blob(payload)
+        else:
+            if not isinstance(outcome, BaseException):
+                outcome = TypeError(f"the object is a Python {type(outcome).__name__}, not a value of a Rust program")
+            of_argument = values.argument_error(outcome)
+            reported = outcome if of_argument is None else of_argument
+            frame.u8(_SYSTEM_ERROR)
+            frame.u8(_OWN if of_argument is None else _OF_ARGUMENT)
+            frame.text(values.kind_of(reported))
+            frame.text(values.text_of(reported))
+        return frame
+
+    def want(self, request: int, number: int) -> None:
+        ref = self.objects.get(number)
+        if ref is None:
+            self.settle(request, unknown_object(number))
+        elif self._together is not None and isinstance(ref, ObjectRef):
+            self._together[0].append((request, ref))
+        else:
+            self._answer_when_completed(request, ref)
+
+    def look(self, request: int, number: int) -> None:
+        ref = self.objects.get(number)
+        if ref is None or not isinstance(ref, ObjectRef):
+            # The program learns the error when it asks for the value.
+            self.settle(request, _READY_ANSWER)
+        elif self._together is not None:
+            self._together[1].append((request, ref))
+        else:
+            self._answer_when_ready(request, number, ref)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Collects the requests for objects that are made meanwhile, and answers many of them in batches."""
+        wants, looks = self._together = [], []
+        try:
+            yield
+        finally:
+            self._together = None
+            if len(wants) >= _BURST:
+                self._start_batch(wants, with_values=True)
+            else:
+                for request, ref in wants:
+                    self._answer_when_completed(request, ref)
+            if len(looks) >= _BURST:
+                self._start_batch(looks, with_values=False)
+            else:
+                for request, ref in looks:
+                    self._answer_when_ready(request, None, ref)
+
+    def _start_batch(self, asked: Requests, with_values: bool) -> None:
+        for request, ref in asked:
+            self.wanted[request] = ref
+        threading.Thread(target=self._answer_batch, args=[asked, with_values], name="ray-rust-batch", daemon=True).start()
+
+    def _answer_batch(self, wants: Requests, with_values: bool) -> None:
+        """Answers requests in the order in which their objects are settled, with a look at all of them at intervals."""
+        requests: dict[ObjectRef[Any], list[int]] = {}
+        for request, ref in wants:
+            requests.setdefault(ref, []).append(request)
+        pending = list(requests)
+        try:
+            while pending:
+                # A look at many objects takes longer, so it comes less often.
+                interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
+                ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval, fetch_local=with_values)
+                outcomes = values.outcomes_of(ready) if with_values else [_READY_ANSWER] * len(ready)
+                answers = []
+                for ref, outcome in zip(ready, outcomes, strict=True):
+                    own = ref.task_id().hex()
+                    for request in requests.pop(ref):
+                        self.wanted.pop(request, None)
+                        try:
+                            answers.append(self._outcome(request, outcome, own))
+                        except Exception as error:
+                            # For instance no memory for the value.
+                            answers.append(self._outcome(request, error, own))
+                self.channel.send_all(answers)
+        except Exception as error:
+            # Without an answer the program would wait for ever.
+            for left in requests.values():
+                for request in left:
+                    self.wanted.pop(request, None)
+                    self.settle(request, error)
+
+    def _answer_when_completed(self, request: int, ref: Any) -> None:
+        own = ref.task_id().hex()
+        self.wanted[request] = ref
+
+        def completed(outcome: Any) -> None:
+            self.wanted.pop(request, None)
+            try:
+                self.settle(request, outcome, own)
+            except Exception as error:
+                # For instance no memory for the value. Without an answer the program would wait for ever.
+                self.settle(request, error)
+
+        when_completed(ref, completed)
+
+    def _answer_when_ready(self, request: int, number: int | None, ref: ObjectRef[Any]) -> None:
+        """Answers when the object is ready, or when the program has dropped the object with this number."""
+
+        def ready(_outcome: Any) -> None:
+            if number is not None:
+                with self._lock:
+                    self.looked.get(number, {}).pop(request, None)
+            self.settle(request, _READY_ANSWER)
+
+        # Ray 2.60. An earlier Ray fetches the value to this process.
+        direct = getattr(ref, "_on_ready", None)
+        if direct is None:
+            return when_completed(ref, ready)
+        if number is not None:
+            with self._lock:
+                self.looked.setdefault(number, {})[request] = ref
+        direct(ready)
+        return None
+
+    def all_looked(self) -> list[ObjectRef[Any]]:
+        with self._lock:
+            return [ref for requests in self.looked.values() for ref in requests.values()]
+
+    def drop(self, number: int) -> None:
+        if self.objects.drop(number):
+            with self._lock:
+                dropped = self.looked.pop(number, {})
+            for request in dropped:
+                self.settle(request, _READY_ANSWER)
+
+
+class FailedObject:
+    """An object that Ray has refused."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def binary(self) -> bytes:
+        return id(self).to_bytes(8, "little")
+
+    def task_id(self) -> Any:
+        return ray.TaskID.nil()
+
+    def _on_completed(self, completed: Callable[[Any], None]) -> None:
+        completed(self._error)
+
+
+def when_completed(ref: Any, completed: Callable[[Any], None]) -> None:
+    """Passes the value of an object, or its error, to a function, on a thread of Ray."""
+    # Ray 1.0 to 2.60. The future of a later Ray is the public way, which wakes one more thread.
+    direct = getattr(ref, "_on_completed", None)
+    if direct is not None:
+        direct(completed)
+        return
+
+    def done(future: Any) -> None:
+        error = future.exception()
+        completed(future.result() if error is None else error)
+
+    ref.future().add_done_callback(done)
+
+
+def unknown_object(number: int) -> BaseException:
+    """The error for a number that this side does not know."""
+    return RuntimeError(f"object {number} is not known to this process")
