@@ -79,7 +79,7 @@ fn calls_inherit_the_context() {
 fn methods_have_the_context_of_their_call() {
     alone(|| {
         let (first, second) = (context(FIRST), context(SECOND));
-        let place = first.run(|| Place::remote());
+        let place = first.run(Place::remote);
         let words = Words::new();
         let call = second.run(|| {
             place.say.tell(words);

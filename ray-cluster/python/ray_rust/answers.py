@@ -18,7 +18,9 @@ from .values import Died, Value
 
 #: So many requests for values that come together are answered in batches.
 _BURST = 32
-#: How often the objects of a batch are looked at, in seconds.
+#: Of the objects of a batch so many are waited for together.
+_FIRST = 64
+#: How often all of them are looked at, in seconds.
 _SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 
 #: Outcomes.
@@ -45,6 +47,8 @@ class Answers:
         self._together: tuple[Requests, Requests] | None = None
         #: Objects that the program waits for: request, reference.
         self.wanted: dict[int, ObjectRef[Any]] = {}
+        self._wants = Watch(self, with_values=True)
+        self._looks = Watch(self, with_values=False)
         self._lock = threading.Lock()
         #: Objects that the program waits for without their values: by number and request.
         self.looked: dict[int, dict[int, ObjectRef[Any]]] = {}
@@ -124,50 +128,23 @@ class Answers:
         finally:
             self._together = None
             if len(wants) >= _BURST:
-                self._start_batch(wants, with_values=True)
+                self._wants.add(wants)
             else:
                 for request, ref in wants:
                     self._answer_when_completed(request, ref)
             if len(looks) >= _BURST:
-                self._start_batch(looks, with_values=False)
+                self._looks.add(looks)
             else:
                 for request, ref in looks:
                     self._answer_when_ready(request, None, ref)
 
-    def _start_batch(self, asked: Requests, with_values: bool) -> None:
-        for request, ref in asked:
-            self.wanted[request] = ref
-        threading.Thread(target=self._answer_batch, args=[asked, with_values], name="ray-rust-batch", daemon=True).start()
-
-    def _answer_batch(self, wants: Requests, with_values: bool) -> None:
-        """Answers requests in the order in which their objects are settled, with a look at all of them at intervals."""
-        requests: dict[ObjectRef[Any], list[int]] = {}
-        for request, ref in wants:
-            requests.setdefault(ref, []).append(request)
-        pending = list(requests)
+    def answer_to(self, request: int, outcome: Any, own: str) -> Writer:
+        """The answer to a request for an object."""
         try:
-            while pending:
-                # A look at many objects takes longer, so it comes less often.
-                interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
-                ready, pending = ray.wait(pending, num_returns=len(pending), timeout=interval, fetch_local=with_values)
-                outcomes = values.outcomes_of(ready) if with_values else [_READY_ANSWER] * len(ready)
-                answers = []
-                for ref, outcome in zip(ready, outcomes, strict=True):
-                    own = ref.task_id().hex()
-                    for request in requests.pop(ref):
-                        self.wanted.pop(request, None)
-                        try:
-                            answers.append(self._outcome(request, outcome, own))
-                        except Exception as error:
-                            # For instance no memory for the value.
-                            answers.append(self._outcome(request, error, own))
-                self.channel.send_all(answers)
+            return self._outcome(request, outcome, own)
         except Exception as error:
-            # Without an answer the program would wait for ever.
-            for left in requests.values():
-                for request in left:
-                    self.wanted.pop(request, None)
-                    self.settle(request, error)
+            # For instance no memory for the value.
+            return self._outcome(request, error, own)
 
     def _answer_when_completed(self, request: int, ref: Any) -> None:
         own = ref.task_id().hex()
@@ -175,11 +152,7 @@ class Answers:
 
         def completed(outcome: Any) -> None:
             self.wanted.pop(request, None)
-            try:
-                self.settle(request, outcome, own)
-            except Exception as error:
-                # For instance no memory for the value. Without an answer the program would wait for ever.
-                self.settle(request, error)
+            self.channel.send(self.answer_to(request, outcome, own))
 
         when_completed(ref, completed)
 
@@ -212,6 +185,82 @@ class Answers:
                 dropped = self.looked.pop(number, {})
             for request in dropped:
                 self.settle(request, _READY_ANSWER)
+
+
+class Watch:
+    """Answers many requests for objects, on a thread of its own while there are some.
+
+    The program usually waits for its objects in the order in which it has made them. So the thread waits for the first of them
+    together. If some of these take longer, it looks at all of them.
+    """
+
+    def __init__(self, answers: Answers, with_values: bool) -> None:
+        self._answers = answers
+        self._with_values = with_values
+        self._lock = threading.Lock()
+        self._added: Requests = []
+        self._runs = False
+        self._requests: dict[ObjectRef[Any], list[tuple[int, str]]] = {}
+
+    def add(self, requests: Requests) -> None:
+        for request, ref in requests:
+            self._answers.wanted[request] = ref
+        with self._lock:
+            self._added += requests
+            if self._runs:
+                return
+            self._runs = True
+        threading.Thread(target=self._run, name="ray-rust-watch", daemon=True).start()
+
+    def _run(self) -> None:
+        pending: list[ObjectRef[Any]] = []
+        try:
+            while self._take(pending):
+                ready, pending = self._look(pending)
+                self._answer(ready, values.outcomes_of(ready) if self._with_values else [_READY_ANSWER] * len(ready))
+        except Exception as error:
+            # Without an answer the program would wait for ever.
+            with self._lock:
+                added, self._added, self._runs = self._added, [], False
+                taken, self._requests = self._requests, {}
+            left = [request for request, _ref in added]
+            left += [request for requests in taken.values() for request, _own in requests]
+            for request in left:
+                self._answers.wanted.pop(request, None)
+                self._answers.settle(request, error)
+
+    def _take(self, pending: list[ObjectRef[Any]]) -> bool:
+        """Takes the requests that were added; whether there are any requests."""
+        with self._lock:
+            added, self._added = self._added, []
+            self._runs = bool(added or pending)
+        for request, ref in added:
+            waiting = self._requests.get(ref)
+            if waiting is None:
+                waiting = self._requests[ref] = []
+                pending.append(ref)
+            waiting.append((request, ref.task_id().hex()))
+        return self._runs
+
+    def _look(self, pending: list[ObjectRef[Any]]) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+        """Waits; returns the objects that are ready and those that are not."""
+        # A look at many objects takes longer, so it comes less often.
+        interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
+        first, others = pending[:_FIRST], pending[_FIRST:]
+        ready, left = ray.wait(first, num_returns=len(first), timeout=interval, fetch_local=self._with_values)
+        if left and others:
+            more, others = ray.wait(others, num_returns=len(others), timeout=0, fetch_local=self._with_values)
+            ready += more
+        return ready, left + others
+
+    def _answer(self, refs: list[ObjectRef[Any]], outcomes: list[Any]) -> None:
+        answers: list[Writer] = []
+        for ref, outcome in zip(refs, outcomes, strict=True):
+            requests = self._requests.pop(ref)
+            for request, _own in requests:
+                self._answers.wanted.pop(request, None)
+            answers += [self._answers.answer_to(request, outcome, own) for request, own in requests]
+        self._answers.channel.send_all(answers)
 
 
 class FailedObject:

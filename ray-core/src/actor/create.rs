@@ -124,7 +124,7 @@ pub(crate) fn try_create_with<C: Constructor>(
         })?;
         if let Some((creation, submission)) = unsent {
             if detached {
-                Names::of(&state.engine).keep(handle.any());
+                Names::of(&state.engine).keep(handle.hold(), Box::new(handle.any()));
             }
             launch::<C>(creation, submission);
         }
@@ -133,7 +133,7 @@ pub(crate) fn try_create_with<C: Constructor>(
     let detached = settings.lifetime == Lifetime::Detached;
     let handle = begin::<C>(state, args, Some(settings), keep);
     if detached {
-        Names::of(&state.engine).keep(handle.any());
+        Names::of(&state.engine).keep(handle.hold(), Box::new(handle.any()));
     }
     Ok(handle)
 }

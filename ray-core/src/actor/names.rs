@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::actor::any::AnyActor;
 use crate::actor::head::ActorHold;
 use crate::actor::living::Living;
 use crate::base::error::Result;
 use crate::engine::engine::Engine;
 
+/// A handle of an actor of any class.
+pub(crate) type Handle = Box<dyn Send>;
+
 /// The actors of an engine. The engine holds them as [`Attached`](crate::engine::engine::Attached).
 pub(crate) struct Names {
     /// The named actors, by namespace and name. Dead ones may be among them.
     actors: Mutex<HashMap<(String, String), ActorHold>>,
-    /// A handle of each detached actor, by the actor's address, so that the actor does not end with its other handles.
-    detached: Mutex<HashMap<usize, AnyActor>>,
+    /// The detached actors by address, each with a handle, so that the actor does not end with its other handles.
+    detached: Mutex<HashMap<usize, (ActorHold, Handle)>>,
     /// All actors that have run, with a name or without.
     pub(crate) living: Living,
 }
@@ -78,12 +80,11 @@ impl Names {
         drop(removed);
     }
 
-    /// Keeps a detached actor until it ends, or until the engine does.
-    pub(crate) fn keep(&self, actor: AnyActor) {
-        let address = actor.address().as_ptr().addr();
-        self.detached.lock().insert(address, actor);
+    /// Keeps a handle of a detached actor until the actor ends, or until the engine does.
+    pub(crate) fn keep(&self, actor: ActorHold, handle: Handle) {
+        self.detached.lock().insert(actor.head().as_ptr().addr(), (actor, handle));
         // An actor that has ended meanwhile was not in the table when it left it.
-        let ended = self.detached.lock().extract_if(|_, actor| actor.head().is_dead()).collect::<Vec<_>>();
+        let ended = self.detached.lock().extract_if(|_, (actor, _)| actor.is_dead()).collect::<Vec<_>>();
         drop(ended);
     }
 

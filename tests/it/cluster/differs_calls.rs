@@ -188,7 +188,7 @@ impl Beating {
 #[test]
 fn settled_objects_come_as_the_bridge_hears_of_them() {
     if joined() {
-        let objects: Vec<_> = (0..20_i64).map(|x| ray::put(x)).collect();
+        let objects: Vec<_> = (0..20_i64).map(ray::put).collect();
         let reversed: Vec<_> = objects.iter().rev().cloned().collect();
         let mut given: Vec<_> = ray::as_completed(&reversed).map(|object| ray::get(object).unwrap()).collect();
         // The order of the puts is not that in which they come: the objects are asked for in the order of the input.
