@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use ray_core::__private::executor::{
-    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, RemoteState, Reply, fail, unit,
+    Executor, RemoteActor, RemoteCall, RemoteCreation, RemoteNode, RemoteObject, RemoteState, Reply, fail, fetch, unit,
 };
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
 use ray_core::{ClusterInfo, Error, ErrorKind, Result, TraceContext};
@@ -166,7 +166,7 @@ impl Cluster {
     fn drain(&self, line: (u64, u64), unready: Vec<AnyRef>) {
         let me = self.me.upgrade().expect("a method of it runs");
         std::thread::spawn(move || {
-            unready.iter().for_each(wait_for);
+            unready.iter().for_each(fetch);
             loop {
                 let mut lines = me.lines.lock();
                 let Some(call) = lines.get_mut(&line).and_then(VecDeque::pop_front) else {
@@ -174,7 +174,7 @@ impl Cluster {
                     return;
                 };
                 drop(lines);
-                me.link.unready(&call.args).iter().for_each(wait_for);
+                me.link.unready(&call.args).iter().for_each(fetch);
                 me.send_late(&call);
             }
         });
@@ -192,19 +192,13 @@ fn write_trace(frame: &mut Writer, trace: Option<&TraceContext>) {
 
 /// Runs `then` when all objects are settled, on a thread of its own if they are not yet.
 fn when_ready(objects: Vec<AnyRef>, then: impl FnOnce() + Send + 'static) {
-    if objects.iter().all(AnyRef::is_ready) {
+    if objects.iter().all(AnyRef::is_here) {
         return then();
     }
     std::thread::spawn(move || {
-        objects.iter().for_each(wait_for);
+        objects.iter().for_each(fetch);
         then();
     });
-}
-
-/// Waits until an object is settled in this process.
-pub(crate) fn wait_for(object: &AnyRef) {
-    object.want();
-    let _ = ray_core::wait(vec![object.clone()], 1);
 }
 
 impl Executor for Cluster {
@@ -221,7 +215,7 @@ impl Executor for Cluster {
         let document = document::of_creation(&creation);
         let name = creation.name().map(|(_, name)| name.to_owned());
         let RemoteCall { task, args, reply, spec, trace, .. } = creation.call;
-        self.link.unready(&args).iter().for_each(wait_for);
+        self.link.unready(&args).iter().for_each(fetch);
         let number = self.link.fresh_actor();
         let mut stored = Vec::new();
         let created = self.link.ask_with(|request| {

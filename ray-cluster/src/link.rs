@@ -336,7 +336,7 @@ impl Link {
                     let objects = reference.objects();
                     // If the other side does not know one of them, the values of all are sent.
                     if objects.iter().any(|object| self.number_of(object).is_none()) {
-                        unready.extend(objects.iter().filter(|object| !is_here(object)).cloned());
+                        unready.extend(objects.iter().filter(|object| !object.is_here()).cloned());
                     }
                 }
             }
@@ -354,7 +354,7 @@ impl Link {
     }
 
     fn is_unready(self: &Arc<Self>, object: &AnyRef) -> bool {
-        self.number_of(object).is_none() && !is_here(object)
+        self.number_of(object).is_none() && !object.is_here()
     }
 
     /// Writes the arguments of a call of `name`. No object among them is [`unready`](Self::unready).
@@ -390,12 +390,6 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// Whether the object is settled in this process; asks for its value otherwise.
-fn is_here(object: &AnyRef) -> bool {
-    object.want();
-    object.is_ready()
 }
 
 fn too_large(error: io::Error) -> Error {

@@ -20,14 +20,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
-use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, init_with_executor, proxy_of};
+use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, fetch, init_with_executor, proxy_of};
 use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
 use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result, TraceContext};
 use serde::Deserialize;
 
 use crate::channel::{Receiver, Sender};
 use crate::document::{Document, ReadDocuments};
-use crate::executor::{Cluster, Host, wait_for};
+use crate::executor::{Cluster, Host};
 use crate::frame::{Kind, PROTOCOL, Reader, Writer, malformed};
 use crate::identity;
 use crate::link::Link;
@@ -391,7 +391,7 @@ impl Worker {
         let mut stored = Vec::new();
         let written = ended.as_ref().map_err(Error::clone).and_then(|value| {
             // References to objects of this process: their values are stored, so they must be there.
-            self.link.unready_in(value).iter().for_each(wait_for);
+            self.link.unready_in(value).iter().for_each(fetch);
             let mut frame = Writer::new(Kind::Settled);
             frame.u64(request).u8(0);
             self.link.write_value(&mut frame, value, &mut stored)?;

@@ -87,6 +87,7 @@ pub mod __private {
     /// What an engine in other processes is made of.
     pub mod executor {
         pub use crate::actor::remote::{OwnActor, proxy_of};
+        pub use crate::api::get::fetch;
         pub use crate::api::init::init_with_executor;
         pub use crate::engine::remote_body::RemoteBody;
         pub use crate::object::carried::{Carried, CarriedActor, CarriedObject};

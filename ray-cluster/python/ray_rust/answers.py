@@ -19,7 +19,7 @@ from .values import Died, Value
 #: So many requests for values that come together are answered in batches.
 _BURST = 32
 #: Of the objects of a batch so many are waited for together.
-_FIRST = 64
+_FIRST = 256
 #: How often all of them are looked at, in seconds.
 _SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 
@@ -31,8 +31,8 @@ _OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART, _OF_DEATH = 0, 1, 2, 3, 4
 #: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
 _READY_ANSWER = b"\xc0"
 
-#: Requests, and the objects for which they ask.
-Requests = list[tuple[int, "ObjectRef[Any]"]]
+#: Requests, and the number and the reference of the object for which each asks.
+Requests = list[tuple[int, int, "ObjectRef[Any]"]]
 
 
 class Answers:
@@ -105,7 +105,7 @@ class Answers:
         if ref is None:
             self.settle(request, unknown_object(number))
         elif self._together is not None and isinstance(ref, ObjectRef):
-            self._together[0].append((request, ref))
+            self._together[0].append((request, number, ref))
         else:
             self._answer_when_completed(request, ref)
 
@@ -115,7 +115,7 @@ class Answers:
             # The program learns the error when it asks for the value.
             self.settle(request, _READY_ANSWER)
         elif self._together is not None:
-            self._together[1].append((request, ref))
+            self._together[1].append((request, number, ref))
         else:
             self._answer_when_ready(request, number, ref)
 
@@ -130,13 +130,13 @@ class Answers:
             if len(wants) >= _BURST:
                 self._wants.add(wants)
             else:
-                for request, ref in wants:
+                for request, _number, ref in wants:
                     self._answer_when_completed(request, ref)
             if len(looks) >= _BURST:
                 self._looks.add(looks)
             else:
-                for request, ref in looks:
-                    self._answer_when_ready(request, None, ref)
+                for request, number, ref in looks:
+                    self._answer_when_ready(request, number, ref)
 
     def answer_to(self, request: int, outcome: Any, own: str) -> Writer:
         """The answer to a request for an object."""
@@ -156,35 +156,36 @@ class Answers:
 
         when_completed(ref, completed)
 
-    def _answer_when_ready(self, request: int, number: int | None, ref: ObjectRef[Any]) -> None:
+    def _answer_when_ready(self, request: int, number: int, ref: ObjectRef[Any]) -> None:
         """Answers when the object is ready, or when the program has dropped the object with this number."""
 
         def ready(_outcome: Any) -> None:
-            if number is not None:
-                with self._lock:
-                    self.looked.get(number, {}).pop(request, None)
-            self.settle(request, _READY_ANSWER)
+            with self._lock:
+                is_open = self.looked.get(number, {}).pop(request, None) is not None
+            if is_open:
+                self.settle(request, _READY_ANSWER)
 
+        with self._lock:
+            self.looked.setdefault(number, {})[request] = ref
         # Ray 2.60. An earlier Ray fetches the value to this process.
         direct = getattr(ref, "_on_ready", None)
         if direct is None:
-            return when_completed(ref, ready)
-        if number is not None:
-            with self._lock:
-                self.looked.setdefault(number, {})[request] = ref
-        direct(ready)
-        return None
+            when_completed(ref, ready)
+        else:
+            direct(ready)
 
     def all_looked(self) -> list[ObjectRef[Any]]:
         with self._lock:
             return [ref for requests in self.looked.values() for ref in requests.values()]
 
     def drop(self, number: int) -> None:
+        """The program has the object once less. If it has the object no more, its requests to be told of it are answered."""
         if self.objects.drop(number):
             with self._lock:
                 dropped = self.looked.pop(number, {})
             for request in dropped:
                 self.settle(request, _READY_ANSWER)
+            self._looks.forget(number)
 
 
 class Watch:
@@ -199,11 +200,13 @@ class Watch:
         self._with_values = with_values
         self._lock = threading.Lock()
         self._added: Requests = []
+        self._forgotten: set[int] = set()
         self._runs = False
-        self._requests: dict[ObjectRef[Any], list[tuple[int, str]]] = {}
+        #: The requests for each object, with the number of the object.
+        self._requests: dict[ObjectRef[Any], list[tuple[int, int]]] = {}
 
     def add(self, requests: Requests) -> None:
-        for request, ref in requests:
+        for request, _number, ref in requests:
             self._answers.wanted[request] = ref
         with self._lock:
             self._added += requests
@@ -211,6 +214,12 @@ class Watch:
                 return
             self._runs = True
         threading.Thread(target=self._run, name="ray-rust-watch", daemon=True).start()
+
+    def forget(self, number: int) -> None:
+        """The program has dropped the object with this number."""
+        with self._lock:
+            if self._runs:
+                self._forgotten.add(number)
 
     def _run(self) -> None:
         pending: list[ObjectRef[Any]] = []
@@ -223,29 +232,46 @@ class Watch:
             with self._lock:
                 added, self._added, self._runs = self._added, [], False
                 taken, self._requests = self._requests, {}
-            left = [request for request, _ref in added]
-            left += [request for requests in taken.values() for request, _own in requests]
+            left = [request for request, _number, _ref in added]
+            left += [request for requests in taken.values() for request, _number in requests]
             for request in left:
                 self._answers.wanted.pop(request, None)
                 self._answers.settle(request, error)
 
     def _take(self, pending: list[ObjectRef[Any]]) -> bool:
-        """Takes the requests that were added; whether there are any requests."""
+        """Takes the requests that were added, and drops those for objects that were dropped; whether there are any requests."""
         with self._lock:
             added, self._added = self._added, []
+            forgotten, self._forgotten = self._forgotten, set()
             self._runs = bool(added or pending)
-        for request, ref in added:
+        for request, number, ref in added:
             waiting = self._requests.get(ref)
             if waiting is None:
                 waiting = self._requests[ref] = []
                 pending.append(ref)
-            waiting.append((request, ref.task_id().hex()))
+            waiting.append((request, number))
+        if forgotten:
+            self._drop(pending, forgotten)
         return self._runs
+
+    def _drop(self, pending: list[ObjectRef[Any]], numbers: set[int]) -> None:
+        for ref in pending:
+            requests = self._requests[ref]
+            for request, number in requests:
+                if number in numbers:
+                    self._answers.wanted.pop(request, None)
+                    self._answers.settle(request, _READY_ANSWER)
+            requests[:] = [one for one in requests if one[1] not in numbers]
+            if not requests:
+                del self._requests[ref]
+        pending[:] = [ref for ref in pending if ref in self._requests]
 
     def _look(self, pending: list[ObjectRef[Any]]) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
         """Waits; returns the objects that are ready and those that are not."""
         # A look at many objects takes longer, so it comes less often.
         interval = min(max(_SHORTEST_LOOK, len(pending) * _LOOK_PER_OBJECT), _LONGEST_LOOK)
+        if not pending:
+            return [], []
         first, others = pending[:_FIRST], pending[_FIRST:]
         ready, left = ray.wait(first, num_returns=len(first), timeout=interval, fetch_local=self._with_values)
         if left and others:
@@ -256,10 +282,10 @@ class Watch:
     def _answer(self, refs: list[ObjectRef[Any]], outcomes: list[Any]) -> None:
         answers: list[Writer] = []
         for ref, outcome in zip(refs, outcomes, strict=True):
-            requests = self._requests.pop(ref)
-            for request, _own in requests:
+            own = ref.task_id().hex()
+            for request, _number in self._requests.pop(ref):
                 self._answers.wanted.pop(request, None)
-            answers += [self._answers.answer_to(request, outcome, own) for request, own in requests]
+                answers.append(self._answers.answer_to(request, outcome, own))
         self._answers.channel.send_all(answers)
 
 

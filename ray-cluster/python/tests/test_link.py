@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 import types
 import unittest
 from collections import deque
@@ -233,6 +234,28 @@ class Requests(unittest.TestCase):
             answers = [self.answer() for _ in looks]
         self.assertEqual(sorted(answer.u64() for answer in answers), list(range(100, 140)))
         self.assertEqual(waited, [False])
+
+    def test_requests_for_dropped_objects_are_answered(self) -> None:
+        """An object that is never ready keeps neither the requests nor the thread that looks at it."""
+        refs = [ray.ObjectRef(bytes([number]) * 28, skip_adding_local_ref=True) for number in range(40)]
+        for number, ref in enumerate(refs):
+            self.link.objects.set(number, ref.binary(), ref)
+
+        def wait(refs: list[object], num_returns: int, timeout: float, fetch_local: bool) -> tuple[list[object], list[object]]:
+            del num_returns, fetch_local
+            time.sleep(min(timeout, 0.001))
+            return [], refs
+
+        with mock.patch.object(self.ray, "wait", wait):
+            with self.link.together():
+                for number in range(40):
+                    self.link.look(100 + number, number)
+            for number in range(40):
+                self.link.drop(number)
+            answers = [self.answer() for _ in refs]
+        self.assertEqual(sorted(answer.u64() for answer in answers), list(range(100, 140)))
+        self.assertEqual([answer.u8() for answer in answers], [0] * 40)
+        self.assertEqual(self.link.wanted, {})
 
     def test_questions_that_are_none_are_answered(self) -> None:
         for question in (b"", b"\xc1", msgpack.packb(1), msgpack.packb({"ask": []}), msgpack.packb({"ask": "nothing"})):

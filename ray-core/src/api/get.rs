@@ -11,6 +11,7 @@ use crate::engine::blocking::last_resort::LastResort;
 use crate::engine::blocking::park::Waited;
 use crate::engine::blocking::{inline, last_resort, park};
 use crate::engine::thread;
+use crate::object::any::AnyRef;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
 use crate::object::state::Phase;
@@ -258,6 +259,13 @@ pub trait GetOne: Get {
     /// The entry of the reference.
     #[doc(hidden)]
     fn one(&self) -> Entry;
+}
+
+/// Waits until the object is settled in this process, for an executor. It does not wait where [`get`] returns an error without
+/// waiting.
+#[track_caller]
+pub fn fetch(object: &AnyRef) {
+    let _ = Several::new(Until::forever()).settle_all(&[Entry(object.entry())]);
 }
 
 /// A pointer to an entry, for internal use.

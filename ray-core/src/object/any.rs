@@ -89,10 +89,12 @@ impl AnyRef {
         ObjectId::from_raw(self.header().id())
     }
 
-    /// Asks for the value, if another process has it. After that a `wait` waits for the value too.
+    /// Whether the object is settled in this process, or its engine was shut down. Asks for the value, if another process has it.
     #[doc(hidden)]
-    pub fn want(&self) {
+    #[must_use]
+    pub fn is_here(&self) -> bool {
         self.header().want();
+        self.header().phase().is_settled() || crate::base::epoch::check_object(self.header().epoch).is_err()
     }
 
     /// Whether the object is ready or failed, or its engine was shut down: a `get` would not wait. Never blocks.

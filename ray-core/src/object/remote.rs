@@ -177,8 +177,13 @@ fn ask_for(header: &Header) {
 fn readiness(header: &Header) -> Option<&Header> {
     let head = head(header)?;
     let source = head.source.get()?;
-    if header.phase().is_settled() || head.unasked.lock().is_none() {
+    if header.phase().is_settled() {
         return None;
+    }
+    if head.unasked.lock().is_none() {
+        // The value is on its way. An object that was told to be ready stays ready until then.
+        let told = head.readiness.get()?.as_ref()?.object.header();
+        return told.phase().is_settled().then_some(told);
     }
     let readiness = head.readiness.get_or_init(|| {
         let (object, settles) = result::<()>(header.epoch, |_| Ok(()));
