@@ -1,12 +1,12 @@
-//! What the two sides of a connection must have in common beside the protocol: the program, its remote functions, and the Python
-//! package. The driver writes its [`Identity`] into the folder that it ships, and sends it to its bridge. A worker compares it with
+//! The two sides of a connection must have the same program, remote functions and Python package, beside the protocol. The driver writes its [`Identity`] into the folder that it ships, and sends it to its bridge. A worker compares it with
 //! that of the program which it has started.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use ray_core::__private::registry_hash;
+use crc32fast::Hasher;
+use ray_core::__private::signatures;
 use serde::Serialize;
 
 use crate::frame::PROTOCOL;
@@ -14,14 +14,14 @@ use crate::frame::PROTOCOL;
 /// The version of the crate.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The versions and hashes by which the other sides know a driver.
+/// The versions and check sums by which the other sides know a driver.
 #[derive(Debug, Serialize)]
 pub(crate) struct Identity {
     protocol: u32,
     version: &'static str,
     package: u32,
-    build: u64,
-    registry: u64,
+    build: u32,
+    registry: u32,
 }
 
 impl Identity {
@@ -31,7 +31,7 @@ impl Identity {
     /// The program cannot be read.
     pub(crate) fn of_driver(program: &Path, files: &[(&str, &str)]) -> io::Result<Self> {
         let (package, build) = (package(files), build(program)?);
-        Ok(Self { protocol: PROTOCOL, version: VERSION, package, build, registry: registry_hash() })
+        Ok(Self { protocol: PROTOCOL, version: VERSION, package, build, registry: registry() })
     }
 }
 
@@ -39,40 +39,37 @@ impl Identity {
 ///
 /// # Errors
 /// The program cannot be read.
-pub(crate) fn of_worker() -> io::Result<(u64, u64)> {
-    Ok((build(Path::new("/proc/self/exe"))?, registry_hash()))
+pub(crate) fn of_worker() -> io::Result<(u32, u32)> {
+    Ok((build(Path::new("/proc/self/exe"))?, registry()))
 }
 
-/// The hash of a program's file.
-fn build(program: &Path) -> io::Result<u64> {
-    const PIECE: usize = 1 << 16;
-
-    let mut file = File::open(program)?;
-    let (mut hash, mut piece) = (0_u64, vec![0; PIECE]);
+/// The check sum of a program's file.
+fn build(program: &Path) -> io::Result<u32> {
+    let (mut file, mut sum, mut piece) = (File::open(program)?, Hasher::new(), vec![0; 1 << 16]);
     loop {
-        let mut length = 0;
-        while length < PIECE {
-            match file.read(&mut piece[length..])? {
-                0 => break,
-                count => length += count,
-            }
-        }
-        let (words, rest) = piece[..length].as_chunks::<8>();
-        let last = rest.iter().fold(rest.len() as u64, |word, byte| (word << 8) | u64::from(*byte));
-        let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([last]);
-        hash = words.fold(hash, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95));
-        if length < PIECE {
-            return Ok(hash);
+        match file.read(&mut piece)? {
+            0 => return Ok(sum.finalize()),
+            count => sum.update(&piece[..count]),
         }
     }
+}
+
+/// The check sum of the signatures of all remote functions of this program.
+fn registry() -> u32 {
+    crc32fast::hash(signatures().join("\n").as_bytes())
 }
 
 /// The check sum of the Python package, as `identity.py` computes it of its own files.
 fn package(files: &[(&str, &str)]) -> u32 {
     let mut files = files.to_vec();
     files.sort_unstable();
-    let bytes = files.iter().flat_map(|(name, text)| name.bytes().chain([0]).chain(text.bytes()));
-    !bytes.fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1))))
+    let mut sum = Hasher::new();
+    for (name, text) in files {
+        sum.update(name.as_bytes());
+        sum.update(&[0]);
+        sum.update(text.as_bytes());
+    }
+    sum.finalize()
 }
 
 #[cfg(test)]
@@ -87,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn another_program_has_another_hash() {
+    fn another_program_has_another_check_sum() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program");
         let hash = |bytes: &[u8]| {
@@ -102,6 +99,6 @@ mod tests {
             assert_ne!(hash(&bytes), hash(different));
         }
         assert!(build(&folder.path().join("none")).is_err());
-        assert_eq!(of_worker().unwrap(), (build(&std::env::current_exe().unwrap()).unwrap(), registry_hash()));
+        assert_eq!(of_worker().unwrap(), (build(&std::env::current_exe().unwrap()).unwrap(), registry()));
     }
 }

@@ -87,7 +87,7 @@ fn connect(mut config: Config) -> Result<(Arc<Worker>, Receiver)> {
     let mut receiver = Receiver::new(socket);
     let mut hello = Writer::new(Kind::Hello);
     let (build, registry) = identity::of_worker().map_err(broken)?;
-    hello.u32(PROTOCOL).u64(build).u64(registry);
+    hello.u32(PROTOCOL).u32(build).u32(registry);
     sender.send(hello).map_err(broken)?;
     let mut told = None;
     receiver

@@ -77,7 +77,7 @@ pub mod __private {
     pub use crate::call::invoke::Running;
     pub use crate::call::params::IntoParam;
     pub use crate::call::refs::Refs;
-    pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, registry_hash};
+    pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, signatures};
     pub use crate::call::spec::Spec;
     pub use crate::engine::submit::{submit, tell, try_submit};
     pub use crate::object::any::AnyRef;

@@ -1,5 +1,5 @@
-"""The versions and hashes of the two sides of a connection: the Python package that a process has loaded, and the driver that has
-shipped this folder.
+"""The versions and check sums of the two sides of a connection: the Python package that a process has loaded, and the driver that
+has shipped this folder.
 
 Two sides that differ would misread each other's frames, so each connection begins with a comparison.
 """
@@ -64,8 +64,8 @@ def check_program(program: str, build: int, registry: int) -> None:
         return
     different = "has other remote functions" if registry != driver["registry"] else "is another file"
     raise ProgramError(
-        f"the program of this worker {different} than that of its driver: {program} is build {build:016x} with the functions "
-        f"{registry:016x}, and the driver (ray-remote {driver['version']}) has shipped build {driver['build']:016x} with the "
-        f"functions {driver['registry']:016x}: the two must be the same build, so start the driver again, and check that its "
+        f"the program of this worker {different} than that of its driver: {program} is build {build:08x} with the functions "
+        f"{registry:08x}, and the driver (ray-remote {driver['version']}) has shipped build {driver['build']:08x} with the "
+        f"functions {driver['registry']:08x}: the two must be the same build, so start the driver again, and check that its "
         "`strip` only strips"
     )

@@ -193,7 +193,7 @@ class Child:
             raise ProgramError(
                 f"the Rust program has protocol {protocol}, and its Python package has protocol {PROTOCOL}: build it again"
             )
-        identity.check_program(PROGRAM, frame.u64(), frame.u64())
+        identity.check_program(PROGRAM, frame.u32(), frame.u32())
         answer = Writer(frames.HELLO)
         answer.bytes += msgpack.packb(describe())
         channel.send(answer)

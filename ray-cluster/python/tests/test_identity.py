@@ -33,5 +33,5 @@ class Identity(unittest.TestCase):
             for build, registry, what in ((0xAC, 0xCD, "another file"), (0xAC, 0xCE, "other remote functions")):
                 with self.assertRaises(ProgramError) as raised:
                     identity.check_program("program", build, registry)
-                for part in (what, f"{build:016x}", f"{0xAB:016x}", f"{0xCD:016x}", "start the driver again"):
+                for part in (what, f"{build:08x}", f"{0xAB:08x}", f"{0xCD:08x}", "start the driver again"):
                     self.assertIn(part, str(raised.exception))
