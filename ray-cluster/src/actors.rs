@@ -16,6 +16,8 @@ pub(crate) struct Actors(Mutex<HashMap<u64, Known>>);
 #[derive(Default)]
 struct Known {
     handles: usize,
+    /// Whether the actor was found by its name: then a handle can be taken without another one.
+    found: bool,
     name: Option<String>,
     /// The panic of which the actor has died, for its later calls: Ray tells only that the process has ended.
     death: Option<Error>,
@@ -27,7 +29,16 @@ impl Actors {
         self.0.lock().entry(actor).or_default().handles += 1;
     }
 
-    /// Takes one more handle, which `tell` tells the Python side; `false`: this process has none of this actor any more.
+    /// The actor was found by its name. That gives no handle.
+    pub(crate) fn found(&self, actor: u64, name: &str) {
+        let mut all = self.0.lock();
+        let known = all.entry(actor).or_default();
+        known.found = true;
+        known.name = Some(name.to_owned());
+    }
+
+    /// Takes one more handle, which `tell` tells the Python side; `false`: this process has none of this actor any more, and has
+    /// not found it by its name.
     pub(crate) fn acquire(&self, actor: u64, tell: impl FnOnce()) -> bool {
         let mut known = self.0.lock();
         let Some(known) = known.get_mut(&actor) else { return false };
@@ -41,7 +52,7 @@ impl Actors {
         let mut all = self.0.lock();
         if let Some(known) = all.get_mut(&actor) {
             known.handles = known.handles.saturating_sub(1);
-            if known.handles == 0 {
+            if known.handles == 0 && !known.found {
                 all.remove(&actor);
             }
         }
@@ -99,5 +110,16 @@ mod tests {
         assert_eq!(told, ["acquire", "release", "release"]);
         assert_eq!((later().as_str(), actors.name(7)), ("later", None));
         assert!(!actors.acquire(7, || ()));
+    }
+
+    #[test]
+    fn an_actor_that_was_found_gives_a_handle_again() {
+        let actors = Actors::default();
+        actors.found(7, "boss");
+        for _ in 0..2 {
+            assert!(actors.acquire(7, || ()));
+            actors.release(7, || ());
+        }
+        assert_eq!(actors.name(7).as_deref(), Some("boss"));
     }
 }

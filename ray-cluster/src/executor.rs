@@ -285,8 +285,7 @@ impl Executor for Cluster {
             let what = format!("no actor is named `{name}` in namespace `{namespace}`");
             return Err(fail::error(ErrorKind::ActorNotFound, what));
         };
-        self.link.actors.enter(actor);
-        self.link.actors.set_name(actor, name);
+        self.link.actors.found(actor, name);
         Ok(RemoteActor { id: actor, class })
     }
 

@@ -3,7 +3,7 @@
 use ray::{ObjectRef, remote};
 
 use crate::cluster;
-use crate::stage::{Crowd, alone_on, apart, eventually, late, shut_down_beside_a_body, wait_or_end};
+use crate::stage::{Crowd, alone_on, apart, eventually, late, on_cluster, shut_down_beside_a_body, wait_or_end};
 use crate::support::{Gate, PATIENCE, Tally, Words, calls};
 
 #[remote]
@@ -212,7 +212,8 @@ fn sleeping_and_computing_bodies_keep_the_cpu_limit() {
     alone_on(2, || {
         let parents: Vec<_> = (0..calls(2, 4)).map(|_| parent_of_four.remote()).collect();
         assert!(ray::get(parents).unwrap().iter().all(|sum| *sum == 4));
-        assert_eq!(CROWD.most(), 2);
+        // On a cluster the short bodies need not meet.
+        assert!(if on_cluster() { CROWD.most() <= 2 } else { CROWD.most() == 2 }, "{} at once", CROWD.most());
     });
 }
 

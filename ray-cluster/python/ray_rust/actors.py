@@ -32,6 +32,8 @@ class Ending:
     def __init__(self) -> None:
         self.has_begun = False
         self.error: Failed | None = None
+        #: A handle of the actor.
+        self.actor: Any = None
 
     def begin(self, status: int, error: Failed | None = None) -> None:
         """Ends this worker when its reply has left it. With status 1 Ray sees a crash, and restarts the actor if it may."""
@@ -62,7 +64,7 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
         here.past_restarts = ray._private.state.state.actor_table(actor).get("NumRestarts", 0)
         here.restarts = most < 0 or here.past_restarts < most
     here.task_retries = options.get("max_task_retries", 0)
-    instance.own = ray.get_runtime_context().current_actor
+    instance.own = _ending.actor = ray.get_runtime_context().current_actor
     try:
         here.run(worker.CONSTRUCTOR, instance.own, header, args)
     except Failed as error:
@@ -160,11 +162,15 @@ async def terminate_async() -> bytes:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends this worker after the Rust program has dropped the instance of the actor. With status 1 Ray sees a crash."""
+    """Ends this worker after the Rust program has dropped the instance of the actor. With status 1 Ray sees a crash, with 0 the end
+    of the actor."""
     # A call that comes now waits for the end of this worker.
     _ending.has_begun = True
     try:
         finish()
+        if status == 0:
+            # Ray would start an actor anew whose worker ends by itself.
+            ray.kill(_ending.actor, no_restart=True)
     finally:
         os._exit(status)
 

@@ -294,7 +294,7 @@ class Link(Answers):
             handle = ray.get_actor(question["name"], question["namespace"])
         except ValueError:
             return None
-        number = self.actors.enter(handle._ray_actor_id.binary(), handle)
+        number = self.actors.find(handle._ray_actor_id.binary(), handle)
         return {"actor": number, "class": class_of(handle)}
 
     def _names(self, _question: dict[str, Any]) -> Any:

@@ -41,6 +41,19 @@ class Tables(unittest.TestCase):
         table.drop(7)
         self.assertEqual(len(table), 0)
 
+    def test_a_found_item_is_replaced_by_one_that_is_counted(self) -> None:
+        table = Table()
+        number = table.find(b"key", "weak")
+        self.assertEqual((table.find(b"key", "weak"), table.get(number), len(table)), (number, "weak", 0))
+        table.acquire(number)
+        self.assertEqual(table.enter(b"key", "strong"), number)
+        self.assertEqual(table.get(number), "strong")
+        table.drop(number)
+        self.assertEqual(table.get(number), "strong")
+        self.assertTrue(table.drop(number))
+        self.assertEqual((table.get(number), len(table)), ("weak", 0))
+        self.assertEqual(table.enter(b"key", "strong"), number)
+
     def test_numbers_that_are_not_known_do_nothing(self) -> None:
         table = Table()
         table.drop(1)

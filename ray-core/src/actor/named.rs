@@ -76,11 +76,13 @@ pub fn get_actor_in<A: Actor>(name: &str, namespace: &str) -> Result<WeakActorHa
     get(&crate::engine::thread::current()?.engine, namespace, name)
 }
 
-/// The namespace and the name of each named actor that lives.
+/// The namespace and the name of each named actor that lives, sorted.
 #[must_use]
 pub fn list_named_actors() -> Vec<(String, String)> {
-    crate::engine::engine::running().map_or_else(Vec::new, |engine| match &engine.executor {
+    let mut names = crate::engine::engine::running().map_or_else(Vec::new, |engine| match &engine.executor {
         Some(executor) => executor.named_actors(),
         None => Names::of(&engine).list(),
-    })
+    });
+    names.sort();
+    names
 }

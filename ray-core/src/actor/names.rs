@@ -107,9 +107,6 @@ impl Names {
 
     /// The namespaces and names of the living actors.
     pub(crate) fn list(&self) -> Vec<(String, String)> {
-        let mut names: Vec<_> =
-            self.actors.lock().iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect();
-        names.sort();
-        names
+        self.actors.lock().iter().filter(|(_, actor)| !actor.is_dead()).map(|(key, _)| key.clone()).collect()
     }
 }

@@ -120,10 +120,10 @@ pub(super) unsafe fn release(actor: std::ptr::NonNull<ActorHead>, executor: &Arc
 /// `ActorNotFound`: there is none, or it is of another class.
 pub(super) fn find<A: Actor>(executor: &Arc<dyn Executor>, namespace: &str, name: &str) -> Result<ActorHold> {
     let RemoteActor { id, class } = executor.find_actor(namespace, name)?;
-    check_class::<A>(&class, ErrorKind::ActorNotFound).inspect_err(|_| executor.release_actor(id))?;
+    check_class::<A>(&class, ErrorKind::ActorNotFound)?;
     let handle = ManuallyDrop::new(proxy::<A>(executor, id));
     let actor = handle.hold();
-    // The executor has counted a handle, which is never given back: with it `upgrade` finds the actor.
+    // The executor counts no handle for an actor that was found.
     actor.handles.store(0, Ordering::Release);
     // SAFETY: the common hold of the handles, which are gone.
     drop(unsafe { ActorHold::adopt(actor.head()) });

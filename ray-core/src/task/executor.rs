@@ -94,7 +94,7 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// `InvalidArgument`: it does not run here.
     fn exit_actor(&self, actor: u64) -> Result<()>;
 
-    /// Finds an actor by its name.
+    /// Finds an actor by its name. That gives no handle; [`acquire_actor`](Self::acquire_actor) takes one.
     ///
     /// # Errors
     /// `ActorNotFound`.
