@@ -409,8 +409,8 @@ pub use ray_macros::method;
 // Start and shutdown of the engine, and its resources.
 #[doc(inline)]
 pub use ray_core::{
-    ClusterInfo, Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized, nodes,
-    shutdown,
+    Amount, ClusterInfo, Config, Context, Node, Resources, ShutdownGuard, available_resources, cluster_resources, is_initialized,
+    nodes, shutdown,
 };
 
 // Reports of the engine's state.
@@ -432,14 +432,14 @@ pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]
 pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, TraceContext, cancel, cancel_with, context, task};
 #[doc(inline)]
-pub use ray_core::{LabelMatch, Lifetime, RuntimeEnv, SchedulingStrategy};
+pub use ray_core::{LabelMatch, Lifetime, RemoteFunction, RuntimeEnv, SchedulingStrategy};
 
 // Actors, and groups that exchange arrays.
 #[doc(inline)]
 pub use ray_core::__private::{Actor, ActorBuilder, ConfiguredMethod, Method};
 #[doc(inline)]
 pub use ray_core::{
-    ActorHandle, ActorState, WeakActorHandle, collective, exit_actor, get_actor, get_actor_in, kill, kill_and_restart,
+    ActorHandle, ActorState, Handle, WeakActorHandle, collective, exit_actor, get_actor, get_actor_in, kill, kill_and_restart,
     list_named_actors,
 };
 

@@ -39,3 +39,4 @@ pub(crate) mod run_state;
 pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod steal;
+pub(crate) mod weak_handle;

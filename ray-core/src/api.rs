@@ -13,6 +13,7 @@ pub(crate) mod macro_support;
 pub(crate) mod method;
 pub(crate) mod placed;
 pub(crate) mod put;
+pub(crate) mod remote_function;
 pub(crate) mod several;
 pub(crate) mod shutdown;
 pub(crate) mod until;

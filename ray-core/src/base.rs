@@ -1,6 +1,7 @@
 //! The types that all other modules use: errors, options, resources, ids, locks, logging, and queries to the operating system.
 //! This folder starts no thread.
 
+pub(crate) mod amount;
 pub(crate) mod arity;
 pub(crate) mod call_options;
 pub(crate) mod clock;

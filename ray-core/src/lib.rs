@@ -18,9 +18,11 @@ mod object;
 mod sched;
 mod task;
 
-pub use actor::handle::{ActorHandle, WeakActorHandle, exit_actor, kill, kill_and_restart};
+pub use actor::handle::{ActorHandle, exit_actor};
+pub use actor::kill::{Handle, kill, kill_and_restart};
 pub use actor::lifecycle::ActorState;
 pub use actor::named::{get_actor, get_actor_in, list_named_actors};
+pub use actor::weak_handle::WeakActorHandle;
 pub use api::cancel::{CancelOnDrop, cancel, cancel_with};
 pub use api::closure::{Task, task};
 pub use api::context::{RuntimeContext, context};
@@ -33,9 +35,11 @@ pub use api::init::{
     Context, Node, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized, nodes,
 };
 pub use api::put::{put, put_local};
+pub use api::remote_function::RemoteFunction;
 pub use api::shutdown::shutdown;
 pub use api::wait::completed::{AsCompleted, CompletedStream, as_completed};
 pub use api::wait::{Pending, Reference, wait};
+pub use base::amount::Amount;
 pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
 pub use base::id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};

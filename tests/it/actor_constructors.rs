@@ -41,7 +41,7 @@ fn a_restart_while_the_constructor_runs() {
         let starting = Starting::remote(made, 0, NEVER, Some(stop));
         let call = starting.number.remote();
         stop.running.wait_for(1);
-        ray::kill_and_restart(&starting);
+        ray::kill_and_restart(&starting).unwrap();
         soon("the actor restarts", || starting.state() == ActorState::Restarting);
         stop.gate.open();
         assert_eq!(ray::get(call).unwrap(), 2);
@@ -78,7 +78,7 @@ fn a_constructor_that_panics_uses_up_restarts() {
         let call = forever.number.remote();
         stop.gate.open();
         stop.running.wait_for(calls(3, 10));
-        ray::kill(&forever);
+        ray::kill(&forever).unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died(), "a kill ends the restarts");
     });
 }

@@ -80,7 +80,7 @@ fn a_kill_fails_calls_queued_behind_a_blocked_body() {
                 queued.extend((0..calls(20, 1000)).map(|_| actor.change.remote()));
                 first.gate.open();
                 second.running.wait_for(1);
-                ray::kill(&actor);
+                ray::kill(&actor).unwrap();
                 all_died(queued);
                 assert_eq!(dropped.count(), 0, "the running body still uses the state");
                 second.gate.open();
@@ -110,7 +110,7 @@ fn a_kill_at_any_moment() {
                 } else if made.count() > 0 {
                     std::thread::yield_now();
                 }
-                ray::kill(&actor);
+                ray::kill(&actor).unwrap();
                 for call in sent {
                     assert!(ray::get(call).map_or_else(|error| error.is_actor_died(), |one| one == 1));
                 }
@@ -148,7 +148,7 @@ fn a_restart_while_a_getter_runs_the_calls() {
                     sent.into_iter().rev().map(ray::get).collect::<Vec<_>>()
                 });
                 stop.running.wait_for(1);
-                ray::kill_and_restart(&actor);
+                ray::kill_and_restart(&actor).unwrap();
                 if on_cluster() {
                     // The process of the first instance ends some time after the call of `kill_and_restart`.
                     made.wait_for(2);
@@ -190,8 +190,8 @@ fn a_restart_before_the_constructor_has_run() {
         let gate = Gate::new();
         let (made, dropped) = (Tally::new(), Tally::new());
         let waits = Serial::remote(late(gate, made), dropped);
-        ray::kill_and_restart(&waits);
-        ray::kill_and_restart(&waits);
+        ray::kill_and_restart(&waits).unwrap();
+        ray::kill_and_restart(&waits).unwrap();
         assert_eq!(waits.state(), ActorState::PendingCreation);
         gate.open();
         assert_eq!(ray::get(waits.pass.remote(None)).unwrap(), 1);
@@ -203,16 +203,16 @@ fn a_restart_before_the_constructor_has_run() {
         let holds = Serial::options().num_cpus(2.0).remote(Tally::new(), Tally::new());
         ray::get(holds.ready()).unwrap();
         let pending = Serial::options().num_cpus(1.0).remote(made, dropped);
-        ray::kill_and_restart(&pending);
+        ray::kill_and_restart(&pending).unwrap();
         soon("the actor restarts", || pending.state() == ActorState::Restarting);
         assert_eq!(made.count(), 0);
-        ray::kill(&holds);
+        ray::kill(&holds).unwrap();
         assert_eq!(outcome(|| pending.pass.remote(None)).unwrap(), 1);
         assert!(outcome(|| pending.crash.remote()).unwrap_err().is_actor_died(), "its restart is used up");
 
         for _ in 0..calls(1, 100) {
             for_each_sort!(actor of (made, dropped) {
-                ray::kill_and_restart(&actor);
+                ray::kill_and_restart(&actor).unwrap();
                 let number = outcome(|| actor.pass.remote(None)).unwrap();
                 if !on_cluster() {
                     assert_eq!(number, made.count());
@@ -224,8 +224,8 @@ fn a_restart_before_the_constructor_has_run() {
                 }
             });
             let twice = Serial::remote(Tally::new(), Tally::new());
-            ray::kill_and_restart(&twice);
-            ray::kill_and_restart(&twice);
+            ray::kill_and_restart(&twice).unwrap();
+            ray::kill_and_restart(&twice).unwrap();
             assert!(outcome(|| twice.pass.remote(None)).unwrap_err().is_actor_died());
         }
     });
@@ -249,7 +249,7 @@ fn calls_in_flight_are_retried_after_a_restart() {
                 let sent: Vec<_> = (0..$count).map(|at| actor.attempt.remote(inside, $count, $crashes && at == 1)).collect();
                 inside.wait_for($count);
                 if !$crashes {
-                    ray::kill_and_restart(&actor);
+                    ray::kill_and_restart(&actor).unwrap();
                 }
                 for call in sent {
                     assert!(is_again(ray::get(call).unwrap()));
@@ -350,12 +350,12 @@ fn an_unreachable_actor_that_waits_for_resources_never_starts() {
         drop(handle);
         dropped.wait_for(made.count());
         let killed = Holder::options().num_cpus(1.0).remote(Serial::remote(made, dropped));
-        ray::kill(&killed);
+        ray::kill(&killed).unwrap();
         eventually("the arguments are dropped", || dropped.count() == 2);
         let called = Holder::options().num_cpus(1.0).remote(Serial::remote(made, dropped));
         let call = called.number.remote();
         drop(called);
-        ray::kill(&holds);
+        ray::kill(&holds).unwrap();
         assert_eq!(ray::get(ray::get(call).unwrap()).unwrap(), 3, "a call that was sent before still runs");
         eventually("all states are dropped", || dropped.count() == 3);
     });
@@ -441,13 +441,13 @@ fn a_reused_name_stays_with_its_new_actor() {
     alone(|| {
         for _ in 0..calls(2, 100) {
             let former = Serial::options().name("one").remote(Tally::new(), Tally::new());
-            ray::kill(&former);
+            ray::kill(&former).unwrap();
             soon("the name is free", || ray::get_actor::<Serial>("one").is_err());
             let next = Serial::options().name("one").remote(Tally::new(), Tally::new());
-            ray::kill(&former);
+            ray::kill(&former).unwrap();
             drop(former);
             assert!(ray::get_actor::<Serial>("one").unwrap().id() == next.id());
-            ray::kill(&next);
+            ray::kill(&next).unwrap();
             soon("the name is free", || ray::get_actor::<Serial>("one").is_err_and(|error| error.is_actor_not_found()));
             // Other drivers of a cluster have named actors as well.
             soon("it is not listed", || !ray::list_named_actors().iter().any(|(_, name)| name == "one"));

@@ -125,7 +125,7 @@ fn kill_of_a_running_actor() {
         let queued = worker.work.remote();
         let never = Gate::new();
         let waiting = worker.notice.remote(late(never, Tally::new()), gate, asked);
-        ray::kill(&worker);
+        ray::kill(&worker).unwrap();
         for object in [&runs, &waiting] {
             let error = ray::get(object).unwrap_err();
             let why = if on_cluster() { "ray.kill" } else { "ray::kill" };
@@ -135,7 +135,7 @@ fn kill_of_a_running_actor() {
         soon("the actor is dead", || worker.state() == ActorState::Dead);
         assert!(ray::get(worker.work.remote()).unwrap_err().is_actor_died());
         assert_eq!((asked.count(), drops.count()), (0, 0), "the body still runs");
-        ray::kill(&worker);
+        ray::kill(&worker).unwrap();
         gate.open();
         dropped_after_kill(drops, 1);
         assert_eq!(asked.count(), drops.count());
@@ -150,13 +150,13 @@ fn kill_before_and_between_calls() {
         let drops = Tally::new();
         let worker = Worker::remote(drops);
         assert_eq!(ray::get(worker.work.remote()).unwrap(), 1);
-        ray::kill(&worker);
+        ray::kill(&worker).unwrap();
         dropped_after_kill(drops, 1);
 
         let gate = Gate::new();
         let pending = Worker::remote(late(gate, drops));
         let call = pending.work.remote();
-        ray::kill(&pending);
+        ray::kill(&pending).unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died());
         soon("the actor is dead", || pending.state() == ActorState::Dead);
         gate.open();
@@ -192,7 +192,7 @@ fn kill_while_the_constructor_runs() {
         let call = slow.call.remote();
         let ready = slow.ready();
         running.wait_for(1);
-        ray::kill(&slow);
+        ray::kill(&slow).unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died());
         assert!(ray::get(ready).unwrap_err().is_actor_died());
         gate.open();
@@ -211,9 +211,9 @@ fn a_killed_actor_returns_its_resources() {
         let waits = Worker::options().num_cpus(1.0).remote(drops);
         let call = waits.work.remote();
         assert_eq!(waits.state(), ActorState::PendingCreation);
-        ray::kill(&waits);
+        ray::kill(&waits).unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died());
-        ray::kill(&holds);
+        ray::kill(&holds).unwrap();
         dropped_after_kill(drops, 1);
         eventually("all CPUs are free", || ray::available_resources().unwrap()["CPU"] == 2.0);
         assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(7)).unwrap(), 7);
@@ -259,7 +259,7 @@ fn actors_that_hold_actors() {
     alone(|| {
         let ends: [fn(ActorHandle<Owner>); 4] = [
             drop,
-            |owner| ray::kill(&owner),
+            |owner| ray::kill(&owner).unwrap(),
             |owner| assert!(ray::get(owner.crash.remote()).unwrap_err().is_actor_died()),
             |owner| ray::get(owner.terminate()).unwrap(),
         ];

@@ -235,7 +235,7 @@ fn a_state_that_panics_when_dropped() {
         drops.wait_for(1);
         let bomb = Bomb::remote(drops);
         ray::get(bomb.ready()).unwrap();
-        ray::kill(&bomb);
+        ray::kill(&bomb).unwrap();
         if on_cluster() {
             assert_eq!(drops.count(), 1, "a kill ends the process of the state");
         } else {

@@ -173,7 +173,7 @@ async fn block_in(way: u32, object: ObjectRef<i64>) -> ray::Result<i64> {
             ray::TakeError::Failed(error) => error,
             other => ray::Error::other(format!("{other:?}")),
         }),
-        6 => ray::get_all_settled([object]).remove(0),
+        6 => ray::get_all_settled(object),
         _ => ray::as_completed(vec![object]).next().map_or(Ok(0), ray::get),
     }
 }

@@ -163,13 +163,13 @@ fn an_unwanted_claim_is_withdrawn() {
                 let wide = Wide::remote(captured, ran);
                 let call = wide.call.remote();
                 let_claims_become_urgent();
-                ray::kill(&wide);
+                ray::kill(&wide).unwrap();
                 assert!(ray::get(call).unwrap_err().is_actor_died());
             }),
             ("a killed actor with restarts left", |captured, ran| {
                 let wide = Wide::options().max_restarts(3).remote(captured, ran);
                 let_claims_become_urgent();
-                ray::kill(&wide);
+                ray::kill(&wide).unwrap();
             }),
             ("a dropped actor", |captured, ran| {
                 let wide = Wide::remote(captured, ran);
@@ -231,7 +231,7 @@ fn a_killed_actor_drops_its_arguments() {
         let (gate, copies) = (Gate::new(), Copies::new());
         let late: ObjectRef<Tally> = crate::stage::late(gate, Tally::new());
         let wide = Wide::remote(copies.capture(), &late);
-        ray::kill(&wide);
+        ray::kill(&wide).unwrap();
         soon("the arguments are dropped", || copies.are_gone());
         gate.open();
         ray::get(late).unwrap();
@@ -336,7 +336,7 @@ fn a_withdrawn_claim_does_not_delay_other_tasks() {
         let kill_one: fn() = || {
             let wide = Wide::remote(Copies::new().capture(), Tally::new());
             let_claims_become_urgent();
-            ray::kill(&wide);
+            ray::kill(&wide).unwrap();
         };
         let cancel_one: fn() = || {
             let wide = crate::stage::give.options().num_cpus(2.0).remote(1);

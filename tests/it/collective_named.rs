@@ -117,7 +117,7 @@ fn an_actor_that_dies_before_it_joins_breaks_its_group() {
     create_collective_group("dead", &members).unwrap();
     ray::get(members[0].take.remote("dead")).unwrap();
     let sum = members[0].sum.remote(1);
-    ray::kill(&members[1]);
+    ray::kill(&members[1]).unwrap();
     let error = ray::get(sum).unwrap_err();
     assert!(error.is_collective() && error.to_string().contains("actor of rank 1 died before it joined"), "{error}");
 }
@@ -129,7 +129,7 @@ fn a_killed_member_releases_the_others() {
     let joined: Vec<_> = members.iter().enumerate().map(|(rank, member)| member.init.remote("killed", 2, rank)).collect();
     ray::get(joined).unwrap();
     let alone = members[1].sum.remote(1);
-    ray::kill(&members[1]);
+    ray::kill(&members[1]).unwrap();
     assert!(ray::get(alone).unwrap_err().is_actor_died());
     let error =
         ray::get(members[0].sum.remote(1)).map_or_else(|error| error, |_| ray::get(members[0].sum.remote(1)).unwrap_err());

@@ -161,7 +161,7 @@ fn a_dump_during_other_operations() {
                 let clerks: Vec<_> = (0..5).map(|at| Clerk::options().name(format!("{round} {at}")).remote()).collect();
                 let calls: Vec<_> = (0..100).map(|at| clerks[at % 5].next.remote()).collect();
                 let tasks: Vec<_> = (0..100).map(|x| crate::stage::give.remote(x)).collect();
-                ray::kill(&clerks[0]);
+                ray::kill(&clerks[0]).unwrap();
                 assert_eq!(ray::get(tasks).expect("all end").len(), 100);
                 drop(calls.into_iter().map(ray::get).collect::<Vec<_>>());
                 ray::shutdown().expect("no body runs");

@@ -27,7 +27,7 @@ fn init_reports_the_resources() {
         let context = ray::init().unwrap();
         assert!(ray::is_initialized());
         let cores = std::thread::available_parallelism().unwrap().get();
-        assert_eq!(context.num_cpus(), cores);
+        assert_eq!(context.num_cpus(), cores as f64);
         assert_eq!(context.namespace(), "default");
         assert_eq!(context.resources().num_cpus(), cores as f64);
         assert_eq!(context.resources().num_gpus(), 0.0);
@@ -44,7 +44,7 @@ fn configured_resources_are_reported() {
     in_child("lifecycle::configured_resources_are_reported", || {
         let config = Config::new().num_cpus(2).num_gpus(1).memory(1 << 30).resource("licence", 3.0).namespace("mine");
         let context = crate::support::init_with(config).unwrap();
-        assert_eq!((context.num_cpus(), context.namespace()), (2, "mine"));
+        assert_eq!((context.num_cpus(), context.namespace()), (2.0, "mine"));
         assert_eq!((context.resources().num_gpus(), context.resources().get("licence")), (1.0, 3.0));
         assert_eq!(ray::context().namespace(), "mine");
         let all = ray::cluster_resources().unwrap();
@@ -121,7 +121,7 @@ fn init_twice() {
         assert!(error.to_string().contains("ignore_reinit_error"), "the error says what to do: {error}");
         let again = crate::support::init_with(Config::new().num_cpus(7).ignore_reinit_error(true)).unwrap();
         // The cluster of the tests that has three CPUs has four.
-        assert_eq!(again.num_cpus(), calls(4, 3), "the first engine still runs");
+        assert_eq!(again.num_cpus(), calls(4.0, 3.0), "the first engine still runs");
     });
 }
 
@@ -132,7 +132,7 @@ fn init_again_after_a_shutdown() {
         // A test on a cluster keeps the cluster that it has joined first.
         for cpus in calls([2; 4], [1, 2, 3, 4]) {
             let context = crate::support::init_with(Config::new().num_cpus(cpus)).unwrap();
-            assert_eq!(context.num_cpus(), cpus);
+            assert_eq!(context.num_cpus(), f64::from(cpus));
             let squares: Vec<_> = (0..calls(20, 100)).map(|x| square.remote(x)).collect();
             assert_eq!(ray::get(squares).unwrap()[19], 19 * 19);
             ray::shutdown().unwrap();
@@ -237,7 +237,7 @@ fn shutdown_on_drop() {
     in_child("lifecycle::shutdown_on_drop", || {
         {
             let guard = crate::support::init_with(Config::new().num_cpus(2)).unwrap().shutdown_on_drop();
-            assert_eq!(guard.num_cpus(), 2);
+            assert_eq!(guard.num_cpus(), 2.0);
             assert_eq!(ray::get(square.remote(2)).unwrap(), 4);
         }
         assert!(!ray::is_initialized());

@@ -42,7 +42,7 @@ async fn waits() -> u64 {
 fn no_cpus_at_all() {
     in_child("machine::no_cpus_at_all", || {
         let context = crate::support::init_with(Config::new().num_cpus(0)).unwrap();
-        assert_eq!((context.num_cpus(), context.resources().num_cpus()), (0, 0.0));
+        assert_eq!((context.num_cpus(), context.resources().num_cpus()), (0.0, 0.0));
         assert_eq!(ray::get(no_cpu.remote(100)).unwrap(), 100);
         assert_eq!(ray::get(waits.remote()).unwrap(), 5);
         let desk = Desk::remote();

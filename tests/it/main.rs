@@ -41,6 +41,7 @@ mod events;
 mod races;
 mod random;
 
+mod agreement;
 mod arguments;
 mod closures;
 mod codec;

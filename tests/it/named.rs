@@ -100,7 +100,7 @@ fn a_name_is_free_after_its_actor_ended() {
         // Whether the actor drops its state: a killed process of a cluster does not.
         let ends: [(End, bool); 4] = [
             (drop, true),
-            (|registry| ray::kill(&registry), !cluster::wanted()),
+            (|registry| ray::kill(&registry).unwrap(), !cluster::wanted()),
             (|registry| assert!(ray::get(registry.crash.remote()).is_err()), true),
             (|registry| ray::get(registry.terminate()).unwrap(), true),
         ];

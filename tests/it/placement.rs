@@ -124,7 +124,7 @@ fn a_detached_actor_lives_without_handles() {
         let found = ray::get_actor::<Kept>("kept").unwrap();
         assert_eq!(ray::get(found.dropped.remote()).unwrap(), 0);
         assert_eq!(ray::get(weak.dropped.remote()).unwrap(), 0);
-        ray::kill(&found.upgrade().unwrap());
+        ray::kill(&found.upgrade().unwrap()).unwrap();
         named.wait_for(1);
         eventually("the name is free", || ray::get_actor::<Kept>("kept").is_err());
         let again = Kept::options().name("kept").lifetime(Lifetime::Detached).remote(Tally::new());

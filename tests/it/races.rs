@@ -126,14 +126,14 @@ fn killed_before_its_constructor_ran() {
     alone(|| {
         for _ in 0..calls(5, 50) {
             let keeper = Keeper::remote(Counted::new());
-            ray::kill(&keeper);
+            ray::kill(&keeper).unwrap();
             assert!(ray::get(keeper.ping.remote()).unwrap_err().is_actor_died());
         }
         all_dropped();
         let gate = Gate::new();
         let keeper = Keeper::remote(counted.options().num_cpus(0.0).remote(gate, Counted::new()));
         let call = keeper.note.remote(Counted::new());
-        ray::kill(&keeper);
+        ray::kill(&keeper).unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died());
         gate.open();
         drop(keeper);
@@ -151,7 +151,7 @@ fn restarted_before_its_constructor_ran() {
     alone(|| {
         for _ in 0..calls(5, 200) {
             let keeper = Keeper::remote(Counted::new());
-            ray::kill_and_restart(&keeper);
+            ray::kill_and_restart(&keeper).unwrap();
             let call = keeper.ping.remote();
             assert!(ray::get(call).map_or_else(|error| error.is_actor_unavailable(), |one| one == 1));
         }
@@ -354,7 +354,7 @@ fn a_kill_while_an_argument_becomes_ready() {
             let (made, seen) = (make.remote(), Tally::new());
             let mut calls: Vec<ObjectRef<u32>> = (0..20).map(|_| keeper.note.remote(&made)).collect();
             calls.push(keeper.ping.remote());
-            ray::kill(&keeper);
+            ray::kill(&keeper).unwrap();
             seen.add();
             for call in calls {
                 assert!(ray::get(call).map_or_else(|error| error.is_actor_died(), |_| true));
@@ -446,7 +446,7 @@ fn a_body_that_listens_never_outruns_the_thread_that_stops_it() {
             let actor = Listener::remote();
             let call = actor.listen.remote(running);
             running.wait_for(2);
-            ray::kill(&actor);
+            ray::kill(&actor).unwrap();
             values[1] += ray::get(call).unwrap_or_else(|error| u64::from(!error.is_actor_died()));
             let actor = Listener::options().max_concurrency(2).remote();
             let call = actor.beside.remote(running);

@@ -194,7 +194,7 @@ fn actors_hold_resources_for_life() {
         assert!(!task.is_ready(), "no CPU is free for a task");
         let third = residents.remove(at);
         let holds = third.holds.remote();
-        ray::kill(&residents[0]);
+        ray::kill(&residents[0]).unwrap();
         assert_eq!(ray::get(holds).unwrap(), 1.0);
         drop(residents);
         assert_eq!(ray::get(task).unwrap(), 1);
@@ -237,7 +237,7 @@ fn a_blocked_get_of_an_actor_lends_its_cpu() {
         waiter.ask.tell(told);
         told.wait();
         assert_eq!(ray::get(waiter.sum.remote()).unwrap(), 7);
-        ray::kill(&waiter);
+        ray::kill(&waiter).unwrap();
         eventually("all resources are free again", all_free);
         assert_eq!(ray::get(crate::stage::give.remote(1)).unwrap(), 1);
     });

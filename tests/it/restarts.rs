@@ -211,7 +211,7 @@ fn kill_and_restart() {
         let runs = frail.wait_at.remote(running, gate);
         running.wait_for(1);
         let queued = frail.count.remote();
-        ray::kill_and_restart(&frail);
+        ray::kill_and_restart(&frail).unwrap();
         let error = ray::get(runs).unwrap_err();
         assert!(error.is_actor_unavailable(), "{error}");
         if cluster::wanted() {
@@ -229,7 +229,7 @@ fn kill_and_restart() {
             assert_eq!((lives.made.count(), lives.dropped.count()), (2, 1));
         }
 
-        ray::kill_and_restart(&frail);
+        ray::kill_and_restart(&frail).unwrap();
         if cluster::wanted() {
             eventually("the actor is dead", || ray::get(frail.count.remote()).is_err_and(|error| error.is_actor_died()));
         } else {
@@ -239,7 +239,7 @@ fn kill_and_restart() {
 
         let idle = Frail::remote(lives, ALWAYS);
         assert_eq!(ray::get(idle.count.remote()).unwrap(), 1);
-        ray::kill_and_restart(&idle);
+        ray::kill_and_restart(&idle).unwrap();
         eventually("the actor has restarted", || ray::get(idle.restarted.remote()).is_ok_and(|restarted| restarted));
         assert_eq!(served(|| idle.count.remote()), 1);
     });
@@ -255,7 +255,7 @@ fn an_intended_end_is_no_restart() {
         lives.dropped.wait_for(1);
         let frail = Frail::remote(lives, ALWAYS);
         ray::get(frail.ready()).unwrap();
-        ray::kill(&frail);
+        ray::kill(&frail).unwrap();
         // On a cluster a killed actor does not drop its state.
         lives.dropped.wait_for(calls(1, 2));
         eventually("the actor is dead", || ray::get(frail.count.remote()).is_err_and(|error| error.is_actor_died()));
@@ -352,7 +352,7 @@ fn concurrent_actors_restart() {
         assert!(ray::get(crashed).unwrap_err().is_actor_unavailable());
         assert!(ray::get(beside).unwrap_err().is_actor_unavailable());
         assert_eq!(served(|| room.instance.remote()), 2, "async bodies are dropped at their await");
-        ray::kill_and_restart(&room);
+        ray::kill_and_restart(&room).unwrap();
         eventually("the actor has restarted", || ray::get(room.instance.remote()).is_ok_and(|instance| instance == 3));
     });
 }

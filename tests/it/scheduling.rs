@@ -366,7 +366,7 @@ fn the_stall_report_names_drivers_and_actors() {
         let object = starved.remote();
         let waiter = std::thread::Builder::new().name("the waiter".into()).spawn(move || ray::get(object)).unwrap();
         std::thread::sleep(Duration::from_secs(1)); // body: nothing starts in this time
-        ray::kill(&hog);
+        ray::kill(&hog).unwrap();
         waiter.join().unwrap().unwrap();
     });
     for part in ["actor `Hog` holds {CPU: 2} for life", "thread `the waiter` waits for `starved`"] {

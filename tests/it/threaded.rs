@@ -167,7 +167,7 @@ fn a_kill_fails_concurrent_calls() {
         let (running, gate) = (Tally::new(), Gate::new());
         let all: Vec<_> = (0..8).map(|_| pool.wait_at.remote(running, gate)).collect();
         running.wait_for(4);
-        ray::kill(&pool);
+        ray::kill(&pool).unwrap();
         for object in all {
             assert!(ray::get(object).unwrap_err().is_actor_died());
         }

@@ -86,7 +86,7 @@ fn a_get_ends_with_the_kill_of_a_running_actor() {
         let object = host.hold.remote(running, gate);
         getters(&object, ended);
         running.wait_for(1);
-        ray::kill(&host);
+        ray::kill(&host).unwrap();
         ended.wait_for(GETTERS);
         gate.open();
     });
@@ -101,7 +101,7 @@ fn a_get_of_the_callers_own_call_ends_with_the_kill() {
         let weak = host.downgrade();
         let killer = std::thread::spawn(move || {
             running.wait_for(1);
-            ray::kill(&weak.upgrade().unwrap());
+            ray::kill(&weak.upgrade().unwrap()).unwrap();
         });
         assert!(ray::get(host.hold.remote(running, gate)).unwrap_err().is_actor_died());
         killer.join().unwrap();
@@ -174,7 +174,7 @@ fn a_wait_in_a_killed_actor_ends() {
                 drop(host.wait_for.remote(&foreign, running, ended));
             }
             running.wait_for(1 + u64::from(told));
-            ray::kill(&host);
+            ray::kill(&host).unwrap();
             if cluster::wanted() {
                 eventually("the actor is dead", || {
                     ray::get(host.hold.remote(running, gate)).is_err_and(|error| error.is_actor_died())

@@ -182,7 +182,7 @@ impl Driver {
         let again = self.chance.one_in(2);
         let actor = &mut self.actors[at];
         let number = actor.number;
-        each!(&actor.handle, actor => if again { ray::kill_and_restart(actor) } else { ray::kill(actor) });
+        let _ = each!(&actor.handle, actor => if again { ray::kill_and_restart(actor) } else { ray::kill(actor) });
         let mut kinds = errors([ErrorKind::ActorDied]);
         if actor.restarts {
             kinds = unavailable();
@@ -246,7 +246,7 @@ impl Driver {
                 return;
             }
             self.expect("the state of a named actor", held, round);
-            ray::kill(&actor);
+            let _ = ray::kill(&actor);
             if ray::get_actor::<Ledger>(&name).is_ok() {
                 give_up(&format!("`{name}` is found after its actor was killed"));
             }

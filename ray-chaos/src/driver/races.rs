@@ -96,7 +96,7 @@ impl Driver {
         let (theirs, again, later) = (actor.clone(), self.chance.one_in(2), self.chance.below(10));
         self.assistant.send(move || {
             yields(later);
-            if again { ray::kill_and_restart(&theirs) } else { ray::kill(&theirs) }
+            let _ = if again { ray::kill_and_restart(&theirs) } else { ray::kill(&theirs) };
         });
         if self.chance.one_in(2) {
             drop(actor);
@@ -122,12 +122,12 @@ impl Driver {
         self.note("claim of an actor", [value, killed as i64]);
         let own = if killed < 2 { errors([ErrorKind::ActorDied]) } else { Errors::NONE };
         match killed {
-            0 => ray::kill(&actor),
+            0 => drop(ray::kill(&actor)),
             1 => {
                 let (theirs, later) = (actor.clone(), self.chance.below(20));
                 self.assistant.send(move || {
                     yields(later);
-                    ray::kill(&theirs);
+                    let _ = ray::kill(&theirs);
                 });
             }
             _ => {}

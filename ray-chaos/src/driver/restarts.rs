@@ -40,7 +40,7 @@ impl Driver {
                 self.assistant.send(move || drop(ray::get(last)));
             }
             yields(self.chance.below(4));
-            ray::kill_and_restart(&actor);
+            let _ = ray::kill_and_restart(&actor);
             match ray::get_timeout(actor.instance.remote(), plan().watchdog) {
                 Ok(instance) if instance >= next => {}
                 Ok(instance) => {
@@ -75,7 +75,7 @@ impl Driver {
             std::thread::yield_now();
         }
         let next = next_instance();
-        ray::kill_and_restart(&actor);
+        let _ = ray::kill_and_restart(&actor);
         // A call that ran during the restart has failed by now. All calls that begin later see this number.
         Turns::run_on(slot, next);
         let Some(outcomes) = early.or_else(|| outcomes.recv_timeout(plan().watchdog).ok()) else {
@@ -136,7 +136,7 @@ impl Driver {
             let (outcome, expected) = match step {
                 0 => (note(actor), if alive { End::Good } else { End::Died }),
                 1 => {
-                    ray::kill_and_restart(actor);
+                    let _ = ray::kill_and_restart(actor);
                     used += 1;
                     continue;
                 }

@@ -76,7 +76,7 @@ impl Driver {
             let actor = Ledger::options().num_cpus(cpus as f64).remote(Thing::new(0));
             wait();
             if way == 1 {
-                ray::kill(&actor);
+                let _ = ray::kill(&actor);
             }
         }
         becomes_urgent();
@@ -125,7 +125,7 @@ impl Driver {
                 // These calls are sent together with the call that blocks, or while it runs.
                 let queued: Vec<_> = (0..many).map(|_| note(&actor)).collect();
                 self.reached(&key);
-                ray::kill(&actor);
+                let _ = ray::kill(&actor);
                 match ray::get_timeout(running, SOON) {
                     Err(error) if error.is_actor_died() => {}
                     other => give_up(&format!("the running call of a killed actor: {other:?}")),
@@ -184,7 +184,7 @@ impl Driver {
             self.assistant.send(move || drop(last.map(ray::get)));
         }
         let next = next_instance();
-        ray::kill_and_restart(&actor);
+        let _ = ray::kill_and_restart(&actor);
         let outcome = ray::get_timeout(running, SOON);
         self.check("the running call of a restarted actor fails", outcome.is_err());
         key.open();
@@ -244,7 +244,7 @@ impl Driver {
                 let actor = Ledger::remote(Thing::new(0));
                 let call = actor.block.remote(key.number());
                 self.reached(&key);
-                self.assistant.send(move || ray::kill(&actor));
+                self.assistant.send(move || drop(ray::kill(&actor)));
                 let outcome = ray::get_timeout(call, SOON);
                 self.check("a get ends with the kill", outcome.is_err_and(|error| error.is_actor_died()));
             }

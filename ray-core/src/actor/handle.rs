@@ -3,14 +3,13 @@
 use crate::actor::any::AnyActor;
 use crate::object::carried;
 use crate::object::carried::Carried;
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
@@ -140,12 +139,6 @@ impl<A: Actor> ActorHandle<A> {
         self.head().id()
     }
 
-    /// A handle that does not keep the actor from ending.
-    #[must_use]
-    pub fn downgrade(&self) -> WeakActorHandle<A> {
-        WeakActorHandle { actor: self.hold(), class: PhantomData }
-    }
-
     /// Ends the actor after the calls that were sent before this one. The reference becomes ready when the actor has ended.
     /// Later calls fail with `ActorDied`.
     pub fn terminate(&self) -> ObjectRef<()> {
@@ -221,7 +214,7 @@ impl<A: Actor> Clone for ActorHandle<A> {
     }
 }
 
-/// Two handles are equal if they refer to the same actor.
+/// Two handles are equal if they refer to the same actor. A handle and a weak one are compared in the same way.
 impl<A: Actor> PartialEq for ActorHandle<A> {
     fn eq(&self, other: &Self) -> bool {
         self.actor == other.actor
@@ -248,6 +241,30 @@ impl<A: Actor> IntoArg<ActorHandle<A>> for &ActorHandle<A> {
     }
 }
 
+impl<A: Actor> IntoArg<Vec<ActorHandle<A>>> for &[ActorHandle<A>] {
+    fn into_arg(self) -> Arg<Vec<ActorHandle<A>>> {
+        Arg::of(self.to_vec())
+    }
+}
+
+impl<A: Actor> IntoArg<Vec<ActorHandle<A>>> for &Vec<ActorHandle<A>> {
+    fn into_arg(self) -> Arg<Vec<ActorHandle<A>>> {
+        Arg::of(self.clone())
+    }
+}
+
+impl<A: Actor, const N: usize> IntoArg<Vec<ActorHandle<A>>> for [ActorHandle<A>; N] {
+    fn into_arg(self) -> Arg<Vec<ActorHandle<A>>> {
+        Arg::of(self.into())
+    }
+}
+
+impl<A: Actor, const N: usize> IntoArg<Vec<ActorHandle<A>>> for &[ActorHandle<A>; N] {
+    fn into_arg(self) -> Arg<Vec<ActorHandle<A>>> {
+        Arg::of(self.to_vec())
+    }
+}
+
 impl<A: Actor> Serialize for ActorHandle<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         carried::send(Carried::Actor(Arc::new(self.any())), "an ActorHandle", serializer)
@@ -264,94 +281,4 @@ impl<'de, A: Actor> Deserialize<'de> for ActorHandle<A> {
             Carried::Object(_) | Carried::Remote(_) => None,
         })
     }
-}
-
-/// A handle that does not keep its actor from ending. [`get_actor`](crate::get_actor) and
-/// [`RuntimeContext::current_actor`](crate::RuntimeContext::current_actor) return such handles. Methods are called as on an
-/// [`ActorHandle`].
-pub struct WeakActorHandle<A: Actor> {
-    actor: ActorHold,
-    class: PhantomData<fn(A)>,
-}
-
-impl<A: Actor> WeakActorHandle<A> {
-    pub(crate) fn of_running(actor: Option<&ActorHold>) -> Result<Self> {
-        let Some(actor) = actor else {
-            return Err(Error::new(ErrorKind::ActorNotFound, "no actor runs here: current_actor is for an actor's methods"));
-        };
-        Self::of(actor)
-    }
-
-    /// # Errors
-    /// `ActorNotFound` if the actor is of another class.
-    pub(crate) fn of(actor: &ActorHold) -> Result<Self> {
-        if actor.vtable.type_id != TypeId::of::<A>() {
-            return Err(Error::new(
-                ErrorKind::ActorNotFound,
-                format!("the actor is a `{}`, not a `{}`", actor.vtable.spec.path(), A::SPEC.path()),
-            ));
-        }
-        Ok(Self { actor: actor.clone(), class: PhantomData })
-    }
-
-    /// A handle that keeps the actor from ending; `None`: no handle is left, or the actor is dead.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<ActorHandle<A>> {
-        let handles = &self.actor.handles;
-        let mut count = handles.load(Ordering::Acquire);
-        while count > 0 && !self.actor.is_dead() {
-            match handles.compare_exchange_weak(count, count + 1, Ordering::AcqRel, Ordering::Relaxed) {
-                // SAFETY: the exchange has counted the handle, and the actor is of this class, which `of` has checked.
-                Ok(_) => return Some(unsafe { ActorHandle::adopt(self.actor.head()) }),
-                Err(seen) => count = seen,
-            }
-        }
-        // An actor of another process may have handles in other processes.
-        remote::upgrade(&self.actor, remote::executor_of(&self.actor)?)
-    }
-
-    /// The state of the actor.
-    #[must_use]
-    pub fn state(&self) -> ActorState {
-        remote::state(&self.actor).unwrap_or_else(|| state_of(&self.actor))
-    }
-
-    /// The actor's number.
-    #[must_use]
-    pub fn id(&self) -> ActorId {
-        self.actor.id()
-    }
-}
-
-impl<A: Actor> Deref for WeakActorHandle<A> {
-    type Target = A::Methods;
-    fn deref(&self) -> &A::Methods {
-        // SAFETY: `of` has checked that the actor is of this class, and the hold keeps it alive.
-        unsafe { ActorCell::<A>::methods(self.actor.head()) }
-    }
-}
-
-impl<A: Actor> Clone for WeakActorHandle<A> {
-    fn clone(&self) -> Self {
-        Self { actor: self.actor.clone(), class: PhantomData }
-    }
-}
-
-impl<A: Actor> fmt::Debug for WeakActorHandle<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WeakActor({}, {})", A::SPEC.name(), self.id())
-    }
-}
-
-/// Kills an actor. The running and the queued calls fail with `ActorDied` at once, and so does every later call. A sync
-/// method that runs cannot be interrupted: it continues, `ray::context().is_cancelled()` returns `true` in it, and the
-/// actor's state is dropped when it returns. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.kill.html).
-pub fn kill<A: Actor>(actor: &ActorHandle<A>) {
-    crate::actor::kill::kill(&actor.hold());
-}
-
-/// As [`kill`], but the actor restarts if its `max_restarts` allows it. The running calls fail; the queued ones run on the
-/// new state. It is Ray's `kill(no_restart=False)`.
-pub fn kill_and_restart<A: Actor>(actor: &ActorHandle<A>) {
-    crate::actor::kill::kill_and_restart(&actor.hold());
 }

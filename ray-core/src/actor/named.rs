@@ -1,8 +1,9 @@
 //! Named actors, as handles.
 
 use crate::actor::class::Actor;
-use crate::actor::handle::{ActorHandle, WeakActorHandle};
+use crate::actor::handle::ActorHandle;
 use crate::actor::names::Names;
+use crate::actor::weak_handle::WeakActorHandle;
 use crate::actor::{lifecycle, remote};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::engine::{Attached, Engine};

@@ -101,7 +101,7 @@ pub(crate) fn try_call<M: RemoteMethod>(
 }
 
 #[inline]
-fn call_whole<M: RemoteMethod>(
+pub(crate) fn call_whole<M: RemoteMethod>(
     link: Link<M::Actor>,
     args: MethodArgs<M>,
     options: Option<CallOptions>,

@@ -45,14 +45,14 @@ macro_rules! resources {
         }
 
         /// Sets the number of CPUs that the task needs, in steps of 0.0001. The default is 1, or 0 for an `async fn`.
-        pub fn num_cpus(mut self, amount: f64) -> Self {
-            self.options_mut().num_cpus(amount);
+        pub fn num_cpus(mut self, amount: impl crate::base::amount::Amount) -> Self {
+            self.options_mut().num_cpus(crate::base::amount::Amount::amount(amount));
             self
         }
 
         /// Sets the number of GPUs that the task needs.
-        pub fn num_gpus(mut self, amount: f64) -> Self {
-            self.options_mut().num_gpus(amount);
+        pub fn num_gpus(mut self, amount: impl crate::base::amount::Amount) -> Self {
+            self.options_mut().num_gpus(crate::base::amount::Amount::amount(amount));
             self
         }
 
@@ -63,8 +63,8 @@ macro_rules! resources {
         }
 
         /// Sets the amount of a custom resource that the task needs.
-        pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
-            self.options_mut().resource(name.into(), amount);
+        pub fn resource(mut self, name: impl Into<String>, amount: impl crate::base::amount::Amount) -> Self {
+            self.options_mut().resource(name.into(), crate::base::amount::Amount::amount(amount));
             self
         }
     };

@@ -1,6 +1,6 @@
 //! `ray::context()`: the task, the actor and the engine of the running code.
 
-use crate::actor::handle::WeakActorHandle;
+use crate::actor::weak_handle::WeakActorHandle;
 use crate::base::error::Result;
 use crate::base::id::{ActorId, JobId, NodeId, TaskId, WorkerId};
 use crate::base::resources::Resources;

@@ -1,6 +1,7 @@
 //! `get` and similar functions: the types that they accept, and their results.
 
 use crate::api::until::{Until, timed_out};
+use crate::api::wait::Pending;
 use crate::base::epoch;
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::object::state::Phase;
 use crate::object::view::{TakeError, View};
 use crate::task::runner::Bodies;
 
-/// The types that [`get`] accepts: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, or a tuple of references
-/// to objects of different types.
+/// The types that [`get`] and [`get_all_settled`] accept: an `ObjectRef<T>` or `&ObjectRef<T>`, a `Vec`, slice or array of them, a
+/// [`Pending`](crate::Pending), or a tuple of references to objects of different types.
 #[diagnostic::on_unimplemented(
     message = "`ray::get` takes references to objects that are `Clone`, not `{Self}`",
     label = "expected `ObjectRef<T>`, `&ObjectRef<T>`, or a `Vec`, slice, array or tuple of them",
@@ -28,9 +29,14 @@ use crate::task::runner::Bodies;
 pub trait Get {
     /// The value, or the collection of values in the same order.
     type Output;
+    /// The same with a `Result` in the place of each value.
+    type Settled;
     /// Waits for the value and returns it.
     #[doc(hidden)]
     fn get_until(self, until: Until) -> Result<Self::Output>;
+    /// Waits for all values, and returns what became of each.
+    #[doc(hidden)]
+    fn settled_until(self, until: Until) -> Self::Settled;
 }
 
 /// Returns the value of a reference, or the values of several in the order of the references; blocks until they are ready. The
@@ -76,27 +82,31 @@ pub fn get_timeout<G: Get>(objects: G, timeout: Duration) -> Result<G::Output> {
     objects.get_until(Until::within(timeout))
 }
 
-/// Waits for all references, and returns the value or the error of each.
+/// Waits for all references, and returns the value or the error of each, in the shape in which [`get`] returns the values: a `Vec` of
+/// `Result`s for a `Vec` of references, one `Result` for one reference.
 ///
 /// ```
 /// # extern crate ray_core as ray;
 /// let refs = vec![ray::task(|| 1).remote(), ray::task(|| panic!("no")).remote()];
 /// let results = ray::get_all_settled(refs);
 /// assert!(results[0].is_ok() && results[1].as_ref().unwrap_err().is_panic());
+/// let (number, text) = ray::get_all_settled((ray::put(7), ray::put("seven")));
+/// assert_eq!((number?, text?), (7, "seven"));
+/// # Ok::<(), ray::Error>(())
 /// ```
 #[track_caller]
-pub fn get_all_settled<T: Clone>(objects: impl IntoIterator<Item = ObjectRef<T>>) -> Vec<Result<T>> {
-    let until = Until::forever();
-    let objects: Vec<_> = objects.into_iter().collect();
-    // All references are waited for before the first value is taken, from the last to the first, so that this thread runs short
-    // tasks from its own deque.
-    let entries: Vec<_> = objects.iter().map(ObjectRef::entry).collect();
-    for entry in entries.iter().rev() {
-        if wait_one(*entry, until).is_err() {
+pub fn get_all_settled<G: Get>(objects: G) -> G::Settled {
+    objects.settled_until(Until::forever())
+}
+
+/// Waits until all are settled, before the first value is taken, from the last to the first, so that this thread runs short tasks from
+/// its own deque. It ends at the first wait that fails.
+fn settle_each(entries: impl DoubleEndedIterator<Item = NonNull<Header>>, until: Until) {
+    for entry in entries.rev() {
+        if wait_one(entry, until).is_err() {
             break;
         }
     }
-    objects.into_iter().map(|object| object.get_until(until)).collect()
 }
 
 /// Waits until the entry is settled.
@@ -163,6 +173,10 @@ impl<T> ObjectRef<T> {
 
 impl<T: Clone> Get for ObjectRef<T> {
     type Output = T;
+    type Settled = Result<T>;
+    fn settled_until(self, until: Until) -> Result<T> {
+        self.get_until(until)
+    }
     #[inline]
     fn get_until(self, until: Until) -> Result<T> {
         let entry = self.entry();
@@ -186,6 +200,10 @@ fn tip(entry: NonNull<Header>, until: Until) {
 
 impl<T: Clone> Get for &ObjectRef<T> {
     type Output = T;
+    type Settled = Result<T>;
+    fn settled_until(self, until: Until) -> Result<T> {
+        self.get_until(until)
+    }
     #[inline]
     fn get_until(self, until: Until) -> Result<T> {
         let entry = self.entry();
@@ -200,6 +218,11 @@ impl<T: Clone> Get for &ObjectRef<T> {
 
 impl<T: Clone> Get for Vec<ObjectRef<T>> {
     type Output = Vec<T>;
+    type Settled = Vec<Result<T>>;
+    fn settled_until(self, until: Until) -> Vec<Result<T>> {
+        settle_each(self.iter().map(ObjectRef::entry), until);
+        self.into_iter().map(|object| object.get_until(until)).collect()
+    }
     fn get_until(mut self, until: Until) -> Result<Vec<T>> {
         let mut several = Several::new(until);
         let mut values = Vec::with_capacity(self.len());
@@ -215,6 +238,11 @@ impl<T: Clone> Get for Vec<ObjectRef<T>> {
 
 impl<T: Clone> Get for &[ObjectRef<T>] {
     type Output = Vec<T>;
+    type Settled = Vec<Result<T>>;
+    fn settled_until(self, until: Until) -> Vec<Result<T>> {
+        settle_each(self.iter().map(ObjectRef::entry), until);
+        self.iter().map(|object| object.get_until(until)).collect()
+    }
     fn get_until(self, until: Until) -> Result<Vec<T>> {
         let mut several = Several::new(until);
         let mut values = Vec::with_capacity(self.len());
@@ -229,6 +257,10 @@ impl<T: Clone> Get for &[ObjectRef<T>] {
 
 impl<T: Clone> Get for &Vec<ObjectRef<T>> {
     type Output = Vec<T>;
+    type Settled = Vec<Result<T>>;
+    fn settled_until(self, until: Until) -> Vec<Result<T>> {
+        self.as_slice().settled_until(until)
+    }
     fn get_until(self, until: Until) -> Result<Vec<T>> {
         self.as_slice().get_until(until)
     }
@@ -236,6 +268,11 @@ impl<T: Clone> Get for &Vec<ObjectRef<T>> {
 
 impl<T: Clone, const N: usize> Get for [ObjectRef<T>; N] {
     type Output = [T; N];
+    type Settled = [Result<T>; N];
+    fn settled_until(self, until: Until) -> [Result<T>; N] {
+        settle_each(self.iter().map(ObjectRef::entry), until);
+        self.map(|object| object.get_until(until))
+    }
     fn get_until(self, until: Until) -> Result<[T; N]> {
         Several::new(until).settle_all(&self)?;
         let mut failed = None;
@@ -249,8 +286,24 @@ impl<T: Clone, const N: usize> Get for [ObjectRef<T>; N] {
 
 impl<T: Clone, const N: usize> Get for &[ObjectRef<T>; N] {
     type Output = [T; N];
+    type Settled = [Result<T>; N];
+    fn settled_until(self, until: Until) -> [Result<T>; N] {
+        self.clone().settled_until(until)
+    }
     fn get_until(self, until: Until) -> Result<[T; N]> {
         self.clone().get_until(until)
+    }
+}
+
+/// The references that are left, in the order of the input.
+impl<T: Clone> Get for Pending<ObjectRef<T>> {
+    type Output = Vec<T>;
+    type Settled = Vec<Result<T>>;
+    fn settled_until(self, until: Until) -> Vec<Result<T>> {
+        Vec::from(self).settled_until(until)
+    }
+    fn get_until(self, until: Until) -> Result<Vec<T>> {
+        Vec::from(self).get_until(until)
     }
 }
 
@@ -296,6 +349,12 @@ macro_rules! tuples {
         #[allow(non_snake_case)]
         impl<$($T: GetOne),*> Get for ($($T,)*) {
             type Output = ($($T::Output,)*);
+            type Settled = ($($T::Settled,)*);
+            fn settled_until(self, until: Until) -> Self::Settled {
+                let ($($T,)*) = self;
+                settle_each([$($T.one().0),*].into_iter(), until);
+                ($($T.settled_until(until),)*)
+            }
             fn get_until(self, until: Until) -> Result<Self::Output> {
                 let ($($T,)*) = self;
                 Several::new(until).settle_all(&[$($T.one()),*])?;

@@ -15,7 +15,6 @@ use crate::engine::engine::{Engine, running, start};
 #[derive(Debug)]
 pub struct Context {
     epoch: u32,
-    num_cpus: usize,
     namespace: String,
     /// Of a cluster: set when they are first asked for.
     resources: OnceLock<Resources>,
@@ -28,7 +27,6 @@ impl Context {
         let executor = engine.executor.clone().filter(|executor| executor.cluster().is_some());
         Self {
             epoch: engine.epoch,
-            num_cpus: engine.settings.num_cpus,
             namespace: engine.settings.namespace.to_string(),
             resources: if executor.is_some() { OnceLock::new() } else { engine.total().clone().into() },
             executor,
@@ -38,13 +36,8 @@ impl Context {
     /// The number of logical CPUs of the engine, which is the number of tasks of one CPU that run at once. On a cluster the first call
     /// asks the cluster, and waits for its answer; 0: it has not answered.
     #[must_use]
-    pub fn num_cpus(&self) -> usize {
-        if self.executor.is_none() {
-            return self.num_cpus;
-        }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of CPUs")]
-        let cpus = self.resources().num_cpus() as usize;
-        cpus
+    pub fn num_cpus(&self) -> f64 {
+        self.resources().num_cpus()
     }
 
     /// The namespace of named actors.
@@ -120,7 +113,7 @@ impl Drop for ShutdownGuard {
 /// ```
 /// # extern crate ray_core as ray;
 /// let context = ray::init()?;
-/// assert!(context.num_cpus() >= 1);
+/// assert!(context.num_cpus() >= 1.0);
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init() -> Result<Context> {
@@ -135,7 +128,7 @@ pub fn init() -> Result<Context> {
 /// ```
 /// # extern crate ray_core as ray;
 /// let context = ray::init_with(ray::Config::new().num_cpus(4))?;
-/// assert_eq!(context.num_cpus(), 4);
+/// assert_eq!(context.num_cpus(), 4.0);
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init_with(config: Config) -> Result<Context> {

@@ -7,6 +7,7 @@ use crate::actor::class::{Actor, Constructor, InitArgs, Link, MethodArgs, Remote
 use crate::actor::handle::ActorHandle;
 use crate::actor::{create, send};
 use crate::api::placed::placement;
+use crate::base::amount::Amount;
 use crate::base::call_options::{CallOptions, CreateOptions};
 use crate::base::error::Result;
 use crate::base::options::RetryOn;
@@ -33,6 +34,10 @@ impl<M: RemoteMethod, P> Method<M, P> {
     #[must_use]
     pub fn new(link: Link<M::Actor>) -> Self {
         Self { link, params: PhantomData }
+    }
+
+    pub(super) fn link(&self) -> Link<M::Actor> {
+        self.link
     }
 
     /// Begins a call with options.
@@ -142,14 +147,14 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
     }
 
     /// Sets the number of CPUs that the actor holds for life. The default is none.
-    pub fn num_cpus(mut self, amount: f64) -> Self {
-        self.options.num_cpus(amount);
+    pub fn num_cpus(mut self, amount: impl Amount) -> Self {
+        self.options.num_cpus(amount.amount());
         self
     }
 
     /// Sets the number of GPUs that the actor holds for life.
-    pub fn num_gpus(mut self, amount: f64) -> Self {
-        self.options.num_gpus(amount);
+    pub fn num_gpus(mut self, amount: impl Amount) -> Self {
+        self.options.num_gpus(amount.amount());
         self
     }
 
@@ -161,8 +166,8 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
     }
 
     /// Sets the amount of a custom resource that the actor holds for life.
-    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
-        self.options.resource(name.into(), amount);
+    pub fn resource(mut self, name: impl Into<String>, amount: impl Amount) -> Self {
+        self.options.resource(name.into(), amount.amount());
         self
     }
 

@@ -261,6 +261,13 @@ impl<R: Reference + Clone, const N: usize> From<&[R; N]> for Pending<R> {
     }
 }
 
+/// The references that are left, in the order of the input.
+impl<R: Reference> From<Pending<R>> for Vec<R> {
+    fn from(pending: Pending<R>) -> Self {
+        pending.into_iter().collect()
+    }
+}
+
 impl<R: Reference> FromIterator<R> for Pending<R> {
     fn from_iter<I: IntoIterator<Item = R>>(refs: I) -> Self {
         refs.into_iter().collect::<Vec<_>>().into()

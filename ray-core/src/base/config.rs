@@ -1,9 +1,11 @@
 //! The configuration of the engine: from the program, from the environment, and the defaults.
 
+mod node;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::base::amount::Amount;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::labels::{self, Labels};
 use crate::base::os;
@@ -41,8 +43,8 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Config {
-    num_cpus: Option<usize>,
-    num_gpus: Option<usize>,
+    num_cpus: Option<f64>,
+    num_gpus: Option<f64>,
     memory: Option<u64>,
     resources: Vec<(Cow<'static, str>, f64)>,
     labels: Labels,
@@ -64,19 +66,19 @@ impl Config {
         Config::default()
     }
 
-    /// How many CPUs tasks may hold at once; by default the CPUs that this process may run on.
+    /// How many CPUs tasks may hold at once, a whole number; by default the CPUs that this process may run on.
     ///
     /// With 0, as in Ray, work that asks for no CPU runs (`num_cpus = 0`, an `async fn`, an actor that does not ask for
     /// CPUs), and work that asks for one fails at once with `Infeasible`. An actor holds no CPU here unless it asks for one. Ray
     /// needs one CPU to place an actor, so without CPUs it starts no actor.
-    pub fn num_cpus(mut self, cpus: usize) -> Config {
-        self.num_cpus = Some(cpus);
+    pub fn num_cpus(mut self, cpus: impl Amount) -> Config {
+        self.num_cpus = Some(cpus.amount());
         self
     }
 
-    /// How many GPUs tasks may hold at once; by default none.
-    pub fn num_gpus(mut self, gpus: usize) -> Config {
-        self.num_gpus = Some(gpus);
+    /// How many GPUs tasks may hold at once, a whole number; by default none.
+    pub fn num_gpus(mut self, gpus: impl Amount) -> Config {
+        self.num_gpus = Some(gpus.amount());
         self
     }
 
@@ -89,8 +91,8 @@ impl Config {
 
     /// The amount of a custom resource; a multiple of 0.0001. `init` returns an error for the names `CPU`, `GPU`, `memory` and the
     /// empty one, and for an amount that is negative, above 1e15, or has more than four decimals.
-    pub fn resource(mut self, name: impl Into<Cow<'static, str>>, amount: f64) -> Config {
-        self.resources.push((name.into(), amount));
+    pub fn resource(mut self, name: impl Into<Cow<'static, str>>, amount: impl Amount) -> Config {
+        self.resources.push((name.into(), amount.amount()));
         self
     }
 
@@ -204,18 +206,6 @@ impl Config {
         self.namespace.as_deref()
     }
 
-    /// Removes what the program chooses about the node on which it runs, and returns it.
-    #[doc(hidden)]
-    pub fn take_node(&mut self) -> Node {
-        Node {
-            num_cpus: self.num_cpus.take(),
-            num_gpus: self.num_gpus.take(),
-            memory: self.memory.take(),
-            resources: std::mem::take(&mut self.resources),
-            labels: std::mem::take(&mut self.labels),
-        }
-    }
-
     /// Removes the environment of the program's workers, and returns it.
     ///
     /// # Errors
@@ -281,7 +271,11 @@ impl Config {
 
     fn resolve_in(self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Resolved> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let num_cpus = self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+        let (cpu, gpu) = (whole("CPU", "num_cpus", self.num_cpus)?, whole("GPU", "num_gpus", self.num_gpus)?);
+        let num_cpus = match cpu {
+            Some(units) => (units / UNITS) as usize,
+            None => std::thread::available_parallelism().map_or(1, Into::into),
+        };
         // Without CPUs, work that asks for no CPU needs a thread too.
         let workers = num_cpus.max(1);
         let max_threads = self.max_threads.unwrap_or(num_cpus.saturating_add(SPARE_THREADS));
@@ -306,13 +300,12 @@ impl Config {
         }
         let custom = self.resources.into_iter().map(|(name, amount)| resources::custom(name, amount));
         let total = Resources::new(
-            whole("CPU", num_cpus)?,
-            whole("GPU", self.num_gpus.unwrap_or(0))?,
+            num_cpus as u64 * UNITS,
+            gpu.unwrap_or(0),
             self.memory.unwrap_or_else(os::memory_of_process),
             custom.collect::<Result<Vec<_>>>()?,
         );
         Ok(Resolved {
-            num_cpus,
             workers,
             total,
             labels: labels::of_node(self.labels)?,
@@ -329,36 +322,9 @@ impl Config {
     }
 }
 
-/// What a program chooses about the node on which it runs.
-#[doc(hidden)]
-#[derive(Clone, Debug, Default)]
-pub struct Node {
-    pub num_cpus: Option<usize>,
-    pub num_gpus: Option<usize>,
-    pub memory: Option<u64>,
-    pub resources: Vec<(Cow<'static, str>, f64)>,
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Node {
-    /// The function of [`Config`] that has chosen something; none: nothing is chosen.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&'static str> {
-        let chosen = [
-            ("num_cpus", self.num_cpus.is_some()),
-            ("num_gpus", self.num_gpus.is_some()),
-            ("memory", self.memory.is_some()),
-            ("resource", !self.resources.is_empty()),
-            ("label", !self.labels.is_empty()),
-        ];
-        chosen.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
-    }
-}
-
 /// The checked configuration that the engine starts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
-    pub(crate) num_cpus: usize,
     /// How many threads start when there is work for them: one for each CPU, and at least one.
     pub(crate) workers: usize,
     pub(crate) total: Resources,
@@ -382,9 +348,13 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
 }
 
-fn whole(name: &str, count: usize) -> Result<u64> {
-    let units = u64::try_from(count).ok().and_then(|count| count.checked_mul(UNITS));
-    units.ok_or_else(|| invalid(format!("{name}: {count} is too large")))
+/// A number of CPUs or GPUs of the node, in units; `setter` is the function of [`Config`] that chooses it.
+fn whole(name: &str, setter: &str, count: Option<f64>) -> Result<Option<u64>> {
+    let Some(count) = count else { return Ok(None) };
+    match resources::quantity(name, count)? {
+        units if units.is_multiple_of(UNITS) => Ok(Some(units)),
+        _ => Err(invalid(format!("Config::{setter} must be a whole number, not {count}"))),
+    }
 }
 
 /// Where bodies run, and whether values are encoded on the way.
@@ -419,8 +389,8 @@ mod tests {
     #[test]
     fn defaults() {
         let resolved = resolve(Config::new(), &[("RAY_ADDRESS", "")]).unwrap();
-        assert!(resolved.num_cpus >= 1 && resolved.max_threads >= 10_500 && resolved.tips && resolved.mode == Mode::Embedded);
-        assert_eq!(resolved.total.num_cpus(), resolved.num_cpus as f64);
+        assert!(resolved.workers >= 1 && resolved.max_threads >= 10_500 && resolved.tips && resolved.mode == Mode::Embedded);
+        assert_eq!(resolved.total.num_cpus(), resolved.workers as f64);
         assert_eq!((resolved.stall_report, &*resolved.namespace), (Some(DEFAULT_STALL), "default"));
     }
 
@@ -454,7 +424,7 @@ mod tests {
     #[test]
     fn no_cpus_at_all() {
         let resolved = resolve(Config::new().num_cpus(0), &[]).unwrap();
-        assert_eq!((resolved.num_cpus, resolved.workers, resolved.total.cpu()), (0, 1, 0));
+        assert_eq!((resolved.workers, resolved.total.cpu()), (1, 0));
         assert!(resolved.checks_submissions && resolved.mode == Mode::Embedded);
         assert!(!resolve(Config::new().num_cpus(1), &[]).unwrap().checks_submissions);
     }
@@ -482,6 +452,8 @@ mod tests {
             Config::new().worker_stack_size(usize::MAX),
             Config::new().num_cpus(usize::MAX).max_threads(usize::MAX),
             Config::new().num_cpus(4).max_threads(3),
+            Config::new().num_cpus(2.5),
+            Config::new().num_gpus(-1),
             Config::new().resource("CPU", 1.0),
             Config::new().resource("x", -1.0),
             Config::new().namespace(""),

@@ -8,6 +8,7 @@
 pub(crate) mod conversion;
 mod payload;
 mod show;
+mod std_errors;
 mod wire;
 
 use std::any::Any;
@@ -19,12 +20,13 @@ use payload::{Encode, Head, Owned, Payload};
 pub(crate) use wire::Arrived;
 pub use wire::EncodedError;
 
-/// The result of the engine's functions: `ray::Result<T>` is `Result<T, ray::Error>`.
+/// The result of the engine's functions: `ray::Result<T>` is `Result<T, ray::Error>`. `?` turns the errors of the standard library, and a
+/// `Box<dyn Error + Send + Sync>`, into one of kind `Other`; [`Error::from_std`] and [`Error::other`] do so for other types.
 ///
 /// ```
 /// # extern crate ray_core as ray;
 /// fn parse(text: &str) -> ray::Result<i64> {
-///     text.parse().map_err(ray::Error::other)
+///     Ok(text.parse::<i64>()?)
 /// }
 /// assert_eq!(parse("7").unwrap(), 7);
 /// assert!(parse("seven").unwrap_err().is_other());

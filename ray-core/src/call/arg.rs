@@ -9,7 +9,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
-use crate::base::error::Result;
+use crate::base::epoch;
+use crate::base::error::{Error, Result};
 use crate::call::codec::ReferenceArg;
 use crate::object::any::AnyRef;
 use crate::object::encoded::Encoded;
@@ -119,7 +120,7 @@ impl<T> ArgList for Arg<T> {
 }
 
 /// The types that a caller may pass for a parameter `T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`;
-/// `&str` for a `String`, and references in a `Vec` for a `Vec`. References and `Arc`s require `T: Clone`: the value is moved out
+/// `&str` and `&String` for a `String`, and references in a `Vec` for a `Vec`. References and `Arc`s require `T: Clone`: the value is moved out
 /// if this is the last reference to it, otherwise it is cloned.
 #[diagnostic::on_unimplemented(
     message = "the remote call takes `{T}` here, not `{Self}`",
@@ -168,10 +169,23 @@ impl IntoArg<String> for &str {
     }
 }
 
+impl IntoArg<String> for &String {
+    fn into_arg(self) -> Arg<String> {
+        Arg(Repr::Value(self.clone()))
+    }
+}
+
 impl<T> Arg<T> {
     /// An argument that is a value.
     pub(crate) fn of(value: T) -> Self {
         Self(Repr::Value(value))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Arg<T> {
+    /// An argument that has failed: its task does not run, and fails with the error.
+    pub(crate) fn failed(error: Error) -> Self {
+        ObjectRef::failed(error, epoch::current()).into_arg()
     }
 }
 

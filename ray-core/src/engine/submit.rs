@@ -73,7 +73,7 @@ const fn default_cpu<F: Function>() -> u64 {
 
 /// Submits a function's task without options of its own.
 #[inline]
-fn submit_plain<F: Function>(args: ArgsOf<F>) -> ObjectRef<F::Output> {
+pub(crate) fn submit_plain<F: Function>(args: ArgsOf<F>) -> ObjectRef<F::Output> {
     if Known::<F>::PLAIN {
         let class = if const { default_cpu::<F>() } == 0 { Class::Free } else { Class::OneCpu };
         return submit_body::<FunctionBody<F>>(args, class, None);

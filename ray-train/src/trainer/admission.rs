@@ -127,7 +127,7 @@ struct Candidates {
 impl Drop for Candidates {
     fn drop(&mut self) {
         for (worker, ready) in self.workers.iter().zip(&self.ready) {
-            ray::kill(worker);
+            let _ = ray::kill(worker);
             // Reads the error of the killed worker, so that the engine does not log it as unread.
             let _ = ray::get_timeout(ready, Duration::ZERO);
         }

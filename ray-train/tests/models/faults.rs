@@ -141,7 +141,7 @@ fn after_a_kill<N: Network>(make: Make) -> String {
     let go_on = Mutex::new(go_on);
     let killer = std::thread::spawn(move || {
         reached.recv().unwrap();
-        ray::kill(&Worker::find(path, 1).unwrap());
+        ray::kill(&Worker::find(path, 1).unwrap()).unwrap();
         killed.send(()).unwrap();
     });
     let cut = move |ctx: &TrainContext| {

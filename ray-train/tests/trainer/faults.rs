@@ -106,7 +106,7 @@ fn a_killed_rank() {
         let told = Arc::clone(&at_work);
         let run = run.on_report(move |_| {
             told.fetch_add(1, Ordering::Relaxed);
-            ray::kill(&Worker::find(&path, 1).unwrap());
+            ray::kill(&Worker::find(&path, 1).unwrap()).unwrap();
         });
         let failed = fails(run, 3, move |ctx| {
             ctx.report((), None)?;

@@ -193,7 +193,7 @@ fn a_call_of_a_dead_actor_fails_later() {
     if joined() {
         let counter = Counter::remote(Tally::new());
         assert_eq!(ray::get(counter.value.remote()).unwrap(), 1);
-        ray::kill(&counter);
+        ray::kill(&counter).unwrap();
         eventually("the actor is dead", || ray::get(counter.value.remote()).is_err());
         let call = counter.value.try_remote().unwrap();
         assert!(ray::get(call).unwrap_err().is_actor_died());
@@ -207,7 +207,7 @@ fn a_kill_drops_no_state() {
         let killed = Tally::new();
         let counter = Counter::remote(killed);
         assert_eq!(ray::get(counter.value.remote()).unwrap(), 1);
-        ray::kill(&counter);
+        ray::kill(&counter).unwrap();
         eventually("the actor is dead", || ray::get(counter.value.remote()).is_err());
         assert_eq!(killed.count(), 0);
     }

@@ -117,7 +117,7 @@ fn a_restart_fails_the_queued_calls() {
         let runs = host.wait_at.remote(running, gate);
         let queued = host.number.remote();
         running.wait_for(1);
-        ray::kill_and_restart(&host);
+        ray::kill_and_restart(&host).unwrap();
         for call in [runs, queued] {
             let error = ray::get(call).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ActorUnavailable, "{error}");
@@ -281,7 +281,7 @@ fn a_cancelled_call_that_waits_for_its_argument_leaves_a_gap() {
         assert!(ray::get(cancelled).unwrap_err().is_cancelled());
         let error = ray::get_timeout(&behind, std::time::Duration::from_millis(500)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::GetTimeout, "{error}");
-        ray::kill(&host);
+        ray::kill(&host).unwrap();
         gate.open();
     }
 }

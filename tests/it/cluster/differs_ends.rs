@@ -64,7 +64,7 @@ fn an_actor_keeps_its_cpu() {
         alone_on(1, || {
             let asker = Asker::options().num_cpus(1.0).remote();
             assert!(ray::get(asker.ask.remote()).unwrap());
-            ray::kill(&asker);
+            ray::kill(&asker).unwrap();
             assert_eq!(ray::get_timeout(give.remote(2), PATIENCE).unwrap(), 2, "then the CPU is free");
         });
     }

@@ -305,7 +305,7 @@ fn ends_of_actors() {
         assert!(ray::get(left.add.remote(1)).unwrap_err().is_actor_died());
         let killed = Counter::remote(0);
         ray::get(killed.add.remote(1)).unwrap();
-        ray::kill(&killed);
+        ray::kill(&killed).unwrap();
         assert!(ray::get(killed.add.remote(1)).unwrap_err().is_actor_died());
         eventually("the process is gone", || killed.state() == ray::ActorState::Dead);
     });

@@ -9,6 +9,7 @@ use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::base::error::Result;
+use crate::base::error::std_errors::for_each_std_error;
 
 /// Returns a user's value, or the error that it wraps, as the first error of its chain; none for a type that is only `Display`.
 pub(super) type Head<E> = for<'a> fn(&'a E) -> Option<&'a (dyn StdError + 'static)>;
@@ -105,48 +106,14 @@ pub(super) fn chain<'a>(first: Option<&'a (dyn StdError + 'static)>) -> impl Ite
 /// of `dyn Error` needs an `E: Error`, which is not known here.
 pub(super) fn as_known<'a, E: 'static>(cause: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     macro_rules! known {
-        ($($type:ty),* $(,)?) => {
+        ($($type:ty),*) => {
             $(if TypeId::of::<E>() == TypeId::of::<$type>() {
                 return (cause.downcast_ref::<$type>()? as &dyn Any).downcast_ref();
             })*
         };
     }
-    known!(
-        std::alloc::LayoutError,
-        std::array::TryFromSliceError,
-        std::cell::BorrowError,
-        std::cell::BorrowMutError,
-        std::char::CharTryFromError,
-        std::char::DecodeUtf16Error,
-        std::char::ParseCharError,
-        std::char::TryFromCharError,
-        std::collections::TryReserveError,
-        std::env::JoinPathsError,
-        std::env::VarError,
-        std::ffi::FromBytesUntilNulError,
-        std::ffi::FromBytesWithNulError,
-        std::ffi::FromVecWithNulError,
-        std::ffi::IntoStringError,
-        std::ffi::NulError,
-        std::fmt::Error,
-        std::io::Error,
-        std::net::AddrParseError,
-        std::num::ParseFloatError,
-        std::num::ParseIntError,
-        std::num::TryFromIntError,
-        std::path::StripPrefixError,
-        std::str::ParseBoolError,
-        std::str::Utf8Error,
-        std::string::FromUtf16Error,
-        std::string::FromUtf8Error,
-        std::sync::mpsc::RecvError,
-        std::sync::mpsc::RecvTimeoutError,
-        std::sync::mpsc::TryRecvError,
-        std::thread::AccessError,
-        std::time::SystemTimeError,
-        std::time::TryFromFloatSecsError,
-        crate::base::error::Error,
-    );
+    known!(crate::base::error::Error);
+    for_each_std_error!(known);
     None
 }
 

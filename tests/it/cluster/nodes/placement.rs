@@ -184,7 +184,7 @@ fn a_detached_actor_outlives_its_driver() {
             let found = ray::get_actor_in::<Place>(name, "theirs").unwrap();
             assert_eq!(get(found.add.remote()), 2);
             assert_eq!(get(found.variable.remote()).as_deref(), Some("attribute"), "the job's environment");
-            ray::kill(&found.upgrade().unwrap());
+            ray::kill(&found.upgrade().unwrap()).unwrap();
             // Ray's `kill` returns before the actor has ended.
             eventually("the actor is dead", || {
                 ray::get_timeout(found.add.remote(), PATIENCE).is_err_and(|error| error.is_actor_died())

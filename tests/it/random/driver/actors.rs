@@ -187,14 +187,15 @@ impl Driver<'_> {
         let actor = &mut self.actors[at];
         let number = actor.number;
         log(format!("{}: kill {number}, again {again}", self.number));
-        match &actor.handle {
+        let killed = match &actor.handle {
             Handle::Ledger(actor) if again => ray::kill_and_restart(actor),
             Handle::Crowd(actor) if again => ray::kill_and_restart(actor),
             Handle::Desk(actor) if again => ray::kill_and_restart(actor),
             Handle::Ledger(actor) => ray::kill(actor),
             Handle::Crowd(actor) => ray::kill(actor),
             Handle::Desk(actor) => ray::kill(actor),
-        }
+        };
+        killed.unwrap();
         let mut kinds = Kinds::of(ErrorKind::ActorDied);
         if actor.restarts {
             kinds = kinds.and(Kinds::of(ErrorKind::ActorUnavailable));
