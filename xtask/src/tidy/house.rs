@@ -53,6 +53,7 @@ const UNSAFE: &[&str] = &[
     "ray-core/src/actor/schedule.rs",
     "ray-core/src/actor/send.rs",
     "ray-core/src/actor/steal.rs",
+    "ray-core/src/actor/weak_handle.rs",
     "ray-core/src/engine/blocking/awaiting.rs",
     "ray-core/src/api/get.rs",
     "ray-core/src/engine/blocking/inline.rs",

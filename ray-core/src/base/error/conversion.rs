@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::error::payload::{Head, Owned, guarded};
+use crate::base::error::payload::{BoxedError, Head, Owned, guarded};
+use crate::base::error::std_errors::for_each_std_error;
 use crate::base::error::wire::UserValue;
 use crate::base::error::{Error, ErrorKind};
 
@@ -311,6 +312,28 @@ macro_rules! not_a_result {
             $crate::__private::require_plain_return((&&$crate::__private::Carrier::<$type>::NEW).ray_return_kind());
         };
     };
+}
+
+macro_rules! conversions {
+    ($($type:ty),*) => {
+        $(
+            /// An error of kind [`ErrorKind::Other`](crate::ErrorKind::Other), as [`Error::from_std`] makes it.
+            impl From<$type> for Error {
+                fn from(error: $type) -> Error {
+                    Error::from_std(error)
+                }
+            }
+        )*
+    };
+}
+for_each_std_error!(conversions);
+
+/// An error of kind [`ErrorKind::Other`](crate::ErrorKind::Other) with the box and its causes. A box that contains an [`Error`] becomes
+/// that error.
+impl From<BoxedError> for Error {
+    fn from(error: BoxedError) -> Error {
+        Error::other(error)
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
-//! The error types of the standard library: `?` turns them into an [`Error`], and [`Error::downcast_ref`] finds them among causes.
+//! The error types of the standard library: `?` turns them into an `Error`, and `Error::downcast_ref` finds them among causes.
 
-use crate::base::error::Error;
-use crate::base::error::payload::BoxedError;
-
-/// Calls a macro with the types that need no parameters.
+/// Calls a macro with those types that have no parameters.
 macro_rules! for_each_std_error {
     ($each:ident) => {
         $each! {
@@ -44,25 +41,3 @@ macro_rules! for_each_std_error {
     };
 }
 pub(super) use for_each_std_error;
-
-macro_rules! conversions {
-    ($($type:ty),*) => {
-        $(
-            /// An error of kind [`ErrorKind::Other`](crate::ErrorKind::Other), as [`Error::from_std`] makes it.
-            impl From<$type> for Error {
-                fn from(error: $type) -> Error {
-                    Error::from_std(error)
-                }
-            }
-        )*
-    };
-}
-for_each_std_error!(conversions);
-
-/// An error of kind [`ErrorKind::Other`](crate::ErrorKind::Other) with the box and its causes. A box that contains an [`Error`] becomes
-/// that error.
-impl From<BoxedError> for Error {
-    fn from(error: BoxedError) -> Error {
-        Error::other(error)
-    }
-}
