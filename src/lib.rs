@@ -432,7 +432,7 @@ pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]
 pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, TraceContext, cancel, cancel_with, context, task};
 #[doc(inline)]
-pub use ray_core::{LabelMatch, Lifetime, RemoteFunction, RuntimeEnv, SchedulingStrategy};
+pub use ray_core::{Chunk, LabelMatch, Lifetime, Map, MapChunks, MapStream, RemoteFunction, RuntimeEnv, SchedulingStrategy};
 
 // Actors, and groups that exchange arrays.
 #[doc(inline)]

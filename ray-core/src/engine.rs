@@ -5,6 +5,7 @@ pub(crate) mod awaited;
 pub(crate) mod blocking;
 pub(crate) mod callbacks;
 pub(crate) mod calls;
+pub(crate) mod chunk_body;
 pub(crate) mod claim;
 pub(crate) mod deadlock;
 #[expect(clippy::module_inception, reason = "the file defines the type `Engine`, and nothing else")]

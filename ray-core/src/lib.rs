@@ -34,6 +34,7 @@ pub use api::get::{Get, get, get_all_settled, get_timeout};
 pub use api::init::{
     Context, Node, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized, nodes,
 };
+pub use api::map::{Chunk, Map, MapChunks, MapStream};
 pub use api::put::{put, put_local};
 pub use api::remote_function::RemoteFunction;
 pub use api::shutdown::shutdown;
@@ -67,7 +68,9 @@ pub mod __private {
     pub use crate::api::configured::Configured;
     pub use crate::api::listen::listen;
     pub use crate::api::macro_support::*;
+    pub use crate::api::map::Map;
     pub use crate::api::method::{ActorBuilder, ConfiguredMethod, Method};
+    pub use crate::api::remote_function::RemoteFunction;
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};

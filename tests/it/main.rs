@@ -59,6 +59,7 @@ mod instances;
 mod large;
 mod lifecycle;
 mod local;
+mod maps;
 mod objects;
 mod placement;
 mod retry;

@@ -28,9 +28,12 @@ use crate::call::arg::{Arg, IntoArg};
 ///
 /// It can be passed for a parameter of type `ActorHandle<A>`; the task then has a handle of its own, which keeps the actor from ending.
 /// If the actor is dead when it is passed, the task fails with `ActorDied`. A weak handle inside a value keeps the actor from ending
-/// only while the value is encoded.
+/// while the value is encoded; on a cluster, also in the process that has decoded it.
 pub struct WeakActorHandle<A: Actor> {
     actor: ActorHold,
+    /// An actor of another process that this process knows by the bytes of this handle alone: without a handle its executor would forget
+    /// it.
+    kept: Option<ActorHandle<A>>,
     class: PhantomData<fn(A)>,
 }
 
@@ -64,7 +67,7 @@ impl<A: Actor> WeakActorHandle<A> {
 
     /// The caller knows that the actor is of this class.
     pub(super) fn of_class(actor: ActorHold) -> Self {
-        Self { actor, class: PhantomData }
+        Self { actor, kept: None, class: PhantomData }
     }
 
     /// A handle that keeps the actor from ending; `None`: no handle is left, or the actor is dead.
@@ -116,7 +119,7 @@ impl<A: Actor> Deref for WeakActorHandle<A> {
 
 impl<A: Actor> Clone for WeakActorHandle<A> {
     fn clone(&self) -> Self {
-        Self { actor: self.actor.clone(), class: PhantomData }
+        Self { actor: self.actor.clone(), kept: self.kept.clone(), class: PhantomData }
     }
 }
 
@@ -186,6 +189,10 @@ impl<A: Actor> Serialize for WeakActorHandle<A> {
 
 impl<'de, A: Actor> Deserialize<'de> for WeakActorHandle<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ActorHandle::deserialize(deserializer).map(|handle: ActorHandle<A>| handle.downgrade())
+        ActorHandle::deserialize(deserializer).map(|handle: ActorHandle<A>| {
+            let weak = handle.downgrade();
+            let kept = remote::executor_of(&weak.actor).is_some().then_some(handle);
+            Self { kept, ..weak }
+        })
     }
 }

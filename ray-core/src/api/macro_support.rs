@@ -290,6 +290,22 @@ macro_rules! __ray_function_surface {
                 $crate::__private::tell::<$function>(($($convert($argument),)*));
             }
 
+            /// Submits a call for each item, at most 100 at a time, and iterates over the results in the order of the items.
+            $($vis)* fn map<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
+            where
+                Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,
+            {
+                $crate::__private::Map::new(self, __bound_items, true)
+            }
+
+            /// As `map`; the results come in the order in which the calls end.
+            $($vis)* fn map_unordered<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
+            where
+                Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,
+            {
+                $crate::__private::Map::new(self, __bound_items, false)
+            }
+
             /// Options for the next call: `.options().num_cpus(2.0).remote(..)`.
             #[must_use = "options do nothing until `remote`, `try_remote` or `tell`"]
             $($vis)* fn $options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Args>

@@ -2,7 +2,7 @@
 
 use crate::actor::class::RemoteMethod;
 use crate::actor::send;
-use crate::api::method::Method;
+use crate::api::method::{BorrowedMethod, Method};
 use crate::call::function::Function;
 use crate::call::params::IntoParam;
 use crate::engine::submit;
@@ -56,6 +56,16 @@ macro_rules! functions {
             #[inline]
             fn remote(&self, ($($X,)*): ($($X,)*)) -> ObjectRef<M::Output> {
                 send::call_whole::<M>(self.link(), ($($X.into_param(),)*), None, None)
+            }
+        }
+
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> sealed::Sealed<($($X,)*)> for BorrowedMethod<'_, M, ($($P,)*)> {}
+        #[allow(non_snake_case, clippy::unused_unit)]
+        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> RemoteFunction<($($X,)*)> for BorrowedMethod<'_, M, ($($P,)*)> {
+            type Output = M::Output;
+            #[inline]
+            fn remote(&self, ($($X,)*): ($($X,)*)) -> ObjectRef<M::Output> {
+                send::call_whole::<M>(self.0.link(), ($($X.into_param(),)*), None, None)
             }
         }
     };

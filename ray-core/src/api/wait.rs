@@ -46,6 +46,7 @@ mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for super::ObjectRef<T> {}
     impl Sealed for super::AnyRef {}
+    impl<T> Sealed for crate::api::map::Call<T> {}
 }
 
 impl<T> Reference for ObjectRef<T> {
@@ -60,7 +61,7 @@ impl Reference for AnyRef {
     }
 }
 
-/// References to wait for, in order; [`wait`] takes them and returns the rest. It keeps its registration with the objects, so in a
+/// References to wait for, in order; [`wait`] takes them and returns the rest. [`push`](Self::push) adds further ones. It keeps its registration with the objects, so in a
 /// loop of waits each result costs the same, whatever the number of references.
 ///
 /// ```
@@ -86,8 +87,10 @@ pub struct Pending<R: Reference> {
     offered: usize,
     /// No reference before this index is left.
     first: usize,
-    /// Whether the references were entered in the engine's awaited queue.
-    announced: bool,
+    /// The references before this index were entered in the engine's awaited queue.
+    announced: usize,
+    /// Whether a reference was pushed, so that the set gets room for more.
+    grows: bool,
 }
 
 // SAFETY: only the owner and the firing threads use the set, by its rules (`set`), and the references, which are Send, keep the
@@ -120,6 +123,45 @@ impl<R: Reference> Pending<R> {
         self.refs.iter().flatten()
     }
 
+    /// Adds a reference behind the others. It keeps the registration, so in a window that moves over many references each one costs
+    /// the same, whatever the size of the window. A wait does not notice if the object was added before.
+    ///
+    /// ```
+    /// # extern crate ray_core as ray;
+    /// let submit = |x: u64| ray::task(move || x).remote();
+    /// let mut window: ray::Pending<_> = (0..10).map(submit).collect();
+    /// let mut sum = 0;
+    /// for x in 10..1000 {
+    ///     let (done, rest) = ray::wait(window, 1)?;
+    ///     sum += ray::get(done)?[0];
+    ///     window = rest;
+    ///     window.push(submit(x));
+    /// }
+    /// sum += ray::get(window)?.iter().sum::<u64>();
+    /// assert_eq!(sum, 499_500);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn push(&mut self, object: R) {
+        let header = object.place().header;
+        let (readiness, is_stale) = (NonNull::from(header.readiness()), epoch::check_object(header.epoch).is_err());
+        self.refs.push(Some(object));
+        self.left += 1;
+        self.offered = self.refs.len();
+        self.grows = true;
+        // SAFETY: `self.refs` keeps the entry alive until the set is dropped or the reference is taken, when its node is done. This
+        // thread has the set for itself.
+        if self.set.as_deref().is_some_and(|set| is_stale || !unsafe { set.add(readiness) }) {
+            self.forget_registration();
+        }
+    }
+
+    /// Ends the registration; the next wait makes another one. The places of references that were taken are given up.
+    fn forget_registration(&mut self) {
+        self.set = None;
+        self.refs.retain(Option::is_some);
+        (self.head, self.first, self.announced, self.offered) = (0, 0, 0, self.refs.len());
+    }
+
     /// The index of the first reference that is left. It never decreases, so a loop of calls looks at each index once.
     fn first(&mut self) -> Option<usize> {
         while self.refs.get(self.first)?.is_none() {
@@ -131,6 +173,9 @@ impl<R: Reference> Pending<R> {
     /// Registers with every entry when it is called for the first time.
     fn register(&mut self) -> Result<&Set> {
         if self.set.is_none() {
+            if self.refs.len() > self.left {
+                self.forget_registration();
+            }
             let entries: Vec<NonNull<Header>> = self.refs.iter().flatten().map(|object| object.place().entry).collect();
             if set::has_duplicates(&entries) {
                 return Err(Error::new(
@@ -147,7 +192,7 @@ impl<R: Reference> Pending<R> {
             let entries: Vec<NonNull<Header>> = readiness.collect();
             // SAFETY: the references keep the entries, and with them the entries of their readiness, alive until the set is dropped:
             // it is declared before them, and `take` removes only a reference whose node is done.
-            self.set = Some(unsafe { Set::new(&entries) });
+            self.set = Some(unsafe { Set::new(&entries, if self.grows { (2 * entries.len()).max(16) } else { entries.len() }) });
         }
         self.set.as_deref().ok_or_else(epoch::stale_object)
     }
@@ -178,10 +223,9 @@ impl<R: Reference> Pending<R> {
     /// Enters the references in the awaited queue, so that their tasks go before new work.
     fn announce(&mut self, state: &ThreadState) {
         let getter = if state.frame().is_some() { Getter::InABody } else { Getter::Outside };
-        if !std::mem::replace(&mut self.announced, true) {
-            for object in self.refs.iter().flatten().take(MOST) {
-                state.engine.awaited.enter(object.place().header, getter);
-            }
+        let from = std::mem::replace(&mut self.announced, self.refs.len());
+        for object in self.refs[from..].iter().flatten().take(MOST) {
+            state.engine.awaited.enter(object.place().header, getter);
         }
     }
 
@@ -233,7 +277,8 @@ impl<R: Reference> Pending<R> {
 impl<R: Reference> From<Vec<R>> for Pending<R> {
     fn from(refs: Vec<R>) -> Self {
         let left = refs.len();
-        Self { set: None, refs: refs.into_iter().map(Some).collect(), left, head: 0, offered: 0, first: 0, announced: false }
+        let refs = refs.into_iter().map(Some).collect();
+        Self { set: None, refs, left, head: 0, offered: 0, first: 0, announced: 0, grows: false }
     }
 }
 
@@ -271,6 +316,13 @@ impl<R: Reference> From<Pending<R>> for Vec<R> {
 impl<R: Reference> FromIterator<R> for Pending<R> {
     fn from_iter<I: IntoIterator<Item = R>>(refs: I) -> Self {
         refs.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+/// Adds each reference as [`Pending::push`] does.
+impl<R: Reference> Extend<R> for Pending<R> {
+    fn extend<I: IntoIterator<Item = R>>(&mut self, refs: I) {
+        refs.into_iter().for_each(|object| self.push(object));
     }
 }
 

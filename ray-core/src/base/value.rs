@@ -3,10 +3,10 @@
 //! The embedded engine moves values and encodes none; strict mode does, and so will an engine for a cluster.
 
 use std::any::type_name;
-use std::io;
+use std::{fmt, io};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::base::error::{Error, ErrorKind, Result};
 
@@ -155,6 +155,31 @@ impl io::Read for Bounded<&[u8]> {
     fn read_exact(&mut self, into: &mut [u8]) -> io::Result<()> {
         self.bound.check()?;
         self.bytes.read_exact(into)
+    }
+}
+
+/// Bytes as one piece, where serde would write a list of numbers.
+pub(crate) struct Blob(pub(crate) Vec<u8>);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Piece;
+        impl Visitor<'_> for Piece {
+            type Value = Blob;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
+                Ok(Blob(bytes.to_vec()))
+            }
+        }
+        deserializer.deserialize_bytes(Piece)
     }
 }
 

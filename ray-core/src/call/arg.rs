@@ -38,6 +38,7 @@ mod sealed {
     impl<T> Sealed for super::Arg<T> {}
     impl<T: super::Lend + ?Sized> Sealed for super::Shared<T> {}
     impl<C> Sealed for super::Closure<C> {}
+    impl<A> Sealed for super::Many<A> {}
 }
 
 /// A closure as the argument of its own task; it has no dependencies.
@@ -48,6 +49,18 @@ impl<C> ArgList for Closure<C> {
         true
     }
     fn each_dependency(&self, _see: &mut dyn FnMut(Dependency)) {}
+}
+
+/// The arguments of several calls that one task makes.
+pub(crate) struct Many<A>(pub(crate) Vec<A>);
+
+impl<A: ArgList> ArgList for Many<A> {
+    fn is_plain(&self) -> bool {
+        self.0.iter().all(ArgList::is_plain)
+    }
+    fn each_dependency(&self, see: &mut dyn FnMut(Dependency)) {
+        self.0.iter().for_each(|args| args.each_dependency(see));
+    }
 }
 
 /// An argument for a parameter of type `T`, as it is kept until the body runs.

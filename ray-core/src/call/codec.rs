@@ -147,10 +147,10 @@ impl<P, R> fmt::Debug for Codec<P, R> {
 /// serialised.
 #[derive(Debug)]
 pub struct ArgsCodec<P> {
-    count: usize,
-    encode: fn(&P, &mut Vec<EncodedArg>) -> Result<()>,
-    decode: fn(&mut std::vec::IntoIter<EncodedArg>) -> Result<P>,
-    renew: fn(P) -> Result<P>,
+    pub(super) count: usize,
+    pub(super) encode: fn(&P, &mut Vec<EncodedArg>) -> Result<()>,
+    pub(super) decode: fn(&mut std::vec::IntoIter<EncodedArg>) -> Result<P>,
+    pub(super) renew: fn(P) -> Result<P>,
 }
 
 impl<P: Portable> ArgsCodec<P> {
@@ -165,8 +165,8 @@ impl<P: Portable> ArgsCodec<P> {
 /// The half of a codec for the result.
 #[derive(Debug)]
 pub struct OutputCodec<R> {
-    encode: fn(&R) -> Result<Encoded>,
-    decode: fn(Encoded) -> Result<R>,
+    pub(super) encode: fn(&R) -> Result<Encoded>,
+    pub(super) decode: fn(Encoded) -> Result<R>,
 }
 
 impl<R: Wire> OutputCodec<R> {
@@ -183,6 +183,11 @@ impl<P, R> Codec<P, R> {
     #[must_use]
     pub const fn new(args: ArgsCodec<P>, output: OutputCodec<R>) -> Self {
         Self { args, output }
+    }
+
+    /// The number of arguments.
+    pub(super) fn count(&self) -> usize {
+        self.args.count
     }
 
     /// Encodes the arguments of a call of `spec`, each separately.

@@ -1,5 +1,5 @@
-//! Runs the tests. The tests of a module share a process, which has a time limit. A test that had not ended then runs again in a
-//! process of its own: a hang is a failure, and the tests beside it are not.
+//! Runs the tests. The tests of a module share a process, which has a time limit. A test that has not passed in it runs again in a
+//! process of its own: a test beside it may have used up the time, or the machine. What has passed only then is told.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::env;
@@ -34,6 +34,15 @@ pub(super) enum Outcome {
 pub(super) struct Ended {
     name: String,
     outcome: Outcome,
+    /// Whether this was its second run.
+    again: bool,
+}
+
+/// Tests that share a process.
+struct Batch {
+    names: Vec<String>,
+    /// Whether they run for the second time.
+    again: bool,
 }
 
 /// Builds the test binary; returns its path.
@@ -90,8 +99,8 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
         modules.entry(name.split("::").next().unwrap_or_default()).or_default().push(name.clone());
     }
     // Long modules first, so that the last minutes are not spent in one of them.
-    let mut modules: Vec<_> = modules.into_values().collect();
-    modules.sort_by_key(|names| std::cmp::Reverse(names.len()));
+    let mut modules: Vec<_> = modules.into_values().map(|names| Batch { names, again: false }).collect();
+    modules.sort_by_key(|batch| std::cmp::Reverse(batch.names.len()));
     let queue = Mutex::new(VecDeque::from(modules));
     let ended = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -101,17 +110,15 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
             scope.spawn(move || {
                 loop {
                     let next = queue.lock().expect("no other thread has panicked").pop_front();
-                    let Some(names) = next else { return };
-                    let done = batch(program, environment, &names, threads, &log);
-                    let again: Vec<_> =
-                        done.iter().filter(|one| one.outcome == Outcome::Hung).map(|one| one.name.clone()).collect();
-                    let mut kept = done;
-                    if names.len() > 1 {
-                        kept.retain(|one| one.outcome != Outcome::Hung);
+                    let Some(Batch { names, again }) = next else { return };
+                    let mut done = batch(program, environment, &names, threads, again, &log);
+                    if !again {
+                        let (kept, failed): (Vec<_>, Vec<_>) = done.into_iter().partition(|one| one.outcome == Outcome::Passed);
                         let mut queue = queue.lock().expect("no other thread has panicked");
-                        queue.extend(again.into_iter().map(|name| vec![name]));
+                        queue.extend(failed.into_iter().map(|one| Batch { names: vec![one.name], again: true }));
+                        done = kept;
                     }
-                    ended.lock().expect("no other thread has panicked").extend(kept);
+                    ended.lock().expect("no other thread has panicked").extend(done);
                 }
             });
         }
@@ -120,7 +127,14 @@ pub(super) fn run(program: &Path, environment: &[(String, String)], names: &[Str
 }
 
 /// Runs tests in one process.
-fn batch(program: &Path, environment: &[(String, String)], names: &[String], threads: usize, log: &Path) -> Vec<Ended> {
+fn batch(
+    program: &Path,
+    environment: &[(String, String)],
+    names: &[String],
+    threads: usize,
+    again: bool,
+    log: &Path,
+) -> Vec<Ended> {
     let begin = Instant::now();
     let limit = LIMIT + EACH * u32::try_from(names.len() - 1).unwrap_or(u32::MAX);
     // What the test binary says of its tests must not mix with what Ray's workers print.
@@ -145,12 +159,13 @@ fn batch(program: &Path, environment: &[(String, String)], names: &[String], thr
     let module = names[0].split("::").next().unwrap_or_default();
     let passed = names.iter().filter(|name| outcome(name) == Outcome::Passed).count();
     if passed < names.len() {
-        let name = if names.len() == 1 { names[0].replace("::", "-") } else { module.to_owned() };
+        let name = if again { names[0].replace("::", "-") } else { module.to_owned() };
         let errors = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
         let _ = fs::write(log.with_file_name(format!("{name}.log")), format!("{text}\n-- standard error --\n{errors}"));
     }
-    println!("    {module:<20} {passed:>3} of {:>3} passed in {:.0} s", names.len(), begin.elapsed().as_secs_f64());
-    names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name) }).collect()
+    let what = if again { &*names[0] } else { module };
+    println!("    {what:<20} {passed:>3} of {:>3} passed in {:.0} s", names.len(), begin.elapsed().as_secs_f64());
+    names.iter().map(|name| Ended { name: name.clone(), outcome: outcome(name), again }).collect()
 }
 
 /// What a test binary says of its tests.
@@ -175,8 +190,11 @@ fn outcomes(text: &str) -> BTreeMap<&str, Outcome> {
     found
 }
 
-/// Prints what failed; whether nothing did.
+/// Prints what failed, and what passed only in its second run; whether nothing failed.
 pub(super) fn report(ended: &[Ended], logs: &Path) -> bool {
+    for one in ended.iter().filter(|one| one.again && one.outcome == Outcome::Passed) {
+        println!("{} has passed when it ran again, alone", one.name);
+    }
     let failed: Vec<_> = ended.iter().filter(|one| one.outcome != Outcome::Passed).collect();
     for one in &failed {
         let how =

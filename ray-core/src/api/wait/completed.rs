@@ -89,17 +89,9 @@ impl<R: Reference> Pending<R> {
         object
     }
 
-    fn is_stale(&mut self) -> bool {
-        let Some(first) = self.first() else { return false };
-        self.refs[first].as_ref().is_some_and(|object| epoch::check_object(object.place().header.epoch).is_err())
-    }
-}
-
-impl<R: Reference> Iterator for AsCompleted<R> {
-    type Item = R;
-
-    fn next(&mut self) -> Option<R> {
-        let pending = &mut self.pending;
+    /// Waits for the next reference that becomes ready; `None`: no reference is left.
+    pub(in crate::api) fn next_completed(&mut self, site: &'static Location<'static>) -> Option<R> {
+        let pending = self;
         if pending.is_empty() {
             return None;
         }
@@ -111,19 +103,65 @@ impl<R: Reference> Iterator for AsCompleted<R> {
             Ok(set) if set.count() >= need => return pending.take(1).pop(),
             Ok(_) => {}
             Err(error) if error.is_runtime_gone() => return pending.take_any(),
-            Err(error) => panic!("as_completed at {}: {error}", self.site),
+            Err(error) => panic!("as_completed at {}: {error}", site),
         }
         let Ok(state) = pending.thread() else { return pending.take_any() };
-        if let Err(error) = may_block(state, self.site) {
+        if let Err(error) = may_block(state, site) {
             panic!("{error}; or iterate with `as_completed(..).stream()`");
         }
         pending.help(state, need);
         match pending.wait_for(state, need, None) {
             Ok(_) => pending.take(1).pop(),
-            Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", self.site),
+            Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", site),
             // The engine has ended, or this body was stopped. A get of the reference returns that error.
             Err(_) => pending.take_any(),
         }
+    }
+
+    /// As [`next_completed`](Self::next_completed), in async code.
+    pub(in crate::api) fn poll_completed(
+        &mut self,
+        context: &mut Context<'_>,
+        site: &'static Location<'static>,
+    ) -> Poll<Option<R>> {
+        let pending = self;
+        if pending.is_empty() {
+            return Poll::Ready(None);
+        }
+        if pending.is_stale() {
+            return Poll::Ready(pending.take_any());
+        }
+        let need = pending.head + 1;
+        let set = match pending.register() {
+            Ok(set) => set,
+            Err(error) if error.is_runtime_gone() => return Poll::Ready(pending.take_any()),
+            Err(error) => panic!("as_completed at {site}: {error}"),
+        };
+        if set.count() < need {
+            let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
+            let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
+            set.arm_task(need, context.waker(), state.epoch);
+            if set.count() < need {
+                pending.hand_over(state);
+                // The engine may have ended before its shutdown could find the slot of the stream.
+                return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
+            }
+            set.disarm();
+        }
+        Poll::Ready(pending.take(1).pop())
+    }
+
+    fn is_stale(&mut self) -> bool {
+        let Some(first) = self.first() else { return false };
+        self.refs[first].as_ref().is_some_and(|object| epoch::check_object(object.place().header.epoch).is_err())
+    }
+}
+
+impl<R: Reference> Iterator for AsCompleted<R> {
+    type Item = R;
+
+    fn next(&mut self) -> Option<R> {
+        self.pending.next_completed(self.site)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -153,30 +191,7 @@ impl<R: Reference> Stream for CompletedStream<R> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<R>> {
         let Self { pending, site } = &mut *self;
-        if pending.is_empty() {
-            return Poll::Ready(None);
-        }
-        if pending.is_stale() {
-            return Poll::Ready(pending.take_any());
-        }
-        let need = pending.head + 1;
-        let set = match pending.register() {
-            Ok(set) => set,
-            Err(error) if error.is_runtime_gone() => return Poll::Ready(pending.take_any()),
-            Err(error) => panic!("as_completed at {site}: {error}"),
-        };
-        if set.count() < need {
-            let Ok(state) = pending.thread() else { return Poll::Ready(pending.take_any()) };
-            let Ok(set) = pending.register() else { return Poll::Ready(pending.take_any()) };
-            set.arm_task(need, context.waker(), state.epoch);
-            if set.count() < need {
-                pending.hand_over(state);
-                // The engine may have ended before its shutdown could find the slot of the stream.
-                return if pending.is_stale() { Poll::Ready(pending.take_any()) } else { Poll::Pending };
-            }
-            set.disarm();
-        }
-        Poll::Ready(pending.take(1).pop())
+        pending.poll_completed(context, site)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,4 +1,4 @@
-//! One waiter for many entries, registered once.
+//! One waiter for many entries, each registered once.
 //!
 //! # States and rules
 //!
@@ -10,9 +10,11 @@
 //! 3. Only the owner reads `arrived`, from the front. It frees the set after every node is unlinked or done. It hands a reference
 //!    out only when the node is done: the entry may be freed then, and the node could not be unlinked from it.
 //! 4. No wake is lost: see [`arrivals`](crate::sched::arrivals).
-//! 5. Results come in the order in which they were settled: those that are ready when the registration ends (settled before, or
+//! 5. A set has room for more entries than it begins with. The owner adds an entry to a node that was not used before; an entry that
+//!    is settled by then arrives at once, by the owner's own hand.
+//! 6. Results come in the order in which they were settled: those that are ready when the registration ends (settled before, or
 //!    arrived meanwhile) by their stamps, later ones as they arrive. So a result that is ready comes before all that become ready
-//!    after it.
+//!    after it. An entry that is added counts as settled when it is added, if it was settled before.
 
 use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
@@ -35,13 +37,16 @@ const AHEAD: usize = 4;
 struct Node {
     waiter: Waiter,
     set: Cell<*const Set>,
-    entry: NonNull<Header>,
+    /// Dangling in a node that is not used yet.
+    entry: Cell<NonNull<Header>>,
     index: u32,
     linked: Cell<bool>,
 }
 
 pub(super) struct Set {
     nodes: Box<[Node]>,
+    /// How many of the nodes have an entry.
+    used: Cell<usize>,
     /// The numbers of the nodes plus one, in the order in which they fired.
     arrived: Box<[AtomicU32]>,
     arrivals: Arrivals,
@@ -56,7 +61,7 @@ pub(super) struct Set {
 }
 
 // SAFETY: the rules above say which thread accesses a node. Only the owner, which is one thread at a time, accesses `there`,
-// `never_arrive` and `linked`, and writes `set`; firing threads read `set`, which was written before the node was linked. All other
+// `never_arrive`, `used`, `entry` and `linked`, and writes `set`; firing threads read `set`, which was written before the node was linked. All other
 // fields are atomic or locked.
 unsafe impl Send for Set {}
 // SAFETY: firing threads access the set only by the rules above: they read `set` and `index`, which do not change after the node
@@ -64,19 +69,22 @@ unsafe impl Send for Set {}
 unsafe impl Sync for Set {}
 
 impl Set {
+    /// A set of these entries, with room for some more: `capacity` in all, which is at least their number.
+    ///
     /// # Safety
     /// The entries outlive the set.
-    pub(super) unsafe fn new(entries: &[NonNull<Header>]) -> Arc<Self> {
-        let node = |(entry, index): (&NonNull<Header>, u32)| Node {
+    pub(super) unsafe fn new(entries: &[NonNull<Header>], capacity: usize) -> Arc<Self> {
+        let node = |index: u32| Node {
             waiter: Waiter::new(fire),
             set: Cell::new(std::ptr::null()),
-            entry: *entry,
+            entry: Cell::new(entries.get(index as usize).copied().unwrap_or(NonNull::dangling())),
             index,
             linked: Cell::new(false),
         };
         let set = Arc::new(Self {
-            nodes: entries.iter().zip(0u32..).map(node).collect(),
-            arrived: entries.iter().map(|_| AtomicU32::new(0)).collect(),
+            nodes: (0u32..).take(capacity).map(node).collect(),
+            used: Cell::new(entries.len()),
+            arrived: (0..capacity).map(|_| AtomicU32::new(0)).collect(),
             arrivals: Arrivals::new(),
             there: OnceCell::new(),
             never_arrive: Cell::new(0),
@@ -84,13 +92,9 @@ impl Set {
             slot: OnceLock::new(),
         });
         let mut there = Vec::new();
-        for node in &set.nodes {
-            node.set.set(Arc::as_ptr(&set));
-            node.linked.set(true);
-            // SAFETY: the caller guarantees that the entries outlive the set; the nodes stay in the set's heap memory until they
-            // are unlinked or done.
-            if unsafe { node.entry.as_ref().link(node.place()) }.is_err() {
-                node.linked.set(false);
+        for node in &set.nodes[..entries.len()] {
+            // SAFETY: the caller guarantees that the entries outlive the set.
+            if !unsafe { set.link(node) } {
                 there.push(node.index);
             }
         }
@@ -100,10 +104,40 @@ impl Set {
         there.extend((0..meanwhile).map(|at| set.nodes[set.arrived(at)].index));
         if there.len() > 1 {
             // SAFETY: the caller guarantees that the entries outlive the set.
-            there.sort_by_cached_key(|index| (unsafe { set.nodes[*index as usize].entry.as_ref() }.stamp(), *index));
+            there.sort_by_cached_key(|index| (unsafe { set.nodes[*index as usize].entry.get().as_ref() }.stamp(), *index));
         }
         let _ = set.there.set(there.into_boxed_slice());
         set
+    }
+
+    /// Links a node in the list of its entry; `false`: the entry is settled, so the node never fires.
+    ///
+    /// # Safety
+    /// The entry outlives the set.
+    unsafe fn link(&self, node: &Node) -> bool {
+        node.set.set(self);
+        node.linked.set(true);
+        // SAFETY: the caller guarantees that the entry outlives the set; the node stays in the set's heap memory until it is unlinked
+        // or done.
+        let linked = unsafe { node.entry.get().as_ref().link(node.place()) }.is_ok();
+        node.linked.set(linked);
+        linked
+    }
+
+    /// Adds an entry under the next number; `false`: no node is left.
+    ///
+    /// # Safety
+    /// The entry outlives the set, and the caller is its owner.
+    pub(super) unsafe fn add(&self, entry: NonNull<Header>) -> bool {
+        let Some(node) = self.nodes.get(self.used.get()) else { return false };
+        self.used.set(self.used.get() + 1);
+        node.entry.set(entry);
+        // SAFETY: the caller guarantees that the entry outlives the set.
+        if !unsafe { self.link(node) } {
+            // The owner does not wait now, so there is nothing to wake.
+            self.push(node.index);
+        }
+        true
     }
 
     /// The number of results that are ready, including those that were handed out.
@@ -148,7 +182,7 @@ impl Set {
                 .map_or(usize::MAX, |soon| (soon.load(Ordering::Relaxed) as usize).wrapping_sub(1)),
         };
         if let Some(soon) = self.nodes.get(soon) {
-            crate::base::sync::prefetch(soon.entry.as_ptr());
+            crate::base::sync::prefetch(soon.entry.get().as_ptr());
         }
         let node = &self.nodes[index];
         let mut turn = 0;
@@ -217,7 +251,7 @@ impl Drop for Set {
         for node in &self.nodes {
             if node.linked.get() && !node.waiter.is_done() {
                 // SAFETY: the entries outlive the set. The node was linked by the set, and is unlinked once, here.
-                unsafe { node.entry.as_ref().unlink(node.place()) };
+                unsafe { node.entry.get().as_ref().unlink(node.place()) };
             }
         }
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::base::error::conversion::ErrorCodec;
 use crate::base::error::payload::{self, LONGEST_CHAIN, Payload};
 use crate::base::error::{Error, ErrorKind, Inner, KEPT_LINKS, Link, What};
+use crate::base::value::Blob;
 
 /// An error as bytes.
 #[derive(Clone, Debug, Default)]
@@ -230,31 +231,6 @@ impl<'de> Deserialize<'de> for Kind {
         let name = String::deserialize(deserializer)?;
         let kind = ErrorKind::ALL.iter().find(|kind| kind.name() == name);
         kind.map(|kind| Kind(*kind)).ok_or_else(|| serde::de::Error::custom(format_args!("no kind of error is called `{name}`")))
-    }
-}
-
-/// Bytes as one piece, where serde would write a list of numbers.
-struct Blob(Vec<u8>);
-
-impl Serialize for Blob {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Blob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Piece;
-        impl Visitor<'_> for Piece {
-            type Value = Blob;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
-                Ok(Blob(bytes.to_vec()))
-            }
-        }
-        deserializer.deserialize_bytes(Piece)
     }
 }
 

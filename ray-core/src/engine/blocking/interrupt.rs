@@ -75,7 +75,7 @@ pub(crate) fn some_wait() -> bool {
 ///
 /// # Errors
 /// The error of the cancellation or of the actor's death.
-pub(super) fn check(state: &ThreadState) -> Result<()> {
+pub(crate) fn check(state: &ThreadState) -> Result<()> {
     let Some(frame) = state.frame() else { return Ok(()) };
     if let Some(header) = frame.header() {
         if header.phase() == Phase::Failed {
