@@ -53,6 +53,7 @@
 //! | `f.try_remote(x)` | the same, but returns an `Err` if the task cannot be submitted |
 //! | `f.tell(x)` | submits a task without a reference to its result; a failure is logged |
 //! | `f.options().num_cpus(2.0).remote(x)` | the same with options for this one call, see [`Configured`] |
+//! | `f.map(items)`, `f.map_unordered(items)` | a task for each item, a bounded number at a time, and an iterator over the results, see [`Map`] |
 //! | `f(x)`, `f.call(x)` | a plain call on this thread (`f.call` also for `async` and generic functions) |
 //!
 //! The function [`task`] makes a task of a closure: `ray::task(move || ..).remote()`.
@@ -426,7 +427,6 @@ pub use ray_core::{AnyRef, Get, ObjectRef, RefFuture, TakeError, View, get, get_
 #[doc(inline)]
 pub use ray_core::{AsCompleted, CompletedStream, Pending, Reference, WaitOptions, as_completed, first, wait};
 
-// Tasks.
 #[doc(inline)]
 pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]

@@ -13,6 +13,7 @@ pub(crate) mod chain1000;
 pub(crate) mod fib25;
 pub(crate) mod idle;
 pub(crate) mod many;
+pub(crate) mod map;
 pub(crate) mod mem;
 pub(crate) mod nest10k;
 pub(crate) mod par20;
@@ -28,6 +29,7 @@ pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod wait1000;
+pub(crate) mod window;
 
 /// Every case of this build.
 pub(crate) const ALL: &[Case] = &[
@@ -47,6 +49,8 @@ pub(crate) const ALL: &[Case] = &[
     idle::CASE,
     par20::CASE,
     nest10k::CASE,
+    map::CASE,
+    window::CASE,
     rt_async::CASE,
     ask_async::CASE,
     async_fn::CASE,

@@ -6,13 +6,13 @@
 
 use std::time::Instant;
 
-use ray::{ActorHandle, Config, ObjectRef, Pending, remote};
+use ray::{ActorHandle, Chunk, Config, ObjectRef, Pending, remote};
 
 use crate::{
     alive::{Alive, Census},
     callers::{async_callers, on_worker},
     measure::{Contender, ns_per, per},
-    workload::{arithmetic::Work, chain1000, fib25, par20, putget, sum_of_counts, wait1000},
+    workload::{arithmetic::Work, chain1000, fib25, map, par20, putget, sum_of_counts, wait1000, window},
 };
 
 pub(crate) mod allreduce;
@@ -67,6 +67,11 @@ fn down(n: u64) -> u64 {
 
 #[remote]
 fn arithmetic(steps: u64, seed: u64) -> u64 {
+    Work::of_steps(steps).run(seed)
+}
+
+#[remote]
+fn arithmetic_of((steps, seed): (u64, u64)) -> u64 {
     Work::of_steps(steps).run(seed)
 }
 
@@ -352,6 +357,45 @@ pub(crate) fn par(work: Work) -> [Contender; 1] {
             get!(refs).into_iter().fold(0, u64::wrapping_add)
         })
     })]
+}
+
+pub(crate) fn map(work: Work) -> [Contender; 2] {
+    engine();
+    let expected = || (0..map::CALLS).map(|seed| work.run(seed)).collect::<Vec<_>>();
+    let chunks = expected();
+    let calls = expected();
+    let seeds = move || (0..map::CALLS).map(move |seed| (work.steps(), seed));
+    [
+        Contender::new("ray (chunk auto)", move || {
+            map::time(&chunks, || {
+                arithmetic_of.map(seeds()).chunk(Chunk::Auto).collect::<ray::Result<_>>().expect("the calls succeed")
+            })
+        }),
+        Contender::new("ray (a task for each)", move || {
+            map::time(&calls, || arithmetic_of.map(seeds()).collect::<ray::Result<_>>().expect("the calls succeed"))
+        }),
+    ]
+}
+
+pub(crate) fn window() -> Vec<Contender> {
+    engine();
+    let of = |size: usize| {
+        Contender::new(format!("ray, {size} in flight"), move || {
+            window::time(|tasks| {
+                let mut next = 0..tasks;
+                let mut pending: Pending<_> = next.by_ref().take(size).map(|i| echo.remote(i)).collect();
+                let mut sum = 0;
+                while !pending.is_empty() {
+                    let (done, rest) = ray::wait(pending, 1).expect("the tasks end");
+                    sum += get!(done)[0];
+                    pending = rest;
+                    pending.extend(next.next().map(|i| echo.remote(i)));
+                }
+                sum
+            })
+        })
+    };
+    window::SIZES.map(of).into()
 }
 
 /// Starts the engine. The returned function counts down from a number; each call gets the result of the next one.

@@ -15,6 +15,7 @@ pub(crate) mod chain1000;
 pub(crate) mod fib25;
 pub(crate) mod idle;
 pub(crate) mod many;
+pub(crate) mod map;
 pub(crate) mod mem;
 pub(crate) mod nest10k;
 pub(crate) mod par20;
@@ -30,6 +31,7 @@ pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
 pub(crate) mod wait1000;
+pub(crate) mod window;
 
 /// The name of the case that only some builds contain.
 pub(crate) const TRAIN: &str = "train";

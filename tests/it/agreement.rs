@@ -52,8 +52,8 @@ impl Counter {
 }
 
 #[remote]
-fn add_to(counter: ActorHandle<Counter>, n: i64) -> i64 {
-    ray::get(counter.add.remote(n)).unwrap()
+fn add_to(counter: ActorHandle<Counter>, n: i64) -> ray::Result<i64> {
+    ray::get(counter.add.remote(n))
 }
 
 #[remote]

@@ -13,7 +13,7 @@ use crate::{
     ours,
     peers::web,
     workload::{
-        arithmetic::Work,
+        arithmetic::{TWENTY_MICROSECONDS, Work},
         axum::{DEFINITION, LOADS},
     },
 };
@@ -38,7 +38,7 @@ pub(crate) const CASE: Case =
 
 fn contenders() -> Vec<Contender> {
     // All servers do the same work.
-    let steps = Work::calibrated().steps();
+    let steps = Work::calibrated(TWENTY_MICROSECONDS).steps();
     let contender = |(who, _): (&'static str, Service)| {
         let mut server = None;
         let start = move || Stays::start(who, &mut child::command(DEFINITION.name, &format!("{who}/{steps}")));

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     measure::{Contender, ns_per},
-    workload::{arithmetic::Work, fib25, par20},
+    workload::{arithmetic::Work, fib25, map, par20},
 };
 
 /// The caller submits a no-op task, gets its result, and repeats.
@@ -88,6 +88,14 @@ pub(crate) fn par(work: Work) -> [Contender; 2] {
             })
         }),
     ]
+}
+
+/// The parallel iterator.
+pub(crate) fn map(work: Work) -> Contender {
+    let expected: Vec<_> = (0..map::CALLS).map(|seed| work.run(seed)).collect();
+    Contender::new("rayon par_iter", move || {
+        map::time(&expected, || (0..map::CALLS).into_par_iter().map(|seed| work.run(seed)).collect())
+    })
 }
 
 /// Starts the library and gets a first result.

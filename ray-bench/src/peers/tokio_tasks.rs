@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     callers::{async_callers, new_runtime, on_worker, runtime},
     measure::{Contender, ns_per, per},
-    workload::{arithmetic::Work, chain1000, fib25, par20, wait1000},
+    workload::{arithmetic::Work, chain1000, fib25, map, par20, wait1000, window},
 };
 
 /// The caller submits a no-op task, gets its result, and repeats.
@@ -162,6 +162,42 @@ pub(crate) fn chain() -> Contender {
             runtime().block_on(last).expect("result")
         })
     })
+}
+
+/// A stream of spawned tasks, of which at most 100 run at a time.
+pub(crate) fn map(work: Work) -> Contender {
+    let expected: Vec<_> = (0..map::CALLS).map(|seed| work.run(seed)).collect();
+    Contender::new("tokio, buffered(100)", move || {
+        map::time(&expected, || {
+            let calls = futures::stream::iter(0..map::CALLS).map(|seed| runtime().spawn(async move { work.run(seed) }));
+            runtime().block_on(calls.buffered(100).map(|result| result.expect("result")).collect())
+        })
+    })
+}
+
+/// A window of tasks in a `JoinSet`.
+pub(crate) fn window() -> Vec<Contender> {
+    let of = |size: usize| {
+        Contender::new(format!("tokio JoinSet, {size} in flight"), move || {
+            window::time(|tasks| {
+                let mut next = 0..tasks;
+                let mut set = JoinSet::new();
+                let spawn = |set: &mut JoinSet<u64>, i: u64| {
+                    set.spawn_on(async move { i }, runtime().handle());
+                };
+                next.by_ref().take(size).for_each(|i| spawn(&mut set, i));
+                runtime().block_on(async {
+                    let mut sum = 0;
+                    while let Some(result) = set.join_next().await {
+                        sum += result.expect("result");
+                        next.next().into_iter().for_each(|i| spawn(&mut set, i));
+                    }
+                    sum
+                })
+            })
+        })
+    };
+    window::SIZES.map(of).into()
 }
 
 /// The caller takes results one at a time, in the order in which the tasks finish.

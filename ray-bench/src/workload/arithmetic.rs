@@ -1,9 +1,9 @@
-//! Arithmetic of about 20 microseconds on this machine: the body of a task in the cases that need a processor.
+//! Arithmetic of a certain time on this machine: the body of a task in the cases that need a processor.
 
 use std::{hint::black_box, time::Instant};
 
-/// The wanted time of one task.
-const NANOSECONDS: f64 = 20_000.0;
+/// The time of a task in most cases, in nanoseconds.
+pub(crate) const TWENTY_MICROSECONDS: f64 = 20_000.0;
 
 /// The arithmetic of one task.
 #[derive(Clone, Copy)]
@@ -12,8 +12,8 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Work of the wanted time on this machine, now.
-    pub(crate) fn calibrated() -> Self {
+    /// Work of so many nanoseconds on this machine, now.
+    pub(crate) fn calibrated(nanoseconds: f64) -> Self {
         // The fastest of many samples: each is so short that the system interrupts few of them.
         let probe = Work { steps: 200_000 };
         let fastest = (0..100)
@@ -23,7 +23,7 @@ impl Work {
                 start.elapsed().as_nanos() as f64
             })
             .fold(f64::INFINITY, f64::min);
-        Work { steps: (probe.steps as f64 * NANOSECONDS / fastest) as u64 }
+        Work { steps: (probe.steps as f64 * nanoseconds / fastest) as u64 }
     }
 
     pub(crate) fn of_steps(steps: u64) -> Self {

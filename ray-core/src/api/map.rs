@@ -16,8 +16,11 @@ use std::time::Duration;
 
 use futures::Stream;
 
+use crate::actor::class::RemoteMethod;
+use crate::api::method::{BorrowedMethod, Method};
 use crate::api::remote_function::RemoteFunction;
-use crate::api::wait::{Pending, Place, Reference};
+use crate::api::wait::Pending;
+use crate::api::wait::call::Call;
 use crate::base::call_options::CallOptions;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::resources::UNITS;
@@ -157,6 +160,29 @@ where
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.calls.hint(self.items.size_hint())
+    }
+}
+
+impl<M: RemoteMethod, P> Method<M, P> {
+    /// Calls the method for each item, at most 100 calls at a time, and iterates over the results in the order of the items. See
+    /// [`Map`].
+    #[track_caller]
+    pub fn map<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
+    where
+        I: IntoIterator,
+        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
+    {
+        Map::new(BorrowedMethod(self), items, true)
+    }
+
+    /// As [`map`](Self::map); the results come in the order in which the calls end.
+    #[track_caller]
+    pub fn map_unordered<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
+    where
+        I: IntoIterator,
+        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
+    {
+        Map::new(BorrowedMethod(self), items, false)
     }
 }
 
@@ -357,19 +383,6 @@ where
                 None => return Poll::Ready(None),
             }
         }
-    }
-}
-
-/// A call that was submitted, and the number of its items.
-#[derive(Debug)]
-pub(crate) struct Call<T> {
-    object: ObjectRef<T>,
-    items: usize,
-}
-
-impl<T> Reference for Call<T> {
-    fn place(&self) -> Place<'_> {
-        self.object.place()
     }
 }
 

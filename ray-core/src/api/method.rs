@@ -6,9 +6,7 @@ use std::marker::PhantomData;
 use crate::actor::class::{Actor, Constructor, InitArgs, Link, MethodArgs, RemoteMethod};
 use crate::actor::handle::ActorHandle;
 use crate::actor::{create, send};
-use crate::api::map::Map;
 use crate::api::placed::placement;
-use crate::api::remote_function::RemoteFunction;
 use crate::base::amount::Amount;
 use crate::base::call_options::{CallOptions, CreateOptions};
 use crate::base::error::Result;
@@ -55,29 +53,6 @@ pub struct BorrowedMethod<'a, M: RemoteMethod, P>(pub(super) &'a Method<M, P>);
 impl<M: RemoteMethod, P> fmt::Debug for BorrowedMethod<'_, M, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl<M: RemoteMethod, P> Method<M, P> {
-    /// Calls the method for each item, at most 100 calls at a time, and iterates over the results in the order of the items. See
-    /// [`Map`].
-    #[track_caller]
-    pub fn map<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
-    where
-        I: IntoIterator,
-        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
-    {
-        Map::new(BorrowedMethod(self), items, true)
-    }
-
-    /// As [`map`](Self::map); the results come in the order in which the calls end.
-    #[track_caller]
-    pub fn map_unordered<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
-    where
-        I: IntoIterator,
-        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
-    {
-        Map::new(BorrowedMethod(self), items, false)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `wait` and `as_completed`: references in the order in which they become ready.
 
+pub(super) mod call;
 pub(crate) mod completed;
 mod set;
 
@@ -46,7 +47,6 @@ mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for super::ObjectRef<T> {}
     impl Sealed for super::AnyRef {}
-    impl<T> Sealed for crate::api::map::Call<T> {}
 }
 
 impl<T> Reference for ObjectRef<T> {

@@ -1,12 +1,12 @@
 //! Chunks: calls of one function that one task makes, one after the other.
 //!
-//! In another process a chunk is a call of the function [`CHUNK`], which is registered here: its first argument names the function, the
+//! In another process a chunk is a call of the function [`CHUNK`], which is registered here: its first argument is a [`Head`], the
 //! other ones are the arguments of all calls. So an executor needs to know nothing of chunks.
 
 use std::time::{Duration, Instant};
 
 use crate::base::error::{EncodedError, Error, ErrorKind, Result};
-use crate::base::options::RetryOn;
+use crate::base::options::{DEFAULT_MAX_RETRIES, RetryOn};
 use crate::base::value::Blob;
 use crate::call::arg::Many;
 use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec};
@@ -22,6 +22,19 @@ pub(crate) static CHUNK: Spec = Spec::new("ray::chunk", file!(), line!()).local(
 
 /// The most arguments of a chunk that leaves the process.
 const MOST: usize = 60_000;
+
+/// What the other process is told of a chunk: the path of the function, the number of its arguments, and how often each call may be
+/// tried again.
+type Head = (String, usize, u64);
+
+/// How often a call of the function is tried again after an error that its attribute allows.
+pub(crate) fn max_retries<F: Function>() -> u64 {
+    if F::RETRY.is_none() {
+        return 0;
+    }
+    // A negative number is no limit.
+    u64::try_from(F::OPTIONS.max_retries.unwrap_or(DEFAULT_MAX_RETRIES)).unwrap_or(u64::MAX)
+}
 
 /// What became of the calls of a chunk.
 #[derive(Clone, Debug)]
@@ -53,7 +66,8 @@ fn encode_args<F: Function>(chunk: &Many<ArgsOf<F>>, into: &mut Vec<EncodedArg>)
         let what = format!("a chunk of {} calls is too large for another process: make it smaller", chunk.0.len());
         return Err(Error::new(ErrorKind::InvalidArgument, what));
     }
-    into.push(Encoded::of(&(F::SPEC.path(), count))?.into());
+    let head: Head = (F::SPEC.path().to_owned(), count, max_retries::<F>());
+    into.push(Encoded::of(&head)?.into());
     for args in &chunk.0 {
         into.extend(codec.encode_args(F::SPEC, args)?);
     }
@@ -131,7 +145,7 @@ fn run(args: Vec<EncodedArg>) -> Running {
         let malformed = || Error::new(ErrorKind::InvalidArgument, "the arguments of a chunk are not those of whole calls");
         let mut args = args.into_iter();
         let Some(EncodedArg::Value(head)) = args.next() else { return Err(malformed()) };
-        let (path, count): (String, usize) = head.decode()?;
+        let (path, count, retries): Head = head.decode()?;
         let function = lookup(&path)?;
         if count == 0 || !args.len().is_multiple_of(count) {
             return Err(malformed());
@@ -139,7 +153,15 @@ fn run(args: Vec<EncodedArg>) -> Running {
         let begin = Instant::now();
         let mut sender = Sender::default();
         while args.len() > 0 {
-            sender.add(function.call(args.by_ref().take(count).collect()).await);
+            let call: Vec<EncodedArg> = args.by_ref().take(count).collect();
+            let mut left = retries;
+            sender.add(loop {
+                let args = if left > 0 { call.clone() } else { break function.call(call).await };
+                match function.call(args).await {
+                    Err(error) if function.retries(&error) => left -= 1,
+                    ended => break ended,
+                }
+            });
         }
         sender.end(begin.elapsed())
     })

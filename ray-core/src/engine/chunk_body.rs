@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use crate::base::error::Error;
-use crate::base::options::DEFAULT_MAX_RETRIES;
 use crate::call::arg::Many;
 use crate::call::chunk::{self, CHUNK, Results};
 use crate::call::codec::Codec;
@@ -49,8 +48,7 @@ fn stopped() -> Option<Error> {
 fn attempts<F: Function>(args: ArgsOf<F>) -> Outcome<F::Output> {
     let options = &F::OPTIONS;
     if let Some(clone) = F::RETRY {
-        let retries = options.max_retries.unwrap_or(DEFAULT_MAX_RETRIES);
-        for _ in 0..u64::try_from(retries).unwrap_or(u64::MAX) {
+        for _ in 0..chunk::max_retries::<F>() {
             match once::<F>((clone.0)(&args)) {
                 Err(error) if options.retry_on.allows(&error) && stopped().is_none() => {}
                 outcome => return outcome,
