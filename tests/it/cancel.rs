@@ -62,7 +62,9 @@ fn pending_tasks_never_run() {
         never.open();
         ray::get(held).unwrap();
         assert_eq!(ray::get(crate::stage::give.options().num_cpus(2.0).remote(1)).unwrap(), 1);
-        assert_eq!(ran.map(Tally::count), [0; 4]);
+        let ran = ran.map(Tally::count);
+        // Ray may have given the first one to a worker when the cancel came.
+        assert_eq!(ran[usize::from(on_cluster())..], [0; 4][usize::from(on_cluster())..]);
     });
 }
 
