@@ -31,6 +31,9 @@ impl Return {
                 crate::engine::claim::count_claims(engine, &claims);
             }
             crate::engine::claim::serve_claims(engine);
+            // If all CPUs are held by bodies that block, the monitor thread grants an extra one. It may rest by now: the wait may have
+            // ended long before this thread had a processor again.
+            crate::engine::queue::notify(engine);
             return true;
         }
         self.state.load(Ordering::Acquire) >= ASKED
@@ -82,5 +85,27 @@ pub(super) fn take_again(state: &ThreadState, units: u64) {
         let back = Return::of(units);
         back.state.store(LENT, Ordering::Release);
         back.take_again(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::config::Config;
+    use crate::base::resources::UNITS;
+
+    /// Bodies hold every CPU when a wait ends, and the monitor thread rests.
+    #[test]
+    fn a_claim_of_a_lent_cpu_wakes_the_monitor_thread() {
+        let engine = Engine::new(u32::MAX, Config::new().num_cpus(1).resolve().unwrap(), None);
+        // The first submission starts no monitor thread, the second one does.
+        let _ = (engine.monitor.state.wake(), engine.monitor.state.wake());
+        engine.monitor.state.announce();
+        assert!(engine.cpu.take(UNITS));
+        let back = Return::of(UNITS);
+        back.state.store(LENT, Ordering::Release);
+        assert!(back.ask(&engine) && !back.is_granted());
+        assert!(engine.cpu.is_claimed() && !engine.monitor.state.is_resting());
+        engine.monitor.close();
     }
 }
