@@ -384,21 +384,21 @@ pub use ray_core::__private;
 ///
 /// # The name of a remote function
 ///
-/// `#[remote] fn square` defines a unit struct `square`, so that `square.remote(7)` works. Where the name is in scope,
-/// nothing else can have it: for `let square = ..`, a parameter `square` or a binding `square` in a pattern rustc reports
-/// an error, also in the remote function's own parameters. Choose another name for one of the two, or put the remote
-/// functions in a module and call them as `tasks::square.remote(7)`.
+/// `#[remote] fn square` defines a constant `square`, so that `square.remote(7)` works. Where the name is in scope,
+/// nothing else can have it: rustc rejects a variable, a parameter or a binding in a pattern called `square`. Choose
+/// another name for one of the two, or put the remote functions in a module: `tasks::square.remote(7)`.
 ///
-/// These are frequent compile errors:
+/// # What rustc says
 ///
-/// | error | write instead |
+/// The macro explains most mistakes. These are the most frequent ones that only rustc reports; the README has more.
+///
+/// | rustc says | write |
 /// |---|---|
-/// | ``let total = ..`: mismatched types, `total` is interpreted as a unit struct`` | another name for the variable: `let sum = ..` |
-/// | ``.map(square)`: expected an `FnMut`, found `square``` | `.map(*square)`, or `.map(\|x\| square.remote(x))` for tasks |
-/// | `f.remote(vec![])`, `f.remote(iter.collect())`, `f.remote(x.into())`: type annotations needed | `Vec::<u8>::new()`, `collect::<Vec<_>>()`: the parameter takes several types |
-/// | `generic.remote(&object)`: type annotations needed | `generic.remote::<i32>(&object)`: the parameter could take the value or the reference |
-/// | a return type that is an alias for a `Result` | `Result<T, E>`, so that the macro recognises it |
-/// | `ray::get(object)` for a type that is not `Clone` | `object.take()`, or `object.view()` to read the value in place |
+/// | mismatched types, `total` is interpreted as a constant, at `let total = 1.0` | another name for the variable; `total` is a remote function |
+/// | expected a `FnMut` closure, found `square`, at `.map(square)` | `.map(*square)`, or `.map(\|x\| square.remote(x))` for tasks |
+/// | type annotations needed, at `f.remote(vec![])`, `.collect()` or `.into()` | `Vec::<u8>::new()`, `.collect::<Vec<_>>()`: a parameter accepts several types |
+/// | type annotations needed, at `generic.remote(&object)` | `generic.remote::<i32>(&object)`: the parameter could take the value or the reference |
+/// | the trait bound `Model: Clone` is not satisfied, at `ray::get` | `object.take()`, or `object.view()` to read the value in place |
 #[doc(inline)]
 pub use ray_macros::remote;
 
@@ -432,11 +432,13 @@ pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};
 #[doc(inline)]
 pub use ray_core::{CancelOnDrop, CancelOptions, RuntimeContext, Task, TraceContext, cancel, cancel_with, context, task};
 #[doc(inline)]
-pub use ray_core::{Chunk, LabelMatch, Lifetime, Map, MapChunks, MapStream, RemoteFunction, RuntimeEnv, SchedulingStrategy};
+pub use ray_core::{
+    Chunk, LabelMatch, Lifetime, Map, MapChunks, MapStream, RemoteFunction, RuntimeEnv, SchedulingStrategy, lint,
+};
 
 // Actors, and groups that exchange arrays.
 #[doc(inline)]
-pub use ray_core::__private::{Actor, ActorBuilder, ConfiguredMethod, Method};
+pub use ray_core::__private::{Actor, ActorBuilder, ConfiguredMethod};
 #[doc(inline)]
 pub use ray_core::{
     ActorHandle, ActorState, Handle, WeakActorHandle, collective, exit_actor, get_actor, get_actor_in, kill, kill_and_restart,

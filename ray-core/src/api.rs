@@ -10,6 +10,7 @@ pub(crate) mod get;
 pub(crate) mod init;
 pub(crate) mod listen;
 pub(crate) mod macro_support;
+pub(crate) mod macro_surface;
 pub(crate) mod map;
 pub(crate) mod method;
 pub(crate) mod placed;

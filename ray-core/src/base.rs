@@ -11,6 +11,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod id;
 pub(crate) mod labels;
+pub mod lint;
 pub(crate) mod log;
 pub(crate) mod options;
 pub(crate) mod os;

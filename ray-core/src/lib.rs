@@ -45,6 +45,7 @@ pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
 pub use base::id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};
 pub use base::labels::LabelMatch;
+pub use base::lint;
 pub use base::options::{CancelOptions, WaitOptions, first};
 pub use base::placement::{Lifetime, SchedulingStrategy};
 pub use base::resources::Resources;
@@ -62,18 +63,25 @@ pub mod __private {
     pub use serde;
 
     pub use crate::actor::any::AnyActor;
-    pub use crate::actor::class::{Actor, ActorClass, Constructor, Flag, Link, No, RemoteMethod, Yes};
+    pub use crate::actor::class::{
+        Actor, ActorClass, Constructor, Flag, Link, Movable, MovableState, No, RemoteMethod, Yes, every_field_is_send, is_actor,
+    };
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;
     pub use crate::api::listen::listen;
     pub use crate::api::macro_support::*;
+    pub use crate::api::macro_surface::*;
     pub use crate::api::map::Map;
-    pub use crate::api::method::{ActorBuilder, ConfiguredMethod, Method};
-    pub use crate::api::remote_function::RemoteFunction;
+    pub use crate::api::method::{
+        ActorBuilder, BorrowedMethod, ConfiguredMethod, call_method, configure_method, tell_method, try_call_method,
+        whole_call_method,
+    };
+    pub use crate::api::remote_function::{Called, RemoteFunction};
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};
+    pub use crate::base::lint;
     pub use crate::base::options::{ActorOptions, MethodOptions, RetryOn, TaskOptions};
     pub use crate::base::runtime_env::RuntimeEnv;
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
@@ -82,7 +90,7 @@ pub mod __private {
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
     pub use crate::call::instance::Instance;
     pub use crate::call::invoke::Running;
-    pub use crate::call::params::IntoParam;
+    pub use crate::call::params::FromArgument;
     pub use crate::call::refs::Refs;
     pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, signatures};
     pub use crate::call::spec::Spec;

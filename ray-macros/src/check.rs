@@ -8,7 +8,7 @@ mod signature;
 use quote::ToTokens;
 use syn::{GenericParam, Ident, Receiver, ReturnType, Type};
 
-use self::signature::{What, const_params, parameters, qualifiers, signature, without_type_parameters};
+use self::signature::{What, boxed_error, const_params, parameters, qualifiers, signature, without_type_parameters};
 use crate::model::{Actor, Class, Function, Method};
 use crate::report::Report;
 use crate::types;
@@ -124,8 +124,9 @@ fn constructors(model: &Actor, report: &mut Report) {
         report.error(
             &model.item.self_ty,
             format_args!(
-                "no constructor: write `pub fn new(..) -> Self` in this block, which `{name}::remote(..)` runs (a type has one \
-                 #[remote] impl; its other blocks stay plain)"
+                "this #[remote] impl has no constructor: write `pub fn new(..) -> Self` in it, which `{name}::remote(..)` runs; \
+                 if `{name}` has another #[remote] impl, move these methods there, because a type has one, or leave #[remote] \
+                 out here to keep them plain"
             ),
         );
         return;
@@ -155,6 +156,12 @@ fn constructors(model: &Actor, report: &mut Report) {
         report.error(&sig.ident, "`new` must return the actor's state: `-> Self` or `-> Result<Self, E>`");
     } else if !is_class {
         report.error(&sig.output, "`new` must return the actor's state: `-> Self` or `-> Result<Self, E>`");
+    }
+    if let ReturnType::Type(_, ty) = &sig.output
+        && let Some(error) = types::last_segment(ty).and_then(|(_, arguments)| arguments.get(1).copied())
+        && new.call.output.fallible
+    {
+        boxed_error(error, report);
     }
     parameters(What::Constructor, &new.call, model.options.local, report);
     qualifiers(What::Constructor, sig, report);

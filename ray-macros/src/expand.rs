@@ -3,8 +3,8 @@
 //! The generated code names only `__ray` (the facade's `__private`), `::core` and `::std`. It is in a `const _: () = {..}`,
 //! so that it adds no names to the user's scope except the user's own. The block also contains tokens of the user, which
 //! can see its items: so the items have names that begin with `__ray` (`__{Actor}Methods` excepted), and the bindings have
-//! names that begin with `__bound_`. A binding with the name of a unit struct in scope would be a pattern for that struct,
-//! and every remote function is a unit struct.
+//! names that begin with `__bound_`. A binding with the name of a constant in scope would be a pattern for its value,
+//! and every remote function is a constant.
 
 mod actor;
 mod class;
@@ -227,7 +227,7 @@ mod tests {
             let mut found = Vec::new();
             names(crate::expansion(quote!(crate = ::elsewhere), item), &mut found);
             let count = |name: &str| found.iter().filter(|found| *found == name).count();
-            assert_eq!((count("ray"), count("elsewhere")), (0, 1), "{found:?}");
+            assert!(count("ray") == 0 && count("elsewhere") > 0, "{found:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::parse_quote;
 
 use crate::expand;
 use crate::model::{Actor, Callable, Class, Function, Kind};
@@ -20,8 +21,33 @@ pub(crate) fn function(mut model: Function) -> TokenStream {
     }
     model.options.local = true;
     model.options.retries = None;
+    without_body_of_unsized(&mut model);
+    if model.call.params.iter().any(|param| param.conditional.is_some()) {
+        model.attributes.body.push(parse_quote!(#[allow(unused_variables)]));
+    }
     repair(&mut model.call);
     expand::function(&model)
+}
+
+/// Replaces a body that gets or returns a value without a size, because rustc would report each use of this value.
+fn without_body_of_unsized(model: &mut Function) {
+    let call = &mut model.call;
+    let written = types::result_ok(&call.output.written).unwrap_or(&call.output.written);
+    let is_unsized = call.params.iter().any(|param| types::unsized_parameter(&param.written, false).is_some());
+    if !is_unsized && types::unsized_result(written).is_none() {
+        return;
+    }
+    for input in &mut call.sig.inputs {
+        if let syn::FnArg::Typed(input) = input {
+            input.ty = parse_quote!(());
+        }
+    }
+    call.sig.output = syn::ReturnType::Default;
+    call.params.iter_mut().for_each(|param| param.written = parse_quote!(()));
+    call.output.written = parse_quote!(());
+    call.output.fallible = false;
+    model.attributes.body.push(parse_quote!(#[allow(unused_variables)]));
+    model.block = parse_quote!({ ::core::unreachable!() });
 }
 
 /// Expands a struct or an enum with an error.
@@ -56,13 +82,25 @@ pub(crate) fn actor(mut model: Actor) -> TokenStream {
 fn repair(call: &mut Callable) {
     call.faulty = true;
     call.params.truncate(12);
+    for input in &mut call.sig.inputs {
+        if let syn::FnArg::Typed(input) = input {
+            input.attrs.retain(|attribute| !attribute.path().is_ident("cfg"));
+        }
+    }
     for param in &mut call.params {
-        if !Contents::of(&param.ty).opaque.is_empty() {
+        let is_unsized = types::unsized_parameter(&param.ty, param.kind == Kind::Borrow).is_some();
+        if is_unsized {
+            param.ty = parse_quote!(());
+        }
+        if is_unsized || param.conditional.is_some() || !Contents::of(&param.ty).opaque.is_empty() {
             param.kind = Kind::Any;
         }
         param.ty = types::owned(&param.ty);
     }
     call.output.written = types::owned(&call.output.written);
+    if types::unsized_result(types::result_ok(&call.output.written).unwrap_or(&call.output.written)).is_some() {
+        call.output.written = parse_quote!(());
+    }
     for part in call.output.split.iter_mut().flatten() {
         *part = types::owned(part);
     }

@@ -55,7 +55,7 @@ use proc_macro::TokenStream;
 /// # }
 /// ```
 ///
-/// `square` becomes a value (a unit struct with the visibility of the function) with these methods:
+/// `square` becomes a constant with the visibility of the function, whose type has these methods:
 ///
 /// | | |
 /// |---|---|
@@ -67,8 +67,8 @@ use proc_macro::TokenStream;
 ///
 /// **Parameters.** A parameter `T` takes a `T`, an `ObjectRef<T>`, a `&ObjectRef<T>` or an `Arc<T>`. References and `Arc`s
 /// need `T: Clone`: the last reference moves the value out, any other clones it. A parameter `Vec<T>` also takes a
-/// `Vec<ObjectRef<T>>`, and a `String` also takes a `&str`. A parameter `&T`, `&[T]` or `&str` is read from the object
-/// store in place, without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` is passed
+/// `Vec<ObjectRef<T>>`, and a `String` also takes a `&str`. A parameter `&T`, `&[T]`, `&str` or `&Path` is read from the
+/// object store in place, without a clone; it takes the owned value too. A parameter `ObjectRef<T>` or `ActorHandle<A>` is passed
 /// to the body unchanged.
 ///
 /// **Results.** A function with `-> Result<T, E>` returns an `ObjectRef<T>`: an `Err` fails the object, and every task that
@@ -218,6 +218,10 @@ use proc_macro::TokenStream;
 /// | error | instead |
 /// |---|---|
 /// | a parameter `&mut T` | take `mut x: T` and return it, or keep the state in an actor |
+/// | `&dyn Trait` or `dyn Trait` as a parameter, `dyn Trait` as a result | `Arc<dyn Trait>`, with `local` |
+/// | `str` or `[T]` as a parameter or result | `String`, `Vec<T>`; as a parameter also `&str`, `&[T]` |
+/// | `Result<T, Box<dyn Error>>` | `Result<T, Box<dyn Error + Send + Sync>>`, or `ray::Result<T>` |
+/// | `#[cfg]` on a parameter | `#[cfg]` on the function, which is written for each case |
 /// | `impl Trait` as a parameter or result | the type itself; a `Vec` for an iterator, an `async fn` for a future |
 /// | a reference in a result, or inside the type of a parameter | the owned type |
 /// | `&'static T` | an owned type, or `local` |
@@ -234,12 +238,21 @@ use proc_macro::TokenStream;
 /// | a method that takes `self` or `Arc<Self>` | `&self`, `&mut self` |
 /// | functions in the block with the names `remote`, `try_remote`, `options` | another name |
 /// | a block in which no method has a visibility | `pub fn`, `pub(crate) fn` |
+/// | a struct or an enum whose impl block has no `#[remote]` | `#[remote]` on the block that contains `new` |
+/// | a state that is not `Send`, such as one with an `Rc` | `Arc` |
+/// | an option with a value of Python's, such as `{"tpu": 1}` or `True` | see the message |
 /// | an option that is unknown, given twice, out of range, or belongs to another item | see the message |
 /// | traits, impls of traits, modules, constants, statics, unions, closures | a function, a struct; `ray::task(move \|\| ..)` |
 ///
+/// # Warnings
+///
+/// rustc warns of a remote function that is never used, and where one with `#[deprecated]` is called. It warns of a function that
+/// returns an `ObjectRef`, because the result of a task is an object already; `#[allow(deprecated)]` on the function silences this
+/// warning.
+///
 /// # The name of a remote function
 ///
-/// The name of a remote function is a unit struct, in the namespaces of values and of types. Where the name is in scope:
+/// The name of a remote function is a constant and the type of this constant. Where the name is in scope:
 ///
 /// * A variable, a parameter or a binding cannot have that name: beside `#[remote] fn total`, the compiler rejects
 ///   `let total = 1.0;` with "mismatched types", as it rejects `let None = 1.0;`. A macro that binds that name

@@ -87,6 +87,8 @@ pub(crate) struct Param {
     /// The type of the stored argument: the written type without its `&`.
     pub(crate) ty: Type,
     pub(crate) kind: Kind,
+    /// A `#[cfg(..)]` on the parameter.
+    pub(crate) conditional: Option<Attribute>,
 }
 
 /// The way in which the body gets an argument.
@@ -266,7 +268,8 @@ impl Callable {
                     }
                     _ => (ty.clone(), Kind::Value),
                 };
-                Param { name, written: (*input.ty).clone(), ty, kind }
+                let conditional = input.attrs.iter().find(|attribute| attribute.path().is_ident("cfg")).cloned();
+                Param { name, written: (*input.ty).clone(), ty, kind, conditional }
             })
             .collect();
         let written = match &sig.output {
@@ -378,7 +381,8 @@ pub(crate) fn augmented(generics: &Generics) -> Generics {
     generics
 }
 
-/// The name of the hidden item that the expansion defines for the user's `ident`.
+/// The name of the hidden item that the expansion defines for the user's `ident`. It has no leading underscores of the user, because
+/// rustc warns of a name with `__` in the middle.
 pub(crate) fn hidden(ident: &Ident) -> Ident {
-    Ident::new(&format!("__ray_{}", ident.unraw()), ident.span())
+    Ident::new(&format!("__ray_{}", ident.unraw().to_string().trim_start_matches('_')), ident.span())
 }

@@ -1,9 +1,10 @@
 //! The options of each kind of item. A value that is a literal is checked here; rustc checks other expressions.
 
 mod placement;
+mod python;
 mod unknown;
 
-use proc_macro2::{Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -141,6 +142,10 @@ impl Options {
     }
 
     fn take(&mut self, name: &str, key: &Ident, value: Value, report: &mut Report) {
+        if let Some(instead) = python::instead(name, &value) {
+            report.error(span_of(key, &value), instead);
+            return;
+        }
         match name {
             "num_cpus" | "num_gpus" => {
                 if let Some(expr) = expr(key, value, "a number, such as `2` or `0.5`", report)
@@ -325,12 +330,16 @@ fn span_of(key: &Ident, value: &Value) -> TokenStream {
         Value::None => key.to_token_stream(),
         Value::Expr(expr) => expr.to_token_stream(),
         Value::Path(path) => path.to_token_stream(),
-        Value::List(paren, _) => {
-            let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, TokenStream::new());
-            group.set_span(paren.span.join());
-            group.to_token_stream()
-        }
+        Value::List(paren, _) => group(Delimiter::Parenthesis, paren.span.join()),
+        Value::Dict(brace, _) => group(Delimiter::Brace, brace.span.join()),
     }
+}
+
+/// An empty group with the span, to report an error on a list.
+fn group(delimiter: Delimiter, span: Span) -> TokenStream {
+    let mut group = Group::new(delimiter, TokenStream::new());
+    group.set_span(span);
+    group.to_token_stream()
 }
 
 fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<Expr> {

@@ -1,11 +1,13 @@
 //! Parses tokens: the item with the attribute `#[remote]`, and the entries in the parentheses of the attribute.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, Ident, Item, ItemFn, ItemImpl, LitStr, Path, Token, parenthesized, token};
+use syn::{Expr, Ident, Item, ItemFn, ItemImpl, LitStr, Path, Token, braced, parenthesized, token};
 
+use crate::print;
 use crate::report::Report;
 
 /// The item with the attribute `#[remote]`.
@@ -50,6 +52,8 @@ pub(crate) enum Value {
     Path(Path),
     /// `resources(tpu = 1, "big-disk" = 0.5)`
     List(token::Paren, Vec<(Key, Expr)>),
+    /// `resources = {"tpu": 1}`, as in Python. No option takes it, and the messages say what to write instead.
+    Dict(token::Brace, TokenStream),
 }
 
 /// The name of a resource, with its token.
@@ -105,11 +109,50 @@ impl Parse for Entry {
             Value::Path(input.parse::<LitStr>()?.parse_with(Path::parse_mod_style)?)
         } else if key == "crate" {
             Value::Path(input.call(Path::parse_mod_style)?)
+        } else if is_dict(input) {
+            let content;
+            let brace = braced!(content in input);
+            Value::Dict(brace, content.parse()?)
         } else {
             Value::Expr(input.parse()?)
         };
         Ok(Entry { key, value })
     }
+}
+
+/// Whether a dictionary of Python follows: a `{`, a string or a name, and a `:`.
+fn is_dict(input: ParseStream<'_>) -> bool {
+    let fork = input.fork();
+    let is_dict = || -> syn::Result<bool> {
+        let content;
+        braced!(content in fork);
+        let is_dict = (content.peek(LitStr) || content.peek(Ident)) && content.peek2(Token![:]) && !content.peek2(Token![::]);
+        content.parse::<TokenStream>()?;
+        Ok(is_dict)
+    };
+    input.peek(token::Brace) && is_dict().unwrap_or(false)
+}
+
+/// The pairs of a dictionary of Python in the form in which an option takes them: `"tpu" = 1`.
+pub(crate) fn dict_as_list(dict: &TokenStream) -> String {
+    let mut pairs = Vec::new();
+    let mut pair = TokenStream::new();
+    let mut has_key = false;
+    for token in dict.clone() {
+        match &token {
+            TokenTree::Punct(punct) if punct.as_char() == ',' => {
+                pairs.push(std::mem::take(&mut pair));
+                has_key = false;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == ':' && !has_key => {
+                pair.extend(quote!(=));
+                has_key = true;
+            }
+            _ => pair.extend([token]),
+        }
+    }
+    pairs.push(pair);
+    pairs.into_iter().filter(|pair| !pair.is_empty()).map(print::text).collect::<Vec<_>>().join(", ")
 }
 
 fn pair(input: ParseStream<'_>) -> syn::Result<(Key, Expr)> {

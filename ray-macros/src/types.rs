@@ -1,5 +1,6 @@
 //! Functions on types that need their tokens alone.
 
+use crate::print;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
@@ -44,6 +45,66 @@ pub(crate) fn ends_in(ty: &Type, name: &str) -> bool {
 pub(crate) fn result_ok(ty: &Type) -> Option<&Type> {
     let (ident, types) = last_segment(ty)?;
     if ident == "Result" { types.first().copied() } else { None }
+}
+
+/// What to write instead of a parameter type that has no size; `borrowed` says whether it stands behind a `&`.
+///
+/// Only types that have no size whatever is in scope: rustc reports a `&Path`, because a program may have a type `Path` of its own.
+pub(crate) fn unsized_parameter(ty: &Type, borrowed: bool) -> Option<String> {
+    let text = print::text(ty.to_token_stream());
+    match bare(ty) {
+        Type::TraitObject(_) => {
+            let object = if matches!(bare(ty), Type::TraitObject(object) if object.bounds.len() > 1) {
+                format!("({text})")
+            } else {
+                text.clone()
+            };
+            let sign = if borrowed { "&" } else { "" };
+            Some(format!(
+                "write `Arc<{text}>` instead of `{sign}{object}`, with #[remote(local)], because a trait object cannot be serialised"
+            ))
+        }
+        Type::Slice(slice) if !borrowed => {
+            let elem = print::text(slice.elem.to_token_stream());
+            Some(format!("write `Vec<{elem}>`, or `&[{elem}]`, which is read from the object store in place"))
+        }
+        Type::Path(path) if !borrowed && path.path.is_ident("str") => {
+            Some("write `String`, or `&str`, which is read from the object store in place".into())
+        }
+        _ => None,
+    }
+}
+
+/// What to write instead of a return type that has no size.
+pub(crate) fn unsized_result(ty: &Type) -> Option<String> {
+    let text = print::text(ty.to_token_stream());
+    match bare(ty) {
+        Type::TraitObject(_) => Some(format!(
+            "write `Box<{text}>` or `Arc<{text}>`, with #[remote(local)], because a trait object cannot be serialised"
+        )),
+        Type::Slice(slice) => Some(format!("write `Vec<{}>`", print::text(slice.elem.to_token_stream()))),
+        Type::Path(path) if path.path.is_ident("str") => Some("write `String`".into()),
+        _ => None,
+    }
+}
+
+/// The `dyn Error` of a `Box<dyn Error>` that does not say that it is `Send` and `Sync`, as text.
+pub(crate) fn bare_boxed_error(ty: &Type) -> Option<String> {
+    let (ident, arguments) = last_segment(ty)?;
+    let Type::TraitObject(object) = bare(arguments.first()?) else {
+        return None;
+    };
+    let traits: Vec<&syn::TraitBound> = object
+        .bounds
+        .iter()
+        .filter_map(|bound| match bound {
+            syn::TypeParamBound::Trait(bound) => Some(bound),
+            _ => None,
+        })
+        .collect();
+    let has = |name: &str| traits.iter().any(|bound| bound.path.segments.last().is_some_and(|last| last.ident == name));
+    let error = traits.iter().find(|bound| bound.path.segments.last().is_some_and(|last| last.ident == "Error"))?;
+    (ident == "Box" && !(has("Send") && has("Sync"))).then(|| format!("dyn {}", print::text(error.to_token_stream())))
 }
 
 /// Whether the type is `()`.

@@ -1,5 +1,7 @@
 //! Which arguments each kind of parameter accepts, and when they are moved, cloned, borrowed and dropped.
 
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -117,6 +119,37 @@ fn fails() -> Result<i64, String> {
     Err("no good".into())
 }
 
+#[remote]
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name()?.to_str().map(str::to_owned)
+}
+
+#[remote]
+fn lengths(os: &OsStr, c: &CStr) -> (usize, usize) {
+    (os.len(), c.to_bytes().len())
+}
+
+/// A parameter `&Path` accepts a `PathBuf`, references to one, a `&Path` and a text; `&OsStr` and `&CStr` likewise.
+#[test]
+fn arguments_for_borrowed_paths() {
+    engine();
+    let path = PathBuf::from("data/train.csv");
+    let object = ray::put(path.clone());
+    let calls = [
+        file_name.remote("data/train.csv"),
+        file_name.remote("data/train.csv".to_owned()),
+        file_name.remote(path.as_path()),
+        file_name.remote(&path),
+        file_name.remote(&object),
+        file_name.options().name("renamed").remote(Arc::new(path)),
+        file_name.remote(object),
+    ];
+    assert_eq!(ray::get(calls).unwrap(), [const { "train.csv" }; 7].map(|name| Some(name.to_owned())));
+    assert_eq!(ray::get(lengths.remote("four", c"three")).unwrap(), (4, 5));
+    let (os, c) = (OsString::from("four"), CString::from(c"three"));
+    assert_eq!(ray::get(lengths.remote(&os, ray::put(c))).unwrap(), (4, 5));
+}
+
 /// A parameter `&T`, `&[T]` or `&str` accepts references, `Arc`s and owned values that can be borrowed as such.
 #[test]
 fn arguments_for_a_borrowed_parameter() {
@@ -219,6 +252,7 @@ fn results_that_are_references() {
 }
 
 #[remote]
+#[allow(deprecated, reason = "the reference is that of another task")]
 fn submits(x: i64) -> ObjectRef<i64> {
     square.remote(x)
 }

@@ -305,6 +305,7 @@ fn references_in_place_of_a_vector_are_one_argument() {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 async fn says_later(x: u8) -> String {
     ready_soon().await;
     format!("later {x}")
@@ -321,12 +322,14 @@ pub(crate) async fn ready_soon() {
 }
 
 #[remote(num_returns = 2)]
+#[allow(dead_code, reason = "called by its path")]
 fn divides(x: u32, y: u32) -> Result<(u32, u32), String> {
     let quotient = x.checked_div(y).ok_or("by zero")?;
     Ok((quotient, x % y))
 }
 
 #[remote(local)]
+#[allow(dead_code, reason = "called by its path")]
 fn stays(x: u8) -> u8 {
     x
 }
@@ -373,12 +376,14 @@ fn what_does_not_fit_a_function_is_refused() {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn panics(fine: bool) -> u8 {
     assert!(fine, "torn");
     0
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 async fn panics_later() -> u8 {
     ready_soon().await;
     panic!("torn later")
@@ -386,7 +391,7 @@ async fn panics_later() -> u8 {
 
 #[test]
 fn a_panic_of_a_function_is_an_error_with_its_place() {
-    let line = line!() - 12;
+    let line = line!() - 13;
     let error = found("panics").invoke(vec![arg(&false)]).unwrap_err();
     assert!(error.is_panic(), "{error}");
     assert_eq!(error.to_string(), format!("task `panics` panicked at tests/it/codec.rs:{line}:5: torn"));

@@ -78,11 +78,13 @@ fn buys(item: u32) -> Result<u32, OutOfStock> {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 async fn refuses(closed: bool) -> Result<(), Refused> {
     Err(if closed { Refused::Closed } else { Refused::Empty(Cause("the box is empty".into())) })
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn is_plain() -> Result<(), Plain> {
     Err(Plain(Cause("the cause".into())))
 }
@@ -98,6 +100,7 @@ fn orders(item: u32) -> ray::Result<u32> {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn orders_in_a_context(item: u32) -> anyhow::Result<u32> {
     ray::get(orders.remote(item)).context("the order of Monday")
 }
@@ -108,11 +111,13 @@ fn goes_down(levels: u32) -> ray::Result<u32> {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn panics(text: String) -> u8 {
     panic!("{text}")
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn panics_with_an_error() -> u8 {
     std::panic::panic_any(ray::get(buys.remote(0)).unwrap_err())
 }
@@ -344,6 +349,7 @@ impl<'de> Deserialize<'de> for Faulty {
 }
 
 #[remote]
+#[allow(dead_code, reason = "called by its path")]
 fn is_faulty(way: u8) -> Result<(), Faulty> {
     Err(Faulty(way))
 }

@@ -123,6 +123,28 @@ fn unlimited_restarts() {
     });
 }
 
+/// The error of an actor that may restart no more names the number of its restarts and the option.
+#[test]
+fn the_error_of_used_up_restarts() {
+    alone(|| {
+        for (allowed, times) in [(1, "once"), (2, "2 times")] {
+            let frail = Frail::options().max_restarts(allowed).remote(Lives::new(), ALWAYS);
+            for _ in 0..allowed {
+                assert!(ray::get(frail.crash.remote()).unwrap_err().is_actor_unavailable());
+                assert_eq!(served(|| frail.count.remote()), 1);
+            }
+            let error = ray::get(frail.crash.remote()).unwrap_err();
+            let says = format!("has restarted {times} before, and `max_restarts = {allowed}` allows no more: create a new one");
+            assert!(error.is_actor_died() && error.to_string().contains(&says), "{error}");
+            let later = ray::get(frail.count.remote()).unwrap_err();
+            assert!(later.is_actor_died() && later.to_string().contains(&says), "{later}");
+        }
+        let never = Frail::options().max_restarts(0).remote(Lives::new(), ALWAYS);
+        let error = ray::get(never.crash.remote()).unwrap_err().to_string();
+        assert!(error.contains("create a new one, or set max_restarts"), "{error}");
+    });
+}
+
 /// A restart whose constructor returns an error ends the actor.
 #[test]
 fn a_restart_whose_constructor_fails() {

@@ -51,7 +51,7 @@ unsafe impl<A> Sync for Link<A> {}
     label = "write `#[remote]` above its definition",
     note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
 )]
-pub trait ActorClass: Sized + Send + 'static {
+pub trait ActorClass: Sized + 'static {
     /// The attribute's options.
     const OPTIONS: ActorOptions;
     /// Whether the attribute asks for restarts. The engine then keeps the constructor's arguments.
@@ -74,13 +74,52 @@ pub struct No;
 impl Flag for Yes {}
 impl Flag for No {}
 
+/// Evidence that the state of an actor is `Send`.
+pub struct Movable<A>(PhantomData<fn(A)>);
+
+impl<A> fmt::Debug for Movable<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Movable")
+    }
+}
+
+impl<A: MovableState> Movable<A> {
+    /// Compiles for a type that is `Send`.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<A: MovableState> Default for Movable<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The types that can be the state of an actor: those that are `Send`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an actor, because its state cannot move to another thread",
+    label = "a field of this type is not `Send`; another error here names the type of the field",
+    note = "in the fields of an actor write `Arc` for `Rc`, `Mutex` or `RwLock` for `Arc<RefCell<..>>`, an owned value for a raw pointer"
+)]
+pub trait MovableState {}
+#[diagnostic::do_not_recommend]
+impl<A: Send> MovableState for A {}
+
+/// Compiles for a type that is `Send`. The error of rustc names the field, which that of [`MovableState`] cannot.
+pub const fn every_field_is_send<A: Send>() {}
+
 /// An actor class with its methods: `#[remote]` on the impl block.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no remote methods",
     label = "write `#[remote]` above the impl block with `new`",
     note = "an actor needs both: `#[remote]` on the struct or enum, and `#[remote]` on its one impl block with `new`"
 )]
-pub trait Actor: Sized + Send + 'static {
+pub trait Actor: Sized + 'static {
+    /// The type is `Send`. It is not a supertrait, so that rustc reports an actor that is not `Send` here only, and not wherever the
+    /// actor is named.
+    const MOVABLE: Movable<Self>;
     /// The type itself, with the class that the attribute on the struct gives it. It is not a supertrait, so that rustc
     /// reports a missing attribute once, here, and not wherever the actor is named.
     type Class: ActorClass;
@@ -95,6 +134,9 @@ pub trait Actor: Sized + Send + 'static {
     /// Makes the methods of a handle.
     fn methods(link: Link<Self>) -> Self::Methods;
 }
+
+/// Compiles for a type with both attributes.
+pub const fn is_actor<A: Actor>() {}
 
 /// The arguments of a constructor.
 pub(crate) type InitArgs<C> = <C as Constructor>::Args;
@@ -144,4 +186,6 @@ pub trait RemoteMethod: 'static {
     const CODEC: Option<Codec<MethodArgs<Self>, Self::Output>>;
     /// How the values of its error type are decoded; none where it returns no `Result`.
     const ERROR: Option<ErrorCodec>;
+    /// The actor of the handle that has this method.
+    fn link(&self) -> Link<Self::Actor>;
 }

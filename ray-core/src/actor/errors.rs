@@ -1,5 +1,6 @@
 //! The errors of actors.
 
+use crate::actor::cold_state::ColdState;
 use crate::actor::head::ActorHead;
 use crate::base::error::{Error, ErrorKind};
 
@@ -37,8 +38,16 @@ pub(crate) fn restarted(actor: &ActorHead) -> Error {
 
 /// The cause of death of an actor whose method has panicked.
 pub(crate) fn fatal(actor: &ActorHead, panic: &Error) -> Error {
-    died(format!("{} died of a panic in its method ({panic}); create a new one, or set max_restarts", title(actor)))
-        .with_cause(panic.clone())
+    let allowed = actor.known_cold_state().and_then(ColdState::settings).map_or(0, |settings| settings.max_restarts);
+    let advice = if allowed == 0 {
+        "create a new one, or set max_restarts".to_owned()
+    } else {
+        let times = if allowed == 1 { "once".to_owned() } else { format!("{allowed} times") };
+        format!(
+            "it has restarted {times} before, and `max_restarts = {allowed}` allows no more: create a new one, or raise max_restarts"
+        )
+    };
+    died(format!("{} died of a panic in its method ({panic}); {advice}", title(actor))).with_cause(panic.clone())
 }
 
 /// The error of the calls of a dead actor.

@@ -35,8 +35,11 @@ struct InstanceCell<A> {
 }
 
 // SAFETY: a thread reaches the value with the lock only. Several threads do so at the same time only where methods by `&self`
-// share the instance (see `shares`), and such a class is `Sync`. Otherwise one thread has it at a time, and `A` is `Send`.
-unsafe impl<A: Send> Sync for InstanceCell<A> {}
+// share the instance (see `shares`), and such a class is `Sync`. Otherwise one thread has it at a time, and `A` is `Send` (see
+// `Actor::MOVABLE`).
+unsafe impl<A: Actor> Sync for InstanceCell<A> {}
+// SAFETY: the cell owns the value, which is `Send` (see `Actor::MOVABLE`).
+unsafe impl<A: Actor> Send for InstanceCell<A> {}
 
 impl<A> Drop for InstanceCell<A> {
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use crate::base::options::RetryOn;
 use crate::base::placement::SchedulingStrategy;
 use crate::base::runtime_env::RuntimeEnv;
 use crate::call::function::{ArgsOf, Function};
-use crate::call::params::IntoParam;
+use crate::call::params::FromArgument;
 use crate::call::refs::Refs;
 use crate::engine::submit;
 use crate::task::head::Keep;
@@ -108,29 +108,38 @@ impl<F: Function, P> Configured<F, P> {
 }
 
 macro_rules! arities {
-    ($($P:ident)*) => {
-        #[allow(non_snake_case, clippy::too_many_arguments)]
+    ($($P:ident $X:ident $argument:ident)*) => {
+        #[allow(clippy::too_many_arguments)]
         impl<F: Function<Args = ($($P,)*)>, $($P),*> Configured<F, ($($P,)*)> {
             /// Submits the task; returns at once.
-            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> F::Refs {
-                F::Refs::from_whole(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep))
+            pub fn remote<$($X),*>(self, $($argument: $X),*) -> F::Refs
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                F::Refs::from_whole(submit::submit_with::<F>(($($P::from_argument($argument),)*), Some(self.options), self.keep))
             }
 
             /// Submits the task, or returns an error if it cannot be submitted.
             ///
             /// # Errors
             /// The errors with which the reference of `remote` would have failed at once.
-            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<F::Refs> {
-                let whole = submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep);
+            pub fn try_remote<$($X),*>(self, $($argument: $X),*) -> Result<F::Refs>
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                let whole = submit::submit_with::<F>(($($P::from_argument($argument),)*), Some(self.options), self.keep);
                 submit::refuse_failed(&whole)?;
                 Ok(F::Refs::from_whole(whole))
             }
 
             /// Submits the task and keeps no reference to the result; a failure is logged.
-            pub fn tell(self, $($P: impl IntoParam<$P>),*) {
-                drop(submit::submit_with::<F>(($($P.into_param(),)*), Some(self.options), self.keep));
+            pub fn tell<$($X),*>(self, $($argument: $X),*)
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                drop(submit::submit_with::<F>(($($P::from_argument($argument),)*), Some(self.options), self.keep));
             }
         }
     };
 }
-crate::base::arity::for_each_arity!(arities);
+crate::base::arity::for_each_signature!(arities);

@@ -24,6 +24,7 @@ use crate::task::runner::Bodies;
 #[diagnostic::on_unimplemented(
     message = "`ray::get` takes references to objects that are `Clone`, not `{Self}`",
     label = "expected `ObjectRef<T>`, `&ObjectRef<T>`, or a `Vec`, slice, array or tuple of them",
+    note = "for an iterator of references write `ray::get(iterator.collect::<Vec<_>>())`",
     note = "`get` hands out a value, which it must clone where references are shared: for a type without `Clone` use `reference.take()` or `reference.view()`"
 )]
 pub trait Get {

@@ -3,15 +3,15 @@
 //! `#[remote]` emits trait impls, which describe a function or a method, and calls of the macros in this file, whose code is the same
 //! for each function or method. Nothing here is public API.
 //!
-//! A user's unit struct with the name of a binding in one of these macros would turn the binding into a pattern, and every remote
-//! function is a unit struct. A tuple struct of that name would be an error, and each method of an actor has a hidden tuple struct
+//! A user's constant with the name of a binding in one of these macros would turn the binding into a pattern, and every remote
+//! function is a constant. A tuple struct of that name would be an error, and each method of an actor has a hidden tuple struct
 //! `__ray_<name>`. Therefore every binding here begins with `__bound_`.
 
 use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
-    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, Method, MethodCall, Outcome, RemoteMethod,
+    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, Outcome, RemoteMethod,
     ResultType, RetryArgs,
 };
 
@@ -33,8 +33,8 @@ pub type MethodRetry<M> = Option<RetryArgs<MethodArgs<M>>>;
 /// The type of [`RemoteMethod::CODEC`].
 pub type MethodCodec<M> = Option<Codec<MethodArgs<M>, <M as RemoteMethod>::Output>>;
 
-/// The type of the field that stands for a method in a handle.
-pub type MethodOf<M> = Method<M, <M as RemoteMethod>::Args>;
+/// What a call of the method `M` returns.
+pub type MethodRefs<M> = <M as RemoteMethod>::Refs;
 /// The `T` of a `Result<T, E>`, also if the type has an alias.
 pub type OkOf<R> = <R as ResultType>::Ok;
 
@@ -228,7 +228,7 @@ pub use crate::__ray_method_entries as method_entries;
 macro_rules! __ray_link_methods {
     ($methods:ident $link:ident $($(#[$cfg:meta])* $name:ident),*) => {{
         let _ = $link;
-        $methods { $($(#[$cfg])* $name: $crate::__private::Method::new($link)),* }
+        $methods { $($(#[$cfg])* $name: __ray_methods::$name($link)),* }
     }};
 }
 pub use crate::__ray_link_methods as link_methods;
@@ -252,106 +252,14 @@ macro_rules! __ray_method_items {
         };
         const CODEC: $crate::__private::MethodCodec<Self> = $codec;
         const ERROR: $crate::__private::ErrorCodecOrNone = $error;
+        fn link(&self) -> $crate::__private::Link<$class> {
+            self.0
+        }
     };
 }
 pub use crate::__ray_method_items as method_items;
 
-/// The methods that a user calls on a remote function.
-///
-/// The caller passes the names, with the spans of the user's function, so that notes of rustc point there. `mut` turns a parameter
-/// that has the name of a unit struct in scope (a remote function is one) into a single clear error (E0530).
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_function_surface {
-    (
-        [$($vis:tt)*] [$remote:ident $try_remote:ident $tell:ident $options:ident] $name:ident $function:ty,
-        [$($generics:tt)*] [$($bounds:tt)*]
-        ($($argument:ident: [$($of:tt)*] $convert:path),*) -> $refs:ty
-    ) => {
-        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
-        impl $name {
-            /// Submits a call and returns at once, with a reference to the result.
-            ///
-            /// All errors, also those of the submission, come from the reference.
-            #[must_use = "the result comes through this reference; `tell` submits a call without one"]
-            $($vis)* fn $remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $refs $($bounds)* {
-                $crate::__private::submit::<$function>(($($convert($argument),)*))
-            }
-
-            /// Like `remote`, but returns an error if the call cannot be submitted.
-            $($vis)* fn $try_remote<$($generics)*>(self, $(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$refs>
-            $($bounds)*
-            {
-                $crate::__private::try_submit::<$function>(($($convert($argument),)*))
-            }
-
-            /// Submits a call without a reference to the result; a failure is logged.
-            $($vis)* fn $tell<$($generics)*>(self, $(mut $argument: $($of)*),*) $($bounds)* {
-                $crate::__private::tell::<$function>(($($convert($argument),)*));
-            }
-
-            /// Submits a call for each item, at most 100 at a time, and iterates over the results in the order of the items.
-            $($vis)* fn map<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
-            where
-                Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,
-            {
-                $crate::__private::Map::new(self, __bound_items, true)
-            }
-
-            /// As `map`; the results come in the order in which the calls end.
-            $($vis)* fn map_unordered<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
-            where
-                Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,
-            {
-                $crate::__private::Map::new(self, __bound_items, false)
-            }
-
-            /// Options for the next call: `.options().num_cpus(2.0).remote(..)`.
-            #[must_use = "options do nothing until `remote`, `try_remote` or `tell`"]
-            $($vis)* fn $options<$($generics)*>(self) -> $crate::__private::Configured<$function, <$function as $crate::__private::Function>::Args>
-            $($bounds)*
-            {
-                $crate::__private::Configured::new()
-            }
-        }
-    };
-}
-pub use crate::__ray_function_surface as function_surface;
-
-/// The methods that a user calls on an actor class.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_class_surface {
-    (
-        [$($vis:tt)*] [$remote:ident $try_remote:ident $options:ident] [$($generics:tt)*] $class:ty, $constructor:ty,
-        [$($bounds:tt)*] ($($argument:ident: [$($of:tt)*] $convert:path),*)
-    ) => {
-        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
-        impl<$($generics)*> $class $($bounds)* {
-            /// Starts an actor and returns its handle at once; `new` runs in the actor.
-            ///
-            /// All errors come from the first call, or from the handle's `ready()`.
-            #[must_use = "an actor ends with its last handle"]
-            $($vis)* fn $remote($(mut $argument: $($of)*),*) -> $crate::__private::ActorHandle<Self> {
-                $crate::__private::create::<$constructor>(($($convert($argument),)*))
-            }
-
-            /// Like `remote`, but returns an error if the actor cannot be created.
-            $($vis)* fn $try_remote($(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
-                $crate::__private::try_create::<$constructor>(($($convert($argument),)*))
-            }
-
-            /// Options for the actor: `.options().name("counter").remote(..)`.
-            #[must_use = "options do nothing until `remote` or `try_remote`"]
-            $($vis)* fn $options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Args> {
-                $crate::__private::ActorBuilder::new()
-            }
-        }
-    };
-}
-pub use crate::__ray_class_surface as class_surface;
-
-/// Hidden types that stand for a method, a constructor or a generic function. The type parameter is the class, or the parameters of
+/// Hidden types that stand for a constructor or a generic function. The type parameter is the class, or the parameters of
 /// the function.
 ///
 /// The class is a parameter, so that an impl on the type is no more visible than the class is (E0446).
@@ -374,6 +282,23 @@ macro_rules! __ray_markers {
     )*};
 }
 pub use crate::__ray_markers as markers;
+
+/// Hidden types that stand for the methods of a class. They have the actor of a handle, and are part of this handle.
+///
+/// They are not `Clone`: nothing else keeps the actor alive.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_method_markers {
+    ($($(#[$cfg:meta])* $name:ident),*) => {
+        #[doc(hidden)]
+        mod __ray_methods {$(
+            $(#[$cfg])*
+            #[allow(non_camel_case_types, dead_code, missing_debug_implementations, unreachable_pub)]
+            pub struct $name<A>(pub $crate::__private::Link<A>);
+        )*}
+    };
+}
+pub use crate::__ray_method_markers as method_markers;
 
 /// The value of an `OPTIONS`, in a const that rustc evaluates where it is defined. So rustc checks an attribute with a constant of
 /// the user even if no code submits a call.
@@ -423,29 +348,3 @@ macro_rules! __ray_kept {
     };
 }
 pub use crate::__ray_kept as kept;
-
-/// `call(..)` on a remote function, and `square(7)` if a function pointer can have its signature.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_plain_call {
-    (
-        $name:ident [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
-        [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*] $($plain:ident as $pointer:ty)?
-    ) => {
-        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
-        impl $name {
-            /// Calls the function on this thread, like any other function.
-            $($before)* fn $call<$($generics)*>(self, $(mut $argument: $of),*) $($output)* $($bounds)* {
-                $($body)*($($argument),*)$($wait)*
-            }
-        }
-        $(#[allow(deprecated)] impl ::core::ops::Deref for $name {
-            type Target = $pointer;
-            fn deref(&self) -> &Self::Target {
-                const __RAY_BODY: &$pointer = &($plain as $pointer);
-                __RAY_BODY
-            }
-        })?
-    };
-}
-pub use crate::__ray_plain_call as plain_call;

@@ -16,8 +16,6 @@ use std::time::Duration;
 
 use futures::Stream;
 
-use crate::actor::class::RemoteMethod;
-use crate::api::method::{BorrowedMethod, Method};
 use crate::api::remote_function::RemoteFunction;
 use crate::api::wait::Pending;
 use crate::api::wait::call::Call;
@@ -27,7 +25,7 @@ use crate::base::resources::UNITS;
 use crate::call::arg::{ArgList, Many};
 use crate::call::chunk::Results;
 use crate::call::function::{Function, FunctionCall, Outcome};
-use crate::call::params::IntoParam;
+use crate::call::params::FromArgument;
 use crate::engine::blocking::may_block;
 use crate::engine::chunk_body::ChunkBody;
 use crate::engine::{submit, thread};
@@ -112,7 +110,7 @@ impl<F, I, P> Map<F, I>
 where
     F: Function<Args = (P,)>,
     I: Iterator,
-    I::Item: IntoParam<P>,
+    P: FromArgument<I::Item>,
 {
     /// Puts the calls for several items into one task, which runs them one after the other: a task costs more than a short body. With
     /// [`Chunk::Auto`] the engine measures the bodies, and makes chunks of half a millisecond. An item that is a reference has a task of
@@ -163,29 +161,6 @@ where
     }
 }
 
-impl<M: RemoteMethod, P> Method<M, P> {
-    /// Calls the method for each item, at most 100 calls at a time, and iterates over the results in the order of the items. See
-    /// [`Map`].
-    #[track_caller]
-    pub fn map<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
-    where
-        I: IntoIterator,
-        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
-    {
-        Map::new(BorrowedMethod(self), items, true)
-    }
-
-    /// As [`map`](Self::map); the results come in the order in which the calls end.
-    #[track_caller]
-    pub fn map_unordered<I>(&self, items: I) -> Map<BorrowedMethod<'_, M, P>, I::IntoIter>
-    where
-        I: IntoIterator,
-        for<'a> BorrowedMethod<'a, M, P>: RemoteFunction<(I::Item,)>,
-    {
-        Map::new(BorrowedMethod(self), items, false)
-    }
-}
-
 /// How many calls a task of [`Map::chunk`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -226,7 +201,7 @@ impl<F, I, P> MapChunks<F, I, P>
 where
     F: Function<Args = (P,)>,
     I: Iterator,
-    I::Item: IntoParam<P>,
+    P: FromArgument<I::Item>,
     (P,): ArgList,
 {
     /// Sets how many tasks may be in flight: submitted, and their results not taken. The default is 100.
@@ -259,7 +234,7 @@ where
             let Some(length) = self.length() else { return };
             let mut chunk = Vec::with_capacity(length.min(self.items.size_hint().1.unwrap_or(length)));
             while chunk.len() < length {
-                let args = self.next.take().or_else(|| Some((self.items.next()?.into_param(),)));
+                let args = self.next.take().or_else(|| Some((P::from_argument(self.items.next()?),)));
                 let Some(args) = args else { break };
                 if args.is_plain() {
                     chunk.push(args);
@@ -317,7 +292,7 @@ impl<F, I, P> Iterator for MapChunks<F, I, P>
 where
     F: Function<Args = (P,)>,
     I: Iterator,
-    I::Item: IntoParam<P>,
+    P: FromArgument<I::Item>,
     (P,): ArgList,
 {
     type Item = Result<F::Output>;
@@ -365,7 +340,7 @@ impl<F, I, P> Stream for MapStream<MapChunks<F, I, P>>
 where
     F: Function<Args = (P,)>,
     I: Iterator,
-    I::Item: IntoParam<P>,
+    P: FromArgument<I::Item>,
     (P,): ArgList,
     F::Output: Clone,
 {

@@ -13,53 +13,68 @@ use crate::base::error::Result;
 use crate::base::options::RetryOn;
 use crate::base::placement::{Lifetime, SchedulingStrategy};
 use crate::base::runtime_env::RuntimeEnv;
-use crate::call::params::IntoParam;
+use crate::call::params::FromArgument;
 use crate::call::registry::MethodEntry;
+use crate::object::object_ref::ObjectRef;
 use crate::task::head::Keep;
 
-/// A method of an actor's handle: `counter.increment`. `remote` calls it.
-pub struct Method<M: RemoteMethod, P> {
-    link: Link<M::Actor>,
-    params: PhantomData<fn(P)>,
+/// A borrowed method of a handle, which [`Map`](crate::Map) calls.
+#[doc(hidden)]
+pub struct BorrowedMethod<'a, M>(&'a M);
+
+impl<'a, M: RemoteMethod> BorrowedMethod<'a, M> {
+    /// Borrows the method; for the generated code.
+    pub fn new(method: &'a M) -> Self {
+        Self(method)
+    }
+
+    pub(super) fn link(&self) -> Link<M::Actor> {
+        self.0.link()
+    }
 }
 
-impl<M: RemoteMethod, P> fmt::Debug for Method<M, P> {
+impl<M: RemoteMethod> fmt::Debug for BorrowedMethod<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Method({})", M::SPEC.path())
     }
 }
 
-impl<M: RemoteMethod, P> Method<M, P> {
-    /// Makes the method of a handle; for the generated code.
-    #[must_use]
-    pub fn new(link: Link<M::Actor>) -> Self {
-        Self { link, params: PhantomData }
-    }
-
-    pub(super) fn link(&self) -> Link<M::Actor> {
-        self.link
-    }
-
-    /// Begins a call with options.
-    pub fn options(&self) -> ConfiguredMethod<'_, M, P> {
-        ConfiguredMethod { method: self, options: CallOptions::new(), keep: None }
-    }
+/// Begins a call with options; for the generated code.
+pub fn configure_method<M: RemoteMethod>(method: &M) -> ConfiguredMethod<'_, M, MethodArgs<M>> {
+    ConfiguredMethod { method, params: PhantomData, options: CallOptions::new(), keep: None }
 }
 
-/// A borrowed method, which [`Map`] calls.
-#[doc(hidden)]
-pub struct BorrowedMethod<'a, M: RemoteMethod, P>(pub(super) &'a Method<M, P>);
+/// Calls a method, with the tuple of `num_returns` as one object; for the generated code.
+#[inline]
+pub fn whole_call_method<M: RemoteMethod>(method: &M, args: MethodArgs<M>) -> ObjectRef<M::Output> {
+    send::call_whole::<M>(method.link(), args, None, None)
+}
 
-impl<M: RemoteMethod, P> fmt::Debug for BorrowedMethod<'_, M, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+/// Calls a method and returns at once; for the generated code.
+#[inline]
+pub fn call_method<M: RemoteMethod>(method: &M, args: MethodArgs<M>) -> M::Refs {
+    send::call::<M>(method.link(), args, None, None)
+}
+
+/// Calls a method, or returns an error if the call cannot be made; for the generated code.
+///
+/// # Errors
+/// The errors with which the reference of [`call_method`] would have failed at once.
+pub fn try_call_method<M: RemoteMethod>(method: &M, args: MethodArgs<M>) -> Result<M::Refs> {
+    send::try_call::<M>(method.link(), args, None, None)
+}
+
+/// Calls a method without a reference to the result; for the generated code.
+#[inline]
+pub fn tell_method<M: RemoteMethod>(method: &M, args: MethodArgs<M>) {
+    send::tell::<M>(method.link(), args);
 }
 
 /// A call of a method with options; `.remote(..)`, `.try_remote(..)` or `.tell(..)` submits it.
 #[must_use = "options do nothing until `.remote(..)`"]
 pub struct ConfiguredMethod<'a, M: RemoteMethod, P> {
-    method: &'a Method<M, P>,
+    method: &'a M,
+    params: PhantomData<fn(P)>,
     options: CallOptions,
     keep: Option<Keep>,
 }
@@ -221,56 +236,45 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
 }
 
 macro_rules! arities {
-    ($($P:ident)*) => {
-        #[allow(non_snake_case, clippy::too_many_arguments)]
-        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> Method<M, ($($P,)*)> {
-            /// Calls the method and returns at once. All errors come from the reference.
-            #[inline]
-            pub fn remote(&self, $($P: impl IntoParam<$P>),*) -> M::Refs {
-                send::call::<M>(self.link, ($($P.into_param(),)*), None, None)
-            }
-
-            /// Calls the method, or returns an error if the call cannot be made (a dead actor, too many pending calls).
-            ///
-            /// # Errors
-            /// The errors with which the reference of `remote` would have failed at once.
-            pub fn try_remote(&self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
-                send::try_call::<M>(self.link, ($($P.into_param(),)*), None, None)
-            }
-
-            /// Calls the method and keeps no reference to the result; a failure is logged.
-            #[inline]
-            pub fn tell(&self, $($P: impl IntoParam<$P>),*) {
-                send::tell::<M>(self.link, ($($P.into_param(),)*));
-            }
-        }
-
-        #[allow(non_snake_case, clippy::too_many_arguments)]
+    ($($P:ident $X:ident $argument:ident)*) => {
+        #[allow(clippy::too_many_arguments)]
         impl<M: RemoteMethod<Args = ($($P,)*)>, $($P),*> ConfiguredMethod<'_, M, ($($P,)*)> {
             /// Calls the method and returns at once. All errors come from the reference.
-            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> M::Refs {
-                send::call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
+            pub fn remote<$($X),*>(self, $($argument: $X),*) -> M::Refs
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                send::call::<M>(self.method.link(), ($($P::from_argument($argument),)*), Some(self.options), self.keep)
             }
 
             /// Calls the method, or returns an error if the call cannot be made.
             ///
             /// # Errors
             /// The errors with which the reference of `remote` would have failed at once.
-            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<M::Refs> {
-                send::try_call::<M>(self.method.link, ($($P.into_param(),)*), Some(self.options), self.keep)
+            pub fn try_remote<$($X),*>(self, $($argument: $X),*) -> Result<M::Refs>
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                send::try_call::<M>(self.method.link(), ($($P::from_argument($argument),)*), Some(self.options), self.keep)
             }
 
             /// Calls the method and keeps no reference to the result; a failure is logged.
-            pub fn tell(self, $($P: impl IntoParam<$P>),*) {
-                drop(self.remote($($P),*));
+            pub fn tell<$($X),*>(self, $($argument: $X),*)
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                drop(self.remote($($argument),*));
             }
         }
 
-        #[allow(non_snake_case, clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments)]
         impl<C: Constructor<Args = ($($P,)*)>, $($P),*> ActorBuilder<C, ($($P,)*)> {
             /// Creates the actor and returns at once. All errors come from the first call.
-            pub fn remote(self, $($P: impl IntoParam<$P>),*) -> ActorHandle<C::Actor> {
-                match self.try_remote($($P),*) {
+            pub fn remote<$($X),*>(self, $($argument: $X),*) -> ActorHandle<C::Actor>
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                match self.try_remote($($argument),*) {
                     Ok(handle) => handle,
                     Err(error) => create::failed(error),
                 }
@@ -281,10 +285,13 @@ macro_rules! arities {
             ///
             /// # Errors
             /// `ActorAlreadyExists`, `Infeasible`, `InvalidArgument`, `RuntimeGone`.
-            pub fn try_remote(self, $($P: impl IntoParam<$P>),*) -> Result<ActorHandle<C::Actor>> {
-                create::try_create_with::<C>(($($P.into_param(),)*), Some(self.options), self.keep)
+            pub fn try_remote<$($X),*>(self, $($argument: $X),*) -> Result<ActorHandle<C::Actor>>
+            where
+                $($P: FromArgument<$X>,)*
+            {
+                create::try_create_with::<C>(($($P::from_argument($argument),)*), Some(self.options), self.keep)
             }
         }
     };
 }
-crate::base::arity::for_each_arity!(arities);
+crate::base::arity::for_each_signature!(arities);

@@ -2,9 +2,9 @@
 
 use crate::actor::class::RemoteMethod;
 use crate::actor::send;
-use crate::api::method::{BorrowedMethod, Method};
+use crate::api::method::BorrowedMethod;
 use crate::call::function::Function;
-use crate::call::params::IntoParam;
+use crate::call::params::FromArgument;
 use crate::engine::submit;
 use crate::object::object_ref::ObjectRef;
 
@@ -37,49 +37,46 @@ mod sealed {
     pub trait Sealed<Args> {}
 }
 
+/// A remote function or a method, as `#[remote]` makes it: it takes the arguments in the form in which they are kept.
+#[doc(hidden)]
+pub trait Called {
+    /// The arguments.
+    type Args;
+    /// The type of the object that a call makes.
+    type Output: Send + Sync + 'static;
+    /// Submits a call.
+    fn call_whole(&self, args: Self::Args) -> ObjectRef<Self::Output>;
+}
+
+impl<F: Function> Called for F {
+    type Args = F::Args;
+    type Output = F::Output;
+    #[inline]
+    fn call_whole(&self, args: F::Args) -> ObjectRef<F::Output> {
+        submit::submit_plain::<F>(args)
+    }
+}
+
+impl<M: RemoteMethod> Called for BorrowedMethod<'_, M> {
+    type Args = M::Args;
+    type Output = M::Output;
+    #[inline]
+    fn call_whole(&self, args: M::Args) -> ObjectRef<M::Output> {
+        send::call_whole::<M>(self.link(), args, None, None)
+    }
+}
+
 macro_rules! functions {
-    ($($X:ident $P:ident)*) => {
-        impl<F: Function<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> sealed::Sealed<($($X,)*)> for F {}
-        #[allow(non_snake_case, clippy::unused_unit)]
-        impl<F: Function<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> RemoteFunction<($($X,)*)> for F {
+    ($($P:ident $X:ident $argument:ident)*) => {
+        impl<F: Called<Args = ($($P,)*)>, $($P: FromArgument<$X>, $X),*> sealed::Sealed<($($X,)*)> for F {}
+        #[allow(clippy::unused_unit)]
+        impl<F: Called<Args = ($($P,)*)>, $($P: FromArgument<$X>, $X),*> RemoteFunction<($($X,)*)> for F {
             type Output = F::Output;
             #[inline]
-            fn remote(&self, ($($X,)*): ($($X,)*)) -> ObjectRef<F::Output> {
-                submit::submit_plain::<F>(($($X.into_param(),)*))
-            }
-        }
-
-        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> sealed::Sealed<($($X,)*)> for Method<M, ($($P,)*)> {}
-        #[allow(non_snake_case, clippy::unused_unit)]
-        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> RemoteFunction<($($X,)*)> for Method<M, ($($P,)*)> {
-            type Output = M::Output;
-            #[inline]
-            fn remote(&self, ($($X,)*): ($($X,)*)) -> ObjectRef<M::Output> {
-                send::call_whole::<M>(self.link(), ($($X.into_param(),)*), None, None)
-            }
-        }
-
-        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> sealed::Sealed<($($X,)*)> for BorrowedMethod<'_, M, ($($P,)*)> {}
-        #[allow(non_snake_case, clippy::unused_unit)]
-        impl<M: RemoteMethod<Args = ($($P,)*)>, $($P, $X: IntoParam<$P>),*> RemoteFunction<($($X,)*)> for BorrowedMethod<'_, M, ($($P,)*)> {
-            type Output = M::Output;
-            #[inline]
-            fn remote(&self, ($($X,)*): ($($X,)*)) -> ObjectRef<M::Output> {
-                send::call_whole::<M>(self.0.link(), ($($X.into_param(),)*), None, None)
+            fn remote(&self, ($($argument,)*): ($($X,)*)) -> ObjectRef<F::Output> {
+                self.call_whole(($($P::from_argument($argument),)*))
             }
         }
     };
 }
-functions! {}
-functions! { X0 P0 }
-functions! { X0 P0 X1 P1 }
-functions! { X0 P0 X1 P1 X2 P2 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 X7 P7 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 X7 P7 X8 P8 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 X7 P7 X8 P8 X9 P9 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 X7 P7 X8 P8 X9 P9 X10 P10 }
-functions! { X0 P0 X1 P1 X2 P2 X3 P3 X4 P4 X5 P5 X6 P6 X7 P7 X8 P8 X9 P9 X10 P10 X11 P11 }
+crate::base::arity::for_each_signature!(functions);

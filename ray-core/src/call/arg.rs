@@ -5,7 +5,9 @@
 
 mod portable;
 
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
@@ -251,13 +253,19 @@ impl<T: Clone + Send + Sync + 'static, const N: usize> IntoArg<Vec<T>> for [Obje
 }
 
 /// The types `T` of a parameter `&T`. The type of the stored object is `T::Owned`.
+#[diagnostic::on_unimplemented(
+    message = "a remote function cannot borrow a `{Self}`, because a value of this type cannot be stored",
+    label = "this type has no size: write `&T` with its owned form, as `&String` for `&str`, or `Arc<dyn Trait>` for `&dyn Trait`",
+    note = "an argument is stored until the function runs: a parameter is a type with a size, a `&` of one, or one of `&[T]`, `&str`, `&Path`, `&OsStr` and `&CStr`"
+)]
 pub trait Lend {
-    /// The stored type: `Vec<T>` for `[T]`, `String` for `str`, the type itself otherwise.
+    /// The stored type: `Vec<T>` for `[T]`, `String` for `str`, `PathBuf` for `Path`, and so on; the type itself if it has a size.
     type Owned;
     /// Borrows the stored value as the parameter's type.
     fn lend(owned: &Self::Owned) -> &Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> Lend for T {
     type Owned = T;
     fn lend(owned: &T) -> &T {
@@ -272,12 +280,17 @@ impl<T> Lend for [T] {
     }
 }
 
-impl Lend for str {
-    type Owned = String;
-    fn lend(owned: &String) -> &str {
-        owned
-    }
+macro_rules! lend_as {
+    ($($borrowed:ty, $owned:ty);*) => {$(
+        impl Lend for $borrowed {
+            type Owned = $owned;
+            fn lend(owned: &$owned) -> &$borrowed {
+                owned
+            }
+        }
+    )*};
 }
+lend_as!(str, String; Path, PathBuf; OsStr, OsString; CStr, CString);
 
 /// An argument for a parameter `&T`, as it is kept until the body runs; it dereferences to `T`.
 pub struct Shared<T: Lend + ?Sized>(SharedRepr<T>);
@@ -337,7 +350,8 @@ impl<T: Lend + ?Sized> ArgList for Shared<T> {
 }
 
 /// The types that a caller may pass for a parameter `&T`: a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>` or `&Arc<T>`;
-/// for `&[T]` also arrays, a `Vec<T>`, and references in a `Vec`; for `&str` a `String`, and `&str` or `&String`, which are copied.
+/// for `&[T]` also arrays, a `Vec<T>`, and references in a `Vec`; for `&str` a `String`, and `&str` or `&String`, which are copied;
+/// for `&Path` a `PathBuf`, and `&Path` or a text, which are copied, and likewise for `&OsStr` and `&CStr`.
 /// The body reads the stored object in place, so `T: Clone` is not required, except for references in a `Vec`, which are cloned
 /// into one.
 #[diagnostic::on_unimplemented(
@@ -383,6 +397,9 @@ macro_rules! lend_from {
 lend_from!([T: Send + Sync + 'static] T, T);
 lend_from!([T: Send + Sync + 'static] [T], Vec<T>);
 lend_from!([] str, String);
+lend_from!([] Path, PathBuf);
+lend_from!([] OsStr, OsString);
+lend_from!([] CStr, CString);
 
 impl<T: Send + Sync + 'static> IntoShared<[T]> for Vec<T> {
     fn into_shared(self) -> Shared<[T]> {
@@ -414,23 +431,20 @@ impl<T: Clone + Send + Sync + 'static> IntoShared<[T]> for &[ObjectRef<T>] {
     }
 }
 
-impl IntoShared<str> for String {
-    fn into_shared(self) -> Shared<str> {
-        Shared(SharedRepr::Value(self))
-    }
+/// The arguments that are moved or copied into the owned form of a borrowed parameter.
+macro_rules! lend_value {
+    ($borrowed:ty, $owned:ty: $($argument:ty),*) => {$(
+        impl IntoShared<$borrowed> for $argument {
+            fn into_shared(self) -> Shared<$borrowed> {
+                Shared(SharedRepr::Value(<$owned>::from(self)))
+            }
+        }
+    )*};
 }
-
-impl IntoShared<str> for &str {
-    fn into_shared(self) -> Shared<str> {
-        Shared(SharedRepr::Value(self.to_owned()))
-    }
-}
-
-impl IntoShared<str> for &String {
-    fn into_shared(self) -> Shared<str> {
-        Shared(SharedRepr::Value(self.clone()))
-    }
-}
+lend_value!(str, String: String, &str, &String);
+lend_value!(Path, PathBuf: PathBuf, &Path, &PathBuf, String, &str);
+lend_value!(OsStr, OsString: OsString, &OsStr, &OsString, String, &str);
+lend_value!(CStr, CString: CString, &CStr);
 
 impl IntoShared<String> for &str {
     fn into_shared(self) -> Shared<String> {

@@ -2,28 +2,25 @@
 
 use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Shared};
 
-/// The types that a caller may pass for a parameter: [`IntoArg`] for a `T`, [`IntoShared`] for a `&T`.
-#[diagnostic::on_unimplemented(
-    message = "the remote call does not take a `{Self}` here",
-    label = "not for a parameter that is kept as `{P}`",
-    note = "a parameter `T` is kept as `Arg<T>`: it takes a `T`, an `ObjectRef<T>` or `&ObjectRef<T>`, an `Arc<T>`; a reference or an `Arc` needs `T: Clone`",
-    note = "a parameter `&T` is kept as `Shared<T>`: it takes the owned value, a reference to such an object, or an `Arc` of it"
-)]
-pub trait IntoParam<P> {
+/// A form in which an argument is kept, made of an argument of type `X`: [`IntoArg`] for a parameter `T`, [`IntoShared`] for `&T`.
+///
+/// The argument is the type parameter and not `Self`, because rustc then reports an unsuitable argument with the message of `IntoArg`
+/// or `IntoShared`, which name the types that the user wrote.
+pub trait FromArgument<X> {
     /// Converts the argument into the form in which it is kept.
-    fn into_param(self) -> P;
+    fn from_argument(argument: X) -> Self;
 }
 
-impl<T, X: IntoArg<T>> IntoParam<Arg<T>> for X {
+impl<T, X: IntoArg<T>> FromArgument<X> for Arg<T> {
     #[inline]
-    fn into_param(self) -> Arg<T> {
-        self.into_arg()
+    fn from_argument(argument: X) -> Self {
+        argument.into_arg()
     }
 }
 
-impl<T: Lend + ?Sized, X: IntoShared<T>> IntoParam<Shared<T>> for X {
+impl<T: Lend + ?Sized, X: IntoShared<T>> FromArgument<X> for Shared<T> {
     #[inline]
-    fn into_param(self) -> Shared<T> {
-        self.into_shared()
+    fn from_argument(argument: X) -> Self {
+        argument.into_shared()
     }
 }

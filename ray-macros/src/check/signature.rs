@@ -86,6 +86,15 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
         );
     }
     for param in &call.params {
+        if let Some(attribute) = &param.conditional {
+            report.error(
+                attribute,
+                format_args!(
+                    "{named} has the same parameters in every build: write the function twice, each with `#[cfg(..)]` on the \
+                     whole function, or take an `Option`"
+                ),
+            );
+        }
         // `qualifiers` reports a named lifetime where it is declared, but nothing declares `'static`.
         let written = types::bare(&param.written);
         if let Type::Reference(reference) = written {
@@ -108,7 +117,12 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
                 continue;
             }
         }
-        let contents = Contents::of(if param.kind == Kind::Borrow { inner(written) } else { written });
+        let ty = if param.kind == Kind::Borrow { inner(written) } else { written };
+        if let Some(instead) = types::unsized_parameter(ty, param.kind == Kind::Borrow) {
+            report.error(written, format_args!("an argument is stored before the call, so its type must have a size: {instead}"));
+            continue;
+        }
+        let contents = Contents::of(ty);
         for reference in contents.references {
             report.error(
                 reference,
@@ -164,9 +178,16 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
         report.error(never, format_args!("{named} that never returns has no result: leave the return type out"));
         return;
     }
+    if let Some(instead) = types::unsized_result(value) {
+        report.error(value, format_args!("a result is stored, so its type must have a size: {instead}"));
+        return;
+    }
     let contents = Contents::of(written);
     let error =
         types::last_segment(written).and_then(|(_, arguments)| arguments.get(1).copied()).filter(|_| call.output.fallible);
+    if let Some(error) = error {
+        boxed_error(error, report);
+    }
     let in_error = error.map(Contents::of).unwrap_or_default();
     for reference in contents.references {
         report.error(
@@ -202,6 +223,19 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
             "write the type itself, or a `Box<dyn Trait>` with #[remote(local)]"
         };
         report.error(opaque, format_args!("a result is stored, so its type must have a name: {instead}"));
+    }
+}
+
+/// Reports a `Box<dyn Error>` without `Send` and `Sync` as the error type: `?` cannot convert it later, so it must be written in
+/// the signature.
+pub(super) fn boxed_error(error: &Type, report: &mut Report) {
+    if let Some(bounds) = types::bare_boxed_error(error) {
+        report.error(
+            error,
+            format_args!(
+                "an error is read by other threads: write `Box<{bounds} + Send + Sync>`, or `ray::Result<T>` as the return type"
+            ),
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use syn::Ident;
 use super::function::{codec, error_codec};
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
 use crate::check;
-use crate::model::{Actor, Method, hidden};
+use crate::model::{Actor, Method};
 use crate::print;
 
 pub(crate) fn actor(model: &Actor) -> TokenStream {
@@ -16,21 +16,22 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let krate = &options.krate;
     let parameters = Parameters::of(&model.generics);
     let Parameters { declared, used, bounds, .. } = &parameters;
-    let shown = format_ident!("__{}Methods", name, span = name.span());
+    let shown = methods_of(model);
     let text = name.to_string();
     let local = options.local.then(|| quote!(, local));
     let is_async = methods.iter().any(Method::is_async);
 
     let cfgs: Vec<_> = methods.iter().map(|method| &method.attributes.cfg).collect();
     let names: Vec<_> = methods.iter().map(|method| method.call.ident()).collect();
-    let markers: Vec<_> = names.iter().map(|name| hidden(name)).collect();
-    let visible: Vec<_> = methods.iter().map(|method| &method.vis).collect();
+    let markers: Vec<_> = names.iter().map(|name| quote!(__ray_methods::#name)).collect();
     let new_vis = model.constructors.first().map(|new| &new.vis);
     let alias = parameters.alias();
     let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used));
     let calls = methods.iter().zip(&markers).map(|(method, marker)| remote_method(model, method, marker, &parameters));
     let docs = format!("The methods of [`{name}`], as its handle shows them.");
     let sync = sharing(methods);
+    let movable = quote_spanned!(name.span()=> __ray::Movable::new());
+    let fields_are_send = quote_spanned!(name.span()=> __ray::every_field_is_send::<Self>(););
     let init = model.constructors.first().map(|new| constructor(model, new, &parameters));
 
     quote! {
@@ -41,17 +42,20 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             #[doc(hidden)]
             #[allow(deprecated)]
             impl <#declared> __ray::Actor for #class #bounds {
+                const MOVABLE: __ray::Movable<Self> = #movable;
                 type Class = #class;
                 type Methods = #shown #used;
                 const SPEC: &'static __ray::Spec = __ray::spec!(#text #local);
                 const IS_ASYNC: bool = #is_async;
                 const METHODS: &'static [__ray::MethodEntry] = __ray::method_entries!(#(#(#cfgs)* #markers<#class>),*);
                 fn methods(__bound_link: __ray::Link<Self>) -> Self::Methods {
+                    #fields_are_send
                     #sync
                     __ray::link_methods!(#shown __bound_link #(#(#cfgs)* #names),*)
                 }
             }
-            __ray::markers!([#new_vis] __ray_new #(, #(#cfgs)* [#visible] #markers)*);
+            __ray::markers!([#new_vis] __ray_new);
+            __ray::method_markers!(#(#(#cfgs)* #names),*);
             #init
             #[allow(dead_code)]
             type #alias = #class;
@@ -62,6 +66,11 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             #(#calls)*
         };
     }
+}
+
+/// The name of the struct with the methods of a handle.
+fn methods_of(model: &Actor) -> Ident {
+    format_ident!("__{}Methods", model.name, span = model.name.span())
 }
 
 /// A check that the state is `Sync`, for an actor with an `async` method, whose calls run at the same time. It is needed if
@@ -75,8 +84,8 @@ fn sharing(methods: &[Method]) -> Option<TokenStream> {
     Some(quote_spanned!(ident.span()=> __ray::sync_if::<Self, true>();))
 }
 
-/// The field of a method in the handle: `pub increment: __ray::MethodOf<..>`
-fn field(method: &Method, marker: &Ident, used: &TokenStream) -> TokenStream {
+/// The field of a method in the handle: `pub increment: __ray_methods::increment<..>`
+fn field(method: &Method, marker: &TokenStream, used: &TokenStream) -> TokenStream {
     let Method { attributes, vis, call, .. } = method;
     let (cfg, seen) = (&attributes.cfg, &attributes.seen);
     let text = format!("`{}`", print::text(quote::ToTokens::to_token_stream(&call.sig)));
@@ -87,14 +96,17 @@ fn field(method: &Method, marker: &Ident, used: &TokenStream) -> TokenStream {
         #(#seen)*
         #gap
         #[doc = #text]
-        #vis #ident: __ray::MethodOf<#marker<__RayClass #used>>,
+        #vis #ident: #marker<__RayClass #used>,
     }
 }
 
-fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Parameters) -> TokenStream {
+fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameters: &Parameters) -> TokenStream {
     let Method { attributes, call, options, .. } = method;
-    let Parameters { declared, bounds, .. } = parameters;
-    let (class, cfg, ident) = (&model.class, &attributes.cfg, call.ident());
+    let Parameters { declared, bounds, used, .. } = parameters;
+    let (class, cfg, ident, vis) = (&model.class, &attributes.cfg, call.ident(), &method.vis);
+    let methods = methods_of(model);
+    let arguments = surface(call);
+    let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.own_refs();
@@ -125,6 +137,8 @@ fn remote_method(model: &Actor, method: &Method, marker: &Ident, parameters: &Pa
             type Output = #output;
             __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #codec; #error }
         }
+        #(#cfg)*
+        __ray::method_surface!([#vis] [#names] #ident #marker<#class>, #methods #used, [#declared] [#bounds] (#arguments));
         #guard
     }
 }

@@ -14,6 +14,8 @@ pub(crate) fn class(model: &Class) -> TokenStream {
         if set { quote!(__ray::Yes) } else { quote!(__ray::No) }
     };
     let (restarts, retries) = (flag(options.restarts), flag(options.task_retries.is_some()));
+    // The type parameters of the impl block are not known here, so a generic type is checked where it is used.
+    let has_block = generics.params.is_empty().then(|| quote_spanned!(ident.span()=> const _: () = __ray::is_actor::<#ident>();));
     let (generics, sync) = sharing(model, generics);
     let (declared, used, bounds) = generics.split_for_impl();
     quote! {
@@ -28,6 +30,7 @@ pub(crate) fn class(model: &Class) -> TokenStream {
                 type Retries = #retries;
             }
             #sync
+            #has_block
         };
     }
 }

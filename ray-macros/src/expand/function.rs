@@ -1,24 +1,27 @@
-//! Expands `#[remote] fn`: a unit struct with the name of the function, and the function itself with a hidden name.
+//! Expands `#[remote] fn`: a constant and its type with the name of the function, and the function itself with a hidden name.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, Ident, ReturnType, Type};
+use syn::{Block, FnArg, Ident, ReturnType, Type};
 
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
-use crate::model::{Callable, Function, hidden};
+use crate::model::{Attributes, Callable, Function, hidden};
 use crate::print;
-use crate::types::Contents;
+use crate::types::{self, Contents};
 
 pub(crate) fn function(model: &Function) -> TokenStream {
     let Function { attributes, vis, call, block, options } = model;
     let ident = call.ident();
-    let (cfg, seen, body_attributes) = (&attributes.cfg, &attributes.seen, &attributes.body);
+    let Attributes { cfg, seen, body: body_attributes, lints, .. } = attributes;
     let krate = &options.krate;
-    let signature = documentation(model);
+    let (signature, call_doc) = (documentation(model), call_documentation(model));
+    let span = ident.span();
     let body = hidden(ident);
     let mut body_sig = call.sig.clone();
     body_sig.ident = body.clone();
+
+    let body_block = with_lint(call, block);
 
     let parameters = Parameters::of(&call.sig.generics);
     let Parameters { declared, bounds, .. } = &parameters;
@@ -52,19 +55,21 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let error = error_codec(!model.is_generic(), call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
+    let (item, value) = (quote_spanned!(span=> struct #ident {}), quote_spanned!(span=> const #ident: #ident = #ident {};));
+    // rustc reports these tokens if the function is inside an impl block.
+    let block_of_impls = quote_spanned!(span=> const _: () =);
+    let user_sig = &call.sig;
     quote! {
+        #krate::__private::function_items! {
+            [#(#cfg)*] [#(#seen)* #signature #(#lints)*] [#(#seen)* #call_doc] [#vis] [#item] [#value] [#user_sig]
+        }
         #(#cfg)*
-        #(#seen)*
-        #signature
-        #[allow(non_camel_case_types)]
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
-        #vis struct #ident;
-        #(#cfg)*
-        const _: () = {
+        #block_of_impls {
             use #krate::__private as __ray;
+            __ray::type_for_rustdoc! { [#vis] [#item] }
             #[allow(clippy::missing_const_for_fn)]
             #(#body_attributes)*
-            #body_sig #block
+            #body_sig #body_block
             #marker_item
             #[doc(hidden)]
             #[allow(deprecated)]
@@ -85,6 +90,18 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             #plain
         };
     }
+}
+
+/// The body, with a warning at the return type if that is a reference to an object. It is in the body, so that the lint attributes of
+/// the function apply.
+fn with_lint(call: &Callable, block: &Block) -> TokenStream {
+    let written = types::result_ok(&call.output.written).unwrap_or(&call.output.written);
+    if call.faulty || !types::ends_in(written, "ObjectRef") {
+        return block.to_token_stream();
+    }
+    let statements = &block.stmts;
+    let lint = quote_spanned!(written.span()=> const _: () = __ray::lint::RETURN_RAY_PUT;);
+    quote!({ #lint #(#statements)* })
 }
 
 /// `const OPTIONS: .. = ..;`, or nothing.
@@ -162,7 +179,19 @@ fn pointer(model: &Function) -> Option<TokenStream> {
     Some(quote!(fn(#(#types),*) #output))
 }
 
-/// The documentation of the struct: the signature of the function, because rustdoc shows only the struct.
+/// The documentation of the function that only rustdoc sees: how it is called.
+fn call_documentation(model: &Function) -> TokenStream {
+    let (call, gap) = (&model.call, model.attributes.has_docs.then(|| quote!(#[doc = ""])));
+    let names: Vec<String> = call.params.iter().map(|param| param.name.to_string()).collect();
+    let text = format!("A remote function: `{}.remote({})` submits a task and returns at once.", call.ident(), names.join(", "));
+    quote! {
+        #gap
+        #[doc = #text]
+    }
+}
+
+/// The documentation of the constant: the signature of the function, because rustdoc shows the constant in the documentation of
+/// other crates that export it.
 fn documentation(model: &Function) -> TokenStream {
     let text = print::text(model.call.sig.to_token_stream());
     let lead = if model.attributes.has_docs { "" } else { "A remote function." };

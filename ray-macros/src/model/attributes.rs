@@ -12,6 +12,9 @@ pub(crate) struct Attributes {
     pub(crate) seen: Vec<Attribute>,
     /// For the body of a function. Empty for a method, whose body keeps all its attributes.
     pub(crate) body: Vec<Attribute>,
+    /// The levels of lints, for the constant of a function. The body has them as well, except for an expectation of `dead_code`,
+    /// which only the constant fulfils.
+    pub(crate) lints: Vec<Attribute>,
     pub(crate) has_docs: bool,
 }
 
@@ -24,7 +27,12 @@ impl Attributes {
             } else if shown(&attribute) {
                 sorted.has_docs |= attribute.path().is_ident("doc");
                 sorted.seen.push(attribute);
+            } else if expects_dead_code(&attribute) {
+                sorted.lints.push(attribute);
             } else {
+                if sets_lints(&attribute) {
+                    sorted.lints.push(attribute.clone());
+                }
                 sorted.body.push(attribute);
             }
         }
@@ -37,9 +45,23 @@ impl Attributes {
             cfg: cfgs(attributes),
             seen: seen.cloned().collect(),
             has_docs: attributes.iter().any(|attribute| attribute.path().is_ident("doc")),
-            body: Vec::new(),
+            ..Attributes::default()
         }
     }
+}
+
+/// Whether this attribute sets the level of lints. An expectation does not: it would have to be fulfilled in both places.
+fn sets_lints(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    if path.is_ident("cfg_attr") {
+        let inner = attribute.meta.to_token_stream().to_string();
+        return ["allow", "warn", "deny", "forbid"].iter().any(|level| inner.contains(&format!("{level} (")));
+    }
+    ["allow", "warn", "deny", "forbid"].iter().any(|level| path.is_ident(level))
+}
+
+fn expects_dead_code(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("expect") && attribute.meta.to_token_stream().to_string().contains("dead_code")
 }
 
 /// Whether this attribute concerns the documented item (`doc`, `deprecated`) and not the body.

@@ -36,6 +36,17 @@ fn elsewhere(name: &str, on: On) -> Option<String> {
         ("name" | "namespace" | "get_if_exists", On::Class | On::Impl) => {
             "an actor is named where it is started: `Counter::options().name(\"..\").remote(..)`"
         }
+        ("fallback_strategy", _) => {
+            "it is set for a call: `f.options().fallback_strategy([[(\"region\", \"eu\")]]).remote(..)`, or where an actor is started"
+        }
+        ("lifetime" | "namespace" | "get_if_exists", On::Function | On::Method) => {
+            "it is an option of actors, where they are started: `Counter::options().name(\"..\").lifetime(ray::Lifetime::Detached).remote(..)`"
+        }
+        ("env" | "env_vars" | "pip" | "working_dir", On::Function | On::Class) => {
+            "the environment of the workers is set by `runtime_env = environment`, with `fn environment() -> ray::RuntimeEnv`"
+        }
+        ("accelerator", On::Function | On::Class) => "the accelerator of the node is set by `accelerator_type = \"A100\"`",
+        ("labels", On::Function | On::Class) => "the labels of the node are set by `label_selector(region = \"us\")`",
         ("name", On::Method) => "a call is named where it is made: `handle.method.options().name(\"..\").remote(..)`",
         _ => return None,
     };

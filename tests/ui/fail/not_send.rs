@@ -27,14 +27,16 @@ async fn held() -> u8 {
     *x
 }
 
-#[remote]
-struct State {
-    x: Rc<u8>,
-}
-
 #[remote(max_concurrency = 2)]
 struct Shared {
     x: Cell<u8>,
+}
+
+#[remote]
+impl Shared {
+    pub fn new() -> Self {
+        Shared { x: Cell::new(1) }
+    }
 }
 
 #[remote]

@@ -11,4 +11,11 @@ fn negative() {}
 #[remote(max_concurrency = NONE)]
 struct Idle;
 
+#[remote]
+impl Idle {
+    pub fn new() -> Self {
+        Idle
+    }
+}
+
 fn main() {}

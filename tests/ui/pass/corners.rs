@@ -32,6 +32,26 @@ fn statics(x: &'static str, y: &'static [u8]) -> &'static str {
 fn zeros<const N: usize>(x: u8) -> [u8; N] {
     [x; N]
 }
+/// A type of the program with the name of one of the standard library.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Path(Vec<u32>);
+#[remote]
+fn points(path: &Path, other: Path, file: &std::path::Path) -> (usize, bool) {
+    (path.0.len() + other.0.len(), file.is_absolute())
+}
+#[remote]
+#[allow(dead_code, reason = "the level of a lint is that of the function")]
+fn unused() {}
+#[remote]
+#[expect(dead_code, reason = "the expectation is fulfilled")]
+fn unused_as_expected() {}
+#[remote]
+#[expect(deprecated, reason = "the expectation is fulfilled")]
+fn reference(object: ray::ObjectRef<u8>) -> ray::ObjectRef<u8> {
+    object
+}
+#[remote]
+fn __() {}
 #[remote]
 struct Empty;
 #[remote]
@@ -101,6 +121,11 @@ pub fn run() -> ray::Result<()> {
     assert_eq!(ray::get(statics.remote("x", &[1u8] as &'static [u8]))?, "x");
     assert_eq!(statics("x", &[]), "x");
     assert_eq!((ray::get(zeros.remote::<3>(1))?, zeros.call::<2>(1)), ([1; 3], [1; 2]));
+    let path = ray::put(Path(vec![1, 2]));
+    assert_eq!(ray::get(points.remote(&path, &path, "file"))?, (4, false));
+    let inner = reference.remote(ray::put(1));
+    assert_eq!(ray::get(ray::get(inner)?)?, 1);
+    ray::get(__.remote())?;
     let _ = Empty::remote();
     let many = Many::remote(1_u64);
     many.set.tell(3);

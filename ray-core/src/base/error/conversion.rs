@@ -37,7 +37,8 @@ impl<T> Carrier<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a remote function",
     label = "this body's `Err` is a `{Self}`, which is not `Display + Send + Sync + 'static`",
-    note = "implement `std::fmt::Display` for it, or return `ray::Result<..>` and make the error with `ray::Error::other(..)`"
+    note = "for a `Box<dyn Error>` write `Box<dyn Error + Send + Sync>`",
+    note = "for a type of your own implement `std::fmt::Display`, or return `ray::Result<..>` and make the error with `ray::Error::other(..)`"
 )]
 pub trait UserError: Display + Send + Sync + 'static {}
 
@@ -233,8 +234,8 @@ impl<E> NoHead<E> for Carrier<E> {
 macro_rules! task_error {
     ($error:expr) => {
         match $error {
-            // The unusual name cannot be that of a unit struct in scope, which the pattern would match instead of binding: a
-            // user's remote function is a unit struct.
+            // The unusual name cannot be that of a constant in scope, which the pattern would match instead of binding: a
+            // user's remote function is a constant.
             __bound_error => {
                 use $crate::__private::{
                     ErrorHead as _, KnownKind as _, NoHead as _, PortableKind as _, TextKind as _, WrappedHead as _,
