@@ -389,7 +389,6 @@ pub use ray_core::__private;
 /// another name for one of the two, or put the remote functions in a module: `tasks::square.remote(7)`.
 ///
 /// # What rustc says
-///
 /// The macro explains most mistakes. These are the most frequent ones that only rustc reports; the README has more.
 ///
 /// | rustc says | write |
@@ -397,7 +396,6 @@ pub use ray_core::__private;
 /// | mismatched types, `total` is interpreted as a constant, at `let total = 1.0` | another name for the variable; `total` is a remote function |
 /// | expected a `FnMut` closure, found `square`, at `.map(square)` | `.map(*square)`, or `.map(\|x\| square.remote(x))` for tasks |
 /// | type annotations needed, at `f.remote(vec![])`, `.collect()` or `.into()` | `Vec::<u8>::new()`, `.collect::<Vec<_>>()`: a parameter accepts several types |
-/// | type annotations needed, at `generic.remote(&object)` | `generic.remote::<i32>(&object)`: the parameter could take the value or the reference |
 /// | the trait bound `Model: Clone` is not satisfied, at `ray::get` | `object.take()`, or `object.view()` to read the value in place |
 #[doc(inline)]
 pub use ray_macros::remote;
