@@ -32,6 +32,8 @@ impl<A: Actor> ActorCell<A> {
 
     /// Allocates an actor without an instance, with one handle.
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {
+        // The evidence that the class is `Send` must be evaluated: a constant that is never used may panic.
+        const { _ = A::MOVABLE };
         let cell = block::place(Self {
             methods: MaybeUninit::uninit(),
             head: ActorHead::new(epoch, Self::TABLE),

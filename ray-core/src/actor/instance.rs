@@ -55,6 +55,8 @@ const fn shares<A: Actor>() -> bool {
 
 /// Makes an instance of encoded arguments.
 pub(crate) fn construct<C: Constructor>(args: Vec<EncodedArg>) -> Result<Instance> {
+    // The evidence must be evaluated: a constant that is never used may panic.
+    const { _ = <C::Actor as Actor>::MOVABLE };
     let spec = C::SPEC;
     let args = portable(spec, C::CODEC)?.decode_args(spec, args)?;
     let made = caught(|| (C::CALL)(args)).and_then(|outcome| outcome);
