@@ -69,6 +69,7 @@ pub mod __private {
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;
+    pub use crate::api::init::moves_values;
     pub use crate::api::listen::listen;
     pub use crate::api::macro_support::*;
     pub use crate::api::macro_surface::*;
@@ -89,7 +90,7 @@ pub mod __private {
     pub use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec, ReferenceArg};
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
     pub use crate::call::instance::Instance;
-    pub use crate::call::invoke::Running;
+    pub use crate::call::invoke::{Running, run_body};
     pub use crate::call::params::FromArgument;
     pub use crate::call::refs::Refs;
     pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, signatures};
@@ -98,6 +99,7 @@ pub mod __private {
     pub use crate::object::any::AnyRef;
     pub use crate::object::carried::{Carried, CarriedObject};
     pub use crate::object::encoded::Encoded;
+    pub use crate::object::erased::AnyValue;
     pub use crate::object::object_ref::ObjectRef;
     /// What an engine in other processes is made of.
     pub mod executor {

@@ -6,6 +6,7 @@ pub(crate) mod carried;
 pub(crate) mod depot;
 pub(crate) mod encoded;
 pub(crate) mod entry;
+pub(crate) mod erased;
 pub(crate) mod events;
 pub(crate) mod future_waiter;
 pub(crate) mod kind;

@@ -4,7 +4,7 @@ use crate::task::executor::{ClusterInfo, Executor, RemoteNode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::base::config::Config;
+use crate::base::config::{Config, Mode};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::NodeId;
 use crate::base::resources::{Resources, UNITS};
@@ -156,6 +156,12 @@ pub fn init_with_executor(config: Config, executor: Arc<dyn Executor>) -> Result
 #[must_use]
 pub fn is_initialized() -> bool {
     crate::base::epoch::current() != 0
+}
+
+/// Whether calls move their arguments and results, without encoding them: in the embedded engine without strict mode.
+#[must_use]
+pub fn moves_values() -> bool {
+    running().is_some_and(|engine| engine.settings.mode == Mode::Embedded)
 }
 
 fn initialized() -> Result<Arc<Engine>> {

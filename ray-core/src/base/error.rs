@@ -126,6 +126,10 @@ kinds! {
     Authentication is_authentication,
     /// on a cluster: Ray has failed, for example because a node has died.
     System is_system,
+    /// a queue of `ray::util` has no room for the item, or had none until the time-out.
+    QueueFull is_queue_full,
+    /// a queue of `ray::util` has no item, or had none until the time-out.
+    QueueEmpty is_queue_empty,
     /// an error made by [`Error::other`].
     Other is_other,
 }
@@ -215,6 +219,13 @@ impl Error {
     #[must_use]
     pub fn from_std<E: std::error::Error + Send + Sync + 'static>(error: E) -> Error {
         Error::of_user(ErrorKind::Other, error, |error| Some(error), None)
+    }
+
+    /// An error of a library that belongs to the engine, such as `ray::util`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_kind(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(kind, message)
     }
 
     /// An error of the engine. `message` says in one line what happened and what to do.

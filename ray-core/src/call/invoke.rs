@@ -33,6 +33,20 @@ pub(super) fn function<F: Function>(args: Vec<EncodedArg>) -> Running {
     })
 }
 
+/// Runs the body of a function on the caller's thread, with arguments that were not encoded. Its error names the function.
+///
+/// # Errors
+/// `Panic`, the error of the body, or `InvalidArgument` if the function is `async`.
+pub fn run_body<F: Function>(args: F::Args) -> Result<F::Output> {
+    let FunctionCall::Sync(body) = F::CALL else {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("{} is async, and its caller cannot await it", named(F::SPEC)),
+        ));
+    };
+    caught(|| body(args)).and_then(|outcome| outcome).map_err(|error| blame(F::SPEC, error))
+}
+
 /// The codec of an item. A `local` item has none, so the result is an error.
 pub(crate) fn portable<P, R>(spec: &Spec, codec: Option<Codec<P, R>>) -> Result<Codec<P, R>> {
     codec.ok_or_else(|| {
