@@ -55,8 +55,7 @@
 //! | `f.options().num_cpus(2.0).remote(x)` | the same with options for this one call, see [`Configured`] |
 //! | `f.map(items)`, `f.map_unordered(items)` | a task for each item, a bounded number at a time, and an iterator over the results, see [`Map`] |
 //! | `f(x)`, `f.call(x)` | a plain call on this thread (`f.call` also for `async` and generic functions) |
-//!
-//! The function [`task`] makes a task of a closure: `ray::task(move || ..).remote()`.
+//! | `ray::task(move \|\| ..).remote()` | a task of a closure, see [`task`] |
 //!
 //! The type of a parameter determines which arguments it takes. A task starts when all its arguments are ready; until then
 //! no thread waits for them.
@@ -183,11 +182,12 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
+//! The module [`util`] has queues, semaphores, events, and pools of actors and of functions.
+//!
 //! # Sync and async
 //!
-//! The programs above run on plain threads: `main` needs no async runtime. An [`ObjectRef`] is also a future, which any
-//! executor can poll. `async fn` tasks and methods run on a tokio runtime inside the engine, which the first of them
-//! starts.
+//! The programs above run on plain threads: `main` needs no async runtime. An [`ObjectRef`] is also a future, which any executor
+//! can poll. `async fn` tasks and methods run on a tokio runtime inside the engine, which the first of them starts.
 //!
 //! ```
 //! # use ray::{ObjectRef, remote};
@@ -201,8 +201,7 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
-//! A blocking [`get`] inside an `async fn` task or method would stall other futures, so it returns an error with the place
-//! of the call.
+//! A blocking [`get`] inside an `async fn` task or method would stall other futures, so it returns an error with its place.
 //!
 //! # Options
 //!
@@ -242,10 +241,9 @@
 //!
 //! # Start and shutdown
 //!
-//! The first use starts the engine. [`init`] and [`init_with`] start it explicitly, to configure it or to learn which
-//! resources it has. A process has at most one engine. [`shutdown`] settles every object immediately, waits a limited time
-//! for the bodies that still run, and allows a new [`init`]. A return from `main` waits for nothing: a program must get the
-//! results of the calls that have to finish.
+//! The first use starts the engine. [`init`] and [`init_with`] start it explicitly, to configure it or to learn which resources it
+//! has. A process has at most one engine. [`shutdown`] settles every object immediately, waits a limited time for running bodies,
+//! and allows a new [`init`]. A return from `main` waits for nothing: a program must get the results that it needs.
 //!
 //! # On a cluster
 //!
@@ -271,10 +269,12 @@
 //! * [`wait`] returns exactly as many references as requested, in the order in which they became ready. Its cost does not
 //!   grow with the number of the other references.
 //! * Without a cluster there is one process and one node: no worker processes that can crash alone, no dashboard.
-//!
-//! The README has a table that translates a Ray program line by line; `docs/semantics.md` lists the guarantees.
+//! * The README has a table that translates a Ray program line by line; `docs/semantics.md` lists the guarantees.
 
 #![forbid(unsafe_code)]
+
+extern crate self as ray;
+pub mod util;
 
 /// The items that the expansion of [`remote`] uses. They are not part of the public API.
 #[doc(hidden)]

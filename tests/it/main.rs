@@ -68,4 +68,5 @@ mod tasks;
 mod tips;
 mod traces;
 mod unread;
+mod util;
 mod wait;

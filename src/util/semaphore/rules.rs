@@ -1,0 +1,172 @@
+//! The state of a semaphore. Callers wait only while no permit is free.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::util::service::{self, Line, Removed, Ticket, Tickets};
+
+/// The free permits, and the callers that wait for one.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    permits: usize,
+    waiting: VecDeque<Ticket>,
+    tickets: Tickets<()>,
+}
+
+/// A request. Without a ticket it does not wait.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Request {
+    Acquire(Option<Ticket>),
+    Add(usize),
+    Available,
+    Collect(Ticket),
+    Abandon(Ticket),
+}
+
+impl Request {
+    pub(super) fn acquire(ticket: Ticket) -> Self {
+        Self::Acquire(Some(ticket))
+    }
+}
+
+/// The reply to a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    Acquired,
+    None,
+    Done,
+    Available(usize),
+    Waits,
+    /// The ticket is not known, because the actor was restarted.
+    Unknown,
+}
+
+impl service::Reply for Reply {
+    fn waits(&self) -> bool {
+        matches!(self, Self::Waits)
+    }
+}
+
+impl Rules {
+    pub(super) fn new(permits: usize) -> Self {
+        Self { permits, waiting: VecDeque::new(), tickets: Tickets::default() }
+    }
+
+    /// Gives permits to the first callers that wait; the rest is free.
+    fn add(&mut self, mut permits: usize) {
+        while permits > 0
+            && let Some(ticket) = self.waiting.pop_front()
+        {
+            self.tickets.settle(ticket, ());
+            permits -= 1;
+        }
+        self.permits = self.permits.saturating_add(permits);
+    }
+
+    fn leave(&mut self, ticket: Ticket) -> Removed<()> {
+        let removed = self.tickets.remove(ticket);
+        if removed == Removed::Waiting {
+            self.waiting.retain(|waiting| *waiting != ticket);
+        }
+        removed
+    }
+}
+
+impl service::Rules for Rules {
+    type Request = Request;
+    type Reply = Reply;
+
+    fn would_wait(&self, request: &Request) -> bool {
+        matches!(request, Request::Acquire(_)) && self.permits == 0
+    }
+
+    fn serve(&mut self, request: Request) -> Reply {
+        match request {
+            Request::Acquire(_) if self.permits > 0 => {
+                self.permits -= 1;
+                Reply::Acquired
+            }
+            Request::Acquire(None) => Reply::None,
+            Request::Acquire(Some(ticket)) => {
+                self.waiting.push_back(ticket);
+                self.tickets.open(ticket);
+                Reply::Waits
+            }
+            Request::Add(permits) => {
+                self.add(permits);
+                Reply::Done
+            }
+            Request::Available => Reply::Available(self.permits),
+            Request::Collect(ticket) => match self.leave(ticket) {
+                Removed::Settled(()) => Reply::Acquired,
+                Removed::Waiting => Reply::None,
+                Removed::Unknown => Reply::Unknown,
+            },
+            Request::Abandon(ticket) => {
+                if let Removed::Settled(()) = self.leave(ticket) {
+                    self.add(1);
+                }
+                Reply::Done
+            }
+        }
+    }
+
+    fn line(&mut self) -> &mut dyn Line {
+        &mut self.tickets
+    }
+
+    fn collect(ticket: Ticket) -> Request {
+        Request::Collect(ticket)
+    }
+
+    fn abandon(ticket: Ticket) -> Request {
+        Request::Abandon(ticket)
+    }
+
+    fn undo(ticket: Ticket, reply: Reply) -> Option<Request> {
+        match reply {
+            Reply::Acquired => Some(Request::Add(1)),
+            Reply::Waits => Some(Request::Abandon(ticket)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::util::service::Rules as _;
+
+    #[test]
+    fn permits_go_to_the_callers_in_order() {
+        let mut semaphore = Rules::new(1);
+        assert!(matches!(semaphore.serve(Request::Acquire(Some(1))), Reply::Acquired));
+        for ticket in [2, 3, 4] {
+            assert!(matches!(semaphore.serve(Request::Acquire(Some(ticket))), Reply::Waits));
+        }
+        semaphore.serve(Request::Abandon(3));
+        semaphore.serve(Request::Add(1));
+        assert!(matches!(semaphore.serve(Request::Collect(4)), Reply::None), "the permit belongs to an earlier caller");
+        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired));
+        semaphore.serve(Request::Add(2));
+        assert!(matches!(semaphore.serve(Request::Available), Reply::Available(2)));
+        assert!(semaphore.tickets.is_empty() && semaphore.waiting.is_empty());
+    }
+
+    #[test]
+    fn an_abandoned_permit_goes_on() {
+        let mut semaphore = Rules::new(0);
+        for ticket in [1, 2] {
+            semaphore.serve(Request::Acquire(Some(ticket)));
+        }
+        semaphore.serve(Request::Add(1));
+        semaphore.serve(Request::Abandon(1));
+        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired));
+        let reply = semaphore.serve(Request::Acquire(Some(3)));
+        semaphore.serve(Rules::undo(3, reply).unwrap());
+        semaphore.serve(Rules::undo(0, Reply::Acquired).unwrap());
+        assert!(matches!(semaphore.serve(Request::Available), Reply::Available(1)));
+        assert!(semaphore.tickets.is_empty());
+    }
+}
