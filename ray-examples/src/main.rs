@@ -1,6 +1,6 @@
 //! The programs of an article about Ray, translated line by line from Python and C++; each file of `src/programs` has one
-//! of them. ("The article" in the comments of this crate is always that article.) Four more programs are not in the article.
-//! Two of these, in `src/bin`, also run on a Ray cluster: `RAY_ADDRESS=local cargo run --release -p ray-examples --bin pi`.
+//! of them. ("The article" in the comments of this crate is always that article.) Seven more programs are not in the
+//! article. Two of these, in `src/bin`, also run on a Ray cluster: `RAY_ADDRESS=local cargo run --release -p ray-examples --bin pi`.
 //!
 //! `cargo run --release -p ray-examples` runs all of them as a tour and then prints their times beside those in the
 //! article. `cargo run --release -p ray-examples -- counter` runs one of them. Each program checks the results that it
@@ -87,7 +87,7 @@ fn passes(program: &Program, report: &mut Report) -> bool {
 fn usage() {
     println!("Usage: cargo run --release -p ray-examples [-- PROGRAM..]\n\nPrograms:");
     for Program { name, about, .. } in PROGRAMS {
-        println!("  {name:<16} {about}");
+        println!("  {name:<20} {about}");
     }
     println!("\nThese commands run two of them on a Ray cluster (see docs/cluster.md):");
     println!("  RAY_ADDRESS=local cargo run --release -p ray-examples --bin pi");

@@ -1,5 +1,6 @@
 //! The list of the programs, in the article's order.
 
+mod actor_pool_inference;
 // These two have a binary each, because they also run on a Ray cluster, whose workers start the program again.
 #[path = "bin/cartpole.rs"]
 mod cartpole;
@@ -10,11 +11,13 @@ mod image_batch;
 mod pi;
 mod pipeline_get;
 mod pipeline_wait;
+mod primes_pool;
 mod promise_actor;
 mod promise_task;
 mod promise_thread;
 mod put_by_value;
 mod put_once;
+mod queue_pipeline;
 mod tasks;
 mod web_service;
 
@@ -56,6 +59,9 @@ pub(crate) const PROGRAMS: &[Program] = &[
         "not in the article: learns to balance; also runs on a Ray cluster",
     ),
     program("web_service", web_service::main, "not in the article: a web service awaits tasks and an actor"),
+    program("actor_pool_inference", actor_pool_inference::main, "not in the article: a pool of actors, one of which dies"),
+    program("queue_pipeline", queue_pipeline::main, "not in the article: three stages with queues between them"),
+    program("primes_pool", primes_pool::main, "not in the article: a pool of workers counts primes"),
 ];
 
 /// Runs a program that does not know the report.
