@@ -364,12 +364,13 @@ impl Pool {
     }
 
     /// Ends the pool at once: kills the workers. The calls that have not ended fail with an error of kind `ActorDied`.
-    pub fn terminate(&self) {
+    ///
+    /// # Errors
+    /// `RuntimeGone` if the engine was shut down.
+    pub fn terminate(&self) -> Result<()> {
         let mut workers = self.workers.lock();
         workers.is_closed = true;
-        for worker in workers.running.drain(..) {
-            ray_core::kill(&worker);
-        }
+        workers.running.drain(..).try_for_each(|worker| ray_core::kill(&worker))
     }
 
     /// Waits until the workers of a closed pool have ended.

@@ -369,15 +369,18 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Queue<T> {
     /// wait. A second shutdown does nothing. Ray's `shutdown(force=True)`; there is no grace period, because the actor has no work
     /// of its own to finish.
     ///
+    /// # Errors
+    /// `RuntimeGone` if the engine was shut down.
+    ///
     /// ```
     /// let queue = ray::util::Queue::new();
     /// queue.put(1)?;
-    /// queue.shutdown();
+    /// queue.shutdown()?;
     /// assert!(queue.get().unwrap_err().is_actor_died());
     /// # Ok::<(), ray::Error>(())
     /// ```
-    pub fn shutdown(&self) {
-        ray_core::kill(&self.client.actor);
+    pub fn shutdown(&self) -> Result<()> {
+        ray_core::kill(&self.client.actor)
     }
 }
 

@@ -261,8 +261,11 @@ impl Semaphore {
     }
 
     /// Ends the semaphore: kills its actor. Every call returns an error of kind `ActorDied`, also those that wait.
-    pub fn shutdown(&self) {
-        ray_core::kill(&self.client.actor);
+    ///
+    /// # Errors
+    /// `RuntimeGone` if the engine was shut down.
+    pub fn shutdown(&self) -> Result<()> {
+        ray_core::kill(&self.client.actor)
     }
 
     fn permit(&self, reply: Reply) -> Result<Option<Permit>> {

@@ -221,9 +221,7 @@ impl Error {
         Error::of_user(ErrorKind::Other, error, |error| Some(error), None)
     }
 
-    /// An error of a library that belongs to the engine, such as `ray::util`.
-    #[doc(hidden)]
-    #[must_use]
+    #[doc(hidden)] // For libraries of the engine, such as `ray::util`.
     pub fn of_kind(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
         Error::new(kind, message)
     }

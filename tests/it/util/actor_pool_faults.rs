@@ -79,7 +79,7 @@ fn a_killed_actor_leaves_the_pool() {
     engine();
     let actors = workers(2);
     let mut pool = ActorPool::new(actors.clone());
-    ray::kill(&actors[0]);
+    ray::kill(&actors[0]).unwrap();
     let results: Vec<_> = pool.map(|actor, x| actor.run.remote(x, 99), 0..10).collect();
     let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     assert!(failed.len() <= 1 && failed.iter().all(|error| error.is_actor_died()), "{failed:?}");

@@ -89,7 +89,7 @@ fn a_shutdown_ends_all_waits() {
     let start = Start { event: Event::new(), begun: Tally::new() };
     let tasks = [wait.remote(start.clone()), wait_async.remote(start.clone())];
     start.begun.wait_for(2);
-    start.event.shutdown();
+    start.event.shutdown().unwrap();
     for task in tasks {
         let error = ray::get(task).unwrap_err();
         assert!(error.is_actor_died(), "{error}");

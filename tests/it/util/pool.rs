@@ -208,7 +208,7 @@ fn the_end_of_a_pool() {
     let gate = Gate::new();
     let pool = Pool::new(2).unwrap();
     let later = pool.starmap_async(wait_at, (0..10).map(|x| (gate, x))).unwrap();
-    pool.terminate();
+    pool.terminate().unwrap();
     let error = later.get().unwrap_err();
     assert!(error.is_actor_died(), "{error}");
     pool.join().unwrap();

@@ -81,7 +81,7 @@ fn a_wait_in_a_killed_actor_takes_no_item() {
             let getter = Getter::remote(&queue);
             let next = getter.next.remote();
             a_caller_waits(1);
-            ray::kill(&getter);
+            ray::kill(&getter).unwrap();
             assert!(ray::get(next).unwrap_err().is_actor_died());
             nobody_waits();
             queue.put(round).unwrap();
@@ -112,7 +112,7 @@ fn a_shutdown_ends_all_waits() {
         if !crate::stage::on_cluster() {
             a_caller_waits(8);
         }
-        queue.shutdown();
+        queue.shutdown().unwrap();
         for error in threads.into_iter().map(|thread| thread.join().unwrap().unwrap_err()) {
             assert!(error.is_actor_died(), "{error}");
         }
@@ -125,7 +125,7 @@ fn a_shutdown_ends_all_waits() {
         assert!(matches!(queue.get_nowait(), Err(GetError::Failed(error)) if error.is_actor_died()));
         assert!(matches!(queue.put_nowait(1), Err(PutError::Failed(error)) if error.is_actor_died()));
         assert!(futures::executor::block_on(queue.get_async()).unwrap_err().is_actor_died());
-        queue.shutdown();
+        queue.shutdown().unwrap();
     });
 }
 
@@ -139,7 +139,7 @@ fn a_queue_whose_actor_was_killed() {
     let other = queue.clone();
     assert_eq!(other.get().unwrap(), 1);
     queue.put(2).unwrap();
-    ray::kill(&actor);
+    ray::kill(&actor).unwrap();
     for queue in [&queue, &other] {
         assert!(queue.get().unwrap_err().is_actor_died());
         assert!(queue.put(3).unwrap_err().is_actor_died());
@@ -153,7 +153,7 @@ fn a_queue_that_restarts_is_empty() {
     let actor = QueueActor::options().max_restarts(1).remote(1);
     let queue: Queue<u64> = actor.clone().into();
     queue.put(1).unwrap();
-    ray::kill_and_restart(&actor);
+    ray::kill_and_restart(&actor).unwrap();
     eventually("the actor has restarted", || queue.size().is_ok_and(|size| size == 0));
     queue.put(2).unwrap();
     assert!(matches!(queue.put_nowait(3), Err(PutError::Full(3))));
@@ -168,7 +168,7 @@ fn a_wait_while_the_queue_restarts() {
         let queue: Queue<u64> = actor.clone().into();
         let getter = get_one.remote(&queue);
         a_caller_waits(1);
-        ray::kill_and_restart(&actor);
+        ray::kill_and_restart(&actor).unwrap();
         let error = ray::get(getter).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ActorUnavailable, "{error}");
         queue.put(1).unwrap();

@@ -122,7 +122,7 @@ fn a_shutdown_ends_all_waits() {
             thread::spawn(move || semaphore.acquire().map(drop))
         })
         .collect();
-    semaphore.shutdown();
+    semaphore.shutdown().unwrap();
     for waiting in waiting {
         assert!(waiting.join().unwrap().unwrap_err().is_actor_died());
     }
