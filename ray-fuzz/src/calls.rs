@@ -37,26 +37,31 @@ struct Nested {
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn everything(value: Everything) -> Everything {
     value
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn nested(value: Nested) -> Nested {
     value
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn sums(numbers: Vec<f64>, shared: &[u8], text: &str) -> (f64, usize) {
     (numbers.iter().sum(), shared.len() + text.len())
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn reference(object: Option<ObjectRef<i64>>) -> bool {
     object.is_some_and(|object| ray::get(object).is_ok_and(|number| number == 7))
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 async fn waits(first: u8, second: String) -> String {
     format!("{first}{second}")
 }
@@ -73,6 +78,7 @@ impl Idle {
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn handle(actor: Option<ActorHandle<Idle>>) -> bool {
     actor.is_some()
 }

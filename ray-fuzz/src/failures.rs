@@ -35,6 +35,7 @@ impl StdError for Failure {
 }
 
 #[remote]
+#[allow(dead_code, reason = "it is called by its path")]
 fn fails(text: String, because: bool) -> Result<(), Failure> {
     let cause = Box::new(if text.is_empty() { Failure::Nothing } else { Failure::Text(text.clone()) });
     Err(if because { Failure::Because { text: text.into(), cause } } else { *cause })

@@ -82,7 +82,9 @@ fn a_weak_handle_in_every_place_of_a_handle() {
     alone_on(2, || {
         let counter = Counter::options().name("counter").remote(0);
         let found = ray::get_actor::<Counter>("counter").unwrap();
-        assert!(found == counter && counter == found && found == counter.downgrade());
+        assert_eq!(found, counter);
+        assert_eq!(counter, found);
+        assert_eq!(found, counter.downgrade());
         let other = Counter::remote(0);
         assert!(found != other && found != other.downgrade());
         let set: HashSet<_> = [found.clone(), counter.downgrade(), other.downgrade()].into();
@@ -134,7 +136,7 @@ fn arrays_of_handles_and_borrowed_strings() {
     let counters = [Counter::remote(0), Counter::remote(10)];
     assert_eq!(ray::get(add_to_all.remote(&counters)).unwrap(), [1, 11]);
     assert_eq!(ray::get(add_to_all.remote(&counters[1..])).unwrap(), [12]);
-    assert_eq!(ray::get(add_to_all.remote(&counters.to_vec())).unwrap(), [2, 13]);
+    assert_eq!(ray::get(add_to_all.remote(counters.to_vec().as_slice())).unwrap(), [2, 13]);
     assert_eq!(ray::get(add_to_all.remote(counters.to_vec())).unwrap(), [3, 14]);
     assert_eq!(ray::get(add_to_all.remote(counters)).unwrap(), [4, 15]);
     let text = "seven".to_owned();
@@ -147,12 +149,12 @@ fn get_and_get_all_settled_take_the_same() {
     engine();
     let squares = || (0..4).map(|x| square.remote(x)).collect::<Vec<_>>();
     assert_eq!(ray::get(Pending::from(squares())).unwrap(), [0, 1, 4, 9]);
-    let (first, rest) = ray::wait(&squares(), 1).unwrap();
+    let (first, rest) = ray::wait(squares(), 1).unwrap();
     let mut values = ray::get(rest).unwrap();
     values.extend(ray::get(first).unwrap());
     values.sort_unstable();
     assert_eq!(values, [0, 1, 4, 9]);
-    let rest = ray::wait(&squares(), 4).unwrap().1;
+    let rest = ray::wait(squares(), 4).unwrap().1;
     assert_eq!(ray::get(rest).unwrap(), []);
     assert_eq!(ray::get_timeout(Pending::from(squares()), Duration::from_secs(60)).unwrap(), [0, 1, 4, 9]);
     assert_eq!(Vec::from(Pending::from(squares())).len(), 4);

@@ -58,7 +58,7 @@ async fn awaited(x: i64) -> i64 {
 
 #[remote(max_retries = 2, retry_exceptions)]
 fn third_time(item: (Tally, i64)) -> Result<i64, String> {
-    if item.0.add() % 3 == 0 { Ok(item.1) } else { Err("not yet".to_owned()) }
+    if item.0.add().is_multiple_of(3) { Ok(item.1) } else { Err("not yet".to_owned()) }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

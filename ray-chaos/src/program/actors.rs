@@ -51,13 +51,6 @@ fn crash_first() {
     assert!(ray::context().attempt() > 0, "crashes once");
 }
 
-/// A task that calls an actor.
-#[remote]
-pub fn visit(ledger: ActorHandle<Ledger>, caller: u64, calls: u64) -> ray::Result<Thing> {
-    let notes: Vec<_> = (1..=calls).map(|seq| ledger.note.remote(caller, seq, Thing::new(0))).collect();
-    Ok(Thing::new(ray::get(notes)?.iter().map(Thing::value).sum()))
-}
-
 /// A serial actor.
 #[remote]
 pub struct Ledger {

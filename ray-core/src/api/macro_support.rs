@@ -285,16 +285,17 @@ pub use crate::__ray_markers as markers;
 
 /// Hidden types that stand for the methods of a class. They have the actor of a handle, and are part of this handle.
 ///
-/// They are not `Clone`: nothing else keeps the actor alive.
+/// They are not `Clone`: nothing else keeps the actor alive. A marker is as visible as its method, so that the types of the method may
+/// be no more visible either (E0446).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_method_markers {
-    ($($(#[$cfg:meta])* $name:ident),*) => {
+    ($($(#[$cfg:meta])* [$($vis:tt)*] $name:ident),*) => {
         #[doc(hidden)]
         mod __ray_methods {$(
             $(#[$cfg])*
             #[allow(non_camel_case_types, dead_code, missing_debug_implementations, unreachable_pub)]
-            pub struct $name<A>(pub $crate::__private::Link<A>);
+            $($vis)* struct $name<A>(pub $crate::__private::Link<A>);
         )*}
     };
 }

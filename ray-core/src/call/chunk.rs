@@ -45,8 +45,11 @@ pub(crate) struct Results<R> {
     pub(crate) took: Duration,
 }
 
+/// The codec of the chunks of a function.
+type ChunkCodec<F> = Codec<Many<ArgsOf<F>>, Results<<F as Function>::Output>>;
+
 /// The codec of the chunks of a function; none if the function is local.
-pub(crate) const fn codec<F: Function>() -> Option<Codec<Many<ArgsOf<F>>, Results<F::Output>>> {
+pub(crate) const fn codec<F: Function>() -> Option<ChunkCodec<F>> {
     if F::CODEC.is_none() {
         return None;
     }

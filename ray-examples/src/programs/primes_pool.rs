@@ -32,7 +32,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     let pool = Pool::new(4)?;
 
     let start = Instant::now();
-    let primes = pool.map(is_prime, 0..50_000)?.into_iter().filter(|is_prime| *is_prime).count();
+    let primes = pool.map(is_prime, 0..50_000)?.into_iter().filter(|prime| *prime).count();
     println!("{primes} primes below 50,000");
     assert_eq!(primes, 5133);
     report.took("50,000 calls", start.elapsed());
@@ -46,7 +46,7 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     // The values are infinite, because `imap` takes only those that it needs.
     let first: ray::Result<Vec<u64>> = (0..)
         .zip(pool.imap(is_prime, 0.., 100)?)
-        .filter_map(|(n, is_prime)| is_prime.map(|is_prime| is_prime.then_some(n)).transpose())
+        .filter_map(|(n, prime)| prime.map(|prime| prime.then_some(n)).transpose())
         .take(10)
         .collect();
     let first = first?;

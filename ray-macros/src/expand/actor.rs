@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 
-use syn::Ident;
+use syn::{Ident, VisRestricted, Visibility};
 
 use super::function::{codec, error_codec};
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
@@ -24,6 +24,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let cfgs: Vec<_> = methods.iter().map(|method| &method.attributes.cfg).collect();
     let names: Vec<_> = methods.iter().map(|method| method.call.ident()).collect();
     let markers: Vec<_> = names.iter().map(|name| quote!(__ray_methods::#name)).collect();
+    let visible = methods.iter().map(|method| seen_from_inside(&method.vis));
     let new_vis = model.constructors.first().map(|new| &new.vis);
     let alias = parameters.alias();
     let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used));
@@ -55,7 +56,7 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
                 }
             }
             __ray::markers!([#new_vis] __ray_new);
-            __ray::method_markers!(#(#(#cfgs)* #names),*);
+            __ray::method_markers!(#(#(#cfgs)* [#visible] #names),*);
             #init
             #[allow(dead_code)]
             type #alias = #class;
@@ -65,6 +66,22 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             pub struct #shown <#declared> #bounds { #(#fields)* }
             #(#calls)*
         };
+    }
+}
+
+/// A visibility, written in a module inside of the one in which the user has written it.
+fn seen_from_inside(vis: &Visibility) -> TokenStream {
+    let Visibility::Restricted(VisRestricted { path, .. }) = vis else {
+        return if matches!(vis, Visibility::Public(_)) { quote!(pub) } else { quote!(pub(super)) };
+    };
+    let mut rest = path.segments.iter().peekable();
+    match rest.peek().map(|first| first.ident.to_string()).as_deref() {
+        Some("super") => quote!(pub(in super::#path)),
+        Some("self") => {
+            let rest = rest.skip(1);
+            quote!(pub(in super #(::#rest)*))
+        }
+        _ => quote::ToTokens::to_token_stream(vis),
     }
 }
 

@@ -62,7 +62,10 @@ impl WorkerGroup {
 
     /// Kills the workers. Their resources become free, except for those of a worker whose loop has not returned yet.
     pub(super) fn kill(&self) {
-        self.workers.iter().for_each(ray::kill);
+        for worker in &self.workers {
+            // An engine that was shut down has no workers left.
+            let _ = ray::kill(worker);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{TrainContext, pool};
 /// let path = run.path()?;
 /// let run = run.on_report(move |_| {
 ///     if !KILLED.swap(true, Ordering::Relaxed) {
-///         ray::kill(&Worker::find(&path, 1).unwrap());
+///         ray::kill(&Worker::find(&path, 1).unwrap()).unwrap();
 ///     }
 /// });
 /// let train = |ctx: &TrainContext| {

@@ -125,7 +125,7 @@ fn a_rank_is_killed_just_before_it_returns() {
     for _ in 0..20 {
         let run = run("killed_last");
         let path = run.path().unwrap();
-        let run = run.on_report(move |_| ray::kill(&Worker::find(&path, 1).unwrap()));
+        let run = run.on_report(move |_| ray::kill(&Worker::find(&path, 1).unwrap()).unwrap());
         let failed = fails(run, 2, |ctx| ctx.report((), None));
         let (ranks, text) = ranks(&failed);
         assert_eq!(ranks, [1], "{text}");

@@ -59,7 +59,7 @@ fn after_a_kill() {
     let train = |ctx: &TrainContext| {
         train(ctx, |ctx| {
             if ctx.world_rank() == 0 {
-                ray::kill(&Worker::find(ctx.run_path(), 1).unwrap());
+                ray::kill(&Worker::find(ctx.run_path(), 1).unwrap()).unwrap();
             }
         })
     };
