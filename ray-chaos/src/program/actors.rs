@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use ray::{ActorHandle, remote};
+use ray::remote;
 
 use super::{Held, Pause, Thing};
 use crate::gate;
