@@ -322,12 +322,12 @@ impl Worker {
         let is_concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
         let made = Actor { number: actor, class, own, is_concurrent, state: Mutex::default(), exits: AtomicBool::new(false) };
         let _ = self.actor.get_or_init(|| made).enter();
-        let body = RemoteBody::new(task, document.body(0, trace), class.spec(), false);
+        let body = RemoteBody::new(task, document.body(0, trace), class.spec(), class.is_async());
         let (worker, body) = (Arc::clone(self), self.begin(number, body));
         Some(Box::new(move || {
             let here = Arc::clone(&worker);
             let construct = Box::pin(async move {
-                let instance = class.construct(args)?;
+                let instance = class.begin_construct(args).await?;
                 here.actor().state.lock().instance = Some(instance);
                 Encoded::of(&())
             });

@@ -89,7 +89,7 @@ pub mod __private {
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};
     pub use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec, ReferenceArg};
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
-    pub use crate::call::instance::Instance;
+    pub use crate::call::instance::{Constructing, Instance};
     pub use crate::call::invoke::{Running, run_body};
     pub use crate::call::params::FromArgument;
     pub use crate::call::refs::Refs;

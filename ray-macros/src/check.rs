@@ -138,12 +138,6 @@ fn constructors(model: &Actor, report: &mut Report) {
     if let Some(receiver) = &new.receiver {
         report.error(receiver, "`new` makes the actor, so there is no `self` yet: `pub fn new(..) -> Self`");
     }
-    if let Some(token) = &sig.asyncness {
-        report.error(
-            token,
-            "`new` cannot be async, because no call can run before it has ended: make it a plain `fn`, and await in a method",
-        );
-    }
     without_type_parameters(What::Constructor, sig, report);
     let made = match &sig.output {
         ReturnType::Default => None,

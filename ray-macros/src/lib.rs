@@ -173,7 +173,7 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// The attribute goes on the struct (or enum) and on **one** of its impl blocks. `new` is the constructor; it returns
-/// `Self` or `Result<Self, E>`. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`,
+/// `Self` or `Result<Self, E>`, and may be an `async fn`, which is awaited before the first call. The type gets `Counter::remote(..)`, `Counter::try_remote(..)` and `Counter::options()`,
 /// with the visibility of `new`. The handle has a field for each method of the block that has a visibility, with that
 /// visibility: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`. Methods without a visibility,
 /// functions without `self` and the other impl blocks of the type stay plain. The state never leaves its actor: write a
@@ -234,7 +234,7 @@ use proc_macro::TokenStream;
 /// | `Option<()>`, `Option<Option<T>>` | a `bool`, an enum, or `local` |
 /// | `num_returns = n` without a tuple of `n` elements as the result | write the tuple out in the signature |
 /// | `num_returns = 0` | leave it out, and submit with `tell` |
-/// | `async fn new`, `new` with `self`, a block without `new` | a plain `new`; await in a method |
+/// | `new` with `self`, a block without `new` | `pub fn new(..) -> Self` |
 /// | a method that takes `self` or `Arc<Self>` | `&self`, `&mut self` |
 /// | functions in the block with the names `remote`, `try_remote`, `options` | another name |
 /// | a block in which no method has a visibility | `pub fn`, `pub(crate) fn` |

@@ -84,7 +84,7 @@ fn a_constructor_that_panics_uses_up_restarts() {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct NoSuchTable(u32);
+pub(crate) struct NoSuchTable(pub(crate) u32);
 
 impl std::fmt::Display for NoSuchTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

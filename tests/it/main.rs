@@ -14,6 +14,7 @@ mod actor_faults;
 mod actor_life;
 mod actor_order;
 mod actors;
+mod async_constructors;
 mod asynchronous;
 mod awaiting;
 mod awaits;

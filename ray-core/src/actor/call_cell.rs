@@ -11,7 +11,7 @@ use crate::actor::call::{CallHead, CallHold};
 use crate::actor::cell::ActorCell;
 use crate::actor::class::Actor;
 use crate::actor::head::ActorHold;
-use crate::actor::{concurrent, lifecycle};
+use crate::actor::{async_constructor, concurrent, lifecycle};
 use crate::base::error::Error;
 use crate::call::arg::{ArgList, Dependency};
 use crate::call::codec::Codec;
@@ -157,6 +157,14 @@ impl<B: CallBody> CallCell<B> {
             Ok(Started::Ended(outcome)) => {
                 // SAFETY: the body is over, and this thread runs the entry.
                 unsafe { Self::end(entry, outcome, state.engine.settings.mode == Mode::Strict) }
+            }
+            Ok(Started::Future(future)) if B::CREATES => {
+                // SAFETY: the entry is a creation, alive while it runs.
+                let creation = unsafe { CallHold::of_call(Hold::new(entry)) };
+                // SAFETY: the caller is the runner of the actor, whose constructor this is, and returns `Spawned`. `end` is
+                // called once, at the future's end.
+                unsafe { async_constructor::spawn(state, creation, future, Self::end) };
+                Ran::Spawned
             }
             Ok(Started::Future(future)) => {
                 // SAFETY: the entry is a call, alive while it runs.

@@ -9,7 +9,7 @@ use crate::base::error::conversion::ErrorCodec;
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;
-use crate::call::function::{MethodCall, Outcome, RetryArgs};
+use crate::call::function::{FunctionCall, MethodCall, RetryArgs};
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
 
@@ -149,8 +149,8 @@ pub trait Constructor: 'static {
     type Args: Args;
     /// The name and the source location.
     const SPEC: &'static Spec;
-    /// The body.
-    const CALL: fn(Self::Args) -> Outcome<Self::Actor>;
+    /// The body, which makes the instance.
+    const CALL: FunctionCall<InitArgs<Self>, Self::Actor>;
     /// How the arguments are cloned for a restart, if the attribute asks for restarts.
     const RETRY: Option<RetryArgs<Self::Args>>;
     /// The conversion through MessagePack; none for a `local` item.

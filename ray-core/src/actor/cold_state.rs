@@ -24,6 +24,8 @@ pub(crate) struct ColdState {
     unready: Mutex<Option<Hold>>,
     /// The creation, while it waits for arguments or resources.
     pending: Mutex<Option<Hold>>,
+    /// The creation, while the future of an async constructor is the runner.
+    pub(crate) constructing: Mutex<Option<Hold>>,
     /// Why the actor is dead. Stored before the state changes.
     cause_of_death: Mutex<Option<Error>>,
     /// The calls that wait for arguments, and the later calls of the same callers. The key is the line of a call, see

@@ -12,7 +12,7 @@ use crate::actor::call::CallHold;
 use crate::actor::execution::{count_started, frame_of, next};
 use crate::actor::head::ActorHold;
 use crate::actor::mailbox::Next;
-use crate::actor::run_state::{Admit, Left};
+use crate::actor::run_state::{Admit, Left, Step};
 use crate::actor::{construct, lifecycle, schedule};
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
@@ -25,9 +25,9 @@ use crate::task::runner::Runner;
 /// A sync call with a slot, on its way to a worker thread.
 pub(crate) struct Admitted(CallHold);
 
-/// Admits the next call of the mailbox; `false`: there is none, or no slot is free. The caller is the runner and is in the
-/// mailbox; afterwards it is not.
-pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> bool {
+/// Admits the next call of the mailbox, if there is one and a slot is free. The caller is the runner and is in the mailbox;
+/// afterwards it is not.
+pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> Step {
     // All messages of a concurrent actor are calls with entries.
     let next = next(actor, false).and_then(|front| match front.peek()? {
         Next::Call(entry) => Some((entry, front)),
@@ -35,28 +35,25 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
     });
     let Some((entry, front)) = next else {
         actor.current.leave_mailbox();
-        return false;
+        return Step::Idle;
     };
     // SAFETY: the mailbox holds the entry, and only calls are put into mailboxes.
     let call = unsafe { CallHold::of_call(Hold::new(entry)) };
     let admitted = if call.creates { None } else { admission.enter(&actor.run_state, call.hold(), call.exclusive) };
     if matches!(admitted, Some(Admit::Wait | Admit::Closed)) {
         actor.current.leave_mailbox();
-        return false;
+        return Step::Idle;
     }
     let record = front.pop();
     actor.current.leave_mailbox();
     // Outside the mailbox, since the drop may run code of the user.
     drop(record);
     if admitted.is_none() {
-        if call.creates {
-            construct::create(state, actor, call);
-        }
-        return true;
+        return if call.creates { construct::create(state, actor, call) } else { Step::Ran };
     }
     if !call.hold().state.step(Phase::Queued, Phase::Running) {
         leave(&call);
-        return true;
+        return Step::Ran;
     }
     count_started(actor);
     if call.task.vtable().is_async {
@@ -66,7 +63,7 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         crate::engine::queue::queue_free(&state.engine, FreeJob::of(Admitted(call)));
         crate::engine::wake::kick(&state.engine);
     }
-    true
+    Step::Ran
 }
 
 fn execute_call(state: &ThreadState, call: &CallHold) {

@@ -1,4 +1,5 @@
-//! Running a constructor: for a new actor, and for one that restarts.
+//! Running a constructor: for a new actor, and for one that restarts. The future of an async one is in
+//! [`async_constructor`](crate::actor::async_constructor).
 
 use std::sync::atomic::Ordering;
 
@@ -9,20 +10,20 @@ use crate::actor::execution::{frame_of, hold_cpus};
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::interrupt::By;
 use crate::actor::lifecycle::end;
-use crate::actor::run_state::{AfterMade, Made, Start};
+use crate::actor::run_state::{AfterMade, Made, Start, Step};
 use crate::base::error::{Error, ErrorKind};
 use crate::engine::thread_state::ThreadState;
 use crate::object::entry::{Hold, publish};
 use crate::object::state::Phase;
 use crate::task::head::Ran;
 
-/// Replaces the instance: runs the constructor again on the kept arguments; `false`: bodies still use the old instance, or
-/// the actor is dead. The caller is the runner, and not in the mailbox.
-pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> bool {
+/// Replaces the instance, unless bodies still use the old one or the actor is dead: runs the constructor again on the kept
+/// arguments. The caller is the runner, and not in the mailbox.
+pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> Step {
     let start = actor.lock().start();
     match start {
         Start::Begin => {}
-        Start::Bodies | Start::Dead => return false,
+        Start::Bodies | Start::Dead => return Step::Idle,
     }
     if actor.alive.swap(false, Ordering::AcqRel) {
         // SAFETY: the instance existed until this swap. `Begin` says that no body uses it, and the caller is the runner.
@@ -30,13 +31,15 @@ pub(crate) fn replace(state: &ThreadState, actor: &ActorHold) -> bool {
     }
     match actor.cold_state().kept_creation() {
         Some(creation) => run_constructor(state, actor, CallHold::of(creation)),
-        None => end(actor, death(actor), By::Runner),
+        None => {
+            end(actor, death(actor), By::Runner);
+            Step::Idle
+        }
     }
-    !actor.is_dead()
 }
 
 /// Runs the creation, for a new actor. The caller is the runner, and not in the mailbox.
-pub(crate) fn create(state: &ThreadState, actor: &ActorHold, call: CallHold) {
+pub(crate) fn create(state: &ThreadState, actor: &ActorHold, call: CallHold) -> Step {
     let creation = call.hold();
     if !creation.state.claim() {
         // The creation was cancelled before it began. The thread that cancels it may not have written the error yet.
@@ -45,7 +48,7 @@ pub(crate) fn create(state: &ThreadState, actor: &ActorHold, call: CallHold) {
             _ => Error::new(ErrorKind::Cancelled, "its creation was cancelled"),
         };
         end(actor, constructor_error(actor, error), By::Runner);
-        return;
+        return Step::Ran;
     }
     let start = actor.lock().start();
     match start {
@@ -54,14 +57,22 @@ pub(crate) fn create(state: &ThreadState, actor: &ActorHold, call: CallHold) {
             // SAFETY: `claim` gave this thread the arguments, and no body takes them.
             unsafe { (call.task.vtable().drop_args)(creation.entry()) };
             fail_creation(creation, death(actor));
+            Step::Ran
         }
     }
 }
 
 /// Runs the constructor, and changes the actor's state. The caller is the runner, and there is no instance.
 #[inline]
-fn run_constructor(state: &ThreadState, actor: &ActorHold, call: CallHold) {
-    let (made, error) = construct(state, actor, &call);
+fn run_constructor(state: &ThreadState, actor: &ActorHold, call: CallHold) -> Step {
+    let Some((made, error)) = construct(state, actor, &call) else { return Step::HandedOver };
+    conclude(actor, call, made, error);
+    if actor.is_dead() { Step::Idle } else { Step::Ran }
+}
+
+/// Changes the actor's state after its constructor has ended. The caller is the runner.
+#[inline]
+pub(super) fn conclude(actor: &ActorHold, call: CallHold, made: Made, error: Option<Error>) {
     let after = actor.lock().made(made, || actor.known_cold_state().is_some_and(ColdState::spend_restart));
     let creation = call.into_hold();
     match (after, error) {
@@ -83,30 +94,42 @@ fn run_constructor(state: &ThreadState, actor: &ActorHold, call: CallHold) {
     }
 }
 
-/// Runs the constructor; returns how it ended, and its error. The caller is the runner, and there is no instance.
+/// Runs the constructor; returns how it ended, and its error. `None`: it is async, and its future is the runner now. The
+/// caller is the runner, and there is no instance.
 #[inline]
-fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> (Made, Option<Error>) {
+fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> Option<(Made, Option<Error>)> {
     let head = &creation.task;
     let frame = frame_of(state, creation);
     state.frame.set(&raw const frame);
     let held = hold_cpus(state, actor);
-    creation.hold().tell_started();
+    if !head.vtable().is_async {
+        creation.hold().tell_started();
+    }
     // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
     // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
     let ran = unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) };
     state.cpu.set(held);
     crate::engine::execute::leave_frame(state, &frame);
+    if matches!(ran, Ran::Spawned) {
+        return None;
+    }
     crate::task::children::release(head);
+    Some(ended(actor, creation, ran, frame.crashed.get()))
+}
+
+/// How a constructor has ended, and its error; `crashed`: it has panicked.
+#[inline]
+pub(super) fn ended(actor: &ActorHead, creation: &CallHold, ran: Ran, crashed: bool) -> (Made, Option<Error>) {
     match ran {
         Ran::Value => {
             actor.alive.store(true, Ordering::Release);
             (Made::Instance, None)
         }
         Ran::Failed(error) => {
-            let made = if frame.crashed.get() { Made::Panic } else { Made::Error };
-            (made, Some(head.blame(error)))
+            let made = if crashed { Made::Panic } else { Made::Error };
+            (made, Some(creation.task.blame(error)))
         }
-        Ran::Again | Ran::Spawned => unreachable!("a constructor is not tried again by itself, and is no future"),
+        Ran::Again | Ran::Spawned => unreachable!("a constructor is not tried again by itself, and has ended"),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::base::error::{Error, Result};
 use crate::base::placement::Lifetime;
 use crate::call::arg::ArgList;
 use crate::call::codec::Codec;
+use crate::call::function::FunctionCall;
 use crate::call::spec::Spec;
 use crate::engine::free_job::FreeJob;
 use crate::engine::submit::placeable;
@@ -44,14 +45,33 @@ impl<C: Constructor> CallBody for InitBody<C> {
     const KIND: &'static TaskKind = &kinds::CREATION;
     const EXCLUSIVE: bool = true;
     const CREATES: bool = true;
+    const IS_ASYNC: bool = matches!(C::CALL, FunctionCall::Async(_));
     const CODEC: Option<Codec<InitArgs<C>, ()>> = C::CODEC;
     const ERROR: Option<ErrorCodec> = C::ERROR;
 
     unsafe fn start(place: *mut C::Actor, args: InitArgs<C>) -> Started<()> {
-        // SAFETY: the body creates, so `place` is free memory for an instance.
-        Started::Ended((C::CALL)(args).map(|instance| unsafe { place.write(instance) }))
+        match C::CALL {
+            // SAFETY: the body creates, so `place` is free memory for an instance.
+            FunctionCall::Sync(body) => Started::Ended(body(args).map(|instance| unsafe { place.write(instance) })),
+            FunctionCall::Async(body) => {
+                let (made, place) = (body(args), Place(place));
+                Started::Future(Box::pin(async move {
+                    let made = made.await;
+                    // As a whole: a part of it would not be Send.
+                    let Place(place) = { place };
+                    // SAFETY: the body creates, so `place` is free memory for an instance until the future is over.
+                    made.map(|instance| unsafe { place.write(instance) })
+                }))
+            }
+        }
     }
 }
+
+/// The place of an instance that a future makes.
+struct Place<A>(*mut A);
+
+// SAFETY: the future is the only user of the place until it is over, and the instance is Send (see `Actor::MOVABLE`).
+unsafe impl<A: Actor> Send for Place<A> {}
 
 /// The default of `max_concurrency` for an actor with async methods.
 const ASYNC_CONCURRENCY: u32 = 1000;

@@ -1,7 +1,7 @@
 //! The execution lock: functions for the thread that holds it, an actor's *runner*.
 //!
-//! The runner is a worker thread, or a thread that waits for a call of its own. [`run_state`](crate::actor::run_state)
-//! states how the lock is taken and released.
+//! The runner is a worker thread, a thread that waits for a call of its own, or the future of an async constructor.
+//! [`run_state`](crate::actor::run_state) states how the lock is taken and released.
 
 use std::cell::Cell;
 use std::ptr::NonNull;

@@ -20,8 +20,8 @@ use crate::actor::class::{Actor, ActorClass, Constructor, RemoteMethod};
 use crate::actor::send::MethodBody;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::codec::EncodedArg;
-use crate::call::function::MethodCall;
-use crate::call::instance::Instance;
+use crate::call::function::{FunctionCall, MethodCall};
+use crate::call::instance::{Constructing, Instance};
 use crate::call::invoke::{Running, blame, caught, polled, portable};
 use crate::call::registry::{Kind, MethodEntry, Registration};
 use crate::call::spec::Spec;
@@ -54,15 +54,24 @@ const fn shares<A: Actor>() -> bool {
 }
 
 /// Makes an instance of encoded arguments.
-pub(crate) fn construct<C: Constructor>(args: Vec<EncodedArg>) -> Result<Instance> {
+pub(crate) fn construct<C: Constructor>(args: Vec<EncodedArg>) -> Constructing {
     // The evidence must be evaluated: a constant that is never used may panic.
     const { _ = <C::Actor as Actor>::MOVABLE };
     let spec = C::SPEC;
-    let args = portable(spec, C::CODEC)?.decode_args(spec, args)?;
-    let made = caught(|| (C::CALL)(args)).and_then(|outcome| outcome);
-    let value = UnsafeCell::new(ManuallyDrop::new(made.map_err(|error| blame(spec, error))?));
-    let cell = InstanceCell::<C::Actor> { lock: RwLock::new(()), torn: AtomicBool::new(false), value };
-    Ok(Instance { class: C::Actor::SPEC, cell: Arc::new(cell) })
+    Box::pin(async move {
+        let args = portable(spec, C::CODEC)?.decode_args(spec, args)?;
+        let ended = match C::CALL {
+            FunctionCall::Sync(body) => caught(|| body(args)),
+            FunctionCall::Async(body) => match caught(|| body(args)) {
+                Ok(future) => polled(future).await,
+                Err(panic) => Err(panic),
+            },
+        };
+        let made = ended.and_then(|outcome| outcome).map_err(|error| blame(spec, error))?;
+        let value = UnsafeCell::new(ManuallyDrop::new(made));
+        let cell = InstanceCell::<C::Actor> { lock: RwLock::new(()), torn: AtomicBool::new(false), value };
+        Ok(Instance { class: C::Actor::SPEC, cell: Arc::new(cell) })
+    })
 }
 
 /// Calls a method of an instance with encoded arguments.
@@ -143,6 +152,7 @@ impl Registration {
             spec: <C::Actor as Actor>::SPEC,
             kind: Kind::Class {
                 construct: construct::<C>,
+                is_async: matches!(C::CALL, FunctionCall::Async(_)),
                 error: C::ERROR,
                 methods,
                 proxy: erased_proxy::<C::Actor>,

@@ -1,5 +1,6 @@
 //! Killing actors.
 
+use crate::actor::async_constructor;
 use crate::actor::class::Actor;
 use crate::actor::errors::{killed, restarted};
 use crate::actor::handle::ActorHandle;
@@ -102,6 +103,7 @@ fn restart(actor: &ActorHold) {
                 call.end(&error);
             }
             cut_off_running(actor, &error, None);
+            async_constructor::stop(cold);
             // The next runner replaces the instance before it takes another call.
             if enqueue_it {
                 enqueue(actor.clone());

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use crate::actor::async_constructor;
 use crate::actor::call::CallHead;
 use crate::actor::cold_state::ColdState;
 use crate::actor::errors::{death, fatal, title, unavailable};
@@ -110,6 +111,7 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
     for call in running_beside(actor, spared) {
         stop(&call, &error);
     }
+    async_constructor::stop(cold);
     fail_all(actor, front);
     fail_all(actor, back);
     let waiting = cold.take_backlog();

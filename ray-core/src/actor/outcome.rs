@@ -106,3 +106,15 @@ pub(crate) enum Left {
     /// The actor is dead, and no body uses the instance: the caller finalizes the actor.
     Finalize,
 }
+
+/// What a step of the runner has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Step {
+    /// Something has run, so another step may follow.
+    Ran,
+    /// There is nothing to run, or nothing may run now.
+    Idle,
+    /// An async constructor has begun. Its future is the runner from now on, and the caller no longer is.
+    HandedOver,
+}

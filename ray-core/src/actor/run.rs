@@ -8,7 +8,7 @@ use crate::actor::execution::{begin, count_started, frame_of, hold_cpus, next};
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::mailbox::{Buffer, Record};
 use crate::actor::names::Names;
-use crate::actor::run_state::{Finish, Life};
+use crate::actor::run_state::{Finish, Life, Step};
 use crate::actor::schedule::enqueue;
 use crate::actor::{concurrent, construct, interrupt, lifecycle};
 use crate::engine::execute::execute;
@@ -53,28 +53,39 @@ impl FreeWork for ActorHold {
 fn work(state: &ThreadState, actor: ActorHold) {
     let mut ran = 0;
     if begin(&actor, true) {
-        while state.engine.is_live() && step(state, &actor, ran >= BUSY) {
-            ran += 1;
+        let mut is_runner = true;
+        while state.engine.is_live() {
+            match step(state, &actor, ran >= BUSY) {
+                Step::Ran => ran += 1,
+                Step::Idle => break,
+                Step::HandedOver => {
+                    ran += 1;
+                    is_runner = false;
+                    break;
+                }
+            }
             if ran.is_multiple_of(TURN) && !state.engine.free.is_empty() {
                 break;
             }
         }
-        finish(&actor);
+        if is_runner {
+            finish(&actor);
+        }
     }
     if ran == 0 {
         state.engine.workers.in_vain.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Runs the next call; `false`: there is none, or none may start now. The runner is outside the mailbox before and after
-/// it, see [`Current`](crate::actor::current::Current).
-fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
+/// Runs the next call. The runner is outside the mailbox before and after it, see
+/// [`Current`](crate::actor::current::Current).
+fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> Step {
     actor.current.enter_mailbox();
     if let Some(cold) = actor.cold_state_for_runner() {
         match actor.life() {
             Life::Dead | Life::Final => {
                 actor.current.leave_mailbox();
-                return false;
+                return Step::Idle;
             }
             Life::Replacing => {
                 actor.current.leave_mailbox();
@@ -88,27 +99,25 @@ fn step(state: &ThreadState, actor: &ActorHold, patient: bool) -> bool {
     }
     let Some(record) = next(actor, patient).and_then(Buffer::pop) else {
         actor.current.leave_mailbox();
-        return false;
+        return Step::Idle;
     };
-    run_record(state, actor, record);
-    true
+    run_record(state, actor, record)
 }
 
 /// Runs one record of a serial actor. The caller is the runner and is in the mailbox; afterwards it is not.
 #[inline]
-pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record) {
+pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record) -> Step {
     match record {
         Record::Call(call) => {
             // SAFETY: only calls are put into mailboxes.
             let call = unsafe { CallHold::of_call(call) };
             if call.creates {
                 actor.current.leave_mailbox();
-                construct::create(state, actor, call);
-                return;
+                return construct::create(state, actor, call);
             }
             if !call.hold().state.claim() {
                 actor.current.leave_mailbox();
-                return;
+                return Step::Ran;
             }
             actor.current.begin_call(call.hold().entry().as_ptr());
             count_started(actor);
@@ -130,6 +139,7 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record)
             }
         }
     }
+    Step::Ran
 }
 
 /// Releases the execution lock; ends the actor if no thread can call it any more. The caller is the runner, and not in the

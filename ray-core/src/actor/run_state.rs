@@ -24,6 +24,7 @@
 //! * `SCHEDULED`: an entry in the run queue refers to the actor. The flag stays set when a thread that waits for a call
 //!   takes the execution lock, so that the actor is not put in the queue twice.
 //! * `RUNNING`: a thread, the *runner*, holds the execution lock, and so owns `front` and (of a serial actor) the instance.
+//!   While an async constructor runs, its future is the runner.
 //! * `STOPPED`: the state is `Pending`, `Dead` or `Final`. So one look shows whether the actor may be scheduled.
 //! * `ORPHAN`: no handle is left. The actor ends when its mailbox and its backlog are empty.
 //! * `EXCLUSIVE`, `WAITING`, `WAITS_ALONE`: for a concurrent actor, whose runner only admits calls. A running call is
@@ -41,7 +42,7 @@
 //! admitted sets `WAITING`. The next body that leaves, or the thread that cancels the call, clears `WAITING` and schedules
 //! the actor.
 
-pub(crate) use crate::actor::outcome::{Admit, AfterMade, Crash, Death, Finish, Left, Made, Restart, Start};
+pub(crate) use crate::actor::outcome::{Admit, AfterMade, Crash, Death, Finish, Left, Made, Restart, Start, Step};
 use crate::base::sync::{AtomicU8, AtomicU16, AtomicU32, Ordering, spin};
 
 /// See [the instance](self#the-instance-life).

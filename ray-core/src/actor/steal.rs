@@ -7,6 +7,7 @@ use crate::actor::call::{CallHead, peek};
 use crate::actor::execution::{begin, next};
 use crate::actor::mailbox::Buffer;
 use crate::actor::run;
+use crate::actor::run_state::Step;
 use crate::engine::blocking::inline::{Lease, enclosed, include, thread_may};
 use crate::engine::blocking::world;
 use crate::engine::thread_state::ThreadState;
@@ -76,12 +77,11 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
             crate::engine::blocking::deepen(state, &call.task.header);
         }
         let run = || run::run_record(state, actor, record);
-        if state.timed.get() || world::is_wanted(state) {
-            enclosed(state, run)
-        } else {
-            run()
-        }
+        let step = if state.timed.get() || world::is_wanted(state) { enclosed(state, run) } else { run() };
         ran = true;
+        if step == Step::HandedOver {
+            return ran;
+        }
         if last || !goes_on() {
             break;
         }

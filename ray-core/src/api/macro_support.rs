@@ -11,7 +11,7 @@ use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
-    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, Outcome, RemoteMethod,
+    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, RemoteMethod,
     ResultType, RetryArgs,
 };
 
@@ -44,7 +44,7 @@ pub type ErrorCodecOrNone = Option<ErrorCodec>;
 /// The arguments of a constructor.
 pub type InitArgs<C> = <C as Constructor>::Args;
 /// The type of [`Constructor::CALL`].
-pub type InitCall<C> = fn(InitArgs<C>) -> Outcome<<C as Constructor>::Actor>;
+pub type InitCall<C> = FunctionCall<InitArgs<C>, <C as Constructor>::Actor>;
 /// The type of [`Constructor::RETRY`].
 pub type InitRetry<C> = Option<RetryArgs<InitArgs<C>>>;
 /// The type of [`Constructor::CODEC`].
@@ -205,9 +205,6 @@ pub use crate::__ray_finish as finish;
 macro_rules! __ray_call {
     ($call:ident $how:ident ($($state:ident)?) ($($argument:ident)*) $body:expr) => {
         $crate::__private::$call::$how(|$($state,)? ($($argument,)*)| $body)
-    };
-    (Constructor ($($argument:ident)*) $body:expr) => {
-        |($($argument,)*)| $body
     };
 }
 pub use crate::__ray_call as call;

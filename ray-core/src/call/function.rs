@@ -17,7 +17,7 @@ pub type Outcome<R> = Result<R, Error>;
 /// A boxed future of the engine.
 pub type BoxFuture<'a, R> = Pin<Box<dyn Future<Output = R> + Send + 'a>>;
 
-/// The body of a function. It is a constant, so the compiler can inline the call.
+/// The body of a function or of a constructor. It is a constant, so the compiler can inline the call.
 #[derive(Debug)]
 pub enum FunctionCall<P, R> {
     /// `fn`

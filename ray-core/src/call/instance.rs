@@ -4,7 +4,13 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::error::Result;
+use crate::call::function::BoxFuture;
 use crate::call::spec::Spec;
+
+/// A constructor that has begun: a future of the instance. A constructor that is not `async` runs to its end in the first
+/// poll.
+pub type Constructing = BoxFuture<'static, Result<Instance>>;
 
 /// An instance of any actor class. Clones refer to the same instance, which is dropped with the last clone and the last running
 /// call.

@@ -105,7 +105,11 @@ impl Wake for Signal {
 ///
 /// # Errors
 /// Those of the call and of `check`.
-pub(crate) fn block_on(mut running: Running, signal: &Arc<Signal>, check: impl Fn() -> Result<()>) -> Result<Encoded> {
+pub(crate) fn block_on<R>(
+    mut running: BoxFuture<'static, Result<R>>,
+    signal: &Arc<Signal>,
+    check: impl Fn() -> Result<()>,
+) -> Result<R> {
     let waker = Waker::from(Arc::clone(signal));
     let mut context = Context::from_waker(&waker);
     loop {

@@ -9,7 +9,7 @@ use crate::base::error::{Arrived, EncodedError, Error, ErrorKind, Result};
 use crate::base::options::RetryOn;
 use crate::call::codec::EncodedArg;
 use crate::call::function::{Function, FunctionCall};
-use crate::call::instance::Instance;
+use crate::call::instance::{Constructing, Instance};
 use crate::call::invoke::{self, Running};
 use crate::call::spec::Spec;
 use crate::object::carried::CarriedActor;
@@ -34,7 +34,9 @@ pub(crate) enum Kind {
     },
     /// A class; `error` is the decoder for the errors of its constructor.
     Class {
-        construct: fn(Vec<EncodedArg>) -> Result<Instance>,
+        construct: fn(Vec<EncodedArg>) -> Constructing,
+        /// Whether the constructor is `async`.
+        is_async: bool,
         error: Option<ErrorCodec>,
         methods: &'static [MethodEntry],
         /// Makes a handle of the actor with a number, in an engine with an executor.
@@ -155,10 +157,10 @@ impl Registration {
         matches!(self.kind, Kind::Class { .. })
     }
 
-    /// Whether this is an `async fn`.
+    /// Whether this is an `async fn`, or a class whose constructor is one.
     #[must_use]
     pub fn is_async(&self) -> bool {
-        matches!(self.kind, Kind::Function { is_async: true, .. })
+        matches!(self.kind, Kind::Function { is_async: true, .. } | Kind::Class { is_async: true, .. })
     }
 
     /// Begins a call of the function. One that is not `async` runs in the first poll, and blocks the polling thread for that
@@ -189,19 +191,29 @@ impl Registration {
         invoke::block_on(self.call(args), &std::sync::Arc::default(), || Ok(()))
     }
 
-    /// Makes an instance of the actor class. The constructor runs on the calling thread.
+    /// Begins to make an instance of the actor class. A constructor that is not `async` runs in the first poll, and blocks
+    /// the polling thread for that time.
     ///
     /// # Errors
-    /// `InvalidArgument` if this is a function, if there are too many or too few arguments, or if the class is `local`;
-    /// `Serialization` if the bytes do not match the types; otherwise the error of the constructor.
-    pub fn construct(&self, args: Vec<EncodedArg>) -> Result<Instance> {
+    /// The future returns `InvalidArgument` if this is a function, if there are too many or too few arguments, or if the
+    /// class is `local`; `Serialization` if the bytes do not match the types; otherwise the error of the constructor.
+    #[must_use = "the constructor does nothing until the future is polled"]
+    pub fn begin_construct(&self, args: Vec<EncodedArg>) -> Constructing {
         match self.kind {
             Kind::Class { construct, .. } => construct(args),
-            Kind::Function { .. } => Err(Error::new(
-                ErrorKind::InvalidArgument,
-                format!("`{}` is a function, not an actor class: call it with `invoke`", self.spec.path()),
-            )),
+            Kind::Function { .. } => {
+                let what = format!("`{}` is a function, not an actor class: call it with `invoke`", self.spec.path());
+                Box::pin(std::future::ready(Err(Error::new(ErrorKind::InvalidArgument, what))))
+            }
         }
+    }
+
+    /// Makes an instance of the actor class, and waits for the end of the constructor.
+    ///
+    /// # Errors
+    /// Those of [`begin_construct`](Self::begin_construct).
+    pub fn construct(&self, args: Vec<EncodedArg>) -> Result<Instance> {
+        invoke::block_on(self.begin_construct(args), &Arc::default(), || Ok(()))
     }
 
     /// The methods of the actor class. A function has none.

@@ -24,7 +24,7 @@ struct Spawned {
 
 /// The number of an attempt, which distinguishes the attempts of one task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attempt(u64);
+pub(crate) struct Attempt(u64);
 
 impl Attempt {
     fn next() -> Self {
@@ -39,7 +39,7 @@ fn key(task: NonNull<Header>) -> usize {
 
 impl Futures {
     /// Enters a task whose future is about to be spawned.
-    pub(super) fn enter(&self, task: NonNull<Header>) -> Attempt {
+    pub(crate) fn enter(&self, task: NonNull<Header>) -> Attempt {
         let attempt = Attempt::next();
         self.0.lock().insert(key(task), Spawned { attempt, handle: None });
         attempt
@@ -47,14 +47,14 @@ impl Futures {
 
     /// Adds the handle of the spawned future, unless the future has ended meanwhile; another attempt of the task may have begun
     /// then.
-    pub(super) fn spawned(&self, task: NonNull<Header>, attempt: Attempt, handle: AbortHandle) {
+    pub(crate) fn spawned(&self, task: NonNull<Header>, attempt: Attempt, handle: AbortHandle) {
         if let Some(place) = self.0.lock().get_mut(&key(task)).filter(|place| place.attempt == attempt) {
             place.handle = Some(handle);
         }
     }
 
     /// Removes the future of a task when it ends.
-    pub(super) fn leave(&self, task: NonNull<Header>) {
+    pub(crate) fn leave(&self, task: NonNull<Header>) {
         self.0.lock().remove(&key(task));
     }
 

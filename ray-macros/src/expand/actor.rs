@@ -179,7 +179,8 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let surface = (check::clashes(model).count() == 0)
         .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
     let span = call.ident().span();
-    let invoke = super::call(quote!(Constructor), None, quote!(<#class>::new), call);
+    let how = if call.is_async() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
+    let invoke = super::call(how, None, quote!(<#class>::new), call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let codec = codec(model.options.local, call);
     let error = error_codec(parameters.is_empty, call);

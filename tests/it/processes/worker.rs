@@ -167,12 +167,14 @@ impl Parent {
         let _ = self.actor.set(Actor { id, calls, class, own, exits: AtomicBool::new(false) });
         let parent = Arc::clone(self);
         std::thread::spawn(move || {
-            let body = parent.begin(task, RemoteBody::new(task, BodyInfo { name, ..BodyInfo::default() }, class.spec(), false));
+            let body = parent
+                .begin(task, RemoteBody::new(task, BodyInfo { name, ..BodyInfo::default() }, class.spec(), class.is_async()));
             let own = &parent.actor.get().expect("set above").own;
             let made = Arc::new(Mutex::new(None));
             let place = Arc::clone(&made);
             let construct = Box::pin(async move {
-                *place.lock() = Some(class.construct(args)?);
+                let instance = class.begin_construct(args).await?;
+                *place.lock() = Some(instance);
                 Encoded::of(&())
             });
             let ended = body.run_as(own, construct);

@@ -3,15 +3,6 @@
 use ray::remote;
 
 #[remote]
-struct Later;
-#[remote]
-impl Later {
-    pub async fn new() -> Self {
-        Later
-    }
-}
-
-#[remote]
 struct Already;
 #[remote]
 impl Already {
@@ -50,7 +41,6 @@ impl Given {
 }
 
 fn main() {
-    let _ = Later::remote();
     let _ = Perhaps::remote();
     let _ = Nothing::remote();
     let _ = Given::remote(vec![1], 2, 3).ping.remote();
