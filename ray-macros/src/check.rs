@@ -124,13 +124,19 @@ fn constructors(model: &Actor, report: &mut Report) {
         report.error(
             &model.item.self_ty,
             format_args!(
-                "this #[remote] impl has no constructor: write `pub fn new(..) -> Self` in it, which `{name}::remote(..)` runs; \
-                 if `{name}` has another #[remote] impl, move these methods there, because a type has one, or leave #[remote] \
-                 out here to keep them plain"
+                "this #[remote] impl has no constructor: write `pub fn new(..) -> Self` in it, which `{name}::remote(..)` runs, or \
+                 #[remote(default)] for a type that is `Default`; if `{name}` has another #[remote] impl, move these methods \
+                 there, because a type has one, or leave #[remote] out here to keep them plain"
             ),
         );
         return;
     };
+    if let Some(key) = &model.options.default
+        && model.names.iter().any(|name| name == "new")
+    {
+        report.error(key, "`default` makes the actor by `Default::default()`, and this block has a `new`: remove one of them");
+        return;
+    }
     for second in &model.constructors[1..] {
         report.error(second.call.ident(), "an actor has one `new`: rename this function");
     }

@@ -199,6 +199,7 @@ use proc_macro::TokenStream;
 ///
 /// | option | |
 /// |---|---|
+/// | `default` | the block has no `new`: `Default::default()` makes the actor, and `Counter::remote()` starts it |
 /// | `local` | the actor never leaves this process: its values need not be serialisable, and it may be generic |
 /// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///
@@ -234,7 +235,7 @@ use proc_macro::TokenStream;
 /// | `Option<()>`, `Option<Option<T>>` | a `bool`, an enum, or `local` |
 /// | `num_returns = n` without a tuple of `n` elements as the result | write the tuple out in the signature |
 /// | `num_returns = 0` | leave it out, and submit with `tell` |
-/// | `new` with `self`, a block without `new` | `pub fn new(..) -> Self` |
+/// | `new` with `self`, a block without `new` | `pub fn new(..) -> Self`, or `#[remote(default)]` on the block |
 /// | a method that takes `self` or `Arc<Self>` | `&self`, `&mut self` |
 /// | functions in the block with the names `remote`, `try_remote`, `options` | another name |
 /// | a block in which no method has a visibility | `pub fn`, `pub(crate) fn` |

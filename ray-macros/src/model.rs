@@ -12,7 +12,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Block, FnArg, GenericParam, Generics, Ident, ImplItem, ImplItemFn, ItemFn, ItemImpl, Pat, Receiver, ReturnType,
-    Signature, Token, Type, TypeParamBound, Visibility, WherePredicate, parse_quote,
+    Signature, Token, Type, TypeParamBound, Visibility, WherePredicate, parse_quote, parse_quote_spanned,
 };
 
 pub(crate) use self::attributes::Attributes;
@@ -49,7 +49,8 @@ pub(crate) struct Actor {
     /// The name of the type, without its path and its generic arguments.
     pub(crate) name: Ident,
     pub(crate) generics: Generics,
-    /// The functions with the name `new`; `check` reports an error unless there is exactly one, without a receiver.
+    /// The functions with the name `new`, or the one that the option `default` stands for; `check` reports an error unless
+    /// there is exactly one, without a receiver.
     pub(crate) constructors: Vec<Method>,
     /// The methods that are fields of the handle.
     pub(crate) methods: Vec<Method>,
@@ -178,6 +179,11 @@ impl Actor {
             }
         }
         actor.item = item;
+        if let Some(key) = &actor.options.default
+            && actor.constructors.is_empty()
+        {
+            actor.constructors.push(Method::default_constructor(key, &actor.class, actor.options.local));
+        }
         actor
     }
 
@@ -234,6 +240,19 @@ impl Actor {
 }
 
 impl Method {
+    /// The constructor of an actor with the option `default`, whose tokens have the span of that option.
+    fn default_constructor(key: &Ident, class: &Type, local: bool) -> Method {
+        let sig: Signature = parse_quote_spanned!(key.span()=> fn new() -> Self);
+        Method {
+            attributes: Attributes::default(),
+            // As the type: `pub` shows nothing of a private type.
+            vis: parse_quote_spanned!(key.span()=> pub),
+            receiver: None,
+            call: Callable::new(sig, None, local, Some(class)),
+            options: Options::default(),
+        }
+    }
+
     pub(crate) fn is_async(&self) -> bool {
         self.call.sig.asyncness.is_some()
     }

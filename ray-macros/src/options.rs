@@ -62,7 +62,7 @@ impl On {
                 "max_pending_calls",
                 "crate",
             ],
-            On::Impl => &["local", "crate"],
+            On::Impl => &["default", "local", "crate"],
             On::Method => &["num_returns", "max_task_retries", "retry_exceptions", "inline"],
         }
     }
@@ -94,6 +94,8 @@ pub(crate) struct Options {
     /// The path of the library `ray`.
     pub(crate) krate: Path,
     pub(crate) local: bool,
+    /// The key `default`: the constructor is `Default::default`.
+    pub(crate) default: Option<Ident>,
     /// Whether a thread that waits for a result may run the body itself.
     pub(crate) inline: bool,
     pub(crate) num_returns: Option<(usize, Expr)>,
@@ -112,6 +114,7 @@ impl Default for Options {
             setters: Vec::new(),
             krate: parse_quote!(::ray),
             local: false,
+            default: None,
             inline: true,
             num_returns: None,
             retries: None,
@@ -232,6 +235,10 @@ impl Options {
                 Value::None => self.local = true,
                 Value::Expr(Expr::Lit(ExprLit { lit: Lit::Bool(bool), .. })) => self.local = bool.value,
                 value => report.error(span_of(key, &value), "`local` takes no value: write `#[remote(local)]`"),
+            },
+            "default" => match value {
+                Value::None => self.default = Some(key.clone()),
+                value => report.error(span_of(key, &value), "`default` takes no value: write `#[remote(default)]`"),
             },
             "crate" => match value {
                 Value::Path(path) => self.krate = path,

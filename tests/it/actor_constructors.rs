@@ -4,7 +4,7 @@ use ray::{ActorState, ErrorKind, remote};
 use serde::{Deserialize, Serialize};
 
 use crate::actor_sorts::Stop;
-use crate::stage::{alone, late, on_cluster, refusal, soon};
+use crate::stage::{alone, late, on_cluster, refusal, served, soon};
 use crate::support::{Gate, Tally, calls};
 
 #[remote(max_restarts = 2)]
@@ -212,5 +212,42 @@ fn max_task_retries_of_a_creation() {
         assert_eq!(ray::get(plain.crash_in_the_first_instance.remote("word".to_owned())).unwrap(), (2, "word".to_owned()));
         let plain = Plain::options().max_restarts(1).remote(Tally::new());
         assert!(ray::get(plain.crash_in_the_first_instance.remote("word".to_owned())).unwrap_err().is_actor_unavailable());
+    });
+}
+
+#[derive(Default)]
+#[remote(max_restarts = 1)]
+struct Register {
+    total: u64,
+    names: Vec<String>,
+}
+
+#[remote(default)]
+impl Register {
+    pub fn enter(&mut self, name: &str) -> u64 {
+        self.total += 1;
+        self.names.push(name.to_owned());
+        self.total
+    }
+    pub fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+    pub fn crash(&mut self) {
+        panic!("crashes");
+    }
+}
+
+/// With `#[remote(default)]` a block needs no `new`.
+#[test]
+fn a_default_constructor() {
+    alone(|| {
+        let register = Register::remote();
+        assert_eq!(ray::get([register.enter.remote("a"), register.enter.remote("b")]).unwrap(), [1, 2]);
+        assert_eq!(ray::get(register.names.remote()).unwrap(), ["a", "b"]);
+        assert!(ray::get(register.crash.remote()).unwrap_err().is_actor_unavailable());
+        assert_eq!(served(|| register.enter.remote("c")), 1, "the constructor runs again");
+        let named = Register::options().name("register").try_remote().unwrap();
+        assert_eq!(ray::get(named.enter.remote("d")).unwrap(), 1);
+        ray::kill(&ray::get_actor::<Register>("register").unwrap()).unwrap();
     });
 }

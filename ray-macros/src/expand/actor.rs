@@ -180,7 +180,11 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
         .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
     let span = call.ident().span();
     let how = if call.is_async() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
-    let invoke = super::call(how, None, quote!(<#class>::new), call);
+    let body = match &model.options.default {
+        Some(key) => quote_spanned!(key.span()=> <#class as ::core::default::Default>::default),
+        None => quote!(<#class>::new),
+    };
+    let invoke = super::call(how, None, body, call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let codec = codec(model.options.local, call);
     let error = error_codec(parameters.is_empty, call);

@@ -40,6 +40,26 @@ impl Given {
     pub fn ping(&self) {}
 }
 
+#[derive(Default)]
+#[remote]
+struct Twice;
+#[remote(default)]
+impl Twice {
+    pub fn new() -> Self {
+        Twice
+    }
+}
+
+#[derive(Default)]
+#[remote]
+struct Valued;
+#[remote(default = 1)]
+impl Valued {
+    pub fn new() -> Self {
+        Valued
+    }
+}
+
 fn main() {
     let _ = Perhaps::remote();
     let _ = Nothing::remote();
