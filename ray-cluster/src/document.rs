@@ -70,6 +70,12 @@ pub(crate) struct Options {
     pub(crate) max_concurrency: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_pending_calls: Option<u64>,
+    /// Of an actor: the groups and their sizes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) concurrency_groups: BTreeMap<String, u32>,
+    /// Of a call of a method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    concurrency_group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", skip_deserializing)]
     lifetime: Option<&'static str>,
     /// A worker has no use for them, which has been chosen already.
@@ -163,6 +169,7 @@ impl Documents {
                 options.max_task_retries = Some(call.max_retries());
                 options.retry_exceptions = retry_exceptions(call.retry()?);
             }
+            options.concurrency_group = call.group().or_else(|| group_of_method(path)).map(str::to_owned);
             Ok(Document {
                 path: path.to_owned(),
                 name: call.name().to_owned(),
@@ -186,6 +193,12 @@ impl Documents {
     }
 }
 
+/// The concurrency group of the attribute of a method.
+fn group_of_method(path: &str) -> Option<&'static str> {
+    let (class, name) = path.rsplit_once("::")?;
+    lookup(class).ok()?.method(name).ok()?.group()
+}
+
 /// The document of a creation.
 pub(crate) fn of_creation(creation: &RemoteCreation) -> Arc<[u8]> {
     let path = creation.class.path();
@@ -205,6 +218,7 @@ pub(crate) fn of_creation(creation: &RemoteCreation) -> Arc<[u8]> {
     options.max_task_retries = Some(creation.max_task_retries()).filter(|retries| *retries != 0);
     options.max_concurrency = Some(creation.max_concurrency()).filter(|concurrency| *concurrency > 0);
     options.max_pending_calls = creation.max_pending_calls();
+    options.concurrency_groups = creation.groups().iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
     options.lifetime = (creation.lifetime() == Lifetime::Detached).then_some("detached");
     options.placement = creation.placement().map(Placement::of).unwrap_or_default();
     bytes(&Document {

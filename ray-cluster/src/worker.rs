@@ -5,8 +5,9 @@
 //! 1. The worker sends one function at a time, or makes this process the instance of an actor and sends the calls of its methods.
 //! 2. The thread that reads a call runs its body, and another thread reads meanwhile if that is needed ([`Reading`]). So answers
 //!    arrive while bodies wait.
-//! 3. The calls of an actor run one after the other. If the actor is concurrent (it has async methods, or `max_concurrency` is larger
-//!    than 1), each call is handed to a thread of its own, in the order in which the calls came; the bodies may begin in another order.
+//! 3. The calls of an actor run one after the other. If the actor is concurrent (it has async methods, concurrency groups, or a
+//!    `max_concurrency` larger than 1), each call is handed to a thread of its own, in the order in which the calls came; the bodies
+//!    may begin in another order.
 //! 4. The process ends when the worker closes the socket, or asks it to finish: then the instance of the actor is dropped first, after
 //!    the call that runs.
 
@@ -319,7 +320,9 @@ impl Worker {
         // The attempt of a constructor is the number of the actor's restarts.
         document.actor(attempt).tell(&own);
         let is_async = class.methods().iter().any(|method| method.is_async());
-        let is_concurrent = is_async || document.options.max_concurrency.is_some_and(|calls| calls > 1);
+        let options = &document.options;
+        let is_concurrent =
+            is_async || options.max_concurrency.is_some_and(|calls| calls > 1) || !options.concurrency_groups.is_empty();
         let made = Actor { number: actor, class, own, is_concurrent, state: Mutex::default(), exits: AtomicBool::new(false) };
         let _ = self.actor.get_or_init(|| made).enter();
         let body = RemoteBody::new(task, document.body(0, trace), class.spec(), class.is_async());

@@ -21,6 +21,7 @@ pub(crate) mod creation;
 pub(crate) mod current;
 pub(crate) mod errors;
 pub(crate) mod execution;
+pub(crate) mod groups;
 pub(crate) mod handle;
 pub(crate) mod head;
 pub(crate) mod host;

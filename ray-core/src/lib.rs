@@ -79,6 +79,7 @@ pub mod __private {
         whole_call_method,
     };
     pub use crate::api::remote_function::{Called, RemoteFunction};
+    pub use crate::base::concurrency_group::group_of_attribute;
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};

@@ -192,6 +192,7 @@ use proc_macro::TokenStream;
 /// | `max_restarts = 3` | how often an actor is restarted after a panic, with new state; -1 means without limit; the arguments of `new` must be `Clone` |
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; the arguments of the methods must be `Clone` |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time |
+/// | `groups(io = 2, compute = 4)` | concurrency groups, and how many `&self` calls of each run at the same time; a method names its group by `#[method(group = "io")]`, the others run in the default group, whose size is `max_concurrency` |
 /// | `max_pending_calls = 100` | how many calls may wait; further calls fail; -1 means without limit |
 /// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///
@@ -210,6 +211,7 @@ use proc_macro::TokenStream;
 /// | option | |
 /// |---|---|
 /// | `num_returns = 2` | as for functions |
+/// | `group = "io"` | the concurrency group of the calls, one of the `groups` of the struct; `.options().group("io")` chooses it for one call |
 /// | `max_task_retries = 3` | replaces the value of the struct |
 /// | `retry_exceptions`, `retry_exceptions = is_transient` | as for functions |
 /// | `inline = false` | as for functions |

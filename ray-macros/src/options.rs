@@ -1,5 +1,6 @@
 //! The options of each kind of item. A value that is a literal is checked here; rustc checks other expressions.
 
+mod groups;
 mod placement;
 mod python;
 mod unknown;
@@ -8,7 +9,7 @@ use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, Path, UnOp, parse_quote};
+use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Path, UnOp, parse_quote};
 
 use self::unknown::unknown;
 use crate::parse::{Entry, Key, Value};
@@ -59,11 +60,12 @@ impl On {
                 "max_restarts",
                 "max_task_retries",
                 "max_concurrency",
+                "groups",
                 "max_pending_calls",
                 "crate",
             ],
             On::Impl => &["default", "local", "crate"],
-            On::Method => &["num_returns", "max_task_retries", "retry_exceptions", "inline"],
+            On::Method => &["num_returns", "group", "max_task_retries", "retry_exceptions", "inline"],
         }
     }
 
@@ -106,6 +108,10 @@ pub(crate) struct Options {
     /// The key `max_task_retries`, unless its value is 0.
     pub(crate) task_retries: Option<Ident>,
     pub(crate) max_concurrency: Option<Expr>,
+    /// The key `groups`, if the class has concurrency groups.
+    pub(crate) groups: Option<Ident>,
+    /// The concurrency group of a method.
+    pub(crate) group: Option<LitStr>,
 }
 
 impl Default for Options {
@@ -121,6 +127,8 @@ impl Default for Options {
             restarts: false,
             task_retries: None,
             max_concurrency: None,
+            groups: None,
+            group: None,
         }
     }
 }
@@ -165,6 +173,13 @@ impl Options {
                 }
             }
             "resources" => self.resources(key, value, report),
+            "groups" => {
+                if let Some(setter) = groups::sizes(key, value, report) {
+                    self.setters.push(setter);
+                    self.groups = Some(key.clone());
+                }
+            }
+            "group" => self.group = groups::name(key, value, report),
             "max_retries" | "max_restarts" | "max_task_retries" => {
                 let takes = format!("`{name}` takes a number of times, at least 0, or -1 for no limit");
                 if let Some(expr) = expr(key, value, "a number of times", report)

@@ -261,7 +261,7 @@ fn a_shutdown_during_an_async_constructor() {
         let connection = connect(marks, 0);
         let call = connection.host.remote();
         marks.running.wait_for(1);
-        ray::shutdown();
+        ray::shutdown().unwrap();
         assert!(ray::get(call).is_err());
         marks.dropped.wait_for(calls(0, 1));
         drop(connection);

@@ -24,6 +24,7 @@ mod cancel;
 mod claims;
 mod deadlock;
 mod dump;
+mod groups;
 mod handles;
 mod machine;
 mod named;

@@ -211,12 +211,17 @@ class Link(Answers):
         args, layout = self._read_args(frame)
         specification = self._specifications.get(document)
         try:
-            concurrent = specification.is_async or specification.options.get("max_concurrency", 1) > 1
+            options = specification.options
+            is_threaded = options.get("max_concurrency", 1) > 1 or bool(options.get("concurrency_groups"))
+            concurrent = specification.is_async or is_threaded
             key = (specification.path, concurrent)
             made = _classes.get(key)
             if made is None:
                 plain = make_class(specification.path, specification.methods, specification.is_async, concurrent)
-                made = _classes[key] = ray.remote(plain)
+                # Ray takes groups with the class only, and not with a creation.
+                groups = options.get("concurrency_groups")
+                make = ray.remote(concurrency_groups=groups) if groups else ray.remote
+                made = _classes[key] = make(plain)
             handle = made.options(**specification.for_ray()).remote(header(task, layout, trace, document), *args)
         except Exception as error:
             return self.answer(request, error)

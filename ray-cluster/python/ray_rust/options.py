@@ -72,6 +72,8 @@ def _strategy(strategy: Any) -> Any:
 
 
 def _for_ray(fields: dict[str, Any]) -> dict[str, Any]:
+    # They are those of the class, and no option of a creation.
+    fields.pop("concurrency_groups", None)
     if "scheduling_strategy" in fields:
         fields["scheduling_strategy"] = _strategy(fields["scheduling_strategy"])
     if "runtime_env" in fields:

@@ -2,20 +2,27 @@
 
 use parking_lot::Mutex;
 
+use crate::actor::call::CallHold;
+use crate::actor::groups::{Groups, group_of};
 use crate::actor::run_state::{Admit, Left, RunState};
+use crate::base::concurrency_group::GroupSizes;
 use crate::object::entry::Hold;
 use crate::task::blockers::{Blocker, Blockers};
 
 /// The slots of an actor. The actor's [`RunState`] counts them.
 pub(crate) struct Admission {
+    /// Of an actor with groups: the size of the default group.
     limit: u32,
+    /// None for a class without concurrency groups.
+    pub(crate) groups: Option<Box<Groups>>,
     /// The calls that have a slot. Lock order: this lock is taken before the lock of the actor's state.
     running: Mutex<Vec<Hold>>,
 }
 
 impl Admission {
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, running: Mutex::new(Vec::new()) }
+    pub(crate) fn new(limit: u32, groups: GroupSizes) -> Self {
+        let groups = (!groups.is_empty()).then(|| Box::new(Groups::new(limit, groups)));
+        Self { limit, groups, running: Mutex::new(Vec::new()) }
     }
 
     /// Takes a slot for a call, if one is free; `None`: the call was cancelled.
@@ -36,6 +43,20 @@ impl Admission {
         Some(admit)
     }
 
+    /// Takes a slot for the next call of the groups, if one of them may enter. Calls that were cancelled are moved to `gone`.
+    /// The caller is the runner.
+    pub(super) fn enter_group(&self, groups: &Groups, state: &RunState, gone: &mut Vec<CallHold>) -> Option<CallHold> {
+        let mut running = self.running.lock();
+        let call = groups.enter(state, &running, gone)?;
+        running.push(call.hold().clone());
+        Some(call)
+    }
+
+    /// Takes the calls out that wait for a slot of their group. The caller has ended the actor.
+    pub(super) fn take_waiting(&self) -> Vec<CallHold> {
+        self.groups.as_ref().map_or_else(Vec::new, |groups| groups.take_waiting())
+    }
+
     /// Gives the slot of a call back.
     #[inline]
     pub(crate) fn leave(&self, state: &RunState, call: &Hold) -> Left {
@@ -50,7 +71,7 @@ impl Admission {
     }
 
     /// The bodies that must end before a queued call can begin: all running bodies, if the call is exclusive or waits
-    /// behind an exclusive call; one of them, if they have all slots.
+    /// behind an exclusive call; one of them, if they have all slots, or all slots of the call's group.
     pub(crate) fn holders(&self, state: &RunState, call: &Hold, exclusive: bool) -> Blockers {
         let running = self.running.lock();
         if running.iter().any(|running| running.entry() == call.entry()) {
@@ -61,14 +82,17 @@ impl Admission {
             let states = state.lock();
             states.is_exclusive() || states.waits_alone()
         };
-        let bodies = || running.iter().cloned().map(Blocker::Entry).collect();
+        let bodies = |which: &dyn Fn(&&Hold) -> bool| -> Vec<Blocker> {
+            running.iter().filter(which).cloned().map(Blocker::Entry).collect()
+        };
         if exclusive || alone {
-            Blockers::each(bodies())
-        } else if running.len() >= self.limit as usize {
-            Blockers::one(bodies())
-        } else {
-            Blockers::none()
+            return Blockers::each(bodies(&|_| true));
         }
+        let (limit, beside) = match &self.groups {
+            Some(groups) => (groups.size_of(call), bodies(&|running| group_of(running) == group_of(call))),
+            None => (self.limit, bodies(&|_| true)),
+        };
+        if beside.len() >= limit as usize { Blockers::one(beside) } else { Blockers::none() }
     }
 
     /// The calls that run.

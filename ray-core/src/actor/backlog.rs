@@ -63,7 +63,7 @@ fn append(actor: &ActorHead, call: CallHold, unpaid: bool) -> Result<bool, CallH
 }
 
 #[cold]
-fn refuse(actor: &ActorHead, call: &CallHold) {
+pub(super) fn refuse(actor: &ActorHead, call: &CallHold) {
     call.hold().abort(call.task.blame(death(actor)));
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct CallHead {
     pub(crate) exclusive: bool,
     /// The call is the creation, which makes the instance.
     pub(crate) creates: bool,
+    /// The number of the concurrency group; 0: the default group.
+    pub(crate) group: u8,
     /// The actor restarts while the call runs, and the call is made again when its body is over. Set only for a call whose
     /// arguments are kept.
     pub(crate) cut_off: AtomicBool,

@@ -12,6 +12,7 @@ use crate::actor::cell::ActorCell;
 use crate::actor::class::Actor;
 use crate::actor::head::ActorHold;
 use crate::actor::{async_constructor, concurrent, lifecycle};
+use crate::base::concurrency_group::Group;
 use crate::base::error::Error;
 use crate::call::arg::{ArgList, Dependency};
 use crate::call::codec::Codec;
@@ -47,6 +48,8 @@ pub(crate) trait CallBody: 'static {
     /// The body makes the instance.
     const CREATES: bool = false;
     const IS_ASYNC: bool = false;
+    /// The concurrency group of a call without one of its own.
+    const GROUP: Option<Group> = None;
     const CODEC: Option<Codec<Self::Args, Self::Output>>;
     const ERROR: Option<ErrorCodec> = None;
     /// # Safety
@@ -72,6 +75,8 @@ pub(crate) struct Origin {
     pub(crate) child: bool,
     /// The call has no reference.
     pub(crate) unread: bool,
+    /// The number of the concurrency group.
+    pub(crate) group: u8,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
@@ -113,6 +118,7 @@ impl<B: CallBody> CallCell<B> {
                 caller: origin.caller,
                 exclusive: B::EXCLUSIVE,
                 creates: B::CREATES,
+                group: origin.group,
                 cut_off: AtomicBool::new(false),
             },
             value: UnsafeCell::new(MaybeUninit::uninit()),

@@ -4,16 +4,18 @@
 //! calls run and none of them is exclusive; a call of a `&mut self` method if no call runs. The future of an async call is
 //! spawned, a sync call goes to the worker threads. The end of a call frees its slot, and the next call is admitted. So
 //! while a `&mut self` method runs, no other body uses the instance. [`run_state`](crate::actor::run_state) has the counts.
+//! The calls of an actor with concurrency groups are admitted in the order of their group, see [`groups`](crate::actor::groups).
 
 use std::ptr::NonNull;
 
 use crate::actor::admission::Admission;
 use crate::actor::call::CallHold;
 use crate::actor::execution::{count_started, frame_of, next};
+use crate::actor::groups::Groups;
 use crate::actor::head::ActorHold;
-use crate::actor::mailbox::Next;
+use crate::actor::mailbox::{Buffer, Next, Record};
 use crate::actor::run_state::{Admit, Left, Step};
-use crate::actor::{construct, lifecycle, schedule};
+use crate::actor::{backlog, construct, lifecycle, schedule};
 use crate::engine::execute::execute;
 use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::future::Over;
@@ -28,6 +30,9 @@ pub(crate) struct Admitted(CallHold);
 /// Admits the next call of the mailbox, if there is one and a slot is free. The caller is the runner and is in the mailbox;
 /// afterwards it is not.
 pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admission) -> Step {
+    if let Some(groups) = &admission.groups {
+        return admit_by_group(state, actor, admission, groups);
+    }
     // All messages of a concurrent actor are calls with entries.
     let next = next(actor, false).and_then(|front| match front.peek()? {
         Next::Call(entry) => Some((entry, front)),
@@ -51,9 +56,48 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
     if admitted.is_none() {
         return if call.creates { construct::create(state, actor, call) } else { Step::Ran };
     }
+    start(state, actor, call);
+    Step::Ran
+}
+
+/// The runner moves so many calls from the mailbox to the lines of their groups before it leaves the mailbox.
+const BATCH: usize = 256;
+
+/// As [`admit`], for an actor with concurrency groups.
+fn admit_by_group(state: &ThreadState, actor: &ActorHold, admission: &Admission, groups: &Groups) -> Step {
+    for _ in 0..BATCH {
+        let Some(Record::Call(call)) = next(actor, false).and_then(Buffer::pop) else { break };
+        // SAFETY: only calls are put into mailboxes.
+        let call = unsafe { CallHold::of_call(call) };
+        if call.creates {
+            actor.current.leave_mailbox();
+            return construct::create(state, actor, call);
+        }
+        if let Err(late) = groups.line_up(&actor.run_state, call) {
+            actor.current.leave_mailbox();
+            backlog::refuse(actor, &late);
+            return Step::Idle;
+        }
+    }
+    actor.current.leave_mailbox();
+    let mut gone = Vec::new();
+    let entered = admission.enter_group(groups, &actor.run_state, &mut gone);
+    // Outside of the locks, since the drop may run code of the user.
+    drop(gone);
+    match entered {
+        Some(call) => {
+            start(state, actor, call);
+            Step::Ran
+        }
+        None => Step::Idle,
+    }
+}
+
+/// Begins a call that has a slot.
+fn start(state: &ThreadState, actor: &ActorHold, call: CallHold) {
     if !call.hold().state.step(Phase::Queued, Phase::Running) {
         leave(&call);
-        return Step::Ran;
+        return;
     }
     count_started(actor);
     if call.task.vtable().is_async {
@@ -63,7 +107,6 @@ pub(crate) fn admit(state: &ThreadState, actor: &ActorHold, admission: &Admissio
         crate::engine::queue::queue_free(&state.engine, FreeJob::of(Admitted(call)));
         crate::engine::wake::kick(&state.engine);
     }
-    Step::Ran
 }
 
 fn execute_call(state: &ThreadState, call: &CallHold) {

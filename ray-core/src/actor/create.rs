@@ -196,6 +196,7 @@ fn begin_plain<C: Constructor>(state: &ThreadState, args: InitArgs<C>) -> ActorH
             phase: Phase::Queued,
             child: parent.is_some(),
             unread: true,
+            group: 0,
             extra: None,
         };
         let creation = CallCell::<InitBody<C>>::allocate(origin, args).into_hold();
@@ -226,8 +227,8 @@ fn prepare<C: Constructor>(
     if let Some(settings) = settings {
         let cold = actor.cold_state();
         let limit = settings.max_concurrency.unwrap_or(if C::Actor::IS_ASYNC { ASYNC_CONCURRENCY } else { 1 });
-        if C::Actor::IS_ASYNC || limit > 1 {
-            let _ = cold.admission.set(Admission::new(limit));
+        if C::Actor::IS_ASYNC || limit > 1 || !settings.groups.is_empty() {
+            let _ = cold.admission.set(Admission::new(limit, settings.groups));
         }
         // Other threads may find a named actor, and call it, before its creation is sent.
         gated |= !settings.resources.is_none() || settings.name.is_some();
@@ -241,7 +242,8 @@ fn prepare<C: Constructor>(
     }
     let phase = if args.is_plain() { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
-    let origin = Origin { actor: actor.clone(), caller: state.caller(), phase, child: parent.is_some(), unread: true, extra };
+    let (caller, child) = (state.caller(), parent.is_some());
+    let origin = Origin { actor: actor.clone(), caller, phase, child, unread: true, group: 0, extra };
     let creation = CallCell::<InitBody<C>>::allocate(origin, args);
     let hold: &Hold = creation.hold();
     // SAFETY: a fresh entry, and one whose body runs on this thread.

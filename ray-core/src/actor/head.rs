@@ -206,6 +206,9 @@ impl ActorHead {
         if taken {
             text += " beside those that its runner has taken";
         }
+        if let Some(waiting) = self.admission().and_then(|admission| admission.groups.as_ref()?.waiting()) {
+            text += &format!(", {waiting} wait(s) for a slot of their concurrency group");
+        }
         if self.has_backlog.load(Ordering::Relaxed) {
             text += ", others wait for arguments";
         }

@@ -3,7 +3,7 @@
 //! It has no mailbox: the executor calls a method when it has decided that its turn has come. The instance only sees to it
 //! that calls do not collide. A method by `&mut self` waits until no other call runs, and calls that come later wait for it.
 //! Methods by `&self` run at the same time where the class allows that, which makes it `Sync`: it has an `async` method, or
-//! its attribute asks for a `max_concurrency` above 1. In all other classes every call has the instance for itself.
+//! its attribute asks for a `max_concurrency` above 1 or for concurrency groups. In all other classes every call has the instance for itself.
 //!
 //! After a panic the instance may be torn, so later calls fail, as those of an actor that has panicked do.
 
@@ -50,7 +50,8 @@ impl<A> Drop for InstanceCell<A> {
 
 /// Whether methods by `&self` of the class run at the same time. The macro has checked then that the class is `Sync`.
 const fn shares<A: Actor>() -> bool {
-    A::IS_ASYNC || matches!(<A::Class as ActorClass>::OPTIONS.max_concurrency, Some(calls) if calls > 1)
+    let options = <A::Class as ActorClass>::OPTIONS;
+    A::IS_ASYNC || matches!(options.max_concurrency, Some(calls) if calls > 1) || !options.groups.is_empty()
 }
 
 /// Makes an instance of encoded arguments.
@@ -138,6 +139,7 @@ impl MethodEntry {
             is_exclusive: matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_)),
             repeatable: M::KEEP.is_some(),
             retry_on: || M::OPTIONS.retry_on.clone(),
+            group: || M::OPTIONS.group.map(|group| group.name),
             signature: || std::any::type_name::<(M::Args, M::Output)>(),
         }
     }

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use crate::actor::admission::Admission;
 use crate::actor::async_constructor;
 use crate::actor::call::CallHead;
 use crate::actor::cold_state::ColdState;
@@ -114,6 +115,9 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
     async_constructor::stop(cold);
     fail_all(actor, front);
     fail_all(actor, back);
+    for call in actor.admission().map_or_else(Vec::new, Admission::take_waiting) {
+        call.hold().abort(error.clone());
+    }
     let waiting = cold.take_backlog();
     actor.has_backlog.store(false, Ordering::Release);
     for call in waiting {

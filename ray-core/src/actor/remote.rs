@@ -191,6 +191,7 @@ impl OwnActor {
             max_task_retries: 0,
             max_concurrency: None,
             max_pending_calls: None,
+            groups: &[],
             lifetime: Lifetime::default(),
             placement: None,
         });

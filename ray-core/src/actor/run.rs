@@ -153,9 +153,16 @@ pub(crate) fn finish(actor: &ActorHold) {
         }
         // SAFETY: the caller is the runner, to which `front` belongs (rule 4 of `head`).
         let front = unsafe { &mut *actor.front.get() };
-        let empty = front.is_empty() && states.back().is_empty();
+        let mut empty = front.is_empty() && states.back().is_empty();
         if empty {
             front.shrink();
+        }
+        if let Some(groups) = actor.admission().and_then(|admission| admission.groups.as_ref()) {
+            if !empty {
+                // A new call may be of a group with a free slot. The caller is the runner, so this only clears the flag.
+                let _ = states.look_again();
+            }
+            empty &= !groups.has_waiting();
         }
         let finish = states.finish(empty, actor.has_backlog.load(Ordering::Acquire));
         let prepaid = if finish == Finish::End { states.take_prepaid() } else { 0 };

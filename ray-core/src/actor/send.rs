@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use crate::actor::call_cell::{CallBody, CallCell, Origin, Started};
 use crate::actor::cell::ActorCell;
-use crate::actor::class::{Link, MethodArgs, RemoteMethod};
+use crate::actor::class::{Actor, ActorClass, Link, MethodArgs, RemoteMethod};
 use crate::actor::cold_state::ColdState;
 use crate::actor::errors::death;
 use crate::actor::execution::frame;
@@ -21,6 +21,7 @@ use crate::actor::mailbox::{Told, fits, words_of};
 use crate::actor::schedule::enqueue;
 use crate::actor::{backlog, kinds};
 use crate::base::call_options::{CallOptions, CallSettings};
+use crate::base::concurrency_group::{Group, GroupSizes};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::arg::ArgList;
 use crate::call::codec::Codec;
@@ -45,6 +46,7 @@ impl<M: RemoteMethod> CallBody for MethodBody<M> {
     const KIND: &'static TaskKind = &kinds::CALL;
     const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
     const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
+    const GROUP: Option<Group> = Known::<M>::OPTIONS.group;
     const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;
     const ERROR: Option<ErrorCodec> = M::ERROR;
 
@@ -126,6 +128,8 @@ struct Known<M>(PhantomData<M>);
 impl<M: RemoteMethod> Known<M> {
     const OPTIONS: &'static crate::base::options::MethodOptions = &M::OPTIONS;
     const SILENT: bool = Self::OPTIONS.is_silent();
+    /// The groups of the class.
+    const GROUPS: GroupSizes = <<M::Actor as Actor>::Class as ActorClass>::OPTIONS.groups;
 }
 
 /// Whether the class asks for retries of calls.
@@ -137,7 +141,8 @@ fn retries(actor: &ActorHead) -> bool {
 #[cold]
 fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOptions>, keep: Option<Keep>) -> Result<Box<Extra>> {
     let class = actor.known_cold_state().and_then(ColdState::settings).map_or(0, |settings| settings.max_task_retries);
-    let settings = options.unwrap_or_default().over_method(Known::<M>::OPTIONS, class)?;
+    let settings =
+        options.unwrap_or_default().over_method(Known::<M>::OPTIONS, (M::Actor::SPEC.name(), Known::<M>::GROUPS), class)?;
     let keep = keep.or(M::RETRY.or(M::KEEP).map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
     Ok(Box::new(Extra { settings, keep, granted: false.into() }))
 }
@@ -160,6 +165,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         Ok(args) => args,
         Err(error) => return ObjectRef::failed(blame(error), actor.epoch),
     };
+    let group = extra.as_ref().and_then(|extra| extra.settings.group).or(B::GROUP).map_or(0, |group| group.index);
     let extra = trace::attach(state, extra, CallSettings::none);
     if let Some(cold) = actor.known_cold_state()
         && let Some(limit) = cold.settings().and_then(|settings| settings.max_pending_calls)
@@ -185,6 +191,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         phase: if direct { Phase::Queued } else { Phase::Waiting },
         child: parent.is_some(),
         unread: false,
+        group,
         extra,
     };
     let call = CallCell::<B>::allocate(origin, args);

@@ -131,7 +131,7 @@ impl<F: Flag> Asked<F> {
 #[diagnostic::on_unimplemented(
     message = "calls of `{Self}` run at the same time, so it must be `Sync`",
     label = "more than one call at a time",
-    note = "`max_concurrency` over 1 lets `&self` methods share the state: put `Cell`, `RefCell` and `Rc` in it aside for atomics, `Mutex` and `Arc`"
+    note = "`max_concurrency` over 1 and concurrency groups let `&self` methods share the state: put `Cell`, `RefCell` and `Rc` in it aside for atomics, `Mutex` and `Arc`"
 )]
 pub trait SyncIf<const NEEDED: bool> {}
 impl<A: ?Sized> SyncIf<false> for A {}

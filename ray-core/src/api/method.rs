@@ -92,6 +92,14 @@ impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
         self
     }
 
+    /// Runs the call in this concurrency group of the class, instead of that of the method's attribute. If the class has no such
+    /// group, the reference fails with `InvalidArgument`, and the error lists the groups. [Ray's
+    /// page](https://docs.ray.io/en/latest/ray-core/actors/concurrency_group_api.html).
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.options.group(name.into());
+        self
+    }
+
     /// Sets how often the call is retried when the actor crashes during it and restarts, or when it fails in a way that
     /// `retry_exceptions` allows; -1 means without a limit.
     pub fn max_task_retries(mut self, retries: i64) -> Self

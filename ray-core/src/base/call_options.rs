@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::base::concurrency_group::{Group, GroupSizes, group_of_call};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::labels::Selector;
 use crate::base::options::{
@@ -99,6 +100,8 @@ pub(crate) struct CallOptions {
     pub(crate) resources: ResourceOverrides,
     pub(crate) max_retries: Option<i64>,
     pub(crate) retry_on: Option<RetryOn>,
+    /// Of a call of a method: the name of its concurrency group.
+    group: Option<Cow<'static, str>>,
     accelerator_type: Option<Cow<'static, str>>,
     placement: Option<Box<Placement>>,
     error: Option<Error>,
@@ -111,6 +114,7 @@ impl CallOptions {
             resources: ResourceOverrides::new(),
             max_retries: None,
             retry_on: None,
+            group: None,
             accelerator_type: None,
             placement: None,
             error: None,
@@ -139,6 +143,10 @@ impl CallOptions {
         self.retry_on = Some(on.into());
     }
 
+    pub(crate) fn group(&mut self, name: impl Into<Cow<'static, str>>) {
+        self.group = Some(name.into());
+    }
+
     /// The settings of this call of a function. `cpu` is the CPU demand, in units, where neither the call nor the attribute sets
     /// one.
     ///
@@ -155,24 +163,32 @@ impl CallOptions {
             max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
             placement: Placement::over(self.placement, &attribute.placement)?,
+            group: None,
             trace: None,
         })
     }
 
-    /// The settings of this call of a method, where `max_task_retries` is the setting of the class.
+    /// The settings of this call of a method of a class, whose name, groups and `max_task_retries` are given.
     ///
     /// # Errors
-    /// The error of the first setter that got an invalid value.
-    pub(crate) fn over_method(self, attribute: &MethodOptions, max_task_retries: i64) -> Result<CallSettings> {
+    /// The error of the first setter that got an invalid value; `InvalidArgument`: the class has no such group.
+    pub(crate) fn over_method(
+        self,
+        attribute: &MethodOptions,
+        (class, groups): (&str, GroupSizes),
+        max_task_retries: i64,
+    ) -> Result<CallSettings> {
         if let Some(error) = self.error {
             return Err(error);
         }
+        let group = self.group.map(|name| group_of_call(&name, class, groups)).transpose()?;
         Ok(CallSettings {
             name: self.name.or(attribute.name.map(Cow::Borrowed)),
             resources: self.resources.over(Resources::NONE),
             max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
             placement: None,
+            group: group.or(attribute.group),
             trace: None,
         })
     }
@@ -189,6 +205,8 @@ pub(crate) struct CallSettings {
     pub(crate) retry_on: RetryOn,
     /// None: the call says nothing of it.
     pub(crate) placement: Option<Arc<Placement>>,
+    /// The concurrency group of a call of an actor; none: the default group.
+    pub(crate) group: Option<Group>,
     /// The trace context, in the embedded engine.
     pub(crate) trace: Option<TraceContext>,
 }
@@ -196,7 +214,15 @@ pub(crate) struct CallSettings {
 impl CallSettings {
     /// The settings of a call of an actor without options.
     pub(crate) fn none() -> Self {
-        Self { name: None, resources: Resources::NONE, max_retries: 0, retry_on: RetryOn::Never, placement: None, trace: None }
+        Self {
+            name: None,
+            resources: Resources::NONE,
+            max_retries: 0,
+            retry_on: RetryOn::Never,
+            placement: None,
+            group: None,
+            trace: None,
+        }
     }
 }
 
@@ -300,6 +326,7 @@ impl CreateOptions {
             max_task_retries: self.max_task_retries.unwrap_or(attribute.max_task_retries),
             max_concurrency: self.max_concurrency.or(attribute.max_concurrency),
             max_pending_calls: u64::try_from(pending).ok(),
+            groups: attribute.groups,
             lifetime: self.lifetime,
             placement: Placement::over(self.placement, &attribute.placement)?,
         })
@@ -323,6 +350,7 @@ pub(crate) struct CreateSettings {
     pub(crate) max_concurrency: Option<u32>,
     /// None: no limit.
     pub(crate) max_pending_calls: Option<u64>,
+    pub(crate) groups: GroupSizes,
     pub(crate) lifetime: Lifetime,
     /// None: the creation says nothing of it.
     pub(crate) placement: Option<Arc<Placement>>,

@@ -4,91 +4,17 @@
 //! An invalid value in an attribute is a compile error. A setter of a call's options neither panics nor returns an error: the
 //! options keep the first error, and the call fails with it.
 
-use std::sync::Arc;
+use std::mem;
 use std::time::Duration;
-use std::{fmt, mem};
 
-use crate::base::error::{Error, ErrorKind};
+use crate::base::concurrency_group::{Group, GroupSizes, MOST_GROUPS, group_of_attribute};
 use crate::base::placement::AttributePlacement;
 use crate::base::resources::AttributeResources;
+pub use crate::base::retry_on::RetryOn;
 use crate::base::runtime_env::RuntimeEnv;
 
 /// How often a task is retried if it sets `retry_exceptions` and not `max_retries`.
 pub(crate) const DEFAULT_MAX_RETRIES: i64 = 3;
-
-/// After which errors a failed task is retried.
-///
-/// ```
-/// # extern crate ray_core as ray;
-/// use ray::__private::RetryOn;
-/// fn is_busy(error: &ray::Error) -> bool {
-///     error.to_string().contains("busy")
-/// }
-/// let every: RetryOn = true.into();
-/// let some: RetryOn = is_busy.into();
-/// let word = String::from("busy");
-/// let some: RetryOn = (move |error: &ray::Error| error.to_string().contains(&word)).into();
-/// ```
-#[derive(Clone, Default)]
-pub enum RetryOn {
-    /// The task is not retried.
-    #[default]
-    Never,
-    /// The task is retried after every `Err` and every panic.
-    Always,
-    /// The task is retried if the function returns `true`. An attribute can name a function.
-    If(fn(&Error) -> bool),
-    /// The task is retried if the closure returns `true`. The options of a call can have a closure.
-    Rule(Arc<dyn Fn(&Error) -> bool + Send + Sync>),
-}
-
-impl RetryOn {
-    /// Whether this is [`RetryOn::Never`].
-    pub(crate) const fn is_never(&self) -> bool {
-        matches!(self, RetryOn::Never)
-    }
-
-    /// Whether this is the predicate `other`.
-    pub(crate) fn is_same_function(&self, other: fn(&Error) -> bool) -> bool {
-        matches!(self, RetryOn::If(predicate) if std::ptr::fn_addr_eq(*predicate, other))
-    }
-
-    /// Whether to retry after `error`; never after a cancellation, or if the engine was shut down. A predicate is user code and may
-    /// panic.
-    pub(crate) fn allows(&self, error: &Error) -> bool {
-        if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::RuntimeGone) {
-            return false;
-        }
-        match self {
-            RetryOn::Never => false,
-            RetryOn::Always => true,
-            RetryOn::If(predicate) => predicate(error),
-            RetryOn::Rule(predicate) => predicate(error),
-        }
-    }
-}
-
-impl fmt::Debug for RetryOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RetryOn::Never => "Never",
-            RetryOn::Always => "Always",
-            RetryOn::If(_) | RetryOn::Rule(_) => "If(..)",
-        })
-    }
-}
-
-impl From<bool> for RetryOn {
-    fn from(every: bool) -> RetryOn {
-        if every { RetryOn::Always } else { RetryOn::Never }
-    }
-}
-
-impl<F: Fn(&Error) -> bool + Send + Sync + 'static> From<F> for RetryOn {
-    fn from(predicate: F) -> RetryOn {
-        RetryOn::Rule(Arc::new(predicate))
-    }
-}
 
 /// The options that the attributes of functions and methods share.
 macro_rules! attribute_retry_exceptions_and_name {
@@ -268,6 +194,7 @@ pub struct ActorOptions {
     pub(crate) max_task_retries: i64,
     pub(crate) max_concurrency: Option<u32>,
     pub(crate) max_pending_calls: i64,
+    pub(crate) groups: GroupSizes,
 }
 
 impl ActorOptions {
@@ -279,6 +206,7 @@ impl ActorOptions {
             && self.max_task_retries == 0
             && self.max_concurrency.is_none()
             && self.max_pending_calls == -1
+            && self.groups.is_empty()
     }
 
     /// An attribute without options.
@@ -291,6 +219,7 @@ impl ActorOptions {
             max_task_retries: 0,
             max_concurrency: None,
             max_pending_calls: -1,
+            groups: &[],
         }
     }
 
@@ -344,6 +273,29 @@ impl ActorOptions {
         self.max_pending_calls = calls;
         self
     }
+
+    /// The concurrency groups: the name of each, and how many of its calls may run at once.
+    ///
+    /// # Panics
+    /// If there are more than 64, or if the size of one is 0. In an attribute the panic is a compile error.
+    #[must_use]
+    #[track_caller]
+    pub const fn groups(mut self, groups: GroupSizes) -> Self {
+        assert!(groups.len() <= MOST_GROUPS, "an actor has at most 64 concurrency groups");
+        let mut at = 0;
+        while at < groups.len() {
+            assert!(groups[at].1 > 0, "the size of a concurrency group must be 1 or more");
+            at += 1;
+        }
+        self.groups = groups;
+        self
+    }
+
+    /// The concurrency groups of the class.
+    #[must_use]
+    pub const fn group_sizes(&self) -> GroupSizes {
+        self.groups
+    }
 }
 
 impl Default for ActorOptions {
@@ -358,10 +310,12 @@ pub struct MethodOptions {
     pub(crate) max_task_retries: Option<i64>,
     pub(crate) retry_on: RetryOn,
     pub(crate) name: Option<&'static str>,
+    /// None: the default group.
+    pub(crate) group: Option<Group>,
 }
 
 impl MethodOptions {
-    /// Whether no option is set, so that a call need not read the attribute.
+    /// Whether a call needs no settings of its own. The group is a part of every call.
     pub(crate) const fn is_silent(&self) -> bool {
         self.max_task_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
     }
@@ -369,7 +323,7 @@ impl MethodOptions {
     /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
-        MethodOptions { max_task_retries: None, retry_on: RetryOn::Never, name: None }
+        MethodOptions { max_task_retries: None, retry_on: RetryOn::Never, name: None, group: None }
     }
 
     /// How often to retry a failed call; -1: no limit. By default the option of the class.
@@ -385,6 +339,17 @@ impl MethodOptions {
     }
 
     attribute_retry_exceptions_and_name!();
+
+    /// The concurrency group of the calls, one of those of the class.
+    ///
+    /// # Panics
+    /// If the class has no such group. In an attribute the panic is a compile error.
+    #[must_use]
+    #[track_caller]
+    pub const fn group(mut self, name: &str, groups: GroupSizes) -> Self {
+        self.group = Some(group_of_attribute(name, groups));
+        self
+    }
 }
 
 impl Default for MethodOptions {

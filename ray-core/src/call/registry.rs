@@ -57,6 +57,8 @@ pub struct MethodEntry {
     pub(crate) repeatable: bool,
     /// The retry rule of the attribute. A function, so that an invalid attribute has one compiler message.
     pub(crate) retry_on: fn() -> RetryOn,
+    /// The concurrency group of the attribute, as a function for the same reason.
+    pub(crate) group: fn() -> Option<&'static str>,
     /// The types of the arguments and of the result.
     pub(crate) signature: fn() -> &'static str,
 }
@@ -84,6 +86,12 @@ impl MethodEntry {
     #[must_use]
     pub fn is_exclusive(&self) -> bool {
         self.is_exclusive
+    }
+
+    /// The concurrency group that the attribute of the method names; none: the default group.
+    #[must_use]
+    pub fn group(&self) -> Option<&'static str> {
+        (self.group)()
     }
 
     /// Whether the attribute of the method asks for another attempt after this error of its body.

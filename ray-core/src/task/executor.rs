@@ -26,6 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::call_options::{CallSettings, CreateSettings};
+use crate::base::concurrency_group::GroupSizes;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::labels::Selector;
 use crate::base::options::RetryOn;
@@ -215,6 +216,13 @@ impl RemoteCall {
         self.settings.as_ref()?.placement.as_deref().map(RemotePlacement)
     }
 
+    /// The concurrency group that the options of the call name; none: that of the method's attribute
+    /// ([`MethodEntry::group`](crate::call::registry::MethodEntry::group)).
+    #[must_use]
+    pub fn group(&self) -> Option<&'static str> {
+        self.settings.as_ref()?.group.map(|group| group.name)
+    }
+
     /// The number of further attempts after a failed one; -1: no limit.
     #[must_use]
     pub fn max_retries(&self) -> i64 {
@@ -289,6 +297,7 @@ impl Retries {
             max_retries,
             retry_on: RetryOn::Always,
             placement: None,
+            group: None,
             trace: None,
         });
         Self { settings, failed: 0 }
@@ -372,6 +381,12 @@ impl RemoteCreation {
     #[must_use]
     pub fn max_pending_calls(&self) -> Option<u64> {
         self.settings.as_ref().and_then(|settings| settings.max_pending_calls)
+    }
+
+    /// The concurrency groups: the name of each, and how many of its calls may run at once.
+    #[must_use]
+    pub fn groups(&self) -> GroupSizes {
+        self.settings.as_ref().map_or(&[], |settings| settings.groups)
     }
 
     /// The resources that the actor holds as long as it lives.

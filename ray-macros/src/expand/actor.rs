@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 
-use syn::{Ident, VisRestricted, Visibility};
+use syn::{Ident, LitStr, Type, VisRestricted, Visibility};
 
 use super::function::{codec, error_codec};
 use super::{Parameters, args_type, guard, named, needs_guard, surface};
@@ -133,7 +133,9 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
     let state = quote_spanned!(ident.span()=> __bound_state);
     let invoke = super::call(quote!(MethodCall #how (#state)), Some(state), quote!(<#class>::#ident), call);
     let setters = &options.setters;
-    let options_value = quote!(__ray::options!(MethodOptions #(#setters)*));
+    let (grouped, check) = group(&options.group, class, parameters);
+    let check = check.map(|check| quote!(#(#cfg)* #check));
+    let options_value = quote!(__ray::options!(MethodOptions #(#setters)*)#grouped);
     let retry = match options.retries.as_ref().or(options.task_retries.as_ref()) {
         Some(key) => {
             quote_spanned!(key.span()=> __ray::cloned!())
@@ -157,7 +159,20 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
         #(#cfg)*
         __ray::method_surface!([#vis] [#names] #ident #marker<#class>, #methods #used, [#declared] [#bounds] (#arguments));
         #guard
+        #check
     }
+}
+
+/// The setter of a method's concurrency group, and a check that the class has it. The check is an item of its own, so that
+/// rustc reports an unknown group also if no code calls the method, on the user's token. A generic class has the setter only,
+/// which panics where the method is called.
+fn group(group: &Option<LitStr>, class: &Type, parameters: &Parameters) -> (Option<TokenStream>, Option<TokenStream>) {
+    let Some(name) = group else { return (None, None) };
+    let sizes = quote_spanned!(name.span()=> <#class as __ray::ActorClass>::OPTIONS.group_sizes());
+    let check = parameters
+        .is_empty
+        .then(|| quote_spanned!(name.span()=> const _: () = { let _ = __ray::group_of_attribute(#name, #sizes); };));
+    (Some(quote_spanned!(name.span()=> .group(#name, #sizes))), check)
 }
 
 /// The `Spec` of a method or a constructor, whose name in messages is `Class.method`.

@@ -35,17 +35,22 @@ pub(crate) fn class(model: &Class) -> TokenStream {
     }
 }
 
-/// Requires `Sync` if `max_concurrency` is over 1: by a bound if the type is generic, otherwise by a check with the span of
-/// the option's value.
+/// Requires `Sync` if `max_concurrency` is over 1 or there are concurrency groups: by a bound if the type is generic,
+/// otherwise by a check with the span of the option's value.
 fn sharing(model: &Class, generics: &Generics) -> (Generics, TokenStream) {
     let ident = &model.ident;
     let asked = model.options.max_concurrency.as_ref().filter(|expr| !is_one(expr));
+    let groups = model.options.groups.as_ref();
     let mut generics = generics.clone();
     if generics.params.is_empty() {
-        let check = asked.map(|expr| quote_spanned!(expr.span()=> const _: () = __ray::sync_if::<#ident, { #expr > 1 }>();));
-        return (generics, quote!(#check));
+        let check = match (groups, asked) {
+            (Some(key), _) => quote_spanned!(key.span()=> const _: () = __ray::sync_if::<#ident, true>();),
+            (None, Some(expr)) => quote_spanned!(expr.span()=> const _: () = __ray::sync_if::<#ident, { #expr > 1 }>();),
+            (None, None) => TokenStream::new(),
+        };
+        return (generics, check);
     }
-    let sync = asked.map(|_| quote!(+ ::core::marker::Sync));
+    let sync = (asked.is_some() || groups.is_some()).then(|| quote!(+ ::core::marker::Sync));
     generics.make_where_clause().predicates.push(parse_quote!(Self: ::core::marker::Send #sync + 'static));
     (generics, TokenStream::new())
 }

@@ -30,6 +30,10 @@ fn elsewhere(name: &str, on: On) -> Option<String> {
         ("retry_exceptions", On::Class | On::Impl) => {
             "`retry_exceptions` is written in #[method(..)] on each method that is retried"
         }
+        ("concurrency_groups", _) => {
+            "the concurrency groups of an actor are written `groups(io = 2)` in #[remote(..)] on its struct"
+        }
+        ("concurrency_group", On::Method) => "the concurrency group of a method is written `group = \"io\"`",
         ("lifetime", On::Class | On::Impl) => {
             "the lifetime of an actor is chosen where it is started: `Counter::options().lifetime(ray::Lifetime::Detached).remote(..)`"
         }
