@@ -73,6 +73,8 @@ pub(crate) struct Options {
     /// Of an actor: the groups and their sizes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) concurrency_groups: BTreeMap<String, u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    allow_out_of_order_execution: bool,
     /// Of a call of a method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     concurrency_group: Option<String>,
@@ -218,6 +220,7 @@ pub(crate) fn of_creation(creation: &RemoteCreation) -> Arc<[u8]> {
     options.max_task_retries = Some(creation.max_task_retries()).filter(|retries| *retries != 0);
     options.max_concurrency = Some(creation.max_concurrency()).filter(|concurrency| *concurrency > 0);
     options.max_pending_calls = creation.max_pending_calls();
+    options.allow_out_of_order_execution = creation.allow_out_of_order_execution();
     options.concurrency_groups = creation.groups().iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
     options.lifetime = (creation.lifetime() == Lifetime::Detached).then_some("detached");
     options.placement = creation.placement().map(Placement::of).unwrap_or_default();

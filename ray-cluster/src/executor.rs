@@ -7,7 +7,7 @@
 //!
 //! Most arguments that are references are objects that Ray has, so a call is sent at once, and Ray waits for its arguments. A local
 //! object (one of several returns of a task, or an object of this process) is stored when it is ready. Until then the call waits
-//! here, and so do the later calls of the same caller to the same actor.
+//! here, and so do the later calls of the same caller to the same actor, unless its class allows calls out of order.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -125,7 +125,7 @@ impl Cluster {
             Err(error) => return call.reply.send(Err(error)),
         };
         let unready = self.link.unready(&call.args);
-        let line = actor.map(|actor| (actor, call.caller));
+        let line = actor.filter(|_| !call.out_of_order).map(|actor| (actor, call.caller));
         let mut lines = self.lines.lock();
         let stands = line.as_ref().is_some_and(|line| lines.contains_key(line));
         if unready.is_empty() && !stands {

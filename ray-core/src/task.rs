@@ -3,6 +3,7 @@
 pub(crate) mod abort;
 pub(crate) mod blockers;
 pub(crate) mod children;
+pub(crate) mod cluster_info;
 pub(crate) mod dependency;
 pub(crate) mod edges;
 pub(crate) mod executor;

@@ -193,6 +193,7 @@ use proc_macro::TokenStream;
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; the arguments of the methods must be `Clone` |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time |
 /// | `groups(io = 2, compute = 4)` | concurrency groups, and how many `&self` calls of each run at the same time; a method names its group by `#[method(group = "io")]`, the others run in the default group, whose size is `max_concurrency` |
+/// | `allow_out_of_order_execution` | a call whose arguments are ready may begin before an earlier call of the same caller whose arguments are not |
 /// | `max_pending_calls = 100` | how many calls may wait; further calls fail; -1 means without limit |
 /// | `crate = ::renamed` | the path of the library of `ray-remote`, if it is not `::ray` |
 ///

@@ -61,6 +61,7 @@ impl On {
                 "max_task_retries",
                 "max_concurrency",
                 "groups",
+                "allow_out_of_order_execution",
                 "max_pending_calls",
                 "crate",
             ],
@@ -179,6 +180,15 @@ impl Options {
                     self.groups = Some(key.clone());
                 }
             }
+            "allow_out_of_order_execution" => match value {
+                Value::None => self.setters.push(quote!(.#key(true))),
+                Value::Expr(expr) if literal(&expr).is_none_or(|(_, lit)| matches!(lit, Lit::Bool(_))) => {
+                    self.setters.push(quote!(.#key(#expr)));
+                }
+                value => {
+                    report.error(span_of(key, &value), "`allow_out_of_order_execution` takes a bool, or no value for `true`");
+                }
+            },
             "group" => self.group = groups::name(key, value, report),
             "max_retries" | "max_restarts" | "max_task_retries" => {
                 let takes = format!("`{name}` takes a number of times, at least 0, or -1 for no limit");

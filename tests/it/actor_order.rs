@@ -249,3 +249,80 @@ fn concurrent_actors_do_not_wait_for_pending_arguments() {
         assert_eq!(ray::get(waiting).unwrap(), (1, 2));
     });
 }
+
+#[remote(allow_out_of_order_execution)]
+struct Unordered {
+    lines: Vec<u64>,
+}
+
+#[remote]
+impl Unordered {
+    pub fn new() -> Self {
+        Unordered { lines: Vec::new() }
+    }
+    pub fn write(&mut self, n: u64) -> Vec<u64> {
+        self.lines.push(n);
+        self.lines.clone()
+    }
+    pub fn note(&mut self, n: u64) {
+        self.lines.push(n);
+    }
+}
+
+/// With `allow_out_of_order_execution` a call whose arguments are ready overtakes an earlier one of the same caller. The calls
+/// still run one after the other, and those without pending arguments in order.
+#[test]
+fn calls_out_of_order() {
+    alone(|| {
+        let actor = Unordered::remote();
+        let (first, second) = (Gate::new(), Gate::new());
+        let one = actor.write.remote(late(first, 1_u64));
+        let two = actor.write.remote(late(second, 2_u64));
+        actor.note.tell(3);
+        assert_eq!(ray::get(actor.write.remote(4)).unwrap(), [3, 4]);
+        second.open();
+        assert_eq!(ray::get(two).unwrap(), [3, 4, 2]);
+        assert!(!one.is_ready());
+        first.open();
+        assert_eq!(ray::get(one).unwrap(), [3, 4, 2, 1]);
+    });
+}
+
+/// The option of a creation overrides that of the attribute.
+#[test]
+fn calls_out_of_order_by_options() {
+    alone(|| {
+        for allow in [true, false] {
+            let actor = Unordered::options().allow_out_of_order_execution(allow).remote();
+            let gate = Gate::new();
+            let one = actor.write.remote(late(gate, 1_u64));
+            let two = actor.write.remote(2);
+            if allow {
+                assert_eq!(ray::get(&two).unwrap(), [2]);
+            } else {
+                assert_eq!(ray::get(crate::stage::give.remote(1)).unwrap(), 1);
+                assert!(!two.is_ready());
+            }
+            gate.open();
+            let lines = ray::get((one, two)).unwrap();
+            assert_eq!(lines, if allow { (vec![2, 1], vec![2]) } else { (vec![1], vec![1, 2]) });
+        }
+    });
+}
+
+/// The cause of a failed argument fails its own call only, and a kill fails the calls that wait for arguments.
+#[test]
+fn failures_of_calls_out_of_order() {
+    alone(|| {
+        let actor = Unordered::remote();
+        let gate = Gate::new();
+        let fails = actor.write.remote(breaks.remote(gate));
+        assert_eq!(ray::get(actor.write.remote(1)).unwrap(), [1]);
+        gate.open();
+        assert!(ray::get(fails).unwrap_err().to_string().contains("broken"));
+        assert_eq!(ray::get(actor.write.remote(2)).unwrap(), [1, 2]);
+        let waits = actor.write.remote(late(Gate::new(), 3_u64));
+        ray::kill(&actor).unwrap();
+        assert!(ray::get(waits).unwrap_err().is_actor_died());
+    });
+}

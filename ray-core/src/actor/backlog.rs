@@ -2,8 +2,8 @@
 //!
 //! Calls of one caller to a serial actor begin in the order of submission, also if an argument of one of them is not ready:
 //! this call enters the actor's *backlog*, and so does every later call of the same caller until this one has left. Calls
-//! of other callers pass. The calls of one caller in the backlog form a *line*. A concurrent actor keeps no such order:
-//! each of its calls is a line of its own.
+//! of other callers pass. The calls of one caller in the backlog form a *line*. A concurrent actor, and one with
+//! `allow_out_of_order_execution`, keeps no such order: each of its calls is a line of its own.
 
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -69,7 +69,7 @@ pub(super) fn refuse(actor: &ActorHead, call: &CallHold) {
 
 /// The key of a call's line in the backlog.
 fn line_of(call: &CallHead) -> u64 {
-    if call.actor.is_concurrent() { std::ptr::from_ref(call).addr() as u64 } else { call.caller }
+    if call.actor.is_unordered() { std::ptr::from_ref(call).addr() as u64 } else { call.caller }
 }
 
 /// Puts a call in the backlog: its arguments are not ready, or an earlier call of the same caller is there.

@@ -307,6 +307,12 @@ impl ActorHead {
         self.admission().is_some()
     }
 
+    /// Whether a call whose arguments are ready may begin before an earlier call of the same caller.
+    pub(crate) fn is_unordered(&self) -> bool {
+        let Some(cold) = self.known_cold_state() else { return false };
+        cold.admission.get().is_some() || cold.settings().is_some_and(|settings| settings.out_of_order)
+    }
+
     /// Gives the actor the number that it has in another process, before anything asks for its number.
     pub(crate) fn set_caller(&self, number: u64) {
         self.caller.store(number, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use crate::actor::any::AnyActor;
 use crate::actor::call_cell::CallBody;
 use crate::actor::cell::ActorCell;
-use crate::actor::class::{Actor, Constructor, InitArgs};
+use crate::actor::class::{Actor, ActorClass, Constructor, InitArgs};
 use crate::actor::handle::ActorHandle;
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::base::call_options::CreateSettings;
@@ -96,7 +96,8 @@ pub(super) fn send<B: CallBody>(
 ) -> Result<ObjectRef<B::Output>> {
     // An actor whose creation has failed is of this process.
     let executor = executor_of(actor).ok_or_else(|| crate::actor::errors::death(actor))?;
-    let (object, call) = call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings))?;
+    let (object, mut call) = call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings))?;
+    call.out_of_order = <<B::Class as Actor>::Class as ActorClass>::OPTIONS.out_of_order;
     if let Some(why) = B::KIND.refuses_force {
         crate::object::remote::refuse_force(object.header(), why);
     }
@@ -192,6 +193,7 @@ impl OwnActor {
             max_concurrency: None,
             max_pending_calls: None,
             groups: &[],
+            out_of_order: false,
             lifetime: Lifetime::default(),
             placement: None,
         });

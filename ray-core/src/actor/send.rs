@@ -181,7 +181,7 @@ pub(crate) fn send<B: CallBody>(head: NonNull<ActorHead>, args: B::Args, extra: 
         return ObjectRef::failed(blame(error), actor.epoch);
     }
     let plain = args.is_plain();
-    let behind = !actor.is_concurrent() && actor.has_backlog.load(Ordering::Acquire);
+    let behind = actor.has_backlog.load(Ordering::Acquire) && !actor.is_unordered();
     let direct = plain && !behind;
     let parent = state.frame().and_then(|frame| frame.entry);
     let origin = Origin {

@@ -236,6 +236,14 @@ impl<C: Constructor, P> ActorBuilder<C, P> {
         self
     }
 
+    /// Whether a call whose arguments are ready may begin before an earlier call of the same caller whose arguments are not. By
+    /// default the later call waits. Concurrent actors have no such order in any case. [Ray's
+    /// page](https://docs.ray.io/en/latest/ray-core/actors/task-orders.html).
+    pub fn allow_out_of_order_execution(mut self, allow: bool) -> Self {
+        self.options.allow_out_of_order_execution(allow);
+        self
+    }
+
     /// Sets how many calls may wait to be started; further calls are refused. -1 means without a limit.
     pub fn max_pending_calls(mut self, calls: i64) -> Self {
         self.options.max_pending_calls(calls);

@@ -237,6 +237,7 @@ pub(crate) struct CreateOptions {
     pub(crate) max_task_retries: Option<i64>,
     pub(crate) max_concurrency: Option<u32>,
     pub(crate) max_pending_calls: Option<i64>,
+    pub(crate) out_of_order: Option<bool>,
     pub(crate) lifetime: Lifetime,
     accelerator_type: Option<Cow<'static, str>>,
     placement: Option<Box<Placement>>,
@@ -254,6 +255,7 @@ impl CreateOptions {
             max_task_retries: None,
             max_concurrency: None,
             max_pending_calls: None,
+            out_of_order: None,
             lifetime: Lifetime::NonDetached,
             accelerator_type: None,
             placement: None,
@@ -300,6 +302,10 @@ impl CreateOptions {
         self.remember(check(calls > 0 || calls == -1, MAX_PENDING_CALLS, calls));
     }
 
+    pub(crate) fn allow_out_of_order_execution(&mut self, allow: bool) {
+        self.out_of_order = Some(allow);
+    }
+
     pub(crate) fn lifetime(&mut self, lifetime: Lifetime) {
         self.lifetime = lifetime;
     }
@@ -327,6 +333,7 @@ impl CreateOptions {
             max_concurrency: self.max_concurrency.or(attribute.max_concurrency),
             max_pending_calls: u64::try_from(pending).ok(),
             groups: attribute.groups,
+            out_of_order: self.out_of_order.unwrap_or(attribute.out_of_order),
             lifetime: self.lifetime,
             placement: Placement::over(self.placement, &attribute.placement)?,
         })
@@ -351,6 +358,7 @@ pub(crate) struct CreateSettings {
     /// None: no limit.
     pub(crate) max_pending_calls: Option<u64>,
     pub(crate) groups: GroupSizes,
+    pub(crate) out_of_order: bool,
     pub(crate) lifetime: Lifetime,
     /// None: the creation says nothing of it.
     pub(crate) placement: Option<Arc<Placement>>,

@@ -195,6 +195,7 @@ pub struct ActorOptions {
     pub(crate) max_concurrency: Option<u32>,
     pub(crate) max_pending_calls: i64,
     pub(crate) groups: GroupSizes,
+    pub(crate) out_of_order: bool,
 }
 
 impl ActorOptions {
@@ -207,6 +208,7 @@ impl ActorOptions {
             && self.max_concurrency.is_none()
             && self.max_pending_calls == -1
             && self.groups.is_empty()
+            && !self.out_of_order
     }
 
     /// An attribute without options.
@@ -220,6 +222,7 @@ impl ActorOptions {
             max_concurrency: None,
             max_pending_calls: -1,
             groups: &[],
+            out_of_order: false,
         }
     }
 
@@ -271,6 +274,13 @@ impl ActorOptions {
     pub const fn max_pending_calls(mut self, calls: i64) -> Self {
         assert!(calls > 0 || calls == -1, "{}", MAX_PENDING_CALLS);
         self.max_pending_calls = calls;
+        self
+    }
+
+    /// Whether a call whose arguments are ready may begin before an earlier call of the same caller whose arguments are not.
+    #[must_use]
+    pub const fn allow_out_of_order_execution(mut self, allow: bool) -> Self {
+        self.out_of_order = allow;
         self
     }
 

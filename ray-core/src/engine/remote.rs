@@ -65,6 +65,7 @@ pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
         args,
         reply,
         trace: trace::current(Some(state)),
+        out_of_order: false,
         settings,
     };
     Ok((object, call))

@@ -11,7 +11,8 @@
 //! # Rules
 //!
 //! 1. An executor sends every reply, or defers it. The drop of a reply settles the object with `WorkerCrashed`.
-//! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them.
+//! 2. The calls that one caller sends to one actor begin in the order in which the executor gets them, except for those that
+//!    may run out of order.
 //! 3. An argument that is a reference may not be ready. The executor resolves it before the body runs, to the value's bytes
 //!    ([`ReferenceArg::encode_value`](crate::call::codec::ReferenceArg::encode_value)) or to an object of the other process; if the
 //!    object has failed, so does the call ([`fail::argument`]).
@@ -39,6 +40,7 @@ use crate::call::registry;
 use crate::call::spec::Spec;
 use crate::object::encoded::Encoded;
 use crate::object::remote::{RemoteObject, Reply};
+pub use crate::task::cluster_info::{ClusterInfo, RemoteNode};
 
 /// The number of processes that an executor can have.
 pub const PROCESSES: u32 = 1 << 20;
@@ -130,53 +132,6 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     fn shutdown(&self);
 }
 
-/// The cluster that a process is a part of, as Ray describes it. An id is the text that Ray's own tools print.
-///
-/// ```
-/// # extern crate ray_core as ray;
-/// match ray::init()?.cluster() {
-///     Some(cluster) => println!("node {} of the cluster {}", cluster.node_id, cluster.address),
-///     None => println!("in one process"),
-/// }
-/// # Ok::<(), ray::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ClusterInfo {
-    /// The address of the head, as `host:port`.
-    pub address: String,
-    /// The version of Ray.
-    pub ray_version: String,
-    /// The version of the Python beside this process.
-    pub python_version: String,
-    /// The address of the dashboard, as `host:port`; empty if there is none.
-    pub dashboard_url: String,
-    /// The folder of the cluster's logs on this node.
-    pub session_dir: String,
-    /// The id of the job: one run of a driver.
-    pub job_id: String,
-    /// The id of this node.
-    pub node_id: String,
-    /// The id of this worker; empty in a driver.
-    pub worker_id: String,
-}
-
-/// A node of a cluster.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct RemoteNode {
-    /// The id, as Ray's own tools print it.
-    pub id: String,
-    /// Whether the node takes work.
-    pub alive: bool,
-    /// The address of the node.
-    pub address: String,
-    /// The labels of the node.
-    pub labels: BTreeMap<String, String>,
-    /// The resources of the node, free or not.
-    pub resources: BTreeMap<String, f64>,
-}
-
 /// A call as bytes.
 #[derive(Debug)]
 pub struct RemoteCall {
@@ -194,6 +149,9 @@ pub struct RemoteCall {
     pub reply: Reply,
     /// The trace context of the call.
     pub trace: Option<TraceContext>,
+    /// Of a call of an actor: whether it may begin before an earlier call of the same caller whose arguments are not ready, by
+    /// the attribute of the class.
+    pub out_of_order: bool,
     pub(crate) settings: Option<CallSettings>,
 }
 
@@ -387,6 +345,12 @@ impl RemoteCreation {
     #[must_use]
     pub fn groups(&self) -> GroupSizes {
         self.settings.as_ref().map_or(&[], |settings| settings.groups)
+    }
+
+    /// Whether a call whose arguments are ready may begin before an earlier call of the same caller.
+    #[must_use]
+    pub fn allow_out_of_order_execution(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.out_of_order)
     }
 
     /// The resources that the actor holds as long as it lives.
