@@ -12,6 +12,7 @@ pub(crate) mod backlog;
 pub(crate) mod call;
 pub(crate) mod call_cell;
 pub(crate) mod cell;
+pub(crate) mod checkpoint;
 pub(crate) mod class;
 pub(crate) mod cold_state;
 pub(crate) mod concurrent;

@@ -2,6 +2,7 @@
 
 pub(crate) mod arg;
 pub(crate) mod bounds;
+pub(crate) mod checkpoint;
 pub(crate) mod chunk;
 pub(crate) mod codec;
 pub(crate) mod flatten;

@@ -79,7 +79,7 @@ pub mod __private {
         whole_call_method,
     };
     pub use crate::api::remote_function::{Called, RemoteFunction};
-    pub use crate::base::concurrency_group::group_of_attribute;
+    pub use crate::base::concurrency_group::{Group, GroupSizes, group_of_attribute};
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
     pub use crate::base::event::{Event, EventKind, Listening};
@@ -88,6 +88,7 @@ pub mod __private {
     pub use crate::base::runtime_env::RuntimeEnv;
     pub use crate::call::arg::{Arg, IntoArg, IntoShared, Lend, Portable, Shared};
     pub use crate::call::bounds::{Args, Kept, Shareable, Wire};
+    pub use crate::call::checkpoint::{Checkpoint, Checkpoints};
     pub use crate::call::codec::{ArgsCodec, Codec, EncodedArg, OutputCodec, ReferenceArg};
     pub use crate::call::function::{BoxFuture, Function, FunctionCall, MethodCall, Outcome, RetryArgs};
     pub use crate::call::instance::{Constructing, Instance};

@@ -183,6 +183,50 @@ use proc_macro::TokenStream;
 /// functions do. A `&mut self` method runs alone. `&self` methods run at the same time, up to `max_concurrency`; so an
 /// actor with `&self` methods must be `Sync` if one of its methods is `async` or `max_concurrency` is over 1.
 ///
+/// **Concurrency groups** have slots of their own, so slow calls of one group do not keep those of another back; `&mut self`
+/// excludes all groups. **Checkpoints** are what a restart begins with: without them the state is lost.
+///
+/// ```
+/// # use ray::remote;
+/// #[derive(Default)]
+/// #[remote(groups(io = 2, compute = 4), checkpoint_every = 10, max_restarts = -1)]
+/// struct Library {
+///     books: Vec<String>,
+/// }
+///
+/// #[remote(default)] // the constructor is `Library::default()`
+/// impl Library {
+///     #[method(group = "io")]
+///     pub fn load(&self, number: usize) -> Option<String> {
+///         self.books.get(number).cloned()
+///     }
+///
+///     pub fn add(&mut self, book: String) -> usize {
+///         self.books.push(book);
+///         self.books.len()
+///     }
+///
+///     fn checkpoint(&self) -> Vec<String> {
+///         self.books.clone() // the engine keeps it after each 10th call of `add`
+///     }
+///
+///     fn restore(books: Vec<String>) -> Self {
+///         Library { books } // a restart calls it with the last checkpoint
+///     }
+/// }
+///
+/// # fn main() -> ray::Result<()> {
+/// let library = Library::remote();
+/// assert_eq!(ray::get(library.add.remote("Dune"))?, 1);
+/// assert_eq!(ray::get(library.load.remote(0))?.as_deref(), Some("Dune"));
+/// assert_eq!(ray::get(library.load.options().group("compute").remote(1))?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A `checkpoint` that panics is a crash of the actor: the call after which it was made fails, and the actor restarts from the
+/// checkpoint before.
+///
 /// ## Options of a struct or an enum
 ///
 /// | option | |
@@ -191,6 +235,7 @@ use proc_macro::TokenStream;
 /// | `accelerator_type`, `label_selector(..)`, `scheduling_strategy`, `runtime_env` | where an actor runs on a cluster, as for a function |
 /// | `max_restarts = 3` | how often an actor is restarted after a panic, with new state; -1 means without limit; the arguments of `new` must be `Clone` |
 /// | `max_task_retries = 3` | how often a call that a restart interrupted is retried; the arguments of the methods must be `Clone` |
+/// | `checkpoint_every = 10` | after each 10th successful `&mut self` call the engine keeps what `fn checkpoint(&self) -> C` of the type returns, and a restart calls `fn restore(C) -> Self` (or `-> Result<Self, E>`) with it instead of `new`; `C` is `Clone + Send + Sync`; in one process only |
 /// | `max_concurrency = 8` | how many `&self` calls run at the same time |
 /// | `groups(io = 2, compute = 4)` | concurrency groups, and how many `&self` calls of each run at the same time; a method names its group by `#[method(group = "io")]`, the others run in the default group, whose size is `max_concurrency` |
 /// | `allow_out_of_order_execution` | a call whose arguments are ready may begin before an earlier call of the same caller whose arguments are not |

@@ -59,6 +59,7 @@ impl On {
                 "runtime_env",
                 "max_restarts",
                 "max_task_retries",
+                "checkpoint_every",
                 "max_concurrency",
                 "groups",
                 "allow_out_of_order_execution",
@@ -109,6 +110,8 @@ pub(crate) struct Options {
     /// The key `max_task_retries`, unless its value is 0.
     pub(crate) task_retries: Option<Ident>,
     pub(crate) max_concurrency: Option<Expr>,
+    /// The key `checkpoint_every` and its value.
+    pub(crate) checkpoint_every: Option<(Ident, TokenStream)>,
     /// The key `groups`, if the class has concurrency groups.
     pub(crate) groups: Option<Ident>,
     /// The concurrency group of a method.
@@ -128,6 +131,7 @@ impl Default for Options {
             restarts: false,
             task_retries: None,
             max_concurrency: None,
+            checkpoint_every: None,
             groups: None,
             group: None,
         }
@@ -174,6 +178,14 @@ impl Options {
                 }
             }
             "resources" => self.resources(key, value, report),
+            "checkpoint_every" => {
+                if let Some(expr) = expr(key, value, "a number of calls", report)
+                    && let Some(every) =
+                        integer(&expr, 1, i128::from(u32::MAX), "`checkpoint_every` takes a number of calls, at least 1", report)
+                {
+                    self.checkpoint_every = Some((key.clone(), every));
+                }
+            }
             "groups" => {
                 if let Some(setter) = groups::sizes(key, value, report) {
                     self.setters.push(setter);

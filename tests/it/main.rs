@@ -21,6 +21,7 @@ mod awaits;
 mod blocked;
 mod callbacks;
 mod cancel;
+mod checkpoints;
 mod claims;
 mod deadlock;
 mod dump;

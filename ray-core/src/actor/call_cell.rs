@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::actor::call::{CallHead, CallHold};
 use crate::actor::cell::ActorCell;
-use crate::actor::class::Actor;
+use crate::actor::class::{Actor, ActorClass};
 use crate::actor::head::ActorHold;
-use crate::actor::{async_constructor, concurrent, lifecycle};
+use crate::actor::{async_constructor, checkpoint, concurrent, lifecycle};
 use crate::base::concurrency_group::Group;
 use crate::base::error::Error;
 use crate::call::arg::{ArgList, Dependency};
@@ -45,6 +45,8 @@ pub(crate) trait CallBody: 'static {
     const OF_HANDLES: bool = false;
     /// No other body may use the instance while this one runs.
     const EXCLUSIVE: bool;
+    /// The body may change the instance, so checkpoints follow such calls.
+    const CHANGES: bool = false;
     /// The body makes the instance.
     const CREATES: bool = false;
     const IS_ASYNC: bool = false;
@@ -227,6 +229,14 @@ impl<B: CallBody> CallCell<B> {
         }
         match outcome {
             Ok(value) => {
+                if const { B::CHANGES && <<B::Class as Actor>::Class as ActorClass>::CHECKPOINTS.is_some() } {
+                    // SAFETY: the call is exclusive and of this class, and its body is over.
+                    if let Err(panic) = unsafe { checkpoint::after_call::<B::Class>(&cell.head.actor) } {
+                        crate::base::users_code::quietly(|| drop(value));
+                        // SAFETY: the caller runs the entry, whose body is over.
+                        return unsafe { Self::crash(entry, panic) };
+                    }
+                }
                 // SAFETY: only the runner writes the value, before it is published; the runner owns the kept arguments.
                 unsafe {
                     (*cell.value.get()).write(value);
@@ -254,14 +264,23 @@ impl<B: CallBody> CallCell<B> {
     /// # Safety
     /// As [`end`](Self::end).
     unsafe fn crashed(entry: NonNull<Header>, panic: Error, state: &ThreadState) -> Ran {
-        // SAFETY: the caller guarantees the type, and keeps the entry alive while it runs.
-        let cell = unsafe { entry.cast::<Self>().as_ref() };
         if B::CREATES {
             if let Some(frame) = state.frame() {
                 frame.crashed.set(true);
             }
             return Ran::Failed(panic);
         }
+        // SAFETY: the caller guarantees the same.
+        unsafe { Self::crash(entry, panic) }
+    }
+
+    /// Restarts or ends the actor, after a panic in a call that is not a creation.
+    ///
+    /// # Safety
+    /// As [`end`](Self::end).
+    unsafe fn crash(entry: NonNull<Header>, panic: Error) -> Ran {
+        // SAFETY: the caller guarantees the type, and keeps the entry alive while it runs.
+        let cell = unsafe { entry.cast::<Self>().as_ref() };
         let error = lifecycle::crashed(&cell.head.actor, Some(&cell.head), &cell.head.task.blame(panic));
         if cell.head.task.extra().is_some_and(|extra| extra.keep.is_some()) {
             if cell.head.cut_off.swap(false, Ordering::AcqRel) {

@@ -14,7 +14,8 @@ use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
-use crate::actor::class::{Actor, Link};
+use crate::actor::checkpoint;
+use crate::actor::class::{Actor, ActorClass, Link};
 use crate::actor::head::{ActorHead, ActorVTable};
 use crate::object::block;
 
@@ -27,8 +28,13 @@ pub(crate) struct ActorCell<A: Actor> {
 }
 
 impl<A: Actor> ActorCell<A> {
-    const TABLE: &'static ActorVTable =
-        &ActorVTable { type_id: TypeId::of::<A>(), spec: A::SPEC, drop_instance: Self::drop_instance, free: Self::free };
+    const TABLE: &'static ActorVTable = &ActorVTable {
+        type_id: TypeId::of::<A>(),
+        spec: A::SPEC,
+        drop_instance: Self::drop_instance,
+        restore: if A::Class::CHECKPOINTS.is_some() { Some(checkpoint::restore::<A>) } else { None },
+        free: Self::free,
+    };
 
     /// Allocates an actor without an instance, with one handle.
     pub(crate) fn allocate(epoch: u32) -> NonNull<ActorHead> {

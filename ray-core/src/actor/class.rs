@@ -8,6 +8,7 @@ use crate::actor::head::ActorHead;
 use crate::base::error::conversion::ErrorCodec;
 use crate::base::options::{ActorOptions, MethodOptions};
 use crate::call::bounds::{Args, Shareable};
+use crate::call::checkpoint::Checkpoints;
 use crate::call::codec::Codec;
 use crate::call::function::{FunctionCall, MethodCall, RetryArgs};
 use crate::call::refs::Refs;
@@ -54,6 +55,8 @@ unsafe impl<A> Sync for Link<A> {}
 pub trait ActorClass: Sized + 'static {
     /// The attribute's options.
     const OPTIONS: ActorOptions;
+    /// How the state is saved and restored, if the attribute asks for checkpoints.
+    const CHECKPOINTS: Option<Checkpoints<Self>> = None;
     /// Whether the attribute asks for restarts. The engine then keeps the constructor's arguments.
     type Restarts: Flag;
     /// Whether the attribute asks for retries of calls. The engine then keeps their arguments.

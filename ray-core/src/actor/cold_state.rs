@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::actor::admission::Admission;
 use crate::base::call_options::CreateSettings;
 use crate::base::error::Error;
+use crate::call::checkpoint::Checkpoint;
 use crate::object::entry::Hold;
 use crate::task::executor::Executor;
 
@@ -39,6 +40,10 @@ pub(crate) struct ColdState {
     pub(crate) admission: OnceLock<Admission>,
     /// Of the proxy of an actor of another process, see [`remote`](crate::actor::remote).
     pub(crate) executor: OnceLock<Arc<dyn Executor>>,
+    /// The last checkpoint, of a class that makes some.
+    pub(crate) checkpoint: Mutex<Option<Checkpoint>>,
+    /// The number of calls that may have changed the state of the instance, of such a class.
+    pub(crate) changes: AtomicU32,
     /// The namespace of a named actor.
     pub(crate) namespace: OnceLock<String>,
 }

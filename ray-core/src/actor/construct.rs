@@ -1,6 +1,7 @@
 //! Running a constructor: for a new actor, and for one that restarts. The future of an async one is in
 //! [`async_constructor`](crate::actor::async_constructor).
 
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::actor::call::CallHold;
@@ -12,7 +13,7 @@ use crate::actor::interrupt::By;
 use crate::actor::lifecycle::end;
 use crate::actor::run_state::{AfterMade, Made, Start, Step};
 use crate::base::error::{Error, ErrorKind};
-use crate::engine::thread_state::ThreadState;
+use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry::{Hold, publish};
 use crate::object::state::Phase;
 use crate::task::head::Ran;
@@ -105,9 +106,11 @@ fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> Opt
     if !head.vtable().is_async {
         creation.hold().tell_started();
     }
-    // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
-    // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
-    let ran = unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) };
+    let ran = restore(actor, &frame).unwrap_or_else(|| {
+        // SAFETY: the caller is the runner, and there is no instance, so its place is free. The arguments belong to the
+        // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
+        unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) }
+    });
     state.cpu.set(held);
     crate::engine::execute::leave_frame(state, &frame);
     if matches!(ran, Ran::Spawned) {
@@ -115,6 +118,23 @@ fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> Opt
     }
     crate::task::children::release(head);
     Some(ended(actor, creation, ran, frame.crashed.get()))
+}
+
+/// Makes an instance of the last checkpoint; none: the constructor is to run. The caller is the runner, and there is no
+/// instance.
+#[inline]
+fn restore(actor: &ActorHead, frame: &Frame) -> Option<Ran> {
+    let restore = actor.vtable.restore?;
+    // SAFETY: the caller is the runner, and there is no instance. The table is that of the actor's class.
+    match crate::base::unwind::catch(|| unsafe { restore(NonNull::from(actor)) }) {
+        Ok(None) => None,
+        Ok(Some(Ok(()))) => Some(Ran::Value),
+        Ok(Some(Err(error))) => Some(Ran::Failed(error)),
+        Err(panic) => {
+            frame.crashed.set(true);
+            Some(Ran::Failed(panic))
+        }
+    }
 }
 
 /// How a constructor has ended, and its error; `crashed`: it has panicked.

@@ -17,7 +17,7 @@ use crate::actor::handle::ActorHandle;
 use crate::actor::head::ActorHold;
 use crate::actor::interrupt::By;
 use crate::actor::names::Names;
-use crate::actor::{backlog, creation, kinds, lifecycle, named};
+use crate::actor::{backlog, checkpoint, creation, kinds, lifecycle, named};
 use crate::base::call_options::{CallSettings, CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
 use crate::base::placement::Lifetime;
@@ -106,7 +106,8 @@ struct Known<A>(PhantomData<A>);
 
 impl<A: Actor> Known<A> {
     const OPTIONS: &'static crate::base::options::ActorOptions = &<A::Class as ActorClass>::OPTIONS;
-    const SILENT: bool = Self::OPTIONS.is_silent() && !A::IS_ASYNC;
+    const HAS_CHECKPOINTS: bool = <A::Class as ActorClass>::CHECKPOINTS.is_some();
+    const SILENT: bool = Self::OPTIONS.is_silent() && !A::IS_ASYNC && !Self::HAS_CHECKPOINTS;
 }
 
 /// Creates an actor under options.
@@ -117,6 +118,9 @@ pub(crate) fn try_create_with<C: Constructor>(
 ) -> Result<ActorHandle<C::Actor>> {
     let state = thread::current()?;
     if let Some(executor) = &state.engine.executor {
+        if Known::<C::Actor>::HAS_CHECKPOINTS {
+            return Err(checkpoint::refused(C::Actor::SPEC.name()));
+        }
         let settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
         return remote::create::<C>(state, executor, &args, settings);
     }

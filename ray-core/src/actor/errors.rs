@@ -18,12 +18,11 @@ fn died(text: String) -> Error {
 
 /// The error of calls that a crash has interrupted, if the actor restarts.
 pub(crate) fn unavailable(actor: &ActorHead, panic: &Error) -> Error {
+    let saved = actor.known_cold_state().is_some_and(|cold| cold.checkpoint.lock().is_some());
+    let how = if saved { "from its last checkpoint" } else { "without its state" };
     Error::new(
         ErrorKind::ActorUnavailable,
-        format!(
-            "{} crashed during the call ({panic}) and starts anew without its state: call again, or set max_task_retries",
-            title(actor)
-        ),
+        format!("{} crashed during the call ({panic}) and starts anew {how}: call again, or set max_task_retries", title(actor)),
     )
     .with_cause(panic.clone())
 }

@@ -77,6 +77,7 @@ impl<A: Actor, C: FnOnce(&mut A) -> R + Send + 'static, R: Send + Sync + 'static
     const KIND: &'static TaskKind = &kinds::CALL;
     const OF_HANDLES: bool = true;
     const EXCLUSIVE: bool = true;
+    const CHANGES: bool = true;
     const CODEC: Option<Codec<Self::Args, R>> = None;
 
     unsafe fn start(place: *mut A, (closure,): Self::Args) -> Started<R> {

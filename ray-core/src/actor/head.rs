@@ -35,6 +35,7 @@ use crate::actor::mailbox::Buffer;
 use crate::actor::run_state::{Guard, Life, RunState};
 use crate::base::id::ActorId;
 use crate::base::resources::Resources;
+use crate::call::function::Outcome;
 use crate::call::spec::Spec;
 use crate::object::entry::{Header, Hold};
 
@@ -44,9 +45,15 @@ pub(crate) struct ActorVTable {
     pub(crate) spec: &'static Spec,
     /// Drops the instance. The caller has the right to (rule 3), and the instance exists.
     pub(crate) drop_instance: unsafe fn(NonNull<ActorHead>),
+    /// Makes an instance of the last checkpoint, if there is one; none for a class without checkpoints. The caller is the
+    /// runner, and there is no instance.
+    pub(crate) restore: Option<Restore>,
     /// Frees the cell. The caller has given the last hold back.
     pub(crate) free: unsafe fn(NonNull<ActorHead>),
 }
+
+/// Makes an instance of the last checkpoint; none: there is no checkpoint.
+pub(crate) type Restore = unsafe fn(NonNull<ActorHead>) -> Option<Outcome<()>>;
 
 /// The head; see the [module](self).
 #[repr(C)]

@@ -165,6 +165,8 @@ pub(crate) fn finalize(actor: &ActorHold) {
         unsafe { (actor.vtable.drop_instance)(actor.head()) };
     }
     let Some(cold) = actor.known_cold_state() else { return };
+    let checkpoint = cold.checkpoint.lock().take();
+    crate::base::users_code::quietly(|| drop(checkpoint));
     if cold.settings().is_some_and(|settings| settings.lifetime == Lifetime::Detached)
         && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch)
     {

@@ -45,6 +45,7 @@ impl<M: RemoteMethod> CallBody for MethodBody<M> {
     const SPEC: &'static Spec = M::SPEC;
     const KIND: &'static TaskKind = &kinds::CALL;
     const EXCLUSIVE: bool = matches!(M::CALL, MethodCall::Mut(_) | MethodCall::AsyncMut(_));
+    const CHANGES: bool = Self::EXCLUSIVE;
     const IS_ASYNC: bool = matches!(M::CALL, MethodCall::AsyncRef(_) | MethodCall::AsyncMut(_));
     const GROUP: Option<Group> = Known::<M>::OPTIONS.group;
     const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;

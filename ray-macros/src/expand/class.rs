@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Generics, Lit, parse_quote};
+use syn::{Expr, ExprLit, Generics, Ident, Lit, parse_quote};
 
 use crate::model::Class;
 
@@ -16,6 +16,7 @@ pub(crate) fn class(model: &Class) -> TokenStream {
     let (restarts, retries) = (flag(options.restarts), flag(options.task_retries.is_some()));
     // The type parameters of the impl block are not known here, so a generic type is checked where it is used.
     let has_block = generics.params.is_empty().then(|| quote_spanned!(ident.span()=> const _: () = __ray::is_actor::<#ident>();));
+    let checkpoints = options.checkpoint_every.as_ref().map(|(key, every)| checkpoints(key, every));
     let (generics, sync) = sharing(model, generics);
     let (declared, used, bounds) = generics.split_for_impl();
     quote! {
@@ -26,12 +27,28 @@ pub(crate) fn class(model: &Class) -> TokenStream {
             #[doc(hidden)]
             impl #declared __ray::ActorClass for #ident #used #bounds {
                 const OPTIONS: __ray::ActorOptions = __ray::options!(ActorOptions #(#setters)*);
+                #checkpoints
                 type Restarts = #restarts;
                 type Retries = #retries;
             }
             #sync
             #has_block
         };
+    }
+}
+
+/// The constant `CHECKPOINTS`, with the span of the option: there rustc reports that the type lacks one of the functions, or
+/// that they do not match.
+fn checkpoints(key: &Ident, every: &TokenStream) -> TokenStream {
+    quote_spanned! {key.span()=>
+        const CHECKPOINTS: ::core::option::Option<__ray::Checkpoints<Self>> = ::core::option::Option::Some(
+            __ray::Checkpoints::new(
+                #every,
+                |__bound_actor| __ray::Checkpoint::new(Self::checkpoint(__bound_actor)),
+                |__bound_saved| __ray::Checkpoint::restored::<Self, _, _>(__bound_saved, Self::restore),
+            )
+            .checked(Self::checkpoint, Self::restore),
+        );
     }
 }
 

@@ -243,6 +243,69 @@ impl Light {
     }
 }
 
+/// An actor with groups, whose constructor is async, and whose restarts begin with a checkpoint.
+#[derive(Debug)]
+#[remote(groups(io = 2, "all else" = LIMIT), allow_out_of_order_execution, checkpoint_every = LIMIT, max_restarts = 1)]
+pub struct Grouped {
+    value: i64,
+}
+
+/// The size of a group.
+const LIMIT: u32 = 3;
+
+#[remote]
+impl Grouped {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn new(text: &str, value: i64) -> Result<Self, std::num::ParseIntError> {
+        std::future::ready(()).await;
+        text.parse().map(|number: i64| Self { value: value + number })
+    }
+
+    /// In a group.
+    #[must_use]
+    #[method(group = "io", num_returns = 2)]
+    pub const fn fetch(&self) -> (i64, i64) {
+        (self.value, 1)
+    }
+
+    /// In another group.
+    #[method(group = "all else")]
+    pub const fn set(&mut self, value: i64) {
+        self.value = value;
+    }
+
+    const fn checkpoint(&self) -> i64 {
+        self.value
+    }
+
+    const fn restore(value: i64) -> Self {
+        Self { value }
+    }
+}
+
+/// A generic actor with a group, made by `Default`.
+#[derive(Debug, Default)]
+#[remote(groups(io = 2))]
+pub struct Shelf<T> {
+    items: Vec<T>,
+}
+
+#[remote(local, default)]
+impl<T> Shelf<T>
+where
+    T: Default,
+{
+    /// In a group.
+    #[must_use]
+    #[method(group = "io")]
+    pub const fn count(&self) -> usize {
+        self.items.len()
+    }
+}
+
 /// A generic actor.
 #[derive(Debug)]
 #[remote(max_restarts = 1)]
@@ -354,6 +417,12 @@ pub fn run() -> ray::Result<()> {
     assert_eq!(ray::get(in_a_body.remote(Point(1)))?, Point(2));
     assert_eq!(ray::get(Local::remote().times.remote(Point(2)))?, Point(4));
     assert_eq!(ray::get(inner::Server::start().get.remote())?, 7);
+
+    let grouped = Grouped::remote("3", 4);
+    grouped.set.tell(5);
+    let (value, one) = grouped.fetch.options().group("all else").remote();
+    assert_eq!((ray::get(one)?, [5, 7].contains(&ray::get(value)?)), (1, true));
+    assert_eq!(ray::get(Shelf::<u8>::remote().count.remote())?, 0);
 
     let counter = Counter::remote(1);
     counter.increment.tell();
