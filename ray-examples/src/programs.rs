@@ -4,6 +4,8 @@ mod actor_pool_inference;
 // These two have a binary each, because they also run on a Ray cluster, whose workers start the program again.
 #[path = "bin/cartpole.rs"]
 mod cartpole;
+mod checkpointed_actor;
+mod concurrency_groups;
 mod counter;
 mod delay_get;
 mod image_batch;
@@ -18,6 +20,7 @@ mod promise_thread;
 mod put_by_value;
 mod put_once;
 mod queue_pipeline;
+mod supervisor_workers;
 mod tasks;
 mod web_service;
 
@@ -62,6 +65,9 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("actor_pool_inference", actor_pool_inference::main, "not in the article: a pool of actors, one of which dies"),
     program("queue_pipeline", queue_pipeline::main, "not in the article: three stages with queues between them"),
     program("primes_pool", primes_pool::main, "not in the article: a pool of workers counts primes"),
+    program("concurrency_groups", concurrency_groups::main, "not in the article: groups of methods have slots of their own"),
+    program("checkpointed_actor", checkpointed_actor::main, "not in the article: an actor restarts from a checkpoint"),
+    program("supervisor_workers", supervisor_workers::main, "not in the article: workers end with their supervisor"),
 ];
 
 /// Runs a program that does not know the report.
