@@ -112,6 +112,26 @@
 //! # Ok::<(), ray::Error>(())
 //! ```
 //!
+//! # Streams
+//!
+//! A remote function or method that returns `impl Iterator<Item = T>`, `impl Stream<Item = T>` or a `Result` of one of them, or
+//! whose first parameter is a [`Yielder<T>`](Yielder), makes one object for each item. A call returns an [`ObjectRefStream`], which
+//! is an iterator of references. An item can be used while the task still makes the next ones, and the task waits when 64 items
+//! (or `backpressure = n`) were not taken yet.
+//!
+//! ```
+//! # use ray::remote;
+//! #[remote]
+//! fn lines(text: &str) -> impl Iterator<Item = String> {
+//!     text.lines().map(str::to_owned)
+//! }
+//!
+//! for line in lines.remote("one\ntwo") {
+//!     println!("{}", ray::get(line)?);
+//! }
+//! # Ok::<(), ray::Error>(())
+//! ```
+//!
 //! # Actors
 //!
 //! An *actor* is a value inside the engine that programs reach only by calls of its methods. Its struct (or enum) and one
@@ -147,40 +167,7 @@
 //!
 //! The members of a [`collective`] group exchange arrays: they form sums and means, copy data and wait at barriers. Each
 //! member passes its own buffer, which then contains the result.
-//!
-//! ```
-//! use ray::collective::{Group, Mean, create_collective_group, get_group};
-//! use ray::remote;
-//!
-//! #[remote]
-//! struct Worker {
-//!     group: Option<Group>,
-//! }
-//!
-//! #[remote]
-//! impl Worker {
-//!     pub fn new() -> Self {
-//!         Worker { group: None }
-//!     }
-//!
-//!     pub fn join(&mut self, name: &str) -> ray::Result<()> {
-//!         self.group = Some(get_group(name)?);
-//!         Ok(())
-//!     }
-//!
-//!     pub fn average(&mut self, mut mine: Vec<f32>) -> ray::Result<Vec<f32>> {
-//!         self.group.as_mut().expect("`join` is called first").allreduce(&mut mine, Mean)?;
-//!         Ok(mine)
-//!     }
-//! }
-//!
-//! let workers = [Worker::remote(), Worker::remote()];
-//! create_collective_group("workers", &workers)?;
-//! ray::get(workers.each_ref().map(|worker| worker.join.remote("workers")))?;
-//! let means: Vec<_> = workers.iter().zip([1.0, 2.0]).map(|(worker, x)| worker.average.remote(vec![x; 3])).collect();
-//! assert_eq!(ray::get(means)?, [[1.5; 3], [1.5; 3]]);
-//! # Ok::<(), ray::Error>(())
-//! ```
+//! [`collective`] has an example with tasks, [`create_collective_group`](collective::create_collective_group) one with actors.
 //!
 //! The module [`util`] has queues, semaphores, events, and pools of actors and of functions.
 //!
@@ -206,11 +193,11 @@
 //! # Options
 //!
 //! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`,
-//! `max_retries`, `retry_exceptions`, `name`, `inline` and `local`, and those that choose a node and an environment:
+//! `max_retries`, `retry_exceptions`, `backpressure`, `name`, `inline` and `local`, and those that choose a node and an environment:
 //! `accelerator_type`, `label_selector(name = "value")`, `scheduling_strategy` and `runtime_env`. The options of an actor's
 //! struct are the resources, those four, `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its
-//! `impl` has `local`. A method has `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`, written in
-//! `#[method(..)]`. The builder that `.options()` returns sets options for one call. An unknown option is a compile error; a
+//! `impl` has `local`. A method has `num_returns`, `max_task_retries`, `retry_exceptions`, `backpressure` and `inline`, written
+//! in `#[method(..)]`. The builder that `.options()` returns sets options for one call. An unknown option is a compile error; a
 //! value out of range is a compile error in an attribute, and an error of the call in a builder.
 //!
 //! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at
@@ -320,6 +307,7 @@ pub use ray_core::__private;
 /// | `num_returns = 2` | a result of two elements comes back as two references | one reference |
 /// | `retry_exceptions`, `retry_exceptions = path::to::rule` | retry after all errors, or after those for which a `fn(&ray::Error) -> bool` returns true | never |
 /// | `max_retries = 5` | the maximum number of retries; -1 means no limit | 3 |
+/// | `backpressure = 8` | of a stream: how many items may wait for their consumer before the task waits; -1 means no limit | 64 |
 /// | `name = "resize"` | the name in errors and reports | the function's name |
 /// | `inline = false` | a thread that waits for the result never runs the body itself | `true` |
 /// | `local` | values need not be serialisable, and the function never leaves this process | off |
@@ -400,8 +388,8 @@ pub use ray_core::__private;
 #[doc(inline)]
 pub use ray_macros::remote;
 
-/// Sets options of a method inside a `#[remote] impl`: `num_returns`, `max_task_retries`, `retry_exceptions` and `inline`,
-/// see [`remote`].
+/// Sets options of a method inside a `#[remote] impl`: `num_returns`, `max_task_retries`, `retry_exceptions`, `backpressure`
+/// and `inline`, see [`remote`].
 #[doc(inline)]
 pub use ray_macros::method;
 
@@ -424,6 +412,8 @@ pub use ray_core::dump_on_signal;
 pub use ray_core::{AnyRef, Get, ObjectRef, RefFuture, TakeError, View, get, get_all_settled, get_timeout, put, put_local};
 #[doc(inline)]
 pub use ray_core::{AsCompleted, CompletedStream, Pending, Reference, WaitOptions, as_completed, first, wait};
+#[doc(inline)]
+pub use ray_core::{ItemStream, Merge, ObjectRefStream, Yielder, merge};
 
 #[doc(inline)]
 pub use ray_core::__private::{Configured, IntoArg, IntoShared, RetryOn};

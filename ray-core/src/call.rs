@@ -13,3 +13,4 @@ pub(crate) mod params;
 pub(crate) mod refs;
 pub(crate) mod registry;
 pub(crate) mod spec;
+pub(crate) mod stream_spec;

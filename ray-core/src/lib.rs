@@ -35,11 +35,14 @@ pub use api::init::{
     Context, Node, ShutdownGuard, available_resources, cluster_resources, init, init_with, is_initialized, nodes,
 };
 pub use api::map::{Chunk, Map, MapChunks, MapStream};
+pub use api::merge::{Merge, merge};
 pub use api::put::{put, put_local};
 pub use api::remote_function::RemoteFunction;
 pub use api::shutdown::shutdown;
+pub use api::stream::ItemStream;
 pub use api::wait::completed::{AsCompleted, CompletedStream, as_completed};
 pub use api::wait::{Pending, Reference, wait};
+pub use api::yielder::Yielder;
 pub use base::amount::Amount;
 pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
@@ -53,6 +56,7 @@ pub use base::runtime_env::RuntimeEnv;
 pub use base::trace::TraceContext;
 pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
+pub use object::stream::ObjectRefStream;
 pub use object::view::{TakeError, View};
 pub use task::executor::ClusterInfo;
 
@@ -71,6 +75,7 @@ pub mod __private {
     pub use crate::api::configured::Configured;
     pub use crate::api::init::moves_values;
     pub use crate::api::listen::listen;
+    pub use crate::api::macro_streams::*;
     pub use crate::api::macro_support::*;
     pub use crate::api::macro_surface::*;
     pub use crate::api::map::Map;
@@ -79,6 +84,7 @@ pub mod __private {
         whole_call_method,
     };
     pub use crate::api::remote_function::{Called, RemoteFunction};
+    pub use crate::api::yielder::{Yielder, yield_all, yield_all_async, yielder};
     pub use crate::base::concurrency_group::{Group, GroupSizes, group_of_attribute};
     pub use crate::base::error::conversion::*;
     pub use crate::base::error::{EncodedError, Error, Result};
@@ -97,12 +103,14 @@ pub mod __private {
     pub use crate::call::refs::Refs;
     pub use crate::call::registry::{MethodEntry, Registration, lookup, registered, signatures};
     pub use crate::call::spec::Spec;
+    pub use crate::call::stream_spec::StreamSpec;
     pub use crate::engine::submit::{submit, tell, try_submit};
     pub use crate::object::any::AnyRef;
     pub use crate::object::carried::{Carried, CarriedObject};
     pub use crate::object::encoded::Encoded;
     pub use crate::object::erased::AnyValue;
     pub use crate::object::object_ref::ObjectRef;
+    pub use crate::object::stream::ObjectRefStream;
     /// What an engine in other processes is made of.
     pub mod executor {
         pub use crate::actor::remote::{OwnActor, proxy_of};

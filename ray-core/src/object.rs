@@ -18,6 +18,7 @@ pub(crate) mod release;
 pub(crate) mod remote;
 pub(crate) mod stamp;
 pub(crate) mod state;
+pub(crate) mod stream;
 pub(crate) mod task_table;
 pub(crate) mod view;
 pub(crate) mod waiter;

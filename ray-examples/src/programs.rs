@@ -1,13 +1,16 @@
 //! The list of the programs, in the article's order.
 
 mod actor_pool_inference;
-// These two have a binary each, because they also run on a Ray cluster, whose workers start the program again.
+// Those in `bin` have a binary each: two because they also run on a Ray cluster, whose workers start the program again, and
+// `generator_stream` because it measures the memory of its process.
 #[path = "bin/cartpole.rs"]
 mod cartpole;
 mod checkpointed_actor;
 mod concurrency_groups;
 mod counter;
 mod delay_get;
+#[path = "bin/generator_stream.rs"]
+mod generator_stream;
 mod image_batch;
 #[path = "bin/pi.rs"]
 mod pi;
@@ -55,6 +58,11 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("pipeline_get", pipeline_get::main, "Pipeline data processing: get, then process"),
     program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: process each result when it is ready"),
     program("image_batch", image_batch::main, "not in the article: three tasks process images"),
+    program(
+        "generator_stream",
+        |report| timed(report, generator_stream::main),
+        "not in the article: a million records as a stream, in little memory",
+    ),
     program("pi", |report| timed(report, pi::main), "not in the article: estimates pi; also runs on a Ray cluster"),
     program(
         "cartpole",

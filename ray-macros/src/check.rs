@@ -4,6 +4,7 @@
 //! the user's tokens, and rustc checks them.
 
 mod signature;
+mod stream;
 
 use quote::ToTokens;
 use syn::{GenericParam, Ident, Receiver, ReturnType, Type};

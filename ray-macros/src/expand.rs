@@ -19,7 +19,7 @@ pub(crate) use self::actor::actor;
 pub(crate) use self::class::class;
 pub(crate) use self::function::function;
 
-use crate::model::{Callable, Kind, augmented};
+use crate::model::{Callable, Kind, Stream, augmented};
 use crate::types::last_segment;
 
 /// The pieces of generics that an expansion needs.
@@ -145,17 +145,31 @@ fn call(how: TokenStream, state: Option<TokenStream>, body: TokenStream, call: &
         Kind::Value | Kind::Any => quote_spanned!(span=> #name.take()),
         Kind::Borrow => quote_spanned!(span=> &*#name),
     });
-    let first = state.iter();
-    let value = quote_spanned!(span=> #body(#(#first,)* #(#passed),*));
+    let first = state.into_iter().chain(call.has_yielder().then(|| quote_spanned!(span=> __bound_yielder)));
+    let dot_await = call.is_async().then(|| quote_spanned!(span=> .await));
+    let value = quote_spanned!(span=> #body(#(#first,)* #(#passed),*) #dot_await);
     let finish = if call.output.fallible { quote!(Fallible) } else { quote!(Plain) };
-    let outcome = if call.faulty {
-        quote!(::core::unreachable!())
-    } else if call.is_async() {
-        quote_spanned!(span=> ::std::boxed::Box::pin(async move { __ray::finish!(#finish #value.await) }))
-    } else {
-        quote_spanned!(span=> __ray::finish!(#finish #value))
+    let outcome = match &call.output.stream {
+        _ if call.faulty => quote!(::core::unreachable!()),
+        Some(Stream { source, item }) => {
+            let how = if call.is_future() { quote!(async) } else { quote!(sync) };
+            let (source, yielder) = (Ident::new(source.name(), span), Ident::new("__bound_yielder", span));
+            quote_spanned!(span=> __ray::stream!(#how #source #finish [#item] #yielder #value))
+        }
+        None if call.is_async() => {
+            quote_spanned!(span=> ::std::boxed::Box::pin(async move { __ray::finish!(#finish #value) }))
+        }
+        None => quote_spanned!(span=> __ray::finish!(#finish #value)),
     };
     quote_spanned!(span=> __ray::call!(#how (#(#names)*) #outcome))
+}
+
+/// `const STREAM: .. = ..;` of a function that makes a stream, or nothing. rustc reports an item that cannot be serialised on its type.
+fn stream(local: bool, call: &Callable) -> Option<TokenStream> {
+    let Stream { item, .. } = call.output.stream.as_ref()?;
+    let kind = Ident::new(if local { "local" } else { "portable" }, item.span());
+    let spec = quote_spanned!(item.span()=> __ray::StreamSpec::#kind::<#item>());
+    Some(quote!(const STREAM: __ray::StreamSpecOrNone = ::core::option::Option::Some(#spec);))
 }
 
 /// Whether the return type could be an alias for a `Result`.

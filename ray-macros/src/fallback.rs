@@ -107,5 +107,8 @@ fn repair(call: &mut Callable) {
     if call.output.split.as_ref().is_some_and(|parts| parts.len() < 2) {
         call.output.split = None;
     }
+    if let Some(stream) = &mut call.output.stream {
+        stream.item = types::owned(&stream.item);
+    }
     call.output.fallible &= types::result_ok(&call.output.written).is_some();
 }

@@ -76,6 +76,11 @@ use proc_macro::TokenStream;
 /// An alias of another name for a `Result` is a compile error, except in a generic function, where it counts as a plain
 /// value.
 ///
+/// **Streams.** A function that returns `impl Iterator<Item = T>`, `impl Stream<Item = T>` or a `Result` of one of them makes an object
+/// of each item, and a call returns an `ObjectRefStream<T>`. The same does a first parameter `Yielder<T>`, which the caller does not
+/// pass: `out.push(item)?` yields an item. An iterator may borrow the arguments and need not be `Send`. A function that returns `impl
+/// Stream` runs as an `async fn` does.
+///
 /// **Types.** Arguments and results must be `Send + Sync + 'static`. They must also be `Serialize + DeserializeOwned`, so
 /// that a program that runs in one process can run on a cluster; `#[remote(local)]` keeps a function in this process and
 /// drops the second requirement. Values are encoded as MessagePack, which cannot distinguish `Some(())` or `Some(None)`
@@ -113,6 +118,7 @@ use proc_macro::TokenStream;
 /// | `num_returns = 2` | a tuple `(A, B)`, or a `Result` of one, comes back as a tuple of references |
 /// | `max_retries = 3` | how often a failed task is retried; -1 means without limit |
 /// | `retry_exceptions`, `retry_exceptions = is_transient` | the errors of the function after which it is retried: all, or those for which a `fn(&ray::Error) -> bool` returns true; the arguments must be `Clone` |
+/// | `backpressure = 8` | of a stream: how many items may wait for their consumer before the task waits, 64 by default; -1 means without limit |
 /// | `name = "resize"` | the name in errors and reports |
 /// | `inline = false` | a thread that waits for the result never runs the body itself, even if the bodies before were short |
 /// | `local` | the function never leaves this process |

@@ -4,6 +4,7 @@
 //! be expanded. Only errors about a `#[method]` attribute and its options are reported here.
 
 mod attributes;
+mod stream;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -17,6 +18,7 @@ use syn::{
 
 pub(crate) use self::attributes::Attributes;
 use self::attributes::{cfgs, take_method_attribute};
+pub(crate) use self::stream::{Source, Stream};
 use crate::options::{On, Options};
 use crate::parse;
 use crate::report::Report;
@@ -105,12 +107,14 @@ pub(crate) enum Kind {
 
 /// The return type of a body.
 pub(crate) struct Output {
-    /// The type as the user wrote it, `()` if there is none.
+    /// The type as the user wrote it, `()` if there is none and for a stream.
     pub(crate) written: Type,
     /// Whether the last path segment of the type is `Result`.
     pub(crate) fallible: bool,
     /// The types of the references, if `num_returns` is over 1.
     pub(crate) split: Option<Vec<Type>>,
+    /// The items, if the function makes a stream. Then its task has no other result, and `written` is `()` or `Result<(), E>`.
+    pub(crate) stream: Option<Stream>,
 }
 
 impl Function {
@@ -120,7 +124,7 @@ impl Function {
         Function {
             attributes: Attributes::of_function(attrs),
             vis,
-            call: Callable::new(sig, num_returns, options.local, None),
+            call: Callable::new(sig, num_returns, options.local, None, true),
             block: *block,
             options,
         }
@@ -228,7 +232,7 @@ impl Actor {
             attributes: Attributes::of_method(&function.attrs),
             vis: function.vis.clone(),
             receiver,
-            call: Callable::new(function.sig.clone(), num_returns, self.options.local, Some(&self.class)),
+            call: Callable::new(function.sig.clone(), num_returns, self.options.local, Some(&self.class), !is_new),
             options,
         };
         if is_new {
@@ -253,8 +257,9 @@ impl Method {
         }
     }
 
+    /// Whether the body runs as a future.
     pub(crate) fn is_async(&self) -> bool {
-        self.call.sig.asyncness.is_some()
+        self.call.is_future()
     }
 
     /// Whether the method takes `&mut self`.
@@ -267,7 +272,8 @@ impl Method {
 }
 
 impl Callable {
-    fn new(sig: Signature, num_returns: Option<usize>, local: bool, class: Option<&Type>) -> Callable {
+    /// `streams`: the function may make a stream.
+    fn new(sig: Signature, num_returns: Option<usize>, local: bool, class: Option<&Type>, streams: bool) -> Callable {
         let resolve = |ty: &Type| match class {
             Some(class) => types::without_self(ty, class),
             None => ty.clone(),
@@ -276,6 +282,9 @@ impl Callable {
             FnArg::Typed(input) => Some(input),
             FnArg::Receiver(_) => None,
         });
+        let yielded = inputs.clone().next().filter(|_| streams).and_then(|input| stream::yielded(&input.ty));
+        let yielded = yielded.map(|item| Stream { source: Source::Yielder, item: resolve(item) });
+        let inputs = inputs.skip(usize::from(yielded.is_some()));
         let names = param_names(inputs.clone().map(|input| &*input.pat));
         let params = inputs
             .zip(names)
@@ -295,21 +304,37 @@ impl Callable {
             ReturnType::Default => parse_quote!(()),
             ReturnType::Type(_, ty) => resolve(ty),
         };
+        let mut written = written;
         let plain = types::result_ok(&written).unwrap_or(&written);
+        let stream = yielded.or_else(|| stream::returned(plain).filter(|_| streams));
         let split = match types::bare(plain) {
             Type::Tuple(tuple) if num_returns.is_some_and(|count| count > 1) => Some(tuple.elems.iter().cloned().collect()),
             _ => None,
         };
         let fallible = types::ends_in(&written, "Result");
-        Callable { params, output: Output { fallible, split, written }, sig, faulty: false }
+        if stream.as_ref().is_some_and(|stream| stream.source != Source::Yielder) {
+            written = types::without_ok(&written);
+        }
+        Callable { params, output: Output { fallible, split, written, stream }, sig, faulty: false }
     }
 
     pub(crate) fn ident(&self) -> &Ident {
         &self.sig.ident
     }
 
+    /// Whether it is an `async fn`.
     pub(crate) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some()
+    }
+
+    /// Whether the body runs as a future: that of an `async fn`, or the one that drives a returned `impl Stream`.
+    pub(crate) fn is_future(&self) -> bool {
+        self.is_async() || self.output.stream.as_ref().is_some_and(|stream| stream.source == Source::Stream)
+    }
+
+    /// Whether the body has a `Yielder` as its first parameter, which `params` leaves out.
+    pub(crate) fn has_yielder(&self) -> bool {
+        self.output.stream.as_ref().is_some_and(|stream| stream.source == Source::Yielder)
     }
 
     /// The span of the parameters with their parentheses.
@@ -322,16 +347,25 @@ impl Output {
     /// The type of the value in the object store.
     pub(crate) fn ty(&self) -> TokenStream {
         let written = &self.written;
-        if self.fallible { quote!(__ray::OkOf<#written>) } else { written.to_token_stream() }
+        if self.stream.is_some() {
+            quote!(())
+        } else if self.fallible {
+            quote!(__ray::OkOf<#written>)
+        } else {
+            written.to_token_stream()
+        }
     }
 
     /// The type of the reference, or of the tuple of references, for use in an impl that defines `type Output`.
     pub(crate) fn own_refs(&self) -> TokenStream {
-        if self.split.is_some() { self.refs() } else { quote!(__ray::ObjectRef<Self::Output>) }
+        if self.split.is_some() || self.stream.is_some() { self.refs() } else { quote!(__ray::ObjectRef<Self::Output>) }
     }
 
     /// The type of the reference, or of the tuple of references, for use outside such an impl.
     pub(crate) fn refs(&self) -> TokenStream {
+        if let Some(Stream { item, .. }) = &self.stream {
+            return quote!(__ray::ObjectRefStream<#item>);
+        }
         match &self.split {
             Some(parts) => quote!((#(__ray::ObjectRef<#parts>),*)),
             None => {

@@ -12,6 +12,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Path, UnOp, parse_quote};
 
 use self::unknown::unknown;
+use crate::model::Callable;
 use crate::parse::{Entry, Key, Value};
 use crate::report::Report;
 
@@ -43,6 +44,7 @@ impl On {
                 "num_returns",
                 "max_retries",
                 "retry_exceptions",
+                "backpressure",
                 "name",
                 "inline",
                 "local",
@@ -67,7 +69,7 @@ impl On {
                 "crate",
             ],
             On::Impl => &["default", "local", "crate"],
-            On::Method => &["num_returns", "group", "max_task_retries", "retry_exceptions", "inline"],
+            On::Method => &["num_returns", "group", "max_task_retries", "retry_exceptions", "backpressure", "inline"],
         }
     }
 
@@ -116,6 +118,8 @@ pub(crate) struct Options {
     pub(crate) groups: Option<Ident>,
     /// The concurrency group of a method.
     pub(crate) group: Option<LitStr>,
+    /// The key `backpressure`.
+    pub(crate) backpressure: Option<Ident>,
 }
 
 impl Default for Options {
@@ -134,6 +138,7 @@ impl Default for Options {
             checkpoint_every: None,
             groups: None,
             group: None,
+            backpressure: None,
         }
     }
 }
@@ -242,6 +247,19 @@ impl Options {
                     } else {
                         self.setters.push(quote!(.#key(#calls)));
                     }
+                }
+            }
+            "backpressure" => {
+                let takes = "`backpressure` takes a number of items, at least 1, or -1 for no limit";
+                if let Some(expr) = expr(key, value, "a number of items", report)
+                    && let Some(items) = integer(&expr, -1, i128::from(i64::MAX), takes, report)
+                {
+                    if matches!(literal(&expr), Some((_, Lit::Int(int))) if int.base10_digits() == "0") {
+                        report.error(&expr, "`backpressure = 0` would let no item through: write at least 1, or -1 for no limit");
+                    } else {
+                        self.setters.push(quote!(.#key(#items)));
+                    }
+                    self.backpressure = Some(key.clone());
                 }
             }
             "num_returns" => {
@@ -398,9 +416,14 @@ fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<E
 
 impl Options {
     /// The flags for the macro `spec!`, after the name: `, local, not_inline`.
-    pub(crate) fn marks(&self, local: bool) -> TokenStream {
+    pub(crate) fn marks(&self, local: bool, call: &Callable) -> TokenStream {
         let local = local.then(|| quote!(, local));
-        let inline = (!self.inline).then(|| quote!(, not_inline));
+        let inline = if call.output.stream.is_some() {
+            // A plain `fn` blocks its thread while its stream is full.
+            Some(if call.is_future() { quote!(, not_inline) } else { quote!(, stream) })
+        } else {
+            (!self.inline).then(|| quote!(, not_inline))
+        };
         quote!(#local #inline)
     }
 }

@@ -107,6 +107,22 @@ pub(crate) fn bare_boxed_error(ty: &Type) -> Option<String> {
     (ident == "Box" && !(has("Send") && has("Sync"))).then(|| format!("dyn {}", print::text(error.to_token_stream())))
 }
 
+/// `Result<(), E>` for a `Result<T, E>`, and `()` for any other type.
+pub(crate) fn without_ok(ty: &Type) -> Type {
+    let mut result = ty.clone();
+    let path = match &mut result {
+        Type::Path(path) if result_ok(ty).is_some() => path,
+        _ => return parse_quote!(()),
+    };
+    if let Some(PathArguments::AngleBracketed(generic)) = path.path.segments.last_mut().map(|last| &mut last.arguments)
+        && let Some(GenericArgument::Type(ok)) =
+            generic.args.iter_mut().find(|argument| matches!(argument, GenericArgument::Type(_)))
+    {
+        *ok = parse_quote!(());
+    }
+    result
+}
+
 /// Whether the type is `()`.
 pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())

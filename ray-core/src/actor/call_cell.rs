@@ -18,6 +18,7 @@ use crate::call::arg::{ArgList, Dependency};
 use crate::call::codec::Codec;
 use crate::call::function::{BoxFuture, Outcome};
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 use crate::engine::task_cell::strict_outcome;
 use crate::engine::thread_state::ThreadState;
 use crate::object::block;
@@ -54,6 +55,7 @@ pub(crate) trait CallBody: 'static {
     const GROUP: Option<Group> = None;
     const CODEC: Option<Codec<Self::Args, Self::Output>>;
     const ERROR: Option<ErrorCodec> = None;
+    const STREAM: Option<StreamSpec> = None;
     /// # Safety
     /// `place` is an instance of the class, or free memory for one if the body creates it. Until the body is over, its
     /// future included, no other code uses the place, except for other bodies that are not `EXCLUSIVE` if this one is not.

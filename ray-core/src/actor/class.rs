@@ -13,6 +13,7 @@ use crate::call::codec::Codec;
 use crate::call::function::{FunctionCall, MethodCall, RetryArgs};
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 
 /// An actor as its methods know it; made by the engine for the generated code.
 pub struct Link<A> {
@@ -189,6 +190,8 @@ pub trait RemoteMethod: 'static {
     const CODEC: Option<Codec<MethodArgs<Self>, Self::Output>>;
     /// How the values of its error type are decoded; none where it returns no `Result`.
     const ERROR: Option<ErrorCodec>;
+    /// The items, if the method makes a stream.
+    const STREAM: Option<StreamSpec> = None;
     /// The actor of the handle that has this method.
     fn link(&self) -> Link<Self::Actor>;
 }

@@ -237,7 +237,7 @@ fn prepare<C: Constructor>(
         // Other threads may find a named actor, and call it, before its creation is sent.
         gated |= !settings.resources.is_none() || settings.name.is_some();
         let call = CallSettings { resources: settings.resources.clone(), ..CallSettings::none() };
-        extra = Some(Box::new(Extra { settings: call, keep, granted: false.into() }));
+        extra = Some(Box::new(Extra { settings: call, keep, items: None, granted: false.into() }));
         cold.set_settings(settings);
     }
     let extra = trace::attach(state, extra, CallSettings::none);

@@ -22,7 +22,7 @@ use crate::base::placement::Lifetime;
 use crate::base::resources::Resources;
 use crate::call::invoke::Running;
 use crate::call::registry::{Kind, Registration};
-use crate::engine::remote::call;
+use crate::engine::remote::{call, refuse_stream};
 use crate::engine::remote_body::RemoteBody;
 use crate::engine::thread_state::ThreadState;
 use crate::object::carried::CarriedActor;
@@ -96,6 +96,7 @@ pub(super) fn send<B: CallBody>(
 ) -> Result<ObjectRef<B::Output>> {
     // An actor whose creation has failed is of this process.
     let executor = executor_of(actor).ok_or_else(|| crate::actor::errors::death(actor))?;
+    refuse_stream(B::SPEC, B::STREAM)?;
     let (object, mut call) = call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings))?;
     call.out_of_order = <<B::Class as Actor>::Class as ActorClass>::OPTIONS.out_of_order;
     if let Some(why) = B::KIND.refuses_force {

@@ -28,6 +28,7 @@ use crate::call::codec::Codec;
 use crate::call::function::{BoxFuture, MethodCall};
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 use crate::engine::thread_state::ThreadState;
 use crate::engine::{thread, trace};
 use crate::object::object_ref::ObjectRef;
@@ -50,6 +51,7 @@ impl<M: RemoteMethod> CallBody for MethodBody<M> {
     const GROUP: Option<Group> = Known::<M>::OPTIONS.group;
     const CODEC: Option<Codec<MethodArgs<M>, M::Output>> = M::CODEC;
     const ERROR: Option<ErrorCodec> = M::ERROR;
+    const STREAM: Option<StreamSpec> = M::STREAM;
 
     #[inline]
     unsafe fn start(place: *mut M::Actor, args: MethodArgs<M>) -> Started<M::Output> {
@@ -128,7 +130,8 @@ struct Known<M>(PhantomData<M>);
 
 impl<M: RemoteMethod> Known<M> {
     const OPTIONS: &'static crate::base::options::MethodOptions = &M::OPTIONS;
-    const SILENT: bool = Self::OPTIONS.is_silent();
+    /// Whether a call without options needs no [`Extra`].
+    const SILENT: bool = Self::OPTIONS.is_silent() && M::STREAM.is_none();
     /// The groups of the class.
     const GROUPS: GroupSizes = <<M::Actor as Actor>::Class as ActorClass>::OPTIONS.groups;
 }
@@ -145,7 +148,8 @@ fn settle_options<M: RemoteMethod>(actor: &ActorHead, options: Option<CallOption
     let settings =
         options.unwrap_or_default().over_method(Known::<M>::OPTIONS, (M::Actor::SPEC.name(), Known::<M>::GROUPS), class)?;
     let keep = keep.or(M::RETRY.or(M::KEEP).map(|retry| Keep::new(retry.0))).filter(|_| settings.max_retries != 0);
-    Ok(Box::new(Extra { settings, keep, granted: false.into() }))
+    let items = M::STREAM.map(|stream| stream.make(settings.backpressure));
+    Ok(Box::new(Extra { settings, keep, items, granted: false.into() }))
 }
 
 /// Makes the call and puts it in the mailbox.
@@ -253,7 +257,11 @@ pub(crate) fn tell<M: RemoteMethod>(link: Link<M::Actor>, args: MethodArgs<M>) {
         && !crate::base::event::is_heard()
         && !crate::base::trace::is_used();
     if !simple {
-        drop(call_whole::<M>(link, args, None, None));
+        let whole = call_whole::<M>(link, args, None, None);
+        if M::STREAM.is_some() {
+            // The stream must learn that its items are not needed.
+            drop(M::Refs::from_whole(whole));
+        }
         return;
     }
     let blame = |error: Error| error.in_task(M::SPEC.name(), M::SPEC.file(), M::SPEC.line());

@@ -11,7 +11,7 @@ use crate::base::placement::SchedulingStrategy;
 use crate::base::runtime_env::RuntimeEnv;
 use crate::call::function::{ArgsOf, Function};
 use crate::call::params::FromArgument;
-use crate::call::refs::Refs;
+use crate::call::refs::{Refs, StreamRefs};
 use crate::engine::submit;
 use crate::task::head::Keep;
 
@@ -84,6 +84,16 @@ impl<F: Function, P> Configured<F, P> {
         &mut self.options
     }
 
+    /// Sets how many items of the stream may wait for their consumer before the task waits; -1 means without a limit. The default is
+    /// 64.
+    pub fn backpressure(mut self, items: i64) -> Self
+    where
+        F::Refs: StreamRefs,
+    {
+        self.options.backpressure(items);
+        self
+    }
+
     /// Sets how often the task is retried after errors that [`retry_exceptions`](Self::retry_exceptions) allows. The default is 3;
     /// -1 means without a limit.
     pub fn max_retries(mut self, retries: i64) -> Self
@@ -137,7 +147,7 @@ macro_rules! arities {
             where
                 $($P: FromArgument<$X>,)*
             {
-                drop(submit::submit_with::<F>(($($P::from_argument($argument),)*), Some(self.options), self.keep));
+                submit::forget::<F>(submit::submit_with::<F>(($($P::from_argument($argument),)*), Some(self.options), self.keep));
             }
         }
     };

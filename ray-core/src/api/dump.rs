@@ -184,7 +184,7 @@ fn entry(header: &Header) -> String {
     let kind = match header.vtable.kind {
         Kind::Put => "an object",
         Kind::Task => header.task().map_or("a task", |head| head.vtable().kind.noun),
-        Kind::Part => "one of several returns",
+        Kind::Part => "one of several returns, or an item of a stream",
         Kind::Remote => "an object of another process",
     };
     let phase = match header.phase() {

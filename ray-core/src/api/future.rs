@@ -27,7 +27,7 @@ fn poll_entry(state: &ThreadState, entry: NonNull<Header>, context: &mut Context
 /// # Errors
 /// `RuntimeGone` if the entry's engine has ended.
 #[inline]
-fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<()>> {
+pub(crate) fn poll_settled(target: &mut Target, context: &mut Context<'_>) -> Poll<Result<()>> {
     let entry = target.entry();
     // SAFETY: the future has a ref to the entry, so it is alive.
     let header = unsafe { entry.as_ref() };

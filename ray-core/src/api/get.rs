@@ -15,6 +15,7 @@ use crate::engine::thread;
 use crate::object::any::AnyRef;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
+use crate::object::part;
 use crate::object::state::Phase;
 use crate::object::view::{TakeError, View};
 use crate::task::runner::Bodies;
@@ -123,7 +124,9 @@ pub(crate) fn wait_one(entry: NonNull<Header>, until: Until) -> Result<()> {
         if until.deadline.is_none() && inline::run(state, entry, Bodies::Short) {
             continue;
         }
-        let unstarted = || header.phase() != Phase::Running;
+        // A part is in `Running` from the start.
+        let task = part::producer(header).map_or(header, |whole| whole);
+        let unstarted = || task.phase() != Phase::Running;
         let waited = match park::on_entry(state, entry, until.deadline, true, || false, unstarted, until.site) {
             Err(error) if error.is_threads() && until.deadline.is_none() => {
                 if last_resort.helps(state, std::iter::once(entry)) {

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 use crate::__private::{
     ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, RemoteMethod,
-    ResultType, RetryArgs,
+    ResultType, RetryArgs, StreamSpec,
 };
 
 /// The arguments of a call of `F`.
@@ -40,6 +40,9 @@ pub type OkOf<R> = <R as ResultType>::Ok;
 
 /// The type of an `ERROR`.
 pub type ErrorCodecOrNone = Option<ErrorCodec>;
+
+/// The type of a `STREAM`.
+pub type StreamSpecOrNone = Option<StreamSpec>;
 
 /// The arguments of a constructor.
 pub type InitArgs<C> = <C as Constructor>::Args;

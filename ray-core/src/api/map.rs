@@ -26,6 +26,7 @@ use crate::call::arg::{ArgList, Many};
 use crate::call::chunk::Results;
 use crate::call::function::{Function, FunctionCall, Outcome};
 use crate::call::params::FromArgument;
+use crate::call::refs::WholeRefs;
 use crate::engine::blocking::may_block;
 use crate::engine::chunk_body::ChunkBody;
 use crate::engine::{submit, thread};
@@ -108,7 +109,7 @@ where
 
 impl<F, I, P> Map<F, I>
 where
-    F: Function<Args = (P,)>,
+    F: Function<Args = (P,), Refs: WholeRefs>,
     I: Iterator,
     P: FromArgument<I::Item>,
 {
@@ -199,7 +200,7 @@ impl<F: Function, I: Iterator, P> fmt::Debug for MapChunks<F, I, P> {
 
 impl<F, I, P> MapChunks<F, I, P>
 where
-    F: Function<Args = (P,)>,
+    F: Function<Args = (P,), Refs: WholeRefs>,
     I: Iterator,
     P: FromArgument<I::Item>,
     (P,): ArgList,
@@ -290,7 +291,7 @@ fn submit_chunk<F: Function>(chunk: Vec<F::Args>) -> ObjectRef<Results<F::Output
 
 impl<F, I, P> Iterator for MapChunks<F, I, P>
 where
-    F: Function<Args = (P,)>,
+    F: Function<Args = (P,), Refs: WholeRefs>,
     I: Iterator,
     P: FromArgument<I::Item>,
     (P,): ArgList,
@@ -338,7 +339,7 @@ where
 
 impl<F, I, P> Stream for MapStream<MapChunks<F, I, P>>
 where
-    F: Function<Args = (P,)>,
+    F: Function<Args = (P,), Refs: WholeRefs>,
     I: Iterator,
     P: FromArgument<I::Item>,
     (P,): ArgList,

@@ -14,6 +14,7 @@ use crate::base::options::RetryOn;
 use crate::base::placement::{Lifetime, SchedulingStrategy};
 use crate::base::runtime_env::RuntimeEnv;
 use crate::call::params::FromArgument;
+use crate::call::refs::StreamRefs;
 use crate::call::registry::MethodEntry;
 use crate::object::object_ref::ObjectRef;
 use crate::task::head::Keep;
@@ -97,6 +98,16 @@ impl<M: RemoteMethod, P> ConfiguredMethod<'_, M, P> {
     /// page](https://docs.ray.io/en/latest/ray-core/actors/concurrency_group_api.html).
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.options.group(name.into());
+        self
+    }
+
+    /// Sets how many items of the stream may wait for their consumer before the call waits; -1 means without a limit. The default is
+    /// 64.
+    pub fn backpressure(mut self, items: i64) -> Self
+    where
+        M::Refs: StreamRefs,
+    {
+        self.options.backpressure(items);
         self
     }
 

@@ -5,11 +5,13 @@ use crate::actor::send;
 use crate::api::method::BorrowedMethod;
 use crate::call::function::Function;
 use crate::call::params::FromArgument;
+use crate::call::refs::WholeRefs;
 use crate::engine::submit;
 use crate::object::object_ref::ObjectRef;
 
 /// A remote function, or a method of an actor's handle, that can be called with the arguments `Args`, a tuple: the bound of code that is
-/// generic over the function. All functions and methods with `#[remote]` implement it, but functions that are themselves generic. Sealed.
+/// generic over the function. All functions and methods with `#[remote]` implement it, but functions that are themselves generic, and
+/// those that return a stream. Sealed.
 ///
 /// An argument is what `f.remote(..)` takes: a value, or a reference to one.
 ///
@@ -48,7 +50,7 @@ pub trait Called {
     fn call_whole(&self, args: Self::Args) -> ObjectRef<Self::Output>;
 }
 
-impl<F: Function> Called for F {
+impl<F: Function<Refs: WholeRefs>> Called for F {
     type Args = F::Args;
     type Output = F::Output;
     #[inline]
@@ -57,7 +59,7 @@ impl<F: Function> Called for F {
     }
 }
 
-impl<M: RemoteMethod> Called for BorrowedMethod<'_, M> {
+impl<M: RemoteMethod<Refs: WholeRefs>> Called for BorrowedMethod<'_, M> {
     type Args = M::Args;
     type Output = M::Output;
     #[inline]

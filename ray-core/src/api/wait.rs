@@ -21,10 +21,11 @@ use crate::engine::thread_state::ThreadState;
 use crate::object::any::AnyRef;
 use crate::object::entry::Header;
 use crate::object::object_ref::ObjectRef;
+use crate::object::stream::ObjectRefStream;
 use crate::task::runner::Bodies;
 use set::Set;
 
-/// A reference that can be waited for: an `ObjectRef<T>` or an `AnyRef`. Sealed.
+/// What can be waited for: an `ObjectRef<T>`, an `AnyRef`, or an `ObjectRefStream<T>`, of which the next item is waited for. Sealed.
 pub trait Reference: sealed::Sealed {
     #[doc(hidden)]
     fn place(&self) -> Place<'_>;
@@ -47,11 +48,19 @@ mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for super::ObjectRef<T> {}
     impl Sealed for super::AnyRef {}
+    impl<T> Sealed for super::ObjectRefStream<T> {}
 }
 
 impl<T> Reference for ObjectRef<T> {
     fn place(&self) -> Place<'_> {
         Place { entry: self.entry(), header: self.header() }
+    }
+}
+
+/// A stream is ready when its next item is there, or when it has ended.
+impl<T> Reference for ObjectRefStream<T> {
+    fn place(&self) -> Place<'_> {
+        Place { entry: self.front.entry(), header: self.front.header() }
     }
 }
 

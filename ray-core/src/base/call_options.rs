@@ -7,8 +7,8 @@ use crate::base::concurrency_group::{Group, GroupSizes, group_of_call};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::labels::Selector;
 use crate::base::options::{
-    ActorOptions, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_PENDING_CALLS, MAX_RESTARTS, MAX_RETRIES, MAX_TASK_RETRIES,
-    MethodOptions, RetryOn, TaskOptions,
+    ActorOptions, BACKPRESSURE, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_PENDING_CALLS, MAX_RESTARTS, MAX_RETRIES,
+    MAX_TASK_RETRIES, MethodOptions, RetryOn, TaskOptions,
 };
 use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::{ResourceOverrides, Resources};
@@ -102,6 +102,7 @@ pub(crate) struct CallOptions {
     pub(crate) retry_on: Option<RetryOn>,
     /// Of a call of a method: the name of its concurrency group.
     group: Option<Cow<'static, str>>,
+    backpressure: Option<i64>,
     accelerator_type: Option<Cow<'static, str>>,
     placement: Option<Box<Placement>>,
     error: Option<Error>,
@@ -115,6 +116,7 @@ impl CallOptions {
             max_retries: None,
             retry_on: None,
             group: None,
+            backpressure: None,
             accelerator_type: None,
             placement: None,
             error: None,
@@ -137,6 +139,11 @@ impl CallOptions {
     pub(crate) fn max_task_retries(&mut self, retries: i64) {
         self.max_retries = Some(retries);
         self.remember(check(retries >= -1, MAX_TASK_RETRIES, retries));
+    }
+
+    pub(crate) fn backpressure(&mut self, items: i64) {
+        self.backpressure = Some(items);
+        self.remember(check(items > 0 || items == -1, BACKPRESSURE, items));
     }
 
     pub(crate) fn retry_exceptions(&mut self, on: impl Into<RetryOn>) {
@@ -162,6 +169,7 @@ impl CallOptions {
             resources: self.resources.over(attribute.resources.demand(cpu)).with_accelerator(accelerator.as_deref()),
             max_retries: self.max_retries.or(attribute.max_retries).unwrap_or(DEFAULT_MAX_RETRIES),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+            backpressure: self.backpressure.or(attribute.backpressure),
             placement: Placement::over(self.placement, &attribute.placement)?,
             group: None,
             trace: None,
@@ -187,6 +195,7 @@ impl CallOptions {
             resources: self.resources.over(Resources::NONE),
             max_retries: self.max_retries.or(attribute.max_task_retries).unwrap_or(max_task_retries),
             retry_on: self.retry_on.unwrap_or_else(|| attribute.retry_on.clone()),
+            backpressure: self.backpressure.or(attribute.backpressure),
             placement: None,
             group: group.or(attribute.group),
             trace: None,
@@ -203,6 +212,8 @@ pub(crate) struct CallSettings {
     /// -1: no limit.
     pub(crate) max_retries: i64,
     pub(crate) retry_on: RetryOn,
+    /// The bound of the call's stream; -1: none. None: the default.
+    pub(crate) backpressure: Option<i64>,
     /// None: the call says nothing of it.
     pub(crate) placement: Option<Arc<Placement>>,
     /// The concurrency group of a call of an actor; none: the default group.
@@ -219,6 +230,7 @@ impl CallSettings {
             resources: Resources::NONE,
             max_retries: 0,
             retry_on: RetryOn::Never,
+            backpressure: None,
             placement: None,
             group: None,
             trace: None,

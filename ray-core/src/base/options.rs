@@ -28,6 +28,18 @@ macro_rules! attribute_retry_exceptions_and_name {
             self
         }
 
+        /// How many items of the stream may wait for their consumer; -1: no limit.
+        ///
+        /// # Panics
+        /// If it is 0 or below -1. In an attribute the panic is a compile error.
+        #[must_use]
+        #[track_caller]
+        pub const fn backpressure(mut self, items: i64) -> Self {
+            assert!(items > 0 || items == -1, "{}", BACKPRESSURE);
+            self.backpressure = Some(items);
+            self
+        }
+
         /// The name of the task in errors and logs.
         #[must_use]
         #[track_caller]
@@ -136,6 +148,7 @@ pub struct TaskOptions {
     pub(crate) placement: AttributePlacement,
     pub(crate) max_retries: Option<i64>,
     pub(crate) retry_on: RetryOn,
+    pub(crate) backpressure: Option<i64>,
     pub(crate) name: Option<&'static str>,
 }
 
@@ -148,6 +161,7 @@ impl TaskOptions {
             placement: AttributePlacement::new(),
             max_retries: None,
             retry_on: RetryOn::Never,
+            backpressure: None,
             name: None,
         }
     }
@@ -158,6 +172,7 @@ impl TaskOptions {
             && self.placement.is_silent()
             && self.max_retries.is_none()
             && self.retry_on.is_never()
+            && self.backpressure.is_none()
             && self.name.is_none()
     }
 
@@ -319,6 +334,7 @@ impl Default for ActorOptions {
 pub struct MethodOptions {
     pub(crate) max_task_retries: Option<i64>,
     pub(crate) retry_on: RetryOn,
+    pub(crate) backpressure: Option<i64>,
     pub(crate) name: Option<&'static str>,
     /// None: the default group.
     pub(crate) group: Option<Group>,
@@ -327,13 +343,13 @@ pub struct MethodOptions {
 impl MethodOptions {
     /// Whether a call needs no settings of its own. The group is a part of every call.
     pub(crate) const fn is_silent(&self) -> bool {
-        self.max_task_retries.is_none() && self.retry_on.is_never() && self.name.is_none()
+        self.max_task_retries.is_none() && self.retry_on.is_never() && self.backpressure.is_none() && self.name.is_none()
     }
 
     /// An attribute without options.
     #[must_use]
     pub const fn new() -> Self {
-        MethodOptions { max_task_retries: None, retry_on: RetryOn::Never, name: None, group: None }
+        MethodOptions { max_task_retries: None, retry_on: RetryOn::Never, backpressure: None, name: None, group: None }
     }
 
     /// How often to retry a failed call; -1: no limit. By default the option of the class.
@@ -373,6 +389,7 @@ pub(super) const MAX_RESTARTS: &str = "max_restarts must be -1 (no limit), 0 or 
 pub(super) const MAX_TASK_RETRIES: &str = "max_task_retries must be -1 (no limit), 0 or more";
 pub(super) const MAX_CONCURRENCY: &str = "max_concurrency must be 1 or more";
 pub(super) const MAX_PENDING_CALLS: &str = "max_pending_calls must be -1 (no limit), 1 or more";
+pub(super) const BACKPRESSURE: &str = "backpressure must be -1 (no limit), 1 or more";
 
 /// The options of [`cancel_with`](crate::cancel_with).
 ///

@@ -10,6 +10,7 @@ use crate::call::bounds::{Args, Shareable};
 use crate::call::codec::Codec;
 use crate::call::refs::Refs;
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 
 /// The outcome of a body.
 pub type Outcome<R> = Result<R, Error>;
@@ -91,4 +92,6 @@ pub trait Function: Copy + Send + Sync + 'static {
     const CODEC: Option<Codec<ArgsOf<Self>, Self::Output>>;
     /// The decoder of the values of the function's error type; none if it returns no `Result`.
     const ERROR: Option<ErrorCodec>;
+    /// The items, if the function makes a stream.
+    const STREAM: Option<StreamSpec> = None;
 }

@@ -11,6 +11,23 @@ pub trait Refs<T>: Sized + 'static {
     fn from_whole(whole: ObjectRef<T>) -> Self;
 }
 
+/// The return type of a submission of a stream function.
+#[diagnostic::on_unimplemented(
+    message = "`backpressure` is an option of functions that return a stream",
+    label = "this function makes one object for each call",
+    note = "a function that returns `impl Iterator<Item = T>` or `impl Stream<Item = T>`, or has a `Yielder<T>`, makes a stream"
+)]
+pub trait StreamRefs {}
+
+/// The return type of a submission of a function that is no stream function.
+#[diagnostic::on_unimplemented(
+    message = "a stream function cannot be called by generic code over `RemoteFunction`",
+    label = "this function makes a stream of objects for each call",
+    note = "call it by its name, `f.remote(..)`, which returns the stream"
+)]
+pub trait WholeRefs {}
+impl<T> WholeRefs for ObjectRef<T> {}
+
 impl<T: 'static> Refs<T> for ObjectRef<T> {
     #[inline]
     fn from_whole(whole: ObjectRef<T>) -> Self {
@@ -20,6 +37,7 @@ impl<T: 'static> Refs<T> for ObjectRef<T> {
 
 macro_rules! tuples {
     ($($T:ident $at:tt),*) => {
+        impl<$($T),*> WholeRefs for ($(ObjectRef<$T>,)*) {}
         impl<$($T: Send + Sync + 'static),*> Refs<($($T,)*)> for ($(ObjectRef<$T>,)*) {
             fn from_whole(whole: ObjectRef<($($T,)*)>) -> Self {
                 let promises = ($(Promise::<$T>::new(&whole),)*);

@@ -12,7 +12,7 @@
 //! 3. Of the bodies of a known definition one in [`SAMPLE_EVERY`] is timed, of all other definitions every body.
 //! 4. One `Spec` belongs to one function or method. Closures and generic items, which never leave the process ([`Spec::local`]),
 //!    share the `Spec` of their source text: [`instance`] gives each of their types its own.
-//! 5. A definition with `#[remote(inline = false)]` is never known to be short.
+//! 5. A definition with `#[remote(inline = false)]`, or that makes a stream, is never known to be short.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -42,6 +42,7 @@ pub struct Spec {
     line: u32,
     local: bool,
     inline: bool,
+    stream: bool,
     /// The moving mean of the timed bodies, in nanoseconds.
     mean: AtomicU32,
     sampled: AtomicU32,
@@ -66,6 +67,7 @@ impl Spec {
             line,
             local: false,
             inline: true,
+            stream: false,
             mean: AtomicU32::new(0),
             sampled: AtomicU32::new(0),
             barred: AtomicU32::new(0),
@@ -85,6 +87,13 @@ impl Spec {
     #[must_use]
     pub const fn not_inline(self) -> Self {
         Self { inline: false, ..self }
+    }
+
+    /// Marks the definition as one whose bodies wait for the consumer of their items: no waiting thread runs them, because it may be the
+    /// thread of the consumer.
+    #[must_use]
+    pub const fn stream(self) -> Self {
+        Self { inline: false, stream: true, ..self }
     }
 
     /// Sets the name for messages: `Class.method` for a method or a constructor.
@@ -121,6 +130,11 @@ impl Spec {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.local
+    }
+
+    /// Whether the bodies wait for the consumer of their items.
+    pub(crate) fn makes_stream(&self) -> bool {
+        self.stream
     }
 
     /// Whether to time the body that is about to run; `turn` is the thread's own counter of bodies.
@@ -242,6 +256,7 @@ fn find(spec: &'static Spec, table: usize) -> &'static Spec {
             return place.spec.get_or_init(|| Spec {
                 name: spec.name,
                 inline: spec.inline,
+                stream: spec.stream,
                 ..Spec::new(spec.path, spec.file, spec.line)
             });
         }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::base::call_options::CallSettings;
 use crate::base::epoch;
-use crate::base::error::Result;
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::codec::{Codec, EncodedArg};
 use crate::call::invoke::portable;
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 use crate::engine::task_cell::Body;
 use crate::engine::thread_state::{Frame, ThreadState};
 use crate::engine::trace;
@@ -25,13 +26,28 @@ pub(super) fn submit<B: Body>(
     args: &B::Args,
     extra: Option<Box<Extra>>,
 ) -> ObjectRef<B::Output> {
-    match call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings)) {
+    match refuse_stream(B::SPEC, B::STREAM).and_then(|()| call(state, B::SPEC, B::CODEC, args, extra.map(|extra| extra.settings)))
+    {
         Ok((object, call)) => {
             executor.submit(call);
             object
         }
         Err(error) => ObjectRef::failed(error.in_task(B::SPEC.name(), B::SPEC.file(), B::SPEC.line()), state.epoch),
     }
+}
+
+/// Returns an error if the definition makes a stream.
+pub(crate) fn refuse_stream(spec: &'static Spec, stream: Option<StreamSpec>) -> Result<()> {
+    if stream.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!(
+            "`{}` makes a stream, and streams run only in one process so far: return a `Vec` on a cluster, or push the items to an actor, or start the embedded engine (`ray::init()` without an address)",
+            spec.name()
+        ),
+    ))
 }
 
 /// Encodes a call, and makes the object of its result.

@@ -155,7 +155,7 @@ mod tests {
         let token = Arc::clone(token);
         let mut settings = crate::base::call_options::CallSettings::none();
         settings.resources = Resources::new(units, 0, 0, []);
-        body(move || drop(token), Some(Box::new(Extra { settings, keep: None, granted: false.into() })))
+        body(move || drop(token), Some(Extra::new(settings)))
     }
 
     /// Each thread that may queue work late notices the end by itself, so nothing stays in a queue without a thread that drains it.

@@ -33,7 +33,18 @@ pub fn submit<F: Function>(args: ArgsOf<F>) -> F::Refs {
 /// Submits a task without a reference to its result; a failure is logged.
 #[inline]
 pub fn tell<F: Function>(args: ArgsOf<F>) {
-    drop(submit_plain::<F>(args));
+    forget::<F>(submit_plain::<F>(args));
+}
+
+/// Drops the reference of a submission.
+#[inline]
+pub(crate) fn forget<F: Function>(whole: ObjectRef<F::Output>) {
+    if F::STREAM.is_some() {
+        // The stream must learn that its items are not needed.
+        drop(F::Refs::from_whole(whole));
+    } else {
+        drop(whole);
+    }
 }
 
 /// Like [`submit`], but returns an error if the task cannot be submitted.
@@ -61,7 +72,7 @@ struct Known<F>(std::marker::PhantomData<F>);
 impl<F: Function> Known<F> {
     const OPTIONS: &'static crate::base::options::TaskOptions = &F::OPTIONS;
     /// Whether the attribute sets no option, so that calls take the fast path.
-    const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none();
+    const PLAIN: bool = Self::OPTIONS.is_silent() && F::RETRY.is_none() && F::STREAM.is_none();
 }
 
 const fn default_cpu<F: Function>() -> u64 {
@@ -106,7 +117,8 @@ pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, ke
         Class::Shaped
     };
     let keep = keep.filter(|_| !settings.retry_on.is_never() && settings.max_retries != 0);
-    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, granted: false.into() })))
+    let items = B::STREAM.map(|stream| stream.make(settings.backpressure));
+    submit_body::<B>(args, class, Some(Box::new(Extra { settings, keep, items, granted: false.into() })))
 }
 
 fn blame<B: Body>(error: Error) -> Error {

@@ -18,6 +18,7 @@ use crate::call::codec::Codec;
 use crate::call::flatten::Finish;
 use crate::call::function::{ArgsOf, BoxFuture, Function, FunctionCall, Outcome};
 use crate::call::spec::Spec;
+use crate::call::stream_spec::StreamSpec;
 use crate::engine::thread_state::ThreadState;
 use crate::object::block;
 use crate::object::entry::{Header, VTable};
@@ -39,6 +40,7 @@ pub(crate) trait Body: 'static {
     const IS_ASYNC: bool;
     const CODEC: Option<Codec<Self::Args, Self::Output>>;
     const ERROR: Option<ErrorCodec> = None;
+    const STREAM: Option<StreamSpec> = None;
     fn start(args: Self::Args) -> Started<Self::Output>;
 }
 
@@ -52,6 +54,7 @@ impl<F: Function> Body for FunctionBody<F> {
     const IS_ASYNC: bool = matches!(F::CALL, FunctionCall::Async(_));
     const CODEC: Option<Codec<ArgsOf<F>, F::Output>> = F::CODEC;
     const ERROR: Option<ErrorCodec> = F::ERROR;
+    const STREAM: Option<StreamSpec> = F::STREAM;
     #[inline]
     fn start(args: ArgsOf<F>) -> Started<F::Output> {
         match F::CALL {

@@ -64,7 +64,7 @@ pub(crate) fn attach(
         return extra;
     }
     let Some(context) = find(Some(state)) else { return extra };
-    let mut extra = extra.unwrap_or_else(|| Box::new(Extra { settings: settings(), keep: None, granted: false.into() }));
+    let mut extra = extra.unwrap_or_else(|| Extra::new(settings()));
     extra.settings.trace = Some(context);
     Some(extra)
 }

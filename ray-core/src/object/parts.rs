@@ -11,7 +11,7 @@ use crate::base::error::Error;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::object::object_ref::ObjectRef;
-use crate::object::part::Part;
+use crate::object::part::{Part, Watched};
 use crate::object::state::{Phase, State};
 use crate::object::waiter::Waiter;
 
@@ -23,10 +23,15 @@ pub(crate) struct Promise<T> {
 
 impl<T: Send + Sync + 'static> Promise<T> {
     pub(crate) fn new<W>(whole: &ObjectRef<W>) -> Self {
+        Self::of(Some(whole.hold()), whole.header().epoch)
+    }
+
+    /// A promise that the task `whole` settles, or another thread.
+    pub(crate) fn of(whole: Option<Hold>, epoch: u32) -> Self {
         // The ref is for `object`; the hold, in addition to the common one of the refs, is for the promise.
         let part = Part::<T> {
-            header: Header::new(State::new(Phase::Running, 1, 1), Part::<T>::TABLE, whole.header().epoch),
-            whole: whole.hold(),
+            header: Header::new(State::new(Phase::Running, 1, 1), Part::<T>::TABLE, epoch),
+            whole,
             value: UnsafeCell::new(MaybeUninit::uninit()),
         };
         // SAFETY: the state above counts this hold, which belongs to the promise.
@@ -49,9 +54,28 @@ impl<T: Send + Sync + 'static> Promise<T> {
             entry::publish(entry, true);
         }
     }
+}
 
+impl<T> Promise<T> {
     pub(crate) fn fail(self, error: Error) {
         self.part.fail(|_| true, error);
+    }
+
+    /// As [`fail`](Self::fail), for a failure that nobody need read: it is not logged.
+    pub(crate) fn fail_quietly(self, error: Error) {
+        self.part.state.set_seen();
+        self.fail(error);
+    }
+}
+
+impl Promise<()> {
+    /// A promise whose object calls `wanted` when it gets its first waiter.
+    pub(crate) fn watched(whole: Option<Hold>, epoch: u32, wanted: Box<dyn Fn() + Send + Sync>) -> Self {
+        let header = Header::new(State::new(Phase::Running, 1, 1), Watched::TABLE, epoch);
+        let entry = Watched { part: Part { header, whole, value: UnsafeCell::new(MaybeUninit::uninit()) }, wanted };
+        // SAFETY: the state above counts this hold, which belongs to the promise. A `Watched` begins with a `Part<()>`.
+        let part = unsafe { Hold::adopt(NonNull::from(Box::leak(Box::new(entry))).cast()) };
+        Self { part, of: std::marker::PhantomData }
     }
 }
 

@@ -254,6 +254,7 @@ impl Retries {
             resources: Resources::NONE,
             max_retries,
             retry_on: RetryOn::Always,
+            backpressure: None,
             placement: None,
             group: None,
             trace: None,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use crate::base::call_options::CallSettings;
 use crate::base::error::Error;
@@ -11,6 +12,7 @@ use crate::call::spec;
 use crate::call::spec::Spec;
 use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;
+use crate::object::stream::{AnyItems, Items};
 use crate::object::task_table::{About, TaskTable};
 use crate::task::blockers::Blockers;
 use crate::task::runner::{Bodies, Runner};
@@ -156,8 +158,22 @@ pub(crate) struct Extra {
     pub(crate) settings: CallSettings,
     /// `fn(&Args) -> Args`, if the arguments are kept for a retry.
     pub(crate) keep: Option<Keep>,
+    /// The items of the task, if it makes a stream.
+    pub(crate) items: Option<AnyItems>,
     /// Whether resources were granted, which are to be given back at the end.
     pub(crate) granted: AtomicBool,
+}
+
+impl Extra {
+    /// The settings of a task that is not retried and makes no stream.
+    pub(crate) fn new(settings: CallSettings) -> Box<Self> {
+        Box::new(Self { settings, keep: None, items: None, granted: false.into() })
+    }
+
+    /// The items of the task, if it makes a stream of this type.
+    pub(crate) fn items_of<T: Send + Sync + 'static>(&self) -> Option<Arc<Items<T>>> {
+        self.items.as_ref()?.typed()
+    }
 }
 
 /// An erased `fn(&Args) -> Args`, of the task's own argument type.

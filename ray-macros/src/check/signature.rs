@@ -3,6 +3,7 @@
 use quote::ToTokens;
 use syn::{Expr, GenericParam, Generics, Ident, ReturnType, Signature, Type};
 
+use super::stream;
 use crate::model::{Callable, Kind};
 use crate::options::Options;
 use crate::report::Report;
@@ -20,7 +21,7 @@ pub(super) enum What {
 }
 
 impl What {
-    fn named(self) -> &'static str {
+    pub(super) fn named(self) -> &'static str {
         match self {
             What::Function => "a remote function",
             What::Method => "a remote method",
@@ -42,6 +43,7 @@ pub(super) fn signature(what: What, call: &Callable, options: &Options, local: b
     qualifiers(what, &call.sig, report);
     parameters(what, call, local, report);
     output(what, call, local, report);
+    stream::stream(what, call, options, local, report);
     if let Some((count, expr)) = &options.num_returns {
         num_returns(*count, expr, call, report);
     }
@@ -97,6 +99,9 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
         }
         // `qualifiers` reports a named lifetime where it is declared, but nothing declares `'static`.
         let written = types::bare(&param.written);
+        if stream::misplaced_yielder(what, written, report) {
+            continue;
+        }
         if let Type::Reference(reference) = written {
             if reference.mutability.is_some() {
                 report.error(
@@ -213,10 +218,11 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
     for lifetime in contents.lifetimes.iter().filter(|lifetime| !declared(&call.sig.generics, &lifetime.ident)) {
         report.error(lifetime, "the stored result outlives the call, so it cannot borrow: use the owned form, or `'static`");
     }
-    for opaque in contents.opaque {
+    let is_stream = call.output.stream.is_some();
+    for opaque in contents.opaque.into_iter().filter(|_| !is_stream) {
         let bounds = opaque.bounds.to_token_stream().to_string();
-        let instead = if bounds.contains("Iterator") {
-            "collect the items into a `Vec`"
+        let instead = if bounds.contains("Iterator") || bounds.contains("Stream") {
+            "for a stream of objects, name the type of the items: `impl Iterator<Item = T>`, also in a `Result`"
         } else if bounds.contains("Future") {
             "write an `async fn` with the output of the future as its return type"
         } else {
@@ -244,7 +250,7 @@ fn among<T>(nodes: &[&T], node: &T) -> bool {
     nodes.iter().any(|other| std::ptr::eq(*other, node))
 }
 
-fn ambiguous(types: &[&Type], report: &mut Report) {
+pub(super) fn ambiguous(types: &[&Type], report: &mut Report) {
     for ty in types {
         report.error(
             ty,
@@ -256,6 +262,10 @@ fn ambiguous(types: &[&Type], report: &mut Report) {
 
 fn num_returns(count: usize, expr: &Expr, call: &Callable, report: &mut Report) {
     if count == 1 {
+        return;
+    }
+    if call.output.stream.is_some() {
+        report.error(expr, "a stream has as many objects as its function yields: leave `num_returns` out");
         return;
     }
     let written = match &call.sig.output {

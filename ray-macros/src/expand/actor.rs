@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, LitStr, Type, VisRestricted, Visibility};
 
 use super::function::{codec, error_codec};
-use super::{Parameters, args_type, guard, named, needs_guard, surface};
+use super::{Parameters, args_type, guard, named, needs_guard, stream, surface};
 use crate::check;
 use crate::model::{Actor, Method};
 use crate::print;
@@ -127,7 +127,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
     let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.own_refs();
-    let spec = spec(model, &syn::ext::IdentExt::unraw(ident), options.marks(model.options.local));
+    let spec = spec(model, &syn::ext::IdentExt::unraw(ident), options.marks(model.options.local, call));
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let state = quote_spanned!(ident.span()=> __bound_state);
@@ -144,6 +144,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
     };
     let codec = codec(model.options.local, call);
     let error = error_codec(parameters.is_empty, call);
+    let stream = stream(model.options.local, call);
     let guard = (parameters.is_empty && needs_guard(call)).then(|| {
         let guard = guard(call);
         quote!(#(#cfg)* #guard)
@@ -155,6 +156,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
             type Args = #args;
             type Output = #output;
             __ray::method_items! { #class; #refs; #spec; #invoke; #options_value; #retry; #codec; #error }
+            #stream
         }
         #(#cfg)*
         __ray::method_surface!([#vis] [#names] #ident #marker<#class>, #methods #used, [#declared] [#bounds] (#arguments));

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Block, FnArg, Ident, ReturnType, Type};
 
-use super::{Parameters, args_type, guard, named, needs_guard, surface};
+use super::{Parameters, args_type, guard, named, needs_guard, stream, surface};
 use crate::model::{Attributes, Callable, Function, hidden};
 use crate::print;
 use crate::types::{self, Contents};
@@ -40,11 +40,11 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let refs = call.output.refs();
     let own_refs = call.output.own_refs();
     let name = syn::ext::IdentExt::unraw(ident).to_string();
-    let marks = options.marks(options.local);
+    let marks = options.marks(options.local, call);
     let surface = surface(call);
     let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let turbofish = parameters.turbofish();
-    let how = if call.is_async() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
+    let how = if call.is_future() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
     let invoke = super::call(how, None, quote!(#body #turbofish), call);
     let options_item = setters(&options.setters, "TaskOptions");
     let retry = options.retries.as_ref().map(|key| {
@@ -53,6 +53,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     });
     let codec = codec(options.local, call);
     let error = error_codec(!model.is_generic(), call);
+    let stream = stream(options.local, call);
     let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
 
     let (item, value) = (quote_spanned!(span=> struct #ident {}), quote_spanned!(span=> const #ident: #ident = #ident {};));
@@ -83,6 +84,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
                 #retry
                 const CODEC: __ray::FunctionCodec<Self> = #codec;
                 const ERROR: __ray::ErrorCodecOrNone = #error;
+                #stream
             }
             #guard
             #register

@@ -16,7 +16,7 @@ fn opaque_parameter(xs: impl Iterator<Item = f64>, scale: f64) -> f64 {
 }
 
 #[remote]
-fn opaque_result(n: usize) -> impl Iterator<Item = usize> {
+fn opaque_result(n: usize) -> impl Iterator {
     0..n
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn include(bodies: Bodies, state: &ThreadState, spec: &Spec) -> bool 
     match bodies {
         Bodies::Short => spec.is_short() || (spec.was_never_long() && is_nested(state)),
         Bodies::Brief => spec.is_short() && !spec.waits(),
-        Bodies::Any => true,
+        Bodies::Any => !spec.makes_stream(),
     }
 }
 

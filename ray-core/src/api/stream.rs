@@ -1,0 +1,222 @@
+//! Taking the items of a stream: as an iterator, as a stream of `futures`, in a `wait`.
+
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::Stream;
+
+use crate::api::future::poll_settled;
+use crate::api::get::wait_one;
+use crate::api::until::Until;
+use crate::base::error::{Error, Result};
+use crate::call::refs::{Refs, StreamRefs};
+use crate::object::object_ref::ObjectRef;
+use crate::object::parts;
+use crate::object::stream::ObjectRefStream;
+use crate::task::head::Extra;
+
+impl<T> StreamRefs for ObjectRefStream<T> {}
+
+impl<T: Send + Sync + 'static> Refs<()> for ObjectRefStream<T> {
+    fn from_whole(whole: ObjectRef<()>) -> Self {
+        let head = whole.header().task();
+        let Some(items) = head.and_then(|head| head.extra()).and_then(Extra::items_of::<T>) else {
+            return Self::failed(whole.seen_error(), whole.header().epoch);
+        };
+        let stream = Self::of_task(items.clone(), whole.header());
+        parts::split(whole, items, |outcome, items| items.close(outcome));
+        stream
+    }
+}
+
+impl<T> fmt::Debug for ObjectRefStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectRefStream").field("next", &self.front).field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + Sync + 'static> ObjectRefStream<T> {
+    /// Takes the next item, after a wait for it. A wait that fails is the last item.
+    fn taken(&mut self, waited: Result<()>) -> Option<ObjectRef<T>> {
+        match waited {
+            Ok(()) => self.advance(),
+            Err(error) => {
+                self.give_up();
+                Some(ObjectRef::failed(error, self.front.header().epoch))
+            }
+        }
+    }
+
+    /// Like [`next`](Iterator::next), for at most `timeout`. With a zero time-out it returns an item that is there.
+    ///
+    /// # Errors
+    /// `GetTimeout` when the time is over: the next item can be taken later. The other errors of a [`get`](crate::get) end the stream.
+    ///
+    /// ```
+    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # fn main() -> ray::Result<()> {
+    /// # use ray::remote;
+    /// use std::time::Duration;
+    ///
+    /// #[remote]
+    /// fn numbers() -> impl Iterator<Item = u64> {
+    ///     0..2
+    /// }
+    ///
+    /// let mut stream = numbers.remote();
+    /// let first = stream.next_timeout(Duration::from_secs(60))?.expect("there are two items");
+    /// assert_eq!(ray::get(first)?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<ObjectRef<T>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        match wait_one(self.front.entry(), Until::within(timeout)) {
+            Ok(()) => Ok(self.advance()),
+            Err(error) => {
+                if !error.is_timeout() {
+                    self.give_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Cancels the task, as [`cancel`](crate::cancel) does for a reference. Items that were yielded before can still be taken; then
+    /// comes a last item with the error `Cancelled`.
+    ///
+    /// # Errors
+    /// `RuntimeGone` if the engine was shut down.
+    ///
+    /// ```
+    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # fn main() -> ray::Result<()> {
+    /// # use ray::remote;
+    /// #[remote]
+    /// fn numbers() -> impl Iterator<Item = u64> {
+    ///     0..
+    /// }
+    ///
+    /// let stream = numbers.remote();
+    /// stream.cancel()?;
+    /// let last = stream.last().expect("the error is an item");
+    /// assert!(ray::get(last).unwrap_err().is_cancelled());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self) -> Result<()> {
+        if self.ended { Ok(()) } else { crate::api::cancel::cancel(&self.front) }
+    }
+}
+
+impl<T> ObjectRefStream<T> {
+    /// The same items as a stream that is no iterator. Where `futures::StreamExt` is imported, `next` and `map` could be those of either
+    /// trait, and rustc reports an error; of this stream they are those of `StreamExt`.
+    ///
+    /// ```
+    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// use futures::StreamExt;
+    /// # use ray::remote;
+    ///
+    /// #[remote]
+    /// fn numbers(n: u64) -> impl Iterator<Item = u64> {
+    ///     0..n
+    /// }
+    ///
+    /// #[remote]
+    /// async fn sum(n: u64) -> ray::Result<u64> {
+    ///     let mut items = numbers.remote(n).stream();
+    ///     let mut sum = 0;
+    ///     while let Some(item) = items.next().await {
+    ///         sum += item.await?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # fn main() -> ray::Result<()> {
+    /// assert_eq!(ray::get(sum.remote(4))?, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(self) -> ItemStream<T> {
+        ItemStream(self)
+    }
+
+    /// Makes the drop of the stream cancel its task, if that has not ended. (Otherwise the task goes on to its end.)
+    ///
+    /// ```
+    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # fn main() -> ray::Result<()> {
+    /// # use ray::remote;
+    /// #[remote]
+    /// fn numbers() -> impl Iterator<Item = u64> {
+    ///     0..
+    /// }
+    ///
+    /// let first: Vec<_> = numbers.remote().cancel_on_drop().take(3).collect();
+    /// assert_eq!(ray::get(first)?, [0, 1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.cancels = true;
+        self
+    }
+}
+
+/// Blocks until the next item is there, and takes it. Of a wait that fails, the error is the last item: `BlockingInAsync` inside an
+/// `async fn` of the engine, where the items are taken with `stream.next().await` of `futures::StreamExt`; `Cancelled` if the body
+/// that waits was cancelled; `Deadlock`; `RuntimeGone`.
+impl<T: Send + Sync + 'static> Iterator for ObjectRefStream<T> {
+    type Item = ObjectRef<T>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<ObjectRef<T>> {
+        if self.ended {
+            return None;
+        }
+        let waited = wait_one(self.front.entry(), Until { deadline: None, site: Location::caller() });
+        self.taken(waited)
+    }
+}
+
+impl<T: Send + Sync + 'static> std::iter::FusedIterator for ObjectRefStream<T> {}
+
+impl<T: Send + Sync + 'static> Stream for ObjectRefStream<T> {
+    type Item = ObjectRef<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectRef<T>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let waited: Result<(), Error> = ready!(poll_settled(&mut self.front.target, context));
+        Poll::Ready(self.taken(waited))
+    }
+}
+
+/// The items of an [`ObjectRefStream`] as a stream that is no iterator; [`ObjectRefStream::stream`] makes it.
+#[derive(Debug)]
+#[must_use = "a stream does nothing until it is polled"]
+pub struct ItemStream<T>(ObjectRefStream<T>);
+
+impl<T: Send + Sync + 'static> Stream for ItemStream<T> {
+    type Item = ObjectRef<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectRef<T>>> {
+        Pin::new(&mut self.0).poll_next(context)
+    }
+}
+
+impl<T> Drop for ObjectRefStream<T> {
+    fn drop(&mut self) {
+        self.items.abandon(self.cancels);
+        if self.cancels && !self.ended {
+            let _ = crate::api::cancel::cancel(&self.front);
+        }
+    }
+}
