@@ -10,6 +10,7 @@ use quote::ToTokens;
 use syn::{GenericParam, Ident, Receiver, ReturnType, Type};
 
 use self::signature::{What, boxed_error, const_params, parameters, qualifiers, signature, without_type_parameters};
+use self::stream::stream;
 use crate::model::{Actor, Class, Function, Method};
 use crate::report::Report;
 use crate::types;
@@ -38,6 +39,7 @@ pub(crate) fn function(model: &Function, report: &mut Report) -> bool {
     }
     const_params(generics, report);
     signature(What::Function, call, options, options.local, report);
+    stream(What::Function, call, options, options.local, report);
     report.len() == before
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn actor(model: &Actor, report: &mut Report) -> bool {
         receiver(method, report);
         without_type_parameters(What::Method, &method.call.sig, report);
         signature(What::Method, &method.call, &method.options, options.local, report);
+        stream(What::Method, &method.call, &method.options, options.local, report);
     }
     report.len() == before
 }

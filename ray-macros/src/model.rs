@@ -332,6 +332,11 @@ impl Callable {
         self.is_async() || self.output.stream.as_ref().is_some_and(|stream| stream.source == Source::Stream)
     }
 
+    /// The flag of the definition, if the function makes a stream. Unlike a future, a plain `fn` blocks its thread while its stream is full.
+    pub(crate) fn stream_mark(&self) -> Option<&'static str> {
+        self.output.stream.as_ref().map(|_| if self.is_future() { "not_inline" } else { "stream" })
+    }
+
     /// Whether the body has a `Yielder` as its first parameter, which `params` leaves out.
     pub(crate) fn has_yielder(&self) -> bool {
         self.output.stream.as_ref().is_some_and(|stream| stream.source == Source::Yielder)

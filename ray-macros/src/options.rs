@@ -12,7 +12,6 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Path, UnOp, parse_quote};
 
 use self::unknown::unknown;
-use crate::model::Callable;
 use crate::parse::{Entry, Key, Value};
 use crate::report::Report;
 
@@ -416,14 +415,14 @@ fn expr(key: &Ident, value: Value, takes: &str, report: &mut Report) -> Option<E
 
 impl Options {
     /// The flags for the macro `spec!`, after the name: `, local, not_inline`.
-    pub(crate) fn marks(&self, local: bool, call: &Callable) -> TokenStream {
+    ///
+    /// `stream` is the flag of a function that makes a stream.
+    pub(crate) fn marks(&self, local: bool, stream: Option<&str>) -> TokenStream {
         let local = local.then(|| quote!(, local));
-        let inline = if call.output.stream.is_some() {
-            // A plain `fn` blocks its thread while its stream is full.
-            Some(if call.is_future() { quote!(, not_inline) } else { quote!(, stream) })
-        } else {
-            (!self.inline).then(|| quote!(, not_inline))
-        };
+        let inline = stream.or((!self.inline).then_some("not_inline")).map(|flag| {
+            let flag = Ident::new(flag, Span::call_site());
+            quote!(, #flag)
+        });
         quote!(#local #inline)
     }
 }

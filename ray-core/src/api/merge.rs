@@ -34,9 +34,9 @@ impl<T> fmt::Debug for Merge<T> {
 /// A wait that fails (see [`ObjectRefStream`]) is the last item.
 ///
 /// ```
-/// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+/// # extern crate ray_core as ray;
+/// # use ray_macros::remote;
 /// # fn main() -> ray::Result<()> {
-/// # use ray::remote;
 /// #[remote]
 /// fn range(from: u64, to: u64) -> impl Iterator<Item = u64> {
 ///     from..to

@@ -16,7 +16,8 @@ use crate::object::object_ref::ObjectRef;
 /// An argument is what `f.remote(..)` takes: a value, or a reference to one.
 ///
 /// ```
-/// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+/// # extern crate ray_core as ray;
+/// # use ray_macros::remote;
 /// use ray::{ObjectRef, RemoteFunction};
 ///
 /// fn each<A, F: RemoteFunction<(A,)>>(function: F, items: Vec<A>) -> Vec<ObjectRef<F::Output>> {

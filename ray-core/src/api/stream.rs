@@ -56,9 +56,9 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
     /// `GetTimeout` when the time is over: the next item can be taken later. The other errors of a [`get`](crate::get) end the stream.
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// # fn main() -> ray::Result<()> {
-    /// # use ray::remote;
     /// use std::time::Duration;
     ///
     /// #[remote]
@@ -95,9 +95,9 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
     /// `RuntimeGone` if the engine was shut down.
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// # fn main() -> ray::Result<()> {
-    /// # use ray::remote;
     /// #[remote]
     /// fn numbers() -> impl Iterator<Item = u64> {
     ///     0..
@@ -120,9 +120,9 @@ impl<T> ObjectRefStream<T> {
     /// trait, and rustc reports an error; of this stream they are those of `StreamExt`.
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// use futures::StreamExt;
-    /// # use ray::remote;
     ///
     /// #[remote]
     /// fn numbers(n: u64) -> impl Iterator<Item = u64> {
@@ -150,9 +150,9 @@ impl<T> ObjectRefStream<T> {
     /// Makes the drop of the stream cancel its task, if that has not ended. (Otherwise the task goes on to its end.)
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// # fn main() -> ray::Result<()> {
-    /// # use ray::remote;
     /// #[remote]
     /// fn numbers() -> impl Iterator<Item = u64> {
     ///     0..

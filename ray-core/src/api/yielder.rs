@@ -26,9 +26,10 @@ const SOON: Duration = Duration::from_secs(1);
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/ray-generator.html), where a function yields with `yield`.
 ///
 /// ```
-/// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+/// # extern crate ray_core as ray;
+/// # use ray_macros::remote;
 /// # fn main() -> ray::Result<()> {
-/// use ray::{Yielder, remote};
+/// use ray::Yielder;
 ///
 /// #[remote]
 /// fn words(out: Yielder<String>, text: &str) -> ray::Result<()> {
@@ -86,9 +87,10 @@ impl<T: Send + Sync + 'static> Yielder<T> {
     /// Those of [`push`](Self::push).
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// # fn main() -> ray::Result<()> {
-    /// use ray::{Yielder, remote};
+    /// use ray::Yielder;
     ///
     /// #[remote]
     /// async fn numbers(out: Yielder<u64>, n: u64) -> ray::Result<()> {

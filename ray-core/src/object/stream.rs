@@ -352,9 +352,9 @@ impl AnyItems {
 /// A stream can be sent to another thread. It is not `Clone` and cannot be an argument of a remote call: each item is taken once.
 ///
 /// ```
-/// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+/// # extern crate ray_core as ray;
+/// # use ray_macros::remote;
 /// # fn main() -> ray::Result<()> {
-/// use ray::remote;
 ///
 /// #[remote]
 /// fn halves(mut n: u64) -> impl Iterator<Item = u64> {
@@ -436,9 +436,9 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
     /// the bound of the stream, so that the task can end although no item is taken.
     ///
     /// ```
-    /// # mod ray { pub use ray_core::*; pub use ray_macros::remote; }
+    /// # extern crate ray_core as ray;
+    /// # use ray_macros::remote;
     /// # fn main() -> ray::Result<()> {
-    /// # use ray::remote;
     /// #[remote(backpressure = 1)]
     /// fn numbers() -> impl Iterator<Item = u64> {
     ///     0..1000

@@ -3,7 +3,6 @@
 use quote::ToTokens;
 use syn::{Expr, GenericParam, Generics, Ident, ReturnType, Signature, Type};
 
-use super::stream;
 use crate::model::{Callable, Kind};
 use crate::options::Options;
 use crate::report::Report;
@@ -43,7 +42,6 @@ pub(super) fn signature(what: What, call: &Callable, options: &Options, local: b
     qualifiers(what, &call.sig, report);
     parameters(what, call, local, report);
     output(what, call, local, report);
-    stream::stream(what, call, options, local, report);
     if let Some((count, expr)) = &options.num_returns {
         num_returns(*count, expr, call, report);
     }
@@ -99,7 +97,7 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
         }
         // `qualifiers` reports a named lifetime where it is declared, but nothing declares `'static`.
         let written = types::bare(&param.written);
-        if stream::misplaced_yielder(what, written, report) {
+        if misplaced_yielder(what, written, report) {
             continue;
         }
         if let Type::Reference(reference) = written {
@@ -159,6 +157,26 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
             ambiguous(&contents.ambiguous, report);
         }
     }
+}
+
+/// Reports a parameter that is a `Yielder` and not the first one by value, which the model leaves out of the parameters.
+fn misplaced_yielder(what: What, written: &Type, report: &mut Report) -> bool {
+    let (ty, borrowed) = match written {
+        Type::Reference(reference) => (&*reference.elem, true),
+        ty => (ty, false),
+    };
+    if !types::ends_in(ty, "Yielder") {
+        return false;
+    }
+    let why = if what == What::Constructor {
+        "an actor's `new` makes no stream: a method can have a `Yielder<T>`"
+    } else if borrowed {
+        "a `Yielder` is passed by value: write `Yielder<T>`"
+    } else {
+        "a `Yielder<T>` is the first parameter, with the type of the items; a function has one"
+    };
+    report.error(written, why);
+    true
 }
 
 /// The type under a parameter's own `&`.

@@ -1,32 +1,10 @@
 //! Finds the errors in the signature of a function that makes a stream.
 
-use syn::Type;
-
 use super::signature::{What, ambiguous};
 use crate::model::{Callable, Source, Stream};
 use crate::options::Options;
 use crate::report::Report;
 use crate::types::{self, Contents};
-
-/// Reports a parameter that is a `Yielder` and not the first one by value, which the model leaves out of the parameters.
-pub(super) fn misplaced_yielder(what: What, written: &Type, report: &mut Report) -> bool {
-    let (ty, borrowed) = match written {
-        Type::Reference(reference) => (&*reference.elem, true),
-        ty => (ty, false),
-    };
-    if !types::ends_in(ty, "Yielder") {
-        return false;
-    }
-    let why = if what == What::Constructor {
-        "an actor's `new` makes no stream: a method can have a `Yielder<T>`"
-    } else if borrowed {
-        "a `Yielder` is passed by value: write `Yielder<T>`"
-    } else {
-        "a `Yielder<T>` is the first parameter, with the type of the items; a function has one"
-    };
-    report.error(written, why);
-    true
-}
 
 /// Checks what the function returns besides its items, and the type of the items.
 pub(super) fn stream(what: What, call: &Callable, options: &Options, local: bool, report: &mut Report) {

@@ -127,7 +127,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
     let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.own_refs();
-    let spec = spec(model, &syn::ext::IdentExt::unraw(ident), options.marks(model.options.local, call));
+    let spec = spec(model, &syn::ext::IdentExt::unraw(ident), options.marks(model.options.local, call.stream_mark()));
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let state = quote_spanned!(ident.span()=> __bound_state);

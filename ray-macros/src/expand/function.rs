@@ -40,7 +40,7 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let refs = call.output.refs();
     let own_refs = call.output.own_refs();
     let name = syn::ext::IdentExt::unraw(ident).to_string();
-    let marks = options.marks(options.local, call);
+    let marks = options.marks(options.local, call.stream_mark());
     let surface = surface(call);
     let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let turbofish = parameters.turbofish();
