@@ -130,7 +130,7 @@ impl<T> ObjectRefStream<T> {
     /// }
     ///
     /// #[remote]
-    /// async fn sum(n: u64) -> ray::Result<u64> {
+    /// async fn total(n: u64) -> ray::Result<u64> {
     ///     let mut items = numbers.remote(n).stream();
     ///     let mut sum = 0;
     ///     while let Some(item) = items.next().await {
@@ -139,7 +139,7 @@ impl<T> ObjectRefStream<T> {
     ///     Ok(sum)
     /// }
     /// # fn main() -> ray::Result<()> {
-    /// assert_eq!(ray::get(sum.remote(4))?, 6);
+    /// assert_eq!(ray::get(total.remote(4))?, 6);
     /// # Ok(())
     /// # }
     /// ```

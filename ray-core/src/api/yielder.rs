@@ -39,8 +39,8 @@ const SOON: Duration = Duration::from_secs(1);
 ///     Ok(())
 /// }
 ///
-/// let words: Vec<_> = words.remote("one two").collect();
-/// assert_eq!(ray::get(words)?, ["one", "two"]);
+/// let items: Vec<_> = words.remote("one two").collect();
+/// assert_eq!(ray::get(items)?, ["one", "two"]);
 /// # Ok(())
 /// # }
 /// ```
