@@ -208,6 +208,7 @@ macro_rules! __ray_method_surface {
         impl<$($generics)*> $crate::__private::Called for $method $($bounds)* {
             type Args = $crate::__private::MethodArgs<Self>;
             type Output = <Self as $crate::__private::RemoteMethod>::Output;
+            type Refs = <Self as $crate::__private::RemoteMethod>::Refs;
             fn call_whole(&self, __bound_args: Self::Args) -> $crate::__private::ObjectRef<Self::Output> {
                 $crate::__private::whole_call_method(self, __bound_args)
             }

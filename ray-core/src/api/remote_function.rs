@@ -47,22 +47,26 @@ pub trait Called {
     type Args;
     /// The type of the object that a call makes.
     type Output: Send + Sync + 'static;
+    /// The return type of a submission.
+    type Refs;
     /// Submits a call.
     fn call_whole(&self, args: Self::Args) -> ObjectRef<Self::Output>;
 }
 
-impl<F: Function<Refs: WholeRefs>> Called for F {
+impl<F: Function> Called for F {
     type Args = F::Args;
     type Output = F::Output;
+    type Refs = F::Refs;
     #[inline]
     fn call_whole(&self, args: F::Args) -> ObjectRef<F::Output> {
         submit::submit_plain::<F>(args)
     }
 }
 
-impl<M: RemoteMethod<Refs: WholeRefs>> Called for BorrowedMethod<'_, M> {
+impl<M: RemoteMethod> Called for BorrowedMethod<'_, M> {
     type Args = M::Args;
     type Output = M::Output;
+    type Refs = M::Refs;
     #[inline]
     fn call_whole(&self, args: M::Args) -> ObjectRef<M::Output> {
         send::call_whole::<M>(self.link(), args, None, None)
@@ -71,9 +75,9 @@ impl<M: RemoteMethod<Refs: WholeRefs>> Called for BorrowedMethod<'_, M> {
 
 macro_rules! functions {
     ($($P:ident $X:ident $argument:ident)*) => {
-        impl<F: Called<Args = ($($P,)*)>, $($P: FromArgument<$X>, $X),*> sealed::Sealed<($($X,)*)> for F {}
+        impl<F: Called<Args = ($($P,)*), Refs: WholeRefs>, $($P: FromArgument<$X>, $X),*> sealed::Sealed<($($X,)*)> for F {}
         #[allow(clippy::unused_unit)]
-        impl<F: Called<Args = ($($P,)*)>, $($P: FromArgument<$X>, $X),*> RemoteFunction<($($X,)*)> for F {
+        impl<F: Called<Args = ($($P,)*), Refs: WholeRefs>, $($P: FromArgument<$X>, $X),*> RemoteFunction<($($X,)*)> for F {
             type Output = F::Output;
             #[inline]
             fn remote(&self, ($($argument,)*): ($($X,)*)) -> ObjectRef<F::Output> {
