@@ -110,6 +110,8 @@ impl Drop for Live {
 fn lives(count: Arc<AtomicU64>, n: u64, made: Tally, gate: Gate) -> impl Iterator<Item = Live> {
     (0..n).map(move |x| {
         if x == 4 {
+            // The items before are in the stream.
+            made.add();
             gate.wait();
         }
         made.add();
@@ -123,13 +125,13 @@ fn a_dropped_stream_frees_its_items_and_its_task_goes_on() {
     let (count, made, gate) = (Arc::new(AtomicU64::new(0)), Tally::new(), Gate::new());
     let mut stream = lives.remote(Arc::clone(&count), 1000, made, gate);
     let kept = stream.next().unwrap();
-    made.wait_for(4);
+    made.wait_for(5);
     let end = stream.completed();
     drop(stream);
     assert_eq!(count.load(Ordering::SeqCst), 1, "only the item that was taken is left");
     gate.open();
     ray::get(end).unwrap();
-    assert_eq!((made.count(), count.load(Ordering::SeqCst)), (1000, 1));
+    assert_eq!((made.count(), count.load(Ordering::SeqCst)), (1001, 1));
     drop(kept);
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
@@ -256,7 +258,7 @@ fn a_cancelled_consumer_stops_waiting() {
         said.add();
     })
     .remote();
-    made.wait_for(5);
+    made.wait_for(6);
     ray::cancel(&consumer).unwrap();
     assert!(ray::get(consumer).unwrap_err().is_cancelled());
     said.wait_for(1);
