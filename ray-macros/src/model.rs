@@ -252,7 +252,7 @@ impl Method {
             // As the type: `pub` shows nothing of a private type.
             vis: parse_quote_spanned!(key.span()=> pub),
             receiver: None,
-            call: Callable::new(sig, None, local, Some(class)),
+            call: Callable::new(sig, None, local, Some(class), false),
             options: Options::default(),
         }
     }

@@ -350,7 +350,8 @@ fn the_failure_of_a_dropped_stream_is_logged_once() {
 fn producers_that_occupy_all_threads_end_with_an_error() {
     in_child("streams_faults::producers_that_occupy_all_threads_end_with_an_error", || {
         ray::init_with(ray::Config::new().num_cpus(2).max_threads(2)).unwrap();
-        let streams: Vec<_> = (0..4).map(|_| endless.remote(Tally::new())).collect();
+        // A producer whose stream was dropped would run on, for ever, on a CPU that the next one needs.
+        let streams: Vec<_> = (0..4).map(|_| endless.remote(Tally::new()).cancel_on_drop()).collect();
         // In any order: a stream whose producer finds no thread, or that occupies one while the others need it.
         for mut stream in streams.into_iter().rev() {
             if ray::get(stream.next().unwrap()).is_ok() {

@@ -11,8 +11,8 @@ use crate::actor::class::{Flag, No, Yes};
 use std::marker::PhantomData;
 
 use crate::__private::{
-    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, RemoteMethod,
-    ResultType, RetryArgs, StreamSpec,
+    ActorClass, Arg, Carrier, Codec, Constructor, ErrorCodec, Function, FunctionCall, MethodCall, RemoteMethod, ResultType,
+    RetryArgs, StreamSpec,
 };
 
 /// The arguments of a call of `F`.
