@@ -73,6 +73,7 @@ pub mod __private {
     pub use crate::actor::create::{create, try_create};
     pub use crate::actor::handle::ActorHandle;
     pub use crate::api::configured::Configured;
+    pub use crate::api::get::check_may_block;
     pub use crate::api::init::moves_values;
     pub use crate::api::listen::listen;
     pub use crate::api::macro_streams::*;

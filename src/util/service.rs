@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use ray_core::__private::Actor;
+use ray_core::__private::{Actor, check_may_block};
 use ray_core::{ActorHandle, ActorId, ActorState, Error, ErrorKind, ObjectRef, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -304,7 +304,10 @@ impl<S: Service> Client<S> {
     pub(in crate::util) fn now(&self, request: RequestOf<S>) -> Result<ReplyOf<S>> {
         match self.ask_local(request, false) {
             Ok(reply) => Ok(reply),
-            Err(request) => Asked::new(self, request, 0).get(None),
+            Err(request) => {
+                check_may_block()?;
+                Asked::new(self, request, 0).get(None)
+            }
         }
     }
 
@@ -329,6 +332,8 @@ impl<S: Service> Client<S> {
         let reply = match self.ask_local(request(ticket), timeout.is_none_or(|timeout| !timeout.is_zero())) {
             Ok(reply) => reply,
             Err(request) => {
+                // Nothing is sent where its answer cannot be waited for.
+                check_may_block()?;
                 // The time-out is that of the wait. The actor of another process has more time for its reply.
                 let latest = deadline.and_then(|deadline| Some(deadline.max(Instant::now().checked_add(REPLY)?)));
                 Asked::new(self, request, ticket).get(latest)?

@@ -6,9 +6,8 @@ use std::time::Duration;
 use ray::{ActorHandle, ObjectRef, Pending, RemoteFunction, WeakActorHandle, remote};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster;
 use crate::stage::{alone_on, eventually};
-use crate::support::{calls, engine};
+use crate::support::{calls, engine, strict};
 
 #[remote]
 fn square(x: i64) -> i64 {
@@ -244,7 +243,7 @@ fn std_errors_become_errors() {
     engine();
     let error = ray::get(parse.remote("seven")).unwrap_err();
     assert!(error.to_string().contains("invalid digit"), "{error:?}");
-    assert!(cluster::wanted() || error.downcast_ref::<std::num::ParseIntError>().is_some(), "{error:?}");
+    assert!(strict() || error.downcast_ref::<std::num::ParseIntError>().is_some(), "{error:?}");
     assert!(open("/nowhere/at/all").unwrap_err().downcast_ref::<std::io::Error>().is_some());
     assert_eq!(boxed().unwrap_err().to_string(), "boxed");
     assert!(nested().unwrap_err().is_task(), "an error of the library stays as it is");

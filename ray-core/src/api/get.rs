@@ -325,6 +325,16 @@ pub fn fetch(object: &AnyRef) {
     let _ = Several::new(Until::forever()).settle_all(&[Entry(object.entry())]);
 }
 
+/// Checks whether this thread may block, before a request that only a wait can answer.
+///
+/// # Errors
+/// `BlockingInAsync` in an async body; `Threads` if gets nest too deep.
+#[track_caller]
+pub fn check_may_block() -> Result<()> {
+    let site = std::panic::Location::caller();
+    thread::existing().map_or(Ok(()), |state| crate::engine::blocking::may_block(state, site))
+}
+
 /// A pointer to an entry, for internal use.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry(NonNull<Header>);
