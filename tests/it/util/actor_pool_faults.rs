@@ -127,11 +127,11 @@ fn a_map_in_a_cancelled_body_ends() {
 fn pools_leak_no_memory() {
     alone(|| {
         let mut pool = ActorPool::new(workers(3));
-        flat("half a map", rounds(500, 10_000), 512 * 1024, || {
+        flat("half a map", rounds(500, 10_000), 4 << 20, || {
             let sum: u64 = pool.map(|actor, x| actor.run.remote(x, 99), 0..).take(20).map(Result::unwrap).sum();
             assert_eq!(sum, 190);
         });
-        flat("a pool", rounds(200, 5_000), 512 * 1024, || {
+        flat("a pool", rounds(200, 5_000), 4 << 20, || {
             let mut pool = ActorPool::new(workers(2));
             pool.submit(|actor, x| actor.run.remote(x, 99), 1);
         });
