@@ -8,7 +8,7 @@
 //! | [`Semaphore`] | a number of permits | an actor with an `asyncio.Semaphore` |
 //! | [`Event`] | a flag that callers wait for | an actor with an `asyncio.Event` |
 //!
-//! They are written on actors, so they work in one process and on a cluster. `Queue`, `Semaphore` and `Event` are handles: they are
+//! They are written on actors. `Queue`, `Semaphore` and `Event` are handles: they are
 //! passed to tasks and actors, and stored in values and objects.
 //!
 //! A method without `async` in its name blocks, as [`ray::get`](crate::get) does: in a body it lends the CPU, and ends when the body is

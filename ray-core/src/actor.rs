@@ -2,8 +2,9 @@
 //!
 //! A call goes from the handle to the mailbox, and from there to the instance. The thread that holds the actor's *execution
 //! lock*, its *runner*, takes calls from the mailbox and runs them. It is a worker thread, or a thread that waits for a
-//! call of its own; while an async constructor runs, it is the future of that. An actor has one execution lock, so the methods of a serial actor never overlap. The runner of a
-//! concurrent actor (with async methods, or `max_concurrency` above 1) only admits calls, which then run side by side.
+//! call of its own; while an async constructor runs, the runner is the constructor's future. An actor has one execution lock, so
+//! the methods of a serial actor never overlap. The runner of a concurrent actor (with async methods, concurrency groups, or
+//! `max_concurrency` above 1) only admits calls, which then run side by side.
 
 pub(crate) mod admission;
 pub(crate) mod any;

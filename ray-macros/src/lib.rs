@@ -77,8 +77,8 @@ use proc_macro::TokenStream;
 /// value.
 ///
 /// **Streams.** A function that returns `impl Iterator<Item = T>`, `impl Stream<Item = T>` or a `Result` of one of them makes an object
-/// of each item, and a call returns an `ObjectRefStream<T>`. The same does a first parameter `Yielder<T>`, which the caller does not
-/// pass: `out.push(item)?` yields an item. An iterator may borrow the arguments and need not be `Send`. A function that returns `impl
+/// of each item, and a call returns an `ObjectRefStream<T>`. A function whose first parameter is a `Yielder<T>` makes a stream too;
+/// the caller does not pass this parameter, and `out.push(item)?` yields an item. An iterator may borrow the arguments and need not be `Send`. A function that returns `impl
 /// Stream` runs as an `async fn` does.
 ///
 /// **Types.** Arguments and results must be `Send + Sync + 'static`. They must also be `Serialize + DeserializeOwned`, so
@@ -187,7 +187,7 @@ use proc_macro::TokenStream;
 ///
 /// Methods take `&self` or `&mut self`. They may be `async`, and they take the parameters and return the results that
 /// functions do. A `&mut self` method runs alone. `&self` methods run at the same time, up to `max_concurrency`; so an
-/// actor with `&self` methods must be `Sync` if one of its methods is `async` or `max_concurrency` is over 1.
+/// actor with `&self` methods must be `Sync` if one of its methods is `async`, `max_concurrency` is over 1, or the struct has `groups`.
 ///
 /// **Concurrency groups** have slots of their own, so slow calls of one group do not keep those of another back; `&mut self`
 /// excludes all groups. **Checkpoints** are what a restart begins with: without them the state is lost.

@@ -4,6 +4,7 @@ mod map;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -337,8 +338,15 @@ impl<A: Actor, T: Clone + Send + Sync + 'static> ActorPool<A, T> {
 
     /// Makes a call with an idle actor.
     fn start(&mut self, index: Index, actor: ActorHandle<A>, f: impl FnOnce(&ActorHandle<A>) -> ObjectRef<T>) {
-        let object = f(&actor);
-        self.running.push(Running { index, actor, object });
+        match catch_unwind(AssertUnwindSafe(|| f(&actor))) {
+            Ok(object) => self.running.push(Running { index, actor, object }),
+            Err(panic) => {
+                // The panic is the caller's; the pool goes on as if there had been no submission.
+                self.idle.push(actor);
+                self.submitted.retain(|submitted| *submitted != index);
+                resume_unwind(panic)
+            }
+        }
     }
 
     fn start_waiting(&mut self) {

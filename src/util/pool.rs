@@ -373,7 +373,8 @@ impl Pool {
         workers.running.drain(..).try_for_each(|worker| ray_core::kill(&worker))
     }
 
-    /// Waits until the workers of a closed pool have ended.
+    /// Waits until the workers of a closed pool have ended. After [`terminate`](Self::terminate) it returns at once: a call that runs in
+    /// this process goes on to its end.
     ///
     /// # Errors
     /// `InvalidArgument`: the pool was neither closed nor terminated; the errors of a wait, see [`ray::get`](crate::get).
@@ -388,11 +389,11 @@ impl Pool {
     /// ```
     #[track_caller]
     pub fn join(&self) -> Result<()> {
-        let mut workers = self.workers.lock();
+        let workers = self.workers.lock();
         if !workers.is_closed {
             return Err(Error::of_kind(ErrorKind::InvalidArgument, "the pool is still running: `close` or `terminate` it first"));
         }
-        let ended = std::mem::take(&mut workers.ended);
+        let ended = workers.ended.clone();
         drop(workers);
         for end in ended {
             match ray_core::get(end) {

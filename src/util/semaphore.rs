@@ -58,7 +58,8 @@ impl Service for SemaphoreActor {
 /// returns an error of kind `ActorDied`.
 ///
 /// Permits are given in the order in which the callers began to wait. A [`Permit`] returns to the semaphore when it is dropped. If a
-/// process of a cluster crashes, its permits are lost.
+/// process of a cluster crashes, its permits are lost. If the actor of the semaphore restarts, which only `max_restarts` in its options
+/// allows, all permits are free again, and those that callers still have are added when they are dropped.
 ///
 /// ```
 /// use ray::remote;

@@ -51,6 +51,9 @@ const UNMEASURED: usize = 4;
 /// goes on. When the iterator is dropped, calls that were submitted run to their end.
 ///
 /// An item is what `f.remote(..)` takes: a value, or a reference to one.
+///
+/// # Panics
+/// With `map_unordered`, an iteration panics if no thread is left that could run the calls; with `map` that is the error `Threads`.
 #[must_use = "nothing is submitted before the first result is asked for"]
 pub struct Map<F, I>
 where
@@ -121,10 +124,11 @@ where
     /// the function again for that item.
     ///
     /// # Panics
-    /// If the number of items is 0, and for an `async fn`, whose calls take no CPU while they wait.
+    /// If the number of items is 0; for an `async fn`, whose calls take no CPU while they wait; and if results were asked for before.
     #[track_caller]
     pub fn chunk(self, size: impl Into<Chunk>) -> MapChunks<F, I, P> {
         let size = size.into();
+        assert!(self.calls.len() == 0, "call `chunk` before the first result is asked for");
         assert!(!matches!(size, Chunk::Items(0)), "the number of items in a chunk must be at least 1");
         assert!(
             matches!(F::CALL, FunctionCall::Sync(_)),
@@ -368,6 +372,8 @@ struct Window<T> {
     /// A call that has ended, whose value is on its way.
     arriving: Option<Call<T>>,
     most: usize,
+    /// A wait is not possible here, so no further call is submitted.
+    is_over: bool,
     site: &'static Location<'static>,
 }
 
@@ -383,7 +389,7 @@ type Ended<T> = (Result<T>, usize);
 impl<T: Send + Sync + 'static> Window<T> {
     fn new(ordered: bool, site: &'static Location<'static>) -> Self {
         let calls = if ordered { Calls::Ordered(VecDeque::new()) } else { Calls::Unordered(Pending::from(Vec::new())) };
-        Self { calls, arriving: None, most: IN_FLIGHT, site }
+        Self { calls, arriving: None, most: IN_FLIGHT, is_over: false, site }
     }
 
     fn is_ordered(&self) -> bool {
@@ -405,7 +411,7 @@ impl<T: Send + Sync + 'static> Window<T> {
     }
 
     fn has_room(&self) -> bool {
-        self.len() < self.most
+        !self.is_over && self.len() < self.most
     }
 
     fn push(&mut self, object: ObjectRef<T>, items: usize) {
@@ -429,6 +435,7 @@ impl<T: Send + Sync + 'static> Window<T> {
         {
             // A loop that goes on after this error ends.
             self.calls = Window::new(self.is_ordered(), self.site).calls;
+            self.is_over = true;
             return Some((Err(error), 1));
         }
         let Call { object, items } = match &mut self.calls {

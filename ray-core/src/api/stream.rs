@@ -169,7 +169,7 @@ impl<T> ObjectRefStream<T> {
     }
 }
 
-/// Blocks until the next item is there, and takes it. Of a wait that fails, the error is the last item: `BlockingInAsync` inside an
+/// Blocks until the next item is there, and takes it. If the wait fails, its error is the last item: `BlockingInAsync` inside an
 /// `async fn` of the engine, where the items are taken with `stream.next().await` of `futures::StreamExt`; `Cancelled` if the body
 /// that waits was cancelled; `Deadlock`; `RuntimeGone`.
 impl<T: Send + Sync + 'static> Iterator for ObjectRefStream<T> {

@@ -133,7 +133,7 @@ impl<R: Reference> Pending<R> {
     }
 
     /// Adds a reference behind the others. It keeps the registration, so in a window that moves over many references each one costs
-    /// the same, whatever the size of the window. A wait does not notice if the object was added before.
+    /// the same, whatever the size of the window. If the object is in the list already, the next wait may not report the duplicate.
     ///
     /// ```
     /// # extern crate ray_core as ray;

@@ -63,9 +63,7 @@ pub(crate) fn group_of_call(name: &str, class: &str, groups: GroupSizes) -> Resu
     find(groups, name).ok_or_else(|| {
         let known: Vec<_> = groups.iter().map(|(group, _)| format!("`{group}`")).collect();
         let what = if known.is_empty() {
-            format!(
-                "`{class}` has no concurrency group `{name}`, as it has none: declare it with `#[remote(groups({name} = 2))]` on the struct"
-            )
+            format!("`{class}` has no concurrency groups: declare `{name}` with `#[remote(groups({name} = 2))]` on the struct")
         } else {
             format!("`{class}` has no concurrency group `{name}`: its groups are {}", known.join(", "))
         };

@@ -1,6 +1,6 @@
 //! Encodes values as MessagePack, with structs as maps so that a field may be added later. The only file that names rmp_serde.
 //!
-//! The embedded engine moves values and encodes none; strict mode does, and so will an engine for a cluster.
+//! The embedded engine moves values and encodes none; strict mode does, and so does the engine for a cluster.
 
 use std::any::type_name;
 use std::{fmt, io};

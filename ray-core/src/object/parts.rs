@@ -41,7 +41,7 @@ impl<T: Send + Sync + 'static> Promise<T> {
 
     /// The reference to the part; called once.
     pub(crate) fn object(&self) -> ObjectRef<T> {
-        // SAFETY: the state counts one ref since `new`, and this is called once.
+        // SAFETY: the state counts one ref since the promise was made, and this is called once.
         unsafe { ObjectRef::adopt(self.part.entry()) }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn instead(name: &str, value: &Value) -> Option<String> {
         }
         Value::Expr(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) if name == "num_returns" => match text.value().as_str() {
             "streaming" | "dynamic" => Some(
-                "streaming generators are not supported yet: return a `Vec`, or a tuple with `num_returns = 2` for two references"
+                "a stream needs no `num_returns`: return `impl Iterator<Item = T>` or `impl Stream<Item = T>`, or take a `Yielder<T>` as \
+                 the first parameter"
                     .into(),
             ),
             _ => None,

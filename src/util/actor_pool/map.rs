@@ -64,15 +64,16 @@ impl<I: Iterator, F> Progress<I, F> {
             if self.calls.len() >= most {
                 return;
             }
-            let Some(actor) = pool.idle.pop() else { return };
-            let Some(value) = self.values.next() else {
-                pool.idle.push(actor);
+            if pool.idle.is_empty() {
                 return;
-            };
+            }
+            // The iterator and the closure are the user's, and may panic: the actor and the index are entered after that.
+            let Some(value) = self.values.next() else { return };
+            let Some(actor) = pool.idle.pop() else { return };
             let index = pool.new_index();
-            self.calls.push_back(index);
             let f = &mut self.f;
             pool.start(index, actor, |actor| f(actor, value));
+            self.calls.push_back(index);
         }
     }
 

@@ -282,8 +282,9 @@ fn a_queue_without_handles_ends() {
         drop((queue, others));
         eventually("the actor has ended", || weak.state() == ActorState::Dead);
         if !on_cluster() {
-            // With calls, the items that were sent are bytes.
-            assert_eq!(dropped.count(), if crate::support::strict() { 4 } else { 3 });
+            // With calls, the items that were sent are bytes. The state of a dead actor may be dropped a moment later.
+            let all = if crate::support::strict() { 4 } else { 3 };
+            eventually("the items are dropped", || dropped.count() == all);
         }
     });
 }
