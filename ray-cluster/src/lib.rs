@@ -60,7 +60,7 @@ static VARIABLES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 /// ```
 /// # extern crate ray_core as ray;
 /// let context = ray_cluster::init()?;
-/// assert!(context.num_cpus() >= 1);
+/// assert!(context.num_cpus() >= 1.0);
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init() -> Result<Context> {
@@ -75,7 +75,7 @@ pub fn init() -> Result<Context> {
 /// ```
 /// # extern crate ray_core as ray;
 /// let context = ray_cluster::init_with(ray::Config::new().num_cpus(4))?;
-/// assert_eq!(context.num_cpus(), 4);
+/// assert_eq!(context.num_cpus(), 4.0);
 /// # Ok::<(), ray::Error>(())
 /// ```
 pub fn init_with(config: Config) -> Result<Context> {
