@@ -136,7 +136,7 @@
 //!
 //! An *actor* is a value inside the engine that programs reach only by calls of its methods. Its struct (or enum) and one
 //! of its `impl` blocks have the attribute [`remote`]. The methods of the block with a visibility (`pub`, `pub(crate)`)
-//! become remote methods, and `new` is the constructor. `Counter::remote(..)` returns an [`ActorHandle`] without waiting.
+//! become remote methods, and `new`, which may be an `async fn`, is the constructor. `Counter::remote(..)` returns an [`ActorHandle`] without waiting.
 //! The methods are fields of the handle: `counter.increment.remote()`, `.try_remote()`, `.tell()`, `.options()`.
 //!
 //! The calls of one caller start in the order in which the caller made them, and by default one call runs at a time. With
@@ -195,9 +195,9 @@
 //! The options of a function are `num_cpus`, `num_gpus`, `memory`, `resources(name = amount)`, `num_returns`,
 //! `max_retries`, `retry_exceptions`, `backpressure`, `name`, `inline` and `local`, and those that choose a node and an environment:
 //! `accelerator_type`, `label_selector(name = "value")`, `scheduling_strategy` and `runtime_env`. The options of an actor's
-//! struct are the resources, those four, `max_restarts`, `max_task_retries`, `max_concurrency` and `max_pending_calls`; its
-//! `impl` has `local`. A method has `num_returns`, `max_task_retries`, `retry_exceptions`, `backpressure` and `inline`, written
-//! in `#[method(..)]`. The builder that `.options()` returns sets options for one call. An unknown option is a compile error; a
+//! struct are the resources, those four, `max_restarts`, `max_task_retries`, `checkpoint_every`, `max_concurrency`,
+//! `groups(name = size)`, `allow_out_of_order_execution` and `max_pending_calls`; its `impl` has `default` and `local`. A method
+//! has `num_returns`, `group`, `max_task_retries`, `retry_exceptions`, `backpressure` and `inline`, written in `#[method(..)]`. The builder that `.options()` returns sets options for one call. An unknown option is a compile error; a
 //! value out of range is a compile error in an attribute, and an error of the call in a builder.
 //!
 //! A task requests one CPU by default, an `async fn` task and a call of an actor none: in an engine with `num_cpus(4)` at
