@@ -73,7 +73,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = ["program", "", "ours", "article", "ideal", "over the ideal"];
         let [program, what, ours, article, ideal, over] = columns;
-        writeln!(f, "{program:<20}{what:<27}{ours:>12}{article:>12}{ideal:>12}  {over:>14}")?;
+        writeln!(f, "{program:<22}{what:<27}{ours:>12}{article:>12}{ideal:>12}  {over:>14}")?;
         for timing in &self.timings {
             let seconds = |time: Option<Duration>| match time {
                 Some(time) => format!("{:.6} s", time.as_secs_f64()),
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
             };
             writeln!(
                 f,
-                "{:<20}{:<27}{:>12}{:>12}{:>12}  {:>14}{}",
+                "{:<22}{:<27}{:>12}{:>12}{:>12}  {:>14}{}",
                 timing.program,
                 timing.what,
                 seconds(Some(timing.ours)),
