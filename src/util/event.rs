@@ -2,14 +2,12 @@
 
 mod rules;
 
-use std::fmt;
 use std::time::Duration;
 
-use ray_core::__private::{Arg, IntoArg};
-use ray_core::{ActorHandle, Error, ErrorKind, ObjectRef, Result};
+use ray_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{Client, Owned, Service, Ticket};
+use crate::util::service::{Client, Owned, Ticket, handle};
 use rules::{Reply, Request, Rules};
 
 /// The actor of an [`Event`]. A program names it only to create an event with the options of an actor, or to find one by its name,
@@ -39,17 +37,7 @@ impl EventActor {
     }
 }
 
-impl Service for EventActor {
-    type Rules = Rules;
-
-    fn ask(actor: &ActorHandle<Self>, request: Request) -> ObjectRef<Reply> {
-        actor.ask.remote(request)
-    }
-
-    fn wait(actor: &ActorHandle<Self>, ticket: Ticket) -> ObjectRef<()> {
-        actor.wait.remote(ticket)
-    }
-}
+handle!("Event" [] Event, EventActor);
 
 /// A flag that any number of threads, tasks and actors can wait for, on a cluster in all processes. It is Python's
 /// `threading.Event`; in a Python program on Ray an actor with an `asyncio.Event` does this
@@ -79,33 +67,6 @@ impl Service for EventActor {
 #[serde(transparent)]
 pub struct Event {
     client: Client<EventActor>,
-}
-
-impl fmt::Debug for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Event").field(&self.client.actor.id()).finish()
-    }
-}
-
-/// Two handles are equal if they are of the same event.
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.client.actor == other.client.actor
-    }
-}
-
-impl Eq for Event {}
-
-impl From<ActorHandle<EventActor>> for Event {
-    fn from(actor: ActorHandle<EventActor>) -> Self {
-        Self { client: Client::new(actor) }
-    }
-}
-
-impl IntoArg<Event> for &Event {
-    fn into_arg(self) -> Arg<Event> {
-        self.clone().into_arg()
-    }
 }
 
 impl Default for Event {

@@ -358,7 +358,9 @@ impl Pool {
     /// Ends the pool when its calls have ended: no call can be submitted any more.
     pub fn close(&self) {
         let mut workers = self.workers.lock();
-        workers.is_closed = true;
+        if std::mem::replace(&mut workers.is_closed, true) {
+            return;
+        }
         let ends: Vec<_> = workers.running.iter().map(ActorHandle::terminate).collect();
         workers.ended.extend(ends);
     }

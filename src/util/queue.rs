@@ -4,16 +4,15 @@ mod asynchronous;
 mod errors;
 mod rules;
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use ray_core::__private::{AnyValue, Arg, IntoArg};
-use ray_core::{ActorHandle, Error, ErrorKind, ObjectRef, Result};
+use ray_core::__private::AnyValue;
+use ray_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{Client, Owned, Service, Ticket};
+use crate::util::service::{Client, Owned, Ticket, handle};
 pub use errors::{GetError, PutBatchError, PutError};
 use rules::{Reply, Request, Rules};
 
@@ -52,17 +51,7 @@ impl QueueActor {
     }
 }
 
-impl Service for QueueActor {
-    type Rules = Rules;
-
-    fn ask(actor: &ActorHandle<Self>, request: Request) -> ObjectRef<Reply> {
-        actor.ask.remote(request)
-    }
-
-    fn wait(actor: &ActorHandle<Self>, ticket: Ticket) -> ObjectRef<()> {
-        actor.wait.remote(ticket)
-    }
-}
+handle!("Queue" [T] Queue<T>, QueueActor, items: PhantomData);
 
 /// A first-in, first-out queue of items for any number of producers and consumers: threads, tasks and actors, on a cluster in any
 /// process. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.queue.Queue.html).
@@ -122,33 +111,6 @@ pub struct Queue<T> {
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
         Self { client: self.client.clone(), items: PhantomData }
-    }
-}
-
-impl<T> fmt::Debug for Queue<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Queue").field(&self.client.actor.id()).finish()
-    }
-}
-
-/// Two handles are equal if they are of the same queue.
-impl<T> PartialEq for Queue<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.client.actor == other.client.actor
-    }
-}
-
-impl<T> Eq for Queue<T> {}
-
-impl<T> From<ActorHandle<QueueActor>> for Queue<T> {
-    fn from(actor: ActorHandle<QueueActor>) -> Self {
-        Self { client: Client::new(actor), items: PhantomData }
-    }
-}
-
-impl<T> IntoArg<Queue<T>> for &Queue<T> {
-    fn into_arg(self) -> Arg<Queue<T>> {
-        self.clone().into_arg()
     }
 }
 

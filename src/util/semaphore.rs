@@ -2,14 +2,12 @@
 
 mod rules;
 
-use std::fmt;
 use std::time::Duration;
 
-use ray_core::__private::{Arg, IntoArg};
-use ray_core::{ActorHandle, Error, ErrorKind, ObjectRef, Result};
+use ray_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{Client, Owned, Service, Ticket};
+use crate::util::service::{Client, Owned, Ticket, handle};
 use rules::{Reply, Request, Rules};
 
 /// The actor of a [`Semaphore`]. A program names it only to create a semaphore with the options of an actor, or to find one by its
@@ -38,17 +36,7 @@ impl SemaphoreActor {
     }
 }
 
-impl Service for SemaphoreActor {
-    type Rules = Rules;
-
-    fn ask(actor: &ActorHandle<Self>, request: Request) -> ObjectRef<Reply> {
-        actor.ask.remote(request)
-    }
-
-    fn wait(actor: &ActorHandle<Self>, ticket: Ticket) -> ObjectRef<()> {
-        actor.wait.remote(ticket)
-    }
-}
+handle!("Semaphore" [] Semaphore, SemaphoreActor);
 
 /// A number of permits that threads, tasks and actors share, on a cluster in all processes. It limits how many of them do something
 /// at the same time. Ray has none; in a Python program on Ray an actor with an `asyncio.Semaphore` does this.
@@ -59,7 +47,7 @@ impl Service for SemaphoreActor {
 ///
 /// Permits are given in the order in which the callers began to wait. A [`Permit`] returns to the semaphore when it is dropped. If a
 /// process of a cluster crashes, its permits are lost. If the actor of the semaphore restarts, which only `max_restarts` in its options
-/// allows, all permits are free again, and those that callers still have are added when they are dropped.
+/// allows, all permits are free again, and those that callers still have are worth nothing.
 ///
 /// ```
 /// use ray::remote;
@@ -83,37 +71,10 @@ pub struct Semaphore {
     client: Client<SemaphoreActor>,
 }
 
-impl fmt::Debug for Semaphore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Semaphore").field(&self.client.actor.id()).finish()
-    }
-}
-
-/// Two handles are equal if they are of the same semaphore.
-impl PartialEq for Semaphore {
-    fn eq(&self, other: &Self) -> bool {
-        self.client.actor == other.client.actor
-    }
-}
-
-impl Eq for Semaphore {}
-
-impl From<ActorHandle<SemaphoreActor>> for Semaphore {
-    fn from(actor: ActorHandle<SemaphoreActor>) -> Self {
-        Self { client: Client::new(actor) }
-    }
-}
-
-impl IntoArg<Semaphore> for &Semaphore {
-    fn into_arg(self) -> Arg<Semaphore> {
-        self.clone().into_arg()
-    }
-}
-
 /// A permit of a [`Semaphore`]. Its drop gives it back; it waits for nothing.
 #[derive(Debug)]
 #[must_use = "dropped at once, it gives the permit back at once"]
-pub struct Permit(Option<Semaphore>);
+pub struct Permit(Option<(Semaphore, u64)>);
 
 impl Permit {
     /// Ends this guard without giving the permit back; [`Semaphore::add_permits`] replaces it.
@@ -131,8 +92,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(semaphore) = self.0.take() {
-            semaphore.client.send(Request::Add(1));
+        if let Some((semaphore, instance)) = self.0.take() {
+            semaphore.client.send(Request::Return(instance));
         }
     }
 }
@@ -271,7 +232,7 @@ impl Semaphore {
 
     fn permit(&self, reply: Reply) -> Result<Option<Permit>> {
         match reply {
-            Reply::Acquired => Ok(Some(Permit(Some(self.clone())))),
+            Reply::Acquired(instance) => Ok(Some(Permit(Some((self.clone(), instance))))),
             Reply::None => Ok(None),
             _ => Err(unexpected()),
         }

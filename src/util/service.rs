@@ -34,7 +34,7 @@ const REPLY: Duration = Duration::from_secs(1);
 pub(in crate::util) type Ticket = u64;
 
 /// A new ticket. It begins at a random number, so those of several processes differ.
-fn new_ticket() -> Ticket {
+pub(in crate::util) fn new_ticket() -> Ticket {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(std::process::id())));
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -261,6 +261,52 @@ pub(in crate::util) struct Client<S: Service> {
     #[serde(skip)]
     local: Local<S>,
 }
+
+/// The parts that all handles have: `Debug`, equality, the way from the handle of the actor, and from a borrow as an argument; and the
+/// way to the actor. `$field` is a further field of the handle, with its value.
+macro_rules! handle {
+    ($name:literal [$($item:ident)?] $handle:ty, $actor:ty $(, $field:ident: $value:expr)?) => {
+        impl crate::util::service::Service for $actor {
+            type Rules = Rules;
+
+            fn ask(actor: &ray_core::ActorHandle<Self>, request: Request) -> ray_core::ObjectRef<Reply> {
+                actor.ask.remote(request)
+            }
+
+            fn wait(actor: &ray_core::ActorHandle<Self>, ticket: crate::util::service::Ticket) -> ray_core::ObjectRef<()> {
+                actor.wait.remote(ticket)
+            }
+        }
+
+        impl$(<$item>)? std::fmt::Debug for $handle {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple($name).field(&self.client.actor.id()).finish()
+            }
+        }
+
+        /// Two handles are equal if they have the same actor.
+        impl$(<$item>)? PartialEq for $handle {
+            fn eq(&self, other: &Self) -> bool {
+                self.client.actor == other.client.actor
+            }
+        }
+
+        impl$(<$item>)? Eq for $handle {}
+
+        impl$(<$item>)? From<ray_core::ActorHandle<$actor>> for $handle {
+            fn from(actor: ray_core::ActorHandle<$actor>) -> Self {
+                Self { client: crate::util::service::Client::new(actor) $(, $field: $value)? }
+            }
+        }
+
+        impl$(<$item>)? ray_core::__private::IntoArg<$handle> for &$handle {
+            fn into_arg(self) -> ray_core::__private::Arg<$handle> {
+                self.clone().into_arg()
+            }
+        }
+    };
+}
+pub(in crate::util) use handle;
 
 /// The state, once it was found in this process.
 type Local<S> = OnceLock<Arc<Shared<<S as Service>::Rules>>>;

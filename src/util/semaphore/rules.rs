@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{self, Line, Removed, Ticket, Tickets};
+use crate::util::service::{self, Line, Removed, Ticket, Tickets, new_ticket};
 
 /// The free permits, and the callers that wait for one.
 #[derive(Debug)]
 pub(crate) struct Rules {
+    /// The number of this instance of the actor. A permit of an earlier one is not added.
+    instance: u64,
     permits: usize,
     waiting: VecDeque<Ticket>,
     tickets: Tickets<()>,
@@ -19,6 +21,8 @@ pub(crate) struct Rules {
 pub enum Request {
     Acquire(Option<Ticket>),
     Add(usize),
+    /// A permit of this instance comes back.
+    Return(u64),
     Available,
     Collect(Ticket),
     Abandon(Ticket),
@@ -33,7 +37,8 @@ impl Request {
 /// The reply to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Reply {
-    Acquired,
+    /// A permit of this instance.
+    Acquired(u64),
     None,
     Done,
     Available(usize),
@@ -50,7 +55,7 @@ impl service::Reply for Reply {
 
 impl Rules {
     pub(super) fn new(permits: usize) -> Self {
-        Self { permits, waiting: VecDeque::new(), tickets: Tickets::default() }
+        Self { instance: new_ticket(), permits, waiting: VecDeque::new(), tickets: Tickets::default() }
     }
 
     /// Gives permits to the first callers that wait; the rest is free.
@@ -85,7 +90,7 @@ impl service::Rules for Rules {
         match request {
             Request::Acquire(_) if self.permits > 0 => {
                 self.permits -= 1;
-                Reply::Acquired
+                Reply::Acquired(self.instance)
             }
             Request::Acquire(None) => Reply::None,
             Request::Acquire(Some(ticket)) => {
@@ -97,9 +102,15 @@ impl service::Rules for Rules {
                 self.add(permits);
                 Reply::Done
             }
+            Request::Return(instance) => {
+                if instance == self.instance {
+                    self.add(1);
+                }
+                Reply::Done
+            }
             Request::Available => Reply::Available(self.permits),
             Request::Collect(ticket) => match self.leave(ticket) {
-                Removed::Settled(()) => Reply::Acquired,
+                Removed::Settled(()) => Reply::Acquired(self.instance),
                 Removed::Waiting => Reply::None,
                 Removed::Unknown => Reply::Unknown,
             },
@@ -126,7 +137,7 @@ impl service::Rules for Rules {
 
     fn undo(ticket: Ticket, reply: Reply) -> Option<Request> {
         match reply {
-            Reply::Acquired => Some(Request::Add(1)),
+            Reply::Acquired(instance) => Some(Request::Return(instance)),
             Reply::Waits => Some(Request::Abandon(ticket)),
             _ => None,
         }
@@ -141,14 +152,14 @@ mod tests {
     #[test]
     fn permits_go_to_the_callers_in_order() {
         let mut semaphore = Rules::new(1);
-        assert!(matches!(semaphore.serve(Request::Acquire(Some(1))), Reply::Acquired));
+        assert!(matches!(semaphore.serve(Request::Acquire(Some(1))), Reply::Acquired(_)));
         for ticket in [2, 3, 4] {
             assert!(matches!(semaphore.serve(Request::Acquire(Some(ticket))), Reply::Waits));
         }
         semaphore.serve(Request::Abandon(3));
         semaphore.serve(Request::Add(1));
         assert!(matches!(semaphore.serve(Request::Collect(4)), Reply::None), "the permit belongs to an earlier caller");
-        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired));
+        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired(_)));
         semaphore.serve(Request::Add(2));
         assert!(matches!(semaphore.serve(Request::Available), Reply::Available(2)));
         assert!(semaphore.tickets.is_empty() && semaphore.waiting.is_empty());
@@ -162,10 +173,10 @@ mod tests {
         }
         semaphore.serve(Request::Add(1));
         semaphore.serve(Request::Abandon(1));
-        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired));
+        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired(_)));
         let reply = semaphore.serve(Request::Acquire(Some(3)));
         semaphore.serve(Rules::undo(3, reply).unwrap());
-        semaphore.serve(Rules::undo(0, Reply::Acquired).unwrap());
+        semaphore.serve(Rules::undo(0, Reply::Acquired(semaphore.instance)).unwrap());
         assert!(matches!(semaphore.serve(Request::Available), Reply::Available(1)));
         assert!(semaphore.tickets.is_empty());
     }

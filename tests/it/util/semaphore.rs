@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use ray::util::Semaphore;
+use ray::util::{Semaphore, SemaphoreActor};
 use ray::{ObjectRef, remote};
 
 use super::{a_caller_waits, nobody_waits};
@@ -130,4 +130,17 @@ fn a_shutdown_ends_all_waits() {
     assert!(semaphore.available_permits().unwrap_err().is_actor_died());
     assert!(semaphore.add_permits(1).unwrap_err().is_actor_died());
     drop(permit);
+}
+
+/// A permit that an earlier instance of the actor gave does not count in the instance after a restart.
+#[test]
+fn a_permit_from_before_a_restart_adds_none() {
+    engine();
+    let actor = SemaphoreActor::options().max_restarts(1).remote(2);
+    let semaphore: Semaphore = actor.clone().into();
+    let permit = semaphore.acquire().unwrap();
+    ray::kill_and_restart(&actor).unwrap();
+    eventually("the restarted semaphore has all its permits", || semaphore.available_permits().is_ok_and(|permits| permits == 2));
+    drop(permit);
+    assert_eq!(semaphore.available_permits().unwrap(), 2, "the late permit adds none");
 }
