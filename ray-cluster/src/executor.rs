@@ -22,6 +22,7 @@ use ray_core::__private::executor::{
 use ray_core::__private::{AnyRef, Encoded, EncodedArg};
 use ray_core::{ClusterInfo, Error, ErrorKind, Result, TraceContext};
 
+use crate::call::Call;
 use crate::document;
 use crate::frame::{Kind, Writer};
 use crate::link::Link;
@@ -92,15 +93,14 @@ impl Cluster {
 
     fn send(&self, call: &Waiting) -> Result<()> {
         let mut frame = Writer::new(if call.actor.is_some() { Kind::Call } else { Kind::Submit });
-        frame.u64(call.task);
         if let Some(actor) = call.actor {
             frame.u64(actor);
         }
-        frame.blob(&call.document).expect("a document is short");
-        write_trace(&mut frame, call.trace.as_ref());
         // They live until the frame is sent: the drop of a stored object is a frame as well.
         let mut stored = Vec::new();
-        self.link.write_args(&mut frame, &call.name, &call.args, &mut stored)?;
+        let written =
+            Call { task: call.task, name: &call.name, document: &call.document, trace: call.trace.as_ref(), args: &call.args };
+        written.write(&self.link, &mut frame, &mut stored)?;
         self.link.send(frame)
     }
 
@@ -185,11 +185,6 @@ impl Cluster {
     }
 }
 
-/// Writes the trace context of a call; an empty text: it has none.
-fn write_trace(frame: &mut Writer, trace: Option<&TraceContext>) {
-    frame.text(trace.map_or("", TraceContext::as_text)).expect("a trace context is short");
-}
-
 /// Runs `then` when all objects are settled, on a thread of its own if they are not yet.
 fn when_ready(objects: Vec<AnyRef>, then: impl FnOnce() + Send + 'static) {
     if objects.iter().all(AnyRef::is_here) {
@@ -220,10 +215,9 @@ impl Executor for Cluster {
         let mut stored = Vec::new();
         let created = self.link.ask_with(|request| {
             let mut frame = Writer::new(Kind::Create);
-            frame.u64(request).u64(number).u64(task);
-            frame.blob(&document).expect("a document is short");
-            write_trace(&mut frame, trace.as_ref());
-            self.link.write_args(&mut frame, spec.name(), &args, &mut stored)?;
+            frame.u64(request).u64(number);
+            let call = Call { task, name: spec.name(), document: &document, trace: trace.as_ref(), args: &args };
+            call.write(&self.link, &mut frame, &mut stored)?;
             Ok(frame)
         });
         // The calls fail with the failure of the constructor.

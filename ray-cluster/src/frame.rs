@@ -4,6 +4,13 @@
 //! has a variable length begins with the length, in 4 bytes. Bytes longer than [`INLINE`] are not in the frame: the frame has their
 //! length with the bit [`IN_MEMFD`], and the file descriptor of a memfd that contains them travels with the frame. File descriptors
 //! arrive in the order of the frames.
+//!
+//! # Calls
+//!
+//! SUBMIT, CALL, CREATE and RUN end with a call: 1 or 0 (1 byte), the task, the specification, the trace context, the number of the
+//! arguments (2 bytes) and the arguments. 1: the call is *plain*, its arguments are values without references and it is short. The
+//! Python package passes such a call on in one piece, from the driver to the program of the worker, and does not look at its
+//! arguments.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,8 +20,10 @@ use std::os::fd::OwnedFd;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// The version of the frames. Both sides of a socket must have the same.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
+/// A longer call does not travel in one piece: each of its arguments is a value of Ray.
+pub(crate) const PLAIN: usize = 64 * 1024;
 /// Longer bytes travel in a memfd.
 pub(crate) const INLINE: usize = 256 * 1024;
 const IN_MEMFD: u32 = 1 << 31;

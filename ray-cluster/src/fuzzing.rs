@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use ray_core::__private::Encoded;
 
+use crate::call::ReadCall;
 use crate::channel::Sender;
 use crate::document::ReadDocuments;
 use crate::frame::{self, Kind, Reader};
@@ -42,15 +42,8 @@ fn run(link: &std::sync::Arc<Link>, documents: &ReadDocuments, frame: &mut Reade
     frame.u64()?;
     frame.u8()?;
     frame.u64()?;
-    frame.u64()?;
     frame.u32()?;
-    drop(ray_core::TraceContext::of_text(&frame.text()?));
-    documents.read(frame.blob()?).map_err(std::io::Error::other)?;
-    for _ in 0..frame.u16()? {
-        let value: Encoded = link.read_value(frame)?;
-        drop(value);
-    }
-    Ok(())
+    ReadCall::read(link, documents, frame).map(drop)
 }
 
 fn memfd(bytes: &[u8]) -> OwnedFd {

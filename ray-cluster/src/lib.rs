@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod actors;
 #[cfg(target_os = "linux")]
+mod call;
+#[cfg(target_os = "linux")]
 mod channel;
 #[cfg(target_os = "linux")]
 mod document;

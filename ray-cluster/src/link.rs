@@ -306,7 +306,7 @@ impl Link {
     }
 
     /// The number of an object that the other side has.
-    fn number_of(self: &Arc<Self>, object: &AnyRef) -> Option<u64> {
+    pub(crate) fn number_of(self: &Arc<Self>, object: &AnyRef) -> Option<u64> {
         Some(self.own(&object.remote()?)?.number)
     }
 
@@ -355,40 +355,6 @@ impl Link {
 
     fn is_unready(self: &Arc<Self>, object: &AnyRef) -> bool {
         self.number_of(object).is_none() && !object.is_here()
-    }
-
-    /// Writes the arguments of a call of `name`. No object among them is [`unready`](Self::unready).
-    ///
-    /// # Errors
-    /// Those of [`write_value`](Self::write_value); the error of an argument that has failed.
-    pub(crate) fn write_args(
-        self: &Arc<Self>,
-        frame: &mut Writer,
-        name: &str,
-        args: &[EncodedArg],
-        stored: &mut Vec<Arc<Object>>,
-    ) -> Result<()> {
-        frame.u16(u16::try_from(args.len()).expect("a function has few parameters"));
-        for arg in args {
-            match arg {
-                EncodedArg::Value(value) => self.write_value(frame.u8(0), value, stored)?,
-                EncodedArg::Reference(reference) => {
-                    let numbers = reference.objects().iter().map(|object| self.number_of(object)).collect::<Option<Vec<_>>>();
-                    match numbers.as_deref() {
-                        Some([number]) if !reference.is_vector() => _ = frame.u8(1).u64(*number),
-                        Some(numbers) => {
-                            frame.u8(2).u32(u32::try_from(numbers.len()).expect("a vector in memory has fewer elements"));
-                            numbers.iter().for_each(|number| _ = frame.u64(*number));
-                        }
-                        None => {
-                            let value = reference.encode_value().map_err(|error| fail::argument(name, error))?;
-                            self.write_value(frame.u8(0), &value, stored)?;
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -21,11 +21,12 @@ use crate::identity::Identity;
 const PACKAGE: &str = "ray_rust";
 
 /// The files of the Python package.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("__init__.py", include_str!("../python/ray_rust/__init__.py")),
     ("actors.py", include_str!("../python/ray_rust/actors.py")),
     ("answers.py", include_str!("../python/ray_rust/answers.py")),
     ("bridge.py", include_str!("../python/ray_rust/bridge.py")),
+    ("calls.py", include_str!("../python/ray_rust/calls.py")),
     ("definitions.py", include_str!("../python/ray_rust/definitions.py")),
     ("errors.py", include_str!("../python/ray_rust/errors.py")),
     ("frames.py", include_str!("../python/ray_rust/frames.py")),

@@ -6,8 +6,8 @@
 //! 2. The thread that reads a call runs its body, and another thread reads meanwhile if that is needed ([`Reading`]). So answers
 //!    arrive while bodies wait.
 //! 3. The calls of an actor run one after the other. If the actor is concurrent (it has async methods, concurrency groups, or a
-//!    `max_concurrency` larger than 1), each call is handed to a thread of its own, in the order in which the calls came; the bodies
-//!    may begin in another order.
+//!    `max_concurrency` larger than 1), each call is handed to a thread of its own. A method by `&mut self` begins after the calls
+//!    that came before it; methods by `&self` may begin in another order.
 //! 4. The process ends when the worker closes the socket, or asks it to finish: then the instance of the actor is dropped first, after
 //!    the call that runs.
 
@@ -22,12 +22,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, MutexGuard};
 use ray_core::__private::executor::{PROCESSES, RemoteBody, fail, fetch, init_with_executor, proxy_of};
-use ray_core::__private::{AnyActor, Encoded, EncodedArg, Instance, Registration, lookup};
-use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result, TraceContext};
+use ray_core::__private::{AnyActor, Encoded, Instance, Registration, lookup};
+use ray_core::{ClusterInfo, Config, Error, ErrorKind, Result};
 use serde::Deserialize;
 
+use crate::call::ReadCall;
 use crate::channel::{Receiver, Sender};
-use crate::document::{Document, ReadDocuments};
+use crate::document::ReadDocuments;
 use crate::executor::{Cluster, Host};
 use crate::frame::{Kind, PROTOCOL, Reader, Writer, malformed};
 use crate::identity;
@@ -196,11 +197,8 @@ impl Actor {
 /// One call, as the worker sends it.
 struct Request {
     number: u64,
-    task: u64,
     attempt: u32,
-    trace: Option<TraceContext>,
-    document: Arc<Document>,
-    args: Vec<EncodedArg>,
+    call: ReadCall,
 }
 
 const FUNCTION: u8 = 0;
@@ -270,12 +268,8 @@ impl Worker {
 
     fn run(self: &Arc<Self>, frame: &mut Reader<'_>) -> io::Result<Option<Call>> {
         let (number, what, actor) = (frame.u64()?, frame.u8()?, frame.u64()?);
-        let (task, attempt) = (frame.u64()?, frame.u32()?);
-        let trace = TraceContext::of_text(&frame.text()?);
-        let document = self.documents.read(frame.blob()?).map_err(io::Error::other)?;
-        let count = frame.u16()?;
-        let args = (0..count).map(|_| Ok(self.link.read_value(frame)?.into())).collect::<io::Result<_>>()?;
-        let request = Request { number, task, attempt, trace, document, args };
+        let attempt = frame.u32()?;
+        let request = Request { number, attempt, call: ReadCall::read(&self.link, &self.documents, frame)? };
         Ok(match what {
             FUNCTION => self.function(request),
             CONSTRUCTOR => self.construct(actor, request),
@@ -284,7 +278,7 @@ impl Worker {
     }
 
     fn function(self: &Arc<Self>, request: Request) -> Option<Call> {
-        let Request { number, task, attempt, trace, document, args } = request;
+        let Request { number, attempt, call: ReadCall { task, document, trace, args } } = request;
         match lookup(&document.path) {
             Ok(found) => {
                 let body = RemoteBody::new(task, document.body(attempt, trace), found.spec(), found.is_async());
@@ -302,7 +296,7 @@ impl Worker {
     }
 
     fn construct(self: &Arc<Self>, actor: u64, request: Request) -> Option<Call> {
-        let Request { number, task, attempt, trace, document, args } = request;
+        let Request { number, attempt, call: ReadCall { task, document, trace, args } } = request;
         // The worker has sent a handle of the actor with this number.
         self.link.actors.enter(actor);
         if let Some(name) = &document.options.name {
@@ -346,7 +340,7 @@ impl Worker {
     }
 
     fn method(self: &Arc<Self>, request: Request) -> Option<Call> {
-        let Request { number, task, attempt, trace, document, args } = request;
+        let Request { number, attempt, call: ReadCall { task, document, trace, args } } = request;
         let Some(actor) = self.actor.get() else {
             let what = "the worker calls a method before the constructor";
             self.end(number, Err(fail::error(ErrorKind::System, what)), |_| false);
@@ -354,10 +348,11 @@ impl Worker {
         };
         let method = actor.class.method(document.path.rsplit("::").next().unwrap_or_default());
         let known = match (actor.enter(), method) {
-            (Some(instance), _) if document.path == READY => Ok((instance, None)),
+            (Some(_), _) if document.path == READY => Ok(None),
             (Some(instance), Ok(method)) => {
                 let body = RemoteBody::new(task, document.body(attempt, trace), method.spec(), method.is_async());
-                Ok((instance, Some((method, self.begin(number, body)))))
+                // The call takes its place in the line here: the threads of later calls may be faster than its own.
+                Ok(Some((method, self.begin(number, body), method.call(&instance, args))))
             }
             (Some(_), Err(error)) => Err(unknown(&error)),
             (None, _) => Err(fail::error(ErrorKind::System, "the constructor of the actor has failed")),
@@ -365,11 +360,11 @@ impl Worker {
         let worker = Arc::clone(self);
         let call = move || {
             match known {
-                Ok((instance, Some((method, body)))) => {
-                    let ended = body.run_as(&worker.actor().own, method.call(&instance, args));
+                Ok(Some((method, body, call))) => {
+                    let ended = body.run_as(&worker.actor().own, call);
                     worker.end(number, ended, |error| method.retries(error));
                 }
-                Ok((_, None)) => worker.end(number, Encoded::of(&()), |_| false),
+                Ok(None) => worker.end(number, Encoded::of(&()), |_| false),
                 Err(error) => worker.end(number, Err(error), |_| false),
             }
             worker.actor().leave();

@@ -11,4 +11,4 @@ frames on a socket that it inherits, and this package is the Python side of the 
 """
 
 #: The version of the frames. Both sides of a socket must have the same.
-PROTOCOL = 2
+PROTOCOL = 3

@@ -11,8 +11,8 @@ import msgpack
 import ray
 
 from . import frames, values, worker
+from .calls import specification
 from .frames import Writer
-from .link import parts
 from .values import ConstructorError, Died, RustError, Value
 from .worker import Failed
 
@@ -57,7 +57,7 @@ def construct(instance: Any, header: bytes, args: tuple[Any, ...], is_concurrent
     """Makes the Rust instance of an actor."""
     here = worker.child()
     here.is_actor = True
-    options = msgpack.unpackb(parts(header)[3]).get("options", {})
+    options = msgpack.unpackb(specification(header)).get("options", {})
     most = options.get("max_restarts", 0)
     if most != 0:
         actor = ray.get_runtime_context().get_actor_id()
@@ -93,7 +93,7 @@ def _ended(here: worker.Child, error: Failed, header: bytes) -> RustError:
 
 def _is_tried_again(here: worker.Child, header: bytes) -> bool:
     """Whether Ray tries the call again after a crash of this worker."""
-    options = msgpack.unpackb(parts(header)[3]).get("options", {})
+    options = msgpack.unpackb(specification(header)).get("options", {})
     retries: int = options.get("max_task_retries", here.task_retries)
     return retries < 0 or worker.attempt_number() < retries
 

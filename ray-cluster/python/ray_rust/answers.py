@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,10 @@ _SHORTEST_LOOK, _LOOK_PER_OBJECT, _LONGEST_LOOK = 0.002, 0.00005, 0.1
 _OK, _RUST_ERROR, _SYSTEM_ERROR = 0, 1, 2
 #: Whose error it is.
 _OWN, _OF_ARGUMENT, _OF_CONSTRUCTOR, _OF_RESTART, _OF_DEATH = 0, 1, 2, 3, 4
+
+#: The begin of an answer with a value: request, outcome, length. After the value stands that it has no references.
+_VALUE_HEAD = struct.Struct("<QBI")
+_NO_ITEMS = b"\0\0"
 
 #: The value, of which the program uses nothing, when it has asked whether an object is ready: the unit of Rust in MessagePack.
 _READY_ANSWER = b"\xc0"
@@ -70,12 +75,17 @@ class Answers:
                 frame.u64(self.actors.enter(item._ray_actor_id.binary(), item))
                 frame.text(class_of(item))
 
-    def settle(self, request: int, outcome: Any, own: str = "") -> None:
-        """Answers a request with a value or with an error. `own` is the id of the task that has made the object."""
-        self.channel.send(self._outcome(request, outcome, own))
+    def settle(self, request: int, outcome: Any, ref: Any = None) -> None:
+        """Answers a request for the object with this reference with a value or with an error."""
+        self.channel.send(self._outcome(request, outcome, ref))
 
-    def _outcome(self, request: int, outcome: Any, own: str) -> Writer:
+    def _outcome(self, request: int, outcome: Any, ref: Any) -> Writer:
         frame = Writer(frames.SETTLED)
+        if type(outcome) is bytes and len(outcome) <= frames.INLINE:
+            frame.bytes += _VALUE_HEAD.pack(request, _OK, len(outcome))
+            frame.bytes += outcome
+            frame.bytes += _NO_ITEMS
+            return frame
         frame.u64(request)
         if values.is_value(outcome):
             frame.u8(_OK)
@@ -83,6 +93,7 @@ class Answers:
         elif (error := values.rust_error(outcome)) is not None:
             frame.u8(_RUST_ERROR)
             of_own = _OF_DEATH if isinstance(error, Died) else _OF_RESTART if error.restarts else _OWN
+            own = "" if ref is None else ref.task_id().hex()
             frame.u8(of_own if error.task == own else _OF_ARGUMENT)
             frame.blob(error.payload)
         elif (payload := values.constructor_error(outcome)) is not None:
@@ -138,21 +149,20 @@ class Answers:
                 for request, number, ref in looks:
                     self._answer_when_ready(request, number, ref)
 
-    def answer_to(self, request: int, outcome: Any, own: str) -> Writer:
+    def answer_to(self, request: int, outcome: Any, ref: Any) -> Writer:
         """The answer to a request for an object."""
         try:
-            return self._outcome(request, outcome, own)
+            return self._outcome(request, outcome, ref)
         except Exception as error:
             # For instance no memory for the value.
-            return self._outcome(request, error, own)
+            return self._outcome(request, error, ref)
 
     def _answer_when_completed(self, request: int, ref: Any) -> None:
-        own = ref.task_id().hex()
         self.wanted[request] = ref
 
         def completed(outcome: Any) -> None:
             self.wanted.pop(request, None)
-            self.channel.send(self.answer_to(request, outcome, own))
+            self.channel.send(self.answer_to(request, outcome, ref))
 
         when_completed(ref, completed)
 
@@ -282,10 +292,9 @@ class Watch:
     def _answer(self, refs: list[ObjectRef[Any]], outcomes: list[Any]) -> None:
         answers: list[Writer] = []
         for ref, outcome in zip(refs, outcomes, strict=True):
-            own = ref.task_id().hex()
             for request, _number in self._requests.pop(ref):
                 self._answers.wanted.pop(request, None)
-                answers.append(self._answers.answer_to(request, outcome, own))
+                answers.append(self._answers.answer_to(request, outcome, ref))
         self._answers.channel.send_all(answers)
 
 

@@ -4,6 +4,10 @@ A frame is a length (of all that follows, 4 bytes), a kind (1 byte) and a body. 
 has a variable length begins with the length, in 4 bytes. Bytes longer than `INLINE` are not in the frame: the frame has their
 length with the bit `IN_MEMFD`, and the file descriptor of a memfd that contains them travels with the frame. File descriptors
 arrive in the order of the frames. Documents are in MessagePack.
+
+A call is 1 or 0 (1 byte), the task, the specification, the trace context, the number of the arguments (2 bytes) and the arguments.
+1: the call is plain, its arguments are values without references and it is short. Such a call passes in one piece from the driver
+to the program of the worker.
 """
 
 from __future__ import annotations
@@ -27,9 +31,9 @@ HELLO = 1  # see `bridge` and `worker`
 SETTLED = 2  # request, then an outcome: the answer to WANT, LOOK and RUN
 ANSWER = 3  # request, 1 and a document, or 0 and the kind and the text of an error: the answer to ASK
 # From the Rust program.
-SUBMIT = 10  # task, specification, trace context, arguments
-CALL = 11  # task, actor, specification, trace context, arguments
-CREATE = 12  # request, actor, task, specification, trace context, arguments; answered like ASK
+SUBMIT = 10  # call
+CALL = 11  # actor, call
+CREATE = 12  # request, actor, call; answered like ASK
 WANT = 13  # request, object
 DROP = 14  # object
 PUT = 15  # object, value
@@ -37,12 +41,12 @@ CANCEL = 16  # task, flags (1: recursive, 2: force)
 KILL = 17  # actor, 1 to restart it
 ACQUIRE = 18  # actor
 RELEASE = 19  # actor
-WAITS = 20  # task, 1 or 0: the body of the task begins or ends a wait
+WAITS = 20  # task, 1 or 0: the body of the task, or a thread without a body (task 0), begins or ends a wait
 ASK = 21  # request, document
 EXIT = 22  # the actor of this process ends after the calls that run
 LOOK = 23  # request, object; answered like WANT when the object is ready, without its value
 # To the Rust program.
-RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, task, attempt, trace context, specification, arguments
+RUN = 30  # request, what (0 function, 1 constructor, 2 method), actor, attempt, call
 STOP = 31  # request: the body of a RUN was cancelled
 FINISH = 32  # the instance of the actor is dropped, and then the program ends
 
@@ -132,6 +136,12 @@ class Reader:
             raise Malformed("a frame ends too early")
         self._at = end
         return self._body[at:end]
+
+    def peek(self) -> int:
+        """The next byte, which is read again later."""
+        byte = self.u8()
+        self._at -= 1
+        return byte
 
     def rewind(self) -> None:
         """Begins again with the first byte."""

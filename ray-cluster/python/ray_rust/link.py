@@ -9,7 +9,6 @@ inside values. A number counts how often the program has the object, and is forg
 from __future__ import annotations
 
 import platform
-import struct
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,6 +20,7 @@ from ray.actor import ActorHandle
 
 from . import frames, values
 from .answers import Answers, FailedObject
+from .calls import OBJECT, OBJECTS, SINGLE, VALUE, Call, header, plain
 from .definitions import make_class, make_function
 from .frames import Channel, Reader, Writer
 from .options import Specifications
@@ -32,11 +32,6 @@ from .values import Value
 _MOST_RECORDED = 1000
 #: Of so many actors without a handle the state is known.
 _FORMER = 1000
-
-#: The arguments of a frame: a value, an object, or several objects that are the elements of a vector.
-_VALUE, _OBJECT, _OBJECTS = 0, 1, 2
-#: In a header: the argument is one value.
-SINGLE = 0xFFFFFFFF
 
 _READY = "ray::ActorHandle::ready"
 _TERMINATE = "ray::ActorHandle::terminate"
@@ -87,25 +82,28 @@ class Link(Answers):
             raise frames.Malformed(f"the program sends number {number}, which it does not have")
         return item
 
-    def _read_args(self, frame: Reader) -> tuple[list[Any], list[int]]:
-        """The arguments for Ray, and for each argument of the Rust function of how many of Ray's arguments it consists."""
+    def _read_call(self, frame: Reader) -> Call:
+        if frame.peek():
+            return plain(frame.rest())
+        frame.u8()
+        task, document, trace = frame.u64(), frame.blob(), frame.blob()
         args: list[Any] = []
         layout: list[int] = []
         for _ in range(frame.u16()):
             kind = frame.u8()
-            if kind == _VALUE:
+            if kind == VALUE:
                 args.append(self.read_value(frame))
                 layout.append(SINGLE)
-            elif kind == _OBJECT:
+            elif kind == OBJECT:
                 args.append(self._object(frame.u64()))
                 layout.append(SINGLE)
-            elif kind == _OBJECTS:
+            elif kind == OBJECTS:
                 count = frame.u32()
                 args.extend(self._object(frame.u64()) for _ in range(count))
                 layout.append(count)
             else:
                 raise frames.Malformed(f"an argument of kind {kind}")
-        return args, layout
+        return Call(task, document, header(task, layout, trace, document), args)
 
     def _object(self, number: int) -> ObjectRef[Any]:
         found = self.objects.get(number)
@@ -162,9 +160,8 @@ class Link(Answers):
         self.objects.set(number, ref.binary(), ref)
 
     def _submit(self, frame: Reader) -> None:
-        task, document, trace = frame.u64(), frame.blob(), frame.blob()
-        args, layout = self._read_args(frame)
-        specification = self._specifications.get(document)
+        call = self._read_call(frame)
+        specification = self._specifications.get(call.document)
 
         def submit() -> ObjectRef[Any]:
             # Ray checks the options here, which may be wrong.
@@ -175,41 +172,42 @@ class Link(Answers):
                     function = _functions[specification.path] = ray.remote(make_function(specification.path))
                 remote = function.options(name=specification.name, **specification.for_ray()).remote
                 submit = specification.submit = Submission(remote, "submit_task") if self._records else remote
-            return submit(header(task, layout, trace, document), *args)
+            return submit(call.header, *call.args)
 
-        self._enter(task, submit)
+        self._enter(call.task, submit)
 
     def _call(self, frame: Reader) -> None:
-        task, actor, document, trace = frame.u64(), frame.u64(), frame.blob(), frame.blob()
-        args, layout = self._read_args(frame)
+        actor = frame.u64()
+        call = self._read_call(frame)
+        document = call.document
         specification = self._specifications.get(document)
         handle = self.actors.get(actor)
 
-        def call() -> Any:
+        def submit() -> Any:
             if handle is None:
                 raise ray.exceptions.ActorDiedError
             if specification.path == _TERMINATE:
                 return handle.rust_terminate__.remote()
             recorded = self._methods.setdefault(actor, {})
-            submit = recorded.get(document)
-            if submit is None:
+            remote = recorded.get(document)
+            if remote is None:
                 name = "rust_ready__" if specification.path == _READY else specification.method
                 method = getattr(handle, name)
                 if specification.options or specification.name != specification.default_name:
                     method = method.options(name=specification.name, **specification.for_ray())
-                submit = method.remote
+                remote = method.remote
                 if len(recorded) >= _MOST_RECORDED:
                     recorded.clear()
                 if self._records:
-                    submit = recorded[document] = Submission(submit, "submit_actor_task")
-            return submit(header(task, layout, trace, document), *args)
+                    remote = recorded[document] = Submission(remote, "submit_actor_task")
+            return remote(call.header, *call.args)
 
-        self._enter(task, call)
+        self._enter(call.task, submit)
 
     def _create(self, frame: Reader) -> None:
-        request, number, task, document, trace = frame.u64(), frame.u64(), frame.u64(), frame.blob(), frame.blob()
-        args, layout = self._read_args(frame)
-        specification = self._specifications.get(document)
+        request, number = frame.u64(), frame.u64()
+        call = self._read_call(frame)
+        specification = self._specifications.get(call.document)
         try:
             options = specification.options
             is_threaded = options.get("max_concurrency", 1) > 1 or bool(options.get("concurrency_groups"))
@@ -222,7 +220,7 @@ class Link(Answers):
                 groups = options.get("concurrency_groups")
                 make = ray.remote(concurrency_groups=groups) if groups else ray.remote
                 made = _classes[key] = make(plain)
-            handle = made.options(**specification.for_ray()).remote(header(task, layout, trace, document), *args)
+            handle = made.options(**specification.for_ray()).remote(call.header, *call.args)
         except Exception as error:
             return self.answer(request, error)
         number = self._enter_actor(number, handle)
@@ -339,26 +337,6 @@ def describe() -> dict[str, str]:
         "worker_id": context.get_worker_id() if context.worker.mode == ray.WORKER_MODE else "",
         "namespace": context.namespace,
     }
-
-
-def header(task: int, layout: list[int], trace: bytes, document: bytes) -> bytes:
-    """The part of a call beside its arguments, for the worker: the task, the layout if it is not plain, the trace context, and the
-    specification."""
-    if layout.count(SINGLE) == len(layout):
-        return _HEADER.pack(task, 0, len(trace)) + trace + document
-    return struct.pack(f"<QHH{len(layout)}I", task, len(layout), len(trace), *layout) + trace + document
-
-
-def parts(header: bytes) -> tuple[int, list[int], memoryview, memoryview]:
-    """The task, the layout (empty: each argument is one value), the trace context, and the specification."""
-    task, count, traced = _HEADER.unpack_from(header)
-    end = _HEADER.size + 4 * count
-    layout = list(struct.unpack_from(f"<{count}I", header, _HEADER.size)) if count else []
-    rest = memoryview(header)[end:]
-    return task, layout, rest[:traced], rest[traced:]
-
-
-_HEADER = struct.Struct("<QHH")
 
 
 _functions: dict[str, Any] = {}

@@ -30,10 +30,11 @@ import msgpack
 import ray
 
 from . import PROTOCOL, frames, identity, values
+from .calls import SINGLE, VALUE, parts
 from .errors import ProgramError
 from .frames import Channel, Reader, Writer
 from .interrupts import of_this_thread
-from .link import SINGLE, Link, describe, parts
+from .link import Link, describe
 from .values import Retryable, RustError, Value
 
 #: The variable by which the Rust program knows that it is the child of a worker. Its standard input is its end of the socket.
@@ -153,7 +154,10 @@ class Child:
         self._lock = threading.Lock()
         self._requests = itertools.count(1)
         self._runs: dict[int, Future[Value]] = {}
+        #: The body that runs waits.
         self.waits = False
+        #: Threads that the body has started wait for objects.
+        self.waiting_threads = 0
         self.exits = False
         self.is_actor = False
         #: How often Ray has started the actor anew, and whether it does so again if this instance ends by a crash.
@@ -289,8 +293,11 @@ class Child:
                 if run is not None:
                     run.set_result(value)
         elif kind == frames.WAITS:
-            frame.u64()
-            self.waits = bool(frame.u8())
+            is_body, waits = frame.u64() != 0, frame.u8()
+            if is_body:
+                self.waits = bool(waits)
+            else:
+                self.waiting_threads += 1 if waits else -1
         elif kind == frames.EXIT:
             self.exits = True
         else:
@@ -312,16 +319,23 @@ class Child:
         number = 0
         if actor is not None:
             number = self.link.actors.enter(actor._ray_actor_id.binary(), actor)
-        task, layout, trace, document = parts(header)
         attempt = self.past_restarts if what == CONSTRUCTOR else attempt_number()
-        frame.bytes += _RUN.pack(request, what, number, task, attempt)
-        frame.blob(trace)
-        frame.blob(document)
-        if layout:
-            args = tuple(_gathered(layout, args))
-        frame.u16(len(args))
-        for arg in args:
-            self.link.write_value(frame, arg)
+        frame.bytes += _RUN.pack(request, what, number, attempt)
+        if header[0]:
+            # The call is plain: the header is all of it.
+            frame.bytes += header
+        else:
+            task, layout, trace, document = parts(header)
+            frame.u8(0)
+            frame.u64(task)
+            frame.blob(document)
+            frame.blob(trace)
+            if layout:
+                args = tuple(_gathered(layout, args))
+            frame.u16(len(args))
+            for arg in args:
+                frame.u8(VALUE)
+                self.link.write_value(frame, arg)
         self.channel.send(frame)
 
     def has_calls(self) -> bool:
@@ -366,7 +380,7 @@ class Child:
                     ray.wait(wanted, num_returns=1, timeout=_SLICE, fetch_local=False)
                     if channel.is_readable(0):
                         self._receive()
-                elif interrupts is None or interrupts.wait(channel, _BLOCKED if looks or self.link.wanted else None):
+                elif interrupts is None or interrupts.wait(channel, _BLOCKED if looks or self.link.wanted or self.waiting_threads else None):
                     blocked = False
                     self._receive()
                 else:
@@ -384,8 +398,8 @@ class Child:
             return []
         # Several threads of the body may wait for the same object, which Ray takes once.
         wanted = dict.fromkeys(list(self.link.wanted.values()))
-        if self.waits:
-            # A body that has only asked whether objects are ready may compute meanwhile.
+        if self.waits or self.waiting_threads:
+            # Otherwise the program has only asked whether objects are ready, and may compute meanwhile.
             wanted |= dict.fromkeys(self.link.all_looked())
         return list(wanted)
 
@@ -428,7 +442,7 @@ def attempt_number() -> int:
     return number
 
 
-_RUN = struct.Struct("<QBQQI")
+_RUN = struct.Struct("<QBQI")
 
 
 def _is_cancelled() -> bool:

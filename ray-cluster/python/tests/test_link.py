@@ -12,9 +12,10 @@ from unittest import mock
 import msgpack
 import ray
 
-from ray_rust import answers, errors, frames, link, options, values
+from ray_rust import answers, calls, errors, frames, link, options, values
+from ray_rust.calls import SINGLE, header, parts
 from ray_rust.frames import Channel, Malformed, Reader, Writer
-from ray_rust.link import SINGLE, Link, header, parts
+from ray_rust.link import Link
 from ray_rust.tables import Table
 
 
@@ -67,8 +68,8 @@ class Values(unittest.TestCase):
         for layout in ([], [SINGLE, SINGLE], [SINGLE, 3, 0]):
             for trace in (b"", b"00-trace"):
                 task, read, traced, document = parts(header(1 << 60, layout, trace, b"document"))
-                plain = layout.count(SINGLE) == len(layout)
-                expected = (1 << 60, [] if plain else layout, trace, b"document")
+                single = layout.count(SINGLE) == len(layout)
+                expected = (1 << 60, [] if single else layout, trace, b"document")
                 self.assertEqual((task, read, bytes(traced), bytes(document)), expected)
 
     def test_arrays_are_message_pack(self) -> None:
@@ -194,16 +195,40 @@ class Requests(unittest.TestCase):
         return frame
 
     def test_what_ray_refuses_is_the_error_of_the_object(self) -> None:
-        body = Writer(frames.SUBMIT)
-        body.u64(5)
-        body.blob(self.document)
-        body.blob(b"")
-        body.u16(0)
-        self.frame(frames.SUBMIT, bytes(body.bytes[5:]))
-        self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
-        answer = self.answer()
-        self.assertEqual((answer.kind, answer.u64(), answer.u8(), answer.u8()), (frames.SETTLED, 9, 2, 0))
-        self.assertEqual((answer.text(), answer.text()), ("System", "there is no cluster"))
+        for is_plain in (0, 1):
+            body = Writer(frames.SUBMIT)
+            body.u8(is_plain)
+            body.u64(5)
+            body.blob(self.document)
+            body.blob(b"")
+            body.u16(0)
+            self.frame(frames.SUBMIT, bytes(body.bytes[5:]))
+            self.frame(frames.WANT, (9).to_bytes(8, "little") + (5).to_bytes(8, "little"))
+            answer = self.answer()
+            self.assertEqual((answer.kind, answer.u64(), answer.u8(), answer.u8()), (frames.SETTLED, 9, 2, 0))
+            self.assertEqual((answer.text(), answer.text()), ("System", "there is no cluster"))
+
+    def test_a_plain_call_goes_on_in_one_piece(self) -> None:
+        """Its arguments are in the header; those of another call are arguments for Ray."""
+        self.link.objects.set(7, b"key", "object")
+        for is_plain in (1, 0):
+            call = Writer(frames.SUBMIT)
+            call.u8(is_plain)
+            call.u64(5)
+            call.blob(self.document)
+            call.blob(b"00-trace")
+            call.u16(2 - is_plain)
+            call.u8(calls.VALUE)
+            call.blob(b"\x07")
+            call.u16(0)
+            if not is_plain:
+                call.u8(calls.OBJECT)
+                call.u64(7)
+            body = bytes(call.bytes[5:])
+            read = self.link._read_call(Reader(frames.SUBMIT, memoryview(body), deque()))
+            self.assertEqual((read.task, read.document, calls.specification(read.header)), (5, self.document, self.document))
+            self.assertEqual(list(read.args), [] if is_plain else [b"\x07", "object"])
+            self.assertEqual(read.header == body, bool(is_plain))
 
     def test_an_error_of_an_argument_keeps_its_kind(self) -> None:
         # A cancelled task has the same cause as one of whose arguments the task was cancelled.
@@ -284,6 +309,7 @@ class Requests(unittest.TestCase):
             kind = choice.choice(kinds)
             parts = [choice.randbytes(choice.randrange(6)) for _ in range(2)]
             parts += [choice.choice([0, 1, 2, 1 << 62, 1 << 63]).to_bytes(8, "little") for _ in range(choice.randrange(4))]
+            parts += [choice.choice([b"\0", b"\1"]) + bytes(8)] * choice.randrange(2)
             parts += [len(self.document).to_bytes(4, "little") + self.document + bytes(4)] * choice.randrange(2)
             parts += [choice.choice([0, 1, 2]).to_bytes(2, "little")]
             if choice.random() < 0.5:

@@ -1,7 +1,8 @@
 //! An instance of an actor class outside of the engine, as an executor in another process has one.
 //!
 //! It has no mailbox: the executor calls a method when it has decided that its turn has come. The instance only sees to it
-//! that calls do not collide. A method by `&mut self` waits until no other call runs, and calls that come later wait for it.
+//! that calls do not collide. They stand in a line, in which a call takes its place when it is made, not when it is polled first. A
+//! method by `&mut self` waits until no other call runs, and calls that come later wait for it.
 //! Methods by `&self` run at the same time where the class allows that, which makes it `Sync`: it has an `async` method, or
 //! its attribute asks for a `max_concurrency` above 1 or for concurrency groups. In all other classes every call has the instance for itself.
 //!
@@ -13,14 +14,15 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::RwLock;
+use futures::FutureExt as _;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::actor::call_cell::{CallBody, Started};
 use crate::actor::class::{Actor, ActorClass, Constructor, RemoteMethod};
 use crate::actor::send::MethodBody;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::call::codec::EncodedArg;
-use crate::call::function::{FunctionCall, MethodCall};
+use crate::call::function::{BoxFuture, FunctionCall, MethodCall};
 use crate::call::instance::{Constructing, Instance};
 use crate::call::invoke::{Running, blame, caught, polled, portable};
 use crate::call::registry::{Kind, MethodEntry, Registration};
@@ -28,7 +30,7 @@ use crate::call::spec::Spec;
 
 struct InstanceCell<A> {
     /// Held by the calls that run: one that needs the instance for itself, or several others.
-    lock: RwLock<()>,
+    lock: Arc<RwLock<()>>,
     /// A body has panicked.
     torn: AtomicBool,
     value: UnsafeCell<ManuallyDrop<A>>,
@@ -45,6 +47,27 @@ impl<A> Drop for InstanceCell<A> {
     fn drop(&mut self) {
         // SAFETY: dropped once, here.
         crate::base::users_code::quietly(|| unsafe { ManuallyDrop::drop(self.value.get_mut()) });
+    }
+}
+
+/// A call holds the lock of the instance.
+enum Turn {
+    Alone { _lock: OwnedRwLockWriteGuard<()> },
+    Shared { _lock: OwnedRwLockReadGuard<()> },
+}
+
+impl Turn {
+    /// Takes a place in the line now; the future waits for the turn.
+    fn wait(lock: &Arc<RwLock<()>>, alone: bool) -> BoxFuture<'static, Self> {
+        let lock = Arc::clone(lock);
+        let mut waiting: BoxFuture<'static, Self> = Box::pin(async move {
+            if alone { Self::Alone { _lock: lock.write_owned().await } } else { Self::Shared { _lock: lock.read_owned().await } }
+        });
+        // tokio's lock enters a waiter in its line in the first poll.
+        match (&mut waiting).now_or_never() {
+            Some(turn) => Box::pin(std::future::ready(turn)),
+            None => waiting,
+        }
     }
 }
 
@@ -70,29 +93,27 @@ pub(crate) fn construct<C: Constructor>(args: Vec<EncodedArg>) -> Constructing {
         };
         let made = ended.and_then(|outcome| outcome).map_err(|error| blame(spec, error))?;
         let value = UnsafeCell::new(ManuallyDrop::new(made));
-        let cell = InstanceCell::<C::Actor> { lock: RwLock::new(()), torn: AtomicBool::new(false), value };
+        let cell = InstanceCell::<C::Actor> { lock: Arc::default(), torn: AtomicBool::new(false), value };
         Ok(Instance { class: C::Actor::SPEC, cell: Arc::new(cell) })
     })
 }
 
 /// Calls a method of an instance with encoded arguments.
 pub(crate) fn call<M: RemoteMethod>(instance: &Instance, args: Vec<EncodedArg>) -> Running {
-    let (spec, instance) = (M::SPEC, instance.clone());
+    let spec = M::SPEC;
+    let cell = cell_of::<M>(instance);
+    let place = cell.as_ref().ok().map(|cell| Turn::wait(&cell.lock, MethodBody::<M>::EXCLUSIVE || !shares::<M::Actor>()));
+    let class = instance.class;
     Box::pin(async move {
         let codec = portable(spec, M::CODEC)?;
-        let cell = cell_of::<M>(&instance)?;
+        let (cell, place) = (cell?, place.expect("there is a cell"));
         let args = codec.decode_args(spec, args)?;
-        let (mut alone, mut shared) = (None, None);
-        if MethodBody::<M>::EXCLUSIVE || !shares::<M::Actor>() {
-            alone = Some(cell.lock.write().await);
-        } else {
-            shared = Some(cell.lock.read().await);
-        }
+        let turn = place.await;
         if cell.torn.load(Ordering::Acquire) {
-            return Err(blame(spec, torn(instance.class)));
+            return Err(blame(spec, torn(class)));
         }
         // SAFETY: the cell holds an instance of the class. The lock gives it to this call as the method needs it, until the
-        // body is over; a future of the body is declared after the lock's guards and the cell, so it is dropped before them.
+        // body is over; a future of the body is declared after the lock's guard and the cell, so it is dropped before them.
         let started = caught(|| unsafe { MethodBody::<M>::start(cell.value.get().cast(), args) });
         let ended = match started {
             Ok(Started::Ended(outcome)) => Ok(outcome),
@@ -102,7 +123,7 @@ pub(crate) fn call<M: RemoteMethod>(instance: &Instance, args: Vec<EncodedArg>) 
         if ended.is_err() {
             cell.torn.store(true, Ordering::Release);
         }
-        drop((alone, shared));
+        drop(turn);
         let result = ended.and_then(|outcome| outcome).map_err(|error| blame(spec, error))?;
         codec.encode_result(spec, &result)
     })

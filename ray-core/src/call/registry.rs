@@ -100,7 +100,8 @@ impl MethodEntry {
         (self.retry_on)().allows(error)
     }
 
-    /// Begins a call. A method that is not `async` runs in the first poll, and blocks the polling thread for that time.
+    /// Makes a call. It takes its place in the line of the instance's calls here, and begins in the first poll. A method that is not
+    /// `async` runs in that poll, and blocks the polling thread for that time.
     ///
     /// # Errors
     /// The future returns `InvalidArgument` if the instance is of another class, if there are too many or too few arguments, or if

@@ -42,6 +42,9 @@ use crate::object::encoded::Encoded;
 use crate::object::remote::{RemoteObject, Reply};
 pub use crate::task::cluster_info::{ClusterInfo, RemoteNode};
 
+/// The task of a thread that runs no body, for `Executor::body_waits`.
+pub(crate) const NO_BODY: u64 = 0;
+
 /// The number of processes that an executor can have.
 pub const PROCESSES: u32 = 1 << 20;
 
@@ -71,7 +74,7 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
     }
 
     /// The body of this task begins to wait in a get, or ends the wait. An executor can give the resources of the body to others
-    /// meanwhile.
+    /// meanwhile. The task of a thread that runs no body is 0.
     fn body_waits(&self, _task: u64, _waits: bool) {}
 
     /// This process has one more handle of an actor; `false`: the actor is dead. The creator of an actor has one.

@@ -28,7 +28,7 @@ use crate::object::entry::Header;
 use crate::object::events;
 use crate::object::state::Phase;
 use crate::object::waiter::Waiter;
-use crate::task::executor::Executor;
+use crate::task::executor::{Executor, NO_BODY};
 
 /// A getter checks its object this often before it parks. A result that another thread is about to publish comes within a
 /// microsecond or two, and a park costs several.
@@ -109,7 +109,8 @@ fn until_with(
     waited
 }
 
-/// Tells the executor, if the engine has one, that the body of this thread waits. The drop tells it that the wait has ended.
+/// Tells the executor, if the engine has one, that the body of this thread waits, or a thread without a body, which a body may join.
+/// The drop tells it that the wait has ended.
 struct RemoteWait<'a> {
     executor: &'a Arc<dyn Executor>,
     task: u64,
@@ -119,7 +120,7 @@ impl<'a> RemoteWait<'a> {
     #[inline]
     fn begin(state: &'a ThreadState) -> Option<Self> {
         let executor = state.engine.executor.as_ref()?;
-        let task = state.frame().and_then(Frame::task_id)?;
+        let task = state.frame().and_then(Frame::task_id).unwrap_or(NO_BODY);
         executor.body_waits(task, true);
         Some(Self { executor, task })
     }
