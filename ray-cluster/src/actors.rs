@@ -77,6 +77,11 @@ impl Actors {
         }
     }
 
+    /// Whether this process has heard that the actor has died of a panic. Ray learns that a moment later.
+    pub(crate) fn has_died(&self, actor: u64) -> bool {
+        self.0.lock().get(&actor).is_some_and(|known| known.death.is_some())
+    }
+
     /// The error of a call of a dead actor, with the panic of which the actor has died.
     pub(crate) fn after_death(&self, actor: u64, error: Error) -> Error {
         match self.0.lock().get(&actor).and_then(|known| known.death.clone()) {
@@ -99,7 +104,9 @@ mod tests {
         assert!(!actors.acquire(7, || told.push("acquire")));
         actors.enter(7);
         actors.set_name(7, "boss");
+        assert!(!actors.has_died(7));
         actors.died(7, &fail::error(ErrorKind::ActorDied, "first"));
+        assert!(actors.has_died(7));
         actors.died(7, &fail::error(ErrorKind::ActorDied, "second"));
         assert!(actors.acquire(7, || told.push("acquire")));
         actors.release(7, || told.push("release"));

@@ -261,6 +261,9 @@ impl Executor for Cluster {
     }
 
     fn actor_state(&self, actor: u64) -> RemoteState {
+        if self.link.actors.has_died(actor) {
+            return RemoteState::Dead;
+        }
         // Without an answer the connection has ended, and no call reaches the actor any more.
         self.link.ask(&Question { actor: Some(actor), ..question("state") }).unwrap_or(RemoteState::Dead)
     }

@@ -267,14 +267,14 @@ fn time_outs_lose_no_items() {
 #[test]
 fn many_callers_wait() {
     #[remote]
-    async fn get_async(queue: Queue<u64>, begun: Tally) -> ray::Result<u64> {
+    async fn begin_and_get(queue: Queue<u64>, begun: Tally) -> ray::Result<u64> {
         begun.add();
         queue.get_async().await
     }
     engine();
-    let count = calls(20, 3000);
+    let count = calls(6, 3000);
     let (queue, begun) = (Queue::new(), Tally::new());
-    let getters: Vec<_> = (0..count).map(|_| get_async.remote(&queue, begun)).collect();
+    let getters: Vec<_> = (0..count).map(|_| begin_and_get.remote(&queue, begun)).collect();
     begun.wait_for(count);
     (0..count).for_each(|item| queue.put(item).unwrap());
     let mut received = ray::get(getters).unwrap();
@@ -289,14 +289,14 @@ fn queues_leak_no_memory() {
     alone(|| {
         let queue = Queue::<Vec<u64>>::bounded(1).unwrap();
         let most = 512 * 1024;
-        flat("put and get", rounds(20_000, 200_000), most, || {
+        flat("put and get", calls(200, rounds(20_000, 200_000)), most, || {
             queue.put(vec![7; 100]).unwrap();
             drop(queue.get().unwrap());
         });
-        flat("waits that time out", rounds(1_000, 20_000), most, || {
+        flat("waits that time out", calls(50, rounds(1_000, 20_000)), most, || {
             assert!(queue.get_timeout(Duration::from_nanos(1)).is_err());
         });
-        flat("dropped futures", rounds(200, 5_000), most, || {
+        flat("dropped futures", calls(4, rounds(200, 5_000)), most, || {
             let actor = QueueActor::remote(0);
             let weak = actor.downgrade();
             let queue = Queue::<u64>::from(actor);
@@ -307,7 +307,7 @@ fn queues_leak_no_memory() {
             // Its calls have ended then.
             eventually("the actor has ended", || weak.state() == ActorState::Dead);
         });
-        flat("queues", rounds(1_000, 20_000), most, || {
+        flat("queues", calls(10, rounds(1_000, 20_000)), most, || {
             let queue = Queue::new();
             queue.put(vec![7; 1000]).unwrap();
         });
