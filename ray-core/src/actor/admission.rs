@@ -2,8 +2,7 @@
 
 use parking_lot::Mutex;
 
-use crate::actor::call::CallHold;
-use crate::actor::groups::{Groups, group_of};
+use crate::actor::groups::{Groups, Running};
 use crate::actor::run_state::{Admit, Left, RunState};
 use crate::base::concurrency_group::GroupSizes;
 use crate::object::entry::Hold;
@@ -16,7 +15,7 @@ pub(crate) struct Admission {
     /// None for a class without concurrency groups.
     pub(crate) groups: Option<Box<Groups>>,
     /// The calls that have a slot. Lock order: this lock is taken before the lock of the actor's state.
-    running: Mutex<Vec<Hold>>,
+    running: Mutex<Vec<Running>>,
 }
 
 impl Admission {
@@ -38,22 +37,23 @@ impl Admission {
         let admit = states.admit(exclusive, self.limit);
         drop(states);
         if admit == Admit::Enter {
-            running.push(call.clone());
+            running.push(Running { call: call.clone(), group: 0 });
         }
         Some(admit)
     }
 
     /// Takes a slot for the next call of the groups, if one of them may enter. Calls that were cancelled are moved to `gone`.
     /// The caller is the runner.
-    pub(super) fn enter_group(&self, groups: &Groups, state: &RunState, gone: &mut Vec<CallHold>) -> Option<CallHold> {
+    pub(super) fn enter_group(&self, groups: &Groups, state: &RunState, gone: &mut Vec<Hold>) -> Option<Hold> {
         let mut running = self.running.lock();
-        let call = groups.enter(state, &running, gone)?;
-        running.push(call.hold().clone());
+        let entered = groups.enter(state, &running, gone)?;
+        let call = entered.call.clone();
+        running.push(entered);
         Some(call)
     }
 
     /// Takes the calls out that wait for a slot of their group. The caller has ended the actor.
-    pub(super) fn take_waiting(&self) -> Vec<CallHold> {
+    pub(super) fn take_waiting(&self) -> Vec<Hold> {
         self.groups.as_ref().map_or_else(Vec::new, |groups| groups.take_waiting())
     }
 
@@ -61,7 +61,7 @@ impl Admission {
     #[inline]
     pub(crate) fn leave(&self, state: &RunState, call: &Hold) -> Left {
         let mut running = self.running.lock();
-        let place = running.iter().position(|other| other.entry() == call.entry());
+        let place = running.iter().position(|other| other.call.entry() == call.entry());
         // Removes one place only: another attempt of the same call may have been admitted already.
         let hold = place.map(|place| running.swap_remove(place));
         let left = state.lock().leave();
@@ -72,9 +72,9 @@ impl Admission {
 
     /// The bodies that must end before a queued call can begin: all running bodies, if the call is exclusive or waits
     /// behind an exclusive call; one of them, if they have all slots, or all slots of the call's group.
-    pub(crate) fn holders(&self, state: &RunState, call: &Hold, exclusive: bool) -> Blockers {
+    pub(crate) fn holders(&self, state: &RunState, call: &Hold, group: usize, exclusive: bool) -> Blockers {
         let running = self.running.lock();
-        if running.iter().any(|running| running.entry() == call.entry()) {
+        if running.iter().any(|running| running.call.entry() == call.entry()) {
             // The call was admitted after the caller had looked at it.
             return Blockers::none();
         }
@@ -82,14 +82,14 @@ impl Admission {
             let states = state.lock();
             states.is_exclusive() || states.waits_alone()
         };
-        let bodies = |which: &dyn Fn(&&Hold) -> bool| -> Vec<Blocker> {
-            running.iter().filter(which).cloned().map(Blocker::Entry).collect()
+        let bodies = |which: &dyn Fn(&&Running) -> bool| -> Vec<Blocker> {
+            running.iter().filter(which).map(|running| Blocker::Entry(running.call.clone())).collect()
         };
         if exclusive || alone {
             return Blockers::each(bodies(&|_| true));
         }
         let (limit, beside) = match &self.groups {
-            Some(groups) => (groups.size_of(call), bodies(&|running| group_of(running) == group_of(call))),
+            Some(groups) => (groups.size_of(group), bodies(&|running| running.group == group)),
             None => (self.limit, bodies(&|_| true)),
         };
         if beside.len() >= limit as usize { Blockers::one(beside) } else { Blockers::none() }
@@ -97,11 +97,11 @@ impl Admission {
 
     /// The calls that run.
     pub(crate) fn running(&self) -> Vec<Hold> {
-        self.running.lock().clone()
+        self.running.lock().iter().map(|running| running.call.clone()).collect()
     }
 
     /// Passes the calls that run to `look`. None of them can end before it returns.
-    pub(crate) fn with_running<R>(&self, look: impl FnOnce(&[Hold]) -> R) -> R {
+    pub(crate) fn with_running<R>(&self, look: impl FnOnce(&[Running]) -> R) -> R {
         look(&self.running.lock())
     }
 }

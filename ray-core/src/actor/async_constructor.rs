@@ -18,7 +18,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use crate::actor::call::CallHold;
-use crate::actor::cold_state::ColdState;
 use crate::actor::execution::frame_of;
 use crate::actor::run_state::Life;
 use crate::actor::{construct, run};
@@ -81,16 +80,6 @@ pub(super) unsafe fn spawn<R: Send + 'static>(
             body.future = None;
             body.finish(Ok(Err(error)));
         }
-    }
-}
-
-/// Aborts the future of the constructor that runs, if an async one does. The caller has changed the actor's state.
-pub(super) fn stop(cold: &ColdState) {
-    let creation = cold.constructing.lock().clone();
-    if let Some(creation) = creation
-        && let Some(engine) = crate::engine::engine::running()
-    {
-        crate::engine::future::abort(&engine, creation.entry());
     }
 }
 

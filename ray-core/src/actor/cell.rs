@@ -13,10 +13,11 @@ use std::any::TypeId;
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
-use crate::actor::checkpoint;
 use crate::actor::class::{Actor, ActorClass, Link};
 use crate::actor::head::{ActorHead, ActorVTable};
+use crate::call::function::Outcome;
 use crate::object::block;
 
 /// See the [module](self).
@@ -32,7 +33,7 @@ impl<A: Actor> ActorCell<A> {
         type_id: TypeId::of::<A>(),
         spec: A::SPEC,
         drop_instance: Self::drop_instance,
-        restore: if A::Class::CHECKPOINTS.is_some() { Some(checkpoint::restore::<A>) } else { None },
+        restore: if A::Class::CHECKPOINTS.is_some() { Some(Self::restore) } else { None },
         free: Self::free,
     };
 
@@ -81,6 +82,22 @@ impl<A: Actor> ActorCell<A> {
     pub(crate) unsafe fn instance(head: NonNull<ActorHead>) -> *mut A {
         // SAFETY: the caller guarantees the class and that the cell is alive; no reference to the instance is made.
         unsafe { (*(*Self::of(head).as_ptr()).instance.get()).as_mut_ptr() }
+    }
+
+    /// # Safety
+    /// As [`ActorVTable::restore`].
+    unsafe fn restore(head: NonNull<ActorHead>) -> Option<Outcome<()>> {
+        let checkpoints = A::Class::CHECKPOINTS?;
+        // SAFETY: the caller is the runner, which keeps the actor alive.
+        let cold = unsafe { head.as_ref() }.cold_state();
+        cold.changes.store(0, Ordering::Relaxed);
+        let checkpoint = cold.checkpoint.lock().clone()?;
+        Some(checkpoints.restore(&checkpoint).map(|instance| {
+            assert_eq!(TypeId::of::<A::Class>(), TypeId::of::<A>(), "a class is its own type");
+            // SAFETY: the table is that of this class. The caller is the runner and there is no instance, so the place is free
+            // memory for an instance of `A`, which is the type `A::Class`.
+            unsafe { Self::instance(head).cast::<A::Class>().write(instance) };
+        }))
     }
 
     /// # Safety

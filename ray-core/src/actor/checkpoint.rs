@@ -3,18 +3,16 @@
 //! A class with `checkpoint_every = n` has two functions: `checkpoint`, which makes a checkpoint of the state, and `restore`,
 //! which makes a state of a checkpoint. After each nth successful call that may change the state, and before the caller gets
 //! the result, the thread that ran the call makes a checkpoint. A restart passes the last one to `restore` instead of running
-//! the constructor. An actor without a checkpoint restarts as every other one does.
+//! the constructor (`ActorCell::restore`). An actor without a checkpoint restarts as every other one does.
 
-use std::any::{Any, TypeId};
-use std::ptr::NonNull;
+use std::any::Any;
 use std::sync::atomic::Ordering;
 
 use crate::actor::cell::ActorCell;
 use crate::actor::class::{Actor, ActorClass};
-use crate::actor::head::{ActorHead, ActorHold};
+use crate::actor::head::ActorHold;
 use crate::actor::run_state::Life;
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::call::function::Outcome;
 
 /// Makes a checkpoint, if one is due after a successful call that may have changed the state.
 ///
@@ -42,23 +40,6 @@ pub(crate) unsafe fn after_call<A: Actor>(actor: &ActorHold) -> Result<()> {
     let former = cold.checkpoint.lock().replace(checkpoint);
     crate::base::users_code::quietly(|| drop(former));
     Ok(())
-}
-
-/// Makes an instance of the last checkpoint; none: there is no checkpoint.
-///
-/// # Safety
-/// The head is that of an actor of the class `A`, of which the caller is the runner, and there is no instance.
-pub(super) unsafe fn restore<A: Actor>(head: NonNull<ActorHead>) -> Option<Outcome<()>> {
-    let checkpoints = A::Class::CHECKPOINTS?;
-    // SAFETY: the caller keeps the actor alive.
-    let cold = unsafe { head.as_ref() }.cold_state();
-    cold.changes.store(0, Ordering::Relaxed);
-    let checkpoint = cold.checkpoint.lock().clone()?;
-    Some(checkpoints.restore(&checkpoint).map(|instance| {
-        assert_eq!(TypeId::of::<A::Class>(), TypeId::of::<A>(), "a class is its own type");
-        // SAFETY: the place is free memory for an instance of `A`, which is the type `A::Class`.
-        unsafe { ActorCell::<A>::instance(head).cast::<A::Class>().write(instance) };
-    }))
 }
 
 /// The error of a class with checkpoints on a cluster.

@@ -73,9 +73,10 @@ fn admit_by_group(state: &ThreadState, actor: &ActorHold, admission: &Admission,
             actor.current.leave_mailbox();
             return construct::create(state, actor, call);
         }
-        if let Err(late) = groups.line_up(&actor.run_state, call) {
+        let (group, exclusive) = (usize::from(call.group), call.exclusive);
+        if let Err(late) = groups.line_up(&actor.run_state, call.into_hold(), group, exclusive) {
             actor.current.leave_mailbox();
-            backlog::refuse(actor, &late);
+            backlog::refuse(actor, &CallHold::of(late));
             return Step::Idle;
         }
     }
@@ -86,7 +87,8 @@ fn admit_by_group(state: &ThreadState, actor: &ActorHold, admission: &Admission,
     drop(gone);
     match entered {
         Some(call) => {
-            start(state, actor, call);
+            // SAFETY: `admit_by_group` lines up calls only.
+            start(state, actor, unsafe { CallHold::of_call(call) });
             Step::Ran
         }
         None => Step::Idle,

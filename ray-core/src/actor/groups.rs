@@ -6,13 +6,15 @@
 //!
 //! The transitions are those of every concurrent actor ([`run_state`](crate::actor::run_state)): `WAITING` says that no call
 //! of the lines could enter. So the next body that leaves, or a thread that cancels a call, has the runner look again.
+//!
+//! The actor's head refers to its groups, and every call to the head. So a call stands here as the hold on its entry, with the two
+//! facts that decide when it enters.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::actor::call::{CallHold, as_call};
 use crate::actor::run_state::{Admit, Guard, RunState};
 use crate::base::concurrency_group::GroupSizes;
 use crate::object::entry::Hold;
@@ -28,10 +30,25 @@ pub(crate) struct Groups {
 }
 
 struct Lines {
-    /// The calls of each group, each with its number.
-    calls: Box<[VecDeque<(u64, CallHold)>]>,
+    /// The calls of each group.
+    calls: Box<[VecDeque<Waiting>]>,
     /// The number of the next call.
     next: u64,
+}
+
+/// A call in a line.
+struct Waiting {
+    /// The calls are numbered in the order of the mailbox.
+    number: u64,
+    exclusive: bool,
+    call: Hold,
+}
+
+/// A call that has a slot.
+pub(crate) struct Running {
+    pub(super) call: Hold,
+    /// The number of its group; 0 for an actor without groups.
+    pub(super) group: usize,
 }
 
 impl Groups {
@@ -42,9 +59,9 @@ impl Groups {
         Self { sizes, lines: Mutex::new(Lines { calls, next: 0 }), waits: AtomicBool::new(false) }
     }
 
-    /// The size of the group of a call.
-    pub(super) fn size_of(&self, call: &Hold) -> u32 {
-        self.sizes[group_of(call)]
+    /// The size of a group.
+    pub(super) fn size_of(&self, group: usize) -> u32 {
+        self.sizes[group]
     }
 
     /// Whether calls wait for slots.
@@ -52,9 +69,9 @@ impl Groups {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Puts a call of the mailbox in its line. `Err`: the actor is dead, and the caller fails the call. The caller is the
-    /// runner.
-    pub(super) fn line_up(&self, state: &RunState, call: CallHold) -> Result<(), CallHold> {
+    /// Puts a call of the mailbox in the line of its group. `Err`: the actor is dead, and the caller fails the call. The caller is
+    /// the runner.
+    pub(super) fn line_up(&self, state: &RunState, call: Hold, group: usize, exclusive: bool) -> Result<(), Hold> {
         let mut lines = self.lines.lock();
         // Under the lock: the thread that ends the actor changes the state first, and then empties the lines.
         if state.life().is_dead() {
@@ -62,41 +79,41 @@ impl Groups {
         }
         let number = lines.next;
         lines.next += 1;
-        lines.calls[usize::from(call.group)].push_back((number, call));
+        lines.calls[group].push_back(Waiting { number, exclusive, call });
         self.waits.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Takes the next call that may enter out of its line, and takes its slot. Calls that were cancelled are moved to `gone`.
     /// The caller is the runner, and has the lock of the running calls.
-    pub(super) fn enter(&self, state: &RunState, running: &[Hold], gone: &mut Vec<CallHold>) -> Option<CallHold> {
+    pub(super) fn enter(&self, state: &RunState, running: &[Running], gone: &mut Vec<Hold>) -> Option<Running> {
         let mut lines = self.lines.lock();
         let states = state.lock();
         for line in &mut lines.calls {
             // Checked under the lock of the state: a thread that cancels a call later has the runner look again.
-            while line.front().is_some_and(|(_, call)| call.hold().phase().is_settled()) {
-                gone.extend(line.pop_front().map(|(_, call)| call));
+            while line.front().is_some_and(|first| first.call.phase().is_settled()) {
+                gone.extend(line.pop_front().map(|first| first.call));
             }
         }
         let group = self.next_group(&lines, &states, running);
         drop(states);
-        let call = group.and_then(|group| lines.calls[group].pop_front());
+        let entered = group.and_then(|group| Some(Running { call: lines.calls[group].pop_front()?.call, group }));
         let waits = lines.calls.iter().any(|line| !line.is_empty());
         self.waits.store(waits, Ordering::Release);
-        call.map(|(_, call)| call)
+        entered
     }
 
     /// The group whose first call has just got a slot.
-    fn next_group(&self, lines: &Lines, states: &Guard<'_>, running: &[Hold]) -> Option<usize> {
+    fn next_group(&self, lines: &Lines, states: &Guard<'_>, running: &[Running]) -> Option<usize> {
         let first = |group: &usize| lines.calls[*group].front();
-        let earliest = |group: &usize| first(group).map(|(number, _)| *number);
+        let earliest = |group: &usize| first(group).map(|first| first.number);
         let all = || (0..lines.calls.len()).filter(|group| first(group).is_some());
-        let exclusive = all().filter(|group| first(group).is_some_and(|(_, call)| call.exclusive)).min_by_key(earliest);
+        let exclusive = all().filter(|group| first(group).is_some_and(|first| first.exclusive)).min_by_key(earliest);
         if let Some(group) = exclusive {
             return (states.admit(true, 0) == Admit::Enter).then_some(group);
         }
         let has_slot =
-            |group: &usize| running.iter().filter(|call| group_of(call) == *group).count() < self.sizes[*group] as usize;
+            |group: &usize| running.iter().filter(|running| running.group == *group).count() < self.sizes[*group] as usize;
         match all().filter(has_slot).min_by_key(earliest) {
             Some(group) => (states.admit(false, u32::MAX) == Admit::Enter).then_some(group),
             None => {
@@ -110,19 +127,14 @@ impl Groups {
     }
 
     /// Takes all calls out of the lines, of an actor that has just been ended.
-    pub(super) fn take_waiting(&self) -> Vec<CallHold> {
+    pub(super) fn take_waiting(&self) -> Vec<Hold> {
         let mut lines = self.lines.lock();
         self.waits.store(false, Ordering::Release);
-        lines.calls.iter_mut().flat_map(std::mem::take).map(|(_, call)| call).collect()
+        lines.calls.iter_mut().flat_map(std::mem::take).map(|waiting| waiting.call).collect()
     }
 
     /// The number of calls that wait for slots; none if the lines are locked.
     pub(crate) fn waiting(&self) -> Option<usize> {
         self.lines.try_lock().map(|lines| lines.calls.iter().map(VecDeque::len).sum())
     }
-}
-
-/// The number of the group of a call.
-pub(super) fn group_of(call: &Hold) -> usize {
-    as_call(call).map_or(0, |call| usize::from(call.group))
 }

@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 
 use crate::actor::admission::Admission;
 use crate::actor::call::{CallHead, as_call};
+use crate::actor::cold_state::ColdState;
 use crate::actor::current::Seen;
 use crate::actor::errors::death;
 use crate::actor::head::{ActorHead, held};
@@ -90,6 +91,16 @@ pub(crate) fn stop(call: &Hold, error: &Error) {
     }
 }
 
+/// Aborts the future of the constructor that runs, if an async one does. The caller has changed the actor's state.
+pub(super) fn stop_constructor(cold: &ColdState) {
+    let creation = cold.constructing.lock().clone();
+    if let Some(creation) = creation
+        && let Some(engine) = crate::engine::engine::running()
+    {
+        crate::engine::future::abort(&engine, creation.entry());
+    }
+}
+
 /// The handle that drops the future of a running call at its next await; `None`: the call is not async.
 fn future_of(call: &Hold) -> Option<AbortHandle> {
     let is_async = call.task().is_some_and(|head| head.vtable().is_async);
@@ -137,7 +148,8 @@ pub(crate) fn cut_off_running(actor: &ActorHead, error: &Error, spared: Option<N
         if actor.life() != Life::Replacing {
             return Vec::new();
         }
-        running.iter().filter(|call| Some(call.entry()) != spared).filter_map(CutOff::mark).collect()
+        let calls = running.iter().map(|running| &running.call);
+        calls.filter(|call| Some(call.entry()) != spared).filter_map(CutOff::mark).collect()
     });
     calls.into_iter().for_each(|call| call.end(error));
 }

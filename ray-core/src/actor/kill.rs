@@ -1,11 +1,10 @@
 //! Killing actors.
 
-use crate::actor::async_constructor;
 use crate::actor::class::Actor;
 use crate::actor::errors::{killed, restarted};
 use crate::actor::handle::ActorHandle;
 use crate::actor::head::ActorHold;
-use crate::actor::interrupt::{By, cut_off_runner, cut_off_running};
+use crate::actor::interrupt::{By, cut_off_runner, cut_off_running, stop_constructor};
 use crate::actor::lifecycle;
 use crate::actor::remote::executor_of;
 use crate::actor::run_state::Restart;
@@ -103,7 +102,7 @@ fn restart(actor: &ActorHold) {
                 call.end(&error);
             }
             cut_off_running(actor, &error, None);
-            async_constructor::stop(cold);
+            stop_constructor(cold);
             // The next runner replaces the instance before it takes another call.
             if enqueue_it {
                 enqueue(actor.clone());

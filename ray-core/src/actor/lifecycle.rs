@@ -4,12 +4,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::actor::admission::Admission;
-use crate::actor::async_constructor;
 use crate::actor::call::CallHead;
 use crate::actor::cold_state::ColdState;
 use crate::actor::errors::{death, fatal, title, unavailable};
 use crate::actor::head::{ActorHead, ActorHold};
-use crate::actor::interrupt::{By, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop};
+use crate::actor::interrupt::{
+    By, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop, stop_constructor,
+};
 use crate::actor::mailbox::Buffer;
 use crate::actor::names::Names;
 use crate::actor::run_state::{Crash, Life};
@@ -112,11 +113,11 @@ pub(crate) fn end_sparing(actor: &ActorHold, error: Error, by: By, spared: Optio
     for call in running_beside(actor, spared) {
         stop(&call, &error);
     }
-    async_constructor::stop(cold);
+    stop_constructor(cold);
     fail_all(actor, front);
     fail_all(actor, back);
     for call in actor.admission().map_or_else(Vec::new, Admission::take_waiting) {
-        call.hold().abort(error.clone());
+        call.abort(error.clone());
     }
     let waiting = cold.take_backlog();
     actor.has_backlog.store(false, Ordering::Release);

@@ -230,7 +230,7 @@ pub(crate) fn holders(call: &CallHold) -> Blockers {
     if let Some(admission) = actor.admission()
         && actor.alive.load(Ordering::Acquire)
     {
-        return admission.holders(&actor.run_state, call.hold(), call.exclusive);
+        return admission.holders(&actor.run_state, call.hold(), usize::from(call.group), call.exclusive);
     }
     Blockers::each(match actor.running_call() {
         // The call has begun after the caller had looked at it.
