@@ -190,6 +190,7 @@ impl Watch {
                 crate::engine::wake::kick(engine);
             } else {
                 crate::engine::help::call_for_help(engine, Some(Offer::Task(task, now)));
+                crate::engine::queue::notify(engine);
             }
         }
     }

@@ -3,17 +3,17 @@
 
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
-use crate::engine::queue::notify;
 use crate::engine::threads::Job;
 
 /// Wakes every waiting thread. Without an offer each thread only looks whether it can run something that it waits for itself.
+///
+/// With an offer the caller calls `queue::notify` afterwards: a shutdown may have drained the queues before the offer was made, and
+/// then that drains them again.
 pub(crate) fn call_for_help(engine: &Engine, offer: Option<Offer>) {
-    if offer.is_some() {
-        if let Some(Offer::Task(task, _)) = engine.calls.offer(offer) {
-            engine.injector.push(Job::new(task));
-        }
-        // A shutdown may have drained the queues before the offer was made; then this drains them again.
-        notify(engine);
+    if offer.is_some()
+        && let Some(Offer::Task(task, _)) = engine.calls.offer(offer)
+    {
+        engine.injector.push(Job::new(task));
     }
     engine.calls.count_call();
     engine.threads.walk(0, |shared, _| {

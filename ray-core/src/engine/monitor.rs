@@ -306,6 +306,9 @@ fn call_for_help(engine: &Engine, memory: &mut Memory, now: Instant) {
         return;
     }
     crate::engine::help::call_for_help(engine, foreign.then_some(Offer::AnyWork));
+    if foreign {
+        crate::engine::queue::notify(engine);
+    }
 }
 
 /// Whether the body of every worker waits for another thread, as far as the system reports it. A body that sleeps or computes ends

@@ -189,6 +189,7 @@ mod tests {
             }),
             ("a task that is offered to the threads that wait", UNITS, |engine, task| {
                 crate::engine::help::call_for_help(engine, Some(crate::engine::calls::Offer::Task(task, Instant::now())));
+                crate::engine::queue::notify(engine);
             }),
             // The state as if the thread was moving the tasks when the shutdown drained the queues. It takes half of them.
             ("a task that a thread of the user's takes along with another", UNITS, |engine, task| {
