@@ -41,7 +41,7 @@ pub(in crate::util) fn new_ticket() -> Ticket {
 
 /// The rules of a state. They do not block and know no threads.
 pub(in crate::util) trait Rules: Send + 'static {
-    type Request: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+    type Request: From<OfTicket> + Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
     type Reply: Reply;
 
     /// Whether the request has to wait now.
@@ -53,14 +53,17 @@ pub(in crate::util) trait Rules: Send + 'static {
     /// The tickets that callers wait for.
     fn line(&mut self) -> &mut dyn Line;
 
-    /// The outcome of a ticket that is settled; otherwise the caller gives up, and the ticket is removed.
-    fn collect(ticket: Ticket) -> Self::Request;
+    /// The request that takes back what this reply gives, whose caller is gone.
+    fn undo(reply: Self::Reply) -> Option<Self::Request>;
+}
 
-    /// The caller of a ticket is gone: removes the ticket, and gives what it has received to others.
-    fn abandon(ticket: Ticket) -> Self::Request;
-
-    /// The request that undoes another one, whose caller is gone and did not get this reply.
-    fn undo(ticket: Ticket, reply: Self::Reply) -> Option<Self::Request>;
+/// A request about a ticket.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum OfTicket {
+    /// Asks for the outcome if the ticket is settled; otherwise the caller gives up, and the ticket is removed.
+    Collect(Ticket),
+    /// The caller is gone: removes the ticket, and gives what it has received to others.
+    Abandon(Ticket),
 }
 
 /// The reply to a request.
@@ -233,8 +236,7 @@ impl<R: Rules> Drop for Owned<R> {
         }
         let ended = self.shared.0.lock().take();
         if let Some(mut ended) = ended {
-            let woken = ended.line().woken();
-            woken.into_iter().for_each(Waker::wake);
+            ended.line().woken().into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -467,11 +469,9 @@ impl<S: Service> Drop for Asked<'_, S> {
         }
         let (client, call, ticket) = (self.client.clone(), self.call.clone(), self.ticket);
         self.call.on_ready(move || {
-            if let Ok(Some(reply)) = call.try_get()
-                && let Some(undo) = S::Rules::undo(ticket, reply)
-            {
-                client.send(undo);
-            }
+            let Ok(Some(reply)) = call.try_get() else { return };
+            let undo = if reply.waits() { Some(OfTicket::Abandon(ticket).into()) } else { S::Rules::undo(reply) };
+            undo.into_iter().for_each(|undo| client.send(undo));
         });
     }
 }
@@ -487,14 +487,14 @@ impl<S: Service> Waiting<'_, S> {
     /// The request for the outcome, which the caller now makes in any case.
     fn collect(mut self) -> RequestOf<S> {
         self.is_over = true;
-        S::Rules::collect(self.ticket)
+        OfTicket::Collect(self.ticket).into()
     }
 }
 
 impl<S: Service> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.client.send(S::Rules::abandon(self.ticket));
+            self.client.send(OfTicket::Abandon(self.ticket).into());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{self, Line, Removed, Ticket, Tickets};
+use crate::util::service::{self, Line, OfTicket, Removed, Ticket, Tickets};
 
 /// The flag, and the callers that wait for it.
 #[derive(Debug, Default)]
@@ -18,8 +18,13 @@ pub enum Request {
     Set(bool),
     IsSet,
     Wait(Ticket),
-    Collect(Ticket),
-    Abandon(Ticket),
+    OfTicket(OfTicket),
+}
+
+impl From<OfTicket> for Request {
+    fn from(request: OfTicket) -> Self {
+        Self::OfTicket(request)
+    }
 }
 
 /// The reply to a request.
@@ -73,12 +78,12 @@ impl service::Rules for Rules {
                 self.tickets.open(ticket);
                 Reply::Waits
             }
-            Request::Collect(ticket) => match self.leave(ticket) {
+            Request::OfTicket(OfTicket::Collect(ticket)) => match self.leave(ticket) {
                 Removed::Settled(()) => Reply::IsSet(true),
                 Removed::Waiting => Reply::IsSet(false),
                 Removed::Unknown => Reply::Unknown,
             },
-            Request::Abandon(ticket) => {
+            Request::OfTicket(OfTicket::Abandon(ticket)) => {
                 self.leave(ticket);
                 Reply::Done
             }
@@ -89,16 +94,8 @@ impl service::Rules for Rules {
         &mut self.tickets
     }
 
-    fn collect(ticket: Ticket) -> Request {
-        Request::Collect(ticket)
-    }
-
-    fn abandon(ticket: Ticket) -> Request {
-        Request::Abandon(ticket)
-    }
-
-    fn undo(ticket: Ticket, reply: Reply) -> Option<Request> {
-        matches!(reply, Reply::Waits).then_some(Request::Abandon(ticket))
+    fn undo(_: Reply) -> Option<Request> {
+        None
     }
 }
 
@@ -113,12 +110,12 @@ mod tests {
         for ticket in [1, 2, 3] {
             assert!(matches!(event.serve(Request::Wait(ticket)), Reply::Waits));
         }
-        assert!(matches!(event.serve(Request::Collect(3)), Reply::IsSet(false)));
+        assert!(matches!(event.serve(OfTicket::Collect(3).into()), Reply::IsSet(false)));
         event.serve(Request::Set(true));
         event.serve(Request::Set(false));
         assert!(matches!(event.serve(Request::Wait(4)), Reply::Waits));
         for (ticket, was_set) in [(1, true), (2, true), (4, false)] {
-            assert!(matches!(event.serve(Request::Collect(ticket)), Reply::IsSet(set) if set == was_set));
+            assert!(matches!(event.serve(OfTicket::Collect(ticket).into()), Reply::IsSet(set) if set == was_set));
         }
         assert!(event.tickets.is_empty() && event.waiting.is_empty());
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ray_core::__private::AnyValue;
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{self, Line, Removed, Ticket, Tickets};
+use crate::util::service::{self, Line, OfTicket, Removed, Ticket, Tickets};
 
 /// The items of a queue, and the callers that wait for an item or for room.
 #[derive(Debug)]
@@ -29,8 +29,13 @@ pub enum Request {
     /// Puts items back before all others.
     PutBack(Vec<AnyValue>),
     Size,
-    Collect(Ticket),
-    Abandon(Ticket),
+    OfTicket(OfTicket),
+}
+
+impl From<OfTicket> for Request {
+    fn from(request: OfTicket) -> Self {
+        Self::OfTicket(request)
+    }
 }
 
 /// The reply to a request.
@@ -157,14 +162,14 @@ impl service::Rules for Rules {
                 Reply::Done
             }
             Request::Size => Reply::Size(self.items.len(), self.capacity),
-            Request::Collect(ticket) => match self.leave(ticket) {
+            Request::OfTicket(OfTicket::Collect(ticket)) => match self.leave(ticket) {
                 (Removed::Settled(Some(item)), _) => Reply::Item(item),
                 (Removed::Settled(None), _) => Reply::Done,
                 (Removed::Waiting, Some(item)) => Reply::Full(item),
                 (Removed::Waiting, None) => Reply::Empty(0),
                 (Removed::Unknown, _) => Reply::Unknown,
             },
-            Request::Abandon(ticket) => {
+            Request::OfTicket(OfTicket::Abandon(ticket)) => {
                 if let (Removed::Settled(Some(item)), _) = self.leave(ticket) {
                     self.put_back(item);
                 }
@@ -177,19 +182,10 @@ impl service::Rules for Rules {
         &mut self.tickets
     }
 
-    fn collect(ticket: Ticket) -> Request {
-        Request::Collect(ticket)
-    }
-
-    fn abandon(ticket: Ticket) -> Request {
-        Request::Abandon(ticket)
-    }
-
-    fn undo(ticket: Ticket, reply: Reply) -> Option<Request> {
+    fn undo(reply: Reply) -> Option<Request> {
         match reply {
             Reply::Item(item) => Some(Request::PutBack(vec![item])),
             Reply::Items(items) => Some(Request::PutBack(items)),
-            Reply::Waits => Some(Request::Abandon(ticket)),
             _ => None,
         }
     }
@@ -225,7 +221,7 @@ mod tests {
             assert_eq!(number(queue.serve(Request::Get(None))), Some(expected));
         }
         for ticket in [3, 4] {
-            assert!(matches!(queue.serve(Request::Collect(ticket)), Reply::Done));
+            assert!(matches!(queue.serve(OfTicket::Collect(ticket).into()), Reply::Done));
         }
         assert!(queue.tickets.is_empty());
     }
@@ -241,7 +237,7 @@ mod tests {
         }
         assert!(matches!(queue.serve(Request::Size), Reply::Size(0, None)), "the getters have the items");
         for ticket in [3, 1, 2] {
-            assert_eq!(number(queue.serve(Request::Collect(ticket.into()))), Some(ticket));
+            assert_eq!(number(queue.serve(OfTicket::Collect(ticket.into()).into())), Some(ticket));
         }
         assert!(queue.tickets.is_empty());
     }
@@ -253,9 +249,9 @@ mod tests {
             queue.serve(Request::Get(Some(ticket)));
         }
         queue.serve(Request::Put(item(7), None));
-        queue.serve(Request::Abandon(2));
-        queue.serve(Request::Abandon(1));
-        assert_eq!(number(queue.serve(Request::Collect(3))), Some(7));
+        queue.serve(OfTicket::Abandon(2).into());
+        queue.serve(OfTicket::Abandon(1).into());
+        assert_eq!(number(queue.serve(OfTicket::Collect(3).into())), Some(7));
         assert!(queue.tickets.is_empty() && queue.getters.is_empty());
     }
 
@@ -266,7 +262,7 @@ mod tests {
         queue.serve(Request::Put(item(1), None));
         queue.serve(Request::Put(item(2), None));
         queue.serve(Request::Put(item(3), Some(3)));
-        queue.serve(Request::Abandon(1));
+        queue.serve(OfTicket::Abandon(1).into());
         for expected in 1..=3 {
             assert_eq!(number(queue.serve(Request::Get(None))), Some(expected));
             assert!(queue.items.len() <= 1);
@@ -278,13 +274,13 @@ mod tests {
         let mut queue = Rules::new(Some(1));
         queue.serve(Request::Put(item(1), None));
         queue.serve(Request::Put(item(2), Some(2)));
-        assert_eq!(number(queue.serve(Request::Collect(2))), Some(2));
+        assert_eq!(number(queue.serve(OfTicket::Collect(2).into())), Some(2));
         queue.serve(Request::Put(item(3), Some(3)));
-        queue.serve(Request::Abandon(3));
+        queue.serve(OfTicket::Abandon(3).into());
         assert_eq!(number(queue.serve(Request::Get(None))), Some(1));
         queue.serve(Request::Get(Some(4)));
-        assert!(matches!(queue.serve(Request::Collect(4)), Reply::Empty(0)));
-        assert!(matches!(queue.serve(Request::Collect(4)), Reply::Unknown));
+        assert!(matches!(queue.serve(OfTicket::Collect(4).into()), Reply::Empty(0)));
+        assert!(matches!(queue.serve(OfTicket::Collect(4).into()), Reply::Unknown));
         assert!(queue.tickets.is_empty() && queue.items.is_empty() && queue.getters.is_empty() && queue.putters.is_empty());
     }
 
@@ -297,7 +293,7 @@ mod tests {
         assert!(matches!(queue.serve(Request::GetBatch(2)), Reply::Items(items) if items.len() == 2));
         queue.serve(Request::Get(Some(9)));
         queue.serve(Request::PutBatch(vec![item(5), item(6), item(7)]));
-        assert_eq!(number(queue.serve(Request::Collect(9))), Some(5));
+        assert_eq!(number(queue.serve(OfTicket::Collect(9).into())), Some(5));
         assert!(matches!(queue.serve(Request::Size), Reply::Size(2, Some(3))));
     }
 
@@ -306,12 +302,12 @@ mod tests {
         let mut queue = Rules::new(None);
         queue.serve(Request::PutBatch(vec![item(1), item(2), item(3)]));
         let reply = queue.serve(Request::GetBatch(2));
-        queue.serve(Rules::undo(0, reply).unwrap());
+        queue.serve(Rules::undo(reply).unwrap());
         for expected in 1..=3 {
             assert_eq!(number(queue.serve(Request::Get(None))), Some(expected));
         }
-        let reply = queue.serve(Request::Get(Some(5)));
-        queue.serve(Rules::undo(5, reply).unwrap());
+        assert!(matches!(queue.serve(Request::Get(Some(5))), Reply::Waits), "so its ticket is abandoned");
+        queue.serve(OfTicket::Abandon(5).into());
         assert!(queue.tickets.is_empty() && queue.getters.is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::util::service::{self, Line, Removed, Ticket, Tickets, new_ticket};
+use crate::util::service::{self, Line, OfTicket, Removed, Ticket, Tickets, new_ticket};
 
 /// The free permits, and the callers that wait for one.
 #[derive(Debug)]
@@ -24,13 +24,18 @@ pub enum Request {
     /// A permit of this instance comes back.
     Return(u64),
     Available,
-    Collect(Ticket),
-    Abandon(Ticket),
+    OfTicket(OfTicket),
 }
 
 impl Request {
     pub(super) fn acquire(ticket: Ticket) -> Self {
         Self::Acquire(Some(ticket))
+    }
+}
+
+impl From<OfTicket> for Request {
+    fn from(request: OfTicket) -> Self {
+        Self::OfTicket(request)
     }
 }
 
@@ -109,12 +114,12 @@ impl service::Rules for Rules {
                 Reply::Done
             }
             Request::Available => Reply::Available(self.permits),
-            Request::Collect(ticket) => match self.leave(ticket) {
+            Request::OfTicket(OfTicket::Collect(ticket)) => match self.leave(ticket) {
                 Removed::Settled(()) => Reply::Acquired(self.instance),
                 Removed::Waiting => Reply::None,
                 Removed::Unknown => Reply::Unknown,
             },
-            Request::Abandon(ticket) => {
+            Request::OfTicket(OfTicket::Abandon(ticket)) => {
                 if let Removed::Settled(()) = self.leave(ticket) {
                     self.add(1);
                 }
@@ -127,18 +132,9 @@ impl service::Rules for Rules {
         &mut self.tickets
     }
 
-    fn collect(ticket: Ticket) -> Request {
-        Request::Collect(ticket)
-    }
-
-    fn abandon(ticket: Ticket) -> Request {
-        Request::Abandon(ticket)
-    }
-
-    fn undo(ticket: Ticket, reply: Reply) -> Option<Request> {
+    fn undo(reply: Reply) -> Option<Request> {
         match reply {
             Reply::Acquired(instance) => Some(Request::Return(instance)),
-            Reply::Waits => Some(Request::Abandon(ticket)),
             _ => None,
         }
     }
@@ -156,10 +152,10 @@ mod tests {
         for ticket in [2, 3, 4] {
             assert!(matches!(semaphore.serve(Request::Acquire(Some(ticket))), Reply::Waits));
         }
-        semaphore.serve(Request::Abandon(3));
+        semaphore.serve(OfTicket::Abandon(3).into());
         semaphore.serve(Request::Add(1));
-        assert!(matches!(semaphore.serve(Request::Collect(4)), Reply::None), "the permit belongs to an earlier caller");
-        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired(_)));
+        assert!(matches!(semaphore.serve(OfTicket::Collect(4).into()), Reply::None), "the permit belongs to an earlier caller");
+        assert!(matches!(semaphore.serve(OfTicket::Collect(2).into()), Reply::Acquired(_)));
         semaphore.serve(Request::Add(2));
         assert!(matches!(semaphore.serve(Request::Available), Reply::Available(2)));
         assert!(semaphore.tickets.is_empty() && semaphore.waiting.is_empty());
@@ -172,11 +168,11 @@ mod tests {
             semaphore.serve(Request::Acquire(Some(ticket)));
         }
         semaphore.serve(Request::Add(1));
-        semaphore.serve(Request::Abandon(1));
-        assert!(matches!(semaphore.serve(Request::Collect(2)), Reply::Acquired(_)));
-        let reply = semaphore.serve(Request::Acquire(Some(3)));
-        semaphore.serve(Rules::undo(3, reply).unwrap());
-        semaphore.serve(Rules::undo(0, Reply::Acquired(semaphore.instance)).unwrap());
+        semaphore.serve(OfTicket::Abandon(1).into());
+        assert!(matches!(semaphore.serve(OfTicket::Collect(2).into()), Reply::Acquired(_)));
+        assert!(matches!(semaphore.serve(Request::Acquire(Some(3))), Reply::Waits), "so its ticket is abandoned");
+        semaphore.serve(OfTicket::Abandon(3).into());
+        semaphore.serve(Rules::undo(Reply::Acquired(semaphore.instance)).unwrap());
         assert!(matches!(semaphore.serve(Request::Available), Reply::Available(1)));
         assert!(semaphore.tickets.is_empty());
     }
