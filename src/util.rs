@@ -22,8 +22,9 @@ mod queue;
 mod semaphore;
 mod service;
 
-pub use actor_pool::{ActorMap, ActorPool};
+pub use actor_pool::ActorPool;
+pub use actor_pool::map::ActorMap;
 pub use event::{Event, EventActor};
-pub use pool::{AsyncResult, Collected, One, Pool, PoolOptions, Slot, Slots};
+pub use pool::{AsyncResult, Collected, Mapped, One, Pool, PoolOptions, Pooled, Slot, Slots};
 pub use queue::{GetError, PutBatchError, PutError, Queue, QueueActor};
 pub use semaphore::{Permit, Semaphore, SemaphoreActor};

@@ -1,6 +1,6 @@
 //! A pool of actors that share work.
 
-mod map;
+pub(super) mod map;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use ray_core::__private::Actor;
 use ray_core::{ActorHandle, ActorState, AnyRef, Error, ErrorKind, ObjectRef, Result};
-
-pub use map::ActorMap;
-pub(in crate::util) use map::Progress;
 
 /// A number of actors of one class that share work: each call goes to an actor that is idle.
 /// [Ray's page](https://docs.ray.io/en/latest/ray-core/actors/actor-utils.html#actor-pool).
@@ -112,63 +109,6 @@ impl<A: Actor, T: Clone + Send + Sync + 'static> ActorPool<A, T> {
             skipped: HashSet::new(),
             next: 0,
         }
-    }
-
-    /// The results of `f(actor, value)` for all values, in the order of the values.
-    ///
-    /// The iterator is lazy: it takes a value when an actor is idle, so nothing happens before its first `next`, and the values may be
-    /// infinite. While the first result is waited for, the other actors go on with at most 16 further values for each actor. When
-    /// the iterator is dropped, calls that run end, and their results are dropped.
-    ///
-    /// In async code use [`ActorMap::next_async`].
-    ///
-    /// ```
-    /// # use ray::remote;
-    /// # use ray::util::ActorPool;
-    /// # #[remote]
-    /// # struct Counter;
-    /// # #[remote]
-    /// # impl Counter {
-    /// #     pub fn new() -> Self { Counter }
-    /// #     pub fn check(&self, x: u64) -> Result<u64, String> {
-    /// #         if x == 1 { Err("one is not allowed".to_owned()) } else { Ok(x) }
-    /// #     }
-    /// # }
-    /// let mut pool = ActorPool::new([Counter::remote(), Counter::remote()]);
-    /// let checked: Vec<ray::Result<u64>> = pool.map(|actor, x| actor.check.remote(x), 0..3).collect();
-    /// assert!(checked[0].is_ok() && checked[1].is_err() && checked[2].is_ok()); // an error is an item
-    /// ```
-    pub fn map<I, F>(&mut self, f: F, values: I) -> ActorMap<'_, A, T, I::IntoIter, F>
-    where
-        I: IntoIterator,
-        F: FnMut(&ActorHandle<A>, I::Item) -> ObjectRef<T>,
-    {
-        ActorMap::new(self, values.into_iter(), f, true)
-    }
-
-    /// As [`map`](Self::map), but each result is returned as soon as it is there.
-    ///
-    /// ```
-    /// # use ray::remote;
-    /// # use ray::util::ActorPool;
-    /// # #[remote]
-    /// # struct Adder;
-    /// # #[remote]
-    /// # impl Adder {
-    /// #     pub fn new() -> Self { Adder }
-    /// #     pub fn add_one(&self, x: u64) -> u64 { x + 1 }
-    /// # }
-    /// let mut pool = ActorPool::new([Adder::remote(), Adder::remote()]);
-    /// let sum: ray::Result<u64> = pool.map_unordered(|actor, x| actor.add_one.remote(x), 0..4).sum();
-    /// assert_eq!(sum?, 10);
-    /// # Ok::<(), ray::Error>(())
-    /// ```
-    pub fn map_unordered<I, F>(&mut self, f: F, values: I) -> ActorMap<'_, A, T, I::IntoIter, F>
-    where
-        I: IntoIterator,
-        F: FnMut(&ActorHandle<A>, I::Item) -> ObjectRef<T>,
-    {
-        ActorMap::new(self, values.into_iter(), f, false)
     }
 
     /// Calls `f(actor, value)` with an idle actor; if there is none, as soon as one is idle and a method of the pool is called.

@@ -10,12 +10,11 @@ use std::iter;
 use parking_lot::Mutex;
 use ray_core::__private::Function;
 use ray_core::{ActorHandle, Error, ErrorKind, ObjectRef, Result};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::util::actor_pool::{ActorPool, Progress};
+use crate::util::actor_pool::ActorPool;
+use crate::util::actor_pool::map::Progress;
 use job::{Call, Chunk, Done};
-pub use job::{Slot, Slots};
+pub use job::{Mapped, Pooled, Slot, Slots};
 pub use result::{AsyncResult, Collected, One};
 
 /// A worker of a [`Pool`].
@@ -202,12 +201,7 @@ impl Pool {
     /// # Errors
     /// The error of the first call that failed; `InvalidArgument` if the pool is closed, or `f` is `async` or `local`.
     #[track_caller]
-    pub fn map<F, P>(&self, f: F, values: impl IntoIterator<Item = P::Value>) -> Result<Vec<F::Output>>
-    where
-        F: Function<Args = (P,), Output: Serialize + DeserializeOwned>,
-        P: Slot,
-        (P,): Slots<Values = (P::Value,)>,
-    {
+    pub fn map<F: Mapped>(&self, f: F, values: impl IntoIterator<Item = F::Value>) -> Result<Vec<F::Output>> {
         self.map_async(f, values)?.get()
     }
 
@@ -227,13 +221,8 @@ impl Pool {
     /// assert!(squares.ready() && squares.successful()?);
     /// # Ok::<(), ray::Error>(())
     /// ```
-    pub fn map_async<F, P>(&self, f: F, values: impl IntoIterator<Item = P::Value>) -> Result<AsyncResult<Vec<F::Output>>>
-    where
-        F: Function<Args = (P,), Output: Serialize + DeserializeOwned>,
-        P: Slot,
-        (P,): Slots<Values = (P::Value,)>,
-    {
-        self.starmap_async(f, values.into_iter().map(|value| (value,)))
+    pub fn map_async<F: Mapped>(&self, f: F, values: impl IntoIterator<Item = F::Value>) -> Result<AsyncResult<Vec<F::Output>>> {
+        self.starmap_async(f, values.into_iter().map(F::args))
     }
 
     /// As [`map`](Self::map), for functions of several parameters: each value is the tuple of the arguments.
@@ -241,10 +230,11 @@ impl Pool {
     /// # Errors
     /// Those of [`map`](Self::map).
     #[track_caller]
-    pub fn starmap<F>(&self, f: F, values: impl IntoIterator<Item = <F::Args as Slots>::Values>) -> Result<Vec<F::Output>>
-    where
-        F: Function<Args: Slots, Output: Serialize + DeserializeOwned>,
-    {
+    pub fn starmap<F: Pooled>(
+        &self,
+        f: F,
+        values: impl IntoIterator<Item = <F::Args as Slots>::Values>,
+    ) -> Result<Vec<F::Output>> {
         self.starmap_async(f, values)?.get()
     }
 
@@ -252,14 +242,11 @@ impl Pool {
     ///
     /// # Errors
     /// Those of [`map_async`](Self::map_async).
-    pub fn starmap_async<F>(
+    pub fn starmap_async<F: Pooled>(
         &self,
         f: F,
         values: impl IntoIterator<Item = <F::Args as Slots>::Values>,
-    ) -> Result<AsyncResult<Vec<F::Output>>>
-    where
-        F: Function<Args: Slots, Output: Serialize + DeserializeOwned>,
-    {
+    ) -> Result<AsyncResult<Vec<F::Output>>> {
         job::check::<F>()?;
         let calls: Vec<Call> = values.into_iter().map(F::Args::erase).collect();
         let mut workers = self.open()?;
@@ -275,10 +262,7 @@ impl Pool {
     /// # Errors
     /// Those of [`map`](Self::map).
     #[track_caller]
-    pub fn apply<F>(&self, f: F, args: <F::Args as Slots>::Values) -> Result<F::Output>
-    where
-        F: Function<Args: Slots, Output: Serialize + DeserializeOwned>,
-    {
+    pub fn apply<F: Pooled>(&self, f: F, args: <F::Args as Slots>::Values) -> Result<F::Output> {
         self.apply_async(f, args)?.get()
     }
 
@@ -297,10 +281,7 @@ impl Pool {
     /// assert_eq!(answer.get()?, 42);
     /// # Ok::<(), ray::Error>(())
     /// ```
-    pub fn apply_async<F>(&self, f: F, args: <F::Args as Slots>::Values) -> Result<AsyncResult<One<F::Output>>>
-    where
-        F: Function<Args: Slots, Output: Serialize + DeserializeOwned>,
-    {
+    pub fn apply_async<F: Pooled>(&self, f: F, args: <F::Args as Slots>::Values) -> Result<AsyncResult<One<F::Output>>> {
         job::check::<F>()?;
         let mut workers = self.open()?;
         Ok(AsyncResult::new(vec![workers.send(Chunk::new(f, vec![F::Args::erase(args)]))]))
@@ -323,17 +304,12 @@ impl Pool {
     /// assert_eq!(first?, [0, 1, 4, 9]);
     /// # Ok::<(), ray::Error>(())
     /// ```
-    pub fn imap<F, P>(
+    pub fn imap<F: Mapped>(
         &self,
         f: F,
-        values: impl IntoIterator<Item = P::Value>,
+        values: impl IntoIterator<Item = F::Value>,
         chunksize: usize,
-    ) -> Result<impl Iterator<Item = Result<F::Output>>>
-    where
-        F: Function<Args = (P,), Output: Serialize + DeserializeOwned>,
-        P: Slot,
-        (P,): Slots<Values = (P::Value,)>,
-    {
+    ) -> Result<impl Iterator<Item = Result<F::Output>>> {
         self.lazily(f, values.into_iter(), chunksize, true)
     }
 
@@ -341,17 +317,12 @@ impl Pool {
     ///
     /// # Errors
     /// Those of [`imap`](Self::imap).
-    pub fn imap_unordered<F, P>(
+    pub fn imap_unordered<F: Mapped>(
         &self,
         f: F,
-        values: impl IntoIterator<Item = P::Value>,
+        values: impl IntoIterator<Item = F::Value>,
         chunksize: usize,
-    ) -> Result<impl Iterator<Item = Result<F::Output>>>
-    where
-        F: Function<Args = (P,), Output: Serialize + DeserializeOwned>,
-        P: Slot,
-        (P,): Slots<Values = (P::Value,)>,
-    {
+    ) -> Result<impl Iterator<Item = Result<F::Output>>> {
         self.lazily(f, values.into_iter(), chunksize, false)
     }
 
@@ -415,18 +386,13 @@ impl Pool {
         Ok(workers)
     }
 
-    fn lazily<F, P>(
+    fn lazily<F: Mapped>(
         &self,
         f: F,
-        mut values: impl Iterator<Item = P::Value>,
+        mut values: impl Iterator<Item = F::Value>,
         chunksize: usize,
         ordered: bool,
-    ) -> Result<impl Iterator<Item = Result<F::Output>>>
-    where
-        F: Function<Args = (P,), Output: Serialize + DeserializeOwned>,
-        P: Slot,
-        (P,): Slots<Values = (P::Value,)>,
-    {
+    ) -> Result<impl Iterator<Item = Result<F::Output>>> {
         job::check::<F>()?;
         if chunksize == 0 {
             return Err(Error::of_kind(
@@ -438,7 +404,7 @@ impl Pool {
         let mut idle = ActorPool::new(workers.running.iter().cloned());
         drop(workers);
         let chunks = iter::from_fn(move || {
-            let calls: Vec<Call> = values.by_ref().take(chunksize).map(|value| F::Args::erase((value,))).collect();
+            let calls: Vec<Call> = values.by_ref().take(chunksize).map(|value| F::Args::erase(F::args(value))).collect();
             (!calls.is_empty()).then(|| Chunk::new(f, calls))
         });
         let mut progress = Progress::new(chunks, |worker: &ActorHandle<PoolActor>, chunk| worker.run.remote(chunk), ordered);

@@ -134,17 +134,72 @@ impl<I: Iterator, F> Progress<I, F> {
     }
 }
 
-impl<'a, A, T, I, F> ActorMap<'a, A, T, I, F>
+impl<A: Actor, T: Clone + Send + Sync + 'static> ActorPool<A, T> {
+    /// The results of `f(actor, value)` for all values, in the order of the values.
+    ///
+    /// The iterator is lazy: it takes a value when an actor is idle, so nothing happens before its first `next`, and the values may be
+    /// infinite. While the first result is waited for, the other actors go on with at most 16 further values for each actor. When
+    /// the iterator is dropped, calls that run end, and their results are dropped.
+    ///
+    /// In async code use [`ActorMap::next_async`].
+    ///
+    /// ```
+    /// # use ray::remote;
+    /// # use ray::util::ActorPool;
+    /// # #[remote]
+    /// # struct Counter;
+    /// # #[remote]
+    /// # impl Counter {
+    /// #     pub fn new() -> Self { Counter }
+    /// #     pub fn check(&self, x: u64) -> Result<u64, String> {
+    /// #         if x == 1 { Err("one is not allowed".to_owned()) } else { Ok(x) }
+    /// #     }
+    /// # }
+    /// let mut pool = ActorPool::new([Counter::remote(), Counter::remote()]);
+    /// let checked: Vec<ray::Result<u64>> = pool.map(|actor, x| actor.check.remote(x), 0..3).collect();
+    /// assert!(checked[0].is_ok() && checked[1].is_err() && checked[2].is_ok()); // an error is an item
+    /// ```
+    pub fn map<I, F>(&mut self, f: F, values: I) -> ActorMap<'_, A, T, I::IntoIter, F>
+    where
+        I: IntoIterator,
+        F: FnMut(&ActorHandle<A>, I::Item) -> ObjectRef<T>,
+    {
+        ActorMap { pool: self, progress: Progress::new(values.into_iter(), f, true) }
+    }
+
+    /// As [`map`](Self::map), but each result is returned as soon as it is there.
+    ///
+    /// ```
+    /// # use ray::remote;
+    /// # use ray::util::ActorPool;
+    /// # #[remote]
+    /// # struct Adder;
+    /// # #[remote]
+    /// # impl Adder {
+    /// #     pub fn new() -> Self { Adder }
+    /// #     pub fn add_one(&self, x: u64) -> u64 { x + 1 }
+    /// # }
+    /// let mut pool = ActorPool::new([Adder::remote(), Adder::remote()]);
+    /// let sum: ray::Result<u64> = pool.map_unordered(|actor, x| actor.add_one.remote(x), 0..4).sum();
+    /// assert_eq!(sum?, 10);
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn map_unordered<I, F>(&mut self, f: F, values: I) -> ActorMap<'_, A, T, I::IntoIter, F>
+    where
+        I: IntoIterator,
+        F: FnMut(&ActorHandle<A>, I::Item) -> ObjectRef<T>,
+    {
+        ActorMap { pool: self, progress: Progress::new(values.into_iter(), f, false) }
+    }
+}
+
+impl<A, T, I, F> ActorMap<'_, A, T, I, F>
 where
     A: Actor,
     T: Clone + Send + Sync + 'static,
     I: Iterator,
     F: FnMut(&ActorHandle<A>, I::Item) -> ObjectRef<T>,
 {
-    pub(super) fn new(pool: &'a mut ActorPool<A, T>, values: I, f: F, ordered: bool) -> Self {
-        Self { pool, progress: Progress::new(values, f, ordered) }
-    }
-
     /// The next result, for async code. If the future is dropped, the result stays.
     ///
     /// ```

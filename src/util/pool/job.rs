@@ -27,6 +27,41 @@ pub trait Slots: sealed::Sealed + Sized {
     fn of(values: Vec<AnyValue>) -> Result<Self>;
 }
 
+/// The remote functions that a [`Pool`](super::Pool) runs: the arguments and the result are values that can be sent to another process.
+#[diagnostic::on_unimplemented(
+    message = "a pool cannot run `{Self}`",
+    label = "not a remote function with at most six parameters, whose arguments and result can be serialised",
+    note = "pass the name of a `#[remote]` function: `pool.apply(square, (3,))`; a closure is a task of its own, `ray::task(move || ..)`"
+)]
+pub trait Pooled: Function<Args: Slots, Output: Serialize + DeserializeOwned> {}
+
+impl<F: Function<Args: Slots, Output: Serialize + DeserializeOwned>> Pooled for F {}
+
+/// Those of them with one parameter.
+#[diagnostic::on_unimplemented(
+    message = "a pool cannot call `{Self}` with single values",
+    label = "not a remote function with one parameter, whose argument and result can be serialised",
+    note = "pass the name of a `#[remote]` function: `pool.map(square, 0..4)`; a function of several parameters is called with tuples, by `starmap`"
+)]
+pub trait Mapped: Pooled {
+    /// The type of the value that a caller gives.
+    type Value;
+    #[doc(hidden)]
+    fn args(value: Self::Value) -> <Self::Args as Slots>::Values;
+}
+
+impl<F, P> Mapped for F
+where
+    F: Pooled + Function<Args = (P,)>,
+    P: Slot,
+    (P,): Slots<Values = (P::Value,)>,
+{
+    type Value = P::Value;
+    fn args(value: P::Value) -> (P::Value,) {
+        (value,)
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
 }

@@ -26,7 +26,7 @@ impl<T: Collected> fmt::Debug for AsyncResult<T> {
 }
 
 /// The form of the results: `One<R>` or `Vec<R>`. Sealed.
-pub trait Collected: sealed::Sealed + Sized {
+pub trait Collected: sealed::Sealed + Sized + 'static {
     /// What `get` returns.
     type Output;
     #[doc(hidden)]
@@ -61,6 +61,60 @@ impl<R: DeserializeOwned + Send + Sync + 'static> Collected for Vec<R> {
 impl<T: Collected> AsyncResult<T> {
     pub(super) fn new(chunks: Vec<ObjectRef<Vec<Done>>>) -> Self {
         Self { chunks, kind: PhantomData }
+    }
+
+    /// Calls `f` with the results, if all calls end without an error; Python's `callback=..`. It is called once, on a thread of the
+    /// engine, and may use the whole API (see [`ObjectRef::on_ready`]). If there are no calls, it is called here. A panic of `f` is logged.
+    ///
+    /// ```
+    /// # use ray::remote;
+    /// # use ray::util::Pool;
+    /// # #[remote]
+    /// # fn square(x: u64) -> u64 { x * x }
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let failures = sender.clone();
+    /// let pool = Pool::new(2)?;
+    /// let squares = pool
+    ///     .map_async(square, 0..4)?
+    ///     .callback(move |squares| sender.send(Ok(squares)).unwrap())
+    ///     .error_callback(move |error| failures.send(Err(error)).unwrap());
+    /// assert_eq!(receiver.recv().unwrap()?, [0, 1, 4, 9]);
+    /// assert_eq!(squares.get()?, [0, 1, 4, 9]); // the results can still be read
+    /// # Ok::<(), ray::Error>(())
+    /// ```
+    pub fn callback(self, f: impl FnOnce(T::Output) + Send + 'static) -> Self {
+        self.call_at_end(|results| {
+            if let Ok(results) = results {
+                f(results);
+            }
+        });
+        self
+    }
+
+    /// Calls `f` with the error that [`get`](Self::get) returns, if a call ends with one; Python's `error_callback=..`. It is called when
+    /// all calls have ended, as [`callback`](Self::callback) is.
+    pub fn error_callback(self, f: impl FnOnce(Error) + Send + 'static) -> Self {
+        self.call_at_end(|results| {
+            if let Err(error) = results {
+                f(error);
+            }
+        });
+        self
+    }
+
+    /// Calls `f` when all calls have ended.
+    fn call_at_end(&self, f: impl FnOnce(Result<T::Output>) + Send + 'static) {
+        fn after(mut chunks: std::vec::IntoIter<ObjectRef<Vec<Done>>>, f: Box<dyn FnOnce() + Send>) {
+            match chunks.next() {
+                Some(chunk) => {
+                    let rest = move || after(chunks, f);
+                    chunk.on_ready(rest);
+                }
+                None => f(),
+            }
+        }
+        let results = Self::new(self.chunks.clone());
+        after(self.chunks.clone().into_iter(), Box::new(move || f(results.get())));
     }
 
     /// The results. Waits until all calls have ended.

@@ -96,6 +96,49 @@ fn results_that_come_later() {
     assert!(later.wait(Duration::ZERO).unwrap() && later.ready() && later.successful().unwrap());
 }
 
+/// A callback gets the results when all calls have ended, an error callback the first error; only one of the two is called.
+#[test]
+fn callbacks_of_results() {
+    engine();
+    let (sender, outcomes) = std::sync::mpsc::channel();
+    let pool = Pool::new(2).unwrap();
+    let (results, failures) = (sender.clone(), sender);
+    let tell = move |later: ray::util::AsyncResult<Vec<u64>>| {
+        let (results, failures) = (results.clone(), failures.clone());
+        later.callback(move |all| results.send(Ok(all)).unwrap()).error_callback(move |error| failures.send(Err(error)).unwrap())
+    };
+
+    let gate = Gate::new();
+    let later = tell(pool.starmap_async(wait_at, [(gate, 1), (gate, 2), (gate, 3)]).unwrap());
+    assert!(outcomes.try_recv().is_err(), "the calls wait");
+    gate.open();
+    assert_eq!(outcomes.recv().unwrap().unwrap(), [1, 2, 3]);
+    assert_eq!(later.get().unwrap(), [1, 2, 3]);
+
+    let failed = tell(pool.map_async(check, 0..8).unwrap());
+    let error = outcomes.recv().unwrap().unwrap_err();
+    assert_eq!(error.downcast_ref::<String>().unwrap(), "three is not allowed");
+    assert!(failed.ready(), "the error is told when all calls have ended");
+
+    // Of calls that have ended already, and of none.
+    let _again = tell(later);
+    assert_eq!(outcomes.recv().unwrap().unwrap(), [1, 2, 3]);
+    let _none = tell(pool.map_async(check, []).unwrap());
+    assert_eq!(outcomes.recv().unwrap().unwrap(), [0; 0]);
+
+    // A panic of a callback has no other effect.
+    let one = pool.apply_async(seven, ()).unwrap().callback(|_| panic!("a panic of the test"));
+    assert_eq!(one.get().unwrap(), 7);
+
+    let stuck = Gate::new();
+    let _killed = tell(pool.starmap_async(wait_at, [(stuck, 1)]).unwrap());
+    pool.terminate().unwrap();
+    assert!(outcomes.recv().unwrap().unwrap_err().is_actor_died());
+    stuck.open();
+    drop(tell);
+    assert!(outcomes.recv().is_err(), "each call had one outcome");
+}
+
 /// An error or a panic fails its own call. A map returns the first error with its type, an iterator has it as an item.
 #[test]
 fn errors_of_calls() {
