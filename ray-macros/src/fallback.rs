@@ -33,8 +33,8 @@ pub(crate) fn function(mut model: Function) -> TokenStream {
 fn without_body_of_unsized(model: &mut Function) {
     let call = &mut model.call;
     let written = types::result_ok(&call.output.written).unwrap_or(&call.output.written);
-    let is_unsized = call.params.iter().any(|param| types::unsized_parameter(&param.written, false).is_some());
-    if !is_unsized && types::unsized_result(written).is_none() {
+    let is_unsized = call.params.iter().any(|param| has_unsized(&param.written, false));
+    if !is_unsized && types::unsized_result(written).is_none() && types::unsized_parts(written).is_empty() {
         return;
     }
     for input in &mut call.sig.inputs {
@@ -48,6 +48,11 @@ fn without_body_of_unsized(model: &mut Function) {
     call.output.fallible = false;
     model.attributes.body.push(parse_quote!(#[allow(unused_variables)]));
     model.block = parse_quote!({ ::core::unreachable!() });
+}
+
+/// Whether the type of a parameter, or a part of it, has no size.
+fn has_unsized(ty: &syn::Type, borrowed: bool) -> bool {
+    types::unsized_parameter(ty, borrowed).is_some() || !types::unsized_parts(ty).is_empty()
 }
 
 /// Expands a struct or an enum with an error.
@@ -88,7 +93,8 @@ fn repair(call: &mut Callable) {
         }
     }
     for param in &mut call.params {
-        let is_unsized = types::unsized_parameter(&param.ty, param.kind == Kind::Borrow).is_some();
+        let is_unsized = has_unsized(&param.ty, param.kind == Kind::Borrow);
+        let is_unsized = is_unsized || types::std_objects(&param.ty).iter().any(|(_, shared)| !shared);
         if is_unsized {
             param.ty = parse_quote!(());
         }
@@ -98,7 +104,8 @@ fn repair(call: &mut Callable) {
         param.ty = types::owned(&param.ty);
     }
     call.output.written = types::owned(&call.output.written);
-    if types::unsized_result(types::result_ok(&call.output.written).unwrap_or(&call.output.written)).is_some() {
+    let value = types::result_ok(&call.output.written).unwrap_or(&call.output.written);
+    if types::unsized_result(value).is_some() || !types::unsized_parts(value).is_empty() {
         call.output.written = parse_quote!(());
     }
     for part in call.output.split.iter_mut().flatten() {

@@ -301,18 +301,18 @@ use proc_macro::TokenStream;
 ///
 /// # Warnings
 ///
-/// rustc warns of a remote function that is never used, and where one with `#[deprecated]` is called. It warns of a function that
+/// rustc warns of a remote function that is never used, of an actor that nothing creates, and of a method that neither a handle nor
+/// the block itself calls. It warns where a function, a method or a `new` with `#[deprecated]` is called. It warns of a function that
 /// returns an `ObjectRef`, because the result of a task is an object already; `#[allow(deprecated)]` on the function silences this
 /// warning.
 ///
 /// # The name of a remote function
 ///
-/// The name of a remote function is a constant and the type of this constant. Where the name is in scope:
+/// The name of a remote function is a constant. Where the name is in scope:
 ///
 /// * A variable, a parameter or a binding cannot have that name: beside `#[remote] fn total`, the compiler rejects
 ///   `let total = 1.0;` with "mismatched types", as it rejects `let None = 1.0;`. A macro that binds that name
 ///   unhygienically fails too.
-/// * A type or a module cannot have that name.
 /// * The name is not a closure: write `.map(*square)` instead of `.map(square)`, or `.map(|x| square.remote(x))`.
 ///
 /// If another module calls the function by its path (`jobs::total.remote(..)`), that module can use the name.

@@ -17,7 +17,7 @@ use syn::{
 };
 
 pub(crate) use self::attributes::Attributes;
-use self::attributes::{cfgs, take_method_attribute};
+use self::attributes::{cfgs, expects_dead_code, lints, take_method_attribute};
 pub(crate) use self::stream::{Source, Stream};
 use crate::options::{On, Options};
 use crate::parse;
@@ -47,6 +47,8 @@ pub(crate) struct Actor {
     /// As the user wrote it, without `#[method]`.
     pub(crate) item: ItemImpl,
     pub(crate) cfg: Vec<Attribute>,
+    /// The levels of lints of the block.
+    pub(crate) lints: Vec<Attribute>,
     pub(crate) class: Type,
     /// The name of the type, without its path and its generic arguments.
     pub(crate) name: Ident,
@@ -165,6 +167,7 @@ impl Actor {
         let class = (*item.self_ty).clone();
         let mut actor = Actor {
             cfg: cfgs(&item.attrs),
+            lints: lints(&item.attrs),
             name: types::last_segment(&class).map_or_else(|| Ident::new("Actor", class.span()), |(ident, _)| ident.clone()),
             generics: item.generics.clone(),
             class,
@@ -182,6 +185,7 @@ impl Actor {
                 actor.member(function, report);
             }
         }
+        item.attrs.retain(|attribute| !expects_dead_code(attribute));
         actor.item = item;
         if let Some(key) = &actor.options.default
             && actor.constructors.is_empty()
@@ -235,6 +239,7 @@ impl Actor {
             call: Callable::new(function.sig.clone(), num_returns, self.options.local, Some(&self.class), !is_new),
             options,
         };
+        function.attrs.retain(|attribute| !expects_dead_code(attribute));
         if is_new {
             self.constructors.push(method);
         } else {

@@ -49,7 +49,7 @@ pub(crate) fn result_ok(ty: &Type) -> Option<&Type> {
 
 /// What to write instead of a parameter type that has no size; `borrowed` says whether it stands behind a `&`.
 ///
-/// Only types that have no size whatever is in scope: rustc reports a `&Path`, because a program may have a type `Path` of its own.
+/// Only types that have no size whatever is in scope: a single `Path` may be a type of the program, so rustc reports it.
 pub(crate) fn unsized_parameter(ty: &Type, borrowed: bool) -> Option<String> {
     let text = print::text(ty.to_token_stream());
     match bare(ty) {
@@ -71,8 +71,94 @@ pub(crate) fn unsized_parameter(ty: &Type, borrowed: bool) -> Option<String> {
         Type::Path(path) if !borrowed && path.path.is_ident("str") => {
             Some("write `String`, or `&str`, which is read from the object store in place".into())
         }
+        Type::Path(path) if !borrowed => owned_form(&path.path)
+            .map(|owned| format!("write `{owned}`, or `&{text}`, which is read from the object store in place")),
         _ => None,
     }
+}
+
+/// The owned form of a type of the standard library that has no size.
+fn owned_form(path: &syn::Path) -> Option<&'static str> {
+    let mut segments = path.segments.iter().rev().map(|segment| segment.ident.to_string());
+    match (segments.next()?.as_str(), segments.next().as_deref()) {
+        ("OsStr", None | Some("ffi")) => Some("OsString"),
+        ("CStr", None | Some("ffi")) => Some("CString"),
+        ("Path", Some("path")) => Some("PathBuf"),
+        _ => None,
+    }
+}
+
+/// The parts of a type that have no size and stand where a size is needed, as the elements of a `Vec`, each with what to write
+/// instead.
+pub(crate) fn unsized_parts(ty: &Type) -> Vec<(&Type, String)> {
+    /// Types of the standard library whose arguments all have a size.
+    const OF_SIZED: &[&str] =
+        &["Vec", "VecDeque", "LinkedList", "BinaryHeap", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "Option", "Result"];
+    struct Parts<'a>(Vec<(&'a Type, String)>);
+    impl<'a> Parts<'a> {
+        fn look(&mut self, ty: &'a Type) {
+            let text = print::text(ty.to_token_stream());
+            let instead = match bare(ty) {
+                Type::TraitObject(_) => format!("write `Box<{text}>` or `Arc<{text}>`"),
+                Type::Slice(slice) => format!("write `Vec<{}>`", print::text(slice.elem.to_token_stream())),
+                Type::Path(path) if path.path.is_ident("str") => "write `String`".into(),
+                Type::Path(path) => match owned_form(&path.path) {
+                    Some(owned) => format!("write `{owned}`"),
+                    None => return,
+                },
+                _ => return,
+            };
+            self.0.push((ty, instead));
+        }
+    }
+    impl<'a> Visit<'a> for Parts<'a> {
+        fn visit_type(&mut self, ty: &'a Type) {
+            match ty {
+                Type::Tuple(tuple) => tuple.elems.iter().for_each(|elem| self.look(elem)),
+                Type::Array(array) => self.look(&array.elem),
+                Type::Slice(slice) => self.look(&slice.elem),
+                ty => {
+                    if let Some((ident, arguments)) = last_segment(ty)
+                        && OF_SIZED.iter().any(|name| ident == name)
+                    {
+                        arguments.into_iter().for_each(|argument| self.look(argument));
+                    }
+                }
+            }
+            visit::visit_type(self, ty);
+        }
+        fn visit_type_trait_object(&mut self, _: &'a syn::TypeTraitObject) {}
+        fn visit_type_bare_fn(&mut self, _: &'a syn::TypeBareFn) {}
+    }
+    let mut parts = Parts(Vec::new());
+    parts.visit_type(ty);
+    parts.0
+}
+
+/// The trait objects in a type that are of a trait of the standard library, none of which implies `Send`, `Sync` or serde's traits.
+/// With each of them whether `Send + Sync` are written.
+pub(crate) fn std_objects(ty: &Type) -> Vec<(&syn::TypeTraitObject, bool)> {
+    const TRAITS: &[&str] = &["Fn", "FnMut", "FnOnce", "Any", "Iterator", "Future", "Read", "Write", "Display", "Debug"];
+    struct Objects<'a>(Vec<(&'a syn::TypeTraitObject, bool)>);
+    impl<'a> Visit<'a> for Objects<'a> {
+        fn visit_type_trait_object(&mut self, object: &'a syn::TypeTraitObject) {
+            let has = |names: &[&str]| {
+                object.bounds.iter().any(|bound| match bound {
+                    syn::TypeParamBound::Trait(bound) => {
+                        bound.path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
+                    }
+                    _ => false,
+                })
+            };
+            if has(TRAITS) {
+                self.0.push((object, has(&["Send"]) && has(&["Sync"])));
+            }
+        }
+        fn visit_type_bare_fn(&mut self, _: &'a syn::TypeBareFn) {}
+    }
+    let mut objects = Objects(Vec::new());
+    objects.visit_type(ty);
+    objects.0
 }
 
 /// What to write instead of a return type that has no size.
@@ -84,6 +170,7 @@ pub(crate) fn unsized_result(ty: &Type) -> Option<String> {
         )),
         Type::Slice(slice) => Some(format!("write `Vec<{}>`", print::text(slice.elem.to_token_stream()))),
         Type::Path(path) if path.path.is_ident("str") => Some("write `String`".into()),
+        Type::Path(path) => owned_form(&path.path).map(|owned| format!("write `{owned}`")),
         _ => None,
     }
 }

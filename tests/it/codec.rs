@@ -52,6 +52,10 @@ impl Other {
     }
 }
 
+fn spec<F: Function>(_: F) -> &'static ray::__private::Spec {
+    F::SPEC
+}
+
 fn codec<F: Function>(_: F) -> Codec<F::Args, F::Output> {
     F::CODEC.expect("it is not local")
 }
@@ -93,13 +97,13 @@ fn each_argument_and_the_result_are_encoded_and_decoded() {
     let encoded = encoded(joins, args);
     let all: Vec<&[u8]> = encoded.iter().map(|arg| value(arg).bytes.as_slice()).collect();
     assert_eq!(all, [&[0xa1, b'a'][..], &[0x92, 1, 2], &[7]]);
-    let (text, numbers, count) = codec(joins).decode_args(joins::SPEC, encoded).unwrap();
+    let (text, numbers, count) = codec(joins).decode_args(spec(joins), encoded).unwrap();
     assert_eq!((text.take().as_str(), &*numbers, count.take()), ("a", &[1, 2][..], 7));
 
-    let result = codec(joins).encode_result(joins::SPEC, &"b".to_owned()).unwrap();
+    let result = codec(joins).encode_result(spec(joins), &"b".to_owned()).unwrap();
     assert_eq!((result.bytes.as_slice(), result.carried.len()), (&[0xa1, b'b'][..], 0));
-    assert_eq!(codec(joins).decode_result(joins::SPEC, result).unwrap(), "b");
-    let error = codec(joins).decode_result(joins::SPEC, vec![0xc0].into()).unwrap_err();
+    assert_eq!(codec(joins).decode_result(spec(joins), result).unwrap(), "b");
+    let error = codec(joins).decode_result(spec(joins), vec![0xc0].into()).unwrap_err();
     assert!(error.is_serialization() && error.to_string().contains("the result of `it::codec::joins`"), "{error}");
 }
 
@@ -256,11 +260,11 @@ fn a_reference_as_an_argument_is_encoded_as_that_reference() {
     assert_eq!(given.objects(), [later.any()]);
     let error = given.encode_value().unwrap_err();
     assert!(error.is_invalid_argument() && error.to_string().contains("is not ready"), "{error}");
-    assert!(codec(square).decode_args(square::SPEC, args.clone()).unwrap_err().is_invalid_argument());
+    assert!(codec(square).decode_args(spec(square), args.clone()).unwrap_err().is_invalid_argument());
     gate.open();
     ray::get(&later).unwrap();
     assert_eq!(given.encode_value().unwrap().bytes, [3]);
-    let (x,) = codec(square).decode_args(square::SPEC, args).unwrap();
+    let (x,) = codec(square).decode_args(spec(square), args).unwrap();
     assert_eq!(x.take(), 3);
     assert_eq!(ray::get(later).unwrap(), 3, "its own reference has the value still");
 }
@@ -272,7 +276,7 @@ fn an_executor_gives_a_reference_that_it_made() {
     let numbers = ray::put(vec![1i64, 2]);
     assert_eq!(*numbers.view().unwrap(), [1, 2]);
     let args = || vec![arg(&"a"), EncodedArg::Reference(ReferenceArg::new(numbers.any())), arg(&1)];
-    let (_, shared, _) = codec(joins).decode_args(joins::SPEC, args()).unwrap();
+    let (_, shared, _) = codec(joins).decode_args(spec(joins), args()).unwrap();
     assert!(std::ptr::eq(&*shared, numbers.view().unwrap().as_slice()), "a parameter `&T` reads the object in place");
     let found = ray::__private::lookup("it::codec::joins").unwrap();
     assert_eq!(found.invoke(args()).unwrap().decode::<String>().unwrap(), "a [1, 2] 1");
@@ -300,7 +304,7 @@ fn references_in_place_of_a_vector_are_one_argument() {
     assert_eq!(reference(&args[1]).objects(), [numbers[0].any(), numbers[1].any()]);
     ray::get(&numbers).unwrap();
     assert_eq!(reference(&args[1]).encode_value().unwrap().bytes, [0x92, 1, 4]);
-    let (_, shared, _) = codec(joins).decode_args(joins::SPEC, args).unwrap();
+    let (_, shared, _) = codec(joins).decode_args(spec(joins), args).unwrap();
     assert_eq!(*shared, [1, 4]);
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use anyhow::Context as _;
-use ray::__private::{EncodedArg, Function, Instance, Registration};
+use ray::__private::{EncodedArg, ErrorCodec, Function, FunctionCall, Instance, Registration};
 use ray::{Error, ErrorKind, remote};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -135,6 +135,7 @@ impl Shop {
     pub fn sells(&mut self, item: u32) -> Result<u32, Refused> {
         if self.open { Ok(item) } else { Err(Refused::Closed) }
     }
+    #[allow(dead_code, reason = "called from bytes")]
     pub async fn orders(&self, item: u32) -> Result<u32, OutOfStock> {
         Err(OutOfStock { item })
     }
@@ -297,18 +298,26 @@ fn values_of_local_functions() {
     assert_eq!(format!("{:#}", sent(&error)), "closed: plain; in two lines: the cause");
 }
 
+fn call_of<F: Function>(_: F) -> FunctionCall<F::Args, F::Output> {
+    F::CALL
+}
+
+fn error_of<F: Function>(_: F) -> Option<ErrorCodec> {
+    F::ERROR
+}
+
 /// An error that has not left its function names no path: the codec of the function decodes it.
 #[test]
 fn the_codec_of_the_function_decodes_its_own_error() {
-    let ray::__private::FunctionCall::Sync(body) = buys::CALL else { panic!("it is not async") };
+    let FunctionCall::Sync(body) = call_of(buys) else { panic!("it is not async") };
     let error = body((ray::__private::IntoArg::into_arg(0u32),)).unwrap_err();
-    assert_eq!(error.encode().decode(buys::ERROR).downcast_ref(), Some(&OutOfStock { item: 0 }));
-    for codec in [None, refuses::ERROR, orders::ERROR, ships::ERROR] {
+    assert_eq!(error.encode().decode(error_of(buys)).downcast_ref(), Some(&OutOfStock { item: 0 }));
+    for codec in [None, error_of(refuses), error_of(orders), error_of(ships)] {
         let back = error.encode().decode(codec);
         assert_eq!(back.to_string(), "item 0 is out of stock");
         assert!(back.downcast_ref::<OutOfStock>().is_none());
     }
-    assert!(ships::ERROR.is_none() && buys::ERROR.is_some());
+    assert!(error_of(ships).is_none() && error_of(buys).is_some());
 }
 
 /// The misbehaviour of a serialisable error.

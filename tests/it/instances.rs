@@ -20,6 +20,7 @@ struct Account {
     name: String,
 }
 
+#[allow(dead_code, reason = "called from bytes")]
 #[remote]
 impl Account {
     pub fn new(total: i64, name: &str) -> Result<Self, String> {
@@ -70,6 +71,7 @@ impl Drop for Account {
 #[remote]
 struct Counts(Cell<u64>);
 
+#[allow(dead_code, reason = "called from bytes")]
 #[remote]
 impl Counts {
     pub fn new() -> Self {
@@ -86,6 +88,7 @@ impl Counts {
 #[remote]
 struct Stays;
 
+#[allow(dead_code, reason = "called from bytes")]
 #[remote(local)]
 impl Stays {
     pub fn new() -> Self {

@@ -3,24 +3,25 @@
 //!
 //! The rule about the names of bindings is in `api/macro_support`.
 
-/// The items that have the name of a remote function: its type, and a constant of this type.
+/// The items that have the name of a remote function: its type, in a module of its own, and a constant of this type.
 ///
 /// A constant, and not a unit struct, because rustc then warns of a function that is never used: the registry names the type of each
 /// function, but only a call names the constant. Rustdoc sees a function instead, so that it shows the signature.
 ///
-/// The caller passes the struct and the constant as tokens with the span of the user's function, so that rustc points there.
+/// The module has a name that no other function has. So two functions of one name have two types, and rustc reports the second
+/// constant only, and not each impl for the type as well.
+///
+/// The caller passes the module and the constant as tokens with the span of the user's function, so that rustc points there.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_function_items {
     (
-        [$(#[$cfg:meta])*] [$($docs:tt)*] [$($rustdoc:tt)*] [$($vis:tt)*] [$($item:tt)*] [$($value:tt)*] [$($signature:tt)*]
+        [$(#[$cfg:meta])*] [$($docs:tt)*] [$($rustdoc:tt)*] [$($vis:tt)*] [$($module:tt)*] [$($value:tt)*] [$($signature:tt)*]
     ) => {
         $(#[$cfg])*
-        #[cfg(not(doc))]
         #[doc(hidden)]
-        #[allow(non_camel_case_types, unreachable_pub)]
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
-        $($vis)* $($item)*
+        #[allow(non_snake_case)]
+        $($module)*
         $(#[$cfg])*
         #[cfg(not(doc))]
         $($docs)*
@@ -36,20 +37,6 @@ macro_rules! __ray_function_items {
 }
 pub use crate::__ray_function_items as function_items;
 
-/// The type of a remote function for the impls that rustdoc sees, where the function has its name.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __ray_type_for_rustdoc {
-    ([$($vis:tt)*] [$($item:tt)*]) => {
-        #[cfg(doc)]
-        #[doc(hidden)]
-        #[allow(non_camel_case_types, unreachable_pub)]
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
-        $($vis)* $($item)*
-    };
-}
-pub use crate::__ray_type_for_rustdoc as type_for_rustdoc;
-
 /// The methods that a user calls on a remote function.
 ///
 /// The caller passes the names, with the spans of the user's function, so that notes of rustc point there. `mut` turns a parameter
@@ -58,7 +45,7 @@ pub use crate::__ray_type_for_rustdoc as type_for_rustdoc;
 #[macro_export]
 macro_rules! __ray_function_surface {
     (
-        [$($vis:tt)*] [$remote:ident $try_remote:ident $tell:ident $options:ident] $name:ident $function:ty,
+        [$($vis:tt)*] [$remote:ident $try_remote:ident $tell:ident $options:ident] $name:ty, $function:ty,
         [$($generics:tt)*] [$($bounds:tt)*]
         ($($argument:ident: [$($of:tt)*] $convert:path),*) -> $refs:ty
     ) => {
@@ -113,31 +100,44 @@ macro_rules! __ray_function_surface {
 pub use crate::__ray_function_surface as function_surface;
 
 /// The methods that a user calls on an actor class.
+///
+/// Only these methods construct the struct `$created`, so rustc warns of it if nothing creates the actor. It has the name and the span
+/// of the class. An `allow(dead_code)` on the methods would be a use of it; rustc reports none of them, because they are generated
+/// code.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ray_class_surface {
     (
-        [$($vis:tt)*] [$remote:ident $try_remote:ident $options:ident] [$($generics:tt)*] $class:ty, $constructor:ty,
-        [$($bounds:tt)*] ($($argument:ident: [$($of:tt)*] $convert:path),*)
+        [$($vis:tt)*] [$remote:ident $try_remote:ident $options:ident] [$($lints:tt)*] [$($marker:tt)*] $created:ident,
+        [$($generics:tt)*] $class:ty, $constructor:ty, [$($bounds:tt)*] ($($argument:ident: [$($of:tt)*] $convert:path),*)
     ) => {
-        #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
+        #[doc(hidden)]
+        mod __ray_created {
+            $($lints)*
+            #[allow(non_camel_case_types)]
+            $($marker)*
+        }
+        #[allow(deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]
         impl<$($generics)*> $class $($bounds)* {
             /// Starts an actor and returns its handle at once; `new` runs in the actor.
             ///
             /// All errors come from the first call, or from the handle's `ready()`.
             #[must_use = "an actor ends with its last handle"]
             $($vis)* fn $remote($(mut $argument: $($of)*),*) -> $crate::__private::ActorHandle<Self> {
+                let _ = __ray_created::$created;
                 $crate::__private::create::<$constructor>(($($convert($argument),)*))
             }
 
             /// Like `remote`, but returns an error if the actor cannot be created.
             $($vis)* fn $try_remote($(mut $argument: $($of)*),*) -> $crate::__private::Outcome<$crate::__private::ActorHandle<Self>> {
+                let _ = __ray_created::$created;
                 $crate::__private::try_create::<$constructor>(($($convert($argument),)*))
             }
 
             /// Options for the actor: `.options().name("counter").remote(..)`.
             #[must_use = "options do nothing until `remote` or `try_remote`"]
             $($vis)* fn $options() -> $crate::__private::ActorBuilder<$constructor, <$constructor as $crate::__private::Constructor>::Args> {
+                let _ = __ray_created::$created;
                 $crate::__private::ActorBuilder::new()
             }
         }
@@ -243,7 +243,7 @@ pub trait CallWithoutRemote {}
 #[macro_export]
 macro_rules! __ray_plain_call {
     (
-        $name:ident [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
+        $name:ty, [$($before:tt)*] $call:ident [$($generics:tt)*] ($($argument:ident: $of:ty),*) [$($output:tt)*]
         [$($bounds:tt)*] [$($body:tt)*] [$($wait:tt)*] $($plain:ident as $pointer:ty)?
     ) => {
         #[allow(dead_code, deprecated, unreachable_pub, private_interfaces, unused_mut, clippy::too_many_arguments)]

@@ -125,6 +125,9 @@ pub(super) fn parameters(what: What, call: &Callable, local: bool, report: &mut 
             report.error(written, format_args!("an argument is stored before the call, so its type must have a size: {instead}"));
             continue;
         }
+        if unsized_parts(ty, report) || std_objects(what, ty, local, report) {
+            continue;
+        }
         let contents = Contents::of(ty);
         for reference in contents.references {
             report.error(
@@ -179,6 +182,32 @@ fn misplaced_yielder(what: What, written: &Type, report: &mut Report) -> bool {
     true
 }
 
+/// Reports the parts of a type that have no size; returns true if there are some.
+fn unsized_parts(ty: &Type, report: &mut Report) -> bool {
+    let parts = types::unsized_parts(ty);
+    for (part, instead) in &parts {
+        report.error(part, format_args!("a type here must have a size: {instead}"));
+    }
+    !parts.is_empty()
+}
+
+/// Reports the trait objects of the standard library that cannot be arguments; returns true if there are some.
+fn std_objects(what: What, ty: &Type, local: bool, report: &mut Report) -> bool {
+    let before = report.len();
+    for (object, shared) in types::std_objects(ty).into_iter().filter(|(_, shared)| !(local && *shared)) {
+        let text = crate::print::text(object.to_token_stream()).replace(" + Send", "").replace(" + Sync", "");
+        let place = if what == What::Function { "#[remote(local)]" } else { "#[remote(local)] on the impl" };
+        let send = if shared {
+            String::new()
+        } else {
+            format!("other threads read an argument: write `{text} + Send + Sync`{}", if local { "" } else { "; and " })
+        };
+        let process = if local { String::new() } else { format!("a trait object cannot be serialised: write {place}") };
+        report.error(object, format_args!("{send}{process}"));
+    }
+    report.len() > before
+}
+
 /// The type under a parameter's own `&`.
 fn inner(ty: &Type) -> &Type {
     match ty {
@@ -203,6 +232,9 @@ fn output(what: What, call: &Callable, local: bool, report: &mut Report) {
     }
     if let Some(instead) = types::unsized_result(value) {
         report.error(value, format_args!("a result is stored, so its type must have a size: {instead}"));
+        return;
+    }
+    if unsized_parts(value, report) {
         return;
     }
     let contents = Contents::of(written);

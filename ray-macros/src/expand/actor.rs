@@ -1,18 +1,18 @@
 //! Expands `#[remote] impl`: the block unchanged, the type of the handle's methods, and the impls for each method.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
-
-use syn::{Ident, LitStr, Type, VisRestricted, Visibility};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, ItemImpl, LitStr, Type};
 
 use super::function::{codec, error_codec};
-use super::{Parameters, args_type, guard, named, needs_guard, stream, surface};
+use super::parts::{self, Parameters, args_type, at, guard, named, needs_guard, seen_from_inside, stream, surface};
 use crate::check;
-use crate::model::{Actor, Method};
+use crate::model::{Actor, Attributes, Method};
 use crate::print;
 
 pub(crate) fn actor(model: &Actor) -> TokenStream {
-    let Actor { item, cfg, class, name, methods, options, .. } = model;
+    let Actor { item, cfg, lints, class, name, methods, options, .. } = model;
     let krate = &options.krate;
     let parameters = Parameters::of(&model.generics);
     let Parameters { declared, used, bounds, .. } = &parameters;
@@ -27,7 +27,8 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let visible = methods.iter().map(|method| seen_from_inside(&method.vis));
     let new_vis = model.constructors.first().map(|new| &new.vis);
     let alias = parameters.alias();
-    let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used));
+    let called = called_in(item);
+    let fields = methods.iter().zip(&markers).map(|(method, marker)| field(method, marker, used, &called));
     let calls = methods.iter().zip(&markers).map(|(method, marker)| remote_method(model, method, marker, &parameters));
     let docs = format!("The methods of [`{name}`], as its handle shows them.");
     let sync = sharing(methods);
@@ -35,8 +36,11 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
     let fields_are_send = quote_spanned!(name.span()=> __ray::every_field_is_send::<Self>(););
     let init = model.constructors.first().map(|new| constructor(model, new, &parameters));
 
+    let only = only(class);
     quote! {
         #item
+        #(#cfg)*
+        #only
         #(#cfg)*
         const _: () = {
             use #krate::__private as __ray;
@@ -61,33 +65,27 @@ pub(crate) fn actor(model: &Actor) -> TokenStream {
             #[allow(dead_code)]
             type #alias = #class;
             #[doc = #docs]
-            #[allow(dead_code, deprecated, unreachable_pub)]
-            #[allow(private_interfaces, missing_debug_implementations)]
+            #(#lints)*
+            #[allow(deprecated, unreachable_pub)]
+            #[allow(non_camel_case_types, private_interfaces, missing_debug_implementations)]
             pub struct #shown <#declared> #bounds { #(#fields)* }
             #(#calls)*
         };
     }
 }
 
-/// A visibility, written in a module inside of the one in which the user has written it.
-fn seen_from_inside(vis: &Visibility) -> TokenStream {
-    let Visibility::Restricted(VisRestricted { path, .. }) = vis else {
-        return if matches!(vis, Visibility::Public(_)) { quote!(pub) } else { quote!(pub(super)) };
-    };
-    let mut rest = path.segments.iter().peekable();
-    match rest.peek().map(|first| first.ident.to_string()).as_deref() {
-        Some("super") => quote!(pub(in super::#path)),
-        Some("self") => {
-            let rest = rest.skip(1);
-            quote!(pub(in super #(::#rest)*))
-        }
-        _ => quote::ToTokens::to_token_stream(vis),
-    }
+/// A constant with which two blocks of one type in one module are an error at once, before those about their impls. Its name is the
+/// message.
+fn only(class: &Type) -> TokenStream {
+    let text = print::text(class.to_token_stream());
+    let name: String = text.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let name = Ident::new(&format!("only_one_remote_impl_for_{name}"), class.span());
+    quote_spanned!(class.span()=> #[allow(dead_code, non_upper_case_globals)] const #name: () = ();)
 }
 
-/// The name of the struct with the methods of a handle.
+/// The name of the struct with the methods of a handle. Warnings about its fields show it.
 fn methods_of(model: &Actor) -> Ident {
-    format_ident!("__{}Methods", model.name, span = model.name.span())
+    format_ident!("{}_methods", model.name, span = model.name.span())
 }
 
 /// A check that the state is `Sync`, for an actor with an `async` method, whose calls run at the same time. It is needed if
@@ -101,19 +99,48 @@ fn sharing(methods: &[Method]) -> Option<TokenStream> {
     Some(quote_spanned!(ident.span()=> __ray::sync_if::<Self, true>();))
 }
 
+/// The names behind a `.` or a `::` in the block: among them are all methods that the block calls itself.
+fn called_in(item: &ItemImpl) -> Vec<Ident> {
+    fn collect(tokens: TokenStream, into: &mut Vec<Ident>) {
+        let mut follows = false;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) if follows => into.push(ident),
+                TokenTree::Group(group) => collect(group.stream(), into),
+                TokenTree::Punct(punct) if matches!(punct.as_char(), '.' | ':') => {
+                    follows = true;
+                    continue;
+                }
+                _ => {}
+            }
+            follows = false;
+        }
+    }
+    let mut names = Vec::new();
+    collect(item.to_token_stream(), &mut names);
+    names
+}
+
 /// The field of a method in the handle: `pub increment: __ray_methods::increment<..>`
-fn field(method: &Method, marker: &TokenStream, used: &TokenStream) -> TokenStream {
+fn field(method: &Method, marker: &TokenStream, used: &TokenStream, called: &[Ident]) -> TokenStream {
     let Method { attributes, vis, call, .. } = method;
-    let (cfg, seen) = (&attributes.cfg, &attributes.seen);
-    let text = format!("`{}`", print::text(quote::ToTokens::to_token_stream(&call.sig)));
+    let Attributes { cfg, seen, lints, .. } = attributes;
+    let text = format!("`{}`", print::text(call.sig.to_token_stream()));
     let gap = attributes.has_docs.then(|| quote!(#[doc = ""]));
     let ident = call.ident();
+    // With the span of the method in all of it: rustc does not warn of fields of generated code.
+    let ty = at(ident.span(), quote!(#marker<__RayClass #used>));
+    let field = quote_spanned!(ident.span()=> #vis #ident: #ty);
+    // The engine calls `checkpoint`, and the block may call its methods itself.
+    let used_plainly = (ident == "checkpoint" || called.contains(ident)).then(|| quote!(#[allow(dead_code)]));
     quote! {
         #(#cfg)*
         #(#seen)*
         #gap
         #[doc = #text]
-        #vis #ident: #marker<__RayClass #used>,
+        #used_plainly
+        #(#lints)*
+        #field,
     }
 }
 
@@ -131,7 +158,7 @@ fn remote_method(model: &Actor, method: &Method, marker: &TokenStream, parameter
     let how =
         format_ident!("{}{}", if method.is_async() { "Async" } else { "" }, if method.is_exclusive() { "Mut" } else { "Ref" });
     let state = quote_spanned!(ident.span()=> __bound_state);
-    let invoke = super::call(quote!(MethodCall #how (#state)), Some(state), quote!(<#class>::#ident), call);
+    let invoke = parts::call(quote!(MethodCall #how (#state)), Some(state), quote!(<#class>::#ident), call);
     let setters = &options.setters;
     let (grouped, check) = group(&options.group, class, parameters);
     let check = check.map(|check| quote!(#(#cfg)* #check));
@@ -184,7 +211,7 @@ fn spec(model: &Actor, ident: &Ident, marks: TokenStream) -> TokenStream {
 }
 
 fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStream {
-    let Method { vis, call, .. } = new;
+    let Method { attributes, vis, call, .. } = new;
     let Parameters { declared, bounds, .. } = parameters;
     let class = &model.class;
     let register = parameters.is_empty.then(|| quote!(__ray::register!(actor __ray_new<#class>);));
@@ -192,16 +219,27 @@ fn constructor(model: &Actor, new: &Method, parameters: &Parameters) -> TokenStr
     let arguments = surface(call);
     let local = model.options.local.then(|| quote!(, local));
     let spec = spec(model, call.ident(), quote!(#local));
-    let names = named(&["remote", "try_remote", "options"], call.ident());
-    let surface = (check::clashes(model).count() == 0)
-        .then(|| quote!(__ray::class_surface!([#vis] [#names] [#declared] #class, __ray_new<#class>, [#bounds] (#arguments));));
     let span = call.ident().span();
+    let names = named(&["remote", "try_remote", "options"], call.ident());
+    let (lints, deprecated) = (&model.lints, attributes.seen.iter().filter(|attribute| !attribute.path().is_ident("doc")));
+    // With the span of generated code, so that the methods below are generated code to rustc, also inside a macro of the user.
+    let vis = at(Span::call_site(), vis.to_token_stream());
+    let created = Ident::new(&model.name.to_string(), model.name.span());
+    let marker = quote_spanned!(created.span()=> pub(super) struct #created;);
+    let surface = (check::clashes(model).count() == 0).then(|| {
+        quote! {
+            __ray::class_surface!(
+                [#(#deprecated)* #vis] [#names] [#(#lints)*] [#marker] #created,
+                [#declared] #class, __ray_new<#class>, [#bounds] (#arguments)
+            );
+        }
+    });
     let how = if call.is_async() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
     let body = match &model.options.default {
         Some(key) => quote_spanned!(key.span()=> <#class as ::core::default::Default>::default),
         None => quote!(<#class>::new),
     };
-    let invoke = super::call(how, None, body, call);
+    let invoke = parts::call(how, None, body, call);
     let kept = quote_spanned!(span=> __ray::kept!(InitArgs, #class, ray_restarts));
     let codec = codec(model.options.local, call);
     let error = error_codec(parameters.is_empty, call);

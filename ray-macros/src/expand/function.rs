@@ -1,11 +1,13 @@
-//! Expands `#[remote] fn`: a constant and its type with the name of the function, and the function itself with a hidden name.
+//! Expands `#[remote] fn`: a constant and its type with the name of the function, and the function itself with a hidden name. The type
+//! is in a module, whose name contains the place of the function.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Block, FnArg, Ident, ReturnType, Type};
 
-use super::{Parameters, args_type, guard, named, needs_guard, stream, surface};
+use super::parts::{self, Parameters, args_type, at, guard, named, needs_guard, seen_from_inside, stream, surface};
 use crate::model::{Attributes, Callable, Function, hidden};
 use crate::print;
 use crate::types::{self, Contents};
@@ -23,6 +25,8 @@ pub(crate) fn function(model: &Function) -> TokenStream {
 
     let body_block = with_lint(call, block);
 
+    let module = module(ident);
+    let class = quote!(#module::#ident);
     let parameters = Parameters::of(&call.sig.generics);
     let Parameters { declared, bounds, .. } = &parameters;
     let marker = format_ident!("__Ray_{}", ident, span = ident.span());
@@ -30,22 +34,22 @@ pub(crate) fn function(model: &Function) -> TokenStream {
         let witness = Parameters::witness(&call.sig.generics);
         (quote!(#marker<#witness>), quote!(__ray::markers!([#vis] #marker);))
     } else {
-        (ident.to_token_stream(), TokenStream::new())
+        (class.clone(), TokenStream::new())
     };
-    let register = (!model.is_generic()).then(|| quote!(__ray::register!(function #ident);));
+    let register = (!model.is_generic()).then(|| quote!(__ray::register!(function #class);));
     let guard = (!model.is_generic() && needs_guard(call)).then(|| guard(call));
 
     let args = args_type(call);
     let output = call.output.ty();
     let refs = call.output.refs();
     let own_refs = call.output.own_refs();
-    let name = syn::ext::IdentExt::unraw(ident).to_string();
+    let name = ident.unraw().to_string();
     let marks = options.marks(options.local, call.stream_mark());
     let surface = surface(call);
     let names = named(&["remote", "try_remote", "tell", "options"], ident);
     let turbofish = parameters.turbofish();
     let how = if call.is_future() { quote!(FunctionCall Async ()) } else { quote!(FunctionCall Sync ()) };
-    let invoke = super::call(how, None, quote!(#body #turbofish), call);
+    let invoke = parts::call(how, None, quote!(#body #turbofish), call);
     let options_item = setters(&options.setters, "TaskOptions");
     let retry = options.retries.as_ref().map(|key| {
         let kept = quote_spanned!(key.span()=> __ray::cloned!());
@@ -54,20 +58,28 @@ pub(crate) fn function(model: &Function) -> TokenStream {
     let codec = codec(options.local, call);
     let error = error_codec(!model.is_generic(), call);
     let stream = stream(options.local, call);
-    let plain = model.is_ordinary().then(|| plain_call(model, &body, &turbofish));
+    let plain = model.is_ordinary().then(|| plain_call(model, &class, &body, &turbofish));
 
-    let (item, value) = (quote_spanned!(span=> struct #ident {}), quote_spanned!(span=> const #ident: #ident = #ident {};));
     // rustc reports these tokens if the function is inside an impl block.
+    let inside = at(span, seen_from_inside(vis));
+    let module = quote_spanned! {span=>
+        mod #module {
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, unreachable_pub)]
+            #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+            #inside struct #ident {}
+        }
+    };
+    let value = quote_spanned!(span=> const #ident: #class = #class {};);
     let block_of_impls = quote_spanned!(span=> const _: () =);
     let user_sig = &call.sig;
     quote! {
         #krate::__private::function_items! {
-            [#(#cfg)*] [#(#seen)* #signature #(#lints)*] [#(#seen)* #call_doc] [#vis] [#item] [#value] [#user_sig]
+            [#(#cfg)*] [#(#seen)* #signature #(#lints)*] [#(#seen)* #call_doc] [#vis] [#module] [#value] [#user_sig]
         }
         #(#cfg)*
         #block_of_impls {
             use #krate::__private as __ray;
-            __ray::type_for_rustdoc! { [#vis] [#item] }
             #[allow(clippy::missing_const_for_fn)]
             #(#body_attributes)*
             #body_sig #body_block
@@ -88,10 +100,21 @@ pub(crate) fn function(model: &Function) -> TokenStream {
             }
             #guard
             #register
-            __ray::function_surface!([#vis] [#names] #ident #function, [#declared] [#bounds] (#surface) -> #refs);
+            __ray::function_surface!([#vis] [#names] #class, #function, [#declared] [#bounds] (#surface) -> #refs);
             #plain
         };
     }
+}
+
+/// The name of the module with the type of the function. It contains the place of the function in its file, so that two functions of
+/// one name have different modules. Messages of rustc about a function inside an impl block show this name; with a large letter, which
+/// looks like a type, rustc does not advise to add a crate of that name.
+fn module(ident: &Ident) -> Ident {
+    let name = ident.unraw().to_string();
+    // Tests of this crate run without a compiler.
+    let span = proc_macro::is_available().then(|| ident.span().unwrap());
+    let (line, column) = span.map_or((0, 0), |span| (span.line(), span.column()));
+    Ident::new(&format!("RemoteFn_{}_{line}_{column}", name.trim_start_matches('_')), ident.span())
 }
 
 /// The body, with a warning at the return type if that is a reference to an object. It is in the body, so that the lint attributes of
@@ -138,7 +161,7 @@ pub(super) fn error_codec(registered: bool, call: &Callable) -> TokenStream {
 }
 
 /// The method `call(..)`, with the user's signature, which calls the body directly.
-fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenStream {
+fn plain_call(model: &Function, class: &TokenStream, body: &Ident, turbofish: &TokenStream) -> TokenStream {
     let Function { vis, call, .. } = model;
     let ident = call.ident();
     let generics = &call.sig.generics;
@@ -152,7 +175,7 @@ fn plain_call(model: &Function, body: &Ident, turbofish: &TokenStream) -> TokenS
     let dot_await = call.is_async().then(|| quote!(.await));
     quote! {
         __ray::plain_call! {
-            #ident [#vis #asyncness] #name [#params] (#(#arguments),*) [#output] [#bounds] [#body #turbofish] [#dot_await] #pointer
+            #class, [#vis #asyncness] #name [#params] (#(#arguments),*) [#output] [#bounds] [#body #turbofish] [#dot_await] #pointer
         }
     }
 }

@@ -12,8 +12,8 @@ pub(crate) struct Attributes {
     pub(crate) seen: Vec<Attribute>,
     /// For the body of a function. Empty for a method, whose body keeps all its attributes.
     pub(crate) body: Vec<Attribute>,
-    /// The levels of lints, for the constant of a function. The body has them as well, except for an expectation of `dead_code`,
-    /// which only the constant fulfils.
+    /// The levels of lints, for the constant of a function or the field of a method. The body has them as well, except for an
+    /// expectation of `dead_code`, which only the public item fulfils.
     pub(crate) lints: Vec<Attribute>,
     pub(crate) has_docs: bool,
 }
@@ -44,10 +44,16 @@ impl Attributes {
         Attributes {
             cfg: cfgs(attributes),
             seen: seen.cloned().collect(),
+            lints: lints(attributes),
             has_docs: attributes.iter().any(|attribute| attribute.path().is_ident("doc")),
             ..Attributes::default()
         }
     }
+}
+
+/// The attributes that set the levels of lints, and an expectation of `dead_code`.
+pub(super) fn lints(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter(|attribute| sets_lints(attribute) || expects_dead_code(attribute)).cloned().collect()
 }
 
 /// Whether this attribute sets the level of lints. An expectation does not: it would have to be fulfilled in both places.
@@ -60,7 +66,7 @@ fn sets_lints(attribute: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid"].iter().any(|level| path.is_ident(level))
 }
 
-fn expects_dead_code(attribute: &Attribute) -> bool {
+pub(super) fn expects_dead_code(attribute: &Attribute) -> bool {
     attribute.path().is_ident("expect") && attribute.meta.to_token_stream().to_string().contains("dead_code")
 }
 

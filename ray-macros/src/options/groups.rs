@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::quote_spanned;
 use syn::{Expr, Ident, Lit, LitStr};
 
-use super::{WithSpan as _, expr, integer, literal, span_of};
+use super::value::{WithSpan as _, expr, integer, literal, span_of};
 use crate::parse::{Key, Value};
 use crate::report::Report;
 

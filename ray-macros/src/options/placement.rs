@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::{Expr, Ident, Lit};
 
-use super::{WithSpan as _, expr, literal, span_of};
+use super::value::{WithSpan as _, expr, literal, span_of};
 use crate::parse::{Key, Value};
 use crate::report::Report;
 

@@ -1,6 +1,6 @@
 //! The error message for a key that is not an option of the item.
 
-use super::On;
+use super::on::On;
 
 /// The message for the key `name`, which is not an option of `on`.
 pub(super) fn unknown(name: &str, on: On) -> String {

@@ -1,6 +1,7 @@
 //! Parameters and results whose types have no size. (`&[T]`, `&str`, `&Path`, `&OsStr` and `&CStr` can be parameters.)
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use ray::remote;
 
@@ -39,6 +40,26 @@ fn words() -> [String] {
 }
 
 #[remote]
+fn parts(shapes: Vec<dyn Shape>, name: Option<str>, file: (std::path::Path, u8), user: std::ffi::OsStr) -> Vec<[u8]> {
+    todo!("{} {name:?} {} {user:?}", shapes.len(), file.1)
+}
+
+#[remote]
+fn apply(f: Box<dyn Fn(i32) -> i32>, x: i32) -> i32 {
+    f(x)
+}
+
+#[remote]
+fn apply_shared(f: &Arc<dyn Fn(i32) -> i32 + Send + Sync>, x: i32) -> i32 {
+    f(x)
+}
+
+#[remote(local)]
+fn apply_here(f: Box<dyn FnOnce(i32) -> i32 + Send>, x: i32) -> i32 {
+    f(x)
+}
+
+#[remote]
 struct Canvas;
 
 #[remote]
@@ -55,5 +76,6 @@ impl Canvas {
 
 fn main() {
     let _ = area.remote(1.0, 2.0);
+    let _ = apply.remote(Box::new(|x: i32| x), 1);
     let _ = Canvas::remote(1).add.remote(2);
 }
