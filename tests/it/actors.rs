@@ -1,10 +1,10 @@
 //! Actors: creation, calls, state, errors, and how they end themselves.
 
-use ray::{ActorState, ErrorKind, ObjectRef, remote};
+use ray::{ActorHandle, ActorState, ErrorKind, ObjectRef, remote};
 use serde::{Deserialize, Serialize};
 
 use crate::stage::{Token, alone, late, on_cluster, refusal, soon};
-use crate::support::{Gate, Tally, calls};
+use crate::support::{Gate, Tally, calls, engine};
 
 #[remote]
 struct Counter {
@@ -290,4 +290,62 @@ fn exit_actor_ends_the_actor() {
         assert!(ray::exit_actor().unwrap_err().is_invalid_argument());
         assert!(ray::get(exits.remote()).unwrap().is_some(), "in a task");
     });
+}
+
+#[remote]
+struct Circle {
+    radius: f64,
+}
+
+#[remote]
+impl Circle {
+    pub fn new(radius: f64) -> Self {
+        Circle { radius }
+    }
+    pub fn area(&self, scale: f64) -> f64 {
+        3.0 * self.radius * self.radius * scale
+    }
+}
+
+#[remote]
+struct Rectangle {
+    width: f64,
+}
+
+#[remote]
+impl Rectangle {
+    pub fn new(width: f64) -> Self {
+        Rectangle { width }
+    }
+    pub async fn area(&self, scale: f64) -> Result<f64, String> {
+        if self.width < 0.0 { Err("no such rectangle".into()) } else { Ok(self.width * 2.0 * scale) }
+    }
+}
+
+/// What the handles of several classes have in common.
+trait Shape: Send + Sync {
+    fn area(&self, scale: f64) -> ObjectRef<f64>;
+}
+
+impl Shape for ActorHandle<Circle> {
+    fn area(&self, scale: f64) -> ObjectRef<f64> {
+        self.area.remote(scale)
+    }
+}
+
+impl Shape for ActorHandle<Rectangle> {
+    fn area(&self, scale: f64) -> ObjectRef<f64> {
+        self.area.remote(scale)
+    }
+}
+
+/// A trait of the program on the handles of several classes takes the place of a base class.
+#[test]
+fn handles_of_several_classes_behind_a_trait() {
+    engine();
+    let shapes: [Box<dyn Shape>; 3] =
+        [Box::new(Circle::remote(1.0)), Box::new(Rectangle::remote(3.0)), Box::new(Rectangle::remote(-1.0))];
+    let areas = shapes.map(|shape| shape.area(10.0));
+    assert_eq!(ray::get(&areas[..2]).unwrap(), [30.0, 60.0]);
+    assert_eq!(ray::get(&areas[2]).unwrap_err().downcast_ref::<String>().unwrap(), "no such rectangle");
 }
