@@ -18,11 +18,14 @@ pub(crate) mod mem;
 pub(crate) mod nest10k;
 pub(crate) mod par20;
 pub(crate) mod pipe;
+pub(crate) mod pool;
 pub(crate) mod putget;
+pub(crate) mod queue;
 pub(crate) mod rt;
 pub(crate) mod rt_async;
 pub(crate) mod spawnstop;
 pub(crate) mod start;
+pub(crate) mod stream;
 pub(crate) mod tasks;
 pub(crate) mod tell;
 pub(crate) mod ticker;
@@ -51,6 +54,9 @@ pub(crate) const ALL: &[Case] = &[
     nest10k::CASE,
     map::CASE,
     window::CASE,
+    stream::CASE,
+    queue::CASE,
+    pool::CASE,
     rt_async::CASE,
     ask_async::CASE,
     async_fn::CASE,

@@ -48,8 +48,8 @@ Usage: ray-bench [--json] [--rounds N] [--who NAME] [--svg PATH] [--python PATH]
 
   CASE        a case to measure; without one, every case of this build:
               rt tasks ask pipe tell many spawnstop mem fib25 putget wait1000
-              chain1000 start idle par20 nest10k map window rt_async ask_async
-              async_fn async_fn_get ticker axum allreduce
+              chain1000 start idle par20 nest10k map window stream queue pool
+              rt_async ask_async async_fn async_fn_get ticker axum allreduce
               train: an epoch of training; only a build with --features train
               has this case, and takes minutes to compile;
               FASHION_MNIST_DIR names the folder of the images

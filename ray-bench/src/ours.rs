@@ -6,16 +6,17 @@
 
 use std::time::Instant;
 
-use ray::{ActorHandle, Chunk, Config, ObjectRef, Pending, remote};
+use ray::{ActorHandle, Chunk, Config, ObjectRef, Pending, remote, util::Pool};
 
 use crate::{
     alive::{Alive, Census},
     callers::{async_callers, on_worker},
-    measure::{Contender, ns_per, per},
+    measure::{Contender, cores, ns_per, per},
     workload::{arithmetic::Work, chain1000, fib25, map, par20, putget, sum_of_counts, wait1000, window},
 };
 
 pub(crate) mod allreduce;
+pub(crate) mod stream;
 pub(crate) mod ticker;
 #[cfg(feature = "train")]
 pub(crate) mod train;
@@ -375,6 +376,17 @@ pub(crate) fn map(work: Work) -> [Contender; 2] {
             map::time(&calls, || arithmetic_of.map(seeds()).collect::<ray::Result<_>>().expect("the calls succeed"))
         }),
     ]
+}
+
+pub(crate) fn pool(work: Work) -> [Contender; 1] {
+    engine();
+    let expected: Vec<_> = (0..map::CALLS).map(|seed| work.run(seed)).collect();
+    let pool = Pool::new(cores()).expect("the engine has a CPU for each worker");
+    [Contender::new("ray", move || {
+        map::time(&expected, || {
+            pool.map(arithmetic_of, (0..map::CALLS).map(|seed| (work.steps(), seed))).expect("the calls succeed")
+        })
+    })]
 }
 
 pub(crate) fn window() -> Vec<Contender> {

@@ -10,6 +10,7 @@
 //! the value.
 
 pub(crate) mod actix;
+pub(crate) mod bounded;
 pub(crate) mod by_hand;
 pub(crate) mod channels;
 pub(crate) mod kameo;
