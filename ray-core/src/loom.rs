@@ -15,6 +15,7 @@ mod monitor_state;
 mod pool;
 mod rendezvous;
 mod retry;
+mod room;
 
 /// Tries a model in every order, with at most two preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 fn check(model: impl Fn() + Sync + Send + 'static) {

@@ -58,30 +58,31 @@ impl<T: Send + Sync + 'static> Merge<T> {
     /// Takes the item that became ready first, if one is ready. Removes streams that have ended.
     fn take_ready(&mut self) -> Option<ObjectRef<T>> {
         loop {
-            let fronts = self.streams.iter().enumerate().map(|(at, stream)| (at, stream.front.header()));
-            let ready = fronts.filter(|(_, front)| front.phase().is_settled()).min_by_key(|(at, front)| (front.stamp(), *at));
+            let signals = self.streams.iter().enumerate().map(|(at, stream)| (at, stream.signal().header()));
+            let ready =
+                signals.filter(|(_, signal)| signal.phase().is_settled()).min_by_key(|(at, signal)| (signal.stamp(), *at));
             let (at, _) = ready?;
-            match self.streams[at].advance() {
+            match self.streams[at].take_next() {
                 Some(item) => return Some(item),
                 None => drop(self.streams.remove(at)),
             }
         }
     }
 
-    fn fronts(&self) -> Vec<AnyRef> {
-        self.streams.iter().map(|stream| stream.front.any()).collect()
+    fn signals(&self) -> Vec<AnyRef> {
+        self.streams.iter().map(|stream| stream.signal().any()).collect()
     }
 
     /// Ends all streams with the error of a wait.
     fn give_up(&mut self, error: Error) -> Option<ObjectRef<T>> {
         self.waiting = None;
-        let epoch = self.streams.first()?.front.header().epoch;
+        let epoch = self.streams.first()?.epoch;
         self.streams.clear();
         Some(ObjectRef::failed(error, epoch))
     }
 
     fn check(&self) -> Result<()> {
-        self.streams.first().map_or(Ok(()), |stream| epoch::check_object(stream.front.header().epoch))
+        self.streams.first().map_or(Ok(()), |stream| epoch::check_object(stream.epoch))
     }
 }
 
@@ -98,7 +99,7 @@ impl<T: Send + Sync + 'static> Iterator for Merge<T> {
             if self.streams.is_empty() {
                 return None;
             }
-            if let Err(error) = wait(self.fronts(), 1) {
+            if let Err(error) = wait(self.signals(), 1) {
                 return self.give_up(error);
             }
         }
@@ -124,8 +125,8 @@ impl<T: Send + Sync + 'static> Stream for Merge<T> {
             if let Err(stale) = self.check() {
                 return Poll::Ready(self.give_up(stale));
             }
-            let fronts = self.waiting.is_none().then(|| as_completed(self.fronts()).stream());
-            let waiting = self.waiting.get_or_insert_with(|| fronts.expect("made above"));
+            let signals = self.waiting.is_none().then(|| as_completed(self.signals()).stream());
+            let waiting = self.waiting.get_or_insert_with(|| signals.expect("made above"));
             match Pin::new(waiting).poll_next(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(_) => self.waiting = None,

@@ -11,8 +11,12 @@ use futures::Stream;
 use crate::api::future::poll_settled;
 use crate::api::get::wait_one;
 use crate::api::until::Until;
+use crate::base::epoch;
 use crate::base::error::{Error, Result};
+use crate::base::id::TaskId;
 use crate::call::refs::{Refs, StreamRefs};
+use crate::engine::blocking::may_block;
+use crate::engine::thread;
 use crate::object::object_ref::ObjectRef;
 use crate::object::parts;
 use crate::object::stream::ObjectRefStream;
@@ -34,20 +38,37 @@ impl<T: Send + Sync + 'static> Refs<()> for ObjectRefStream<T> {
 
 impl<T> fmt::Debug for ObjectRefStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectRefStream").field("next", &self.front).field("ended", &self.ended).finish_non_exhaustive()
+        let task = self.whole.as_ref().map(|whole| TaskId::from_raw(whole.id()));
+        f.debug_struct("ObjectRefStream").field("task", &task).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
 impl<T: Send + Sync + 'static> ObjectRefStream<T> {
-    /// Takes the next item, after a wait for it. A wait that fails is the last item.
-    fn taken(&mut self, waited: Result<()>) -> Option<ObjectRef<T>> {
-        match waited {
-            Ok(()) => self.advance(),
-            Err(error) => {
-                self.give_up();
-                Some(ObjectRef::failed(error, self.front.header().epoch))
+    /// Takes the next item, or finds the end, after a wait.
+    ///
+    /// # Errors
+    /// Those of a [`get`](crate::get).
+    fn take_until(&mut self, until: Until) -> Result<Option<ObjectRef<T>>> {
+        loop {
+            epoch::check_object(self.epoch)?;
+            let next = self.take_next();
+            if next.is_some() || self.ended {
+                return Ok(next);
+            }
+            if let Some(state) = thread::existing() {
+                may_block(state, until.site)?;
+            }
+            if until.deadline.is_some() || !self.comes_soon() {
+                wait_one(self.signal().entry(), until)?;
             }
         }
+    }
+
+    /// A wait that failed is the last item.
+    #[cold]
+    fn failed_wait(&mut self, error: Error) -> Option<ObjectRef<T>> {
+        self.give_up();
+        Some(ObjectRef::failed(error, self.epoch))
     }
 
     /// Like [`next`](Iterator::next), for at most `timeout`. With a zero time-out it returns an item that is there.
@@ -77,15 +98,11 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
         if self.ended {
             return Ok(None);
         }
-        match wait_one(self.front.entry(), Until::within(timeout)) {
-            Ok(()) => Ok(self.advance()),
-            Err(error) => {
-                if !error.is_timeout() {
-                    self.give_up();
-                }
-                Err(error)
-            }
+        let next = self.take_until(Until::within(timeout));
+        if next.as_ref().is_err_and(|error| !error.is_timeout()) {
+            self.give_up();
         }
+        next
     }
 
     /// Cancels the task, as [`cancel`](crate::cancel) does for a reference. Items that were yielded before can still be taken; then
@@ -111,7 +128,7 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
     /// # }
     /// ```
     pub fn cancel(&self) -> Result<()> {
-        if self.ended { Ok(()) } else { crate::api::cancel::cancel(&self.front) }
+        if self.ended { Ok(()) } else { crate::api::cancel::cancel(self.signal()) }
     }
 }
 
@@ -180,8 +197,10 @@ impl<T: Send + Sync + 'static> Iterator for ObjectRefStream<T> {
         if self.ended {
             return None;
         }
-        let waited = wait_one(self.front.entry(), Until { deadline: None, site: Location::caller() });
-        self.taken(waited)
+        match self.take_until(Until { deadline: None, site: Location::caller() }) {
+            Ok(next) => next,
+            Err(error) => self.failed_wait(error),
+        }
     }
 }
 
@@ -191,11 +210,22 @@ impl<T: Send + Sync + 'static> Stream for ObjectRefStream<T> {
     type Item = ObjectRef<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ObjectRef<T>>> {
-        if self.ended {
-            return Poll::Ready(None);
+        while !self.ended {
+            if let Err(stale) = epoch::check_object(self.epoch) {
+                return Poll::Ready(self.failed_wait(stale));
+            }
+            let next = self.take_next();
+            if next.is_some() {
+                return Poll::Ready(next);
+            }
+            if !self.ended
+                && !self.comes_soon()
+                && let Err(error) = ready!(poll_settled(&mut self.signal_mut().target, context))
+            {
+                return Poll::Ready(self.failed_wait(error));
+            }
         }
-        let waited: Result<(), Error> = ready!(poll_settled(&mut self.front.target, context));
-        Poll::Ready(self.taken(waited))
+        Poll::Ready(None)
     }
 }
 
@@ -214,9 +244,9 @@ impl<T: Send + Sync + 'static> Stream for ItemStream<T> {
 
 impl<T> Drop for ObjectRefStream<T> {
     fn drop(&mut self) {
-        self.items.abandon(self.cancels);
+        self.abandon(self.cancels);
         if self.cancels && !self.ended {
-            let _ = crate::api::cancel::cancel(&self.front);
+            let _ = crate::api::cancel::cancel(self.signal());
         }
     }
 }

@@ -60,7 +60,7 @@ impl<T> Reference for ObjectRef<T> {
 /// A stream is ready when its next item is there, or when it has ended.
 impl<T> Reference for ObjectRefStream<T> {
     fn place(&self) -> Place<'_> {
-        Place { entry: self.front.entry(), header: self.front.header() }
+        Place { entry: self.signal().entry(), header: self.signal().header() }
     }
 }
 

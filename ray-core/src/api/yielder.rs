@@ -73,9 +73,11 @@ impl<T: Send + Sync + 'static> Yielder<T> {
             match self.items.give(item, self.attempt) {
                 Given::Done => return Ok(()),
                 Given::Refused(error) => return Err(error),
-                Given::Full(back, room) => {
+                Given::Full(back) => {
                     item = back;
-                    wait_for_room(&room, site)?;
+                    if let Some(room) = self.items.room() {
+                        wait_for_room(&room, site)?;
+                    }
                 }
             }
         }
@@ -107,15 +109,14 @@ impl<T: Send + Sync + 'static> Yielder<T> {
     pub async fn push_async(&self, item: T) -> Result<()> {
         let mut item = self.checked(item)?;
         loop {
-            let room = match self.items.give(item, self.attempt) {
+            match self.items.give(item, self.attempt) {
                 Given::Done => return Ok(()),
                 Given::Refused(error) => return Err(error),
-                Given::Full(back, room) => {
-                    item = back;
-                    room
-                }
-            };
-            room.await?;
+                Given::Full(back) => item = back,
+            }
+            if let Some(room) = self.items.room() {
+                room.await?;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, needs_drop, offset_of};
 use std::ptr::NonNull;
 
+use crate::object::block;
 use crate::object::entry::{Header, Hold, RemoteTable, VTable};
 use crate::object::kind::{Kind, ValueType};
 
@@ -85,7 +86,7 @@ impl<T: Send + Sync + 'static> Part<T> {
     }
 
     unsafe fn free(entry: NonNull<Header>) {
-        // SAFETY: the last hold is gone, so no other thread has the entry; `Promise::new` has boxed it as a `Part<T>`.
-        drop(unsafe { Box::from_raw(entry.cast::<Self>().as_ptr()) });
+        // SAFETY: the last hold is gone, so no other thread has the entry; `parts` has placed it as a `Part<T>`.
+        unsafe { block::remove(entry.cast::<Self>()) };
     }
 }

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use crate::base::error::Error;
+use crate::object::block;
 use crate::object::entry;
 use crate::object::entry::{Header, Hold};
 use crate::object::object_ref::ObjectRef;
@@ -35,7 +36,7 @@ impl<T: Send + Sync + 'static> Promise<T> {
             value: UnsafeCell::new(MaybeUninit::uninit()),
         };
         // SAFETY: the state above counts this hold, which belongs to the promise.
-        let part = unsafe { Hold::adopt(NonNull::from(Box::leak(Box::new(part))).cast()) };
+        let part = unsafe { Hold::adopt(block::place(part).cast()) };
         Self { part, of: std::marker::PhantomData }
     }
 
@@ -46,7 +47,7 @@ impl<T: Send + Sync + 'static> Promise<T> {
     }
 
     pub(crate) fn fulfil(self, value: T) {
-        // SAFETY: only the promise writes the value, once, since this takes it by value; `new` made the entry as a `Part<T>`, in
+        // SAFETY: only the promise writes the value, once, since this takes it by value; `of` made the entry as a `Part<T>`, in
         // `Running`. The promise's hold goes to `publish`.
         unsafe {
             let entry = self.part.into_entry();
@@ -77,6 +78,19 @@ impl Promise<()> {
         let part = unsafe { Hold::adopt(NonNull::from(Box::leak(Box::new(entry))).cast()) };
         Self { part, of: std::marker::PhantomData }
     }
+}
+
+/// A part that has its value from the start.
+#[inline]
+pub(crate) fn settled<T: Send + Sync + 'static>(value: T, whole: Option<Hold>, epoch: u32, stamp: u64) -> ObjectRef<T> {
+    let part = Part::<T> {
+        header: Header::new(State::new(Phase::Ready, 1, 0), Part::<T>::TABLE, epoch),
+        whole,
+        value: UnsafeCell::new(MaybeUninit::new(value)),
+    };
+    part.header.set_stamp(stamp);
+    // SAFETY: the state above counts the ref that the reference takes over; the value is a `T`.
+    unsafe { ObjectRef::adopt(block::place(part).cast()) }
 }
 
 /// A waiter of the whole that settles the parts.
