@@ -5,17 +5,18 @@
 //! request calls the actor's `wait(ticket)`, which returns when the ticket is settled, and then collects the outcome. The outcome
 //! stays in the state until it is collected, so a caller that gives up loses nothing: it collects the ticket early, or abandons it.
 //!
-//! Where the actor runs in the caller's process, requests go to the state directly ([`Local`]), without a call. Only `wait` is a
-//! call then, so that a waiting body lends its CPU and ends with its cancel, as in every other wait for a call.
+//! Where the actor runs in the caller's process, requests go to the state directly ([`Local`]), without a call, and futures wait
+//! there. Only the `wait` of a blocking caller is a call then, so that a waiting body lends its CPU and ends with its cancel, as in
+//! every other wait for a call.
+
+mod tickets;
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -23,21 +24,13 @@ use ray_core::__private::{Actor, check_may_block};
 use ray_core::{ActorHandle, ActorId, ActorState, Error, ErrorKind, ObjectRef, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+pub(in crate::util) use tickets::{Line, Removed, Ticket, Tickets, new_ticket};
 
 /// How often a thread looks again before it waits.
 const SPINS: u32 = 16;
 
 /// How long a caller with a shorter time-out waits for the reply of the actor.
 const REPLY: Duration = Duration::from_secs(1);
-
-/// The number of a request that may wait. Each is used once, in all processes.
-pub(in crate::util) type Ticket = u64;
-
-/// A new ticket. It begins at a random number, so those of several processes differ.
-pub(in crate::util) fn new_ticket() -> Ticket {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(std::process::id())));
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// The rules of a state. They do not block and know no threads.
 pub(in crate::util) trait Rules: Send + 'static {
@@ -72,86 +65,6 @@ pub(in crate::util) trait Reply:
 {
     /// Whether the request has a ticket now, and is to be waited for.
     fn waits(&self) -> bool;
-}
-
-/// Tickets without the type of their outcomes.
-pub(in crate::util) trait Line {
-    /// Ready when the ticket is settled or removed.
-    fn poll(&mut self, ticket: Ticket, context: &mut Context<'_>) -> Poll<()>;
-    /// The wakers of the tickets that were settled or removed. The caller wakes them without a lock.
-    fn woken(&mut self) -> Vec<Waker>;
-}
-
-/// The tickets that are open, with their outcomes.
-#[derive(Debug)]
-pub(in crate::util) struct Tickets<O> {
-    open: HashMap<Ticket, Open<O>>,
-    woken: Vec<Waker>,
-}
-
-#[derive(Debug)]
-enum Open<O> {
-    Waiting(Option<Waker>),
-    Settled(O),
-}
-
-/// What a ticket was when it was removed.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::util) enum Removed<O> {
-    Settled(O),
-    Waiting,
-    Unknown,
-}
-
-impl<O> Default for Tickets<O> {
-    fn default() -> Self {
-        Self { open: HashMap::new(), woken: Vec::new() }
-    }
-}
-
-impl<O> Tickets<O> {
-    pub(in crate::util) fn open(&mut self, ticket: Ticket) {
-        self.open.insert(ticket, Open::Waiting(None));
-    }
-
-    /// Gives a waiting ticket its outcome.
-    pub(in crate::util) fn settle(&mut self, ticket: Ticket, outcome: O) {
-        if let Some(Open::Waiting(Some(waker))) = self.open.insert(ticket, Open::Settled(outcome)) {
-            self.woken.push(waker);
-        }
-    }
-
-    pub(in crate::util) fn remove(&mut self, ticket: Ticket) -> Removed<O> {
-        match self.open.remove(&ticket) {
-            Some(Open::Settled(outcome)) => Removed::Settled(outcome),
-            Some(Open::Waiting(waker)) => {
-                self.woken.extend(waker);
-                Removed::Waiting
-            }
-            None => Removed::Unknown,
-        }
-    }
-
-    #[cfg(test)]
-    pub(in crate::util) fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-}
-
-impl<O> Line for Tickets<O> {
-    fn poll(&mut self, ticket: Ticket, context: &mut Context<'_>) -> Poll<()> {
-        match self.open.get_mut(&ticket) {
-            Some(Open::Waiting(waker)) => {
-                *waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-            Some(Open::Settled(_)) | None => Poll::Ready(()),
-        }
-    }
-
-    fn woken(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.woken)
-    }
 }
 
 /// A state with its lock. None: the actor has ended.
@@ -236,7 +149,7 @@ impl<R: Rules> Drop for Owned<R> {
         }
         let ended = self.shared.0.lock().take();
         if let Some(mut ended) = ended {
-            ended.line().woken().into_iter().for_each(Waker::wake);
+            ended.line().close().into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -412,7 +325,10 @@ impl<S: Service> Client<S> {
             return Ok(reply);
         }
         let waiting = Waiting { client: self, ticket, is_over: false };
-        S::wait(&self.actor, ticket).await?;
+        match self.local() {
+            Some(shared) => shared.wait(ticket).await,
+            None => S::wait(&self.actor, ticket).await?,
+        }
         self.now_async(waiting.collect()).await
     }
 
