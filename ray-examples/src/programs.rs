@@ -12,6 +12,7 @@ mod delay_get;
 #[path = "bin/generator_stream.rs"]
 mod generator_stream;
 mod image_batch;
+mod limit_pending;
 #[path = "bin/pi.rs"]
 mod pi;
 mod pipeline_get;
@@ -57,6 +58,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("put_once", put_once::main, "Avoid passing same object repeatedly: put once"),
     program("pipeline_get", pipeline_get::main, "Pipeline data processing: get, then process"),
     program("pipeline_wait", pipeline_wait::main, "Pipeline data processing: process each result when it is ready"),
+    program("limit_pending", limit_pending::main, "not in the article: a window of 100 calls moves over a million items"),
     program("image_batch", image_batch::main, "not in the article: three tasks process images"),
     program(
         "generator_stream",
