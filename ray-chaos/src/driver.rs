@@ -5,9 +5,12 @@ mod awaits;
 mod blocked;
 mod gets;
 mod objects;
+mod pools;
+mod queues;
 mod races;
 mod restarts;
 mod stages;
+mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -167,6 +170,17 @@ impl Driver {
             Kind::Restart => self.restart(),
             Kind::Await => self.await_one(),
             Kind::GiveUp => self.give_up_awaits(),
+            Kind::Stream => self.stream(),
+            Kind::StreamActor => self.stream_actor(),
+            Kind::StreamWait => self.stream_wait(),
+            Kind::StreamBody => self.stream_body(),
+            Kind::Queue => self.queue(),
+            Kind::QueueEnd => self.queue_end(),
+            Kind::Semaphore => self.semaphore(),
+            Kind::Event => self.event(),
+            Kind::ActorPool => self.actor_pool(),
+            Kind::Pool => self.pool(),
+            Kind::Map => self.map(),
             Kind::Lock => self.lock(),
             Kind::Once => self.once(),
             Kind::Threads => self.threads(),

@@ -65,6 +65,17 @@ kinds! {
     Await "await" 60 Fast,
     GiveUp "give-up" 60 Fast,
     CallbackGet "callback-get" 4 Fast,
+    Stream "stream" 20 Fast,
+    StreamActor "stream-actor" 10 Fast,
+    StreamWait "stream-wait" 10 Fast,
+    StreamBody "stream-body" 10 Fast,
+    Queue "queue" 10 Fast,
+    QueueEnd "queue-end" 6 Fast,
+    Semaphore "semaphore" 8 Fast,
+    Event "event" 8 Fast,
+    ActorPool "actor-pool" 8 Fast,
+    Pool "pool" 5 Fast,
+    Map "map" 10 Fast,
     Lock "lock" 5 Slow,
     Once "once" 5 Slow,
     Threads "threads" 3 Slow,
@@ -88,7 +99,7 @@ kinds! {
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kinds(u64);
+pub struct Kinds(u128);
 
 impl Kinds {
     /// Every kind.

@@ -2,9 +2,13 @@
 
 mod actors;
 mod blocked;
+mod streams;
+mod utilities;
 
 pub use actors::*;
 pub use blocked::*;
+pub use streams::*;
+pub use utilities::*;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -81,6 +85,8 @@ impl std::fmt::Display for Refused {
         f.write_str("refused")
     }
 }
+
+impl std::error::Error for Refused {}
 
 #[remote]
 pub fn make(value: i64) -> Thing {
