@@ -15,6 +15,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -26,8 +27,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 pub(in crate::util) use tickets::{Line, Removed, Ticket, Tickets, new_ticket};
 
-/// How often a thread looks again before it waits.
-const SPINS: u32 = 16;
+/// How often a thread tries again before it waits, each time after a change or so many looks for one.
+const TRIES: u32 = 6;
+const LOOKS: u32 = 100;
 
 /// How long a caller with a shorter time-out waits for the reply of the actor.
 const REPLY: Duration = Duration::from_secs(1);
@@ -67,33 +69,46 @@ pub(in crate::util) trait Reply:
     fn waits(&self) -> bool;
 }
 
-/// A state with its lock. None: the actor has ended.
+/// A state with its lock.
 #[derive(Debug)]
-pub(in crate::util) struct Shared<R>(Mutex<Option<R>>);
+pub(in crate::util) struct Shared<R> {
+    /// None: the actor has ended.
+    rules: Mutex<Option<R>>,
+    /// The number of requests. A caller that looks again takes the lock only when it has changed.
+    served: AtomicU64,
+}
 
 impl<R: Rules> Shared<R> {
     /// Handles a request, unless the actor has ended; then the request comes back.
     pub(in crate::util) fn ask(&self, request: R::Request) -> Result<R::Reply, R::Request> {
-        Self::serve(self.0.lock(), request)
+        self.serve(self.rules.lock(), request)
     }
 
     /// As [`ask`](Self::ask). If the request would have to wait, the caller first looks again for about as long as a wait costs.
     fn ask_patiently(&self, request: R::Request) -> Result<R::Reply, R::Request> {
-        for turn in 0..SPINS {
-            let state = self.0.lock();
+        for _ in 0..TRIES {
+            let state = self.rules.lock();
             if !state.as_ref().is_some_and(|rules| rules.would_wait(&request)) {
-                return Self::serve(state, request);
+                return self.serve(state, request);
             }
+            let served = self.served.load(Ordering::Relaxed);
             drop(state);
-            if turn < SPINS / 2 { (0..1 << turn.min(6)).for_each(|_| std::hint::spin_loop()) } else { std::thread::yield_now() }
+            let changes = (0..LOOKS).any(|_| {
+                std::hint::spin_loop();
+                self.served.load(Ordering::Relaxed) != served
+            });
+            if !changes {
+                std::thread::yield_now();
+            }
         }
         self.ask(request)
     }
 
-    fn serve(mut state: MutexGuard<'_, Option<R>>, request: R::Request) -> Result<R::Reply, R::Request> {
+    fn serve(&self, mut state: MutexGuard<'_, Option<R>>, request: R::Request) -> Result<R::Reply, R::Request> {
         let Some(rules) = state.as_mut() else { return Err(request) };
         let reply = rules.serve(request);
         let woken = rules.line().woken();
+        self.served.fetch_add(1, Ordering::Relaxed);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         Ok(reply)
@@ -101,7 +116,7 @@ impl<R: Rules> Shared<R> {
 
     /// Waits until the ticket is settled or removed, or the actor has ended.
     pub(in crate::util) async fn wait(&self, ticket: Ticket) {
-        poll_fn(|context| self.0.lock().as_mut().map_or(Poll::Ready(()), |rules| rules.line().poll(ticket, context))).await;
+        poll_fn(|context| self.rules.lock().as_mut().map_or(Poll::Ready(()), |rules| rules.line().poll(ticket, context))).await;
     }
 }
 
@@ -118,7 +133,7 @@ pub(in crate::util) struct Owned<R: Rules> {
 impl<R: Rules> Owned<R> {
     /// For the constructor of the actor.
     pub(in crate::util) fn new(rules: R) -> Self {
-        let shared = Arc::new(Shared(Mutex::new(Some(rules))));
+        let shared = Arc::new(Shared { rules: Mutex::new(Some(rules)), served: AtomicU64::new(0) });
         // In strict mode all requests are calls, so that they are encoded.
         let actor = ray_core::context().actor_id().filter(|_| ray_core::__private::moves_values());
         if let Some(actor) = actor {
@@ -147,7 +162,7 @@ impl<R: Rules> Drop for Owned<R> {
                 local.remove(&actor);
             }
         }
-        let ended = self.shared.0.lock().take();
+        let ended = self.shared.rules.lock().take();
         if let Some(mut ended) = ended {
             ended.line().close().into_iter().for_each(Waker::wake);
         }
