@@ -9,6 +9,7 @@ pub(crate) mod entry;
 pub(crate) mod erased;
 pub(crate) mod events;
 pub(crate) mod future_waiter;
+pub(crate) mod items;
 pub(crate) mod kind;
 pub(crate) mod object_ref;
 pub(crate) mod part;

@@ -14,8 +14,8 @@ use crate::base::config::Mode;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::engine::blocking::park;
 use crate::engine::thread;
+use crate::object::items::{Given, Items};
 use crate::object::object_ref::ObjectRef;
-use crate::object::stream::{Given, Items};
 use crate::task::head::Extra;
 
 /// A producer that has waited for so long checks whether the engine has threads left.

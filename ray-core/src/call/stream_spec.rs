@@ -3,7 +3,7 @@
 use crate::base::error::Result;
 use crate::call::bounds::{Shareable, Wire};
 use crate::call::codec::renew;
-use crate::object::stream::AnyItems;
+use crate::object::items::AnyItems;
 
 /// How many items of a stream wait for their consumer at most, if `backpressure` is not set. It is large enough that producer and
 /// consumer rarely wait for each other, and small enough for items of a megabyte.
