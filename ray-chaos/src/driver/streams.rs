@@ -222,7 +222,7 @@ impl Driver {
             }
             4 if sort > 4 || sort == 3 => {
                 // The producer has at most the items of the bound, and one in its hand.
-                while let Some(item) = stream.next() {
+                for item in stream.by_ref() {
                     reader.item(ray::get(item));
                     let ahead = made(run) - reader.taken;
                     if ahead > bound + 1 {
