@@ -4,8 +4,11 @@ use std::time::Instant;
 
 use crate::measure::{Definition, per};
 
-pub(crate) const DEFINITION: Definition =
-    Definition { name: "stream", what: "100,000 items from a producer to a consumer, at most 64 under way; ns per item", unit: "ns" };
+pub(crate) const DEFINITION: Definition = Definition {
+    name: "stream",
+    what: "100,000 items from a producer to a consumer, at most 64 under way; ns per item",
+    unit: "ns",
+};
 
 /// The items of a round.
 pub(crate) const ITEMS: u64 = 100_000;
