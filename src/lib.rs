@@ -424,6 +424,14 @@ pub use ray_core::{
     Chunk, LabelMatch, Lifetime, Map, MapChunks, MapStream, RemoteFunction, RuntimeEnv, SchedulingStrategy, lint,
 };
 
+// Placement groups, and the ids of GPUs.
+#[doc(inline)]
+pub use ray_core::{
+    Bundle, PlacementGroup, PlacementGroupBuilder, PlacementGroupInfo, PlacementGroupState, PlacementStrategy,
+    get_current_placement_group, get_gpu_ids, get_placement_group, placement_group, placement_group_table,
+    remove_placement_group,
+};
+
 // Actors, and groups that exchange arrays.
 #[doc(inline)]
 pub use ray_core::__private::{Actor, ActorBuilder, ConfiguredMethod};
@@ -440,7 +448,7 @@ pub use ray_cluster as __private_cluster;
 #[cfg(feature = "cluster")]
 #[doc(inline)]
 pub use ray_cluster::{init, init_with};
-pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, Result, TaskId, WorkerId};
+pub use ray_core::{ActorId, Error, ErrorKind, JobId, NodeId, ObjectId, PlacementGroupId, Result, TaskId, WorkerId};
 #[cfg(not(feature = "cluster"))]
 #[doc(inline)]
 pub use ray_core::{init, init_with};

@@ -16,6 +16,7 @@ pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod method;
 pub(crate) mod placed;
+pub(crate) mod placement_group;
 pub(crate) mod put;
 pub(crate) mod remote_function;
 pub(crate) mod several;

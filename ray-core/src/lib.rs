@@ -25,7 +25,7 @@ pub use actor::named::{get_actor, get_actor_in, list_named_actors};
 pub use actor::weak_handle::WeakActorHandle;
 pub use api::cancel::{CancelOnDrop, cancel, cancel_with};
 pub use api::closure::{Task, task};
-pub use api::context::{RuntimeContext, context};
+pub use api::context::{RuntimeContext, context, get_gpu_ids};
 pub use api::dump::dump;
 #[cfg(unix)]
 pub use api::dump::dump_on_signal;
@@ -36,6 +36,10 @@ pub use api::init::{
 };
 pub use api::map::{Chunk, Map, MapChunks, MapStream};
 pub use api::merge::{Merge, merge};
+pub use api::placement_group::{
+    PlacementGroupBuilder, PlacementGroupInfo, get_current_placement_group, get_placement_group, placement_group,
+    placement_group_table, remove_placement_group,
+};
 pub use api::put::{put, put_local};
 pub use api::remote_function::RemoteFunction;
 pub use api::shutdown::shutdown;
@@ -46,14 +50,16 @@ pub use api::yielder::Yielder;
 pub use base::amount::Amount;
 pub use base::config::Config;
 pub use base::error::{Error, ErrorKind, Result};
-pub use base::id::{ActorId, JobId, NodeId, ObjectId, TaskId, WorkerId};
+pub use base::id::{ActorId, JobId, NodeId, ObjectId, PlacementGroupId, TaskId, WorkerId};
 pub use base::labels::LabelMatch;
 pub use base::lint;
 pub use base::options::{CancelOptions, WaitOptions, first};
 pub use base::placement::{Lifetime, SchedulingStrategy};
+pub use base::placement_group::{Bundle, PlacementGroup, PlacementStrategy};
 pub use base::resources::Resources;
 pub use base::runtime_env::RuntimeEnv;
 pub use base::trace::TraceContext;
+pub use engine::group::PlacementGroupState;
 pub use object::any::AnyRef;
 pub use object::object_ref::ObjectRef;
 pub use object::stream::ObjectRefStream;

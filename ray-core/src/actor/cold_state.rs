@@ -10,6 +10,8 @@ use crate::actor::admission::Admission;
 use crate::base::call_options::CreateSettings;
 use crate::base::error::Error;
 use crate::call::checkpoint::Checkpoint;
+use crate::engine::returning::Seat;
+use crate::engine::thread_state::ThreadState;
 use crate::object::entry::Hold;
 use crate::task::executor::Executor;
 
@@ -36,6 +38,8 @@ pub(crate) struct ColdState {
     pub(crate) unstarted: AtomicU64,
     /// Whether the actor holds resources for life.
     pub(crate) granted: AtomicBool,
+    /// The bundle whose CPUs the actor holds for life.
+    pub(crate) seat: OnceLock<Seat>,
     /// The slots of a concurrent actor; a serial actor has none.
     pub(crate) admission: OnceLock<Admission>,
     /// Of the proxy of an actor of another process, see [`remote`](crate::actor::remote).
@@ -75,6 +79,12 @@ impl ColdState {
     /// Stores the creation that waits for arguments or resources; `None`: it no longer does. Returns the former one.
     pub(crate) fn set_pending(&self, creation: Option<Hold>) -> Option<Hold> {
         std::mem::replace(&mut *self.pending.lock(), creation)
+    }
+
+    /// Whether the actor holds CPUs of a bundle, or holds CPUs of the node while the body on this thread holds those of a bundle. Then a
+    /// wait in its body would lend the CPUs of only one of them, and a worker thread runs it.
+    pub(crate) fn has_cpus_elsewhere(&self, state: &ThreadState) -> bool {
+        self.seat.get().is_some() || (state.seat.get().is_some() && self.granted.load(Ordering::Acquire))
     }
 
     /// Uses up a restart; `false`: none is left. The caller holds the actor's lock.

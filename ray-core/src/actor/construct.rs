@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::actor::call::CallHold;
 use crate::actor::cold_state::ColdState;
 use crate::actor::errors::{constructor_error, death};
-use crate::actor::execution::{frame_of, hold_cpus};
+use crate::actor::execution::{frame_of, hold_cpus, release_cpus};
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::interrupt::By;
 use crate::actor::lifecycle::end;
@@ -111,7 +111,7 @@ fn construct(state: &ThreadState, actor: &ActorHead, creation: &CallHold) -> Opt
         // creation, which this thread has moved to `Running` (and left there, if they are kept for restarts).
         unsafe { (head.vtable().run)(creation.hold().entry(), state.runner()) }
     });
-    state.cpu.set(held);
+    release_cpus(state, held);
     crate::engine::execute::leave_frame(state, &frame);
     if matches!(ran, Ran::Spawned) {
         return None;

@@ -20,15 +20,16 @@ use crate::actor::names::Names;
 use crate::actor::{backlog, checkpoint, creation, kinds, lifecycle, named};
 use crate::base::call_options::{CallSettings, CreateOptions, CreateSettings};
 use crate::base::error::{Error, Result};
+use crate::base::inherited;
 use crate::base::placement::Lifetime;
 use crate::call::arg::ArgList;
 use crate::call::codec::Codec;
 use crate::call::function::FunctionCall;
 use crate::call::spec::Spec;
 use crate::engine::free_job::FreeJob;
-use crate::engine::submit::placeable;
+use crate::engine::submit::feasible;
 use crate::engine::thread_state::ThreadState;
-use crate::engine::{thread, trace};
+use crate::engine::{capture, thread, trace};
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
 use crate::task::head::{Extra, Keep, TaskHead, TaskKind};
@@ -128,10 +129,14 @@ pub(crate) fn try_create_with<C: Constructor>(
         Some(codec) if state.engine.settings.mode == Mode::Strict => codec.renew_args(args)?,
         _ => args,
     };
-    if options.is_none() && Known::<C::Actor>::SILENT {
+    let of_group = inherited::is_used() && capture::is_captured(state);
+    if options.is_none() && Known::<C::Actor>::SILENT && !of_group {
         return Ok(begin::<C>(state, args, None, None));
     }
-    let settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
+    let mut settings = options.unwrap_or_default().over(Known::<C::Actor>::OPTIONS)?;
+    if of_group {
+        capture::capture(state, &mut settings.placement);
+    }
     settings_allow(state, &settings, &format_args!("actor `{}`", C::Actor::SPEC.name()))?;
     let keep = keep.or(C::RETRY.map(|retry| Keep::new(retry.0))).filter(|_| settings.max_restarts != 0);
     if let Some(name) = settings.name.clone() {
@@ -164,8 +169,7 @@ pub(crate) fn try_create_with<C: Constructor>(
 
 /// Checks that the node has the resources, and is a place where the actor may run.
 fn settings_allow(state: &ThreadState, settings: &CreateSettings, title: &dyn std::fmt::Display) -> Result<()> {
-    state.engine.total().check_covers(&settings.resources, title)?;
-    placeable(&state.engine, settings.placement.as_deref(), title)
+    feasible(&state.engine, &settings.resources, settings.placement.as_deref(), title)
 }
 
 /// Makes an actor and sends its creation.
@@ -235,8 +239,9 @@ fn prepare<C: Constructor>(
             let _ = cold.admission.set(Admission::new(limit, settings.groups));
         }
         // Other threads may find a named actor, and call it, before its creation is sent.
-        gated |= !settings.resources.is_none() || settings.name.is_some();
-        let call = CallSettings { resources: settings.resources.clone(), ..CallSettings::none() };
+        let in_group = settings.placement.clone().filter(|placement| placement.in_group().is_some());
+        gated |= !settings.resources.is_none() || in_group.is_some() || settings.name.is_some();
+        let call = CallSettings { resources: settings.resources.clone(), placement: in_group, ..CallSettings::none() };
         extra = Some(Box::new(Extra { settings: call, keep, items: None, granted: false.into() }));
         cold.set_settings(settings);
     }

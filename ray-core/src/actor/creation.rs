@@ -7,7 +7,8 @@ use crate::actor::errors::{constructor_error, death};
 use crate::actor::interrupt::By;
 use crate::actor::lifecycle::{end, note_holder};
 use crate::actor::schedule::{end_if_unwanted, schedule};
-use crate::engine::{claim, thread};
+use crate::base::call_options::CallSettings;
+use crate::engine::{claim, group_claim, thread};
 use crate::object::state::Phase;
 
 /// The arguments of a constructor are ready: its creation claims the actor's resources.
@@ -20,7 +21,8 @@ pub(crate) fn arguments_ready(creation: CallHold) {
     if let Some(cold) = actor.known_cold_state() {
         cold.set_unready(None);
     }
-    let needs = creation.task.extra().is_some_and(|extra| !extra.settings.resources.is_none());
+    let waits = |settings: &CallSettings| !settings.resources.is_none() || settings.in_group().is_some();
+    let needs = creation.task.extra().is_some_and(|extra| waits(&extra.settings));
     if !needs {
         open(creation);
         return;
@@ -41,6 +43,12 @@ pub(crate) fn arguments_ready(creation: CallHold) {
 /// The resources of an actor are granted, for life.
 pub(crate) fn granted(creation: CallHold) {
     let actor = creation.actor.clone();
+    if let Some(group) = group_claim::id_of(&creation.task)
+        && let Some(engine) = crate::engine::engine::running()
+        && let Some(seat) = group_claim::seat(&engine, group, claim::key_of(&creation.task).0)
+    {
+        let _ = actor.cold_state().seat.set(seat);
+    }
     // The actor gives the resources back, and not the creation.
     actor.cold_state().granted.store(true, Ordering::Release);
     // Under the lock: either this thread sees that the actor was killed meanwhile, or `finalize` sees `granted`.
@@ -50,7 +58,8 @@ pub(crate) fn granted(creation: CallHold) {
             && let Some(engine) = crate::engine::engine::running()
             && let Some(extra) = creation.task.extra()
         {
-            claim::give_back_of_life(&engine, &extra.settings.resources);
+            let group = group_claim::id_of(&creation.task);
+            claim::give_back(&engine, claim::key_of(&creation.task), &extra.settings.resources, group);
         }
         fail_unbegun(&creation);
         return;

@@ -69,6 +69,11 @@ pub(crate) fn killed(actor: &ActorHead) -> Error {
     died(format!("{} was killed by `ray::kill`", title(actor)))
 }
 
+/// The cause of death of an actor whose placement group was removed.
+pub(crate) fn lost_its_group(actor: &ActorHead, removed: Error) -> Error {
+    died(format!("{} died because its placement group was removed: {removed}", title(actor))).with_cause(removed)
+}
+
 /// The cause of death of an actor that has called `exit_actor`.
 pub(crate) fn exited(actor: &ActorHead) -> Error {
     died(format!("{} has ended itself by `ray::exit_actor`: create a new one", title(actor)))

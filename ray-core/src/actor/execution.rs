@@ -11,7 +11,7 @@ use crate::actor::call::CallHold;
 use crate::actor::head::ActorHead;
 use crate::actor::mailbox::Buffer;
 use crate::call::spec::Spec;
-use crate::engine::thread_state::{Frame, ThreadState};
+use crate::engine::thread_state::{Frame, Held, ThreadState};
 use crate::object::entry::Header;
 
 /// The number of turns of a spin that lasts a few microseconds.
@@ -95,15 +95,21 @@ pub(crate) fn frame(
 
 /// Makes the thread hold the CPUs that the actor holds for life, while a body of a serial actor runs. A blocking get in the
 /// body then lends them, as a get in a task does. Otherwise an actor that holds the last CPU would wait for a task of its
-/// own for ever. Returns what the thread held before, which the caller sets again after the body.
+/// own for ever. Returns what the thread held before, which [`release_cpus`] sets again after the body; none: nothing has changed.
 #[inline]
-pub(crate) fn hold_cpus(state: &ThreadState, actor: &ActorHead) -> u64 {
-    let held = state.cpu.get();
-    if let Some(cold) = actor.cold_state_for_runner()
-        && cold.granted.load(Ordering::Acquire)
-        && let Some(settings) = cold.settings()
-    {
-        state.cpu.set(settings.resources.cpu());
+pub(crate) fn hold_cpus(state: &ThreadState, actor: &ActorHead) -> Option<Held> {
+    let cold = actor.cold_state_for_runner()?;
+    if !cold.granted.load(Ordering::Acquire) {
+        return None;
     }
-    held
+    let settings = cold.settings()?;
+    Some(state.hold(settings.resources.cpu(), cold.seat.get().copied()))
+}
+
+/// Ends what [`hold_cpus`] has begun.
+#[inline]
+pub(crate) fn release_cpus(state: &ThreadState, held: Option<Held>) {
+    if let Some(held) = held {
+        state.hold_again(held);
+    }
 }

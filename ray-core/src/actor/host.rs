@@ -1,8 +1,11 @@
 //! Actors as the engine's frames know them.
 
+use std::sync::Arc;
+
 use crate::actor::errors;
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::base::error::Error;
+use crate::base::placement::Placement;
 use crate::engine::thread_state::{Frame, Host};
 
 impl Host for ActorHead {
@@ -16,6 +19,10 @@ impl Host for ActorHead {
 
     fn death(&self) -> Option<Error> {
         self.is_dead().then(|| errors::death(self))
+    }
+
+    fn placement(&self) -> Option<Arc<Placement>> {
+        self.known_cold_state()?.settings()?.placement.clone()
     }
 }
 

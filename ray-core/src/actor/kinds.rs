@@ -69,6 +69,7 @@ pub(crate) static CREATION: TaskKind = TaskKind {
     for_life: Some(ForLife {
         owner: |head| call_of(head).actor.address(),
         granted: |creation| creation::granted(CallHold::of(creation)),
+        group_removed: |head, error| lifecycle::group_removed(&call_of(head).actor, error),
     }),
     blockers: |_| Blockers::none(),
     ..CALL

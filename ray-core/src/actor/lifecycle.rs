@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::actor::admission::Admission;
 use crate::actor::call::CallHead;
 use crate::actor::cold_state::ColdState;
-use crate::actor::errors::{death, fatal, title, unavailable};
+use crate::actor::errors::{death, fatal, lost_its_group, title, unavailable};
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::interrupt::{
     By, cut_off_running, fail_all, mark_for_retry, reach_runner, running_beside, stop, stop_constructor,
@@ -16,7 +16,9 @@ use crate::actor::names::Names;
 use crate::actor::run_state::{Crash, Life};
 use crate::base::error::Error;
 use crate::base::placement::Lifetime;
+use crate::engine::claim;
 use crate::object::entry::Header;
+use crate::sched::claims::{Key, Term};
 
 /// The state of an actor.
 /// [Ray's states](https://docs.ray.io/en/latest/ray-observability/reference/doc/ray.util.state.common.ActorState.html).
@@ -74,6 +76,15 @@ pub(crate) fn crashed(actor: &ActorHold, call: Option<&CallHead>, panic: &Error)
 /// more.
 pub(crate) fn end(actor: &ActorHold, error: Error, by: By) {
     end_sparing(actor, error, by, None);
+}
+
+/// Ends an actor whose placement group was removed: one that waited for the group, or has begun.
+pub(crate) fn group_removed(actor: &ActorHold, error: Error) {
+    let has_begun = actor.known_cold_state().is_some_and(|cold| cold.granted.load(Ordering::Acquire));
+    let error = if has_begun { lost_its_group(actor, error) } else { error };
+    if !actor.is_dead() {
+        end(actor, error, By::Other);
+    }
 }
 
 /// Ends an actor whose engine is gone.
@@ -187,7 +198,8 @@ pub(crate) fn finalize(actor: &ActorHold) {
         && let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == actor.epoch)
     {
         engine.holders.lock().remove(&actor.address());
-        crate::engine::claim::give_back_of_life(&engine, &settings.resources);
+        let group = settings.placement.as_ref().and_then(|placement| Some(placement.in_group()?.group.id()));
+        claim::give_back(&engine, (Key(actor.address()), Term::Life), &settings.resources, group);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::base::placement::Lifetime;
 use crate::base::resources::Resources;
 use crate::call::invoke::Running;
 use crate::call::registry::{Kind, Registration};
-use crate::engine::remote::{call, refuse_stream};
+use crate::engine::remote::{call, refuse_group, refuse_stream};
 use crate::engine::remote_body::RemoteBody;
 use crate::engine::thread_state::ThreadState;
 use crate::object::carried::CarriedActor;
@@ -69,6 +69,7 @@ pub(super) fn create<C: Constructor>(
     args: &InitArgs<C>,
     settings: CreateSettings,
 ) -> Result<ActorHandle<C::Actor>> {
+    refuse_group(settings.placement.as_deref())?;
     let (constructed, call) = call(state, C::SPEC, C::CODEC, args, None)?;
     // The failure of the constructor is that of the calls.
     constructed.header().state.set_seen();

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::actor::call::CallHold;
-use crate::actor::execution::{begin, count_started, frame_of, hold_cpus, next};
+use crate::actor::execution::{begin, count_started, frame_of, hold_cpus, next, release_cpus};
 use crate::actor::head::{ActorHead, ActorHold};
 use crate::actor::mailbox::{Buffer, Record};
 use crate::actor::names::Names;
@@ -126,14 +126,14 @@ pub(crate) fn run_record(state: &ThreadState, actor: &ActorHold, record: Record)
             // SAFETY: `claim` has moved the call to `Running`. The hold is given away; `execute` clears `current` before it
             // gives the hold back.
             unsafe { execute(state, call.into_hold().into_entry(), true, frame) };
-            state.cpu.set(held);
+            release_cpus(state, held);
         }
         Record::Told(told, args) => {
             let held = hold_cpus(state, actor);
             // SAFETY: the record was taken out, so `run` may take its arguments. The caller is in the mailbox until `run`
             // has read them, so the buffer does not change before.
             let panic = unsafe { (told.run)(actor.head().cast(), args, state) };
-            state.cpu.set(held);
+            release_cpus(state, held);
             if let Some(panic) = panic {
                 lifecycle::crashed(actor, None, &panic);
             }

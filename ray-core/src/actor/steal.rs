@@ -35,7 +35,7 @@ pub(crate) fn run(state: &ThreadState, entry: NonNull<Header>, bodies: Bodies, g
     }
     let actor = &call.actor;
     if let Some(cold) = actor.known_cold_state()
-        && (cold.admission.get().is_some() || actor.life().stops_calls())
+        && (cold.admission.get().is_some() || actor.life().stops_calls() || cold.has_cpus_elsewhere(state))
     {
         return false;
     }

@@ -74,14 +74,14 @@ fn describe_resources(engine: &Engine, text: &mut String) {
     line!(text, "CPUs: {} of {} free", cpus(engine.cpu.free()), cpus(engine.cpu.total()));
     match engine.claims.try_lock_for(PATIENCE) {
         Some(claims) => {
-            let others: Vec<_> = claims.others.free().iter().map(|(name, amount)| format!("{name}: {amount}")).collect();
+            let others: Vec<_> = claims.free().iter().map(|(name, amount)| format!("{name}: {amount}")).collect();
             if !others.is_empty() {
                 line!(text, "other resources free: {}", others.join(", "));
             }
-            if claims.returning() > 0 {
-                line!(text, "claims: {} getter(s) want their CPU back", claims.returning());
+            if claims.claims.returning() > 0 {
+                line!(text, "claims: {} getter(s) want their CPU back", claims.claims.returning());
             }
-            for (demand, count) in claims.waiting().take(LINES) {
+            for (demand, count) in claims.claims.waiting().take(LINES) {
                 line!(text, "claims: {count} task(s) or actor(s) ask for {demand}");
             }
         }

@@ -254,7 +254,7 @@ pub fn available_resources() -> Result<BTreeMap<String, f64>> {
     if let Some(executor) = &engine.executor {
         return Ok(executor.available_resources());
     }
-    let others = engine.claims.lock().others.free();
+    let others = engine.claims.lock().free();
     // A resource of which nothing is free is in the result, too, with 0.
     let mut free: BTreeMap<String, f64> = engine.total().iter().map(|(name, _)| (name.to_owned(), 0.0)).collect();
     free.extend(others.iter().map(|(name, amount)| (name.to_owned(), amount)));

@@ -4,7 +4,8 @@
 macro_rules! placement {
     ($work:literal) => {
         /// Sets how the node is chosen that
-        #[doc = concat!("the ", $work, " runs on.")]
+        #[doc = concat!("the ", $work, " runs on: a [`SchedulingStrategy`](crate::SchedulingStrategy), or a")]
+        /// [`PlacementGroup`](crate::PlacementGroup) for any bundle of it.
         ///
         /// ```
         /// # extern crate ray_core as ray;
@@ -15,7 +16,7 @@ macro_rules! placement {
         /// assert_eq!(ray::get((anywhere, there))?, (1, 2));
         /// # Ok::<(), ray::Error>(())
         /// ```
-        pub fn scheduling_strategy(mut self, strategy: SchedulingStrategy) -> Self {
+        pub fn scheduling_strategy(mut self, strategy: impl Into<SchedulingStrategy>) -> Self {
             self.options_mut().scheduling_strategy(strategy);
             self
         }

@@ -10,7 +10,7 @@ use crate::base::options::{
     ActorOptions, BACKPRESSURE, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_PENDING_CALLS, MAX_RESTARTS, MAX_RETRIES,
     MAX_TASK_RETRIES, MethodOptions, RetryOn, TaskOptions,
 };
-use crate::base::placement::{Lifetime, Placement, SchedulingStrategy};
+use crate::base::placement::{InGroup, Lifetime, Placement, SchedulingStrategy};
 use crate::base::resources::{ResourceOverrides, Resources};
 use crate::base::runtime_env::RuntimeEnv;
 use crate::base::trace::TraceContext;
@@ -53,8 +53,8 @@ macro_rules! placement_setters {
             self.placement.get_or_insert_default()
         }
 
-        pub(crate) fn scheduling_strategy(&mut self, strategy: SchedulingStrategy) {
-            self.placement().strategy = Some(strategy);
+        pub(crate) fn scheduling_strategy(&mut self, strategy: impl Into<SchedulingStrategy>) {
+            self.placement().strategy = Some(strategy.into());
         }
 
         pub(crate) fn label_selector<K: Into<String>, V: Into<String>>(&mut self, labels: impl IntoIterator<Item = (K, V)>) {
@@ -223,6 +223,11 @@ pub(crate) struct CallSettings {
 }
 
 impl CallSettings {
+    /// The place in a placement group.
+    pub(crate) fn in_group(&self) -> Option<InGroup<'_>> {
+        self.placement.as_deref()?.in_group()
+    }
+
     /// The settings of a call of an actor without options.
     pub(crate) fn none() -> Self {
         Self {

@@ -1,8 +1,10 @@
 //! The configuration of the engine: from the program, from the environment, and the defaults.
 
+mod gpus;
 mod node;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::amount::Amount;
@@ -272,6 +274,7 @@ impl Config {
     fn resolve_in(self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Resolved> {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let (cpu, gpu) = (whole("CPU", "num_cpus", self.num_cpus)?, whole("GPU", "num_gpus", self.num_gpus)?);
+        let visible_gpus = gpus::visible(environment(gpus::VARIABLE), gpu.unwrap_or(0) / UNITS)?;
         let num_cpus = match cpu {
             Some(units) => (units / UNITS) as usize,
             None => std::thread::available_parallelism().map_or(1, Into::into),
@@ -316,6 +319,7 @@ impl Config {
             inline_stack: chosen_stack.map_or(MIN_STACK, |bytes| (bytes / 2).max(MIN_STACK)),
             tips: self.tips.map_or_else(|| switch("RAY_TIPS", set("RAY_TIPS"), true), Ok)?,
             shutdown_grace: self.shutdown_grace.unwrap_or(DEFAULT_GRACE),
+            visible_gpus,
             stall_report: Some(self.stall_report.unwrap_or(DEFAULT_STALL)).filter(|after| !after.is_zero()),
             max_threads,
         })
@@ -342,6 +346,16 @@ pub(crate) struct Resolved {
     /// None: never.
     pub(crate) stall_report: Option<Duration>,
     pub(crate) max_threads: usize,
+    /// The ids of the GPUs that the process may use; none: it may use all, which are numbered.
+    visible_gpus: Option<Arc<[String]>>,
+}
+
+impl Resolved {
+    /// The id of the GPU of this number.
+    pub(crate) fn gpu_id(&self, number: u32) -> String {
+        let visible = self.visible_gpus.as_ref().and_then(|ids| ids.get(number as usize));
+        visible.cloned().unwrap_or_else(|| number.to_string())
+    }
 }
 
 fn invalid(message: String) -> Error {

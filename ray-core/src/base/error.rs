@@ -97,6 +97,10 @@ kinds! {
     ActorNotFound is_actor_not_found,
     /// the task or actor asks for more of a resource than the engine has in total.
     Infeasible is_infeasible,
+    /// the placement group of the task, of the actor or of the request was removed.
+    PlacementGroupRemoved is_placement_group_removed,
+    /// no placement group has the name.
+    PlacementGroupNotFound is_placement_group_not_found,
     /// the call would wait for itself, directly or through other calls.
     Deadlock is_deadlock,
     /// a blocking call was made in async code; use `.await` there.

@@ -64,6 +64,17 @@ id! {
     JobId(u64), "16"
 }
 
+id! {
+    /// The id of one placement group.
+    PlacementGroupId(u64), "16"
+}
+
+impl PlacementGroupId {
+    pub(crate) const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
 /// The id of one machine of a cluster; the embedded engine is a cluster of one machine. It is printed as Ray's own tools print it,
 /// and read from this text.
 ///

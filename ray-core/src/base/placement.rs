@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::NodeId;
+use crate::base::inherited;
 use crate::base::labels::{self, ATTRIBUTE_LABELS, INVALID_KEY, INVALID_SELECTOR, LabelMatch, Labels, Selector};
+use crate::base::placement_group::PlacementGroup;
 use crate::base::runtime_env::RuntimeEnv;
 
 /// How Ray chooses the node of a task or an actor.
@@ -46,6 +48,53 @@ pub enum SchedulingStrategy {
         /// The conditions that nodes are preferred for.
         soft: BTreeMap<String, LabelMatch>,
     },
+    /// A bundle of a placement group. The resources come out of the bundle. `scheduling_strategy` also takes a group itself, which
+    /// means any bundle, and [`PlacementGroup::bundle`] makes the strategy of one bundle.
+    /// [Ray's page](https://docs.ray.io/en/latest/ray-core/scheduling/placement-group.html).
+    PlacementGroup {
+        /// The group.
+        placement_group: PlacementGroup,
+        /// The number of the bundle, counted from 0; none: any bundle that has the resources.
+        bundle_index: Option<usize>,
+        /// Whether the calls and the actors that the body makes run in the group too, in any bundle, unless they have a strategy of
+        /// their own. So do those that their bodies make.
+        capture_child_tasks: bool,
+    },
+}
+
+impl PlacementGroup {
+    /// The strategy of a task or an actor that runs in this bundle, counted from 0. It does not capture the calls of its body.
+    #[must_use]
+    pub fn bundle(&self, index: usize) -> SchedulingStrategy {
+        SchedulingStrategy::PlacementGroup {
+            placement_group: self.clone(),
+            bundle_index: Some(index),
+            capture_child_tasks: false,
+        }
+    }
+}
+
+/// Any bundle of the group. The strategy does not capture the calls of the body.
+impl From<&PlacementGroup> for SchedulingStrategy {
+    fn from(group: &PlacementGroup) -> Self {
+        SchedulingStrategy::PlacementGroup { placement_group: group.clone(), bundle_index: None, capture_child_tasks: false }
+    }
+}
+
+/// Any bundle of the group. The strategy does not capture the calls of the body.
+impl From<PlacementGroup> for SchedulingStrategy {
+    fn from(group: PlacementGroup) -> Self {
+        Self::from(&group)
+    }
+}
+
+/// The place in a placement group that a strategy names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InGroup<'a> {
+    pub(crate) group: &'a PlacementGroup,
+    /// None: any bundle.
+    pub(crate) bundle: Option<usize>,
+    pub(crate) captures: bool,
 }
 
 /// How long an actor lives.
@@ -121,6 +170,9 @@ impl Placement {
         if mine.is_none() && attribute.is_silent() {
             return Ok(None);
         }
+        if mine.as_ref().and_then(|mine| mine.in_group()).is_some_and(|place| place.captures) {
+            inherited::begin(inherited::PLACEMENT_GROUP);
+        }
         let base = attribute.placement();
         let merged = match mine {
             None => base,
@@ -135,6 +187,27 @@ impl Placement {
             Some(why) => Err(Error::new(ErrorKind::InvalidArgument, format!("runtime_env: {why}"))),
             None => Ok(Some(Arc::new(merged))),
         }
+    }
+
+    /// The place in a placement group.
+    pub(crate) fn in_group(&self) -> Option<InGroup<'_>> {
+        match &self.strategy {
+            Some(SchedulingStrategy::PlacementGroup { placement_group, bundle_index, capture_child_tasks }) => {
+                Some(InGroup { group: placement_group, bundle: *bundle_index, captures: *capture_child_tasks })
+            }
+            _ => None,
+        }
+    }
+
+    /// The placement of a call that a body in this group makes, if the group captures it: any bundle of the group.
+    pub(crate) fn captured(&self, own: Option<&Placement>) -> Option<Arc<Placement>> {
+        let InGroup { group, captures: true, .. } = self.in_group()? else { return None };
+        if own.is_some_and(|own| own.strategy.is_some()) {
+            return None;
+        }
+        let strategy =
+            SchedulingStrategy::PlacementGroup { placement_group: group.clone(), bundle_index: None, capture_child_tasks: true };
+        Some(Arc::new(Placement { strategy: Some(strategy), ..own.cloned().unwrap_or_default() }))
     }
 
     /// Checks that the one node of the embedded engine is a right place. `who` is the subject of the error.

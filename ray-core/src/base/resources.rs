@@ -133,9 +133,39 @@ impl Resources {
         self.cpu == 0 && self.gpu == 0 && self.memory == 0 && self.custom.is_none()
     }
 
+    /// So many units of CPUs, and nothing else.
+    pub(crate) const fn of_cpu(units: u64) -> Resources {
+        Resources { cpu: units, gpu: 0, memory: 0, custom: None }
+    }
+
+    /// Whether some resource has an amount above 0 in both.
+    pub(crate) fn overlaps(&self, other: &Resources) -> bool {
+        let known = [(self.cpu, other.cpu), (self.gpu, other.gpu), (self.memory, other.memory)];
+        known.iter().any(|(mine, theirs)| *mine > 0 && *theirs > 0)
+            || self.custom().iter().any(|(name, _)| other.custom_units(name) > 0)
+    }
+
+    /// The sum of these amounts; none: an amount is too large.
+    pub(crate) fn sum<'a>(all: impl IntoIterator<Item = &'a Resources>) -> Option<Resources> {
+        let mut sum = Resources::NONE;
+        for one in all {
+            let names = sum.custom().iter().chain(one.custom()).map(|(name, _)| name);
+            let both = names.map(|name| Some((name.clone(), sum.custom_units(name).checked_add(one.custom_units(name))?)));
+            let both: Option<Vec<Custom>> = both.collect();
+            let (cpu, gpu) = (sum.cpu.checked_add(one.cpu)?, sum.gpu.checked_add(one.gpu)?);
+            sum = Resources::new(cpu, gpu, sum.memory.checked_add(one.memory)?, both?);
+        }
+        Some(sum)
+    }
+
     /// All resources but the CPUs: those that a body keeps while it blocks in a `get`.
     pub(crate) fn without_cpu(&self) -> Resources {
-        Resources { cpu: 0, ..self.clone() }
+        self.with_cpu(0)
+    }
+
+    /// These resources, with so many units of CPUs.
+    pub(crate) fn with_cpu(&self, units: u64) -> Resources {
+        Resources { cpu: units, ..self.clone() }
     }
 
     /// Checks that the demand does not exceed these total resources. `who` is the subject of the error, such as "task `f`".
@@ -425,6 +455,17 @@ mod tests {
         assert_eq!(all.to_string(), "{CPU: 2, GPU: 0.5, memory: 1024, alpha: 0.0001, zeta: 1}");
         assert_eq!(Resources::NONE.to_string(), "{}");
         assert!(Resources::ONE_CPU.is_only_one_cpu() && !Resources::ONE_CPU.is_none());
+    }
+
+    #[test]
+    fn sums_and_overlaps() {
+        let one = Resources::new(UNITS, 0, 7, owned(&[("a", 1), ("b", 2)]));
+        let other = Resources::new(0, UNITS, 0, owned(&[("b", 3), ("c", 4)]));
+        let sum = Resources::sum([&one, &other]).unwrap();
+        assert_eq!(sum, Resources::new(UNITS, UNITS, 7, owned(&[("a", 1), ("b", 5), ("c", 4)])));
+        assert!(one.overlaps(&other) && sum.overlaps(&one) && !Resources::ONE_CPU.overlaps(&other));
+        let most = Resources::of_cpu(u64::MAX);
+        assert_eq!(Resources::sum([&most, &one]), None);
     }
 
     #[test]

@@ -1,23 +1,21 @@
 //! The trace context of a call, in the form of the W3C, which travels from the caller to the body.
 //!
-//! A process that has never had a context pays one load for each call ([`is_used`]).
+//! A process that has never had a context pays one load for each call ([`inherited`]).
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::inherited;
 
 /// The longest `tracestate` that must be passed on.
 const LONGEST_STATE: usize = 512;
 
-static USED: AtomicBool = AtomicBool::new(false);
-
 /// Whether this process has had a trace context.
 #[inline(always)]
 pub(crate) fn is_used() -> bool {
-    USED.load(Ordering::Relaxed)
+    inherited::uses(inherited::TRACE)
 }
 
 /// The place of a call in a distributed trace: the headers `traceparent` and `tracestate` of the
@@ -59,7 +57,7 @@ impl TraceContext {
                 "a tracestate has at most {LONGEST_STATE} printable ASCII characters, unlike `{tracestate}`"
             )));
         }
-        USED.store(true, Ordering::Relaxed);
+        inherited::begin(inherited::TRACE);
         let text = if tracestate.is_empty() { traceparent.into() } else { format!("{traceparent}\n{tracestate}").into() };
         Ok(Self { text })
     }

@@ -11,18 +11,21 @@
 
 use std::time::Instant;
 
+use crate::base::id::PlacementGroupId;
 use crate::base::resources::Resources;
-use crate::engine::engine::{Engine, Returning};
+use crate::engine::engine::{Engine, Returning, Start};
 use crate::engine::free_job::FreeJob;
+use crate::engine::group_claim;
 use crate::engine::threads::Job;
 use crate::engine::worker::Granted;
 use crate::object::entry::Hold;
 use crate::object::state::Phase;
-use crate::sched::claims::{Claims, Grant, Key, Term};
+use crate::sched::claims::{Grant, Key, Shape, Term};
+use crate::sched::node::Node;
 use crate::task::head::TaskHead;
 
 /// The key of a claim: the address of a task or, for a creation, that of the actor, which a killing thread knows.
-fn key_of(head: &TaskHead) -> (Key, Term) {
+pub(crate) fn key_of(head: &TaskHead) -> (Key, Term) {
     match head.owner() {
         Some(actor) => (Key(actor), Term::Life),
         None => (Key(std::ptr::from_ref(head).addr()), Term::Body),
@@ -30,7 +33,7 @@ fn key_of(head: &TaskHead) -> (Key, Term) {
 }
 
 /// Whether a task or a creation that is about to be entered has not been cancelled.
-fn is_wanted(head: &TaskHead) -> bool {
+pub(crate) fn is_wanted(head: &TaskHead) -> bool {
     head.header.phase() == Phase::Queued
 }
 
@@ -38,18 +41,22 @@ fn is_wanted(head: &TaskHead) -> bool {
 #[cold]
 pub(crate) fn claim(engine: &Engine, task: Hold) {
     let Some(head) = task.task() else { return };
-    let Some(demand) = head.extra().map(|extra| extra.settings.resources.clone()) else { return };
+    let Some(settings) = head.extra().map(|extra| &extra.settings) else { return };
+    if settings.in_group().is_some() {
+        return group_claim::claim(engine, task);
+    }
+    let demand = settings.resources.clone();
     let (key, term) = key_of(head);
     {
-        let mut claims = engine.claims.lock();
+        let mut node = engine.claims.lock();
         if !is_wanted(head) {
             // The task was cancelled, or its actor was killed.
-            drop(claims);
+            drop(node);
             drop(task);
             return;
         }
-        claims.claim_start(key, demand, term, task, Instant::now());
-        count_claims(engine, &claims);
+        node.claims.claim_start(key, Shape::of(demand, term), None, Start::Work(task), Instant::now());
+        count_claims(engine, &mut node);
     }
     serve_claims(engine);
     crate::engine::queue::notify(engine);
@@ -59,11 +66,17 @@ pub(crate) fn claim(engine: &Engine, task: Hold) {
 #[cold]
 pub(crate) fn withdraw(head: &TaskHead) {
     let Some(extra) = head.extra() else { return };
-    if extra.settings.resources.is_none() {
+    let group = group_claim::id_of(head);
+    if extra.settings.resources.is_none() && group.is_none() {
         return;
     }
     let Some(engine) = crate::engine::engine::running().filter(|engine| engine.epoch == head.header.epoch) else { return };
-    if withdraw_claim(&engine, key_of(head).0).is_none() && head.owner().is_none() {
+    let key = key_of(head).0;
+    let withdrawn = match group {
+        Some(group) => group_claim::withdraw(&engine, group, key),
+        None => withdraw_claim(&engine, key),
+    };
+    if !withdrawn && head.owner().is_none() {
         crate::engine::execute::give_back(&engine, head);
     }
 }
@@ -92,33 +105,39 @@ pub(crate) fn take_grants_back(engine: &Engine) {
 }
 
 /// Publishes the number of claims in the CPU pool.
-pub(crate) fn count_claims(engine: &Engine, claims: &Claims<Returning, Hold>) {
-    let (all, urgent) = claims.counts(Instant::now(), |units, term| engine.cpu.has_room(units, term));
+pub(crate) fn count_claims(engine: &Engine, node: &mut Node<Returning, Start>) {
+    let (all, urgent) = node.counts(Instant::now(), &engine.cpu);
     engine.cpu.set_claims(all, urgent);
 }
 
-fn withdraw_claim(engine: &Engine, key: Key) -> Option<Hold> {
+/// Withdraws a claim on the node; `false`: there is none.
+pub(crate) fn withdraw_claim(engine: &Engine, key: Key) -> bool {
     let withdrawn = {
-        let mut claims = engine.claims.lock();
-        let withdrawn = claims.withdraw_start(key)?;
-        count_claims(engine, &claims);
+        let mut node = engine.claims.lock();
+        let withdrawn = node.claims.withdraw_start(key);
+        count_claims(engine, &mut node);
         withdrawn
     };
+    if withdrawn.is_none() {
+        return false;
+    }
+    drop(withdrawn);
     // If the claim was urgent, free CPUs were kept for it. Other work can use them now.
     crate::engine::queue::notify(engine);
     crate::engine::wake::kick(engine);
-    Some(withdrawn)
+    serve_claims(engine);
+    true
 }
 
-/// Gives back the resources that an actor held for life.
-pub(crate) fn give_back_of_life(engine: &Engine, demand: &Resources) {
-    engine.cpu.end_of_life(demand.cpu());
-    give_back(engine, demand);
-}
-
-/// Gives back the resources of a task.
-pub(crate) fn give_back(engine: &Engine, demand: &Resources) {
-    engine.claims.lock().others.give_back(&demand.without_cpu());
+/// Gives back what a task or an actor was granted, on the node or in a placement group.
+pub(crate) fn give_back(engine: &Engine, (key, term): (Key, Term), demand: &Resources, group: Option<PlacementGroupId>) {
+    if let Some(group) = group {
+        return group_claim::give_back(engine, group, key);
+    }
+    if term == Term::Life {
+        engine.cpu.end_of_life(demand.cpu());
+    }
+    engine.claims.lock().give_back(key, demand, term);
     let _ = engine.cpu.give(demand.cpu());
     serve_claims(engine);
 }
@@ -128,22 +147,27 @@ pub(crate) fn give_back(engine: &Engine, demand: &Resources) {
 pub(crate) fn serve_claims(engine: &Engine) {
     let mut granted = Vec::new();
     {
-        let mut claims = engine.claims.lock();
-        grant(engine, &mut claims, &mut granted);
+        let mut node = engine.claims.lock();
+        grant(engine, &mut node, &mut granted);
         // Another thread may have given CPUs back before the first call published the number of claims.
-        grant(engine, &mut claims, &mut granted);
+        grant(engine, &mut node, &mut granted);
     }
     for grant in granted {
         match grant {
             Grant::Return(getter) => getter.grant(),
-            Grant::Start(task) => start_granted(engine, task),
+            Grant::Start(granted) => match granted.start {
+                Start::Work(task) => start_granted(engine, task),
+                Start::Group(group) => group.reserved(engine, granted.shares.into_vec()),
+            },
         }
     }
 }
 
-fn grant(engine: &Engine, claims: &mut Claims<Returning, Hold>, granted: &mut Vec<Grant<Returning, Hold>>) {
-    while let Some(grant) = claims.next(|units, term| engine.cpu.take_for(units, term)) {
-        if let Grant::Start(task) = &grant
+fn grant(engine: &Engine, node: &mut Node<Returning, Start>, granted: &mut Vec<Grant<Returning, Start>>) {
+    let now = Instant::now();
+    while let Some(grant) = node.next(now, &engine.cpu) {
+        if let Grant::Start(granted) = &grant
+            && let Start::Work(task) = &granted.start
             && let Some(head) = task.task()
             && head.owner().is_none()
         {
@@ -151,11 +175,11 @@ fn grant(engine: &Engine, claims: &mut Claims<Returning, Hold>, granted: &mut Ve
         }
         granted.push(grant);
     }
-    count_claims(engine, claims);
+    count_claims(engine, node);
 }
 
 /// Starts a task, or the creation of an actor, whose resources have been granted.
-fn start_granted(engine: &Engine, task: Hold) {
+pub(crate) fn start_granted(engine: &Engine, task: Hold) {
     match task.task().and_then(|head| head.vtable().kind.for_life.as_ref()) {
         Some(for_life) => (for_life.granted)(task),
         None => {

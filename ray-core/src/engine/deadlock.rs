@@ -51,7 +51,7 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: &Header) -> Result<Waiti
 /// Writes a report about waiting work and waiting threads when nothing moves.
 pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     let mut lines = vec![format!("nothing has started or ended for {:.1} s, and work is waiting:", still.as_secs_f64())];
-    for (demand, count) in engine.claims.lock().waiting() {
+    for (demand, count) in engine.claims.lock().claims.waiting() {
         lines.push(format!("  {count} task(s) or actor(s) ask for {demand}"));
     }
     if engine.has_cpu_work() {

@@ -22,13 +22,14 @@ use crate::engine::awaited::AwaitedQueue;
 use crate::engine::calls::Calls;
 use crate::engine::free_queue::FreeQueue;
 use crate::engine::futures::Futures;
+use crate::engine::group::Groups;
 use crate::engine::monitor_handle::MonitorHandle;
 use crate::engine::returning::Return;
 use crate::engine::threads::{Job, Shared, Threads};
 use crate::object::entry::Hold;
-use crate::sched::available::Available;
-use crate::sched::claims::Claims;
 use crate::sched::cpu_pool::CpuPool;
+use crate::sched::gpus::Share;
+use crate::sched::node::Node;
 
 /// Data of a higher layer that an engine keeps.
 pub(crate) trait Attached: Any + Send + Sync {
@@ -39,6 +40,19 @@ pub(crate) trait Attached: Any + Send + Sync {
 /// The claim of a getter that wants its CPU back.
 pub(crate) type Returning = Arc<Return>;
 
+/// A placement group that waits for its resources.
+pub(crate) trait Reserving: Send + Sync {
+    /// Called when the node has granted the resources, with the GPUs of each bundle.
+    fn reserved(self: Arc<Self>, engine: &Engine, gpus: Vec<Share>);
+}
+
+/// Work that claims resources of the node.
+pub(crate) enum Start {
+    /// A task, or the creation of an actor.
+    Work(Hold),
+    Group(Arc<dyn Reserving>),
+}
+
 /// An embedded engine.
 pub(crate) struct Engine {
     pub(crate) epoch: u32,
@@ -46,7 +60,8 @@ pub(crate) struct Engine {
     process: u32,
     pub(crate) settings: Resolved,
     pub(crate) cpu: CpuPool,
-    pub(crate) claims: Mutex<Claims<Returning, Hold>>,
+    pub(crate) claims: Mutex<Node<Returning, Start>>,
+    pub(crate) groups: Groups,
     /// Tasks for one CPU that are in no thread's deque.
     pub(crate) injector: Injector<Job>,
     pub(crate) free: FreeQueue,
@@ -185,7 +200,8 @@ impl Engine {
             epoch,
             process: std::process::id(),
             cpu: CpuPool::new(settings.total.cpu()),
-            claims: Mutex::new(Claims::new(Available::new(settings.total.without_cpu()))),
+            claims: Mutex::new(Node::new(&settings.total)),
+            groups: Groups::default(),
             injector: Injector::new(),
             free: FreeQueue::new(),
             awaited: AwaitedQueue::default(),

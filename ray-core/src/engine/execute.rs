@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::spec;
 use crate::call::spec::Spec;
+use crate::engine::claim;
 use crate::engine::engine::Engine;
 use crate::engine::thread_state::{Frame, ThreadState};
 use crate::object::entry;
@@ -101,7 +102,8 @@ pub(crate) fn give_back(engine: &Engine, head: &TaskHead) {
         && extra.granted.load(Ordering::Relaxed)
         && head.mark_granted(false)
     {
-        crate::engine::claim::give_back(engine, &extra.settings.resources);
+        let group = extra.settings.in_group().map(|place| place.group.id());
+        claim::give_back(engine, claim::key_of(head), &extra.settings.resources, group);
     }
 }
 

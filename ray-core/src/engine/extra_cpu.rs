@@ -72,7 +72,7 @@ impl Watch {
             engine.injector.push(Job::new(task));
             crate::engine::queue::notify(engine);
         }
-        let returning = engine.cpu.is_claimed() && engine.claims.lock().has_returns();
+        let returning = engine.cpu.is_claimed() && engine.claims.lock().claims.has_returns();
         let withheld = if engine.cpu.is_withheld() { engine.cpu.free() } else { 0 };
         if engine.cpu.free() >= UNITS + withheld {
             *self = Self::default();
@@ -171,7 +171,7 @@ impl Watch {
 
     fn grant(&mut self, engine: &Engine, now: Instant, returning: bool, outside: bool, unknown: bool) {
         if returning {
-            let Some((units, getter)) = engine.claims.lock().take_return() else { return };
+            let Some((units, getter)) = engine.claims.lock().claims.take_return() else { return };
             engine.cpu.overdraw(units);
             engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
             getter.grant();

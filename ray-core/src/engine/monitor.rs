@@ -171,7 +171,7 @@ fn run(engine: &Weak<Engine>) {
                 engine.workers.surplus.store(0, Ordering::Relaxed);
                 engine.workers.lively.store(0, Ordering::Relaxed);
                 engine.monitor.state.announce();
-                if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() {
+                if engine.has_cpu_work() || !engine.free.is_empty() || engine.cpu.is_claimed() || engine.groups.is_claimed() {
                     engine.monitor.state.go_on();
                     continue;
                 }
@@ -221,6 +221,10 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     if claimed {
         crate::engine::claim::serve_claims(engine);
     }
+    let in_groups = engine.groups.is_claimed();
+    if in_groups {
+        crate::engine::group_claim::serve_all(engine);
+    }
     let stuck = memory.extra.look(engine, now);
     memory.overruns.look(engine, now);
     let startable = cpu_work && engine.cpu.has_one();
@@ -242,7 +246,7 @@ fn look(engine: &Engine, memory: &mut Memory) -> Option<Duration> {
     let begun_elsewhere = in_vain != memory.in_vain || !(cpu_work || free_work);
     memory.in_vain = in_vain;
     memory.tick = if begun_elsewhere { (memory.tick + memory.tick / 4).min(LONG_TICK) } else { TICK };
-    if cpu_work || free_work || claimed {
+    if cpu_work || free_work || claimed || in_groups {
         memory.last_queued = now;
         let still = now.duration_since(memory.stirred);
         if let Some(patience) = engine.settings.stall_report

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::call_options::CallSettings;
 use crate::base::epoch;
 use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::placement::Placement;
 use crate::call::codec::{Codec, EncodedArg};
 use crate::call::invoke::portable;
 use crate::call::spec::Spec;
@@ -50,6 +51,17 @@ pub(crate) fn refuse_stream(spec: &'static Spec, stream: Option<StreamSpec>) -> 
     ))
 }
 
+/// Returns an error if the placement is in a placement group.
+pub(crate) fn refuse_group(placement: Option<&Placement>) -> Result<()> {
+    if placement.and_then(Placement::in_group).is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        "the scheduling strategy names a placement group, and placement groups run only in one process so far: on a cluster choose nodes with `NodeAffinity` or `label_selector`, or start the embedded engine (`ray::init()` without an address)",
+    ))
+}
+
 /// Encodes a call, and makes the object of its result.
 ///
 /// # Errors
@@ -63,6 +75,7 @@ pub(crate) fn call<P: 'static, R: Send + Sync + 'static>(
     settings: Option<CallSettings>,
 ) -> Result<(ObjectRef<R>, RemoteCall)> {
     state.engine.of_this_process()?;
+    refuse_group(settings.as_ref().and_then(|settings| settings.placement.as_deref()))?;
     let codec = portable(spec, codec)?;
     let args = codec.encode_args(spec, args)?;
     let references = args.iter().filter_map(|arg| match arg {

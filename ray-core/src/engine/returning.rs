@@ -25,22 +25,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::Thread;
 
+use crate::base::id::PlacementGroupId;
+
 pub(super) const HELD: u8 = 0;
 pub(super) const LENT: u8 = 1;
 pub(super) const ASKED: u8 = 2;
 pub(super) const GRANTED: u8 = 3;
+
+/// The bundle of a placement group whose CPU a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) group: PlacementGroupId,
+    /// The number of the bundle.
+    pub(crate) place: usize,
+}
 
 /// The return of one body's CPU.
 #[derive(Debug)]
 pub(crate) struct Return {
     pub(super) thread: Thread,
     pub(super) units: u64,
+    /// The bundle that the CPU belongs to; none: it is the node's.
+    pub(super) seat: Option<Seat>,
     pub(super) state: AtomicU8,
 }
 
 impl Return {
-    pub(super) fn of(units: u64) -> Arc<Self> {
-        Arc::new(Self { thread: std::thread::current(), units, state: AtomicU8::new(HELD) })
+    pub(super) fn of(units: u64, seat: Option<Seat>) -> Arc<Self> {
+        Arc::new(Self { thread: std::thread::current(), units, seat, state: AtomicU8::new(HELD) })
     }
 
     pub(super) fn step(&self, from: u8, to: u8) -> bool {

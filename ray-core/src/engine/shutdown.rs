@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use crossbeam_deque::Steal;
 
 use crate::base::epoch::gone;
-use crate::engine::engine::Engine;
+use crate::engine::engine::{Engine, Start};
 use crate::engine::free_job::Leftovers;
-use crate::engine::{callbacks, thread};
+use crate::engine::{callbacks, group_claim, thread};
 
 /// Ends an engine that `retire` has taken out. Returns the names of the bodies that still run after the grace period.
 pub(crate) fn end(engine: Arc<Engine>) -> Vec<String> {
@@ -87,7 +87,12 @@ pub(crate) fn drain(engine: &Engine) {
         free.push(job);
     }
     engine.awaited.close();
-    tasks.extend(engine.claims.lock().drain());
+    let starts = engine.claims.lock().claims.drain();
+    tasks.extend(starts.into_iter().filter_map(|start| match start {
+        Start::Work(task) => Some(task),
+        Start::Group(_) => None,
+    }));
+    tasks.extend(group_claim::drain(engine));
     let mut left = Leftovers::default();
     free.into_iter().for_each(|job| job.abandon(&mut left));
     tasks.append(&mut left.tasks);
@@ -130,7 +135,7 @@ mod tests {
     use crate::object::entry::Hold;
     use crate::object::object_ref::ObjectRef;
     use crate::object::state::Phase;
-    use crate::sched::claims::{Key, Term};
+    use crate::sched::claims::{Key, Shape, Term};
     use crate::task::head::Extra;
 
     /// An epoch that no engine of this process has.
@@ -171,10 +176,10 @@ mod tests {
             ("a claim that is granted at once", 2 * UNITS, |engine, task| claim(engine, task)),
             ("a claim that is not", 3 * UNITS, |engine, task| claim(engine, task)),
             ("resources that an async body gives back", 2 * UNITS, |engine, task| {
-                let demand = Resources::new(UNITS, 0, 0, []);
                 assert!(engine.cpu.take(UNITS));
-                engine.claims.lock().claim_start(Key(1), Resources::new(2 * UNITS, 0, 0, []), Term::Body, task, Instant::now());
-                crate::engine::claim::give_back(engine, &demand);
+                let shape = Shape::of(Resources::of_cpu(2 * UNITS), Term::Body);
+                engine.claims.lock().claims.claim_start(Key(1), shape, None, Start::Work(task), Instant::now());
+                crate::engine::claim::give_back(engine, (Key(2), Term::Body), &Resources::of_cpu(UNITS), None);
             }),
             ("a task of a thread that was half-way", UNITS, |engine, task| {
                 let state = thread::attach_worker(Arc::clone(engine)).unwrap();

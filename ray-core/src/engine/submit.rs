@@ -1,13 +1,14 @@
 //! The way of a call to a queue: hops 2 to 4 of *The ten hops of a call* in ARCHITECTURE.md.
 
 use crate::base::config::Mode;
-use crate::engine::{queue, remote, trace};
+use crate::base::inherited;
+use crate::engine::{capture, queue, remote, trace};
 use std::fmt::Display;
 
 use crate::base::call_options::{CallOptions, CallSettings};
 use crate::base::error::{Error, Result};
 use crate::base::id::NodeId;
-use crate::base::placement::Placement;
+use crate::base::placement::{InGroup, Placement};
 use crate::base::resources::{Resources, UNITS};
 use crate::call::arg::ArgList;
 use crate::call::function::{ArgsOf, Function, FunctionCall};
@@ -109,7 +110,9 @@ pub(crate) fn submit_with<F: Function>(
 
 /// Submits a body with checked settings.
 pub(crate) fn submit_settings<B: Body>(args: B::Args, settings: CallSettings, keep: Option<Keep>) -> ObjectRef<B::Output> {
-    let class = if !B::IS_ASYNC && settings.resources.is_only_one_cpu() {
+    let class = if settings.in_group().is_some() {
+        Class::Shaped
+    } else if !B::IS_ASYNC && settings.resources.is_only_one_cpu() {
         Class::OneCpu
     } else if settings.resources.is_none() {
         Class::Free
@@ -145,14 +148,23 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     };
     if let Some(extra) = &extra
         && (class == Class::Shaped || extra.settings.placement.is_some())
-        && let Err(error) = feasible(&state.engine, extra, &format_args!("`{}`", B::SPEC.name()))
+        && let Err(error) = feasible(
+            &state.engine,
+            &extra.settings.resources,
+            extra.settings.placement.as_deref(),
+            &format_args!("`{}`", B::SPEC.name()),
+        )
     {
         return ObjectRef::failed(blame::<B>(error), state.epoch);
     }
-    let extra = trace::attach(state, extra, || CallSettings {
-        resources: if class == Class::OneCpu { Resources::ONE_CPU } else { Resources::NONE },
-        ..CallSettings::none()
-    });
+    let (class, extra) = if inherited::is_used() {
+        match inherit(state, class, extra, B::SPEC.name()) {
+            Ok(inherited) => inherited,
+            Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
+        }
+    } else {
+        (class, extra)
+    };
     let plain = args.is_plain();
     let phase = if plain { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
@@ -203,16 +215,40 @@ fn checked<B: Body>(engine: &Engine, args: B::Args, class: Class) -> Result<B::A
     }
 }
 
-/// Returns an error if the node does not have what the task demands.
+/// What a task gets from the body that submits it: a placement group, and the trace context.
 #[cold]
-pub(crate) fn feasible(engine: &Engine, extra: &Extra, who: &dyn Display) -> Result<()> {
-    engine.total().check_covers(&extra.settings.resources, who)?;
-    placeable(engine, extra.settings.placement.as_deref(), who)
+fn inherit(state: &ThreadState, class: Class, mut extra: Option<Box<Extra>>, name: &str) -> Result<(Class, Option<Box<Extra>>)> {
+    let settings = || CallSettings {
+        resources: if class == Class::OneCpu { Resources::ONE_CPU } else { Resources::NONE },
+        ..CallSettings::none()
+    };
+    let mut placement = extra.as_ref().and_then(|extra| extra.settings.placement.clone());
+    let class = if capture::capture(state, &mut placement) {
+        let settings = &mut extra.get_or_insert_with(|| Extra::new(settings())).settings;
+        settings.placement = placement;
+        feasible(&state.engine, &settings.resources, settings.placement.as_deref(), &format_args!("`{name}`"))?;
+        Class::Shaped
+    } else {
+        class
+    };
+    Ok((class, trace::attach(state, extra, settings)))
 }
 
-/// Returns an error if this node is not a place where the work may run.
-pub(crate) fn placeable(engine: &Engine, placement: Option<&Placement>, who: &dyn Display) -> Result<()> {
-    placement.map_or(Ok(()), |placement| placement.check(NodeId::of_process(), &engine.settings.labels, who))
+/// Returns an error if the node or the placement group does not have what the work demands, or is not a place where it may run.
+#[cold]
+pub(crate) fn feasible(engine: &Engine, demand: &Resources, placement: Option<&Placement>, who: &dyn Display) -> Result<()> {
+    let Some(placement) = placement else { return engine.total().check_covers(demand, who) };
+    match placement.in_group() {
+        None => engine.total().check_covers(demand, who)?,
+        Some(InGroup { group, bundle, .. }) => {
+            if group.epoch != engine.epoch {
+                return Err(crate::base::epoch::gone("the placement group ended with it"));
+            }
+            group.check(bundle, demand, who)?;
+            engine.groups.open(group)?;
+        }
+    }
+    placement.check(NodeId::of_process(), &engine.settings.labels, who)
 }
 
 #[cold]

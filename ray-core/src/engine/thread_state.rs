@@ -13,9 +13,11 @@ use crossbeam_deque::Worker;
 
 use crate::base::error::Error;
 use crate::base::id;
+use crate::base::placement::Placement;
 use crate::call::spec::Spec;
 use crate::engine::engine::Engine;
 use crate::engine::free_queue::Batch;
+use crate::engine::returning::Seat;
 use crate::engine::threads::{HeldCpu, Job, Shared};
 use crate::object::entry::Header;
 use crate::task::runner::Runner;
@@ -68,6 +70,8 @@ pub(crate) trait Host {
     fn end_call(&self);
     /// The error of a dead actor; none while the actor lives.
     fn death(&self) -> Option<Error>;
+    /// The placement of the actor, if its creation says anything of it.
+    fn placement(&self) -> Option<Arc<Placement>>;
 }
 
 /// The state of a thread; see the module.
@@ -81,6 +85,8 @@ pub(crate) struct ThreadState {
     pub(crate) frame: Cell<*const Frame>,
     /// The CPU that the thread holds; other threads read it in `Shared::cpu`.
     pub(crate) cpu: HeldCpu,
+    /// The bundle that this CPU belongs to; none: it is the node's. Set while a body of a placement group runs.
+    pub(crate) seat: Cell<Option<Seat>>,
     /// Whether this is a worker thread, which returns to the loop of `worker`. Threads of the user are none, even while they run
     /// tasks.
     pub(crate) is_worker: bool,
@@ -129,6 +135,7 @@ impl ThreadState {
             cpu: HeldCpu::of(Arc::clone(&shared)),
             shared,
             frame: Cell::new(null()),
+            seat: Cell::new(None),
             is_worker,
             samples: Cell::new(0),
             timed: Cell::new(false),
@@ -150,6 +157,18 @@ impl ThreadState {
             self.engine.workers.blocked.fetch_add(1, Ordering::SeqCst);
         }
         Blocked(self)
+    }
+
+    /// Makes this thread hold these CPU units, of a bundle or of the node, for the body that it runs next; returns what it has held.
+    pub(crate) fn hold(&self, units: u64, seat: Option<Seat>) -> Held {
+        let seat = seat.filter(|_| units > 0);
+        Held { units: self.cpu.replace(units), seat: self.seat.replace(seat) }
+    }
+
+    /// Makes this thread hold what it has held before that body.
+    pub(crate) fn hold_again(&self, held: Held) {
+        self.cpu.set(held.units);
+        self.seat.set(held.seat);
     }
 
     /// The innermost running body.
@@ -175,6 +194,14 @@ impl ThreadState {
             },
         }
     }
+}
+
+/// What a thread has held before a body with CPUs of its own; see [`ThreadState::hold`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Held {
+    units: u64,
+    seat: Option<Seat>,
 }
 
 /// Until this guard is dropped, the time does not count as the running body's own.

@@ -30,6 +30,7 @@ use crate::engine::free_job::{FreeJob, FreeWork, Leftovers};
 use crate::engine::thread::attach_worker;
 use crate::engine::thread_state::{Frame, ThreadState};
 use crate::engine::threads::{Job, Shared};
+use crate::engine::{claim, group_claim};
 use crate::object::entry::{Header, Hold};
 use crate::task::head::TaskHead;
 
@@ -278,13 +279,14 @@ fn run_granted(state: &ThreadState, task: Hold) {
         return;
     }
     let cpu = head.extra().map_or(0, |extra| extra.settings.resources.cpu());
+    let seat = group_claim::id_of(head).and_then(|group| group_claim::seat(&state.engine, group, claim::key_of(head).0));
     let frame = frame_of(state, task.entry());
     // The thread holds the granted CPU, so that a get in the body can lend it. `execute` gives all granted resources back at the
     // end.
-    state.cpu.set(cpu);
+    let outer = state.hold(cpu, seat);
     // SAFETY: this thread claimed the task above, and gives the hold of the queue away.
     unsafe { execute(state, task.into_entry(), true, frame) };
-    state.cpu.set(0);
+    state.hold_again(outer);
 }
 
 /// Runs a task whose CPU has been taken before.

@@ -9,13 +9,13 @@ use ::loom::thread;
 use super::check;
 use crate::base::resources::{Resources, UNITS};
 use crate::base::sync::Mutex;
-use crate::sched::available::Available;
-use crate::sched::claims::{Claims, Grant, Key, Term};
+use crate::sched::claims::{Key, Shape, Term};
 use crate::sched::cpu_pool::CpuPool;
+use crate::sched::node;
 
 struct Node {
     cpu: CpuPool,
-    claims: Mutex<Claims<(), ()>>,
+    claims: Mutex<node::Node<(), ()>>,
     /// The time does not advance in a model: on a slow machine a start would become urgent in some runs, and not in others.
     now: Instant,
     /// The number of granted claims.
@@ -24,13 +24,13 @@ struct Node {
 
 impl Node {
     fn new(cpus: u64) -> Arc<Self> {
-        let claims = Mutex::new(Claims::new(Available::new(Resources::NONE)));
+        let claims = Mutex::new(node::Node::new(&Resources::NONE));
         Arc::new(Self { cpu: CpuPool::new(cpus * UNITS), claims, now: Instant::now(), granted: AtomicUsize::new(0) })
     }
 
     /// As `Engine::count_claims`.
-    fn count(&self, claims: &Claims<(), ()>) {
-        let (all, urgent) = claims.counts(self.now, |units, term| self.cpu.has_room(units, term));
+    fn count(&self, claims: &mut node::Node<(), ()>) {
+        let (all, urgent) = claims.counts(self.now, &self.cpu);
         self.cpu.set_claims(all, urgent);
     }
 
@@ -38,11 +38,10 @@ impl Node {
     fn serve(&self) {
         let mut claims = self.claims.lock();
         for _ in 0..2 {
-            while let Some(grant) = claims.next(|units, term| self.cpu.take_for(units, term)) {
-                let (Grant::Return(()) | Grant::Start(())) = grant;
+            while claims.next(self.now, &self.cpu).is_some() {
                 self.granted.fetch_add(1, Ordering::Relaxed);
             }
-            self.count(&claims);
+            self.count(&mut claims);
         }
     }
 
@@ -57,8 +56,8 @@ impl Node {
     fn claim_return(&self) {
         {
             let mut claims = self.claims.lock();
-            claims.claim_return(UNITS, ());
-            self.count(&claims);
+            claims.claims.claim_return(0, UNITS, ());
+            self.count(&mut claims);
         }
         self.serve();
     }
@@ -67,9 +66,9 @@ impl Node {
     fn claim_start(&self, cpus: u64) {
         {
             let mut claims = self.claims.lock();
-            let demand = Resources::new(cpus * UNITS, 0, 0, []);
-            claims.claim_start(Key(1), demand, Term::Body, (), self.now);
-            self.count(&claims);
+            let demand = Resources::of_cpu(cpus * UNITS);
+            claims.claims.claim_start(Key(1), Shape::of(demand, Term::Body), None, (), self.now);
+            self.count(&mut claims);
         }
         self.serve();
     }

@@ -1,19 +1,34 @@
 //! Claims on resources that are not free, and the order in which they are served: a pure state machine.
 //!
-//! There are two kinds of claims. A *return* belongs to a getter that has its value and wants back the CPU that it gave up;
-//! returns are urgent and served first, in order. A *start* belongs to a task or an actor that asks for something other than
-//! one CPU; starts with the same demand are in one queue, in order, and the queues are served by the age of their heads. Smaller
-//! work may overtake a start that does not fit, but only for [`PATIENCE`]; then the start is urgent too, so it cannot starve. A
-//! start is never urgent while living actors hold what it needs: it would keep all other work from starting until they die.
+//! The node has claims, and each placement group has claims on its bundles. What is served, and from where, is decided by a [`Source`];
+//! a *place* is one of its pools: a bundle, or the node.
 //!
-//! A start that is no longer wanted (its task was cancelled, its actor killed or dropped) is withdrawn by its key, in logarithmic
-//! time. So every start here belongs to work that is still to begin.
+//! There are two kinds of claims. A *return* belongs to a getter that has its value and wants back the CPU that it gave up;
+//! returns are urgent and served first, in order. A *start* belongs to a task, to an actor or to a placement group. On the node, tasks
+//! for exactly one CPU make no claims. Starts with the same demand are in one queue, in order, and the queues are served by the age of
+//! their heads.
+//!
+//! # How long others may overtake
+//!
+//! 1. Smaller work may overtake a start that does not fit, but only for [`PATIENCE`]. A start that then lacks only CPUs is urgent: no
+//!    younger work gets CPUs of that place before it. Bodies that wait lend their CPUs, so those become free.
+//! 2. A start that lacks something else makes younger starts for the same resources wait, but only at intervals that grow with its
+//!    age: a body that holds the resource may wait for one of these starts. A start whose turn came while it was barred is served in
+//!    the next interval, and the barring start when an interval is longer than the bodies.
+//! 3. A start waits for its turn without a bar while living actors hold what it needs: it would keep other work from starting until
+//!    they die.
+//!
+//! A start that is no longer wanted (its task was cancelled, its actor killed or dropped, its group removed) is withdrawn by its key,
+//! in logarithmic time. So every start here belongs to work that is still to begin.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::base::resources::Resources;
-use crate::sched::available::Available;
+use crate::sched::gpus::Share;
 
 /// How long smaller work may overtake a start.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -23,7 +38,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 #[must_use]
 pub(crate) enum Grant<R, S> {
     Return(R),
-    Start(S),
+    Start(Granted<S>),
+}
+
+/// A start that was served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Granted<S> {
+    pub(crate) start: S,
+    pub(crate) key: Key,
+    pub(crate) demand: Resources,
+    pub(crate) term: Term,
+    /// The place that it was served from.
+    pub(crate) place: usize,
+    /// The GPUs: of a group those of each bundle, otherwise one share.
+    pub(crate) shares: SmallVec<[Share; 1]>,
 }
 
 /// How long a start holds its resources.
@@ -31,51 +59,85 @@ pub(crate) enum Grant<R, S> {
 pub(crate) enum Term {
     /// A task: until it ends.
     Body,
-    /// An actor: until it dies.
+    /// An actor or a placement group: until it dies or is removed.
     Life,
 }
 
-/// The key of a start: the address of its task or actor. The claim keeps that alive, so no other start has the same key.
+/// The key of a start: the address of its task, actor or group. The claim keeps that alive, so no other start has the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key(pub(crate) usize);
+
+/// The demand of a start. Starts of the same shape are in one queue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    pub(crate) demand: Resources,
+    pub(crate) term: Term,
+    /// The only place that may serve it; none: any place may.
+    pub(crate) place: Option<usize>,
+}
+
+impl Shape {
+    /// A demand on the node.
+    pub(crate) fn of(demand: Resources, term: Term) -> Self {
+        Self { demand, term, place: None }
+    }
+}
+
+/// What a start lacks that bodies will give back when they end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Only CPUs.
+    Cpu,
+    /// Other resources.
+    Others,
+}
+
+/// The pools that serve claims.
+pub(crate) trait Source {
+    /// Takes the CPU of a return, if it is free.
+    fn take_return(&mut self, place: usize, units: u64) -> bool;
+
+    /// Takes the demand of a start as a whole, or nothing, from a place for which it is not barred. `parts` are the bundles of a group.
+    fn take(
+        &mut self,
+        shape: &Shape,
+        parts: Option<&[Resources]>,
+        is_barred: &dyn Fn(usize) -> bool,
+    ) -> Option<(usize, SmallVec<[Share; 1]>)>;
+
+    /// What a start lacks, and at which place; none: living actors hold what it lacks.
+    fn lacks(&self, shape: &Shape) -> Option<(usize, Lack)>;
+}
 
 struct Waiting<S> {
     since: Instant,
     key: Key,
+    parts: Option<Arc<[Resources]>>,
     start: S,
 }
 
-/// Starts with the same demand and term, by their turns.
+/// Starts of the same shape, by their turns.
 struct Queue<S> {
-    demand: Resources,
-    term: Term,
+    shape: Shape,
     waiting: BTreeMap<u64, Waiting<S>>,
 }
 
 /// The claims. `R` stands for a returning getter, `S` for a start.
 pub(crate) struct Claims<R, S> {
-    returns: VecDeque<(u64, R)>,
+    /// Place, units and getter of each return.
+    returns: VecDeque<(usize, u64, R)>,
     queues: BTreeMap<u64, Queue<S>>,
-    /// The queue of each demand.
-    shapes: HashMap<(Resources, Term), u64>,
+    /// The queue of each shape.
+    shapes: HashMap<Shape, u64>,
     /// Queue and turn of each start.
     places: HashMap<Key, (u64, u64)>,
     /// The next turn of a claim, or the next number of a queue.
     next: u64,
-    /// The resources other than CPUs; the CPUs are in [`CpuPool`](crate::sched::cpu_pool::CpuPool).
-    pub(crate) others: Available,
 }
 
 impl<R, S> Claims<R, S> {
-    pub(crate) fn new(others: Available) -> Self {
-        Self {
-            returns: VecDeque::new(),
-            queues: BTreeMap::new(),
-            shapes: HashMap::new(),
-            places: HashMap::new(),
-            next: 0,
-            others,
-        }
+    pub(crate) fn new() -> Self {
+        Self { returns: VecDeque::new(), queues: BTreeMap::new(), shapes: HashMap::new(), places: HashMap::new(), next: 0 }
     }
 
     fn number(&mut self) -> u64 {
@@ -83,9 +145,9 @@ impl<R, S> Claims<R, S> {
         self.next
     }
 
-    /// Adds the claim of a getter that wants its CPU units back.
-    pub(crate) fn claim_return(&mut self, units: u64, getter: R) {
-        self.returns.push_back((units, getter));
+    /// Adds the claim of a getter that wants its CPU units back, from that place.
+    pub(crate) fn claim_return(&mut self, place: usize, units: u64, getter: R) {
+        self.returns.push_back((place, units, getter));
     }
 
     /// Whether a getter waits for its CPU.
@@ -95,18 +157,17 @@ impl<R, S> Claims<R, S> {
 
     /// Takes the first return out, whether or not its CPU is free.
     pub(crate) fn take_return(&mut self) -> Option<(u64, R)> {
-        self.returns.pop_front()
+        self.returns.pop_front().map(|(_, units, getter)| (units, getter))
     }
 
-    /// Adds the claim of a task or an actor.
-    pub(crate) fn claim_start(&mut self, key: Key, demand: Resources, term: Term, start: S, now: Instant) {
+    /// Adds the claim of a task, of an actor, or of a placement group with these bundles.
+    pub(crate) fn claim_start(&mut self, key: Key, shape: Shape, parts: Option<Arc<[Resources]>>, start: S, now: Instant) {
         let turn = self.number();
-        let shape = (demand, term);
         let at = match self.shapes.get(&shape) {
             Some(at) => *at,
             None => {
                 let at = self.number();
-                self.queues.insert(at, Queue { demand: shape.0.clone(), term, waiting: BTreeMap::new() });
+                self.queues.insert(at, Queue { shape: shape.clone(), waiting: BTreeMap::new() });
                 self.shapes.insert(shape, at);
                 at
             }
@@ -114,39 +175,38 @@ impl<R, S> Claims<R, S> {
         let former = self.places.insert(key, (at, turn));
         debug_assert!(former.is_none(), "a start claims once at a time");
         if let Some(queue) = self.queues.get_mut(&at) {
-            queue.waiting.insert(turn, Waiting { since: now, key, start });
+            queue.waiting.insert(turn, Waiting { since: now, key, parts, start });
         }
     }
 
     /// Removes a start that is no longer wanted; none: it has no claim, or was granted already.
     pub(crate) fn withdraw_start(&mut self, key: Key) -> Option<S> {
         let (at, turn) = *self.places.get(&key)?;
-        self.remove(at, turn)
+        self.remove(at, turn).map(|(waiting, _)| waiting.start)
     }
 
-    fn remove(&mut self, at: u64, turn: u64) -> Option<S> {
+    fn remove(&mut self, at: u64, turn: u64) -> Option<(Waiting<S>, Shape)> {
         let queue = self.queues.get_mut(&at)?;
-        let Waiting { key, start, .. } = queue.waiting.remove(&turn)?;
-        self.places.remove(&key);
+        let waiting = queue.waiting.remove(&turn)?;
+        let shape = queue.shape.clone();
+        self.places.remove(&waiting.key);
         if queue.waiting.is_empty()
             && let Some(queue) = self.queues.remove(&at)
         {
-            self.shapes.remove(&(queue.demand, queue.term));
+            self.shapes.remove(&queue.shape);
         }
-        Some(start)
+        Some((waiting, shape))
     }
 
-    /// The number of claims, and of those that must be served before unstarted work takes a CPU. `room` returns whether so many CPU
-    /// units can become free for that term if no other start gets any.
-    pub(crate) fn counts(&self, now: Instant, room: impl Fn(u64, Term) -> bool) -> (usize, usize) {
+    /// The number of claims, and of those that must be served before unstarted work takes a CPU.
+    pub(crate) fn counts(&self, now: Instant, source: &impl Source) -> (usize, usize) {
         let overdue = self
             .queues
             .values()
-            .filter(|Queue { demand, term, waiting }| {
+            .filter(|Queue { shape, waiting }| {
                 waiting.first_key_value().is_some_and(|(_, head)| now.duration_since(head.since) >= PATIENCE)
-                    && demand.cpu() > 0
-                    && room(demand.cpu(), *term)
-                    && self.others.fits(&demand.without_cpu())
+                    && shape.demand.cpu() > 0
+                    && matches!(source.lacks(shape), Some((_, Lack::Cpu)))
             })
             .count();
         (self.returns.len() + self.places.len(), self.returns.len() + overdue)
@@ -159,67 +219,105 @@ impl<R, S> Claims<R, S> {
 
     /// The waiting starts: each demand, and how many ask for it.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Resources, usize)> {
-        self.queues.values().map(|queue| (&queue.demand, queue.waiting.len()))
+        self.queues.values().map(|queue| (&queue.shape.demand, queue.waiting.len()))
     }
 
-    /// Serves the next claim that can be served; `take` takes CPU units for that term.
-    pub(crate) fn next(&mut self, mut take: impl FnMut(u64, Term) -> bool) -> Option<Grant<R, S>> {
-        if let Some((units, _)) = self.returns.front() {
-            if take(*units, Term::Body) {
-                return self.returns.pop_front().map(|(_, getter)| Grant::Return(getter));
+    /// Serves the next claim that can be served.
+    pub(crate) fn next(&mut self, now: Instant, source: &mut impl Source) -> Option<Grant<R, S>> {
+        let mut bars = Bars::default();
+        for at in 0..self.returns.len() {
+            let (place, units, _) = self.returns[at];
+            let cpu = Resources::of_cpu(units);
+            if !bars.bar(place, &cpu) && source.take_return(place, units) {
+                return self.returns.remove(at).map(|(_, _, getter)| Grant::Return(getter));
             }
-            return None;
+            bars.add(place, cpu);
         }
         let heads = self.queues.iter().filter_map(|(at, queue)| Some((*queue.waiting.first_key_value()?.0, *at)));
         let mut order: Vec<(u64, u64)> = heads.collect();
         order.sort_unstable();
         for (turn, at) in order {
-            let Some(Queue { demand, term, .. }) = self.queues.get(&at) else { continue };
-            let others = demand.without_cpu();
-            if !self.others.fits(&others) || !take(demand.cpu(), *term) {
-                continue;
+            let Some(Queue { shape, waiting }) = self.queues.get(&at) else { continue };
+            let Some(head) = waiting.get(&turn) else { continue };
+            let is_barred = |place| bars.bar(place, &shape.demand);
+            if let Some((place, shares)) = source.take(shape, head.parts.as_deref(), &is_barred) {
+                return self.remove(at, turn).map(|(waiting, shape)| {
+                    let Waiting { key, start, .. } = waiting;
+                    Grant::Start(Granted { start, key, demand: shape.demand, term: shape.term, place, shares })
+                });
             }
-            let taken = self.others.take(&others);
-            debug_assert!(taken, "a demand that fits can be taken");
-            return self.remove(at, turn).map(Grant::Start);
+            let age = now.saturating_duration_since(head.since);
+            match source.lacks(shape) {
+                Some((place, Lack::Cpu)) if age >= PATIENCE => bars.add(place, Resources::of_cpu(shape.demand.cpu())),
+                Some((place, Lack::Others)) if bars_others(age) => bars.add(place, shape.demand.without_cpu()),
+                _ => {}
+            }
         }
         None
+    }
+
+    /// Removes all starts, and returns them.
+    pub(crate) fn take_starts(&mut self) -> Vec<S> {
+        self.shapes.clear();
+        self.places.clear();
+        let queues = std::mem::take(&mut self.queues);
+        queues.into_values().flat_map(|queue| queue.waiting.into_values().map(|waiting| waiting.start)).collect()
     }
 
     /// Removes all claims, for a shutdown, and returns the starts. CPUs are not counted any more, so returns are dropped.
     pub(crate) fn drain(&mut self) -> Vec<S> {
         self.returns.clear();
-        self.shapes.clear();
-        self.places.clear();
-        let queues = std::mem::take(&mut self.queues);
-        queues.into_values().flat_map(|queue| queue.waiting.into_values().map(|waiting| waiting.start)).collect()
+        self.take_starts()
+    }
+}
+
+/// Whether a start of that age makes younger ones wait for resources other than CPUs: from 1 to 2 times [`PATIENCE`], from 4 to 8 times,
+/// from 16 to 32 times, and so on.
+fn bars_others(age: Duration) -> bool {
+    let times = age.as_nanos() / PATIENCE.as_nanos();
+    times.checked_ilog2().is_some_and(|power| power.is_multiple_of(2))
+}
+
+/// The resources that starts and returns keep from younger starts.
+#[derive(Default)]
+struct Bars(SmallVec<[(usize, Resources); 2]>);
+
+impl Bars {
+    fn add(&mut self, place: usize, kinds: Resources) {
+        self.0.push((place, kinds));
+    }
+
+    /// Whether something in the demand is barred at that place.
+    fn bar(&self, place: usize, demand: &Resources) -> bool {
+        self.0.iter().any(|(barred, kinds)| *barred == place && kinds.overlaps(demand))
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::sched::cpu_pool::CpuPool;
+    use crate::sched::node::Node;
 
     fn cpus(units: u64) -> Resources {
-        Resources::new(units, 0, 0, [])
+        Resources::of_cpu(units)
     }
 
-    fn claims() -> Claims<&'static str, usize> {
-        Claims::new(Available::new(Resources::NONE))
+    fn node(others: &Resources) -> Node<&'static str, usize> {
+        Node::new(others)
     }
 
-    /// Serves claims from `free` CPU units, and returns the granted ones in order.
-    fn serve(claims: &mut Claims<&'static str, usize>, free: &mut u64) -> Vec<String> {
+    fn start(node: &mut Node<&'static str, usize>, number: usize, demand: Resources, now: Instant) {
+        node.claims.claim_start(Key(number), Shape::of(demand, Term::Body), None, number, now);
+    }
+
+    /// Serves claims, and returns the granted ones in order.
+    fn serve(node: &mut Node<&'static str, usize>, cpu: &CpuPool, now: Instant) -> Vec<String> {
         let mut granted = Vec::new();
-        let mut take = |units, _| {
-            let fits = units <= *free;
-            *free -= if fits { units } else { 0 };
-            fits
-        };
-        while let Some(grant) = claims.next(&mut take) {
+        while let Some(grant) = node.next(now, cpu) {
             granted.push(match grant {
                 Grant::Return(getter) => getter.to_owned(),
-                Grant::Start(start) => start.to_string(),
+                Grant::Start(granted) => granted.start.to_string(),
             });
         }
         granted
@@ -227,58 +325,137 @@ mod tests {
 
     #[test]
     fn a_withdrawn_start_is_neither_counted_nor_served() {
-        let mut claims = claims();
+        let (mut node, cpu) = (node(&Resources::NONE), CpuPool::new(6));
         let now = Instant::now();
-        for start in 0..4 {
-            claims.claim_start(Key(start), cpus(2), Term::Body, start, now);
+        for number in 0..4 {
+            start(&mut node, number, cpus(2), now);
         }
-        claims.claim_start(Key(9), cpus(3), Term::Life, 9, now);
+        node.claims.claim_start(Key(9), Shape::of(cpus(3), Term::Life), None, 9, now);
         let late = now + PATIENCE;
-        assert_eq!(claims.counts(late, |_, _| true), (5, 2));
-        assert_eq!(claims.withdraw_start(Key(0)), Some(0));
-        assert_eq!(claims.withdraw_start(Key(0)), None, "it is withdrawn only once");
-        assert_eq!(claims.withdraw_start(Key(9)), Some(9));
-        assert_eq!(claims.counts(late, |_, _| true), (3, 1));
-        assert_eq!(claims.withdraw_start(Key(2)), Some(2));
-        assert_eq!(serve(&mut claims, &mut 6), ["1", "3"]);
-        assert_eq!(claims.withdraw_start(Key(3)), None, "it was granted");
-        assert_eq!(claims.counts(late, |_, _| true), (0, 0));
-        assert_eq!(claims.waiting().count(), 0);
+        assert_eq!(node.counts(late, &cpu), (5, 2));
+        assert_eq!(node.claims.withdraw_start(Key(0)), Some(0));
+        assert_eq!(node.claims.withdraw_start(Key(0)), None, "it is withdrawn only once");
+        assert_eq!(node.claims.withdraw_start(Key(9)), Some(9));
+        assert_eq!(node.counts(late, &cpu), (3, 1));
+        assert_eq!(node.claims.withdraw_start(Key(2)), Some(2));
+        assert_eq!(serve(&mut node, &cpu, now), ["1", "3"]);
+        assert_eq!(node.claims.withdraw_start(Key(3)), None, "it was granted");
+        assert_eq!(node.counts(late, &cpu), (0, 0));
+        assert_eq!(node.claims.waiting().count(), 0);
     }
 
     #[test]
     fn the_oldest_head_that_fits_is_served_first() {
-        let mut claims = claims();
+        let (mut node, cpu) = (node(&Resources::NONE), CpuPool::new(7));
         let now = Instant::now();
-        for (start, units) in [(0, 5), (1, 2), (2, 1), (3, 2)] {
-            claims.claim_start(Key(start), cpus(units), Term::Body, start, now);
+        for (number, units) in [(0, 5), (1, 2), (2, 1), (3, 2)] {
+            start(&mut node, number, cpus(units), now);
         }
-        let mut free = 4;
-        assert_eq!(serve(&mut claims, &mut free), ["1", "2"], "5 does not fit, and smaller starts overtake it");
-        free = 7;
-        assert_eq!(serve(&mut claims, &mut free), ["0", "3"]);
+        assert!(cpu.take_ahead(3));
+        assert_eq!(serve(&mut node, &cpu, now), ["1", "2"], "5 does not fit, and smaller starts overtake it");
+        assert!(!cpu.give(6));
+        assert_eq!(serve(&mut node, &cpu, now), ["0", "3"]);
+    }
+
+    #[test]
+    fn a_start_that_lacks_cpus_is_not_overtaken_for_long() {
+        let (mut node, cpu) = (node(&Resources::NONE), CpuPool::new(4));
+        let now = Instant::now();
+        start(&mut node, 0, cpus(4), now);
+        start(&mut node, 1, cpus(2), now);
+        start(&mut node, 2, Resources::NONE, now);
+        assert!(cpu.take_ahead(1));
+        assert_eq!(serve(&mut node, &cpu, now + PATIENCE), ["2"], "work that needs no CPU goes on");
+        assert!(!cpu.give(1));
+        assert_eq!(serve(&mut node, &cpu, now + PATIENCE), ["0"]);
+    }
+
+    #[test]
+    fn a_start_that_lacks_others_bars_younger_ones_at_times() {
+        let licence = |units| Resources::new(0, 0, 0, [("licence".into(), units)]);
+        let (mut node, cpu) = (node(&licence(4)), CpuPool::new(0));
+        let now = Instant::now();
+        start(&mut node, 0, licence(1), now);
+        assert_eq!(serve(&mut node, &cpu, now), ["0"]);
+        start(&mut node, 1, licence(4), now);
+        for number in 2..5 {
+            start(&mut node, number, licence(1), now);
+        }
+        assert_eq!(serve(&mut node, &cpu, now + PATIENCE), Vec::<String>::new());
+        assert_eq!(serve(&mut node, &cpu, now + 4 * PATIENCE), Vec::<String>::new());
+        node.give_back(Key(0), &licence(1), Term::Body);
+        assert_eq!(serve(&mut node, &cpu, now + 4 * PATIENCE), ["1"]);
+        node.give_back(Key(1), &licence(4), Term::Body);
+        assert_eq!(serve(&mut node, &cpu, now + 4 * PATIENCE), ["2", "3", "4"]);
+        // What an actor holds does not become free soon.
+        for number in 2..4 {
+            node.give_back(Key(number), &licence(1), Term::Body);
+        }
+        node.claims.claim_start(Key(5), Shape::of(licence(1), Term::Life), None, 5, now);
+        assert_eq!(serve(&mut node, &cpu, now), ["5"]);
+        start(&mut node, 6, licence(4), now);
+        start(&mut node, 7, licence(1), now);
+        assert_eq!(serve(&mut node, &cpu, now + PATIENCE), ["7"]);
+    }
+
+    #[test]
+    fn the_times_of_a_bar_grow() {
+        let barred: Vec<u32> = (0..40).filter(|times| bars_others(PATIENCE * *times)).collect();
+        let expected: Vec<u32> = [1].into_iter().chain(4..8).chain(16..32).collect();
+        assert_eq!(barred, expected);
     }
 
     #[test]
     fn returns_are_served_first_and_in_order() {
-        let mut claims = claims();
-        claims.claim_start(Key(1), cpus(1), Term::Body, 1, Instant::now());
-        claims.claim_return(2, "first");
-        claims.claim_return(1, "second");
-        assert_eq!(serve(&mut claims, &mut 1), Vec::<String>::new(), "no other claim overtakes the first return");
-        assert_eq!(serve(&mut claims, &mut 4), ["first", "second", "1"]);
+        let (mut node, cpu) = (node(&Resources::NONE), CpuPool::new(4));
+        assert!(cpu.take_ahead(3));
+        let now = Instant::now();
+        start(&mut node, 1, cpus(1), now);
+        node.claims.claim_return(0, 2, "first");
+        node.claims.claim_return(0, 1, "second");
+        assert_eq!(serve(&mut node, &cpu, now), Vec::<String>::new(), "no other claim overtakes the first return");
+        assert!(!cpu.give(3));
+        assert_eq!(serve(&mut node, &cpu, now), ["first", "second", "1"]);
     }
 
     #[test]
     fn drain_removes_all_starts() {
-        let mut claims = claims();
-        for start in 0..3 {
-            claims.claim_start(Key(start), cpus(start as u64 + 1), Term::Body, start, Instant::now());
+        let (mut node, cpu) = (node(&Resources::NONE), CpuPool::new(4));
+        let now = Instant::now();
+        for number in 0..3 {
+            start(&mut node, number, cpus(number as u64 + 1), now);
         }
-        let mut drained = claims.drain();
+        let mut drained = node.claims.drain();
         drained.sort_unstable();
         assert_eq!(drained, [0, 1, 2]);
-        assert_eq!(claims.counts(Instant::now(), |_, _| true), (0, 0));
-        assert_eq!(claims.withdraw_start(Key(1)), None);
+        assert_eq!(node.counts(now, &cpu), (0, 0));
+        assert_eq!(node.claims.withdraw_start(Key(1)), None);
+    }
+
+    #[test]
+    fn the_parts_of_a_group_are_taken_together_or_not_at_all() {
+        use crate::base::resources::UNITS;
+        let gpus = |units| Resources::new(0, units, 0, []);
+        let (mut node, cpu) = (node(&gpus(2 * UNITS)), CpuPool::new(0));
+        let now = Instant::now();
+        start(&mut node, 1, gpus(UNITS / 2), now);
+        assert_eq!(serve(&mut node, &cpu, now), ["1"]);
+        let parts: Arc<[Resources]> = [gpus(UNITS), gpus(UNITS / 4), gpus(UNITS / 4)].into();
+        let whole: Arc<[Resources]> = [gpus(UNITS), gpus(UNITS / 2), gpus(UNITS / 2)].into();
+        let group = |total, parts: &Arc<[Resources]>| (Shape::of(gpus(total), Term::Life), Some(Arc::clone(parts)));
+        let (shape, all) = group(2 * UNITS, &whole);
+        node.claims.claim_start(Key(2), shape, all, 2, now);
+        assert_eq!(serve(&mut node, &cpu, now), Vec::<String>::new());
+        assert_eq!(node.free(), gpus(3 * UNITS / 2));
+        let (shape, all) = group(3 * UNITS / 2, &parts);
+        node.claims.claim_start(Key(3), shape, all, 3, now);
+        let Some(Grant::Start(granted)) = node.next(now, &cpu) else { panic!("the second group fits") };
+        assert_eq!(granted.shares[..], [vec![(1, UNITS)], vec![(0, UNITS / 4)], vec![(0, UNITS / 4)]]);
+        assert!(node.free().is_none());
+        for (part, share) in parts.iter().zip(&granted.shares) {
+            node.give_back_part(part, share);
+        }
+        node.give_back(Key(1), &gpus(UNITS / 2), Term::Body);
+        assert_eq!(serve(&mut node, &cpu, now), ["2"]);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Class {
     OneCpu,
     /// No resources. The task never waits for a CPU.
     Free,
-    /// Any other demand. The task waits in the claims until it is granted.
+    /// Any other demand, or a place in a placement group. The task waits in the claims until it is granted.
     Shaped,
 }
 
@@ -121,6 +121,8 @@ pub(crate) struct ForLife {
     pub(crate) owner: fn(&TaskHead) -> usize,
     /// Called when the resources are granted.
     pub(crate) granted: fn(Hold),
+    /// Called when the placement group of the actor was removed, with the error of that.
+    pub(crate) group_removed: fn(&TaskHead, Error),
 }
 
 /// The outcome of running a body.
@@ -255,6 +257,7 @@ impl TaskHead {
         match self.extra() {
             None if is_async => Class::Free,
             None => Class::OneCpu,
+            Some(extra) if extra.settings.in_group().is_some() => Class::Shaped,
             Some(extra) if !is_async && extra.settings.resources.is_only_one_cpu() => Class::OneCpu,
             Some(extra) if extra.settings.resources.is_none() => Class::Free,
             Some(_) => Class::Shaped,

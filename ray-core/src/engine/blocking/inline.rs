@@ -10,7 +10,7 @@ use crate::engine::thread_state::{Outside, ThreadState};
 use crate::engine::worker::{frame_of, frame_with};
 use crate::object::entry::{Header, Hold};
 use crate::object::state::Phase;
-use crate::task::head::TaskHead;
+use crate::task::head::{Class, TaskHead};
 
 /// From this depth of nested gets on, a waiting thread also runs bodies of definitions that were never seen long. Otherwise the
 /// first run of a recursion would take a thread for each of its levels.
@@ -91,7 +91,8 @@ pub(crate) fn run_task(state: &ThreadState, entry: NonNull<Header>, bodies: Bodi
     }
     let asks = head.extra().map_or(UNITS, |extra| extra.settings.resources.cpu());
     if let Some(extra) = head.extra()
-        && !(extra.settings.resources.is_only_one_cpu() || extra.settings.resources.is_none())
+        && (!(extra.settings.resources.is_only_one_cpu() || extra.settings.resources.is_none())
+            || extra.settings.in_group().is_some())
     {
         return false;
     }
@@ -141,7 +142,7 @@ pub(crate) fn enclosed<R>(state: &ThreadState, run: impl FnOnce() -> R) -> R {
 
 /// Makes the future of an `async fn` and polls it once. Only for a task without resources, so no CPU is taken.
 fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
-    let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
+    let free = head.class() == Class::Free;
     if !free || head.vtable().definition().waits() || !has_stack(state) {
         return false;
     }
@@ -161,7 +162,7 @@ fn run_first_poll(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) 
 /// Makes the future of an `async fn` for the threads of the engine's async runtime, if it has been started.
 #[cold]
 fn start_future(state: &ThreadState, entry: NonNull<Header>, head: &TaskHead) -> bool {
-    let free = head.extra().is_none_or(|extra| extra.settings.resources.is_none());
+    let free = head.class() == Class::Free;
     if !free || state.engine.started_tokio().is_none() || !head.header.state.claim() {
         return false;
     }
@@ -195,6 +196,10 @@ impl<'a> Lease<'a> {
             }
             state.cpu.set(asks);
             return Some(Self { state, taken: asks, given: 0 });
+        }
+        if asks == 0 && state.seat.get().is_some() {
+            // The CPU of a bundle stays with the thread; waits of the inner body lend it.
+            return Some(Self { state, taken: 0, given: 0 });
         }
         if asks == 0 {
             state.cpu.set(0);

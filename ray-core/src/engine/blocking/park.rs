@@ -95,8 +95,8 @@ fn until_with(
     let blocked = state.block();
     let told = RemoteWait::begin(state);
     let lent = back.as_ref().and_then(|back| {
-        let units = back.lend(state);
-        state.frame().is_some_and(|frame| frame.actor.is_some()).then(|| engine.cpu.lend(units))
+        back.lend(state);
+        if state.frame().is_some_and(|frame| frame.actor.is_some()) { back.lent_for_life(engine) } else { None }
     });
     let waited = off_the_runtime(state, || wait(state, deadline, done, unstarted));
     drop(interrupted);
