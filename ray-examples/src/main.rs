@@ -1,5 +1,5 @@
 //! The programs of an article about Ray, translated line by line from Python and C++; each file of `src/programs` has one
-//! of them. ("The article" in the comments of this crate is always that article.) Eleven more programs are not in the
+//! of them. ("The article" in the comments of this crate is always that article.) Twelve more programs are not in the
 //! article. Two of these, in `src/bin`, also run on a Ray cluster: `RAY_ADDRESS=local cargo run --release -p ray-examples --bin pi`.
 //!
 //! `cargo run --release -p ray-examples` runs all of them as a tour and then prints their times beside those in the

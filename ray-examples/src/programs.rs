@@ -17,6 +17,7 @@ mod limit_pending;
 mod pi;
 mod pipeline_get;
 mod pipeline_wait;
+mod placement_group;
 mod primes_pool;
 mod promise_actor;
 mod promise_task;
@@ -78,6 +79,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("concurrency_groups", concurrency_groups::main, "not in the article: groups of methods have slots of their own"),
     program("checkpointed_actor", checkpointed_actor::main, "not in the article: an actor restarts from a checkpoint"),
     program("supervisor_workers", supervisor_workers::main, "not in the article: workers end with their supervisor"),
+    program("placement_group", placement_group::main, "not in the article: a gang of four gets all of its CPUs or none"),
 ];
 
 /// Runs a program that does not know the report.

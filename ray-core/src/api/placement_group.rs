@@ -185,7 +185,7 @@ pub fn remove_placement_group(group: &PlacementGroup) -> Result<()> {
 /// The group of this name. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.get_placement_group.html).
 ///
 /// # Errors
-/// `PlacementGroupNotFound`: no group has the name. `RuntimeGone`: no engine runs.
+/// `InvalidArgument`: no group has the name. `RuntimeGone`: no engine runs.
 ///
 /// ```
 /// # extern crate ray_core as ray;
@@ -201,7 +201,7 @@ pub fn get_placement_group(name: &str) -> Result<PlacementGroup> {
         let names = engine.groups.names();
         let known = if names.is_empty() { "no group has a name".to_owned() } else { format!("there are {}", names.join(", ")) };
         let what = format!("no placement group has the name `{name}`: {known}; `PlacementGroupBuilder::name` sets it");
-        Error::new(ErrorKind::PlacementGroupNotFound, what)
+        Error::new(ErrorKind::InvalidArgument, what)
     })
 }
 

@@ -99,8 +99,6 @@ kinds! {
     Infeasible is_infeasible,
     /// the placement group of the task, of the actor or of the request was removed.
     PlacementGroupRemoved is_placement_group_removed,
-    /// no placement group has the name.
-    PlacementGroupNotFound is_placement_group_not_found,
     /// the call would wait for itself, directly or through other calls.
     Deadlock is_deadlock,
     /// a blocking call was made in async code; use `.await` there.
@@ -117,8 +115,7 @@ kinds! {
     ClusterUnavailable is_cluster_unavailable,
     /// the system refused a thread, or blocking calls are nested too deep.
     Threads is_threads,
-    /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or its members have called operations
-    /// that do not match.
+    /// a group of [`collective`](crate::collective) is broken: a member has left or failed, or the operations do not match.
     Collective is_collective,
     /// the process that ran the task or the actor has ended before it sent a result.
     WorkerCrashed is_worker_crashed,
@@ -140,9 +137,8 @@ kinds! {
 
 /// Why a task, a call or a request failed.
 ///
-/// `Display` is one line: what happened and, where the reader can do something about it, what to do; `{:#}` adds the causes to
-/// that line. `Debug`, which `fn main() -> ray::Result<()>` prints, is that line and below it the path of the failure: the tasks
-/// that it went through, and its causes, each after "because".
+/// `Display` is one line: what happened and what to do about it; `{:#}` adds the causes. `Debug`, which `fn main() -> ray::Result<()>`
+/// prints, is that line and below it the path of the failure: the tasks that it went through, and its causes, each after "because".
 ///
 /// The causes of a user's own error are kept: those that its `source()` gives, and those of an `anyhow::Error`, an
 /// `eyre::Report` or a `Box<dyn Error + Send + Sync>`. [`source`](std::error::Error::source) walks them, and

@@ -131,7 +131,10 @@ fn refuse(engine: &Engine, work: &Hold, error: &Error) {
         (head.vtable().kind.dependency_failed)(head);
     }
     if head.vtable().is_async {
-        crate::engine::future::abort(engine, work.entry());
+        // As `engine::future` does for a canceller.
+        if let Some(future) = engine.futures.handle(work.entry()) {
+            future.abort();
+        }
     }
 }
 
