@@ -70,7 +70,7 @@ fn bodies_claims_gets_and_mailboxes() {
         let text = ray::dump();
         has(&text, "CPUs: 1 of 2 free");
         has(&text, "licence: 3");
-        has(&text, "claims: 1 task(s) or actor(s) ask for");
+        has(&text, "claims: 1 task(s), actor(s) or placement group(s) ask for");
         has(&text, "dump::held (");
         has(&text, "dump::Clerk::serve (");
         has(&text, "a call, running");

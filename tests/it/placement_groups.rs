@@ -335,3 +335,50 @@ fn a_shutdown_ends_groups() {
         assert!(cpus(1).wait(PATIENCE).unwrap());
     });
 }
+
+/// A body that holds a lock over a get goes on, although another body of its bundle has the CPU and waits for the lock.
+#[test]
+fn a_lock_over_a_get_in_a_bundle() {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    #[remote]
+    fn locks(inside: Tally, gate: Gate) {
+        inside.add();
+        let _lock = LOCK.lock().unwrap();
+        if inside.count() == 1 {
+            ray::get(crate::stage::wait.options().num_cpus(0).remote(gate)).unwrap();
+        }
+    }
+    alone_on(2, || {
+        let group = cpus(1);
+        let (inside, gate) = (Tally::new(), Gate::new());
+        let both: Vec<_> = (0..2).map(|_| locks.options().scheduling_strategy(&group).remote(inside, gate)).collect();
+        inside.wait_for(2);
+        gate.open();
+        ray::get(both).unwrap();
+        ray::remove_placement_group(&group).unwrap();
+        eventually("all is free", all_free);
+    });
+}
+
+/// A body of the node that blocks gets an extra CPU also while a group has reserved the others.
+#[test]
+fn a_lock_over_a_get_beside_a_group() {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    #[remote]
+    fn locks(inside: Tally, gate: Gate) {
+        inside.add();
+        let _lock = LOCK.lock().unwrap();
+        if inside.count() == 1 {
+            ray::get(crate::stage::wait.options().num_cpus(0).remote(gate)).unwrap();
+        }
+    }
+    alone_on(2, || {
+        let group = cpus(1);
+        assert!(group.wait(PATIENCE).unwrap());
+        let (inside, gate) = (Tally::new(), Gate::new());
+        let both: Vec<_> = (0..2).map(|_| locks.remote(inside, gate)).collect();
+        inside.wait_for(2);
+        gate.open();
+        ray::get(both).unwrap();
+    });
+}

@@ -82,11 +82,22 @@ fn describe_resources(engine: &Engine, text: &mut String) {
                 line!(text, "claims: {} getter(s) want their CPU back", claims.claims.returning());
             }
             for (demand, count) in claims.claims.waiting().take(LINES) {
-                line!(text, "claims: {count} task(s) or actor(s) ask for {demand}");
+                line!(text, "claims: {count} task(s), actor(s) or placement group(s) ask for {demand}");
             }
         }
         None => {
             line!(text, "claims: locked");
+        }
+    }
+    for group in engine.groups.all().into_iter().take(LINES) {
+        let Some(inside) = group.inside.try_lock_for(PATIENCE) else {
+            line!(text, "placement group {}: locked", group.handle.id());
+            continue;
+        };
+        let free: Vec<String> = inside.bundles.free().iter().map(ToString::to_string).collect();
+        line!(text, "{:?}, {:?}; free: {}", group.handle, inside.state, free.join(", "));
+        for (demand, count) in inside.claims.waiting().take(LINES) {
+            line!(text, "  {count} task(s) or actor(s) ask for {demand}");
         }
     }
     match engine.holders.try_lock_for(PATIENCE) {

@@ -52,7 +52,12 @@ pub(super) fn enter<'a>(state: &'a ThreadState, target: &Header) -> Result<Waiti
 pub(crate) fn report_stall(engine: &Engine, still: Duration) {
     let mut lines = vec![format!("nothing has started or ended for {:.1} s, and work is waiting:", still.as_secs_f64())];
     for (demand, count) in engine.claims.lock().claims.waiting() {
-        lines.push(format!("  {count} task(s) or actor(s) ask for {demand}"));
+        lines.push(format!("  {count} task(s), actor(s) or placement group(s) ask for {demand}"));
+    }
+    for group in engine.groups.all() {
+        for (demand, count) in group.inside.lock().claims.waiting() {
+            lines.push(format!("  {count} task(s) or actor(s) ask for {demand} of {:?}", group.handle));
+        }
     }
     if engine.has_cpu_work() {
         lines.push("  tasks wait for a CPU".to_owned());

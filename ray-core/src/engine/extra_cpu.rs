@@ -21,7 +21,11 @@
 //! 5. A task with an extra CPU needs a thread, too. If every worker blocks, another one is started, also beyond
 //!    `Config::max_threads`. If the system refuses that thread, a thread that waits in a get is asked to run the task
 //!    (`blocking::last_resort`).
-//! 6. While the holders of the last grant stay still, the next grant does not wait for [`OUTSIDE`] again.
+//! 6. What placement groups have reserved, and the threads that hold CPUs of bundles, do not count; [`bundles`] has the extra CPU of a
+//!    bundle.
+//! 7. While the holders of the last grant stay still, the next grant does not wait for [`OUTSIDE`] again.
+
+mod bundles;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +38,7 @@ use crate::engine::awaited::Getter;
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
 use crate::engine::free_job::FreeJob;
+use crate::engine::group::PlacementGroupState;
 use crate::engine::threads::{Job, Shared};
 use crate::engine::worker::Leased;
 
@@ -50,9 +55,9 @@ struct Holder {
     seen: u64,
 }
 
-/// The monitor thread's memory of the holders.
+/// The monitor thread's memory of those who hold CPUs of the node.
 #[derive(Default)]
-pub(crate) struct Watch {
+struct Watch {
     holders: HashMap<u64, Holder>,
     looks: u64,
     /// Since when an extra CPU is wanted.
@@ -64,9 +69,29 @@ pub(crate) struct Watch {
     granted: Option<(Instant, Vec<u64>)>,
 }
 
-impl Watch {
-    /// Looks once. `true`: an extra CPU is wanted, so the next look must come soon.
+/// The watches of the monitor thread.
+#[derive(Default)]
+pub(crate) struct Watches {
+    node: Watch,
+    bundles: bundles::Watch,
+}
+
+impl Watches {
+    /// Looks once. `true`: an extra CPU is wanted on the node, so the next look must come soon.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
+        self.bundles.look(engine, now);
+        self.node.look(engine, now)
+    }
+}
+
+/// Whether the thread holds CPUs of the node. Those of a removed group are the node's.
+fn is_of_node(engine: &Engine, shared: &Shared) -> bool {
+    let group = shared.seat().and_then(|seat| engine.groups.find(seat.group));
+    group.is_none_or(|group| group.state() == PlacementGroupState::Removed)
+}
+
+impl Watch {
+    fn look(&mut self, engine: &Engine, now: Instant) -> bool {
         if let Some(task) = now.checked_sub(STILL).and_then(|before| engine.calls.take_task_back(before)) {
             // No waiting thread has taken the offered task.
             engine.injector.push(Job::new(task));
@@ -112,7 +137,7 @@ impl Watch {
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
         // CPUs that are kept for a claim count as held only if queued work is known to be awaited.
         let kept = if unknown { 0 } else { withheld };
-        if held + kept < engine.cpu.total() || !(by_bodies || returning || outside) {
+        if held + kept < engine.cpu.total() - engine.groups.reserved_cpu() || !(by_bodies || returning || outside) {
             return true;
         }
         let mut sure = true;
@@ -151,7 +176,7 @@ impl Watch {
         self.looks += 1;
         let mut found = Vec::new();
         engine.threads.walk(0, |shared, _| {
-            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 {
+            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 && is_of_node(engine, shared) {
                 found.push(Arc::clone(shared));
             }
             false

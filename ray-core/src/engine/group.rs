@@ -184,6 +184,13 @@ impl Groups {
         self.table.read().groups.values().cloned().collect()
     }
 
+    /// The CPU units that groups have reserved.
+    pub(crate) fn reserved_cpu(&self) -> u64 {
+        let table = self.table.read();
+        let created = table.groups.values().filter(|group| group.state() == PlacementGroupState::Created);
+        created.map(|group| group.total.cpu()).sum()
+    }
+
     pub(crate) fn free_name(&self, group: &Group) {
         if let Some(name) = &group.name {
             self.table.write().names.remove(name);

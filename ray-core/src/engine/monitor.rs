@@ -107,7 +107,7 @@ struct Memory {
     tick: Duration,
     /// The last value of `Workers::in_vain`.
     in_vain: usize,
-    extra: crate::engine::extra_cpu::Watch,
+    extra: crate::engine::extra_cpu::Watches,
     overruns: crate::engine::overrun::Watch,
 }
 
@@ -129,7 +129,7 @@ fn run(engine: &Weak<Engine>) {
             reported: false,
             tick: TICK,
             in_vain: 0,
-            extra: crate::engine::extra_cpu::Watch::default(),
+            extra: crate::engine::extra_cpu::Watches::default(),
             overruns: crate::engine::overrun::Watch::default(),
         }
     };

@@ -33,7 +33,7 @@ pub(super) const ASKED: u8 = 2;
 pub(super) const GRANTED: u8 = 3;
 
 /// The bundle of a placement group whose CPU a body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seat {
     pub(crate) group: PlacementGroupId,
     /// The number of the bundle.

@@ -162,13 +162,21 @@ impl ThreadState {
     /// Makes this thread hold these CPU units, of a bundle or of the node, for the body that it runs next; returns what it has held.
     pub(crate) fn hold(&self, units: u64, seat: Option<Seat>) -> Held {
         let seat = seat.filter(|_| units > 0);
-        Held { units: self.cpu.replace(units), seat: self.seat.replace(seat) }
+        let held = Held { units: self.cpu.replace(units), seat: self.seat.get() };
+        self.change_seat(seat);
+        held
     }
 
     /// Makes this thread hold what it has held before that body.
     pub(crate) fn hold_again(&self, held: Held) {
         self.cpu.set(held.units);
-        self.seat.set(held.seat);
+        self.change_seat(held.seat);
+    }
+
+    fn change_seat(&self, seat: Option<Seat>) {
+        if self.seat.replace(seat) != seat {
+            self.shared.set_seat(seat);
+        }
     }
 
     /// The innermost running body.

@@ -3,14 +3,16 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
 use crossbeam_deque::Stealer;
 use parking_lot::RwLock;
 
+use crate::base::id::PlacementGroupId;
 use crate::call::spec::Spec;
+use crate::engine::returning::Seat;
 use crate::object::entry::{Header, Hold};
 
 thread_local! {
@@ -65,6 +67,10 @@ pub(crate) struct Shared {
     /// The CPU units that the thread holds now, for the running body (or, in a worker between bodies, for the next one); only the
     /// thread itself writes it.
     pub(crate) cpu: AtomicU64,
+    /// The group and the bundle to which these CPUs belong, for the monitor thread; group 0: they are the node's. Only the thread itself
+    /// writes them.
+    group: AtomicU64,
+    bundle: AtomicUsize,
     /// The handle with which other threads ask the operating system about this thread.
     pub(crate) handle: crate::base::os::ThreadHandle,
     /// Set by the thread that takes this worker off the idle list.
@@ -83,6 +89,8 @@ impl Shared {
             away: AtomicBool::new(false),
             running: AtomicPtr::new(std::ptr::null_mut()),
             cpu: AtomicU64::new(0),
+            group: AtomicU64::new(0),
+            bundle: AtomicUsize::new(0),
             handle: crate::base::os::ThreadHandle::current(),
             woken: AtomicBool::new(false),
         }
@@ -92,6 +100,18 @@ impl Shared {
     pub(crate) fn running(&self) -> Option<&'static Spec> {
         // SAFETY: the pointer is null or that of a `&'static Spec`: frames have no others.
         unsafe { self.running.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// The bundle to which the CPUs of the thread belong; none: they are the node's.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        let group = self.group.load(Ordering::Relaxed);
+        (group != 0).then(|| Seat { group: PlacementGroupId::from_raw(group), place: self.bundle.load(Ordering::Relaxed) })
+    }
+
+    /// Called on the thread when its CPUs belong to another pool than before.
+    pub(crate) fn set_seat(&self, seat: Option<Seat>) {
+        self.bundle.store(seat.map_or(0, |seat| seat.place), Ordering::Relaxed);
+        self.group.store(seat.map_or(0, |seat| seat.group.raw()), Ordering::Relaxed);
     }
 
     /// Whether the worker idles, or the thread waits in a get.

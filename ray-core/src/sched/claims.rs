@@ -155,6 +155,11 @@ impl<R, S> Claims<R, S> {
         !self.returns.is_empty()
     }
 
+    /// The place of the first return.
+    pub(crate) fn first_return(&self) -> Option<usize> {
+        self.returns.front().map(|(place, ..)| *place)
+    }
+
     /// Takes the first return out, whether or not its CPU is free.
     pub(crate) fn take_return(&mut self) -> Option<(u64, R)> {
         self.returns.pop_front().map(|(_, units, getter)| (units, getter))

@@ -48,7 +48,8 @@ pub(crate) fn main(report: &mut Report) -> ray::Result<()> {
     assert!(too_large.unwrap_err().is_infeasible());
 
     // `ready` is an object. `wait` is the same with a time-out.
-    let group = ray::placement_group(vec![Bundle::new().num_cpus(1); 4]).strategy(PlacementStrategy::Pack).name("gang").create()?;
+    let group =
+        ray::placement_group(vec![Bundle::new().num_cpus(1); 4]).strategy(PlacementStrategy::Pack).name("gang").create()?;
     ray::get(group.ready())?;
     println!("reserved: {:?}", group.bundle_specs());
     assert_eq!(ray::available_resources()?["CPU"], 0.0);
