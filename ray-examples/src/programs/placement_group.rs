@@ -25,7 +25,8 @@ impl Rank {
     pub fn partial_sum(&self, count: u64) -> ray::Result<u64> {
         let share = (self.rank as u64 * count / 4)..((self.rank as u64 + 1) * count / 4);
         let squares = ray::get(share.map(|number| square.remote(number)).collect::<Vec<_>>())?;
-        Ok(squares.iter().map(|(square, _)| square).sum())
+        assert!(squares.iter().all(|(_, in_group)| *in_group));
+        Ok(squares.iter().map(|(value, _)| value).sum())
     }
 
     pub fn is_in_the_group(&self) -> bool {
