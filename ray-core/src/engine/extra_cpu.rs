@@ -30,22 +30,18 @@ mod bundles;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::base::os::Doing;
 use crate::base::resources::UNITS;
 use crate::engine::awaited::Getter;
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
+use crate::engine::extra_cpu::bundles::{OUTSIDE, STILL};
 use crate::engine::free_job::FreeJob;
 use crate::engine::group::PlacementGroupState;
 use crate::engine::threads::{Job, Shared};
 use crate::engine::worker::Leased;
-
-/// A holder without processor time for this long is still.
-const STILL: Duration = Duration::from_millis(10);
-/// The time that a getter on an unknown thread must have waited.
-const OUTSIDE: Duration = Duration::from_millis(500);
 
 struct Holder {
     cpu_time: Option<u64>,

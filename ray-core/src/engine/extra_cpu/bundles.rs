@@ -11,14 +11,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{OUTSIDE, STILL};
 use crate::base::os::Doing;
 use crate::engine::engine::Engine;
 use crate::engine::group::Group;
 use crate::engine::returning::Seat;
 use crate::engine::threads::Shared;
+
+/// A holder without processor time for this long is still.
+pub(super) const STILL: Duration = Duration::from_millis(10);
+/// The time that a getter must have waited if it is not certain that the holders block.
+pub(super) const OUTSIDE: Duration = Duration::from_millis(500);
 
 /// The processor time and the ended bodies of a thread, and since when they have not changed.
 type Seen = (Option<u64>, u64, Instant);
