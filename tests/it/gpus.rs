@@ -90,6 +90,8 @@ fn bundles_have_gpus() {
         start();
         let group = ray::placement_group([Bundle::new().num_gpus(2), Bundle::new().num_gpus(1)]).create().unwrap();
         assert!(group.wait(PATIENCE).unwrap());
+        let fractions = ray::placement_group(vec![Bundle::new().num_gpus(0.6); 5]).create().unwrap_err();
+        assert!(fractions.is_infeasible() && fractions.to_string().contains("part of one GPU"), "{fractions}");
         let outside = ray::get(ids.options().num_gpus(1).remote(None)).unwrap();
         let of = |bundle, gpus: f64| ids.options().num_gpus(gpus).scheduling_strategy(group.bundle(bundle)).remote(None);
         let (two, one) = ray::get((of(0, 2.0), of(1, 1.0))).unwrap();

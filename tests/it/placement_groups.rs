@@ -244,7 +244,8 @@ fn names_and_handles() {
         assert!(taken.is_invalid_argument() && taken.to_string().contains("gang"), "{taken}");
         let unknown = ray::get_placement_group("gong").unwrap_err();
         assert!(unknown.is_invalid_argument() && unknown.to_string().contains("gang"), "{unknown}");
-        assert_eq!(ray::placement_group_table().unwrap()[&group.id()].name.as_deref(), Some("gang"));
+        let row = &ray::placement_group_table().unwrap()[&group.id()];
+        assert_eq!((row.name.as_deref(), row.lifetime), (Some("gang"), Lifetime::Detached));
         ray::remove_placement_group(&group).unwrap();
         assert!(ray::get_placement_group("gang").unwrap_err().is_invalid_argument());
         let again = make().unwrap();

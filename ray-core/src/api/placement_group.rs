@@ -96,7 +96,7 @@ impl PlacementGroupBuilder {
         }
         state.engine.of_this_process()?;
         let spec = PlacementGroupSpec::new(self.bundles, self.strategy, self.name)?;
-        group_claim::create(&state.engine, spec)
+        group_claim::create(&state.engine, spec, self.lifetime)
     }
 }
 
@@ -215,6 +215,8 @@ pub struct PlacementGroupInfo {
     pub name: Option<String>,
     /// How the bundles are placed.
     pub strategy: PlacementStrategy,
+    /// The lifetime that the builder has set.
+    pub lifetime: Lifetime,
     /// The state of the group.
     pub state: PlacementGroupState,
     /// The resources of each bundle.
@@ -249,6 +251,7 @@ pub fn placement_group_table() -> Result<BTreeMap<PlacementGroupId, PlacementGro
             id: group.handle.id(),
             name: group.name.clone(),
             strategy: group.strategy,
+            lifetime: group.lifetime,
             state,
             bundles: group.handle.bundle_specs().to_vec(),
             available,

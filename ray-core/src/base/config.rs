@@ -78,7 +78,8 @@ impl Config {
         self
     }
 
-    /// How many GPUs tasks may hold at once, a whole number; by default none.
+    /// How many GPUs tasks may hold at once, a whole number; by default none. If the environment variable `CUDA_VISIBLE_DEVICES` is set, at
+    /// most as many as it lists. [`get_gpu_ids`](crate::get_gpu_ids) returns those that a body holds.
     pub fn num_gpus(mut self, gpus: impl Amount) -> Config {
         self.num_gpus = Some(gpus.amount());
         self

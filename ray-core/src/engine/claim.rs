@@ -125,7 +125,6 @@ pub(crate) fn withdraw_claim(engine: &Engine, key: Key) -> bool {
     // If the claim was urgent, free CPUs were kept for it. Other work can use them now.
     crate::engine::queue::notify(engine);
     crate::engine::wake::kick(engine);
-    serve_claims(engine);
     true
 }
 

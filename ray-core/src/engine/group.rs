@@ -29,7 +29,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::PlacementGroupId;
-use crate::base::placement_group::{PlacementGroup, PlacementStrategy};
+use crate::base::placement::Lifetime;
+use crate::base::placement_group::{PlacementGroup, PlacementGroupSpec, PlacementStrategy};
 use crate::base::resources::Resources;
 use crate::engine::returning::Return;
 use crate::object::entry::Hold;
@@ -56,6 +57,7 @@ pub(crate) struct Group {
     pub(crate) handle: PlacementGroup,
     pub(crate) name: Option<String>,
     pub(crate) strategy: PlacementStrategy,
+    pub(crate) lifetime: Lifetime,
     /// The sum of the bundles.
     pub(crate) total: Resources,
     /// Ready when the group has its resources.
@@ -84,7 +86,8 @@ pub(crate) struct Held {
 }
 
 impl Group {
-    pub(crate) fn new(handle: PlacementGroup, name: Option<String>, strategy: PlacementStrategy, total: Resources) -> Arc<Self> {
+    pub(crate) fn new(handle: PlacementGroup, spec: PlacementGroupSpec, lifetime: Lifetime) -> Arc<Self> {
+        let PlacementGroupSpec { total, strategy, name, .. } = spec;
         let promise = Promise::of(None, handle.epoch);
         let ready = promise.object();
         let inside = Inside {
@@ -94,7 +97,7 @@ impl Group {
             held: HashMap::new(),
             promise: Some(promise),
         };
-        Arc::new(Self { handle, name, strategy, total, ready, inside: Mutex::new(inside) })
+        Arc::new(Self { handle, name, strategy, lifetime, total, ready, inside: Mutex::new(inside) })
     }
 
     /// The key of its claim on the node.

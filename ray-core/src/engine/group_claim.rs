@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::id::PlacementGroupId;
+use crate::base::placement::Lifetime;
 use crate::base::placement_group::{PlacementGroup, PlacementGroupSpec};
 use crate::base::resources::Resources;
 use crate::engine::claim::{is_wanted, key_of, serve_claims, start_granted};
@@ -14,19 +15,26 @@ use crate::engine::returning::{Return, Seat};
 use crate::object::entry::Hold;
 use crate::sched::bundles::Bundles;
 use crate::sched::claims::{Grant, Key, Shape, Term};
-use crate::sched::gpus::Share;
+use crate::sched::gpus::{Gpus, Share};
 use crate::task::head::TaskHead;
 
 /// Makes a group, which waits for its resources beside the claims of tasks and actors.
 ///
 /// # Errors
 /// `Infeasible`: the node does not have the resources. `InvalidArgument`: another group has the name.
-pub(crate) fn create(engine: &Engine, spec: PlacementGroupSpec) -> Result<PlacementGroup> {
-    let PlacementGroupSpec { bundles, total, strategy, name } = spec;
-    engine.total().check_covers(&total, &format_args!("a placement group of {} bundle(s)", bundles.len()))?;
+pub(crate) fn create(engine: &Engine, spec: PlacementGroupSpec, lifetime: Lifetime) -> Result<PlacementGroup> {
+    let bundles = &spec.bundles;
+    engine.total().check_covers(&spec.total, &format_args!("a placement group of {} bundle(s)", bundles.len()))?;
+    if !Gpus::of_node(engine.total().gpu).fit_all(bundles) {
+        let what = format!(
+            "the bundles {bundles:?} of a placement group ask for parts of GPUs that the {} GPU(s) of the node cannot have together, since each fraction is a part of one GPU: ask for smaller fractions, or pass a Config with more GPUs to `ray::init_with`",
+            engine.total().num_gpus()
+        );
+        return Err(Error::new(ErrorKind::Infeasible, what));
+    }
     let id = PlacementGroupId::from_raw(crate::base::id::fresh());
-    let handle = PlacementGroup::new(id, engine.epoch, bundles);
-    let group = Group::new(handle.clone(), name, strategy, total);
+    let handle = PlacementGroup::new(id, engine.epoch, Arc::clone(bundles));
+    let group = Group::new(handle.clone(), spec, lifetime);
     engine.groups.enter(&group)?;
     let shape = Shape::of(group.total.clone(), Term::Life);
     let (key, parts) = (group.key(), Arc::clone(handle.shared_bundles()));

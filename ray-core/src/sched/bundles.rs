@@ -59,7 +59,7 @@ impl Source for Bundles {
         })
     }
 
-    fn lacks(&self, shape: &Shape) -> Option<(usize, Lack)> {
+    fn lacks(&self, shape: &Shape, _parts: Option<&[Resources]>) -> Option<(usize, Lack)> {
         let place = self.places(shape).find(|place| self.0[*place].has_room(&shape.demand))?;
         let others = self.0[place].fits(&shape.demand.without_cpu(), Term::Body);
         Some((place, if others { Lack::Cpu } else { Lack::Others }))

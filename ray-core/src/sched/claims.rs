@@ -10,13 +10,12 @@
 //!
 //! # How long others may overtake
 //!
-//! 1. Smaller work may overtake a start that does not fit, but only for [`PATIENCE`]. A start that then lacks only CPUs is urgent: no
-//!    younger work gets CPUs of that place before it. Bodies that wait lend their CPUs, so those become free.
-//! 2. A start that lacks something else makes younger starts for the same resources wait, but only at intervals that grow with its
-//!    age: a body that holds the resource may wait for one of these starts. A start whose turn came while it was barred is served in
-//!    the next interval, and the barring start when an interval is longer than the bodies.
-//! 3. A start waits for its turn without a bar while living actors hold what it needs: it would keep other work from starting until
-//!    they die.
+//! 1. Smaller work may overtake a start that does not fit, but only for [`PATIENCE`]. If the start then lacks only CPUs of the node,
+//!    it is urgent: no task for one CPU gets a CPU before it. Bodies that wait lend their CPUs, so those become free.
+//! 2. Younger starts for what it lacks wait, too, but only at intervals that grow with its age, because a body that holds a resource
+//!    may wait for one of them. A younger start is served between two intervals at the latest, and the older one in the first interval
+//!    that is longer than the bodies.
+//! 3. A start makes no other work wait while living actors hold what it lacks: the others could not start until the actors die.
 //!
 //! A start that is no longer wanted (its task was cancelled, its actor killed or dropped, its group removed) is withdrawn by its key,
 //! in logarithmic time. So every start here belongs to work that is still to begin.
@@ -106,7 +105,7 @@ pub(crate) trait Source {
     ) -> Option<(usize, SmallVec<[Share; 1]>)>;
 
     /// What a start lacks, and at which place; none: living actors hold what it lacks.
-    fn lacks(&self, shape: &Shape) -> Option<(usize, Lack)>;
+    fn lacks(&self, shape: &Shape, parts: Option<&[Resources]>) -> Option<(usize, Lack)>;
 }
 
 struct Waiting<S> {
@@ -209,9 +208,11 @@ impl<R, S> Claims<R, S> {
             .queues
             .values()
             .filter(|Queue { shape, waiting }| {
-                waiting.first_key_value().is_some_and(|(_, head)| now.duration_since(head.since) >= PATIENCE)
-                    && shape.demand.cpu() > 0
-                    && matches!(source.lacks(shape), Some((_, Lack::Cpu)))
+                waiting.first_key_value().is_some_and(|(_, head)| {
+                    now.duration_since(head.since) >= PATIENCE
+                        && shape.demand.cpu() > 0
+                        && matches!(source.lacks(shape, head.parts.as_deref()), Some((_, Lack::Cpu)))
+                })
             })
             .count();
         (self.returns.len() + self.places.len(), self.returns.len() + overdue)
@@ -251,11 +252,13 @@ impl<R, S> Claims<R, S> {
                     Grant::Start(Granted { start, key, demand: shape.demand, term: shape.term, place, shares })
                 });
             }
-            let age = now.saturating_duration_since(head.since);
-            match source.lacks(shape) {
-                Some((place, Lack::Cpu)) if age >= PATIENCE => bars.add(place, Resources::of_cpu(shape.demand.cpu())),
-                Some((place, Lack::Others)) if bars_others(age) => bars.add(place, shape.demand.without_cpu()),
-                _ => {}
+            if !bars_younger(now.saturating_duration_since(head.since)) {
+                continue;
+            }
+            match source.lacks(shape, head.parts.as_deref()) {
+                Some((place, Lack::Cpu)) => bars.add(place, Resources::of_cpu(shape.demand.cpu())),
+                Some((place, Lack::Others)) => bars.add(place, shape.demand.without_cpu()),
+                None => {}
             }
         }
         None
@@ -276,9 +279,9 @@ impl<R, S> Claims<R, S> {
     }
 }
 
-/// Whether a start of that age makes younger ones wait for resources other than CPUs: from 1 to 2 times [`PATIENCE`], from 4 to 8 times,
+/// Whether a start of that age makes younger ones wait: from 1 to 2 times [`PATIENCE`], from 4 to 8 times,
 /// from 16 to 32 times, and so on.
-fn bars_others(age: Duration) -> bool {
+fn bars_younger(age: Duration) -> bool {
     let times = age.as_nanos() / PATIENCE.as_nanos();
     times.checked_ilog2().is_some_and(|power| power.is_multiple_of(2))
 }
@@ -405,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_times_of_a_bar_grow() {
-        let barred: Vec<u32> = (0..40).filter(|times| bars_others(PATIENCE * *times)).collect();
+        let barred: Vec<u32> = (0..40).filter(|times| bars_younger(PATIENCE * *times)).collect();
         let expected: Vec<u32> = [1].into_iter().chain(4..8).chain(16..32).collect();
         assert_eq!(barred, expected);
     }

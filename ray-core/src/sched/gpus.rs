@@ -1,7 +1,16 @@
 //! Which GPUs are free, by their numbers: a pure state machine. As in Ray, a whole number of GPUs has GPUs of its own, and a
 //! fraction has a part of one GPU, beside other fractions.
 
-use crate::base::resources::UNITS;
+use std::cmp::Reverse;
+
+use crate::base::resources::{Resources, UNITS};
+
+/// The order in which the GPUs of bundles are taken: the largest amounts first, since these find the fewest places.
+pub(crate) fn order(bundles: &[Resources]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..bundles.len()).collect();
+    order.sort_by_key(|at| Reverse(bundles[*at].gpu));
+    order
+}
 
 /// GPUs that were taken: the number of each, and the units of it.
 pub(crate) type Share = Vec<(u32, u64)>;
@@ -50,6 +59,12 @@ impl Gpus {
         };
         self.remove(&share);
         Some(share)
+    }
+
+    /// Whether the GPUs of all bundles can be taken, one bundle after the other in their [`order`].
+    pub(crate) fn fit_all(&self, bundles: &[Resources]) -> bool {
+        let mut left = self.clone();
+        order(bundles).into_iter().all(|at| left.take(bundles[at].gpu).is_some())
     }
 
     /// Takes a given share, which is free.
@@ -102,6 +117,15 @@ mod tests {
         assert_eq!(gpus.take(UNITS / 4).unwrap(), vec![(0, UNITS / 4)], "the GPU with the least room that suffices");
         assert!(gpus.take(3 * UNITS).is_none());
         assert_eq!(gpus.take(0), Some(vec![]));
+    }
+
+    #[test]
+    fn the_bundles_of_a_group_are_packed() {
+        let gpus = |tenths: u64| Resources::new(0, tenths * UNITS / 10, 0, []);
+        let node = Gpus::of_node(2 * UNITS);
+        assert!(node.fit_all(&[gpus(4), gpus(4), gpus(6), gpus(6)]));
+        assert!(node.fit_all(&[gpus(5), gpus(10), gpus(5)]));
+        assert!(!node.fit_all(&[gpus(6), gpus(6), gpus(6)]), "the sum fits, but each of them needs a part of one GPU");
     }
 
     #[test]

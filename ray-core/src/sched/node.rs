@@ -8,7 +8,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::base::resources::Resources;
 use crate::sched::claims::{Claims, Grant, Key, Lack, Shape, Source, Term};
 use crate::sched::cpu_pool::CpuPool;
-use crate::sched::gpus::{Gpus, Share};
+use crate::sched::gpus::{self, Gpus, Share};
 use crate::sched::pool::Pool;
 
 /// See the [module](self). `R` stands for a returning getter, `S` for a start.
@@ -99,30 +99,34 @@ impl Source for NodeSource<'_> {
         None
     }
 
-    fn lacks(&self, shape: &Shape) -> Option<(usize, Lack)> {
+    fn lacks(&self, shape: &Shape, parts: Option<&[Resources]>) -> Option<(usize, Lack)> {
         let Shape { demand, term, .. } = shape;
         let others = demand.without_cpu();
-        if self.others.fits(&others, *term) {
+        if self.others.fits(&others, *term) && parts.is_none_or(|parts| self.others.fits_gpus_of(parts)) {
             return self.cpu.has_room(demand.cpu(), *term).then_some((0, Lack::Cpu));
         }
-        self.others.has_room(&others).then_some((0, Lack::Others))
+        let has_room = self.others.has_room(&others) && parts.is_none_or(|parts| self.others.has_room_for_gpus_of(parts));
+        has_room.then_some((0, Lack::Others))
     }
 }
 
 impl NodeSource<'_> {
     /// Takes every part, or nothing.
     fn take_parts(&mut self, parts: &[Resources]) -> Option<SmallVec<[Share; 1]>> {
-        let mut shares = SmallVec::new();
-        for part in parts {
-            match self.others.take(&part.without_cpu(), Term::Life) {
-                Some(share) => shares.push(share),
+        let mut taken: Vec<(usize, Share)> = Vec::new();
+        for at in gpus::order(parts) {
+            match self.others.take(&parts[at].without_cpu(), Term::Life) {
+                Some(share) => taken.push((at, share)),
                 None => {
-                    self.give_parts_back(parts, &shares);
+                    for (at, share) in taken {
+                        self.others.give_back(&parts[at].without_cpu(), &share, Term::Life);
+                    }
                     return None;
                 }
             }
         }
-        Some(shares)
+        taken.sort_unstable_by_key(|(at, _)| *at);
+        Some(taken.into_iter().map(|(_, share)| share).collect())
     }
 
     fn give_parts_back(&mut self, parts: &[Resources], shares: &[Share]) {

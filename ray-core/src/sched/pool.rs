@@ -39,6 +39,16 @@ impl Pool {
         self.not_for_life.fits(demand) && self.gpus_not_for_life.fits(demand.gpu)
     }
 
+    /// Whether the GPUs of all bundles of a group can be taken now.
+    pub(crate) fn fits_gpus_of(&self, bundles: &[Resources]) -> bool {
+        self.gpus.fit_all(bundles)
+    }
+
+    /// Whether they can when bodies end.
+    pub(crate) fn has_room_for_gpus_of(&self, bundles: &[Resources]) -> bool {
+        self.gpus_not_for_life.fit_all(bundles)
+    }
+
     /// Takes the whole demand, or nothing. What is taken for life leaves each actor that lends its CPUs room to take them again.
     pub(crate) fn take(&mut self, demand: &Resources, term: Term) -> Option<Share> {
         if !self.fits(demand, term) {
