@@ -157,14 +157,30 @@ fn submit_body<B: Body>(args: B::Args, class: Class, extra: Option<Box<Extra>>) 
     {
         return ObjectRef::failed(blame::<B>(error), state.epoch);
     }
-    let (class, extra) = if inherited::is_used() {
-        match inherit(state, class, extra, B::SPEC.name()) {
-            Ok(inherited) => inherited,
-            Err(error) => return ObjectRef::failed(blame::<B>(error), state.epoch),
-        }
-    } else {
-        (class, extra)
-    };
+    if inherited::is_used() {
+        return enter_inheriting::<B>(state, args, class, extra);
+    }
+    enter::<B>(state, args, class, extra)
+}
+
+/// As [`enter`], for a task that may inherit something. Apart from it, so that the class of other tasks remains a constant there.
+#[cold]
+#[inline(never)]
+fn enter_inheriting<B: Body>(
+    state: &ThreadState,
+    args: B::Args,
+    class: Class,
+    extra: Option<Box<Extra>>,
+) -> ObjectRef<B::Output> {
+    match inherit(state, class, extra, B::SPEC.name()) {
+        Ok((class, extra)) => enter::<B>(state, args, class, extra),
+        Err(error) => ObjectRef::failed(blame::<B>(error), state.epoch),
+    }
+}
+
+/// Makes the task, and puts it into its queue when its arguments are ready.
+#[inline]
+fn enter<B: Body>(state: &ThreadState, args: B::Args, class: Class, extra: Option<Box<Extra>>) -> ObjectRef<B::Output> {
     let plain = args.is_plain();
     let phase = if plain { Phase::Queued } else { Phase::Waiting };
     let parent = state.frame().and_then(|frame| frame.entry);
