@@ -110,7 +110,6 @@ impl PlacementGroup {
     /// assert_eq!(ray::get(group.ready())?, group);
     /// # Ok::<(), ray::Error>(())
     /// ```
-    #[must_use]
     pub fn ready(&self) -> ObjectRef<PlacementGroup> {
         match of_epoch(self).and_then(|engine| engine.groups.open(self)) {
             Ok(group) => group.ready.clone(),

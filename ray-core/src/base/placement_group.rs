@@ -130,13 +130,26 @@ impl fmt::Debug for PlacementGroup {
 struct Wire {
     id: u64,
     epoch: u32,
-    bundles: Vec<(u64, u64, u64, Vec<(String, u64)>)>,
+    bundles: Vec<WireBundle>,
+}
+
+/// A bundle as bytes. All amounts but the memory are in units.
+#[derive(Serialize, Deserialize)]
+struct WireBundle {
+    cpu: u64,
+    gpu: u64,
+    memory: u64,
+    custom: Vec<(String, u64)>,
 }
 
 impl Serialize for PlacementGroup {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let custom = |bundle: &Resources| bundle.custom().iter().map(|(name, units)| (name.to_string(), *units)).collect();
-        let bundles = self.bundles.iter().map(|bundle| (bundle.cpu, bundle.gpu, bundle.memory, custom(bundle)));
+        let bundles = self.bundles.iter().map(|bundle| WireBundle {
+            cpu: bundle.cpu,
+            gpu: bundle.gpu,
+            memory: bundle.memory,
+            custom: bundle.custom().iter().map(|(name, units)| (name.to_string(), *units)).collect(),
+        });
         Wire { id: self.id.raw(), epoch: self.epoch, bundles: bundles.collect() }.serialize(serializer)
     }
 }
@@ -144,7 +157,7 @@ impl Serialize for PlacementGroup {
 impl<'de> Deserialize<'de> for PlacementGroup {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let Wire { id, epoch, bundles } = Wire::deserialize(deserializer)?;
-        let bundles = bundles.into_iter().map(|(cpu, gpu, memory, custom)| {
+        let bundles = bundles.into_iter().map(|WireBundle { cpu, gpu, memory, custom }| {
             Resources::new(cpu, gpu, memory, custom.into_iter().map(|(name, units)| (Cow::Owned(name), units)))
         });
         Ok(Self::new(PlacementGroupId::from_raw(id), epoch, bundles.collect()))
