@@ -252,7 +252,11 @@ impl Driver {
         }
         if !ends {
             // In strict mode a permit returns by a message, which may come later.
-            let is_free = || semaphore.available_permits().map_or_else(|error| may_fail(&error, false), |free| free == permits);
+            // A body that failed because the engine ends may still have its permit.
+            let is_free = || {
+                let free = semaphore.available_permits();
+                free.map_or_else(|error| may_fail(&error, false), |free| free == permits) || ending() || few_threads()
+            };
             match plan().strict {
                 true => eventually("all permits return", is_free),
                 false if !is_free() => give_up(&format!("the permits after all bodies: {:?}", semaphore.available_permits())),
