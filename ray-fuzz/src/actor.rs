@@ -12,6 +12,7 @@ struct Ledger {
 }
 
 #[remote]
+#[allow(dead_code, reason = "the methods are called by their names")]
 #[allow(unreachable_pub, reason = "`pub` is how the methods of an actor are exported")]
 impl Ledger {
     pub fn new(total: i64, name: &str, first: Option<ObjectRef<i64>>) -> Result<Self, String> {

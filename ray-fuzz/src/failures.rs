@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use ray::__private::{EncodedError, Function};
+use ray::__private::{EncodedError, ErrorCodec, Function};
 use ray::remote;
 use serde::{Deserialize, Serialize};
 
@@ -41,11 +41,15 @@ fn fails(text: String, because: bool) -> Result<(), Failure> {
     Err(if because { Failure::Because { text: text.into(), cause } } else { *cause })
 }
 
+fn codec_of<F: Function>(_: F) -> Option<ErrorCodec> {
+    F::ERROR
+}
+
 /// An encoded error, whose value may be a `Failure` or the error of a method. What was decoded must be equal after it is
 /// encoded and decoded again.
 pub fn error(bytes: &[u8]) {
-    let error = EncodedError { bytes: bytes.to_vec() }.decode(fails::ERROR);
-    let again = error.encode().decode(fails::ERROR);
+    let error = EncodedError { bytes: bytes.to_vec() }.decode(codec_of(fails));
+    let again = error.encode().decode(codec_of(fails));
     assert!(error.kind() == again.kind(), "an error has the same kind");
     assert!(format!("{error:?} {error:#}") == format!("{again:?} {again:#}"), "an error has the same text");
     assert!(error.find::<Failure>().is_some() == again.find::<Failure>().is_some(), "a value keeps its type");
