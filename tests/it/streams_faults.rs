@@ -384,6 +384,12 @@ fn streams_leak_no_memory() {
             stream.cancel().unwrap();
             assert!(stream.count() < 70);
         });
+        // The object for the end of the task does not keep the task.
+        flat("ends", 4000, 1 << 20, || {
+            let stream = error_after.remote(1);
+            assert!(stream.completed() == stream.completed());
+            assert!(ray::get(stream.completed()).is_err());
+        });
         ray::shutdown().unwrap();
     });
 }

@@ -73,8 +73,11 @@ struct State<T> {
     skip: u64,
     signal: Option<Promise<()>>,
     room: Option<(Promise<()>, ObjectRef<()>)>,
-    /// The object of [`ObjectRefStream::completed`](crate::object::stream::ObjectRefStream::completed), and its promise until the task is settled.
-    completion: Option<(Option<Promise<()>>, ObjectRef<()>)>,
+    /// The promise of [`ObjectRefStream::completed`](crate::object::stream::ObjectRefStream::completed), until the task is settled. The
+    /// consumer has the object: here it would hold the entry of the task, which holds these items.
+    completion: Option<Promise<()>>,
+    /// Whether the consumer has that object.
+    has_completion: bool,
     /// Set when the task was settled: with its error, if it has failed.
     outcome: Option<Option<Error>>,
 }
@@ -128,6 +131,7 @@ impl<T: Send + Sync + 'static> Items<T> {
             signal: None,
             room: None,
             completion: None,
+            has_completion: false,
             outcome: None,
         };
         Arc::new(Self { state: Mutex::new(state), news: AtomicU64::new(0), room: Room::new(), renew })
@@ -238,13 +242,13 @@ impl<T: Send + Sync + 'static> Items<T> {
         }));
         state.closed_at = stamp::next();
         // An error that the completion has is not logged for the item too, nor the reverse.
-        let completed = state.completion.is_some();
+        let completed = state.has_completion;
         if !state.abandoned {
             state.last = error.clone().map(|error| (error, completed));
         }
         self.news.store(u64::MAX, Ordering::Release);
         let (signal, room) = (state.signal.take(), state.room.take());
-        let completion = state.completion.as_mut().and_then(|(promise, _)| promise.take());
+        let completion = state.completion.take();
         let unread = error.as_ref().filter(|_| state.abandoned && !state.quiet && !completed);
         drop(state);
         if let Some(error) = unread {
@@ -261,12 +265,9 @@ impl<T: Send + Sync + 'static> Items<T> {
         }
     }
 
-    /// The object that is settled when the task is. Its first waiter lifts the bound.
+    /// Makes the object that is settled when the task is. Its first waiter lifts the bound.
     pub(super) fn completion(self: &Arc<Self>, whole: Option<Hold>) -> ObjectRef<()> {
         let mut state = self.state.lock();
-        if let Some((_, object)) = &state.completion {
-            return object.clone();
-        }
         let items = Arc::downgrade(self);
         let wanted = move || {
             if let Some(items) = items.upgrade() {
@@ -276,13 +277,14 @@ impl<T: Send + Sync + 'static> Items<T> {
         let whole = whole.filter(|_| state.outcome.is_none());
         let promise = Promise::watched(whole, state.epoch, Box::new(wanted));
         let object = promise.object();
-        let Some(outcome) = state.outcome.clone() else {
-            state.completion = Some((Some(promise), object.clone()));
-            return object;
-        };
-        state.completion = Some((None, object.clone()));
-        drop(state);
-        settle(promise, outcome);
+        state.has_completion = true;
+        match state.outcome.clone() {
+            None => state.completion = Some(promise),
+            Some(outcome) => {
+                drop(state);
+                settle(promise, outcome);
+            }
+        }
         object
     }
 }

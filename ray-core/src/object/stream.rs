@@ -55,6 +55,8 @@ pub struct ObjectRefStream<T> {
     batch: Queue<T>,
     /// The entry that a wait for the next item waits for, if there was one since the last item (rule 2 of `items`).
     signal: OnceLock<ObjectRef<()>>,
+    /// The object of [`completed`](Self::completed), if it was asked for.
+    completion: OnceLock<ObjectRef<()>>,
     /// The task; none if the call has failed before it became one.
     pub(crate) whole: Option<Hold>,
     pub(crate) epoch: u32,
@@ -115,6 +117,7 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
         Self {
             batch: VecDeque::new(),
             signal: OnceLock::new(),
+            completion: OnceLock::new(),
             whole,
             epoch,
             items,
@@ -202,6 +205,6 @@ impl<T: Send + Sync + 'static> ObjectRefStream<T> {
     /// # }
     /// ```
     pub fn completed(&self) -> ObjectRef<()> {
-        self.items.completion(self.whole.clone())
+        self.completion.get_or_init(|| self.items.completion(self.whole.clone())).clone()
     }
 }
