@@ -32,6 +32,8 @@ impl PoolActor {
         Ok(PoolActor)
     }
 
+    // It runs calls of any functions, so the calls before say nothing of how long the next one takes.
+    #[method(inline = false)]
     pub(crate) fn run(&mut self, chunk: Chunk) -> Vec<Done> {
         chunk.run()
     }

@@ -339,3 +339,26 @@ fn calls_of_a_map_run_beside_each_other() {
         let _ = cluster::wanted();
     });
 }
+
+/// A thread that waits for results runs no chunk itself: after many short chunks of one function a chunk of another may take long.
+#[test]
+fn a_getter_is_not_held_by_a_long_chunk_after_short_ones() {
+    #[remote]
+    fn first_waits(job: (Gate, u64)) -> u64 {
+        if job.1 == 0 {
+            job.0.wait();
+        }
+        job.1
+    }
+    alone_on(2, || {
+        for _ in 0..calls(2, 50) {
+            assert_eq!(square.map_unordered(0..20).chunk(1).count(), 20);
+        }
+        let gate = Gate::new();
+        let mut results = first_waits.map_unordered((0..4).map(|x| (gate, x))).chunk(1);
+        let others: HashSet<_> = results.by_ref().take(3).map(Result::unwrap).collect();
+        assert_eq!(others, (1..4).collect());
+        gate.open();
+        assert_eq!(results.next().unwrap().unwrap(), 0);
+    });
+}

@@ -1,5 +1,6 @@
 //! Pools of workers that run remote functions.
 
+use std::collections::HashSet;
 use std::num::ParseIntError;
 use std::time::Duration;
 
@@ -195,6 +196,29 @@ fn lazy_maps() {
     gate.open();
     assert_eq!(results.next().unwrap().unwrap(), 0);
     assert!(results.next().is_none());
+}
+
+/// A thread that waits for results runs no call itself: after many short calls of one function the next function may take long.
+#[test]
+fn a_getter_is_not_held_by_a_long_call_after_short_ones() {
+    #[remote]
+    fn first_waits(job: (Gate, u64)) -> u64 {
+        if job.1 == 0 {
+            job.0.wait();
+        }
+        job.1
+    }
+    engine();
+    let pool = Pool::new(2).unwrap();
+    for _ in 0..calls(2, 50) {
+        assert_eq!(pool.imap_unordered(square, 0..20, 1).unwrap().count(), 20);
+    }
+    let gate = Gate::new();
+    let mut results = pool.imap_unordered(first_waits, (0..4).map(|x| (gate, x)), 1).unwrap();
+    let others: HashSet<_> = results.by_ref().take(3).map(Result::unwrap).collect();
+    assert_eq!(others, (1..4).collect());
+    gate.open();
+    assert_eq!(results.next().unwrap().unwrap(), 0);
 }
 
 /// Each worker runs the initializer once, before its first call. If it fails, all calls fail with its error.
