@@ -54,15 +54,17 @@ fn find(state: Option<&ThreadState>) -> Option<TraceContext> {
 }
 
 /// The settings of a call with the context that it gets. `settings` makes those of a call that has none.
-#[inline]
+#[inline(always)]
 pub(crate) fn attach(
     state: &ThreadState,
     extra: Option<Box<Extra>>,
     settings: impl FnOnce() -> CallSettings,
 ) -> Option<Box<Extra>> {
-    if !trace::is_used() {
-        return extra;
-    }
+    if trace::is_used() { attach_found(state, extra, settings) } else { extra }
+}
+
+#[cold]
+fn attach_found(state: &ThreadState, extra: Option<Box<Extra>>, settings: impl FnOnce() -> CallSettings) -> Option<Box<Extra>> {
     let Some(context) = find(Some(state)) else { return extra };
     let mut extra = extra.unwrap_or_else(|| Extra::new(settings()));
     extra.settings.trace = Some(context);
