@@ -67,6 +67,7 @@ mod maps;
 mod objects;
 mod placement;
 mod placement_groups;
+mod placement_groups_blocked;
 mod placement_groups_removed;
 mod retry;
 mod streams;

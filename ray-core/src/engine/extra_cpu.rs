@@ -22,47 +22,31 @@
 //!    `Config::max_threads`. If the system refuses that thread, a thread that waits in a get is asked to run the task
 //!    (`blocking::last_resort`).
 //! 6. What placement groups have reserved, and the threads that hold CPUs of bundles, do not count; [`bundles`] has the extra CPU of a
-//!    bundle.
+//!    bundle. [`holders`] is the part that both share.
 //! 7. While the holders of the last grant stay still, the next grant does not wait for [`OUTSIDE`] again.
 
 mod bundles;
+mod holders;
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::base::os::Doing;
 use crate::base::resources::UNITS;
 use crate::engine::awaited::Getter;
 use crate::engine::calls::Offer;
 use crate::engine::engine::Engine;
-use crate::engine::extra_cpu::bundles::{OUTSIDE, STILL};
+use crate::engine::extra_cpu::holders::{Holders, STILL, Stillness};
 use crate::engine::free_job::FreeJob;
 use crate::engine::group::PlacementGroupState;
 use crate::engine::threads::{Job, Shared};
 use crate::engine::worker::Leased;
 
-struct Holder {
-    cpu_time: Option<u64>,
-    bodies: u64,
-    still_since: Instant,
-    /// The number of the last look that saw this holder.
-    seen: u64,
-}
-
 /// The monitor thread's memory of those who hold CPUs of the node.
 #[derive(Default)]
 struct Watch {
-    holders: HashMap<u64, Holder>,
-    looks: u64,
-    /// Since when an extra CPU is wanted.
-    wanted_since: Option<Instant>,
+    holders: Holders,
     /// When the awaited tasks were last entered again.
     entered: Option<Instant>,
-    /// The time of the last grant, and the holders at that time. While they stay still, the next grant does not wait for
-    /// [`OUTSIDE`] again.
-    granted: Option<(Instant, Vec<u64>)>,
 }
 
 /// The watches of the monitor thread.
@@ -73,10 +57,10 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Looks once. `true`: an extra CPU is wanted on the node, so the next look must come soon.
+    /// Looks once. `true`: an extra CPU is wanted, so the next look must come soon.
     pub(crate) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
-        self.bundles.look(engine, now);
-        self.node.look(engine, now)
+        let in_bundles = self.bundles.look(engine, now);
+        self.node.look(engine, now) || in_bundles
     }
 }
 
@@ -115,104 +99,56 @@ impl Watch {
         if unknown {
             (by_bodies, by_any) = (crate::engine::blocking::interrupt::some_wait(), true);
         }
-        if !(by_any || returning) && self.granted.is_none() {
+        if !(by_any || returning) && !self.holders.has_granted() {
             let entered = self.entered;
             *self = Self { entered, ..Self::default() };
             return false;
         }
-        let holders = self.holders(engine, now);
-        let still_stuck = self.is_still_stuck();
+        let holders = self.holders.find(engine, now, |shared| is_of_node(engine, shared));
         if !(by_any || returning) {
-            if !still_stuck {
+            if !self.holders.is_still_stuck() {
                 *self = Self::default();
             }
             return false;
         }
-        let wanted_since = *self.wanted_since.get_or_insert(now);
-        let outside = still_stuck || now.duration_since(wanted_since) >= OUTSIDE;
+        let outside = self.holders.is_wanted_for_long(now);
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
         // CPUs that are kept for a claim count as held only if queued work is known to be awaited.
         let kept = if unknown { 0 } else { withheld };
         if held + kept < engine.cpu.total() - engine.groups.reserved_cpu() || !(by_bodies || returning || outside) {
             return true;
         }
-        let mut sure = true;
-        for shared in &holders {
-            let Some(holder) = self.holders.get_mut(&shared.number()) else { return true };
-            if now.duration_since(holder.still_since) < STILL {
-                return true;
-            }
-            match shared.handle.doing() {
-                Some(Doing::WaitsForAThread) => {}
-                Some(Doing::Computes | Doing::Pauses) => {
-                    holder.still_since = now;
-                    return true;
-                }
-                Some(Doing::WaitsForEvents) | None => sure = false,
-            }
-        }
-        if sure || outside {
-            self.grant(engine, now, returning, outside, unknown);
-            let stuck = holders.iter().map(|shared| shared.number()).collect();
-            self.granted = Some((now, stuck));
+        let stillness = self.holders.stillness(&holders, now);
+        if stillness == Stillness::Blocks || stillness == Stillness::MayBlock && outside {
+            grant(engine, now, returning, outside, unknown);
+            self.holders.grant(&holders, now);
         }
         true
     }
+}
 
-    /// Whether none of the holders of the last grant has moved since.
-    fn is_still_stuck(&self) -> bool {
-        self.granted.as_ref().is_some_and(|(at, stuck)| {
-            let still = |number| self.holders.get(number).is_some_and(|holder: &Holder| holder.still_since <= *at);
-            stuck.iter().all(still)
-        })
+fn grant(engine: &Engine, now: Instant, returning: bool, outside: bool, unknown: bool) {
+    if returning {
+        let Some((units, getter)) = engine.claims.lock().claims.take_return() else { return };
+        engine.cpu.overdraw(units);
+        engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
+        getter.grant();
+        return;
     }
-
-    /// The threads that hold CPUs and run a body; updates since when each of them has been still.
-    fn holders(&mut self, engine: &Engine, now: Instant) -> Vec<Arc<Shared>> {
-        self.looks += 1;
-        let mut found = Vec::new();
-        engine.threads.walk(0, |shared, _| {
-            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 && is_of_node(engine, shared) {
-                found.push(Arc::clone(shared));
-            }
-            false
-        });
-        for shared in &found {
-            let (cpu_time, bodies) = (shared.handle.cpu_time(), shared.bodies.load(Ordering::Relaxed));
-            let fresh = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
-            let known = self.holders.entry(shared.number()).or_insert(fresh);
-            known.seen = self.looks;
-            if known.cpu_time != cpu_time || known.bodies != bodies {
-                *known = Holder { cpu_time, bodies, still_since: now, seen: self.looks };
-            }
-        }
-        self.holders.retain(|_, holder| holder.seen == self.looks);
-        found
-    }
-
-    fn grant(&mut self, engine: &Engine, now: Instant, returning: bool, outside: bool, unknown: bool) {
-        if returning {
-            let Some((units, getter)) = engine.claims.lock().claims.take_return() else { return };
-            engine.cpu.overdraw(units);
+    let task = engine
+        .awaited
+        .take_of_bodies()
+        .or_else(|| if outside { engine.awaited.take() } else { None })
+        .or_else(|| if unknown { engine.oldest_queued() } else { None });
+    if let Some(task) = task {
+        if crate::engine::wake::has_worker_or_adds_one(engine) {
+            engine.cpu.overdraw(UNITS);
             engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
-            getter.grant();
-            return;
-        }
-        let task = engine
-            .awaited
-            .take_of_bodies()
-            .or_else(|| if outside { engine.awaited.take() } else { None })
-            .or_else(|| if unknown { engine.oldest_queued() } else { None });
-        if let Some(task) = task {
-            if crate::engine::wake::has_worker_or_adds_one(engine) {
-                engine.cpu.overdraw(UNITS);
-                engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
-                crate::engine::queue::queue_free(engine, FreeJob::of(Leased(Job::new(task))));
-                crate::engine::wake::kick(engine);
-            } else {
-                crate::engine::help::call_for_help(engine, Some(Offer::Task(task, now)));
-                crate::engine::queue::notify(engine);
-            }
+            crate::engine::queue::queue_free(engine, FreeJob::of(Leased(Job::new(task))));
+            crate::engine::wake::kick(engine);
+        } else {
+            crate::engine::help::call_for_help(engine, Some(Offer::Task(task, now)));
+            crate::engine::queue::notify(engine);
         }
     }
 }

@@ -10,11 +10,11 @@ use crate::base::placement_group::{PlacementGroup, PlacementGroupSpec};
 use crate::base::resources::Resources;
 use crate::engine::claim::{is_wanted, key_of, serve_claims, start_granted};
 use crate::engine::engine::{Engine, Reserving, Start};
-use crate::engine::group::{Group, Held, PlacementGroupState, removed};
+use crate::engine::group::{Group, Held, Inside, PlacementGroupState, removed};
 use crate::engine::returning::{Return, Seat};
 use crate::object::entry::Hold;
 use crate::sched::bundles::Bundles;
-use crate::sched::claims::{Grant, Key, Shape, Term};
+use crate::sched::claims::{Grant, Granted, Key, Shape, Term};
 use crate::sched::gpus::{Gpus, Share};
 use crate::task::head::TaskHead;
 
@@ -209,18 +209,9 @@ pub(crate) fn serve(engine: &Engine, group: &Group) {
         while let Some(grant) = inside.claims.next(now, &mut inside.bundles) {
             match grant {
                 Grant::Return(getter) => getters.push(getter),
-                Grant::Start(granted) => {
-                    let work: Hold = granted.start;
-                    let gpus = granted.shares.into_iter().next().unwrap_or_default();
-                    let held =
-                        Held { work: work.clone(), place: granted.place, demand: granted.demand, term: granted.term, gpus };
-                    inside.held.insert(granted.key, held);
-                    if let Some(head) = work.task()
-                        && head.owner().is_none()
-                    {
-                        head.mark_granted(true);
-                    }
-                    starts.push(work);
+                Grant::Start(Granted { start, key, demand, term, place, shares }) => {
+                    let gpus = shares.into_iter().next().unwrap_or_default();
+                    starts.push(hold(inside, key, Held { work: start, place, demand, term, gpus }));
                 }
             }
         }
@@ -228,6 +219,44 @@ pub(crate) fn serve(engine: &Engine, group: &Group) {
     }
     getters.into_iter().for_each(|getter| getter.grant());
     starts.into_iter().for_each(|task| start_granted(engine, task));
+}
+
+/// Lists what a task or an actor was granted; returns the work, which may begin.
+fn hold(inside: &mut Inside, key: Key, held: Held) -> Hold {
+    let work = held.work.clone();
+    inside.held.insert(key, held);
+    if let Some(head) = work.task()
+        && head.owner().is_none()
+    {
+        head.mark_granted(true);
+    }
+    work
+}
+
+/// Gives an extra CPU of a bundle to a task that waits for it: to the oldest one for which a thread waits, or to the oldest one. `false`:
+/// none waits, or running bodies, which hold `running` CPU units of the bundle, do not hold everything that was taken of it.
+pub(crate) fn serve_overdrawn(engine: &Engine, group: &Group, place: usize, running: u64) -> bool {
+    let work = {
+        let mut inside = group.inside.lock();
+        let inside = &mut *inside;
+        let total = group.handle.bundle_specs().get(place).map_or(0, Resources::cpu);
+        if inside.state != PlacementGroupState::Created
+            || inside.bundles.pool(place).is_none_or(|pool| running < pool.taken_cpu(total))
+        {
+            return false;
+        }
+        let is_such = |shape: &Shape| inside.bundles.lacks_only_cpu(shape, place);
+        let Some((key, shape, work)) = inside.claims.take_start(is_such, |work| work.state.load().has_waiters()) else {
+            return false;
+        };
+        let gpus = inside.bundles.pool(place).and_then(|pool| pool.take_overdrawn(&shape.demand));
+        debug_assert!(gpus.is_some(), "only CPUs are missing");
+        let held = Held { work, place, demand: shape.demand, term: shape.term, gpus: gpus.unwrap_or_default() };
+        hold(inside, key, held)
+    };
+    engine.groups.remove_claims(1);
+    start_granted(engine, work);
+    true
 }
 
 /// Serves the claims of all groups: a start that was barred may be served now.

@@ -33,6 +33,16 @@ impl Bundles {
         self.0.iter_mut().map(Pool::take_all).collect()
     }
 
+    /// Whether a task of this shape may be served from that place, and lacks only CPUs there that bodies give back.
+    pub(crate) fn lacks_only_cpu(&self, shape: &Shape, place: usize) -> bool {
+        let Some(pool) = self.0.get(place).filter(|_| self.places(shape).contains(&place)) else { return false };
+        let others = shape.demand.without_cpu();
+        shape.term == Term::Body
+            && pool.has_room(&shape.demand)
+            && pool.fits(&others, Term::Body)
+            && !pool.fits(&shape.demand, Term::Body)
+    }
+
     /// The places that a start may be served from.
     fn places(&self, shape: &Shape) -> std::ops::Range<usize> {
         match shape.place {

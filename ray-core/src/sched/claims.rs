@@ -154,9 +154,15 @@ impl<R, S> Claims<R, S> {
         !self.returns.is_empty()
     }
 
-    /// The place of the first return.
-    pub(crate) fn first_return(&self) -> Option<usize> {
-        self.returns.front().map(|(place, ..)| *place)
+    /// Whether a getter waits for its CPU of that place.
+    pub(crate) fn has_return_at(&self, place: usize) -> bool {
+        self.returns.iter().any(|(its, ..)| *its == place)
+    }
+
+    /// Takes the first return of that place out, whether or not its CPU is free.
+    pub(crate) fn take_return_at(&mut self, place: usize) -> Option<(u64, R)> {
+        let at = self.returns.iter().position(|(its, ..)| *its == place)?;
+        self.returns.remove(at).map(|(_, units, getter)| (units, getter))
     }
 
     /// Takes the first return out, whether or not its CPU is free.
@@ -181,6 +187,23 @@ impl<R, S> Claims<R, S> {
         if let Some(queue) = self.queues.get_mut(&at) {
             queue.waiting.insert(turn, Waiting { since: now, key, parts, start });
         }
+    }
+
+    /// Whether a start has such a shape.
+    pub(crate) fn has_start(&self, is_such: impl Fn(&Shape) -> bool) -> bool {
+        self.shapes.keys().any(is_such)
+    }
+
+    /// Takes the oldest start of such a shape out, whether or not its resources are free: one that goes first, if there is one.
+    pub(crate) fn take_start(
+        &mut self,
+        is_such: impl Fn(&Shape) -> bool,
+        goes_first: impl Fn(&S) -> bool,
+    ) -> Option<(Key, Shape, S)> {
+        let such = self.queues.iter().filter(|(_, queue)| is_such(&queue.shape));
+        let starts = such.flat_map(|(at, queue)| queue.waiting.iter().map(|(turn, waiting)| (waiting, *turn, *at)));
+        let (_, turn, at) = starts.map(|(waiting, turn, at)| (!goes_first(&waiting.start), turn, at)).min()?;
+        self.remove(at, turn).map(|(waiting, shape)| (waiting.key, shape, waiting.start))
     }
 
     /// Removes a start that is no longer wanted; none: it has no claim, or was granted already.

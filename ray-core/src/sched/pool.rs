@@ -91,6 +91,18 @@ impl Pool {
         self.overdrawn += units;
     }
 
+    /// Takes the demand of a task with CPU units that are not free, or nothing.
+    pub(crate) fn take_overdrawn(&mut self, demand: &Resources) -> Option<Share> {
+        let share = self.take(&demand.without_cpu(), Term::Body)?;
+        self.overdraw(demand.cpu());
+        Some(share)
+    }
+
+    /// The CPU units that are taken of so many.
+    pub(crate) fn taken_cpu(&self, total: u64) -> u64 {
+        (total + self.overdrawn).saturating_sub(self.free.free().cpu())
+    }
+
     /// Balances what is overdrawn; returns what is left of the units.
     fn repay(&mut self, units: u64) -> u64 {
         let repaid = units.min(self.overdrawn);
@@ -137,5 +149,21 @@ mod tests {
         assert!(!pool.take_cpu(1));
         pool.give_back(&Resources::of_cpu(UNITS), &share, Term::Body);
         assert_eq!(pool.free(), Resources::of_cpu(UNITS));
+    }
+
+    #[test]
+    fn a_task_with_an_extra_cpu_takes_the_rest_of_its_demand() {
+        let demand = Resources::new(UNITS, UNITS, 0, []);
+        let mut pool = Pool::new(Resources::new(UNITS, 2 * UNITS, 0, []), Gpus::of_node(2 * UNITS));
+        let first = pool.take(&demand, Term::Body).unwrap();
+        assert_eq!(pool.taken_cpu(UNITS), UNITS);
+        assert!(!pool.fits(&demand, Term::Body));
+        let extra = pool.take_overdrawn(&demand).unwrap();
+        assert_eq!((pool.taken_cpu(UNITS), pool.free()), (2 * UNITS, Resources::NONE));
+        assert!(pool.take_overdrawn(&demand).is_none() && pool.taken_cpu(UNITS) == 2 * UNITS, "no GPU is free");
+        pool.give_back(&demand, &first, Term::Body);
+        assert_eq!((pool.taken_cpu(UNITS), pool.free()), (UNITS, Resources::new(0, UNITS, 0, [])));
+        pool.give_back(&demand, &extra, Term::Body);
+        assert_eq!(pool.take_all(), (Resources::new(UNITS, 2 * UNITS, 0, []), vec![(0, UNITS), (1, UNITS)], 0));
     }
 }

@@ -1,97 +1,119 @@
-//! The extra CPU of a bundle: how a body of a placement group goes on whose CPU another body of the bundle keeps, while that one blocks in
-//! the operating system.
+//! The extra CPU of a bundle: how work of a placement group goes on while bodies of its bundle block in the operating system.
 //!
 //! # Rules
 //!
-//! 1. One extra CPU is granted at a time, to the first getter of a group that wants its CPU back and has waited for [`OUTSIDE`].
-//! 2. Every thread that holds CPUs of the bundle runs a body, has had no processor time for [`STILL`], and waits for another thread or for
-//!    events, as far as the operating system reports it.
-//! 3. The bundle is overdrawn: the next CPU that a body gives back to it balances it.
+//! 1. Those of [the node](super) hold for each bundle: one extra CPU at a time, and only while every thread that holds CPUs of the bundle
+//!    is still and waits for another thread.
+//! 2. It goes to the first getter of the group that wants its CPU back; otherwise to the oldest task for which a thread waits among those
+//!    that wait for the bundle and lack only CPUs, or to the oldest of those. An actor gets none, since it would keep it for life.
+//! 3. A task gets it only if bodies that run hold everything that was taken of the bundle's CPUs. So the task of the last grant has begun,
+//!    and no idle actor has CPUs of the bundle.
+//! 4. The bundle is overdrawn: the next CPU that a body gives back to it balances it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::base::os::Doing;
+use super::holders::{Holders, Stillness};
+use crate::engine::blocking::interrupt;
 use crate::engine::engine::Engine;
-use crate::engine::group::Group;
+use crate::engine::group::{Group, Inside, PlacementGroupState};
 use crate::engine::returning::Seat;
 use crate::engine::threads::Shared;
+use crate::engine::{group_claim, wake};
 
-/// A holder without processor time for this long is still.
-pub(super) const STILL: Duration = Duration::from_millis(10);
-/// The time that a getter must have waited if it is not certain that the holders block.
-pub(super) const OUTSIDE: Duration = Duration::from_millis(500);
-
-/// The processor time and the ended bodies of a thread, and since when they have not changed.
-type Seen = (Option<u64>, u64, Instant);
-
-/// The monitor thread's memory of bundles whose getters want their CPUs back.
+/// The monitor thread's memory of bundles in which an extra CPU is wanted.
 #[derive(Default)]
-pub(super) struct Watch {
-    /// Since when the first getter of a group waits; the number of the bundle.
-    wanted: HashMap<Seat, Instant>,
-    holders: HashMap<u64, Seen>,
+pub(super) struct Watch(HashMap<Seat, Holders>);
+
+/// The kind of the claim that wants an extra CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Return,
+    Start,
 }
 
 impl Watch {
-    pub(super) fn look(&mut self, engine: &Engine, now: Instant) {
-        if !engine.groups.is_claimed() {
-            self.wanted.clear();
-            self.holders.clear();
-            return;
+    /// Looks once. `true`: an extra CPU is wanted in some bundle, so the next look must come soon.
+    pub(super) fn look(&mut self, engine: &Engine, now: Instant) -> bool {
+        let is_claimed = engine.groups.is_claimed();
+        if !is_claimed && self.0.is_empty() {
+            return false;
         }
-        let mut wanted = HashMap::new();
-        for group in engine.groups.all() {
-            let Some(place) = group.inside.lock().claims.first_return() else { continue };
-            let seat = Seat { group: group.handle.id(), place };
-            let since = self.wanted.get(&seat).copied().unwrap_or(now);
-            let still = self.holders_are_still(engine, seat, now);
-            if still && now.duration_since(since) >= OUTSIDE {
-                grant(engine, &group);
-            } else {
-                wanted.insert(seat, since);
+        let mut watched = HashMap::new();
+        let groups = if is_claimed { engine.groups.all() } else { Vec::new() };
+        for group in groups {
+            let wanted = {
+                let inside = group.inside.lock();
+                let is_open = inside.state == PlacementGroupState::Created;
+                if is_open { wanted(&inside, group.handle.bundle_specs().len()) } else { Vec::new() }
+            };
+            for (place, wanted) in wanted {
+                let seat = Seat { group: group.handle.id(), place };
+                let mut holders = self.0.remove(&seat).unwrap_or_default();
+                look_at(engine, &group, &mut holders, place, wanted, now);
+                watched.insert(seat, holders);
             }
         }
-        self.wanted = wanted;
-    }
-
-    /// Whether some thread holds CPUs of the bundle, and all that do are still and wait.
-    fn holders_are_still(&mut self, engine: &Engine, seat: Seat, now: Instant) -> bool {
-        let mut found: Vec<Arc<Shared>> = Vec::new();
-        engine.threads.walk(0, |shared, _| {
-            if shared.running().is_some() && shared.cpu.load(Ordering::Relaxed) > 0 && shared.seat() == Some(seat) {
-                found.push(Arc::clone(shared));
+        let is_wanted = !watched.is_empty();
+        // The next grant does not wait for long if the holders of the last one are still stuck by then.
+        for (seat, mut holders) in self.0.drain().filter(|(_, holders)| holders.has_granted()) {
+            holders.find(engine, now, |shared| shared.seat() == Some(seat));
+            if holders.is_still_stuck() {
+                watched.insert(seat, holders);
             }
-            false
-        });
-        let mut still = !found.is_empty();
-        for shared in found {
-            let (time, bodies) = (shared.handle.cpu_time(), shared.bodies.load(Ordering::Relaxed));
-            let seen = self.holders.entry(shared.number()).or_insert((time, bodies, now));
-            let computes = matches!(shared.handle.doing(), Some(Doing::Computes | Doing::Pauses));
-            if computes || (seen.0, seen.1) != (time, bodies) {
-                *seen = (time, bodies, now);
-            }
-            still &= now.duration_since(seen.2) >= STILL;
         }
-        still
+        self.0 = watched;
+        is_wanted
     }
 }
 
-fn grant(engine: &Engine, group: &Group) {
+fn look_at(engine: &Engine, group: &Group, holders: &mut Holders, place: usize, wanted: Wanted, now: Instant) {
+    let seat = Seat { group: group.handle.id(), place };
+    let found = holders.find(engine, now, |shared: &Shared| shared.seat() == Some(seat));
+    let outside = holders.is_wanted_for_long(now);
+    if found.is_empty() || wanted == Wanted::Start && !(outside || interrupt::some_wait()) {
+        return;
+    }
+    let stillness = holders.stillness(&found, now);
+    if !(stillness == Stillness::Blocks || stillness == Stillness::MayBlock && outside) {
+        return;
+    }
+    let is_granted = match wanted {
+        Wanted::Return => grant_return(engine, group, place),
+        Wanted::Start => {
+            let held = found.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
+            wake::has_worker_or_adds_one(engine) && group_claim::serve_overdrawn(engine, group, place, held)
+        }
+    };
+    if is_granted {
+        engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
+        holders.grant(&found, now);
+    }
+}
+
+/// The claims that want an extra CPU of a bundle: at most one for each bundle.
+fn wanted(inside: &Inside, bundles: usize) -> Vec<(usize, Wanted)> {
+    let of_place = |place| {
+        if inside.claims.has_return_at(place) {
+            return Some((place, Wanted::Return));
+        }
+        inside.claims.has_start(|shape| inside.bundles.lacks_only_cpu(shape, place)).then_some((place, Wanted::Start))
+    };
+    (0..bundles).filter_map(of_place).collect()
+}
+
+fn grant_return(engine: &Engine, group: &Group, place: usize) -> bool {
     let getter = {
         let mut inside = group.inside.lock();
         let inside = &mut *inside;
-        let Some(place) = inside.claims.first_return() else { return };
-        let Some((units, getter)) = inside.claims.take_return() else { return };
+        let Some((units, getter)) = inside.claims.take_return_at(place) else { return false };
         if let Some(pool) = inside.bundles.pool(place) {
             pool.overdraw(units);
         }
         getter
     };
     engine.groups.remove_claims(1);
-    engine.extra_cpus.fetch_add(1, Ordering::Relaxed);
     getter.grant();
+    true
 }
