@@ -4,6 +4,7 @@ mod actors;
 mod awaits;
 mod blocked;
 mod gets;
+mod groups;
 mod objects;
 mod pools;
 mod queues;
@@ -24,6 +25,7 @@ use crate::program::{Desk, Ledger, Thing, dawdle};
 use crate::run::Era;
 use crate::state::{self, Note, ending, give_up, plan};
 use actors::Actor;
+pub use groups::all_free;
 use races::Assistant;
 
 /// The state that all drivers of an era share.
@@ -181,6 +183,11 @@ impl Driver {
             Kind::ActorPool => self.actor_pool(),
             Kind::Pool => self.pool(),
             Kind::Map => self.map(),
+            Kind::Group => self.group(),
+            Kind::GroupRemove => self.group_remove(),
+            Kind::GroupRivals => self.group_rivals(),
+            Kind::GroupBlock => self.group_block(),
+            Kind::StageGroup => self.stage_group(),
             Kind::Lock => self.lock(),
             Kind::Once => self.once(),
             Kind::Threads => self.threads(),

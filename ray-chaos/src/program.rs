@@ -2,11 +2,13 @@
 
 mod actors;
 mod blocked;
+mod groups;
 mod streams;
 mod utilities;
 
 pub use actors::*;
 pub use blocked::*;
+pub use groups::*;
 pub use streams::*;
 pub use utilities::*;
 

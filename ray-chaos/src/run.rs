@@ -173,6 +173,7 @@ fn era(era: &Era) {
         drop((shared, kept));
         if era.cut.is_none() {
             all_gone("while the engine runs");
+            driver::all_free();
         }
         ray::shutdown().expect("all bodies end, and this thread runs none");
     }

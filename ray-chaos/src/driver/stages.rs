@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Waits until all other work is settled.
-    fn calm(&mut self, what: &'static str) {
+    pub(super) fn calm(&mut self, what: &'static str) {
         self.note(what, []);
         for (node, object) in std::mem::take(&mut self.objects) {
             let outcome = ray::get_timeout(object, plan().watchdog).map(|thing| thing.value());
@@ -26,13 +26,13 @@ impl Driver {
         }
     }
 
-    fn check(&self, what: &str, so: bool) {
+    pub(super) fn check(&self, what: &str, so: bool) {
         if !so {
             give_up(&format!("driver {}, turn {}: {what}", self.number, self.turn));
         }
     }
 
-    fn reached(&self, key: &Key) {
+    pub(super) fn reached(&self, key: &Key) {
         self.check("a body starts", key.reached_by(1, SOON));
     }
 
