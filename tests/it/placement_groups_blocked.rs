@@ -117,6 +117,21 @@ fn a_group_of_the_whole_node() {
     });
 }
 
+/// While a group has reserved every CPU, a task of the node waits for the removal, however long a thread waits for the task.
+#[test]
+fn a_group_keeps_its_cpus_from_the_node() {
+    // Longer than the time after which a getter outside of bodies may have an extra CPU.
+    const LONG: Duration = Duration::from_secs(1);
+    alone_on(1, || {
+        let group = ray::placement_group([[("CPU", 1)]]).create().unwrap();
+        assert!(group.wait(crate::support::PATIENCE).unwrap());
+        let outside = child.remote(1);
+        assert!(ray::get_timeout(&outside, LONG).unwrap_err().is_timeout());
+        ray::remove_placement_group(&group).unwrap();
+        assert_eq!(ray::get(outside).unwrap(), 1);
+    });
+}
+
 /// A body that blocks while its group is removed: its thread has the error, the body ends, and all is free.
 #[test]
 fn a_removal_beside_an_extra_cpu() {

@@ -115,7 +115,10 @@ impl Watch {
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
         // CPUs that are kept for a claim count as held only if queued work is known to be awaited.
         let kept = if unknown { 0 } else { withheld };
-        if held + kept < engine.cpu.total() - engine.groups.reserved_cpu() || !(by_bodies || returning || outside) {
+        let cpus = engine.cpu.total() - engine.groups.reserved_cpu();
+        // If groups have reserved every CPU, no body of the node has one that it could block.
+        let all_reserved = cpus == 0 && !returning;
+        if all_reserved || held + kept < cpus || !(by_bodies || returning || outside) {
             return true;
         }
         let stillness = self.holders.stillness(&holders, now);
