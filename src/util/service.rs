@@ -48,7 +48,7 @@ pub(in crate::util) trait Rules: Send + 'static {
     /// The tickets that callers wait for.
     fn line(&mut self) -> &mut dyn Line;
 
-    /// The request that takes back what this reply gives, whose caller is gone.
+    /// The request that takes back the item or the permit of this reply, whose caller is gone.
     fn undo(reply: Self::Reply) -> Option<Self::Request>;
 }
 

@@ -1,4 +1,4 @@
-//! Placement groups: reservations, the work in them, nested calls, and what bad input gets. `placement_groups_removed` has removals.
+//! Placement groups: reservations, the work in them, nested calls, and the errors of bad input. `placement_groups_removed` has removals.
 
 use std::collections::HashSet;
 use std::time::Duration;

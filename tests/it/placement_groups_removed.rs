@@ -1,4 +1,4 @@
-//! The removal of placement groups: what it ends, and when the resources are free again.
+//! The removal of placement groups: it ends their work, and their resources become free again.
 
 use ray::{Bundle, PlacementGroup, remote};
 

@@ -158,8 +158,7 @@ fn of_epoch(group: &PlacementGroup) -> Result<Arc<Engine>> {
 
 /// Removes a group. Tasks that wait or run in it fail with `PlacementGroupRemoved`, and its actors die. Like that of
 /// [`cancel`](crate::cancel), the body of a task that runs goes on, and `ray::context().is_cancelled()` returns true in it. What is free
-/// in the bundles goes back to the node at once, and what a body uses when the body ends. For a group that was removed before nothing
-/// changes. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.remove_placement_group.html).
+/// in the bundles goes back to the node at once; what a body uses goes back when the body ends. A second removal changes nothing. [Ray's page](https://docs.ray.io/en/latest/ray-core/api/doc/ray.util.remove_placement_group.html).
 ///
 /// # Errors
 /// `RuntimeGone`: the engine of the group was shut down.

@@ -57,7 +57,7 @@ pub enum SchedulingStrategy {
         /// The number of the bundle, counted from 0; none: any bundle that has the resources.
         bundle_index: Option<usize>,
         /// Whether the calls and the actors that the body makes run in the group too, in any bundle, unless they have a strategy of
-        /// their own. So do those that their bodies make.
+        /// their own. The calls and the actors that their bodies make do so, too.
         capture_child_tasks: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! What programs hold and say of a placement group: its handle, its bundles and its strategy. The engine has the group itself.
+//! The handle of a placement group, its bundles and its strategy. `engine::group` has the group itself.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -84,7 +84,7 @@ fn give_to_node<'a>(engine: &Engine, parts: impl Iterator<Item = (&'a Resources,
     serve_claims(engine);
 }
 
-/// Removes a group. What waits in it fails, and so does what runs in it; its actors die. Does nothing for a removed group.
+/// Removes a group: its waiting and running tasks fail, and its actors die. Does nothing for a removed group.
 pub(crate) fn remove(engine: &Engine, group: &Arc<Group>) {
     let (was, promise, starts, returns, free, held) = {
         let mut inside = group.inside.lock();

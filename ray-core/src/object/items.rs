@@ -9,7 +9,7 @@
 //! 3. [`close`](Items::close) is called once, when the task is settled: however it ends, also if it never begins. If the task has
 //!    failed, its error is the last item. Later items are refused.
 //! 4. The *bound* is the largest number of items that were given and not taken. A producer that finds the stream full waits for the
-//!    entry `room`, which is settled when the consumer takes an item, the bound is lifted, the consumer goes, or the stream is
+//!    entry `room`. That is settled when the consumer takes an item, the bound is lifted, the consumer goes, or the stream is
 //!    closed. Then it tries again. [`room`](crate::object::room) has the count of the taken items, which the consumer changes
 //!    without the lock.
 //! 5. When the consumer goes ([`abandon`](Items::abandon)) the bound is lifted and the items are dropped, also those that are given
@@ -55,12 +55,12 @@ struct State<T> {
     given: u64,
     /// The number of taken items when a producer last looked.
     taken: u64,
-    /// That of the producers.
+    /// The patience of the producers.
     patience: Patience,
     /// None: no bound.
     bound: Option<u64>,
     abandoned: bool,
-    /// Whether a failure of the task is not logged although no consumer reads it.
+    /// Whether a failure of the task that no consumer reads stays out of the log.
     quiet: bool,
     /// Why further items are refused.
     closed: Option<Error>,
@@ -82,7 +82,7 @@ struct State<T> {
     outcome: Option<Option<Error>>,
 }
 
-/// What became of an item.
+/// The outcome of [`Items::give`].
 pub(crate) enum Given<T> {
     /// It is in the stream, or was dropped because it is not needed.
     Done,
@@ -91,7 +91,7 @@ pub(crate) enum Given<T> {
     Refused(Error),
 }
 
-/// What a consumer finds.
+/// The outcome of [`Items::next`].
 pub(super) enum Next {
     /// The batch has items now.
     Batch,

@@ -1,4 +1,4 @@
-//! How long a side of a stream looks for what it waits for before it parks.
+//! How long the producer or the consumer of a stream (a *side*) looks for room or for an item before it parks.
 //!
 //! A park and its wake take some ten microseconds, in which the other side handles hundreds of items. Two sides that are equally fast
 //! and park in turn spend most of their time in that. So a side looks for about as long as a wake takes. If that was in vain, the

@@ -79,7 +79,7 @@ impl<T> ObjectRefStream<T> {
         })
     }
 
-    /// As [`signal`](Self::signal), for a future.
+    /// As [`signal`](Self::signal), for a future, which needs `&mut`.
     pub(crate) fn signal_mut(&mut self) -> &mut ObjectRef<()> {
         self.signal();
         self.signal.get_mut().expect("made above")

@@ -1,4 +1,4 @@
-//! The values of options: what they are, and the checks of those that are literals.
+//! The values of options, and the checks of those that are literals.
 
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
 use quote::ToTokens;

@@ -64,7 +64,8 @@ impl<T: Collected> AsyncResult<T> {
     }
 
     /// Calls `f` with the results, if all calls end without an error; Python's `callback=..`. It is called once, on a thread of the
-    /// engine, and may use the whole API (see [`ObjectRef::on_ready`]). If there are no calls, it is called here. A panic of `f` is logged.
+    /// engine, and may use the whole API (see [`ObjectRef::on_ready`]). A panic of `f` is logged there. If there
+    /// are no calls, `f` is called here, before this returns, and a panic of it is a panic of this method.
     ///
     /// ```
     /// # use ray::remote;
