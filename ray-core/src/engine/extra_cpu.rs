@@ -41,7 +41,7 @@ use crate::engine::group::PlacementGroupState;
 use crate::engine::threads::{Job, Shared};
 use crate::engine::worker::Leased;
 
-/// The monitor thread's memory of those who hold CPUs of the node.
+/// The monitor thread's memory of the threads that hold CPUs of the node.
 #[derive(Default)]
 struct Watch {
     holders: Holders,
@@ -115,7 +115,8 @@ impl Watch {
         let held: u64 = holders.iter().map(|shared| shared.cpu.load(Ordering::Relaxed)).sum();
         // CPUs that are kept for a claim count as held only if queued work is known to be awaited.
         let kept = if unknown { 0 } else { withheld };
-        let cpus = engine.cpu.total() - engine.groups.reserved_cpu();
+        // The groups change while they are counted: a removed one may count, and also the one that got its CPUs.
+        let cpus = engine.cpu.total().saturating_sub(engine.groups.reserved_cpu());
         // If groups have reserved every CPU, no body of the node has one that it could block.
         let all_reserved = cpus == 0 && !returning;
         if all_reserved || held + kept < cpus || !(by_bodies || returning || outside) {
