@@ -1,4 +1,4 @@
-//! The ids of GPUs: who holds which.
+//! The ids of the GPUs that tasks, actors and bundles hold.
 
 use ray::{Bundle, Config, remote};
 
@@ -46,7 +46,7 @@ fn sorted(lists: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
     all
 }
 
-/// Those who hold whole GPUs at the same time have different ones.
+/// Tasks and actors that hold whole GPUs at the same time have different ones.
 #[test]
 fn whole_gpus_are_distinct() {
     apart(|| {
@@ -63,6 +63,30 @@ fn whole_gpus_are_distinct() {
         assert_eq!(ray::get(holders[1].later.remote()).unwrap(), held[1]);
         assert!(ray::get_gpu_ids().is_empty() && ray::get(ids.remote(None)).unwrap().is_empty());
         drop(holders);
+        eventually("all is free", all_free);
+    });
+}
+
+/// Bundles with fractions need no whole GPU, although their sum is as large as one.
+#[test]
+fn bundles_take_parts_of_several_gpus() {
+    apart(|| {
+        support::init_with(Config::new().num_cpus(2).num_gpus(2)).unwrap();
+        let holder = |gpus| Holder::options().num_gpus(gpus).remote();
+        let id = |holder: &ray::ActorHandle<Holder>| ray::get(holder.ids.remote()).unwrap();
+        let first = holder(0.4);
+        let filler = holder(0.5);
+        assert_eq!((id(&first), id(&filler)), (id(&first), id(&first)), "fractions share a GPU");
+        let second = holder(0.4);
+        assert_ne!(id(&second), id(&first));
+        drop(filler);
+        eventually("0.6 of each GPU is free", || ray::available_resources().unwrap()["GPU"] == 1.2);
+        for gpus in [0.5, 0.6] {
+            let group = ray::placement_group(vec![Bundle::new().num_gpus(gpus); 2]).create().unwrap();
+            assert!(group.wait(PATIENCE).unwrap(), "two bundles of {gpus}");
+            ray::remove_placement_group(&group).unwrap();
+        }
+        drop((first, second));
         eventually("all is free", all_free);
     });
 }

@@ -34,7 +34,6 @@ impl Gpus {
     /// Whether so many units can be taken now.
     pub(crate) fn fits(&self, units: u64) -> bool {
         if units > UNITS {
-            // The sum of several bundles may have a fraction. Whether each of them fits shows when they are taken.
             let whole = self.0.iter().filter(|(_, free)| *free == UNITS).count() as u64;
             return whole >= units / UNITS;
         }

@@ -82,7 +82,7 @@ impl Source for NodeSource<'_> {
     ) -> Option<(usize, SmallVec<[Share; 1]>)> {
         let Shape { demand, term, .. } = shape;
         let others = demand.without_cpu();
-        if is_barred(0) || !self.others.fits(&others, *term) {
+        if is_barred(0) || !self.fits(&others, *term, parts) {
             return None;
         }
         let shares = match parts {
@@ -102,15 +102,26 @@ impl Source for NodeSource<'_> {
     fn lacks(&self, shape: &Shape, parts: Option<&[Resources]>) -> Option<(usize, Lack)> {
         let Shape { demand, term, .. } = shape;
         let others = demand.without_cpu();
-        if self.others.fits(&others, *term) && parts.is_none_or(|parts| self.others.fits_gpus_of(parts)) {
+        if self.fits(&others, *term, parts) {
             return self.cpu.has_room(demand.cpu(), *term).then_some((0, Lack::Cpu));
         }
-        let has_room = self.others.has_room(&others) && parts.is_none_or(|parts| self.others.has_room_for_gpus_of(parts));
+        let has_room = match parts {
+            None => self.others.has_room(&others),
+            Some(parts) => self.others.has_room_for_bundles(&others, parts),
+        };
         has_room.then_some((0, Lack::Others))
     }
 }
 
 impl NodeSource<'_> {
+    /// Whether the resources other than CPUs can be taken now. Those of a group need not fit one GPU together.
+    fn fits(&self, others: &Resources, term: Term, parts: Option<&[Resources]>) -> bool {
+        match parts {
+            None => self.others.fits(others, term),
+            Some(parts) => self.others.fits_bundles(others, parts),
+        }
+    }
+
     /// Takes every part, or nothing.
     fn take_parts(&mut self, parts: &[Resources]) -> Option<SmallVec<[Share; 1]>> {
         let mut taken: Vec<(usize, Share)> = Vec::new();

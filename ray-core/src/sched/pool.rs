@@ -39,14 +39,14 @@ impl Pool {
         self.not_for_life.fits(demand) && self.gpus_not_for_life.fits(demand.gpu)
     }
 
-    /// Whether the GPUs of all bundles of a group can be taken now.
-    pub(crate) fn fits_gpus_of(&self, bundles: &[Resources]) -> bool {
-        self.gpus.fit_all(bundles)
+    /// Whether all bundles of a group, whose sum is `total`, can be taken now.
+    pub(crate) fn fits_bundles(&self, total: &Resources, bundles: &[Resources]) -> bool {
+        self.free.fits(total) && self.gpus.fit_all(bundles)
     }
 
-    /// Whether they can when bodies end.
-    pub(crate) fn has_room_for_gpus_of(&self, bundles: &[Resources]) -> bool {
-        self.gpus_not_for_life.fit_all(bundles)
+    /// Whether they can when bodies end, while living actors keep what they hold.
+    pub(crate) fn has_room_for_bundles(&self, total: &Resources, bundles: &[Resources]) -> bool {
+        self.not_for_life.fits(total) && self.gpus_not_for_life.fit_all(bundles)
     }
 
     /// Takes the whole demand, or nothing. What is taken for life leaves each actor that lends its CPUs room to take them again.
