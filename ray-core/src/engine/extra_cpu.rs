@@ -99,7 +99,7 @@ impl Watch {
         if unknown {
             (by_bodies, by_any) = (crate::engine::blocking::interrupt::some_wait(), true);
         }
-        if !(by_any || returning) && !self.holders.has_granted() {
+        if !(by_any || returning || self.holders.has_granted()) {
             let entered = self.entered;
             *self = Self { entered, ..Self::default() };
             return false;

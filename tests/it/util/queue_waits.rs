@@ -41,6 +41,11 @@ fn a_waiting_body_lends_its_cpu() {
 /// A body whose wait ends with its cancel takes no item, and puts none.
 #[test]
 fn a_cancelled_wait_takes_no_item() {
+    #[remote]
+    fn put_in_vain(queue: Queue<u64>, item: u64, withdrawn: Tally) {
+        assert!(queue.put(item).unwrap_err().is_cancelled());
+        withdrawn.add();
+    }
     alone_on(4, || {
         let queue = Queue::bounded(1).unwrap();
         let getter = get_one.remote(&queue);
@@ -49,11 +54,13 @@ fn a_cancelled_wait_takes_no_item() {
         assert!(ray::get(getter).unwrap_err().is_cancelled());
         nobody_waits();
         queue.put(1).unwrap();
-        let putter = put_one.remote(&queue, 2);
+        let withdrawn = Tally::new();
+        let putter = put_in_vain.remote(&queue, 2, withdrawn);
         a_caller_waits(1);
         ray::cancel(&putter).unwrap();
         assert!(ray::get(putter).unwrap_err().is_cancelled());
-        nobody_waits();
+        // The body withdraws its item after its wait has ended.
+        withdrawn.wait_for(1);
         assert_eq!(queue.get().unwrap(), 1);
         assert!(matches!(queue.get_nowait(), Err(GetError::Empty)));
         queue.put(3).unwrap();
