@@ -69,9 +69,9 @@ const EXCLUDED: &[Excluded] = &[
     Excluded { under: Some(Address), test: "awaits::dropped_awaits_leak_no_memory", why: MEMORY },
     Excluded { under: Some(Address), test: "awaits::cancelled_dependants_leak_no_memory", why: MEMORY },
     Excluded { under: None, test: "unread::unread_failures_leak_no_memory", why: MEMORY },
-    Excluded { under: Some(Address), test: "streams_faults::streams_leak_no_memory", why: MEMORY },
-    Excluded { under: Some(Address), test: "util::actor_pool_faults::pools_leak_no_memory", why: MEMORY },
-    Excluded { under: Some(Address), test: "util::queue_waits::queues_leak_no_memory", why: MEMORY },
+    Excluded { under: None, test: "streams_faults::streams_leak_no_memory", why: MEMORY },
+    Excluded { under: None, test: "util::actor_pool_faults::pools_leak_no_memory", why: MEMORY },
+    Excluded { under: None, test: "util::queue_waits::queues_leak_no_memory", why: MEMORY },
     Excluded {
         under: Some(Thread),
         test: "dump::on_a_signal",
