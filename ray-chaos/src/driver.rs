@@ -183,6 +183,8 @@ impl Driver {
             Kind::ActorPool => self.actor_pool(),
             Kind::Pool => self.pool(),
             Kind::Map => self.map(),
+            // With few threads granted work of a bundle may find none, while bodies of the bundle wait in every thread.
+            Kind::Group | Kind::GroupRemove | Kind::GroupRivals | Kind::GroupBlock if state::few_threads() => {}
             Kind::Group => self.group(),
             Kind::GroupRemove => self.group_remove(),
             Kind::GroupRivals => self.group_rivals(),
