@@ -11,15 +11,15 @@ use crate::stage::{Meeting, alone_on, apart, eventually, hold_every_cpu};
 use crate::support::{self, Gate, PATIENCE, Tally};
 
 /// A group of bundles with one CPU each.
-fn cpus(bundles: usize) -> PlacementGroup {
+pub(crate) fn cpus(bundles: usize) -> PlacementGroup {
     ray::placement_group(vec![Bundle::new().num_cpus(1); bundles]).create().unwrap()
 }
 
-fn free_cpus() -> f64 {
+pub(crate) fn free_cpus() -> f64 {
     ray::available_resources().unwrap()["CPU"]
 }
 
-fn all_free() -> bool {
+pub(crate) fn all_free() -> bool {
     ray::available_resources().unwrap() == ray::cluster_resources().unwrap()
 }
 

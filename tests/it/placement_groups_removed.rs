@@ -1,22 +1,10 @@
 //! The removal of placement groups: it ends their work, and their resources become free again.
 
-use ray::{Bundle, PlacementGroup, remote};
+use ray::{PlacementGroup, remote};
 
-use crate::placement_groups::capturing;
+use crate::placement_groups::{all_free, capturing, cpus, free_cpus};
 use crate::stage::{Token, alone_on, eventually, is_cancelled_by_now};
 use crate::support::{Gate, Tally};
-
-fn cpus(bundles: usize) -> PlacementGroup {
-    ray::placement_group(vec![Bundle::new().num_cpus(1); bundles]).create().unwrap()
-}
-
-fn free_cpus() -> f64 {
-    ray::available_resources().unwrap()["CPU"]
-}
-
-fn all_free() -> bool {
-    ray::available_resources().unwrap() == ray::cluster_resources().unwrap()
-}
 
 #[track_caller]
 fn removed(error: &ray::Error, group: &PlacementGroup) {

@@ -17,7 +17,7 @@ use crate::state::{ending, few_threads, give_up, plan};
 struct Script {
     from: i64,
     count: i64,
-    /// The kinds of the error after the last item; none: there is no error.
+    /// The kinds that the error after the last item may have; an empty list: the stream ends without an error.
     last: Errors,
     /// The kinds of the error that may end the stream at any item.
     cut: Errors,

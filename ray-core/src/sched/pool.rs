@@ -103,7 +103,7 @@ impl Pool {
         (total + self.overdrawn).saturating_sub(self.free.free().cpu())
     }
 
-    /// Balances what is overdrawn; returns what is left of the units.
+    /// Uses the units to reduce the overdraft of the pool; returns the units that remain.
     fn repay(&mut self, units: u64) -> u64 {
         let repaid = units.min(self.overdrawn);
         self.overdrawn -= repaid;
