@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use futures::StreamExt;
-use ray::{Chunk, ErrorKind, ObjectRef, Pending, remote};
+use ray::{Chunk, Config, ErrorKind, ObjectRef, Pending, remote};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster;
-use crate::stage::alone_on;
-use crate::support::{Gate, Tally, calls, engine};
+use crate::stage::{alone, alone_on};
+use crate::support::{Gate, Tally, calls, engine, init_with};
 
 #[remote]
 fn square(x: i64) -> i64 {
@@ -238,16 +238,42 @@ fn maps_as_streams() {
     });
 }
 
-/// A blocking map in an async body is one error.
+/// A blocking map in an async body is one error, which names the line of the map.
 #[test]
 fn a_blocking_map_in_an_async_body() {
     #[remote]
-    async fn blocks() -> Vec<bool> {
-        square.map(0..).map(|result| result.unwrap_err().is_blocking_in_async()).take(5).collect()
+    async fn blocks() -> [Vec<String>; 2] {
+        let error = |result: ray::Result<i64>| {
+            let error = result.unwrap_err();
+            assert!(error.is_blocking_in_async());
+            error.to_string()
+        };
+        [square.map(0..).map(error).take(5).collect(), square.map_unordered(0..).map(error).take(5).collect()]
     }
     engine();
-    let told = ray::get(blocks.remote()).unwrap();
-    assert_eq!(told, [true]);
+    let line = line!() - 3;
+    for told in ray::get(blocks.remote()).unwrap() {
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains(&format!("maps.rs:{line}")), "{}", told[0]);
+    }
+}
+
+/// A map whose calls no thread can run is one error.
+#[test]
+fn a_map_without_a_thread_for_its_calls() {
+    #[remote(resources("slot" = 1))]
+    fn slotted(x: u64) -> u64 {
+        x
+    }
+    #[remote]
+    fn maps() -> [Vec<bool>; 2] {
+        let is_threads = |result: ray::Result<u64>| result.unwrap_err().is_threads();
+        [slotted.map(0..).map(is_threads).take(1).collect(), slotted.map_unordered(0..).map(is_threads).take(5).collect()]
+    }
+    alone(|| {
+        init_with(Config::new().num_cpus(1).max_threads(1).resource("slot", 1)).unwrap();
+        assert_eq!(ray::get(maps.remote()).unwrap(), [vec![true], vec![true]]);
+    });
 }
 
 /// After the shutdown the items are errors.

@@ -72,6 +72,7 @@ macro_rules! __ray_function_surface {
             }
 
             /// Submits a call for each item, at most 100 at a time, and iterates over the results in the order of the items.
+            #[track_caller]
             $($vis)* fn map<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
             where
                 Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,
@@ -80,6 +81,7 @@ macro_rules! __ray_function_surface {
             }
 
             /// As `map`; the results come in the order in which the calls end.
+            #[track_caller]
             $($vis)* fn map_unordered<__RayItems: ::core::iter::IntoIterator>(self, __bound_items: __RayItems) -> $crate::__private::Map<Self, __RayItems::IntoIter>
             where
                 Self: $crate::__private::RemoteFunction<(__RayItems::Item,)>,

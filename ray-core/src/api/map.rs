@@ -433,14 +433,15 @@ impl<T: Send + Sync + 'static> Window<T> {
             && let Ok(state) = thread::current()
             && let Err(error) = may_block(state, self.site)
         {
-            // A loop that goes on after this error ends.
-            self.calls = Window::new(self.is_ordered(), self.site).calls;
-            self.is_over = true;
-            return Some((Err(error), 1));
+            return Some(self.end_with(error));
         }
-        let Call { object, items } = match &mut self.calls {
-            Calls::Ordered(calls) => calls.pop_front()?,
-            Calls::Unordered(calls) => calls.next_completed(self.site)?,
+        let call = match &mut self.calls {
+            Calls::Ordered(calls) => Ok(calls.pop_front()),
+            Calls::Unordered(calls) => calls.next_completed(self.site),
+        };
+        let Call { object, items } = match call {
+            Ok(call) => call?,
+            Err(error) => return Some(self.end_with(error)),
         };
         let value = object.take().map_err(|error| match error {
             TakeError::Failed(error) => error,
@@ -449,6 +450,13 @@ impl<T: Send + Sync + 'static> Window<T> {
             }
         });
         Some((value, items))
+    }
+
+    /// Drops all calls: the caller cannot wait for any of them, so a loop that goes on after this error ends.
+    fn end_with(&mut self, error: Error) -> Ended<T> {
+        self.calls = Window::new(self.is_ordered(), self.site).calls;
+        self.is_over = true;
+        (Err(error), 1)
     }
 
     /// As [`next`](Self::next), in async code.

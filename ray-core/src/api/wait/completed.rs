@@ -1,6 +1,7 @@
 //! Iterators and streams of references in the order in which they become ready.
 
 use crate::base::epoch;
+use crate::base::error::{ErrorKind, Result};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -90,31 +91,33 @@ impl<R: Reference> Pending<R> {
     }
 
     /// Waits for the next reference that becomes ready; `None`: no reference is left.
-    pub(in crate::api) fn next_completed(&mut self, site: &'static Location<'static>) -> Option<R> {
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a reference occurs twice. `Threads`: no thread can run the work that the caller waits for, or gets nest too
+    /// deeply. `BlockingInAsync`.
+    pub(in crate::api) fn next_completed(&mut self, site: &'static Location<'static>) -> Result<Option<R>> {
         let pending = self;
         if pending.is_empty() {
-            return None;
+            return Ok(None);
         }
         if pending.is_stale() {
-            return pending.take_any();
+            return Ok(pending.take_any());
         }
         let need = pending.head + 1;
         match pending.register() {
-            Ok(set) if set.count() >= need => return pending.take(1).pop(),
+            Ok(set) if set.count() >= need => return Ok(pending.take(1).pop()),
             Ok(_) => {}
-            Err(error) if error.is_runtime_gone() => return pending.take_any(),
-            Err(error) => panic!("as_completed at {}: {error}", site),
+            Err(error) if error.is_runtime_gone() => return Ok(pending.take_any()),
+            Err(error) => return Err(error),
         }
-        let Ok(state) = pending.thread() else { return pending.take_any() };
-        if let Err(error) = may_block(state, site) {
-            panic!("{error}; or iterate with `as_completed(..).stream()`");
-        }
+        let Ok(state) = pending.thread() else { return Ok(pending.take_any()) };
+        may_block(state, site)?;
         pending.help(state, need);
         match pending.wait_for(state, need, None) {
-            Ok(_) => pending.take(1).pop(),
-            Err(error) if error.is_threads() => panic!("as_completed at {}: {error}", site),
+            Ok(_) => Ok(pending.take(1).pop()),
+            Err(error) if error.is_threads() => Err(error),
             // The engine has ended, or this body was stopped. A get of the reference returns that error.
-            Err(_) => pending.take_any(),
+            Err(_) => Ok(pending.take_any()),
         }
     }
 
@@ -161,7 +164,13 @@ impl<R: Reference> Iterator for AsCompleted<R> {
     type Item = R;
 
     fn next(&mut self) -> Option<R> {
-        self.pending.next_completed(self.site)
+        match self.pending.next_completed(self.site) {
+            Ok(next) => next,
+            Err(error) if error.kind() == ErrorKind::BlockingInAsync => {
+                panic!("{error}; or iterate with `as_completed(..).stream()`")
+            }
+            Err(error) => panic!("as_completed at {}: {error}", self.site),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
